@@ -1,0 +1,1 @@
+"""The targets a network can be compiled to, one module each."""

@@ -1,0 +1,40 @@
+"""Write a network once as a `.neural` file, and see where it attends.
+
+Importing this package loads no framework and no plotting library: each public
+name is imported from its module when it is first used (PEP 562).
+"""
+
+from importlib import import_module
+from pathlib import Path
+
+__version__ = "0.1.0"
+
+# public name -> the module that defines it
+_PUBLIC = {
+    "AttentionMaps": "neural_attn.maps",
+    "AttentionVisualizer": "neural_attn.visualizer",
+    "compile_file": "neural_attn.compile",
+    "load_model": "neural_attn.compile",
+}
+
+__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 - the names above, all strings
+
+# `grammar` and `backends` are top-level folders of a checkout that install as
+# subpackages of this one. When Python runs from the checkout's root this very
+# folder is imported, in which they are not: look for them beside it too.
+_checkout = Path(__file__).resolve().parent.parent
+if (_checkout / "grammar" / "neural.lark").is_file():
+    __path__.append(str(_checkout))
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its module on first use."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

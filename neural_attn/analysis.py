@@ -1,0 +1,214 @@
+"""What attention maps say in numbers: how focused each head is, and on what.
+
+The keys and definitions are those of the attention visualization guide; normalized
+entropy is added, because plain entropy grows with the length of the text and so cannot
+be compared between texts.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neural_attn.maps import AttentionMaps
+
+__all__ = ["AttentionPatterns", "Distribution", "analyze", "analyze_attention_patterns"]
+
+
+class Distribution(TypedDict):
+    """Mean, standard deviation (population), least and greatest weight of a head."""
+
+    mean: float | None
+    std: float | None
+    min: float | None
+    max: float | None
+
+
+class AttentionPatterns(TypedDict):
+    """The numbers of one layer; lists have one entry per head.
+
+    None stands where a number is not defined; see `analyze_attention_patterns`.
+    """
+
+    num_heads: int
+    attention_entropy: list[float | None]
+    normalized_entropy: list[float | None]
+    max_attention_per_head: list[float | None]
+    attention_distribution: list[Distribution]
+    avg_entropy: float | None
+    avg_normalized_entropy: float | None
+    avg_max_attention: float | None
+    diagonal_attention_strength: list[float | None] | None
+    avg_diagonal_strength: float | None
+
+
+def analyze_attention_patterns(
+    attention_weights: ArrayLike,
+    mask: ArrayLike | None = None,
+    *,
+    batch_index: int = 0,
+    cross: bool = False,
+) -> AttentionPatterns:
+    """Describe every head of one layer in numbers.
+
+    Parameters
+    ----------
+    attention_weights : float [heads, queries, keys] or [batch, heads, queries, keys]
+    mask : bool, broadcastable to the weights, or None
+        True where attending is allowed. Rows that are wholly masked do not count
+        anywhere; beyond that, only normalized entropy looks at it.
+    batch_index : int
+        The example described, where there is a batch.
+    cross : bool
+        Queries and keys are different tokens, so that there is no diagonal even
+        where their numbers agree. Other than square weights never have one.
+
+    Returns
+    -------
+    AttentionPatterns
+        Plain Python numbers, which JSON takes. Over the rows that count:
+
+        - `attention_entropy`: mean of -sum(w ln w), in nats, with 0 ln 0 = 0;
+        - `normalized_entropy`: mean of each row's entropy divided by the logarithm of
+          the number of keys it may attend to: 0 is one key, 1 is uniform. A row with
+          one such key has none; None if no row is left;
+        - `max_attention_per_head`: mean of each row's greatest weight;
+        - `attention_distribution`: of all weights in these rows;
+        - `diagonal_attention_strength`: mean of the diagonal divided by the mean of
+          all weights; None where there is no diagonal;
+        - `avg_...`: mean over the heads that have the number.
+
+        A head in which no row counts has None for every number.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or weights are negative or not finite.
+    IndexError
+        If there is no such example.
+    """
+    weights, allowed = _one_example(attention_weights, mask, batch_index)
+    heads, queries, keys = weights.shape
+    # A row without any weight had no key to attend to, whether a mask says so or not.
+    counts = allowed.any(axis=2) & (weights.sum(axis=2) > 0)
+    entropy = _row_entropy(weights)
+    options = allowed.sum(axis=2)
+    has_choice = counts & (options > 1)
+    normalized = entropy / np.log(np.where(options > 1, options, 2))
+    head_entropy = _mean(entropy, counts)
+    head_normalized = _mean(normalized, has_choice)
+    head_max = _mean(weights.max(axis=2), counts)
+    diagonal: list[float | None] | None = None
+    if queries == keys and not cross:
+        on_diagonal = _mean(np.diagonal(weights, axis1=1, axis2=2), counts)
+        overall = _mean(weights.mean(axis=2), counts)
+        diagonal = [
+            None if own is None or all_ is None else own / all_
+            for own, all_ in zip(on_diagonal, overall, strict=True)
+        ]
+    return AttentionPatterns(
+        num_heads=heads,
+        attention_entropy=head_entropy,
+        normalized_entropy=head_normalized,
+        max_attention_per_head=head_max,
+        attention_distribution=_distributions(weights, counts),
+        avg_entropy=_average(head_entropy),
+        avg_normalized_entropy=_average(head_normalized),
+        avg_max_attention=_average(head_max),
+        diagonal_attention_strength=diagonal,
+        avg_diagonal_strength=None if diagonal is None else _average(diagonal),
+    )
+
+
+def analyze(maps: AttentionMaps, batch_index: int = 0) -> dict[str, AttentionPatterns]:
+    """Describe every map for one example, padding left out.
+
+    Raises
+    ------
+    neural_attn.maps.SelectionError
+        If a map has no such example.
+    """
+    results = {}
+    for name in maps:
+        item = maps.item(name, batch_index)
+        results[name] = analyze_attention_patterns(
+            item.weights, item.allowed, cross=item.kind == "cross"
+        )
+    return results
+
+
+def _one_example(
+    values: ArrayLike, mask: ArrayLike | None, batch_index: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    weights = np.asarray(values)
+    if weights.ndim not in (3, 4) or 0 in weights.shape:
+        raise ValueError(
+            f"attention weights have shape {weights.shape}, not [heads, queries, keys] "
+            "or [batch, heads, queries, keys] with at least one of each"
+        )
+    if weights.dtype.kind not in "fiub":
+        raise ValueError(f"attention weights are {weights.dtype}, not numbers")
+    allowed = np.ones((1, 1, 1), dtype=bool) if mask is None else np.asarray(mask)
+    if allowed.dtype != np.bool_:
+        raise ValueError(f"the mask is {allowed.dtype}, not bool (True = allowed)")
+    try:
+        allowed = np.broadcast_to(allowed, weights.shape)
+    except ValueError:
+        raise ValueError(
+            f"the mask has shape {allowed.shape}, which does not broadcast to the "
+            f"weights' {weights.shape}"
+        ) from None
+    if weights.ndim == 4:
+        if not -len(weights) <= batch_index < len(weights):
+            raise IndexError(
+                f"there is no example {batch_index}: there are {len(weights)}"
+            )
+        weights, allowed = weights[batch_index], allowed[batch_index]
+    exact = weights.astype(np.float64)
+    if not np.isfinite(exact).all() or exact.min() < 0:
+        raise ValueError("attention weights are not all finite and 0 or more")
+    return exact, allowed
+
+
+def _row_entropy(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    # The logarithm of 1 stands in for that of 0: 0 ln 0 = 0.
+    logarithms = np.log(np.where(weights > 0, weights, 1.0))
+    entropy: NDArray[np.float64] = -np.einsum("hqk,hqk->hq", weights, logarithms)
+    # A weight of 1 + 1e-7, from float32 rounding, gives an entropy just below 0.
+    return np.maximum(entropy, 0.0)
+
+
+def _mean(rows: NDArray[np.float64], counts: NDArray[np.bool_]) -> list[float | None]:
+    """Mean of [heads, queries] over the queries that count; None where none does."""
+    number = counts.sum(axis=1)
+    total = np.where(counts, rows, 0.0).sum(axis=1)
+    return [
+        float(t / n) if n else None for t, n in zip(total, number.tolist(), strict=True)
+    ]
+
+
+def _average(values: list[float | None]) -> float | None:
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if defined else None
+
+
+def _distributions(
+    weights: NDArray[np.float64], counts: NDArray[np.bool_]
+) -> list[Distribution]:
+    where = np.broadcast_to(counts[:, :, np.newaxis], weights.shape)
+    some: NDArray[np.bool_] = np.asarray(counts.any(axis=1))
+    number = np.maximum(where.sum(axis=(1, 2)), 1)
+    mean = weights.sum(axis=(1, 2), where=where) / number
+    spread = np.square(weights - mean[:, np.newaxis, np.newaxis])
+    std = np.sqrt(spread.sum(axis=(1, 2), where=where) / number)
+    low = weights.min(axis=(1, 2), where=where, initial=np.inf)
+    high = weights.max(axis=(1, 2), where=where, initial=-np.inf)
+    columns = np.stack([mean, std, low, high], axis=1).tolist()
+    return [
+        Distribution(mean=m, std=s, min=a, max=b)
+        if there
+        else Distribution(mean=None, std=None, min=None, max=None)
+        for (m, s, a, b), there in zip(columns, some.tolist(), strict=True)
+    ]

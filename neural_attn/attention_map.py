@@ -1,0 +1,259 @@
+"""One named attention map, checked when it is made, and one example of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["AttentionItem", "AttentionMap", "Kind", "Tokens", "TokensLike"]
+
+Kind = Literal["encoder_self", "decoder_self", "cross"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+Tokens: TypeAlias = tuple[tuple[str, ...], ...]
+TokensLike: TypeAlias = Sequence[str] | Sequence[Sequence[str]] | None
+
+MAX_NAME_LENGTH = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionItem:
+    """One example of one map, padding left out: what a picture or a number needs.
+
+    Attributes
+    ----------
+    weights : float32 [heads, queries, keys]
+    allowed : bool [heads, queries, keys]
+        True where the network lets the query attend to the key.
+    query_tokens, key_tokens : tuple of str
+        One per row and one per column.
+    head_indices : tuple of int
+        The number that each head has in the network.
+    """
+
+    name: str
+    kind: Kind
+    causal: bool
+    weights: NDArray[np.float32]
+    allowed: NDArray[np.bool_]
+    query_tokens: tuple[str, ...]
+    key_tokens: tuple[str, ...]
+    head_indices: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class AttentionMap:
+    """The attention weights of one layer, for a batch of examples.
+
+    Parameters
+    ----------
+    name : str
+        As the network names the layer; one line, without slash and backslash.
+    weights : float [batch, heads, queries, keys]
+        Softmax output before dropout, finite and not negative. Kept as float32, and
+        not writable.
+    kind : "encoder_self", "decoder_self" or "cross"
+    mask : bool, broadcastable to weights, or None
+        True where attending is allowed. None: nothing was masked, except what
+        `causal` says.
+    causal : bool
+        The network itself hides later keys. With fewer queries than keys, the last
+        query stands at the last key.
+    query_tokens, key_tokens : list of str, one such list per example, or None
+        None numbers the positions "0", "1", ...
+    head_indices : tuple of int or None
+        The number of each head in the network, where only some are held.
+
+    Raises
+    ------
+    ValueError
+        If shapes, token counts or values do not fit; the message has both numbers.
+    TypeError
+        If tokens are not lists of texts.
+    """
+
+    name: str
+    weights: NDArray[np.float32]
+    kind: Kind
+    mask: NDArray[np.bool_] | None
+    causal: bool
+    query_tokens: Tokens
+    key_tokens: Tokens
+    head_indices: tuple[int, ...]
+
+    def __init__(
+        self,
+        name: str,
+        weights: ArrayLike,
+        kind: Kind = "encoder_self",
+        mask: ArrayLike | None = None,
+        causal: bool = False,
+        query_tokens: TokensLike = None,
+        key_tokens: TokensLike = None,
+        head_indices: Sequence[int] | None = None,
+    ) -> None:
+        check_name(name)
+        if kind not in KINDS:
+            raise ValueError(f"{name}: kind is {kind!r}, not one of {', '.join(KINDS)}")
+        checked = _checked_weights(name, weights)
+        batch, heads, queries, keys = checked.shape
+        indices = tuple(range(heads) if head_indices is None else head_indices)
+        if len(indices) != heads or len(set(indices)) != heads:
+            raise ValueError(
+                f"{name}: {len(set(indices))} different head numbers for {heads} heads"
+            )
+        values = {
+            "name": str(name),
+            "weights": checked,
+            "kind": kind,
+            "mask": _checked_mask(name, mask, checked.shape),
+            "causal": bool(causal),
+            "query_tokens": _checked_tokens(
+                name, "query", query_tokens, batch, queries
+            ),
+            "key_tokens": _checked_tokens(name, "key", key_tokens, batch, keys),
+            "head_indices": tuple(int(index) for index in indices),
+        }
+        for field, value in values.items():
+            object.__setattr__(self, field, value)  # as frozen dataclasses do it
+
+    @property
+    def allowed(self) -> NDArray[np.bool_]:
+        """Where attending is allowed, from mask and `causal`; shaped like weights.
+
+        A view that may share memory between its cells: do not write to it.
+        """
+        queries, keys = self.weights.shape[-2:]
+        allowed = np.ones((1, 1, 1, 1), dtype=bool) if self.mask is None else self.mask
+        if self.causal:
+            allowed = allowed & np.tri(queries, keys, keys - queries, dtype=bool)
+        return np.broadcast_to(allowed, self.weights.shape)
+
+    def key_range(self, batch_index: int = 0) -> slice:
+        """Give the real keys of one example, from the first to the last visible.
+
+        Padding is what no query in any head may attend to, at either end. Where the
+        mask hides every key there is nothing to tell padding by: all are kept.
+        """
+        return true_range(self.allowed[batch_index].any(axis=(0, 1)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, AttentionMap):
+            return NotImplemented
+        mine, theirs = self.mask, other.mask
+        return (
+            self._labels() == other._labels()
+            and np.array_equal(self.weights, other.weights)
+            and (mine is None) == (theirs is None)
+            and (mine is None or theirs is None or np.array_equal(mine, theirs))
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # equal by value, and holds arrays
+
+    def _labels(self) -> tuple[object, ...]:
+        return (
+            self.name,
+            self.kind,
+            self.causal,
+            self.query_tokens,
+            self.key_tokens,
+            self.head_indices,
+        )
+
+
+def check_name(name: object) -> None:
+    """Raise ValueError unless `name` can name a map, on a screen and in a file."""
+    if not isinstance(name, str) or not name or len(name) > MAX_NAME_LENGTH:
+        raise ValueError(
+            f"a map's name is a text of 1 to {MAX_NAME_LENGTH} characters, "
+            f"not {str(name)[:40]!r}"
+        )
+    if not name.isprintable() or "/" in name or "\\" in name or name in (".", ".."):
+        raise ValueError(
+            f"a map's name is printable and holds no / or \\: {name[:80]!r} is not"
+        )
+
+
+def _checked_weights(name: str, values: Any) -> NDArray[np.float32]:
+    array = np.asarray(values)
+    if array.dtype.kind != "f":
+        raise ValueError(f"{name}: weights are {array.dtype}, not floating point")
+    if array.ndim != 4 or 0 in array.shape:
+        raise ValueError(
+            f"{name}: weights have shape {array.shape}, "
+            "not [batch, heads, queries, keys] with at least one of each"
+        )
+    with np.errstate(over="ignore"):  # too large for float32: caught as infinite below
+        weights = array.astype(np.float32, copy=False).view()
+    # min and max tell of NaN and infinity too, without a boolean copy of the array.
+    low, high = float(weights.min()), float(weights.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"{name}: weights are not all finite")
+    if low < 0:
+        raise ValueError(f"{name}: weights are not attention: the least is {low:g} < 0")
+    weights.flags.writeable = False
+    checked: NDArray[np.float32] = weights
+    return checked
+
+
+def _checked_mask(
+    name: str, values: Any, shape: tuple[int, ...]
+) -> NDArray[np.bool_] | None:
+    if values is None:
+        return None
+    mask: NDArray[np.bool_] = np.asarray(values)
+    if mask.dtype != np.bool_:
+        raise ValueError(
+            f"{name}: the mask is {mask.dtype}, not bool (True = may be attended)"
+        )
+    try:
+        fits = np.broadcast_shapes(mask.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"{name}: the mask has shape {mask.shape}, "
+            f"which does not broadcast to the weights' {shape}"
+        )
+    mask = mask.view()
+    mask.flags.writeable = False
+    return mask
+
+
+def _checked_tokens(
+    name: str, side: str, tokens: TokensLike, batch: int, length: int
+) -> Tokens:
+    if tokens is None:
+        return (tuple(str(position) for position in range(length)),) * batch
+    if isinstance(tokens, str):
+        raise TypeError(f"{name}: {side} tokens are one text, not a list of texts")
+    rows: list[Any] = list(tokens)
+    if all(isinstance(row, str) for row in rows):
+        rows = [rows] * batch
+    for row in rows:
+        if isinstance(row, str) or not isinstance(row, Iterable):
+            raise TypeError(f"{name}: {side} tokens are not all texts")
+    if len(rows) != batch:
+        raise ValueError(
+            f"{name}: {side} tokens for {len(rows)} examples, but there are {batch}"
+        )
+    for row in rows:
+        if not all(isinstance(token, str) for token in row):
+            raise TypeError(f"{name}: {side} tokens are not all texts")
+        if len(row) != length:
+            raise ValueError(
+                f"{name}: {len(row)} {side} tokens, but there are {length} "
+                f"{'queries' if side == 'query' else 'keys'}"
+            )
+    return tuple(tuple(str(token) for token in row) for row in rows)
+
+
+def true_range(flags: NDArray[np.bool_]) -> slice:
+    positions = np.flatnonzero(flags)
+    if positions.size == 0:
+        return slice(0, flags.size)
+    return slice(int(positions[0]), int(positions[-1]) + 1)

@@ -1,0 +1,430 @@
+"""NumPy runtime: the layers and functions that generated NumPy models share."""
+
+import math
+import os
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+
+class Layer:
+    """Part of a network: calling it runs `forward`; its arrays are its weights."""
+
+    results = ("attention_weights", "attention_mask")  # arrays that are no weights
+
+    def __call__(self, *args, **kwargs):
+        return self.forward(*args, **kwargs)
+
+    def walk(self, prefix=""):
+        """Yield (dotted name, owner, attribute) of every weight, inner layers too."""
+        for attribute, value in vars(self).items():
+            items = enumerate(value) if isinstance(value, list) else ()
+            if isinstance(value, np.ndarray) and attribute not in self.results:
+                yield prefix + attribute, self, attribute
+            elif isinstance(value, Layer):
+                yield from value.walk(f"{prefix}{attribute}.")
+            for i, item in items:
+                if isinstance(item, Layer):
+                    yield from item.walk(f"{prefix}{attribute}.{i}.")
+
+    def named_weights(self):
+        """Return {dotted name: array}."""
+        return {name: getattr(layer, key) for name, layer, key in self.walk()}
+
+    def astype(self, dtype):
+        """Cast all weights to `dtype`, in place; return the layer."""
+        for _, layer, key in self.walk():
+            setattr(layer, key, getattr(layer, key).astype(dtype))
+        return self
+
+    def initialize(self, seed=None):
+        """Draw every matrix anew (Glorot and Bengio, 2010); return the layer."""
+        rng = np.random.default_rng(seed)
+        for weight in self.named_weights().values():
+            if weight.ndim > 1:
+                limit = math.sqrt(6 / (weight.shape[0] + weight.shape[1]))
+                weight[...] = rng.uniform(-limit, limit, weight.shape)
+        return self
+
+
+class Dense(Layer):
+    """x [..., in_features] -> [..., units]; weight [units, in_features]."""
+
+    def __init__(self, in_features, units, use_bias=True):
+        self.weight = np.zeros((units, in_features), np.float32)
+        self.bias = np.zeros(units, np.float32) if use_bias else None
+
+    def forward(self, x):
+        x = x @ self.weight.T
+        return x if self.bias is None else x + self.bias
+
+
+class Embedding(Layer):
+    """Integer ids [...] -> rows [..., output_dim]; weight [input_dim, output_dim]."""
+
+    def __init__(self, input_dim, output_dim):
+        self.weight = np.zeros((input_dim, output_dim), np.float32)
+
+    def forward(self, ids):
+        rows = len(self.weight)
+        if ids.size and (ids.min() < 0 or ids.max() >= rows):
+            raise ValueError(
+                f"ids must lie in 0..{rows - 1}; got {ids.min()}..{ids.max()}"
+            )
+        return self.weight[ids]
+
+
+class LayerNormalization(Layer):
+    """Normalize the last axis of x [..., features] (Ba et al., 2016)."""
+
+    def __init__(self, features, epsilon):
+        self.epsilon = epsilon
+        self.weight = np.ones(features, np.float32)
+        self.bias = np.zeros(features, np.float32)
+
+    def forward(self, x):
+        centered = x - x.mean(axis=-1, keepdims=True)
+        variance = np.mean(centered**2, axis=-1, keepdims=True)
+        return centered / np.sqrt(variance + self.epsilon) * self.weight + self.bias
+
+
+class Dropout(Layer):
+    """Does nothing: NumPy models are not trained."""
+
+    def __init__(self, rate):
+        self.rate = rate
+
+    def forward(self, x):
+        return x
+
+
+class AttentionLayer(Layer):
+    """Base of the attention layers: attends, and keeps its weights when asked to.
+
+    With `store_attention` set, each call leaves `attention_weights`
+    [batch, heads, queries, keys] and `attention_mask` (True: visible) behind.
+    """
+
+    def __init__(self):
+        self.store_attention = False
+        self.attention_weights = None
+        self.attention_mask = None
+
+    def attend(self, query, key, value, mask=None, *, causal=False, dropout=None):
+        """Return softmax(query key^T / sqrt(size)) value, in the shape of `query`.
+
+        query, key, value: [batch, heads, time, size]. mask: boolean, broadcastable
+        to [batch, heads, queries, keys], True where a key may be attended.
+        """
+        if not self.store_attention:
+            return blockwise_attention(query, key, value, mask, causal)
+        logits = query @ key.swapaxes(-2, -1) / math.sqrt(query.shape[-1])
+        weights = self.attention_softmax(logits, mask, causal=causal)
+        if dropout is not None:
+            weights = dropout(weights)
+        return weights @ value
+
+    def attention_softmax(self, logits, mask=None, *, causal=False):
+        """Return the weights of `logits`, both [batch, heads, queries, keys].
+
+        Rows sum to 1 over their visible keys; hidden keys have weight 0.
+        """
+        mask = visible_keys(logits.shape[-2], logits.shape[-1], mask, causal)
+        weights = masked_softmax(logits, mask)
+        if self.store_attention:
+            self.attention_weights = weights
+            self.attention_mask = mask
+        return weights
+
+
+def blockwise_attention(query, key, value, mask=None, causal=False, size=128):
+    """Attend `size` queries at a time: never holds all queries x keys weights."""
+    queries, keys = query.shape[2], key.shape[2]
+    key = key.swapaxes(-2, -1) / math.sqrt(query.shape[-1])
+    blocks = []
+    for first in range(0, queries, size):
+        rows = slice(first, first + size)
+        visible = visible_keys(queries, keys, mask, causal, rows)
+        weights = masked_softmax(query[:, :, rows] @ key, visible)
+        blocks.append(weights @ value)
+    return np.concatenate(blocks, axis=2)
+
+
+def visible_keys(queries, keys, mask=None, causal=False, rows=slice(None)):
+    """Return `mask` for these rows; with `causal` also hide each query's future keys.
+
+    The last query sees the last key: query i sees keys 0 to keys - queries + i.
+    """
+    if mask is not None and mask.shape[-2] > 1:
+        mask = mask[..., rows, :]
+    if not causal:
+        return mask
+    query = np.arange(queries)[rows, None]
+    past = np.arange(keys) <= query + (keys - queries)
+    return past if mask is None else past & mask
+
+
+def masked_softmax(logits, mask=None):
+    """Softmax over the last axis; 0 where `mask` is False, and in all-False rows."""
+    if mask is not None:
+        logits = np.where(mask, logits, -np.inf)
+    top = logits.max(axis=-1, keepdims=True)
+    # The maximum of an all-False row is -inf: any finite number keeps it from NaN.
+    weights = np.exp(logits - np.where(top == -np.inf, 0, top))
+    total = weights.sum(axis=-1, keepdims=True)
+    return weights / np.where(total == 0, 1, total)
+
+
+class Network(Layer):
+    """A whole model: names its attention layers, and loads and saves its weights."""
+
+    def attention_layers(self):
+        """Return {name of the attention map: layer}."""
+        return {}
+
+    def set_store_attention(self, flag):
+        """Keep the weights of each later call on the attention layers, or drop them."""
+        for layer in self.attention_layers().values():
+            layer.store_attention = flag
+            if not flag:
+                layer.attention_weights = layer.attention_mask = None
+
+    def run_with_attention(self, inputs):
+        """Return (output, {name: weights [batch, heads, queries, keys]})."""
+        layers = self.attention_layers()
+        before = {name: layer.store_attention for name, layer in layers.items()}
+        self.set_store_attention(True)
+        try:
+            output = self(inputs)
+            attention = {
+                name: layer.attention_weights for name, layer in layers.items()
+            }
+        finally:
+            for name, layer in layers.items():
+                layer.store_attention = before[name]
+                if not before[name]:
+                    layer.attention_weights = layer.attention_mask = None
+        return output, attention
+
+    def load_weights(self, path):
+        """Load a safetensors file; raise ValueError if a name or a shape differs."""
+        tensors = load_file(path)
+        check_weights(path, tensors, self.named_weights())
+        for name, layer, key in self.walk():
+            setattr(layer, key, tensors[name].astype(getattr(layer, key).dtype))
+
+    def save_weights(self, path):
+        """Write all weights to a safetensors file, in one step."""
+        tensors = {
+            name: np.ascontiguousarray(weight)
+            for name, weight in self.named_weights().items()
+        }
+        save_file(tensors, f"{path}.part")
+        os.replace(f"{path}.part", path)
+
+
+def check_weights(path, found, expected):
+    """Raise ValueError at the first tensor of `path` the model has no place for.
+
+    found, expected: {name: array}.
+    """
+    for name, weight in expected.items():
+        needed = tuple(weight.shape)
+        if name not in found:
+            raise ValueError(f"{path}: no tensor {name!r}; the model needs {needed}")
+        shape = tuple(found[name].shape)
+        if shape != needed:
+            raise ValueError(
+                f"{path}: tensor {name!r} is {shape}; the model needs {needed}"
+            )
+    for name in found:
+        if name not in expected:
+            shape = tuple(found[name].shape)
+            raise ValueError(
+                f"{path}: tensor {name!r} {shape} is unexpected; the model has none"
+            )
+
+
+def split_heads(x, num_heads):
+    """[batch, time, heads * size] -> [batch, heads, time, size]"""
+    return x.reshape(*x.shape[:2], num_heads, -1).swapaxes(1, 2)
+
+
+def merge_heads(x):
+    """[batch, heads, time, size] -> [batch, time, heads * size]"""
+    batch, _, time, _ = x.shape
+    return x.swapaxes(1, 2).reshape(batch, time, -1)
+
+
+def padding_mask(values):
+    """[batch, keys] of token ids or 0/1 -> boolean [batch, 1, 1, keys]; 0 is hidden."""
+    if values is None:
+        return None
+    return (values != 0)[:, None, None, :]
+
+
+def masked_mean(x, mask=None):
+    """Mean over time of x [batch, time, width]; mask: boolean [batch, 1, 1, time]."""
+    if mask is None:
+        return x.mean(axis=1)
+    mask = mask[:, 0, 0, :, None]
+    total = np.where(mask, x, 0).sum(axis=1)
+    return total / np.maximum(mask.sum(axis=1), 1).astype(x.dtype)
+
+
+def masked_max(x, mask=None):
+    """Maximum over time of x [batch, time, width]; mask: boolean [batch, 1, 1, time].
+
+    0 where nothing is visible.
+    """
+    if mask is None:
+        return x.max(axis=1)
+    mask = mask[:, 0, 0, :, None]
+    top = np.where(mask, x, -np.inf).max(axis=1)
+    return np.where(mask.any(axis=1), top, 0)
+
+
+def position_ids(x):
+    """[0, 1, ..., time - 1] as integers, for x [batch, time, ...]."""
+    return np.arange(x.shape[1])
+
+
+def arange(n, like):
+    """[0, 1, ..., n - 1] in the dtype of `like`."""
+    return np.arange(n, dtype=like.dtype)
+
+
+def length(x):
+    """Number of time steps of x [batch, time, ...]."""
+    return x.shape[1]
+
+
+def flatten(x):
+    """[batch, ...] -> [batch, features]"""
+    return x.reshape(len(x), -1)
+
+
+def reshape(x, shape):
+    """[batch, ...] -> [batch, *shape]"""
+    return x.reshape(len(x), *shape)
+
+
+def linear(x):
+    """x itself."""
+    return x
+
+
+def relu(x):
+    """x where positive, 0 elsewhere."""
+    return np.maximum(x, 0)
+
+
+def leaky_relu(x):
+    """x where positive, 0.2 x elsewhere."""
+    return np.where(x > 0, x, 0.2 * x)
+
+
+def elu(x):
+    """x where positive, exp(x) - 1 elsewhere (Clevert et al., 2016)."""
+    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+
+
+def selu(x):
+    """Scaled ELU, with the constants of Klambauer et al. (2017)."""
+    alpha, scale = 1.6732632423543772, 1.0507009873554805
+    return scale * np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def exponential(x):
+    """e to the power x."""
+    return np.exp(x)
+
+
+def tanh(x):
+    """Hyperbolic tangent."""
+    return np.tanh(x)
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x)), without overflow."""
+    return np.exp(-np.logaddexp(0, -x))
+
+
+def hard_sigmoid(x):
+    """A straight line from 0 at x = -3 to 1 at x = 3."""
+    return np.clip(x / 6 + 0.5, 0, 1)
+
+
+def softplus(x):
+    """log(1 + exp(x)), without overflow."""
+    return np.logaddexp(0, x)
+
+
+def softsign(x):
+    """x / (1 + |x|)."""
+    return x / (1 + np.abs(x))
+
+
+def softmax(x):
+    """Softmax over the last axis."""
+    weights = np.exp(x - x.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+def silu(x):
+    """x sigmoid(x), also named swish (Ramachandran et al., 2017)."""
+    return x * sigmoid(x)
+
+
+def swish(x):
+    """x sigmoid(x), also named silu (Ramachandran et al., 2017)."""
+    return x * sigmoid(x)
+
+
+def mish(x):
+    """x tanh(softplus(x)) (Misra, 2019)."""
+    return x * np.tanh(softplus(x))
+
+
+def gelu(x):
+    """x times the normal distribution function (Hendrycks and Gimpel, 2016)."""
+    return 0.5 * x * (1 + erf(x / math.sqrt(2)))
+
+
+def gelu_tanh(x):
+    """GELU in its tanh approximation (Hendrycks and Gimpel, 2016)."""
+    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+# P and Q of erf, highest power first: a minimax fit of exp(z^2) (1 - erf(z)) on
+# [0, 6], weighted by exp(-z^2). The error of erf is below 5e-17, before rounding.
+ERF_P = (
+    0.00127982764873501769,
+    0.0179783242170453598,
+    0.115713427085326268,
+    0.435400785211790295,
+    1.01764366837977945,
+    1.420438177983835,
+    1.00000000000000004,
+)
+ERF_Q = (
+    0.00226839354831073693,
+    0.0318669747584799068,
+    0.206213324148059927,
+    0.787826230723378124,
+    1.90400000210592697,
+    2.89367606129820149,
+    2.54881734507936228,
+    1.0,
+)
+
+
+def erf(x):
+    """Error function: 1 - exp(-z^2) P(z) / Q(z) for z = |x|, with the sign of x."""
+    z = np.minimum(np.abs(x), 6.0)  # erf(6) is 1, to the last digit
+    p = q = 0.0
+    for coefficient in ERF_P:
+        p = p * z + coefficient
+    for coefficient in ERF_Q:
+        q = q * z + coefficient
+    return np.copysign(1 - np.exp(-z * z) * p / q, x)

@@ -17,7 +17,7 @@ _PUBLIC = {
     "load_model": "neural_attn.compile",
 }
 
-__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 - the names above, all strings
+__all__ = ["__version__", *_PUBLIC]
 
 # `grammar` and `backends` are top-level folders of a checkout that install as
 # subpackages of this one. When Python runs from the checkout's root this very

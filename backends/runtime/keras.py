@@ -48,7 +48,7 @@ class AttentionLayer(keras.layers.Layer):
         weights = self.attention_softmax(logits, mask, causal=causal)
         if dropout is not None:
             weights = dropout(weights, training=training)
-        return ops.matmul(weights, value)
+        return ops.matmul(ops.cast(weights, value.dtype), value)
 
     def attention_softmax(self, logits, mask=None, *, causal=False):
         """Return the weights of `logits`, both [batch, heads, queries, keys].
@@ -65,44 +65,61 @@ class AttentionLayer(keras.layers.Layer):
 
 
 def fused_attention(query, key, value, mask=None, causal=False):
-    """Attend with the fused operation of Keras, which wants [batch, time, heads, size]."""
+    """Attend with the fused operation of Keras; never holds queries x keys weights."""
     queries, keys = ops.shape(query)[2], ops.shape(key)[2]
-    # Its own causal mask fits only equal lengths and no other mask; in the
-    # remaining causal cases one boolean mask says both.
-    static = isinstance(queries, int) and isinstance(keys, int)
-    fused_causal = causal and mask is None and static and queries == keys
-    if causal and not fused_causal:
-        mask = visible_keys(queries, keys, mask, causal)
-    # Scaled here: TensorFlow rounds the `scale` argument to float32.
-    query = query / math.sqrt(query.shape[-1])
+    if keras.backend.backend() == "tensorflow" and isinstance(queries, int):
+        # TensorFlow has no fused kernel: some queries at a time keep the weights few.
+        blocks = []
+        for first in range(0, queries, 256):
+            rows = slice(first, first + 256)
+            visible = visible_keys(queries, keys, mask, causal, rows)
+            blocks.append(dot_product_attention(query[:, :, rows], key, value, visible))
+        return ops.concatenate(blocks, axis=2)
+    # The operation's own causal mask fits only equal lengths and no other mask; in
+    # the remaining causal cases one boolean mask says both.
+    equal = query.shape[2] is not None and query.shape[2] == key.shape[2]
+    fused_causal = causal and mask is None and equal
+    mask = visible_keys(queries, keys, mask, causal and not fused_causal)
+    return dot_product_attention(query, key, value, mask, fused_causal)
+
+
+def dot_product_attention(query, key, value, mask=None, is_causal=False):
+    """Call Keras' own, which wants [batch, time, heads, size], and mend two things."""
     context = ops.dot_product_attention(
-        ops.swapaxes(query, 1, 2),
+        # TensorFlow rounds the `scale` argument to float32: scale here instead.
+        ops.swapaxes(query, 1, 2) / math.sqrt(query.shape[-1]),
         ops.swapaxes(key, 1, 2),
         ops.swapaxes(value, 1, 2),
         mask=mask,
         scale=1.0,
-        is_causal=fused_causal,
+        is_causal=is_causal,
     )
     context = ops.swapaxes(context, 1, 2)
     if mask is None:
         return context
-    # The operation averages all values where no key is visible.
+    # It averages all values where no key is visible.
     return ops.where(ops.any(mask, axis=-1, keepdims=True), context, 0.0)
 
 
-def visible_keys(queries, keys, mask=None, causal=False):
-    """Return `mask`, and with `causal` also hide each query's future keys.
+def visible_keys(queries, keys, mask=None, causal=False, rows=slice(None)):
+    """Return `mask` for these rows; with `causal` also hide each query's future keys.
 
     The last query sees the last key: query i sees keys 0 to keys - queries + i.
     """
+    if mask is not None and mask.shape[-2] != 1:
+        mask = mask[..., rows, :]
     if not causal:
         return mask
-    past = ops.arange(keys) <= ops.arange(queries)[:, None] + (keys - queries)
+    past = ops.arange(keys) <= ops.arange(queries)[rows, None] + (keys - queries)
     return past if mask is None else ops.logical_and(past, mask)
 
 
 def masked_softmax(logits, mask=None):
-    """Softmax over the last axis; 0 where `mask` is False, and in all-False rows."""
+    """Softmax over the last axis; 0 where `mask` is False, and in all-False rows.
+
+    At least in float32, whatever the dtype of `logits`.
+    """
+    logits = ops.cast(logits, keras.backend.result_type(logits.dtype, "float32"))
     if mask is None:
         return ops.softmax(logits, axis=-1)
     # A finite stand-in for -inf keeps all-False rows, and their gradients, from NaN.
@@ -144,7 +161,7 @@ class Network(keras.Model):
     def load_weights(self, path):
         """Load a safetensors file; raise ValueError if a name or a shape differs."""
         tensors = load_file(path)
-        weights = dict(named_variables(self))
+        weights = self.named_weights()
         expected = {name: to_torch_layout(x) for name, x in weights.items()}
         check_weights(path, tensors, expected)
         for name, variable in weights.items():
@@ -152,9 +169,20 @@ class Network(keras.Model):
 
     def save_weights(self, path):
         """Write all weights to a safetensors file, in one step."""
-        tensors = {name: to_torch_layout(x) for name, x in named_variables(self)}
+        weights = self.named_weights()
+        tensors = {name: to_torch_layout(x) for name, x in weights.items()}
         save_file(tensors, f"{path}.part")
         os.replace(f"{path}.part", path)
+
+    def named_weights(self):
+        """Return {name: variable}, under the names PyTorch gives to the weights."""
+        if not self.built:
+            raise ValueError("The model has no weights yet: call it once before.")
+        return dict(named_variables(self))
+
+    def get_config(self):
+        """Return the arguments of the constructor: none."""
+        return {}
 
 
 def named_variables(layer, prefix=""):
@@ -162,21 +190,30 @@ def named_variables(layer, prefix=""):
     inner = set()
     for attribute, value in vars(layer).items():
         items = {attribute: value}
-        if isinstance(value, list):
+        if isinstance(value, list):  # a list of layers
             items = {f"{attribute}.{i}": item for i, item in enumerate(value)}
         for name, item in items.items():
             if isinstance(item, keras.layers.Layer) and not name.startswith("_"):
                 inner.update(id(variable) for variable in item.weights)
                 yield from named_variables(item, f"{prefix}{name}.")
-    names = {"kernel": "weight", "gamma": "weight", "beta": "bias"}
-    names["embeddings"] = "weight"
     for variable in layer.weights:
         if id(variable) not in inner:
-            yield prefix + names.get(variable.name, variable.name), variable
+            yield prefix + TORCH_NAMES.get(variable.name, variable.name), variable
+
+
+# Names of variables in Keras: in PyTorch.
+TORCH_NAMES = {
+    "kernel": "weight",
+    "gamma": "weight",
+    "embeddings": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
 
 
 def to_torch_layout(variable):
-    """A variable's values; of a kernel, [..., in, out] turned to [out, in, ...]."""
+    """Return a variable's values, a kernel [..., in, out] as [out, in, ...]."""
     values = ops.convert_to_numpy(variable)
     if variable.name == "kernel":
         values = np.moveaxis(values, (-1, -2), (0, 1))
@@ -184,7 +221,7 @@ def to_torch_layout(variable):
 
 
 def from_torch_layout(variable, values):
-    """The inverse of `to_torch_layout`: values in the layout of `variable`."""
+    """Return values [out, in, ...] in the layout of `variable`."""
     if variable.name == "kernel":
         values = np.moveaxis(values, (0, 1), (-1, -2))
     return values
@@ -224,27 +261,30 @@ def with_dtype(dtype):
 
 
 def split_heads(x, num_heads):
-    """[batch, time, heads * size] -> [batch, heads, time, size]"""
+    """Turn [batch, time, heads * size] into [batch, heads, time, size]."""
     size = x.shape[-1] // num_heads
     x = ops.reshape(x, (-1, ops.shape(x)[1], num_heads, size))
     return ops.swapaxes(x, 1, 2)
 
 
 def merge_heads(x):
-    """[batch, heads, time, size] -> [batch, time, heads * size]"""
+    """Turn [batch, heads, time, size] into [batch, time, heads * size]."""
     width = x.shape[1] * x.shape[3]
     return ops.reshape(ops.swapaxes(x, 1, 2), (-1, ops.shape(x)[2], width))
 
 
 def padding_mask(values):
-    """[batch, keys] of token ids or 0/1 -> boolean [batch, 1, 1, keys]; 0 is hidden."""
+    """Turn ids or 0/1 [batch, keys] into a mask [batch, 1, 1, keys]; 0 is hidden."""
     if values is None:
         return None
     return ops.not_equal(values, 0)[:, None, None, :]
 
 
 def masked_mean(x, mask=None):
-    """Mean over time of x [batch, time, width]; mask: boolean [batch, 1, 1, time]."""
+    """Mean over time of x [batch, time, width]; mask: boolean [batch, 1, 1, time].
+
+    0 where nothing is visible.
+    """
     if mask is None:
         return ops.mean(x, axis=1)
     mask = mask[:, 0, 0, :, None]
@@ -265,17 +305,17 @@ def masked_max(x, mask=None):
 
 
 def position_ids(x):
-    """[0, 1, ..., time - 1] as integers, for x [batch, time, ...]."""
+    """Return [0, 1, ..., time - 1] as integers, for x [batch, time, ...]."""
     return ops.arange(ops.shape(x)[1], dtype="int64")
 
 
 def arange(n, like):
-    """[0, 1, ..., n - 1] in the dtype of `like`."""
+    """Return [0, 1, ..., n - 1] in the dtype of `like`."""
     return ops.cast(ops.arange(n), like.dtype)
 
 
 def length(x):
-    """Number of time steps of x [batch, time, ...]."""
+    """Return the number of time steps of x [batch, time, ...]."""
     return ops.shape(x)[1]
 
 
@@ -285,5 +325,5 @@ def gelu_tanh(x):
 
 
 def leaky_relu(x):
-    """x where positive, 0.2 x elsewhere."""
+    """Leaky ReLU: x where positive, 0.2 x elsewhere."""
     return ops.leaky_relu(x, negative_slope=0.2)

@@ -13,6 +13,7 @@ class Layer:
     results = ("attention_weights", "attention_mask")  # arrays that are no weights
 
     def __call__(self, *args, **kwargs):
+        """Run `forward`."""
         return self.forward(*args, **kwargs)
 
     def walk(self, prefix=""):
@@ -48,24 +49,26 @@ class Layer:
 
 
 class Dense(Layer):
-    """x [..., in_features] -> [..., units]; weight [units, in_features]."""
+    """Linear map, with weight [units, in_features] and bias [units]."""
 
     def __init__(self, in_features, units, use_bias=True):
         self.weight = np.zeros((units, in_features), np.float32)
         self.bias = np.zeros(units, np.float32) if use_bias else None
 
     def forward(self, x):
+        """Turn x [..., in_features] into [..., units]."""
         x = x @ self.weight.T
         return x if self.bias is None else x + self.bias
 
 
 class Embedding(Layer):
-    """Integer ids [...] -> rows [..., output_dim]; weight [input_dim, output_dim]."""
+    """Table of vectors, with weight [input_dim, output_dim]."""
 
     def __init__(self, input_dim, output_dim):
         self.weight = np.zeros((input_dim, output_dim), np.float32)
 
     def forward(self, ids):
+        """Turn integer ids [...] into their vectors [..., output_dim]."""
         rows = len(self.weight)
         if ids.size and (ids.min() < 0 or ids.max() >= rows):
             raise ValueError(
@@ -75,7 +78,7 @@ class Embedding(Layer):
 
 
 class LayerNormalization(Layer):
-    """Normalize the last axis of x [..., features] (Ba et al., 2016)."""
+    """Layer normalization (Ba et al., 2016)."""
 
     def __init__(self, features, epsilon):
         self.epsilon = epsilon
@@ -83,18 +86,20 @@ class LayerNormalization(Layer):
         self.bias = np.zeros(features, np.float32)
 
     def forward(self, x):
+        """Normalize the last axis of x [..., features]."""
         centered = x - x.mean(axis=-1, keepdims=True)
         variance = np.mean(centered**2, axis=-1, keepdims=True)
         return centered / np.sqrt(variance + self.epsilon) * self.weight + self.bias
 
 
 class Dropout(Layer):
-    """Does nothing: NumPy models are not trained."""
+    """Stands where a trained model has dropout."""
 
     def __init__(self, rate):
         self.rate = rate
 
     def forward(self, x):
+        """Return x: NumPy models are not trained."""
         return x
 
 
@@ -246,25 +251,28 @@ def check_weights(path, found, expected):
 
 
 def split_heads(x, num_heads):
-    """[batch, time, heads * size] -> [batch, heads, time, size]"""
+    """Turn [batch, time, heads * size] into [batch, heads, time, size]."""
     return x.reshape(*x.shape[:2], num_heads, -1).swapaxes(1, 2)
 
 
 def merge_heads(x):
-    """[batch, heads, time, size] -> [batch, time, heads * size]"""
+    """Turn [batch, heads, time, size] into [batch, time, heads * size]."""
     batch, _, time, _ = x.shape
     return x.swapaxes(1, 2).reshape(batch, time, -1)
 
 
 def padding_mask(values):
-    """[batch, keys] of token ids or 0/1 -> boolean [batch, 1, 1, keys]; 0 is hidden."""
+    """Turn ids or 0/1 [batch, keys] into a mask [batch, 1, 1, keys]; 0 is hidden."""
     if values is None:
         return None
     return (values != 0)[:, None, None, :]
 
 
 def masked_mean(x, mask=None):
-    """Mean over time of x [batch, time, width]; mask: boolean [batch, 1, 1, time]."""
+    """Mean over time of x [batch, time, width]; mask: boolean [batch, 1, 1, time].
+
+    0 where nothing is visible.
+    """
     if mask is None:
         return x.mean(axis=1)
     mask = mask[:, 0, 0, :, None]
@@ -285,47 +293,47 @@ def masked_max(x, mask=None):
 
 
 def position_ids(x):
-    """[0, 1, ..., time - 1] as integers, for x [batch, time, ...]."""
+    """Return [0, 1, ..., time - 1] as integers, for x [batch, time, ...]."""
     return np.arange(x.shape[1])
 
 
 def arange(n, like):
-    """[0, 1, ..., n - 1] in the dtype of `like`."""
+    """Return [0, 1, ..., n - 1] in the dtype of `like`."""
     return np.arange(n, dtype=like.dtype)
 
 
 def length(x):
-    """Number of time steps of x [batch, time, ...]."""
+    """Return the number of time steps of x [batch, time, ...]."""
     return x.shape[1]
 
 
 def flatten(x):
-    """[batch, ...] -> [batch, features]"""
+    """Turn [batch, ...] into [batch, features]."""
     return x.reshape(len(x), -1)
 
 
 def reshape(x, shape):
-    """[batch, ...] -> [batch, *shape]"""
+    """Turn [batch, ...] into [batch, *shape]."""
     return x.reshape(len(x), *shape)
 
 
 def linear(x):
-    """x itself."""
+    """Identity."""
     return x
 
 
 def relu(x):
-    """x where positive, 0 elsewhere."""
+    """ReLU: x where positive, 0 elsewhere."""
     return np.maximum(x, 0)
 
 
 def leaky_relu(x):
-    """x where positive, 0.2 x elsewhere."""
+    """Leaky ReLU: x where positive, 0.2 x elsewhere."""
     return np.where(x > 0, x, 0.2 * x)
 
 
 def elu(x):
-    """x where positive, exp(x) - 1 elsewhere (Clevert et al., 2016)."""
+    """ELU: x where positive, exp(x) - 1 elsewhere (Clevert et al., 2016)."""
     return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
 
 
@@ -336,7 +344,7 @@ def selu(x):
 
 
 def exponential(x):
-    """e to the power x."""
+    """Exponential."""
     return np.exp(x)
 
 
@@ -346,22 +354,22 @@ def tanh(x):
 
 
 def sigmoid(x):
-    """1 / (1 + exp(-x)), without overflow."""
+    """Logistic function, 1 / (1 + exp(-x)), without overflow."""
     return np.exp(-np.logaddexp(0, -x))
 
 
 def hard_sigmoid(x):
-    """A straight line from 0 at x = -3 to 1 at x = 3."""
+    """Hard sigmoid: a straight line from 0 at x = -3 to 1 at x = 3."""
     return np.clip(x / 6 + 0.5, 0, 1)
 
 
 def softplus(x):
-    """log(1 + exp(x)), without overflow."""
+    """Softplus: log(1 + exp(x)), without overflow."""
     return np.logaddexp(0, x)
 
 
 def softsign(x):
-    """x / (1 + |x|)."""
+    """Softsign: x / (1 + |x|)."""
     return x / (1 + np.abs(x))
 
 
@@ -372,22 +380,22 @@ def softmax(x):
 
 
 def silu(x):
-    """x sigmoid(x), also named swish (Ramachandran et al., 2017)."""
+    """SiLU, or swish: x sigmoid(x) (Ramachandran et al., 2017)."""
     return x * sigmoid(x)
 
 
 def swish(x):
-    """x sigmoid(x), also named silu (Ramachandran et al., 2017)."""
+    """Swish, or SiLU: x sigmoid(x) (Ramachandran et al., 2017)."""
     return x * sigmoid(x)
 
 
 def mish(x):
-    """x tanh(softplus(x)) (Misra, 2019)."""
+    """Mish: x tanh(softplus(x)) (Misra, 2019)."""
     return x * np.tanh(softplus(x))
 
 
 def gelu(x):
-    """x times the normal distribution function (Hendrycks and Gimpel, 2016)."""
+    """GELU: x times the normal distribution function (Hendrycks and Gimpel, 2016)."""
     return 0.5 * x * (1 + erf(x / math.sqrt(2)))
 
 

@@ -160,24 +160,27 @@ def check_weights(path, found, expected):
 
 
 def split_heads(x, num_heads):
-    """[batch, time, heads * size] -> [batch, heads, time, size]"""
+    """Turn [batch, time, heads * size] into [batch, heads, time, size]."""
     return x.unflatten(-1, (num_heads, -1)).transpose(1, 2)
 
 
 def merge_heads(x):
-    """[batch, heads, time, size] -> [batch, time, heads * size]"""
+    """Turn [batch, heads, time, size] into [batch, time, heads * size]."""
     return x.transpose(1, 2).flatten(2)
 
 
 def padding_mask(values):
-    """[batch, keys] of token ids or 0/1 -> boolean [batch, 1, 1, keys]; 0 is hidden."""
+    """Turn ids or 0/1 [batch, keys] into a mask [batch, 1, 1, keys]; 0 is hidden."""
     if values is None:
         return None
     return (values != 0)[:, None, None, :]
 
 
 def masked_mean(x, mask=None):
-    """Mean over time of x [batch, time, width]; mask: boolean [batch, 1, 1, time]."""
+    """Mean over time of x [batch, time, width]; mask: boolean [batch, 1, 1, time].
+
+    0 where nothing is visible.
+    """
     if mask is None:
         return x.mean(dim=1)
     mask = mask[:, 0, 0, :, None]
@@ -197,17 +200,17 @@ def masked_max(x, mask=None):
 
 
 def position_ids(x):
-    """[0, 1, ..., time - 1] as integers, for x [batch, time, ...]."""
+    """Return [0, 1, ..., time - 1] as integers, for x [batch, time, ...]."""
     return torch.arange(x.size(1), device=x.device)
 
 
 def arange(n, like):
-    """[0, 1, ..., n - 1] in the dtype and on the device of `like`."""
+    """Return [0, 1, ..., n - 1] in the dtype and on the device of `like`."""
     return torch.arange(n, dtype=like.dtype, device=like.device)
 
 
 def length(x):
-    """Number of time steps of x [batch, time, ...]."""
+    """Return the number of time steps of x [batch, time, ...]."""
     return x.size(1)
 
 
@@ -217,5 +220,5 @@ def gelu_tanh(x):
 
 
 def leaky_relu(x):
-    """x where positive, 0.2 x elsewhere."""
+    """Leaky ReLU: x where positive, 0.2 x elsewhere."""
     return F.leaky_relu(x, negative_slope=0.2)

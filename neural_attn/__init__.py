@@ -6,6 +6,10 @@ name is imported from its module when it is first used (PEP 562).
 
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # for type checkers and editors, which cannot follow _PUBLIC
+    from neural_attn.maps import AttentionMaps as AttentionMaps
 
 __version__ = "0.1.0"
 

@@ -319,11 +319,17 @@ def length(x):
     return ops.shape(x)[1]
 
 
+# TensorFlow rounds the constants of its own GELU and leaky ReLU to float32.
+def gelu(x):
+    """GELU: x times the normal distribution function (Hendrycks and Gimpel, 2016)."""
+    return 0.5 * x * (1 + ops.erf(x / math.sqrt(2)))
+
+
 def gelu_tanh(x):
     """GELU in its tanh approximation (Hendrycks and Gimpel, 2016)."""
-    return ops.gelu(x, approximate=True)
+    return 0.5 * x * (1 + ops.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
 def leaky_relu(x):
     """Leaky ReLU: x where positive, 0.2 x elsewhere."""
-    return ops.leaky_relu(x, negative_slope=0.2)
+    return ops.maximum(x, 0.2 * x)

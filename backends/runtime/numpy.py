@@ -329,7 +329,7 @@ def relu(x):
 
 def leaky_relu(x):
     """Leaky ReLU: x where positive, 0.2 x elsewhere."""
-    return np.where(x > 0, x, 0.2 * x)
+    return np.maximum(x, 0.2 * x)
 
 
 def elu(x):

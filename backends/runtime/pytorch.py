@@ -214,6 +214,11 @@ def length(x):
     return x.size(1)
 
 
+def gelu(x):
+    """GELU: x times the normal distribution function (Hendrycks and Gimpel, 2016)."""
+    return F.gelu(x)
+
+
 def gelu_tanh(x):
     """GELU in its tanh approximation (Hendrycks and Gimpel, 2016)."""
     return F.gelu(x, approximate="tanh")

@@ -185,23 +185,7 @@ class Network(keras.Model):
         return {}
 
 
-def named_variables(layer, prefix=""):
-    """Yield (name, variable) under the names that PyTorch gives to the weights."""
-    inner = set()
-    for attribute, value in vars(layer).items():
-        items = {attribute: value}
-        if isinstance(value, list):  # a list of layers
-            items = {f"{attribute}.{i}": item for i, item in enumerate(value)}
-        for name, item in items.items():
-            if isinstance(item, keras.layers.Layer) and not name.startswith("_"):
-                inner.update(id(variable) for variable in item.weights)
-                yield from named_variables(item, f"{prefix}{name}.")
-    for variable in layer.weights:
-        if id(variable) not in inner:
-            yield prefix + TORCH_NAMES.get(variable.name, variable.name), variable
-
-
-# Names of variables in Keras: in PyTorch.
+# The name of a variable in Keras, and in PyTorch.
 TORCH_NAMES = {
     "kernel": "weight",
     "gamma": "weight",
@@ -210,6 +194,30 @@ TORCH_NAMES = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
+
+
+def named_variables(layer, prefix=""):
+    """Yield (name, variable) under the names that PyTorch gives to the weights."""
+    layers = dict(named_sublayers(layer))
+    inner = {id(weight) for each in layers.values() for weight in each.weights}
+    for variable in layer.weights:
+        if id(variable) not in inner:
+            yield prefix + TORCH_NAMES.get(variable.name, variable.name), variable
+    for name, each in layers.items():
+        yield from named_variables(each, f"{prefix}{name}.")
+
+
+def named_sublayers(layer):
+    """Yield (name, layer) of the attributes that are layers, or lists of layers."""
+    attributes = vars(layer)
+    attributes = {**attributes, **attributes.get("_modules", {})}  # Keras on PyTorch
+    for name, value in attributes.items():
+        named = {name: value}
+        if isinstance(value, list):
+            named = {f"{name}.{i}": item for i, item in enumerate(value)}
+        for each, item in named.items():
+            if isinstance(item, keras.layers.Layer) and not each.startswith("_"):
+                yield each, item
 
 
 def to_torch_layout(variable):
@@ -251,7 +259,10 @@ def check_weights(path, found, expected):
 
 @contextlib.contextmanager
 def with_dtype(dtype):
-    """Layers made inside the `with` block compute and hold weights in `dtype`."""
+    """Make the layers built inside the `with` block compute in `dtype`.
+
+    Keras computes in float64 on TensorFlow only.
+    """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(dtype)
     try:

@@ -16,6 +16,10 @@ class Layer:
         """Run `forward`."""
         return self.forward(*args, **kwargs)
 
+    def forward(self, *args, **kwargs):
+        """Compute the output, as each layer does in its own way."""
+        raise NotImplementedError
+
     def walk(self, prefix=""):
         """Yield (dotted name, owner, attribute) of every weight, inner layers too."""
         for attribute, value in vars(self).items():

@@ -1,0 +1,48 @@
+"""Tokens as people can read them: literal, visible, on one line, not too long.
+
+Tokens come from strangers. What is invisible or would steer the output (control
+characters, marks that turn the writing direction, half surrogates) is shown as its
+escape, as Python writes it; the escape for markup (HTML, SVG, mathtext) is left to
+whoever writes the markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = ["labels", "readable"]
+
+_VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
+
+# Zero-width joiner and the variation selectors choose between looks of the character
+# before them, and are drawn as an empty box where the font does not know them.
+_JOINERS = frozenset("\u200d\ufe0e\ufe0f")
+
+
+def readable(token: str, max_length: int = 24) -> str:
+    """Give the token as text that is safe to draw or print; never empty.
+
+    Spaces, line ends and tabs become visible symbols, an empty token becomes ∅. A
+    token longer than `max_length` characters keeps both ends.
+    """
+    # Cut before each character is looked at: tokens of a megabyte do occur.
+    if len(token) > max_length:
+        head = (max_length - 1) // 2
+        token = f"{token[:head]}…{token[len(token) - (max_length - 1 - head) :]}"
+    shown = "".join(_visible(character) for character in token)
+    return shown or "∅"
+
+
+def labels(tokens: Iterable[str], max_length: int = 24) -> list[str]:
+    """Give `readable` of each token."""
+    return [readable(token, max_length) for token in tokens]
+
+
+def _visible(character: str) -> str:
+    if character in _VISIBLE:
+        return _VISIBLE[character]
+    if character in _JOINERS:
+        return ""
+    if character.isprintable():
+        return character
+    return character.encode("unicode_escape").decode("ascii")

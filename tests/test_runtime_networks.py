@@ -318,9 +318,12 @@ def with_another_shape(tensors):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (without_a_tensor, rf"no tensor '{KEY}'; the model needs \(12, 12\)"),
-        (with_another_tensor, r"'encoders.1.attention.scale' \(3,\) is unexpected"),
-        (with_another_shape, rf"'{KEY}' is \(12, 6\); the model needs \(12, 12\)"),
+        (without_a_tensor, rf"'{KEY}' is missing in the file, \(12, 12\) in the model"),
+        (with_another_tensor, r"scale' is \(3,\) in the file, missing in the model"),
+        (
+            with_another_shape,
+            rf"'{KEY}' is \(12, 6\) in the file, \(12, 12\) in the model",
+        ),
     ],
 )
 def test_weights_that_do_not_fit_load_nothing(

@@ -23,6 +23,12 @@ class AttentionLayer(keras.layers.Layer):
         self.attention_weights = None
         self.attention_mask = None
 
+    def set_store_attention(self, flag):
+        """Keep the weights of each later call, or drop them."""
+        self.store_attention = flag
+        if not flag:
+            self.attention_weights = self.attention_mask = None
+
     def attend(
         self,
         query,
@@ -135,11 +141,9 @@ class Network(keras.Model):
         return {}
 
     def set_store_attention(self, flag):
-        """Keep the weights of each later call on the attention layers, or drop them."""
+        """Keep the weights on each attention layer from now on, or drop them."""
         for layer in self.attention_layers().values():
-            layer.store_attention = flag
-            if not flag:
-                layer.attention_weights = layer.attention_mask = None
+            layer.set_store_attention(flag)
 
     def run_with_attention(self, inputs):
         """Return (output, {name: weights [batch, heads, queries, keys]})."""
@@ -153,9 +157,7 @@ class Network(keras.Model):
             }
         finally:
             for name, layer in layers.items():
-                layer.store_attention = before[name]
-                if not before[name]:
-                    layer.attention_weights = layer.attention_mask = None
+                layer.set_store_attention(before[name])
         return output, attention
 
     def load_weights(self, path):
@@ -236,24 +238,18 @@ def from_torch_layout(variable, values):
 
 
 def check_weights(path, found, expected):
-    """Raise ValueError at the first tensor of `path` the model has no place for.
+    """Raise ValueError at the first tensor that differs in name or shape.
 
-    found, expected: {name: array}.
+    found, expected: {name: array}, of the file and of the model.
     """
-    for name, weight in expected.items():
-        needed = tuple(weight.shape)
-        if name not in found:
-            raise ValueError(f"{path}: no tensor {name!r}; the model needs {needed}")
-        shape = tuple(found[name].shape)
-        if shape != needed:
+    for name in [*expected, *found]:
+        given, needed = (
+            tuple(arrays[name].shape) if name in arrays else "missing"
+            for arrays in (found, expected)
+        )
+        if given != needed:
             raise ValueError(
-                f"{path}: tensor {name!r} is {shape}; the model needs {needed}"
-            )
-    for name in found:
-        if name not in expected:
-            shape = tuple(found[name].shape)
-            raise ValueError(
-                f"{path}: tensor {name!r} {shape} is unexpected; the model has none"
+                f"{path}: tensor {name!r} is {given} in the file, {needed} in the model"
             )
 
 

@@ -1,0 +1,51 @@
+"""What a backend says of itself: tables, and the few ways it deviates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from neural_attn.ir import Network
+    from neural_attn.shapes import Checked
+
+
+@dataclass(frozen=True)
+class Row:
+    """How a backend writes one native layer.
+
+    `make` is the constructor call, or "" where the layer needs no object; `call` is
+    the call, with `{layer}`, `{x}` and the other inputs of the catalogue. Both may
+    name parameters of the layer and sizes of its input. With `activates`, the
+    function of the `activation` parameter is applied to what `call` gives.
+    `unmasked` is the call where no padding mask is given; texts in `omit` say what
+    the framework does anyway.
+    """
+
+    make: str
+    call: str = "{layer}({x})"
+    activates: bool = False
+    unmasked: str = ""
+    omit: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A target language: everything in which its code differs from the others'."""
+
+    name: str
+    requires: tuple[str, ...]
+    install: str
+    runtime: str  # the file in backends/runtime to copy from, without .py
+    layer_base: str
+    forward: str
+    list_of_layers: str
+    layers: Mapping[str, Row]
+    functions: Mapping[str, str]
+    activation: Callable[[str], str]
+    create: Callable[[Checked], list[str]]
+    applied: Mapping[str, str] = field(default_factory=dict)  # calls of activations
+    needs_features: bool = True
+    passes_training: bool = False
+    training: Callable[[Network], list[str]] | None = None

@@ -1,0 +1,506 @@
+"""Writes the class of one block: constructor, layers, forward."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from neural_attn.backends.base import Backend
+from neural_attn.backends.expressions import Rendered, literal, render, render_part
+from neural_attn.backends.layout import comment, docstring
+from neural_attn.grammar import tree
+
+from neural_attn.arguments import match
+from neural_attn.errors import Problems
+from neural_attn.ir import Block, LayerChoice, LayerUse
+from neural_attn.layers import NativeLayer
+from neural_attn.primitives import PRIMITIVES, Primitive
+from neural_attn.resolve import call_parameters, width_of
+from neural_attn.shapes import Checked
+
+_ATOM = 9
+_STATEMENTS = "        "
+
+
+class ClassWriter:
+    """One block as a class.
+
+    The class has the parameters that this network sets; others stand in it as
+    their values. A condition with one outcome in the whole network leaves only
+    that branch.
+    """
+
+    def __init__(
+        self,
+        checked: Checked,
+        block: Block,
+        backend: Backend,
+        classes: Mapping[Block, ClassWriter],
+    ) -> None:
+        self.checked = checked
+        self.block = block
+        self.backend = backend
+        self.classes = classes
+        self.facts = checked.facts[block]
+        self.layers = {
+            use.name: use for use in block.uses() if use.name in self.facts.live
+        }
+        self.static = {p.name: p for p in block.parameters}
+        self.locals: set[str] = set(block.inputs)
+        self.stored: set[str] = set()
+        self.passed: set[str] = set()
+        self.set_somewhere = self._set_somewhere()
+        self._forward = self._forward_lines()
+        self._made = self._layer_lines()
+        self.signature = self._signature()
+
+    # --- parameters --------------------------------------------------------------
+
+    def _set_somewhere(self) -> set[str]:
+        """Parameters that some use of the block gives, or that differ between uses."""
+        given: set[str] = set()
+        for block, facts in self.checked.facts.items():
+            for use in block.uses():
+                if use.target is self.block and use.name in facts.live:
+                    given |= use.arguments.keys()
+        return given
+
+    def is_parameter(self, name: str) -> bool:
+        """Whether the class keeps this parameter of the block."""
+        parameter = self.static.get(name)
+        if parameter is None:
+            return name in self.facts.hidden
+        if len(self.facts.values.get(name, ())) == 1:
+            kind = self.block.kinds.get(name)
+            if kind and kind.name in ("bool", "str", "activation"):
+                return False
+        fixed = isinstance(parameter.default, tree.Literal)
+        return not fixed or name in self.set_somewhere
+
+    def _signature(self) -> dict[str, str | None]:
+        """Constructor parameters in order, with their defaults as text."""
+        used = self.stored | self.passed
+        pending = list(used)
+        while pending:  # defaults use parameters too
+            parameter = self.static.get(pending.pop())
+            default = parameter.default if parameter else None
+            if default is None or (parameter and width_of(parameter)):
+                continue
+            for node in tree.walk(default):
+                if isinstance(node, tree.Name) and node.text not in used:
+                    used.add(node.text)
+                    pending.append(node.text)
+        names = [*self.static, *self.facts.hidden]
+        kept = [n for n in names if n in used and self.is_parameter(n)]
+        self._derived = [
+            n for n in kept if self._is_derived(n) and n not in self.set_somewhere
+        ]
+        defaults = {n: self._default(n) for n in kept if n not in self._derived}
+        ordered = sorted(
+            defaults, key=lambda n: (defaults[n] is not None, self._rank(n))
+        )
+        return {name: defaults[name] for name in ordered}
+
+    def _rank(self, name: str) -> tuple[int, int]:
+        """Widths first, then what the block itself lists, in its order."""
+        parameter = self.static.get(name)
+        if parameter is None:
+            return 0, 1
+        if width_of(parameter):
+            return 0, 0
+        return 1, list(self.static).index(name)
+
+    def _is_derived(self, name: str) -> bool:
+        """Whether the default is computed from other parameters."""
+        parameter = self.static.get(name)
+        default = parameter.default if parameter else None
+        literal_default = default is None or isinstance(default, tree.Literal)
+        return not literal_default and not (parameter and width_of(parameter))
+
+    def _default(self, name: str) -> str | None:
+        parameter = self.static.get(name)
+        if parameter is None or parameter.default is None or width_of(parameter):
+            return None
+        if self._is_derived(name):
+            return "None"
+        return self.constant(name, parameter.default)
+
+    def constant(self, name: str, expr: tree.Expr) -> str:
+        """An argument for a parameter of this block, as the backend writes it."""
+        kind = self.block.kinds.get(name)
+        if kind and kind.name == "activation" and isinstance(expr, tree.Literal):
+            return self.backend.activation(str(expr.value))
+        return render(expr, self._in_constructor, whole=True)
+
+    # --- the class ---------------------------------------------------------------
+
+    def lines(self) -> list[str]:
+        """The whole class."""
+        base = "AttentionLayer" if self.block.is_attention else self.backend.layer_base
+        lines = [comment(c) for c in self.block.trivia.comments]
+        lines += [f"class {self.block.name}({base}):"]
+        doc = self.block.doc or f"The block {self.block.name}."
+        lines += [*docstring(doc, "    "), ""]
+        head = ", ".join(
+            [
+                "self",
+                *(n if d is None else f"{n}={d}" for n, d in self.signature.items()),
+            ]
+        )
+        lines += [f"    def __init__({head}):", f"{_STATEMENTS}super().__init__()"]
+        lines += self._default_lines()
+        lines += [f"{_STATEMENTS}self.{name} = {name}" for name in self._stored_order()]
+        lines += [*self._made, ""]
+        return lines + self._forward
+
+    def _default_lines(self) -> list[str]:
+        lines = []
+        for name in self.static:
+            default = self.static[name].default
+            if default is None or not self._is_derived(name):
+                continue
+            value = render(default, self._in_constructor, whole=True)
+            if name in self.signature:
+                lines.append(f"{_STATEMENTS}if {name} is None:")
+                lines.append(f"{_STATEMENTS}    {name} = {value}")
+            elif name in self._derived:
+                lines.append(f"{_STATEMENTS}{name} = {value}")
+        return lines
+
+    def _stored_order(self) -> list[str]:
+        return [n for n in [*self.static, *self.facts.hidden] if n in self.stored]
+
+    # --- layers ------------------------------------------------------------------
+
+    def _layer_lines(self) -> list[str]:
+        return self._declared(self.block.layers, _STATEMENTS)
+
+    def _declared(
+        self, layers: Iterable[LayerUse | LayerChoice], indent: str
+    ) -> list[str]:
+        lines: list[str] = []
+        for layer in layers:
+            if isinstance(layer, LayerUse):
+                made = self.make(layer) if layer.name in self.layers else ""
+                if made:
+                    lines += _with_trivia(
+                        f"{indent}self.{layer.name} = {made}", layer.trivia, bool(lines)
+                    )
+                continue
+            lines += self._choice(
+                layer,
+                indent,
+                lambda branch, inner: self._declared(branch, inner),
+            )
+        return lines
+
+    def _choice(self, node, indent, write) -> list[str]:  # type: ignore[no-untyped-def]
+        """An if: both branches, or the only one that this network takes."""
+        outcomes = self.facts.decisions.get(id(node), set())
+        if outcomes == {True}:
+            return write(node.then, indent)  # type: ignore[no-any-return]
+        if outcomes == {False}:
+            return write(node.otherwise, indent)  # type: ignore[no-any-return]
+        if not outcomes:
+            return []
+        rule = self._in_forward if isinstance(node, tree.If) else self._in_constructor
+        lines = [f"{indent}if {render(node.condition, rule)}:"]
+        lines += write(node.then, indent + "    ") or [f"{indent}    pass"]
+        otherwise = write(node.otherwise, indent + "    ")
+        if otherwise:
+            lines += [f"{indent}else:", *otherwise]
+        return lines
+
+    def make(self, use: LayerUse) -> str:
+        """The constructor call of a layer; "" where the backend needs no object."""
+        if isinstance(use.target, Block):
+            made = self._make_block(use, use.target)
+        else:
+            made = self._make_native(use, use.target)
+        if use.repeat is None or not made:
+            return made
+        count = render(use.repeat, self._in_constructor, whole=True)
+        made = f"{made} for _ in range({count})"
+        return self.backend.list_of_layers.format(made=made)
+
+    def _make_block(self, use: LayerUse, block: Block) -> str:
+        inner = self.classes[block]
+        spelling = self.facts.hidden_values.get(use.name, {})
+        arguments = []
+        for name, default in inner.signature.items():
+            expr = use.arguments.get(name)
+            if expr is None and default is None:
+                expr = spelling.get(name)
+            if expr is None:
+                continue
+            text = self._argument(inner.block, name, expr)
+            if text != default:
+                arguments.append(f"{name}={text}")
+        return f"{block.name}({', '.join(arguments)})"
+
+    def _argument(self, target: Block | NativeLayer, name: str, expr: tree.Expr) -> str:
+        kind = (
+            target.kinds.get(name)
+            if isinstance(target, Block)
+            else next(p.kind for p in target.parameters if p.name == name)
+        )
+        if kind and kind.name == "activation":
+            value = self._known(expr)
+            if value is not None:
+                return self.backend.activation(str(value))
+        return render(
+            expr, self._in_constructor, whole=kind is None or kind.name != "float"
+        )
+
+    def _known(self, expr: tree.Expr) -> object:
+        """The value of an argument that is the same in the whole network."""
+        if isinstance(expr, tree.Literal):
+            return expr.value
+        if isinstance(expr, tree.Name) and not self.is_parameter(expr.text):
+            values = self.facts.values.get(expr.text)
+            return values[0] if values else None
+        return None
+
+    def _make_native(self, use: LayerUse, native: NativeLayer) -> str:
+        row = self.backend.layers[native.name]
+        made = row.make.format(**self._fields(use, native)) if row.make else ""
+        for text in row.omit:
+            made = made.replace(text, "")
+        return made
+
+    def _fields(self, use: LayerUse, native: NativeLayer) -> dict[str, str]:
+        fields: dict[str, str] = {}
+        for parameter in native.parameters:
+            expr = use.arguments.get(parameter.name)
+            if expr is not None:
+                fields[parameter.name] = self._argument(native, parameter.name, expr)
+            elif parameter.kind.name == "activation":
+                fields[parameter.name] = self.backend.activation(parameter.default)
+            elif not parameter.required:
+                fields[parameter.name] = literal(parameter.default)
+        if self.backend.needs_features:
+            for name, expr in self.facts.features.get(use.name, {}).items():
+                fields[name] = render(expr, self._in_constructor, whole=True)
+        return fields
+
+    def _in_constructor(self, expr: tree.Expr) -> Rendered | None:
+        if isinstance(expr, tree.Name):
+            known = self._known(expr)
+            if not self.is_parameter(expr.text) and expr.text in self.static:
+                return literal(known), _ATOM
+            self.passed.add(expr.text)
+        return None
+
+    # --- forward -----------------------------------------------------------------
+
+    def _forward_lines(self) -> list[str]:
+        inputs = ["self"]
+        defaults: list[str] = []
+        for parameter in self.block.forward.parameters:
+            default = parameter.default
+            if default is None:
+                inputs.append(parameter.name)
+                continue
+            inputs.append(f"{parameter.name}=None")
+            if isinstance(default, tree.Name):
+                defaults.append(f"{_STATEMENTS}if {parameter.name} is None:")
+                defaults.append(f"{_STATEMENTS}    {parameter.name} = {default.text}")
+        if self.backend.passes_training and self.block.is_attention:
+            inputs.append("training=None")
+        head = f"    def {self.backend.forward}({', '.join(inputs)}):"
+        return [head, *defaults, *self.body(self.block.forward.body, _STATEMENTS)]
+
+    def body(self, body: Sequence[tree.Statement], indent: str) -> list[str]:
+        """Statements, with the author's comments and blank lines."""
+        lines: list[str] = []
+        for statement in body:
+            if isinstance(statement, tree.If):
+                lines += self._choice(statement, indent, self.body)
+                if lines and _returns(statement, self.facts.decisions):
+                    break
+                continue
+            lines += self._statement(statement, indent, first=not lines)
+        return lines
+
+    def _statement(
+        self, statement: tree.Assign | tree.Return, indent: str, *, first: bool
+    ) -> list[str]:
+        loops: list[str] = []
+        self._loops, self._indent = loops, indent
+        if isinstance(statement, tree.Assign):
+            target = statement.target.text
+            self._loop_target = target
+            text = render(statement.value, self._in_forward)
+            self.locals.add(target)
+            lines = [
+                *loops,
+                *([] if text == target else [f"{indent}{target} = {text}"]),
+            ]
+        else:
+            self._loop_target = ""
+            text = render(statement.value, self._in_forward)
+            lines = [*loops, f"{indent}return {text}"]
+        head, *rest = lines or [""]
+        return (
+            [*_with_trivia(head, statement.trivia, not first), *rest] if lines else []
+        )
+
+    def _in_forward(self, expr: tree.Expr) -> Rendered | None:
+        if isinstance(expr, tree.Name):
+            if expr.text in self.locals:
+                return expr.text, _ATOM
+            if expr.text in self.layers:
+                return f"self.{expr.text}", _ATOM
+            if not self.is_parameter(expr.text) and expr.text in self.static:
+                return literal(self._known(expr)), _ATOM
+            self.stored.add(expr.text)
+            return f"self.{expr.text}", _ATOM
+        if isinstance(expr, tree.Call):
+            return self._call(expr), _ATOM
+        return None
+
+    def _call(self, call: tree.Call) -> str:
+        use = self.layers.get(call.function.text)
+        if use is None:
+            return self._call_primitive(call)
+        given = match("", call_parameters(use), call.arguments, Problems())
+        if use.repeat is not None:
+            return self._loop(use, call, given)
+        return self.call_layer(use, f"self.{use.name}", call, given)
+
+    def call_layer(
+        self, use: LayerUse, layer: str, call: tree.Call, given: dict[str, tree.Expr]
+    ) -> str:
+        """The call of one layer under the text `layer`."""
+        if isinstance(use.target, Block):
+            return f"{layer}({self._arguments(call)})"
+        row = self.backend.layers[use.target.name]
+        fields = self._fields(use, use.target)
+        loose = "{" in row.call.replace("{layer}", "").replace("({x})", "")
+        for name in use.target.inputs:
+            plain = name.rstrip("?")
+            expr = given.get(plain)
+            level = 6 if loose and not row.call.endswith(")") else 0
+            fields[plain] = (
+                render_part(expr, self._in_forward, level) if expr else "None"
+            )
+        masked = "attention_mask" in given
+        template = row.call if masked or not row.unmasked else row.unmasked
+        text = template.format(layer=layer, **fields)
+        return self._activated(use, text) if row.activates else text
+
+    def _activated(self, use: LayerUse, text: str) -> str:
+        expr = use.arguments.get("activation")
+        parameters = {p.name: p for p in use.target.parameters}  # type: ignore[union-attr]
+        known = self._known(expr) if expr else parameters["activation"].default
+        if known == "linear":
+            return text
+        if known is None and isinstance(expr, tree.Name):
+            self.stored.add(expr.text)
+            return f"self.{expr.text}({text})"
+        template = self.backend.applied.get(str(known), "{function}({x})")
+        return template.format(function=self.backend.activation(str(known)), x=text)
+
+    def _arguments(self, call: tree.Call, skip: int = 0) -> str:
+        parts = []
+        for argument in call.arguments[skip:]:
+            value = render(argument.value, self._in_forward)
+            parts.append(f"{argument.name}={value}" if argument.name else value)
+        return ", ".join(parts)
+
+    def _loop(self, use: LayerUse, call: tree.Call, given: dict[str, tree.Expr]) -> str:
+        """Apply repeated layers one after the other, before the statement at hand."""
+        names = list(given)
+        first = render(given[names[0]], self._in_forward)
+        target = self._loop_target or f"{use.name}_output"
+        if first != target:
+            self._loops.append(f"{self._indent}{target} = {first}")
+        variable = "layer" if "layer" not in self.locals else "layer_"
+        inner = dict(given)
+        inner[names[0]] = tree.Name(call.span, target)
+        renamed = tree.Call(
+            call.span,
+            call.function,
+            (
+                tree.Argument(call.span, None, tree.Name(call.span, target)),
+                *(a for a in call.arguments[1:]),
+            ),
+        )
+        known = target in self.locals
+        self.locals.add(target)
+        text = self.call_layer(use, variable, renamed, inner)
+        if not known and not self._loop_target:
+            self.locals.discard(target)
+        self._loops.append(f"{self._indent}for {variable} in self.{use.name}:")
+        self._loops.append(f"{self._indent}    {target} = {text}")
+        return target
+
+    def _call_primitive(self, call: tree.Call) -> str:
+        name = call.function.text
+        primitive = PRIMITIVES[name]
+        if primitive.is_attention:
+            return self._call_attention(call, primitive)
+        values = self._primitive_values(call, primitive)
+        if id(call) not in self.checked.facts[self.block].tensors:
+            template = "abs({0})" if name == "abs" else f"math.{name}({{0}})"
+        else:
+            template = self.backend.functions.get(name, "")
+        if not template:
+            return f"{name}({', '.join(values)})"
+        return template.format(*values)
+
+    def _primitive_values(self, call: tree.Call, primitive: Primitive) -> list[str]:
+        """The arguments in the order of the parameters; sizes divide exactly."""
+        template = self.backend.functions.get(primitive.name, "")
+        given = match("", tuple(primitive.parameters), call.arguments, Problems())
+        values = []
+        for position, name in enumerate(primitive.parameters):
+            if name not in given:
+                continue
+            expr = given[name]
+            if name in ("n", "shape", "num_heads"):
+                values.append(render(expr, self._in_forward, whole=True))
+                continue
+            tight = f"{{{position}}}." in template
+            level = _ATOM if tight else 0
+            values.append(render_part(expr, self._in_forward, level))
+        return values
+
+    def _call_attention(self, call: tree.Call, primitive: Primitive) -> str:
+        """A call of the runtime's method; arguments equal to their default go."""
+        parts = []
+        for argument in call.arguments:
+            value = argument.value
+            default = primitive.parameters.get(argument.name or "")
+            known = isinstance(value, tree.Literal) or (
+                isinstance(value, tree.Name)
+                and value.text in self.static
+                and not self.is_parameter(value.text)
+            )
+            if default is not None and known and self._known(value) == default.value:
+                continue
+            text = render(value, self._in_forward)
+            parts.append(f"{argument.name}={text}" if argument.name else text)
+        if primitive.name == "attend" and self.backend.passes_training:
+            parts.append("training=training")
+        return f"self.{primitive.name}({', '.join(parts)})"
+
+
+def _returns(node: tree.If, decisions: dict[int, set[bool]]) -> bool:
+    """Whether nothing behind this if can run."""
+    outcomes = decisions.get(id(node), set())
+    branches = [node.then if outcome else node.otherwise for outcome in outcomes]
+    return bool(branches) and all(
+        branch and isinstance(branch[-1], tree.Return) for branch in branches
+    )
+
+
+def _with_trivia(line: str, trivia: tree.Trivia, may_be_blank: bool) -> list[str]:
+    indent = line[: len(line) - len(line.lstrip())]
+    lines = [""] if trivia.blank_before and may_be_blank else []
+    lines += [indent + comment(text) for text in trivia.comments]
+    if trivia.trailing:
+        noted = f"{line}  {comment(trivia.trailing)}"
+        if len(noted) <= 88 and "\n" not in noted:
+            return [*lines, noted]
+        lines.append(indent + comment(trivia.trailing))
+    return [*lines, line]

@@ -1,0 +1,89 @@
+"""The one walk from a checked network to source text, for every backend."""
+
+from __future__ import annotations
+
+from neural_attn.backends import runtime_source
+from neural_attn.backends.base import Backend
+from neural_attn.backends.class_writer import ClassWriter
+from neural_attn.backends.layout import docstring, lay_out
+from neural_attn.backends.model_class import ModelWriter
+
+from neural_attn import __version__
+from neural_attn.ir import Block
+from neural_attn.shapes import Checked
+
+_HEADER = """{name}, as a {backend} model.
+
+Generated from {source} by neural-attn {version}; this file stands alone."""
+
+
+def emit(checked: Checked, backend: Backend) -> str:
+    """The source text of a network for a backend; the same input, the same bytes."""
+    classes: dict[Block, ClassWriter] = {}
+    bodies: list[list[str]] = []
+    for block in _blocks_inside_out(checked):
+        writer = ClassWriter(checked, block, backend, classes)
+        classes[block] = writer
+        bodies.append(writer.lines())
+    model = ModelWriter(checked, checked.network.block, backend, classes)
+    bodies.append(model.lines())
+    bodies.append(backend.create(checked))
+    if backend.training is not None:
+        bodies += _definitions(backend.training(checked.network))
+    return _file(checked, backend, bodies)
+
+
+def _blocks_inside_out(checked: Checked) -> list[Block]:
+    """The blocks in use, each behind those that it uses; without the network's own."""
+    ordered: list[Block] = []
+
+    def visit(block: Block) -> None:
+        live = checked.facts[block].live
+        for use in block.uses():
+            if use.name in live and isinstance(use.target, Block):
+                visit(use.target)
+        if block not in ordered:
+            ordered.append(block)
+
+    visit(checked.network.block)
+    return ordered[:-1]
+
+
+def _definitions(lines: list[str]) -> list[list[str]]:
+    """Split lines at the blank pairs between top-level definitions."""
+    found: list[list[str]] = [[]]
+    for line in lines:
+        if line.startswith("def ") and found[-1]:
+            while found[-1] and not found[-1][-1]:
+                found[-1].pop()
+            found.append([])
+        found[-1].append(line)
+    return [body for body in found if body]
+
+
+def _file(checked: Checked, backend: Backend, bodies: list[list[str]]) -> str:
+    runtime = runtime_source.read(backend.runtime)
+    own = [
+        "\n".join(line for long in body for line in lay_out(long)) for body in bodies
+    ]
+    names = runtime_source.names_in("\n\n\n".join(own))
+    copied = runtime_source.needed(runtime, names)
+    for definition in copied:
+        names |= definition.uses
+    bases = [d.text for d in copied if d.is_class]
+    helpers = [d.text for d in copied if not d.is_class]
+    header = _header(checked, backend)
+    imports = runtime_source.import_lines(runtime, names)
+    top = "\n".join([*header, "", *imports])
+    return "\n\n\n".join([top, *bases, *own, *helpers]) + "\n"
+
+
+def _header(checked: Checked, backend: Backend) -> list[str]:
+    source = checked.network.source.replace("\\", "/").rsplit("/", 1)[-1]
+    text = _HEADER.format(
+        name=checked.network.name,
+        backend=backend.name,
+        source=source,
+        version=__version__,
+    )
+    return docstring(text, "")

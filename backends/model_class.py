@@ -1,0 +1,154 @@
+"""Writes the class of the network itself: layers, attention maps, forward."""
+
+from __future__ import annotations
+
+from neural_attn.backends.class_writer import ClassWriter
+from neural_attn.backends.layout import docstring, string
+from neural_attn.grammar import tree
+
+from neural_attn.chain import MASK
+from neural_attn.ir import Input, LayerUse
+from neural_attn.layers import NativeLayer
+from neural_attn.shapes import Checked, Instance
+
+_STATEMENTS = "        "
+
+
+class ModelWriter(ClassWriter):
+    """The network as a class that takes inputs and may return attention."""
+
+    def lines(self) -> list[str]:
+        """The whole class."""
+        network = self.checked.network
+        output = self.checked.root.output
+        lines = [f"class {network.name}(Network):"]
+        lines += [*docstring(f"The network {network.name}.", "    "), ""]
+        lines += ["    def __init__(self):", f"{_STATEMENTS}super().__init__()"]
+        lines += [*self._made, ""]
+        attention = self._attention_lines()
+        lines += [*attention, ""] if attention else []
+        lines += [
+            f"    def {self.backend.forward}(self, inputs, return_attention=False):"
+        ]
+        given = "; ".join(
+            _described(i, len(network.inputs) > 1) for i in network.inputs
+        )
+        doc = f"Return the output {_brackets(output)}, or (output, attention maps).\n\n"
+        lines += docstring(f"{doc}inputs: {given}.", _STATEMENTS)
+        lines += [f"{_STATEMENTS}if return_attention:"]
+        lines += [f"{_STATEMENTS}    return self.run_with_attention(inputs)"]
+        return lines + self._forward
+
+    def _forward_lines(self) -> list[str]:
+        inputs = self.checked.network.inputs
+        lines = []
+        if len(inputs) > 1:
+            for given in inputs:
+                key = string(given.name)
+                get = f"inputs.get({key})" if given.name == MASK else f"inputs[{key}]"
+                lines.append(f"{_STATEMENTS}{given.name} = {get}")
+        elif inputs and inputs[0].name != "inputs":
+            lines.append(f"{_STATEMENTS}{inputs[0].name} = inputs")
+        return lines + self.body(self.block.forward.body, _STATEMENTS)
+
+    def call_layer(
+        self, use: LayerUse, layer: str, call: tree.Call, given: dict[str, tree.Expr]
+    ) -> str:
+        """As in any block; an Embedding may also meet numbers already embedded."""
+        network = self.checked.network
+        first = network.inputs[0] if network.inputs else None
+        value = next(iter(given.values()), None)
+        native = isinstance(use.target, NativeLayer) and use.target.name == "Embedding"
+        if (
+            native
+            and first
+            and accepts_embedded(self.checked)
+            and isinstance(value, tree.Name)
+            and value.text == first.name
+        ):
+            return f"embedded({value.text}, {layer})"
+        return super().call_layer(use, layer, call, given)
+
+    # --- attention maps ----------------------------------------------------------
+
+    def _attention_lines(self) -> list[str]:
+        """The method that names every attention layer."""
+        names = list(self.checked.attentions)
+        if not names:
+            return []
+        lines = [
+            "    def attention_layers(self):",
+            f'{_STATEMENTS}"""Return {{name of the attention map: layer}}."""',
+        ]
+        repeated = any(u.repeat is not None for u in self.checked.root.uses.values())
+        if len(names) == 1 and not repeated:
+            (path,) = _attribute_paths(self.checked.root)
+            return [*lines, f"{_STATEMENTS}return {{{string(names[0])}: self{path}}}"]
+        lines.append(f"{_STATEMENTS}layers = {{}}")
+        at = 0
+        for name, parts in self.checked.root.children.items():
+            use = self.checked.root.uses[name]
+            per_part = [_attribute_paths(part) for part in parts]
+            count = sum(map(len, per_part))
+            if count:
+                lines += self._named(use, per_part, names[at : at + count])
+            at += count
+        return [*lines, f"{_STATEMENTS}return layers"]
+
+    def _named(
+        self, use: LayerUse, per_part: list[list[str]], names: list[str]
+    ) -> list[str]:
+        if use.repeat is None:
+            return [
+                f"{_STATEMENTS}layers[{string(name)}] = self.{use.name}{path}"
+                for name, path in zip(names, per_part[0], strict=True)
+            ]
+        label, start = (
+            (use.label, use.index) if use.index is not None else (use.name, 0)
+        )
+        begin = f", {start}" if start else ""
+        lines = [
+            f"{_STATEMENTS}for i, layer in enumerate(self.{use.name}{begin}):",
+        ]
+        each = len(per_part[0])
+        for name, path in zip(names[:each], per_part[0], strict=True):
+            suffix = name.removeprefix(f"{label}_{start}")
+            text = string(f"{label}_{{i}}{suffix}")
+            lines.append(f"{_STATEMENTS}    layers[f{text}] = layer{path}")
+        return lines
+
+
+def accepts_embedded(checked: Checked) -> bool:
+    """Whether numbers [batch, time, width] may come instead of ids.
+
+    That is where the author wrote the width into the input: `(time, width)`.
+    """
+    network = checked.network
+    if len(network.inputs) != 1 or network.pads_with:
+        return False
+    return network.inputs[0].described_width is not None
+
+
+def _attribute_paths(part: Instance) -> list[str]:
+    """The attribute paths of the attention layers in a layer, itself included."""
+    found = [""] if part.attention else []
+    for name, parts in part.children.items():
+        repeated = part.uses[name].repeat is not None
+        for i, inner in enumerate(parts):
+            step = f".{name}[{i}]" if repeated else f".{name}"
+            found += [step + path for path in _attribute_paths(inner)]
+    return found
+
+
+def _described(given: Input, several: bool) -> str:
+    sizes = ", ".join(
+        ["batch", *("time" if s is None else str(s) for s in given.shape)]
+    )
+    kind = "integers" if given.dtype == "int" else "numbers"
+    name = f"{given.name}, " if several else ""
+    optional = " (optional; 0 is padding)" if given.name == MASK else ""
+    return f"{name}{kind} [{sizes}]{optional}"
+
+
+def _brackets(tensor: object) -> str:
+    return str(tensor).replace("(", "[").replace(")", "]")

@@ -1,0 +1,90 @@
+"""The TensorFlow backend: idiomatic Keras 3, so it also runs on JAX."""
+
+from __future__ import annotations
+
+from neural_attn.backends.base import Backend, Row
+from neural_attn.backends.layout import string
+
+from neural_attn.shapes import Checked
+
+_DENSE = Row(
+    "keras.layers.Dense({units}, activation={activation}, use_bias={use_bias})",
+    omit=(', activation="linear"', ", use_bias=True"),
+)
+
+
+def _create(checked: Checked) -> list[str]:
+    name, inputs = checked.network.name, checked.network.inputs
+    examples = []
+    for given in inputs:
+        shape = ", ".join(["1", *(str(size or 2) for size in given.shape)])
+        dtype = "int64" if given.dtype == "int" else "float32"
+        examples.append((given.name, f'np.zeros(({shape}), "{dtype}")'))
+    lines = [
+        'def create_model(dtype="float32"):',
+        '    """Return the network with random weights."""',
+        "    with with_dtype(dtype):",
+        f"        model = {name}()",
+    ]
+    if len(examples) == 1:
+        return [*lines, f"        model({examples[0][1]})", "    return model"]
+    parts = ", ".join(f"{string(key)}: {value}" for key, value in examples)
+    return [*lines, f"        model({{{parts}}})", "    return model"]
+
+
+def _activation(name: str) -> str:
+    return {"gelu_tanh": "gelu_tanh", "leaky_relu": "leaky_relu"}.get(
+        name, string(name)
+    )
+
+
+BACKEND = Backend(
+    name="tensorflow",
+    requires=("keras", "tensorflow"),
+    install="pip install tensorflow",
+    runtime="keras",
+    layer_base="keras.layers.Layer",
+    forward="call",
+    list_of_layers="[{made}]",
+    layers={
+        "Dense": _DENSE,
+        "Output": _DENSE,
+        "Activation": Row("keras.layers.Activation({function})"),
+        "Dropout": Row("keras.layers.Dropout({rate})"),
+        "Embedding": Row(
+            "keras.layers.Embedding({input_dim}, {output_dim})", "{layer}({ids})"
+        ),
+        "LayerNormalization": Row("keras.layers.LayerNormalization(epsilon={epsilon})"),
+        "GlobalAveragePooling1D": Row(
+            "", "masked_mean({x}, {attention_mask})", unmasked="ops.mean({x}, axis=1)"
+        ),
+        "GlobalMaxPooling1D": Row(
+            "", "masked_max({x}, {attention_mask})", unmasked="ops.max({x}, axis=1)"
+        ),
+        "Flatten": Row("keras.layers.Flatten()"),
+        "Reshape": Row("keras.layers.Reshape({target_shape})"),
+        "Add": Row("", "{x} + {residual}"),
+    },
+    functions={
+        "sqrt": "ops.sqrt({0})",
+        "exp": "ops.exp({0})",
+        "log": "ops.log({0})",
+        "sin": "ops.sin({0})",
+        "cos": "ops.cos({0})",
+        "tanh": "ops.tanh({0})",
+        "abs": "ops.abs({0})",
+        "sum": "ops.sum({0}, axis=-1, keepdims=True)",
+        "mean": "ops.mean({0}, axis=-1, keepdims=True)",
+        "transpose": "ops.swapaxes({0}, -2, -1)",
+        "reshape": "ops.reshape({0}, {1})",
+        "arange": "ops.cast(ops.arange({0}), {1}.dtype)",
+        "position_ids": "ops.arange(ops.shape({0})[1])",
+        "length": "ops.shape({0})[1]",
+        "stack": "ops.stack({0}, axis=-1)",
+        "concatenate": "ops.concatenate({0}, axis=-1)",
+    },
+    activation=_activation,
+    create=_create,
+    needs_features=False,
+    passes_training=True,
+)

@@ -1,0 +1,212 @@
+"""Syntax errors in the author's words, chosen by example.
+
+Each row holds texts that fail in the same way; the parser state of a new error is
+matched against theirs. A test feeds every example back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lark import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+
+from neural_attn.errors import Diagnostic, NeuralError, Source, Span
+
+
+@dataclass(frozen=True)
+class SyntaxMessage:
+    """A sentence and a hint for all errors that look like the examples."""
+
+    code: str
+    message: str
+    hint: str
+    examples: tuple[str, ...]
+
+
+MESSAGES = [
+    SyntaxMessage(
+        "E0111",
+        "a `}` is missing: the text ends inside a block",
+        "every `{` needs a `}`",
+        (
+            "network A { input: (4,) layers: Dense(8)",
+            "network A { input: (4,) layers: Dense(8) * 2",
+            "network A { input: (4,) layers: Dense",
+            "network A { loss: mse",
+            'network A { loss: "mse"',
+            "network A { input: (4,)",
+            "network A {",
+            "network A { train { epochs: 3",
+            "network A { train { epochs: 3 }",
+            "define A { layers:",
+            "define A { forward(x): return x",
+            "define A { forward(x): return x + 1",
+            "define A { forward(x): return a(x)",
+            "define A { forward(x): y = x",
+        ),
+    ),
+    SyntaxMessage(
+        "E0112",
+        "a `)` is missing: the text ends inside parentheses",
+        "every `(` needs a `)`",
+        (
+            "network A { input: (4",
+            "network A { input: (4,",
+            "network A { layers: Dense(8",
+            "network A { layers: Dense(units=8",
+            "network A { layers: Dense(units=8,",
+            "network A { layers: Dense(",
+        ),
+    ),
+    SyntaxMessage(
+        "E0113",
+        "a comma is missing between two arguments",
+        'write `Dense(units=8, activation="relu")`',
+        (
+            'network A { layers: Dense(8 "relu") }',
+            "network A { layers: Dense(units=8 activation=relu) }",
+            'network A { layers: Dense(8 activation="relu") }',
+            "network A { layers: Dense(8 9) }",
+            "network A { layers: Dense(a b) }",
+        ),
+    ),
+    SyntaxMessage(
+        "E0114",
+        "a value is missing after `:`",
+        "write the value behind the colon, for instance `epochs: 10`",
+        (
+            "network A { loss: }",
+            "network A { loss: , }",
+            "network A { train { epochs: } }",
+            "network A { loss:",
+        ),
+    ),
+    SyntaxMessage(
+        "E0115",
+        "a value is missing after `=`",
+        "write the value behind the sign, for instance `units=8`",
+        (
+            "network A { layers: Dense(units=) }",
+            "network A { layers: Dense(units=, rate=1) }",
+            "define A(a=) { }",
+        ),
+    ),
+    SyntaxMessage(
+        "E0116",
+        "a network needs a name and a block",
+        "write `network MyNetwork { … }`",
+        ("network { input: (4,) }", "network", "network A input: (4,)", "network A("),
+    ),
+    SyntaxMessage(
+        "E0117",
+        "a define needs a name, perhaps parameters, and a block",
+        "write `define Name(parameter, other = 1) { … }`",
+        ("define { }", "define", "define A", "define A(8) { }", "define A(x) layers:"),
+    ),
+    SyntaxMessage(
+        "E0118",
+        "only `network` and `define` stand at the top of a file",
+        "put the layers into `network MyNetwork { input: (…) layers: … }`",
+        (
+            "Dense(8)",
+            "input: (4,)",
+            "layers: Dense(8)",
+            "{",
+            "8",
+            '"a"',
+            "}",
+            "netwrk A {",
+        ),
+    ),
+    SyntaxMessage(
+        "E0119",
+        "a repeat needs a whole number or a name after `*`",
+        "write `TransformerEncoder(num_heads=8) * 6`",
+        ("network A { layers: Dense(8) * }", "network A { layers: Dense(8) * * }"),
+    ),
+    SyntaxMessage(
+        "E0120",
+        "equations are assignments, `if` and `return`",
+        "write `y = layer(x)` and end with `return y`",
+        (
+            "define A { forward(x): x }",
+            "define A { forward(x): attention(x) }",
+            "define A { forward(x): y + x }",
+            "define A { forward(x): 8 }",
+            "define A { forward(x): y = }",
+            "define A { forward(x): return }",
+        ),
+    ),
+    SyntaxMessage(
+        "E0121",
+        "forward needs its inputs in parentheses and a colon",
+        "write `forward(x): …`",
+        (
+            "define A { forward }",
+            "define A { forward x }",
+            "define A { forward(x) return x }",
+            "define A { forward(x) { return x } }",
+            "define A { forward: }",
+        ),
+    ),
+    SyntaxMessage(
+        "E0122",
+        "an operator is missing its right-hand side",
+        "write a name or a number behind the operator",
+        (
+            "define A { forward(x): return x + }",
+            "define A { forward(x): return x * }",
+            "define A { forward(x): return x @ }",
+            "define A { forward(x): return x / }",
+            "network A { layers: Dense(8 *) }",
+            "network A { layers: Dense(8 +) }",
+            "network A { layers: Dense(8 /) }",
+        ),
+    ),
+]
+
+
+def explain(
+    error: UnexpectedInput, source: Source, parse: Callable[[str], Any]
+) -> NeuralError:
+    """The NeuralError for a parser error: place, sentence and hint."""
+    span = _span(error, source)
+    if isinstance(error, UnexpectedCharacters):
+        return NeuralError([_bad_character(span)])
+    examples = {index: row.examples for index, row in enumerate(MESSAGES)}
+    found = error.match_examples(parse, examples, use_accepts=False)
+    at_end = isinstance(error, UnexpectedToken) and error.token.type == "$END"
+    if found is not None and not (at_end and MESSAGES[found].code == "E0118"):
+        row = MESSAGES[found]
+        return NeuralError([Diagnostic(row.code, row.message, span, row.hint)])
+    what = "the end of the text" if at_end else f"`{span.text}`"
+    return NeuralError([Diagnostic("E0110", f"{what} cannot stand here", span)])
+
+
+def _bad_character(span: Span) -> Diagnostic:
+    if span.text in "\"'":
+        message, hint = (
+            "a closing quote is missing",
+            "strings end on the line they begin",
+        )
+        return Diagnostic("E0108", message, span, hint)
+    if span.text == "/":
+        return Diagnostic(
+            "E0109", "`/* … */` is no comment here", span, "begin each line with `#`"
+        )
+    return Diagnostic(
+        "E0107", f"the character `{span.text}` has no place in the language", span
+    )
+
+
+def _span(error: UnexpectedInput, source: Source) -> Span:
+    start = error.pos_in_stream
+    if start is None or (
+        isinstance(error, UnexpectedToken) and error.token.type == "$END"
+    ):
+        end = len(source.text.rstrip())
+        return Span(source, max(0, end - 1), end)
+    width = len(error.token) if isinstance(error, UnexpectedToken) else 1
+    return Span(source, start, start + width)

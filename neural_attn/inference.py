@@ -1,0 +1,111 @@
+"""What values the parameters of a define may have, seen from where they are used."""
+
+from __future__ import annotations
+
+from neural_attn.errors import Problems
+from neural_attn.grammar import tree
+from neural_attn.ir import Block
+from neural_attn.layers import FLAG, SIZE, Kind
+from neural_attn.primitives import PRIMITIVES
+
+
+def infer_kinds(block: Block, problems: Problems) -> None:
+    """Fill `block.kinds`: a parameter is what the layers it is passed to demand."""
+    from neural_attn.resolve import check_value, width_of
+
+    choices: dict[str, list[str]] = {}
+    for parameter in block.parameters:
+        if width_of(parameter):
+            block.kinds[parameter.name] = SIZE
+    for use in block.uses():
+        for name, expr in use.arguments.items():
+            _demand(block, expr, _kind(use.target, name))
+        if use.repeat is not None:
+            _demand(block, use.repeat, SIZE)
+    _conditions(block, block.layers, choices)
+    _statements(block, block.forward.body, choices)
+    for parameter in block.parameters:
+        if parameter.name in choices and isinstance(parameter.default, tree.Literal):
+            options = [str(parameter.default.value), *choices[parameter.name]]
+            unique = tuple(dict.fromkeys(options))
+            block.kinds[parameter.name] = Kind("str", choices=unique)
+    for parameter in block.parameters:
+        if isinstance(parameter.default, tree.Literal):
+            value, span = parameter.default.value, parameter.default.span
+            check_value(problems, block, parameter.name, value, span)
+
+
+def _kind(target: object, name: str) -> Kind | None:
+    if isinstance(target, Block):
+        return target.kinds.get(name)
+    parameter = target.parameter(name)  # type: ignore[attr-defined]
+    return parameter.kind if parameter else None
+
+
+def _demand(block: Block, expr: tree.Expr, kind: Kind | None) -> None:
+    """`expr` must be of this kind, and so the names in it."""
+    if kind is None:
+        return
+    if isinstance(expr, tree.Name):
+        block.kinds.setdefault(expr.text, kind)
+        return
+    if kind.name in ("int", "float"):
+        part = SIZE if kind.name == "int" else Kind("float")
+        for node in tree.walk(expr):
+            if isinstance(node, tree.Name):
+                block.kinds.setdefault(node.text, part)
+
+
+def _conditions(
+    block: Block, layers: tuple[object, ...], choices: dict[str, list[str]]
+) -> None:
+    from neural_attn.ir import LayerChoice
+
+    for layer in layers:
+        if isinstance(layer, LayerChoice):
+            _condition(block, layer.condition, choices)
+            _conditions(block, layer.then, choices)
+            _conditions(block, layer.otherwise, choices)
+
+
+def _statements(
+    block: Block, body: tuple[tree.Statement, ...], choices: dict[str, list[str]]
+) -> None:
+    for statement in body:
+        if isinstance(statement, tree.If):
+            _condition(block, statement.condition, choices)
+            _statements(block, statement.then, choices)
+            _statements(block, statement.otherwise, choices)
+        else:
+            _calls(block, statement.value)
+
+
+def _calls(block: Block, expr: tree.Expr) -> None:
+    for node in tree.walk(expr):
+        if not isinstance(node, tree.Call):
+            continue
+        primitive = PRIMITIVES.get(node.function.text)
+        if primitive is None:
+            continue
+        names = list(primitive.parameters)
+        for position, argument in enumerate(node.arguments[: len(names)]):
+            name = argument.name or names[position]
+            kind = primitive.kinds.get(name)
+            if kind and isinstance(argument.value, tree.Name):
+                if block.parameter(argument.value.text):
+                    block.kinds.setdefault(argument.value.text, kind)
+
+
+def _condition(block: Block, expr: tree.Expr, choices: dict[str, list[str]]) -> None:
+    """`if flag` makes a flag; `mode == "a"` makes a choice."""
+    if isinstance(expr, tree.Name):
+        block.kinds.setdefault(expr.text, FLAG)
+    elif isinstance(expr, tree.Unary):
+        _condition(block, expr.operand, choices)
+    elif isinstance(expr, tree.Binary) and expr.operator in ("and", "or"):
+        _condition(block, expr.left, choices)
+        _condition(block, expr.right, choices)
+    elif isinstance(expr, tree.Binary) and expr.operator in ("==", "!="):
+        if isinstance(expr.left, tree.Name) and isinstance(expr.right, tree.Literal):
+            if isinstance(expr.right.value, str):
+                choices.setdefault(expr.left.text, []).append(expr.right.value)

@@ -1,0 +1,163 @@
+"""Reads the `input:` of a network: sizes without the batch, token ids or numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from neural_attn.errors import Problems
+from neural_attn.grammar import tree
+from neural_attn.ir import Block, Input, LayerUse
+from neural_attn.layers import NativeLayer
+
+if TYPE_CHECKING:
+    from neural_attn.chain import Chain
+
+_MAX_SIZE = 2**31
+
+
+def read_inputs(
+    setting: tree.Setting | None,
+    node: tree.NetworkNode,
+    chain: Chain,
+    layers: Sequence[tree.LayerNode],
+) -> tuple[Input, ...]:
+    """The network's inputs, in order. Notes problems."""
+    problems = chain.problems
+    if setting is None:
+        problems.add(
+            "E0224",
+            f"network `{node.name.text}` has no input",
+            node.name.span,
+            "write `input: (100,)` for 100 token ids, without the batch",
+        )
+        return ()
+    shapes = _shapes(setting, problems)
+    first = chain.resolver.find(layers[0].name.text) if layers else None
+    width = _embedding_width(layers[0], first) if layers else None
+    inputs = []
+    for name, expr in shapes:
+        sizes = _sizes(expr, problems)
+        by_name = isinstance(first, Block) and name in first.inputs
+        ids = name == "attention_mask" or (
+            takes_ids(first, name if by_name else "")
+            if first is not None and (by_name or name in ("inputs", shapes[0][0]))
+            else False
+        )
+        inputs.append(_input(name, sizes, ids, width, expr))
+    return tuple(inputs)
+
+
+def _shapes(setting: tree.Setting, problems: Problems) -> list[tuple[str, tree.Expr]]:
+    if setting.block is None:
+        if setting.value is None:
+            return []
+        return [("inputs", setting.value)]
+    found = []
+    for item in setting.block:
+        if isinstance(item, tree.Setting) and item.value is not None:
+            found.append((item.name.text, item.value))
+        else:
+            problems.add(
+                "E0225",
+                "an input is a name and a shape",
+                item.span,
+                "write `ids: (100,)`",
+            )
+    return found
+
+
+def _sizes(expr: tree.Expr, problems: Problems) -> list[int | None]:
+    items = expr.items if isinstance(expr, tree.Sequence) else (expr,)
+    sizes: list[int | None] = []
+    for item in items:
+        value = item.value if isinstance(item, tree.Literal) else "?"
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if value is None or (whole and 1 <= value < _MAX_SIZE):  # type: ignore[operator]
+            sizes.append(value)  # type: ignore[arg-type]
+        else:
+            problems.add(
+                "E0226",
+                "sizes of an input are whole numbers from 1, or none for any length",
+                item.span,
+            )
+            sizes.append(None)
+    return sizes
+
+
+def _input(
+    name: str,
+    sizes: list[int | None],
+    ids: bool,
+    width: int | None,
+    expr: tree.Expr,
+) -> Input:
+    """Settles what a leading None and a trailing width mean (see the language page)."""
+    if len(sizes) > 2 and sizes[0] is None:
+        sizes = sizes[1:]
+    if not ids:
+        return Input(name, tuple(sizes), "float", expr.span)
+    if len(sizes) == 2 and sizes[0] is None and sizes[1] != width:
+        return Input(name, (sizes[1],), "int", expr.span)
+    described = sizes[1] if len(sizes) == 2 else None
+    return Input(name, (sizes[0],) if sizes else (), "int", expr.span, described)
+
+
+def _embedding_width(
+    node: tree.LayerNode, target: NativeLayer | Block | None
+) -> int | None:
+    """The output_dim of an Embedding, where it is written as a number."""
+    if not isinstance(target, NativeLayer) or target.name != "Embedding":
+        return None
+    positional = 0
+    for argument in node.arguments:
+        parameter = target.parameter(argument.name or "")
+        if argument.name is None:
+            parameter = target.parameters[positional] if positional < 3 else None
+            positional += 1
+        value = argument.value
+        if parameter and parameter.name == "output_dim":
+            known = isinstance(value, tree.Literal) and isinstance(value.value, int)
+            return value.value if known else None  # type: ignore[union-attr,return-value]
+    return None
+
+
+def takes_ids(target: NativeLayer | Block, name: str = "") -> bool:
+    """Whether a layer's input (its first, or the one named) is token ids."""
+    if isinstance(target, NativeLayer):
+        return target.name == "Embedding"
+    name = name or (target.inputs[0] if target.inputs else "")
+    layers = {use.name: use for use in target.uses()}
+    return any(
+        _passes_ids(call, name, layers)
+        for statement in _statements(target.forward.body)
+        for call in tree.walk(statement)
+        if isinstance(call, tree.Call)
+    )
+
+
+def _passes_ids(call: tree.Call, name: str, layers: dict[str, LayerUse]) -> bool:
+    use = layers.get(call.function.text)
+    for position, argument in enumerate(call.arguments):
+        value = argument.value
+        if not isinstance(value, tree.Name) or value.text != name:
+            continue
+        if use is None:
+            continue
+        if isinstance(use.target, NativeLayer):
+            return use.target.name == "Embedding"
+        inputs = use.target.inputs
+        inner = argument.name or (inputs[position] if position < len(inputs) else "")
+        if inner and takes_ids(use.target, inner):
+            return True
+    return False
+
+
+def _statements(body: tuple[tree.Statement, ...]) -> list[tree.Expr]:
+    found: list[tree.Expr] = []
+    for statement in body:
+        if isinstance(statement, tree.If):
+            found += _statements(statement.then) + _statements(statement.otherwise)
+        else:
+            found.append(statement.value)
+    return found

@@ -1,0 +1,453 @@
+"""Syntax tree to IR: finds what each name means, and collects every problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from neural_attn import training
+from neural_attn.arguments import REPEAT_ALIASES, match
+from neural_attn.chain import Chain
+from neural_attn.errors import Problems, Span, did_you_mean
+from neural_attn.grammar import prelude, tree
+from neural_attn.inference import infer_kinds
+from neural_attn.inputs import read_inputs
+from neural_attn.ir import Block, LayerChoice, LayerUse, Network
+from neural_attn.layers import LAYERS, NativeLayer, find_layer
+from neural_attn.names import trouble_with_attribute, trouble_with_variable
+from neural_attn.primitives import PRIMITIVES
+
+MAX_REPEAT = 10_000
+
+
+class Resolver:
+    """Resolves the networks of one file, with its defines and the prelude's."""
+
+    def __init__(self, file: tree.File, problems: Problems) -> None:
+        self.file = file
+        self.problems = problems
+        self._defines = {d.name.text: d for d in prelude().defines}
+        for define in file.defines:
+            earlier = self._defines.get(define.name.text)
+            if earlier in file.defines:
+                self.problems.add(
+                    "E0207", f"`{define.name.text}` is defined twice", define.name.span
+                )
+            self._defines[define.name.text] = define
+        self._blocks: dict[str, Block | None] = {}
+        self._open: list[str] = []
+
+    # --- networks ----------------------------------------------------------------
+
+    def networks(self) -> list[Network]:
+        """Every network of the file; defines that no network uses are checked too."""
+        networks = [self.network(node) for node in self.file.networks]
+        for define in self.file.defines:
+            self.find(define.name.text)
+        if not networks:
+            self.problems.add(
+                "E0201",
+                "there is no network in this file",
+                None,
+                "write `network MyNetwork { input: (…) layers: … }`",
+            )
+        return networks
+
+    def network(self, node: tree.NetworkNode) -> Network:
+        """One network: its inputs, its chain of layers, its training settings."""
+        self._check_variable(node.name, "network")
+        settings: dict[str, tree.Setting] = {}
+        layers: list[tree.LayerNode] = []
+        for item in node.items:
+            if isinstance(item, tree.LayerNode) and training.is_group(item):
+                item = tree.Setting(item.span, item.name, None, item.block)
+            if isinstance(item, tree.Setting):
+                if item.name.text in settings:
+                    name = item.name.text
+                    self.problems.add("E0208", f"`{name}` is set twice", item.name.span)
+                settings[item.name.text] = item
+            elif isinstance(item, tree.LayerNode):
+                layers.append(item)
+            elif isinstance(item, tree.LayerChoice):
+                self.problems.add(
+                    "E0209", "a network has no parameters to choose by", item.span
+                )
+        if not layers:
+            self.problems.add(
+                "E0202", f"network `{node.name.text}` has no layers", node.name.span
+            )
+        chain = Chain(self, node)
+        inputs = read_inputs(settings.pop("input", None), node, chain, layers)
+        block = chain.network_block(node, inputs, layers)
+        network = Network(node.name.text, node.span.source.name, inputs, block)
+        network.pads_with = chain.pads_with
+        training.read_settings(network, settings, self.problems)
+        return network
+
+    # --- blocks ------------------------------------------------------------------
+
+    def find(self, name: str) -> NativeLayer | Block | None:
+        """The block or native layer of this name; an author's own come first."""
+        if name not in self._defines:
+            lowered = {n.lower(): n for n in self._defines}
+            native = find_layer(name)
+            if native or name.lower() not in lowered:
+                return native
+            name = lowered[name.lower()]
+        if name not in self._blocks:
+            self._open.append(name)
+            self._blocks[name] = None
+            self._blocks[name] = self._block(self._defines[name])
+            self._open.pop()
+        return self._blocks[name]
+
+    def target(self, node: tree.LayerNode) -> NativeLayer | Block | None:
+        """What a layer node names; notes a problem where it names nothing."""
+        name = node.name.text
+        if name in self._open:
+            self.problems.add(
+                "E0210",
+                f"`{name}` contains itself",
+                node.name.span,
+                " inside ".join(f"`{n}`" for n in [name, *reversed(self._open)]),
+            )
+            return None
+        target = self.find(name)
+        if target is None and name not in self._blocks:
+            known = [*self._defines, *LAYERS]
+            hint = did_you_mean(name, known)
+            self.problems.add(
+                "E0204",
+                f"there is no layer `{name}`",
+                node.name.span,
+                hint or f"define it: `define {name}(…) {{ … }}`",
+            )
+        return target
+
+    def _block(self, define: tree.Define) -> Block:
+        for parameter in define.parameters:
+            self._check_variable(parameter, "parameter")
+        names = [p.name for p in define.parameters]
+        for parameter in define.parameters:
+            if names.count(parameter.name) > 1:
+                self.problems.add(
+                    "E0207", f"`{parameter.name}` stands twice here", parameter.span
+                )
+        if define.forward is None:
+            block = Chain(self, define).define_block(define)
+        else:
+            block = Block(
+                define.name.text,
+                define.parameters,
+                define.doc,
+                tuple(self._declared(define.items)),
+                define.forward,
+                define.name.span,
+                trivia=define.trivia,
+            )
+            Equations(self, block).check()
+        infer_kinds(block, self.problems)
+        return block
+
+    def _declared(self, items: Iterable[tree.Item]) -> Iterator[LayerUse | LayerChoice]:
+        for item in items:
+            if isinstance(item, tree.LayerChoice):
+                yield LayerChoice(
+                    item.condition,
+                    tuple(self._declared(item.then)),
+                    tuple(self._declared(item.otherwise)),
+                    item.trivia,
+                )
+            elif isinstance(item, tree.Setting):
+                name = item.name.text
+                self.problems.add(
+                    "E0211", f"a define has no setting `{name}`", item.name.span
+                )
+            elif isinstance(item, tree.LayerNode):
+                if item.label is None:
+                    self.problems.add(
+                        "E0212",
+                        f"this {item.name.text} needs a name, since the forward calls it",
+                        item.span,
+                        f"write `my_layer = {item.name.text}(…)`",
+                    )
+                    continue
+                use = self.use(item, item.label.text)
+                if use:
+                    yield use
+
+    def use(
+        self, node: tree.LayerNode, name: str, label: str = "", index: int | None = None
+    ) -> LayerUse | None:
+        """A layer with its arguments matched to the parameters of its target."""
+        if node.label is not None and (why := trouble_with_attribute(node.label.text)):
+            self.problems.add(
+                "E0213", why, node.label.span, f"call it `my_{node.label.text}`"
+            )
+        target = self.target(node)
+        if target is None:
+            return None
+        if node.block is not None:
+            self.problems.add(
+                "E0214",
+                f"`{target.name}` takes no layers of its own in braces",
+                node.span,
+                "write a `define` with the layers that you want inside",
+            )
+        if node.device is not None:
+            self.problems.add(
+                "W0101",
+                f"the device {node.device.value} is not used yet: "
+                "the whole network runs on one device",
+                node.device.span,
+            )
+        given, repeat = self._arguments(node, target)
+        return LayerUse(
+            name, target, given, node.span, repeat, label, index, node.trivia
+        )
+
+    def _arguments(
+        self, node: tree.LayerNode, target: NativeLayer | Block
+    ) -> tuple[dict[str, tree.Expr], tree.Expr | None]:
+        repeat, arguments = node.repeat, list(node.arguments)
+        if isinstance(target, Block):
+            names = [p.name for p in target.parameters]
+            required = [p.name for p in target.parameters if p.default is None]
+            aliases: dict[str, str] = {}
+            for argument in node.arguments:
+                if argument.name in REPEAT_ALIASES and argument.name not in names:
+                    repeat = argument.value
+                    arguments.remove(argument)
+        else:
+            names = [p.name for p in target.parameters]
+            required = [p.name for p in target.parameters if p.required]
+            aliases = {a: p.name for p in target.parameters for a in p.aliases}
+        given = match(f"`{target.name}`", names, arguments, self.problems, aliases)
+        missing = [name for name in required if name not in given]
+        if missing and not any(a.name not in names for a in arguments if a.name):
+            self.problems.add(
+                "E0215",
+                f"`{target.name}` needs {' and '.join(f'`{m}`' for m in missing)}",
+                node.name.span,
+                f"write `{target.name}({', '.join(f'{m}=…' for m in missing)})`",
+            )
+        for name, expr in given.items():
+            if isinstance(expr, tree.Literal):
+                self.check_value(target, name, expr.value, expr.span)
+        if isinstance(repeat, tree.Literal):
+            self.check_repeat(repeat.value, repeat.span)
+        return given, repeat
+
+    def check_repeat(self, count: object, span: Span) -> bool:
+        """Note a repeat that is no whole number from 1 to MAX_REPEAT."""
+        whole = isinstance(count, int) and not isinstance(count, bool)
+        if whole and 1 <= count <= MAX_REPEAT:  # type: ignore[operator]
+            return True
+        self.problems.add(
+            "E0216",
+            f"a layer is repeated 1 to {MAX_REPEAT:,} times, not {count}",
+            span,
+        )
+        return False
+
+    def check_value(
+        self, target: NativeLayer | Block, name: str, value: object, span: Span
+    ) -> bool:
+        """Note a value that the parameter cannot have."""
+        return check_value(self.problems, target, name, value, span)
+
+    def _check_variable(self, node: tree.Name | tree.Parameter, what: str) -> None:
+        name = node.text if isinstance(node, tree.Name) else node.name
+        if why := trouble_with_variable(name):
+            self.problems.add("E0213", f"{why}: no {what} can be called so", node.span)
+
+
+def check_value(
+    problems: Problems,
+    target: NativeLayer | Block,
+    name: str,
+    value: object,
+    span: Span,
+) -> bool:
+    """Note a value that a parameter of `target` cannot have; True where it can."""
+    if isinstance(target, Block):
+        kind = target.kinds.get(name)
+        parameter = target.parameter(name)
+        default = parameter.default if parameter else None
+        if isinstance(default, tree.Literal) and default.value is None is value:
+            return True
+    else:
+        declared = target.parameter(name)
+        kind = declared.kind if declared else None
+    complaint = kind.complaint(value) if kind else ""
+    if not complaint:
+        return True
+    shown = f'"{value}"' if isinstance(value, str) else str(value).lower()
+    hint = ""
+    if isinstance(value, str) and kind and "one of" in complaint:
+        options = complaint.removeprefix("must be one of ").split(", ")
+        hint = did_you_mean(value, options, 0.5) or f"it {complaint}"
+        complaint = "cannot be"
+        message = f"`{name}` of `{target.name}` cannot be {shown}"
+    else:
+        message = f"`{name}` of `{target.name}` {complaint}, and is {shown}"
+    problems.add("E0217", message, span, hint)
+    return False
+
+
+class Equations:
+    """Checks the forward of a define: names, calls, and that it returns."""
+
+    def __init__(self, resolver: Resolver, block: Block) -> None:
+        self.problems = resolver.problems
+        self.block = block
+        self.layers = {use.name: use for use in block.uses()}
+        self.static = {p.name for p in block.parameters}
+
+    def check(self) -> None:
+        """Note every problem of the block's equations."""
+        known = set(self.static)
+        for parameter in self.block.forward.parameters:
+            if why := trouble_with_variable(parameter.name):
+                self.problems.add("E0213", why, parameter.span)
+            if parameter.name in self.static or parameter.name in self.layers:
+                self.problems.add(
+                    "E0207",
+                    f"`{parameter.name}` is a layer or a parameter already",
+                    parameter.span,
+                )
+            known.add(parameter.name)
+        self._check_parameters()
+        if not self._check_body(self.block.forward.body, known):
+            self.problems.add(
+                "E0218",
+                f"the forward of `{self.block.name}` can end without `return`",
+                self.block.forward.span,
+            )
+
+    def _check_parameters(self) -> None:
+        """Defaults may use other parameters and width(input)."""
+        for name, use in self.layers.items():
+            if name in self.static:
+                self.problems.add("E0207", f"`{name}` is a parameter already", use.span)
+            for expr in use.arguments.values():
+                self._check_static(expr)
+        for parameter in self.block.parameters:
+            if parameter.default is not None and not width_of(parameter):
+                self._check_static(parameter.default)
+            elif (name := width_of(parameter)) and name not in self.block.inputs:
+                self.problems.add(
+                    "E0219",
+                    f"the forward has no input `{name}`",
+                    parameter.default.span if parameter.default else None,
+                )
+
+    def _check_static(self, expr: tree.Expr) -> None:
+        for node in tree.walk(expr):
+            if isinstance(node, tree.Name) and node.text not in self.static:
+                self._unknown(node, self.static)
+            elif isinstance(node, tree.Call):
+                self.problems.add(
+                    "E0220",
+                    f"`{node.function.text}(…)` cannot stand here",
+                    node.span,
+                    "arguments of layers are numbers, names and arithmetic",
+                )
+
+    def _check_body(self, body: tuple[tree.Statement, ...], known: set[str]) -> bool:
+        """Check statements in order; True where they always return."""
+        for statement in body:
+            if isinstance(statement, tree.Assign):
+                self._check_expr(statement.value, known)
+                self._check_target(statement.target)
+                known.add(statement.target.text)
+            elif isinstance(statement, tree.Return):
+                self._check_expr(statement.value, known)
+                return True
+            else:
+                self._check_expr(statement.condition, known)
+                ends = [
+                    self._check_body(branch, known)
+                    for branch in (statement.then, statement.otherwise)
+                ]
+                if all(ends):
+                    return True
+        return False
+
+    def _check_target(self, target: tree.Name) -> None:
+        if why := trouble_with_variable(target.text):
+            self.problems.add("E0213", why, target.span)
+        if target.text in self.static or target.text in self.layers:
+            self.problems.add(
+                "E0207",
+                f"`{target.text}` is a layer or a parameter already",
+                target.span,
+            )
+
+    def _check_expr(self, expr: tree.Expr, known: set[str]) -> None:
+        for node in tree.walk(expr):
+            if isinstance(node, tree.Call):
+                self._check_call(node)
+            elif isinstance(node, tree.Name) and node.text not in known:
+                if node.text not in self.layers:
+                    self._unknown(node, known)
+
+    def _check_call(self, call: tree.Call) -> None:
+        name = call.function.text
+        primitive = PRIMITIVES.get(name)
+        if name in self.layers:
+            parameters = call_parameters(self.layers[name])
+        elif primitive:
+            parameters = tuple(primitive.parameters)
+            self._note_attention(call, primitive.is_attention)
+        else:
+            hint = did_you_mean(name, [*self.layers, *PRIMITIVES])
+            self.problems.add(
+                "E0221",
+                f"there is no layer or function `{name}`",
+                call.function.span,
+                hint,
+            )
+            return
+        match(f"`{name}`", parameters, call.arguments, self.problems)
+
+    def _note_attention(self, call: tree.Call, is_attention: bool) -> None:
+        if is_attention and self.block.is_attention:
+            self.problems.add(
+                "E0222",
+                f"`{self.block.name}` computes attention twice",
+                call.span,
+                "give each attention a define of its own, so that each has a name",
+            )
+        self.block.is_attention |= is_attention
+
+    def _unknown(self, node: tree.Name, known: Iterable[str]) -> None:
+        names = list(known)
+        self.problems.add(
+            "E0223",
+            f"nothing is called `{node.text}` here",
+            node.span,
+            did_you_mean(node.text, names) or "known: " + ", ".join(sorted(names)),
+        )
+
+
+def call_parameters(use: LayerUse) -> tuple[str, ...]:
+    """The names of what a layer takes when it is called."""
+    if isinstance(use.target, Block):
+        return use.target.inputs
+    return tuple(name.rstrip("?") for name in use.target.inputs)
+
+
+def width_of(parameter: tree.Parameter) -> str:
+    """The forward input whose width the parameter is (`d_model = width(x)`), or ""."""
+    default = parameter.default
+    if isinstance(default, tree.Call) and default.function.text == "width":
+        if len(default.arguments) == 1:
+            value = default.arguments[0].value
+            if isinstance(value, tree.Name):
+                return value.text
+    return ""
+
+
+def resolve(file: tree.File, problems: Problems) -> list[Network]:
+    """The networks of a parsed file; problems are noted, not raised."""
+    return Resolver(file, problems).networks()

@@ -1,0 +1,161 @@
+"""What flows through a network while it is compiled: dimensions, tensors, constants."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+
+from neural_attn.grammar import tree
+
+Constant = int | float | str | bool | None | tuple[object, ...]
+
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Dim:
+    """One axis length: its value where known, and how the code at hand spells it.
+
+    `value` is the truth that shapes are checked with. `expr` says the same in the
+    parameters of the block being compiled, for generated code; None where no short
+    spelling is known.
+    """
+
+    value: int | None
+    expr: tree.Expr | None = field(default=None, compare=False)
+    label: str = field(default="?", compare=False)
+
+    def __str__(self) -> str:
+        return self.label if self.value is None else str(self.value)
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A tensor as the compiler sees it: axes with the batch first, and a kind.
+
+    `dtype` is "float", "int" or "bool". `roots` names the inputs of the block it was
+    computed from; two tensors with the same `uid` are the same values.
+    """
+
+    dims: tuple[Dim, ...]
+    dtype: str = "float"
+    roots: frozenset[int] = frozenset()
+    uid: int = field(default_factory=lambda: next(_numbers))
+
+    def __str__(self) -> str:
+        return "(" + ", ".join(map(str, self.dims)) + ")"
+
+    @property
+    def rank(self) -> int:
+        """Number of axes, the batch included."""
+        return len(self.dims)
+
+    @property
+    def width(self) -> Dim:
+        """The last axis."""
+        return self.dims[-1]
+
+    def like(self, *dims: Dim, dtype: str | None = None) -> Tensor:
+        """A new tensor computed from this one."""
+        return Tensor(dims, dtype or self.dtype, self.roots)
+
+
+@dataclass(frozen=True)
+class Static:
+    """A value known when compiling, with its spelling."""
+
+    value: Constant
+    expr: tree.Expr | None = None
+
+
+Value = Tensor | Static
+
+
+class ShapeError(Exception):
+    """A rule that the shapes break, in a sentence; the caller adds the place."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def same(left: Dim, right: Dim) -> bool:
+    """Whether two axes can be equal; an unknown length fits any."""
+    return left.value is None or right.value is None or left.value == right.value
+
+
+def broadcast(left: Tensor, right: Tensor) -> tuple[Dim, ...]:
+    """The axes of an elementwise result (NumPy's rules). Raises ShapeError."""
+    length = max(left.rank, right.rank)
+    one = Dim(1)
+    padded = [(one,) * (length - tensor.rank) + tensor.dims for tensor in (left, right)]
+    dims = []
+    for a, b in zip(*padded, strict=True):
+        if a.value == 1:
+            dims.append(b)
+        elif b.value == 1 or same(a, b):
+            dims.append(b if a.value is None and b.value not in (None, 1) else a)
+        else:
+            raise ShapeError(f"shapes {left} and {right} do not fit together")
+    return tuple(dims)
+
+
+# --- spelling lengths in a block's parameters --------------------------------------
+
+
+def times(a: tree.Expr | None, b: tree.Expr | None) -> tree.Expr | None:
+    """`a * b`, simplified where `a` or `b` divides by the other."""
+    if a is None or b is None:
+        return None
+    for left, right in ((a, b), (b, a)):
+        if isinstance(left, tree.Binary) and left.operator == "/":
+            if spelled(left.right) == spelled(right):
+                return left.left
+    return tree.Binary(a.span, "*", a, b)
+
+
+def divided(a: tree.Expr | None, b: tree.Expr | None) -> tree.Expr | None:
+    """`a / b`, simplified where `b` is a factor of `a`."""
+    if a is None or b is None:
+        return None
+    if isinstance(a, tree.Binary) and a.operator == "*":
+        if spelled(a.left) == spelled(b):
+            return a.right
+        if spelled(a.right) == spelled(b):
+            return a.left
+    return tree.Binary(a.span, "/", a, b)
+
+
+def substitute(
+    expr: tree.Expr | None, names: dict[str, tree.Expr | None]
+) -> tree.Expr | None:
+    """`expr` with its names replaced; None as soon as one has no replacement."""
+    if isinstance(expr, tree.Name):
+        return names.get(expr.text)
+    if isinstance(expr, tree.Binary):
+        left, right = substitute(expr.left, names), substitute(expr.right, names)
+        if expr.operator == "*":
+            return times(left, right)
+        if expr.operator == "/":
+            return divided(left, right)
+        if left is None or right is None:
+            return None
+        return tree.Binary(expr.span, expr.operator, left, right)
+    if isinstance(expr, tree.Unary):
+        inner = substitute(expr.operand, names)
+        return inner and tree.Unary(expr.span, expr.operator, inner)
+    return expr if isinstance(expr, tree.Literal) else None
+
+
+def spelled(expr: tree.Expr | None) -> str:
+    """A text that is equal for equal expressions, whatever their place."""
+    if isinstance(expr, tree.Name):
+        return expr.text
+    if isinstance(expr, tree.Literal):
+        return repr(expr.value)
+    if isinstance(expr, tree.Binary):
+        return f"({spelled(expr.left)} {expr.operator} {spelled(expr.right)})"
+    if isinstance(expr, tree.Unary):
+        return f"({expr.operator} {spelled(expr.operand)})"
+    return "?"

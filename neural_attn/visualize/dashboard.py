@@ -226,7 +226,8 @@ def _title(item: AttentionItem, notes: Sequence[str]) -> str:
     causal = "causal " if item.causal else ""
     heads = len(item.head_indices)
     count = "1 head" if heads == 1 else f"{heads} heads"
-    lines = [f"<b>{name}</b>  {causal}{kind}, {count}", *map(_note, notes)]
+    about = f'<span style="font-size:13px">{causal}{kind}, {count}</span>'
+    lines = [f"<b>{name}</b>", about, *map(_note, notes)]
     return "<br>".join(lines)
 
 

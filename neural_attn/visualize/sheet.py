@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
@@ -161,6 +162,7 @@ class Sheet:
         # layout="none": a user's rcParams must not move what was measured.
         self.figure = Figure(figsize=(width, height), facecolor="white", layout=None)
         self.figure.set_layout_engine("none")
+        FigureCanvasAgg(self.figure)  # to be drawn and read without a window system
 
     def _subtitles(self) -> list[tuple[str, str]]:
         lines = []

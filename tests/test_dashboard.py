@@ -1,0 +1,279 @@
+"""The interactive page: its data, its menus, and what a browser makes of it."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from neural_attn.maps import AttentionMap, AttentionMaps, SelectionError
+from neural_attn.visualize import dashboard
+from neural_attn.visualize.dashboard import build_dashboard, write_dashboard
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
+    None,
+)
+HOSTILE = [
+    "the",
+    "the",
+    "$x$ $y$",
+    "<b>bold</b>",
+    "</script><script>document.title='PWNED'</script>",
+    "<img src=x onerror=\"document.title='PWNED'\">",
+    "&lt;",
+    "%{z}",
+    "\ud800",
+    "7",
+]
+
+
+def softmax(*shape, seed=0):
+    exponential = np.exp(np.random.default_rng(seed).normal(size=shape))
+    return (exponential / exponential.sum(-1, keepdims=True)).astype(np.float32)
+
+
+def two_layers(**options):
+    """Three heads over 4 tokens; two causal heads over the hostile ones."""
+    causal = np.tri(10, dtype=bool)
+    maps = [
+        AttentionMap("first", softmax(1, 3, 4, 4)),
+        AttentionMap(
+            "second.self_attention",
+            softmax(1, 2, 10, 10) * causal,
+            "decoder_self",
+            causal,
+            True,
+            HOSTILE,
+            HOSTILE,
+        ),
+    ]
+    return AttentionMaps(maps, **options)
+
+
+def decoded(spec) -> np.ndarray:
+    """The array of a typed array specification."""
+    shape = tuple(int(size) for size in spec["shape"].split(","))
+    return np.frombuffer(base64.b64decode(spec["bdata"]), spec["dtype"]).reshape(shape)
+
+
+def layer_button(figure, index):
+    return figure.layout.updatemenus[0].buttons[index].args
+
+
+def test_there_is_a_trace_for_the_average_and_for_each_head():
+    maps = two_layers()
+    figure = build_dashboard(maps)
+    names = [trace.name for trace in figure.data]
+    assert names == ["Average over heads", "Head 0", "Head 1", "Head 2"]
+    assert [trace.visible for trace in figure.data] == [True, False, False, False]
+    weights = maps["first"][0]
+    assert np.array_equal(figure.data[0].z, weights.mean(axis=0))
+    for head in range(3):
+        assert np.array_equal(figure.data[1 + head].z, weights[head])
+        assert figure.data[1 + head].zmax == pytest.approx(weights.max())
+
+
+def test_a_layer_button_holds_the_data_of_its_layer():
+    maps = two_layers()
+    data, view = layer_button(build_dashboard(maps), 1)
+    z = [decoded(spec) for spec in data["z"]]
+    allowed = np.tri(10, dtype=bool)
+    for head in range(2):
+        assert np.array_equal(np.isnan(z[1 + head]), ~allowed)
+        expected = maps["second.self_attention"][0, head]
+        assert np.array_equal(z[1 + head][allowed], expected[allowed])
+    assert np.isnan(z[3]).all()  # this layer has no third head
+    assert "causal decoder self-attention, 2 heads" in view["title.text"]
+
+
+def test_head_buttons_show_one_trace_each():
+    menu = build_dashboard(two_layers()).layout.updatemenus[1]
+    for index, button in enumerate(menu.buttons):
+        assert button.args[0]["visible"] == [i == index for i in range(4)]
+
+
+def test_tokens_that_repeat_stay_apart_and_are_escaped():
+    data, _ = layer_button(build_dashboard(two_layers()), 1)
+    (labels,) = data["x"]
+    assert len(set(labels)) == len(HOSTILE)
+    assert labels[:2] == ["0 the", "1 the"]
+    assert labels[3] == "3 &lt;b&gt;bold&lt;/b&gt;"
+    assert "$" not in labels[2]
+    assert build_dashboard(two_layers()).layout.xaxis.type == "category"
+
+
+@pytest.mark.parametrize(("trained", "said"), [(False, True), (True, False)])
+def test_untrained_is_said_in_every_title(trained, said):
+    figure = build_dashboard(two_layers(trained=trained))
+    titles = [figure.layout.title.text, layer_button(figure, 1)[1]["title.text"]]
+    for title in titles:
+        assert ("untrained (random) weights" in title) is said
+
+
+def test_one_chosen_head_is_shown_as_that_head():
+    figure = build_dashboard(two_layers().select("first", head=2))
+    (trace,) = figure.data
+    assert trace.name == "Head 2"
+    assert [menu.visible for menu in figure.layout.updatemenus] == [False, False]
+
+
+def test_a_page_that_would_be_too_large_has_averages_and_says_so(monkeypatch):
+    monkeypatch.setattr(dashboard, "MOST_MEGABYTES", 0.001)
+    figure = build_dashboard(two_layers())
+    assert [trace.name for trace in figure.data] == ["Average over heads"]
+    assert "averages only" in figure.layout.title.text
+
+
+def test_padding_is_left_out():
+    visible = np.array([1, 1, 0, 0], bool)
+    maps = AttentionMaps([AttentionMap("a", softmax(1, 1, 4, 4), mask=visible)])
+    assert build_dashboard(maps).data[0].z.shape == (2, 2)
+
+
+@pytest.mark.parametrize(("maps", "batch"), [(AttentionMaps([]), 0), (two_layers(), 1)])
+def test_nothing_to_draw_is_refused(maps, batch):
+    with pytest.raises(SelectionError):
+        build_dashboard(maps, batch)
+
+
+# --- the file ---------------------------------------------------------------------
+
+
+def test_the_file_is_about_as_large_as_its_data(tmp_path):
+    empty = AttentionMaps.from_arrays({"a": softmax(1, 2, 2)})
+    code = write_dashboard(empty, tmp_path / "empty.html").stat().st_size
+    layers = {f"layer_{i}": softmax(8, 64, 64) for i in range(6)}
+    page = write_dashboard(AttentionMaps.from_arrays(layers), tmp_path / "a.html")
+    weights = 6 * 8 * 64 * 64
+    # base64 of float32 is 5.3 bytes; the average and the first layer come on top
+    assert (page.stat().st_size - code) / weights < 7.5
+
+
+def test_the_same_maps_give_the_same_page(tmp_path):
+    pages = [write_dashboard(two_layers(), tmp_path / name) for name in "ab"]
+    assert pages[0].read_bytes() == pages[1].read_bytes()
+
+
+def test_the_page_names_no_foreign_address_to_load(tmp_path):
+    page = write_dashboard(two_layers(source="<x>"), tmp_path / "a.html")
+    text = page.read_text(encoding="utf-8")
+    # Plotly's own code holds addresses (map tiles, its makers); the policy forbids
+    # to follow them.
+    assert "Content-Security-Policy" in text
+    assert "default-src 'none'" in text
+    assert not re.search(r"<(?:script|link|img|iframe)[^>]*\s(?:src|href)=", text)
+    assert "<title>Attention in &lt;x&gt;</title>" in text
+
+
+# --- in a browser -----------------------------------------------------------------
+
+PROBE = """<script>
+window.violations = [];
+document.addEventListener("securitypolicyviolation",
+  event => violations.push(event.blockedURI));
+(async () => {
+  const page = document.getElementById("attention");
+  const [layers, heads] = page.layout.updatemenus;
+  await Plotly.update(page, ...layers.buttons[1].args);
+  await Plotly.restyle(page, ...heads.buttons[2].args);
+  Plotly.Fx.hover(page, [{xval: 2, yval: 4, curveNumber: 2}]);
+  await new Promise(done => setTimeout(done, 500));
+  const trace = page._fullData[2];
+  const ticks = [...page.querySelectorAll(".ytick text")].map(t => t.textContent)
+    .sort();
+  const result = {
+    title: document.title,
+    heading: page.querySelector(".gtitle").textContent,
+    visible: page._fullData.map(t => t.visible),
+    z: Array.from(trace.z, row => Array.from(row, v => isNaN(v) ? null : v)),
+    ticks,
+    hover: page.querySelector(".hoverlayer").textContent,
+    loaded: performance.getEntriesByType("resource").map(r => r.name)
+      .filter(name => !/^(data|blob):/.test(name)),
+    violations,
+    ink: page._fullLayout.font.color,
+  };
+  const out = document.createElement("pre");
+  out.id = "result";
+  out.textContent = JSON.stringify(result);
+  document.body.append(out);
+})();
+</script></body>"""
+
+
+def in_browser(path, *flags):
+    """Open a page, choose the second layer and its second head; what was seen."""
+    text = path.read_text(encoding="utf-8")
+    before, _, after = text.rpartition("</body>")
+    probe = path.with_name("probe.html")
+    probe.write_text(before + PROBE + after, encoding="utf-8")
+    command = [
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        f"--user-data-dir={path.parent / 'profile'}",
+        "--virtual-time-budget=20000",
+        "--window-size=1200,900",
+        *flags,
+        "--dump-dom",
+        probe.as_uri(),
+    ]
+    run = subprocess.run(command, capture_output=True, timeout=120, check=True)
+    dom = run.stdout.decode("utf-8")
+    found = re.search(r'<pre id="result">(.*?)</pre>', dom, re.DOTALL)
+    assert found, "the page's own script did not reach its end"
+    return json.loads(html.unescape(found[1]))
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed")
+    folder = tmp_path_factory.mktemp("page")
+    return in_browser(write_dashboard(two_layers(trained=False), folder / "a.html"))
+
+
+def test_the_browser_shows_the_weights_of_the_chosen_head(seen):
+    weights = two_layers()["second.self_attention"][0, 1]
+    shown = np.array(seen["z"], dtype=float)
+    allowed = np.tri(10, dtype=bool)
+    assert seen["visible"] == [False, False, True, False]
+    assert np.isnan(shown[~allowed]).all()
+    assert np.array_equal(shown[allowed].astype(np.float32), weights[allowed])
+    assert "untrained (random) weights" in seen["heading"]
+
+
+def test_the_browser_shows_tokens_as_they_are_written(seen):
+    assert seen["ticks"][:4] == ["0 the", "1 the", "2 $x$␣$y$", "3 <b>bold</b>"]
+    assert seen["ticks"][6:] == ["6 &lt;", "7 %{z}", "8 \\ud800", "9 7"]
+    assert len(seen["ticks"]) == len(HOSTILE)
+
+
+def test_hovering_names_query_key_and_weight(seen):
+    weight = two_layers()["second.self_attention"][0, 1, 4, 2]
+    assert "query 4 </script>" in seen["hover"]
+    assert "key 2 $x$␣$y$" in seen["hover"]
+    assert f"weight {weight:.4f}" in seen["hover"]
+
+
+def test_tokens_run_nothing_and_the_page_loads_nothing(seen):
+    assert seen["title"] == "Attention"
+    assert seen["loaded"] == []
+    assert seen["violations"] == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+def test_the_page_follows_a_dark_system(tmp_path, seen):
+    page = write_dashboard(two_layers(), tmp_path / "a.html")
+    dark = in_browser(page, "--blink-settings=preferredColorScheme=0")
+    assert seen["ink"] == "#1b1f24"
+    assert dark["ink"] == "#e6e8eb"

@@ -372,9 +372,10 @@ def parse_file(path: str | Path) -> tree.File:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        found = f"byte {error.start} is 0x{data[error.start]:02x}"
         fail(
             "E0103",
-            f"{path} is not UTF-8 text (byte {error.start} is 0x{data[error.start]:02x})",
+            f"{path} is not UTF-8 text ({found})",
             hint="is this a .neural file? save it as UTF-8",
         )
     return parse(text, str(path))

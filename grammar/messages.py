@@ -202,11 +202,9 @@ def _bad_character(span: Span) -> Diagnostic:
 
 
 def _span(error: UnexpectedInput, source: Source) -> Span:
-    start = error.pos_in_stream
-    if start is None or (
-        isinstance(error, UnexpectedToken) and error.token.type == "$END"
-    ):
+    if isinstance(error, UnexpectedToken) and error.token.type == "$END":
         end = len(source.text.rstrip())
         return Span(source, max(0, end - 1), end)
+    start: int = error.pos_in_stream  # type: ignore[assignment]  # lark: None
     width = len(error.token) if isinstance(error, UnexpectedToken) else 1
     return Span(source, start, start + width)

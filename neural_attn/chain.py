@@ -148,7 +148,7 @@ class Chain:
             if position == 0:
                 first = plain in self.named and not self.body_has_run
                 value = plain if first else running
-            elif (isinstance(target, NativeLayer) and plain == "residual") or (optional and plain in self.named and plain not in ("x", running)):
+            elif self._is_filled(plain, running, optional, target):
                 value = plain
             else:
                 continue
@@ -160,6 +160,14 @@ class Chain:
         if isinstance(target, NativeLayer) and not target.keeps_time:
             self.named.discard(MASK)
         return "x"
+
+    def _is_filled(
+        self, name: str, running: str, optional: bool, target: NativeLayer | Block
+    ) -> bool:
+        """Whether a further argument of a layer is given the value of its name."""
+        if isinstance(target, NativeLayer) and name == "residual":
+            return True
+        return optional and name in self.named and name not in ("x", running)
 
     @property
     def body_has_run(self) -> bool:

@@ -37,7 +37,7 @@ class Kind:
     def complaint(self, value: object) -> str:
         """Why `value` is none of this kind, or ""."""
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if self.name == "int" and not (number and float(value) == int(value)):  # type: ignore[arg-type]
+        if self.name == "int" and not (number and value == value // 1):  # type: ignore[operator]
             return "must be a whole number"
         if self.name == "float" and not number:
             return "must be a number"
@@ -313,7 +313,7 @@ LAYERS: dict[str, NativeLayer] = {
         ),
         NativeLayer(
             "LayerNormalization",
-            "Gives the last axis mean 0 and variance 1, then a learned scale and shift.",
+            "Gives the last axis mean 0 and variance 1, then a learned scale, shift.",
             (
                 Parameter(
                     "epsilon", EPSILON, "added to the variance", 1e-6, aliases=("eps",)
@@ -350,7 +350,7 @@ LAYERS: dict[str, NativeLayer] = {
                     "sizes without the batch",
                     aliases=("shape",),
                 ),
-            ),  # fmt: skip
+            ),
             _reshape,
         ),
         NativeLayer(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from neural_attn.layers import SIZE, Kind
 from neural_attn.types import (
@@ -30,7 +30,7 @@ Given = Mapping[str, Value]
 class Length(Tensor):
     """The length of an axis, as a whole number that is known when the code runs."""
 
-    dim: Dim = Dim(None)
+    dim: Dim = field(default_factory=lambda: Dim(None))
 
 
 @dataclass(frozen=True)

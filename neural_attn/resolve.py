@@ -166,7 +166,7 @@ class Resolver:
                 if item.label is None:
                     self.problems.add(
                         "E0212",
-                        f"this {item.name.text} needs a name, since the forward calls it",
+                        f"this {item.name.text} needs a name for the forward to call",
                         item.span,
                         f"write `my_layer = {item.name.text}(…)`",
                     )
@@ -234,20 +234,8 @@ class Resolver:
             if isinstance(expr, tree.Literal):
                 self.check_value(target, name, expr.value, expr.span)
         if isinstance(repeat, tree.Literal):
-            self.check_repeat(repeat.value, repeat.span)
+            check_repeat(self.problems, repeat.value, repeat.span)
         return given, repeat
-
-    def check_repeat(self, count: object, span: Span) -> bool:
-        """Note a repeat that is no whole number from 1 to MAX_REPEAT."""
-        whole = isinstance(count, int) and not isinstance(count, bool)
-        if whole and 1 <= count <= MAX_REPEAT:  # type: ignore[operator]
-            return True
-        self.problems.add(
-            "E0216",
-            f"a layer is repeated 1 to {MAX_REPEAT:,} times, not {count}",
-            span,
-        )
-        return False
 
     def check_value(
         self, target: NativeLayer | Block, name: str, value: object, span: Span
@@ -259,6 +247,18 @@ class Resolver:
         name = node.text if isinstance(node, tree.Name) else node.name
         if why := trouble_with_variable(name):
             self.problems.add("E0213", f"{why}: no {what} can be called so", node.span)
+
+
+def check_repeat(problems: Problems, count: object, span: Span) -> bool:
+    """Note a repeat that is no whole number from 1 to MAX_REPEAT."""
+    if type(count) is int and 1 <= count <= MAX_REPEAT:
+        return True
+    problems.add(
+        "E0216",
+        f"a layer is repeated 1 to {MAX_REPEAT:,} times, not {count}",
+        span,
+    )
+    return False
 
 
 def check_value(

@@ -1,0 +1,208 @@
+"""Running the equations of one block on shapes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+from neural_attn import constants
+from neural_attn.arguments import match
+from neural_attn.errors import Problems
+from neural_attn.grammar import tree
+from neural_attn.instance import Attention, Facts, Instance
+from neural_attn.ir import Block, LayerUse
+from neural_attn.primitives import PRIMITIVES, Primitive
+from neural_attn.tensor_arithmetic import arithmetic, negative
+from neural_attn.types import Constant, ShapeError, Static, Tensor, Value
+
+
+class Stop(Exception):  # noqa: N818 - a signal
+    """A problem was noted; the rest of this chain cannot be checked."""
+
+
+class Again(Exception):  # noqa: N818 - a signal
+    """A block was found to serve inputs of different widths: start over."""
+
+
+class Session:
+    """What all blocks of one run on shapes share."""
+
+    def __init__(self, problems: Problems, general: set[Block]) -> None:
+        self.problems = problems
+        # blocks whose inputs may differ in width: each width gets a name of its own
+        self.general = general
+        self.facts: dict[Block, Facts] = {}
+        self.trail: list[str] = []
+
+    def note(self, error: ShapeError, node: tree.Node) -> Stop:
+        """Note a broken rule at a place, with the layers that led there."""
+        hint = error.hint
+        if len(self.trail) > 1:
+            chain = " → ".join(self.trail[-4:])
+            hint = f"{hint}; it came by: {chain}" if hint else f"it came by: {chain}"
+        self.problems.add("E0301", error.message, node.span, hint)
+        return Stop()
+
+
+class Evaluation(ABC):
+    """One block with one set of values: evaluates its statements and expressions.
+
+    `values` holds what the forward has named so far, `static` the block's
+    parameters, `uses` the layers that exist.
+    """
+
+    def __init__(self, session: Session, block: Block, instance: Instance) -> None:
+        self.session = session
+        self.block = block
+        self.facts = session.facts.setdefault(block, Facts())
+        self.instance = instance
+        self.values: dict[str, Value] = {}
+        self.uses: dict[str, LayerUse] = {}
+        self.static: dict[str, Constant] = {}
+
+    @abstractmethod
+    def call_layer(self, use: LayerUse, call: tree.Call) -> Value:
+        """Call one of the block's own layers."""
+
+    # --- statements --------------------------------------------------------------
+
+    def run_body(self, body: Sequence[tree.Statement]) -> Value | None:
+        """Run statements up to a return; None where they do not return."""
+        for statement in body:
+            if isinstance(statement, tree.Assign):
+                self.values[statement.target.text] = self.evaluate(statement.value)
+            elif isinstance(statement, tree.Return):
+                return self.evaluate(statement.value)
+            else:
+                chosen = self.decide(statement, statement.condition)
+                result = self.run_body(
+                    statement.then if chosen else statement.otherwise
+                )
+                if result is not None:
+                    return result
+        return None
+
+    def decide(self, node: object, condition: tree.Expr) -> bool:
+        """Whether a condition holds; notes the outcome for the code of the class."""
+        value = self.evaluate(condition)
+        if isinstance(value, Tensor):
+            error = ShapeError(
+                "a condition must be known when compiling, and this is a tensor"
+            )
+            raise self.session.note(error, condition)
+        outcome = bool(value.value)
+        self.facts.decisions.setdefault(id(node), set()).add(outcome)
+        return outcome
+
+    # --- expressions -------------------------------------------------------------
+
+    def constant(self, expr: tree.Expr) -> Constant:
+        """The value of an expression in the block's parameters alone."""
+        try:
+            value: Constant = constants.evaluate(expr, self.static)
+        except constants.ConstantError as error:
+            raise self.session.note(ShapeError(str(error)), expr) from None
+        return value
+
+    def evaluate(self, expr: tree.Expr) -> Value:
+        """The shape or the constant that an expression of the forward comes to."""
+        value = self._value(expr)
+        if isinstance(value, Tensor):
+            self.facts.tensors.add(id(expr))
+        return value
+
+    def _value(self, expr: tree.Expr) -> Value:
+        if isinstance(expr, tree.Literal):
+            return Static(expr.value, expr)
+        if isinstance(expr, tree.Name):
+            if expr.text in self.values:
+                return self.values[expr.text]
+            if expr.text in self.static:
+                return Static(self.static[expr.text], expr)
+            error = ShapeError(f"`{expr.text}` has no value on this path")
+            raise self.session.note(error, expr)
+        if isinstance(expr, tree.Sequence):
+            return Static(tuple(self.evaluate(item) for item in expr.items))
+        if isinstance(expr, tree.Call):
+            return self._call(expr)
+        operands = [self.evaluate(operand) for operand in tree.children(expr)]
+        if all(isinstance(operand, Static) for operand in operands):
+            return self._static(expr, operands)
+        try:
+            if isinstance(expr, tree.Binary):
+                return arithmetic(expr.operator, *operands)
+            return negative(expr.operator, operands[0])
+        except ShapeError as error:
+            raise self.session.note(error, expr) from None
+
+    def _static(self, expr: tree.Unary | tree.Binary, operands: list[Value]) -> Static:
+        values = [o.value for o in operands if isinstance(o, Static)]
+        try:
+            if isinstance(expr, tree.Unary):
+                result = constants.unary(expr.operator, *values)
+            else:
+                result = constants.binary(expr.operator, *values, exact=False)
+        except constants.ConstantError as error:
+            raise self.session.note(ShapeError(str(error)), expr) from None
+        return Static(result, expr)
+
+    def _call(self, call: tree.Call) -> Value:
+        name = call.function.text
+        if name in self.uses:
+            return self.call_layer(self.uses[name], call)
+        primitive = PRIMITIVES.get(name)
+        if primitive is None:
+            error = ShapeError(f"the layer `{name}` does not exist on this path")
+            raise self.session.note(error, call)
+        given = self._given(primitive, call)
+        try:
+            result = primitive.rule(given)
+        except ShapeError as error:
+            raise self.session.note(error, call) from None
+        if primitive.is_attention:
+            self.instance.attention = self._attention(given)
+        return result
+
+    def _given(self, primitive: Primitive, call: tree.Call) -> dict[str, Value]:
+        """The values of a primitive's parameters in one call."""
+        parameters, name = primitive.parameters, primitive.name
+        matched = match(f"`{name}`", tuple(parameters), call.arguments, Problems())
+        given: dict[str, Value] = {}
+        for parameter, default in parameters.items():
+            if parameter in matched:
+                expr = matched[parameter]
+                is_layer = isinstance(expr, tree.Name) and expr.text in self.uses
+                # a layer, such as a dropout, has no value of its own
+                given[parameter] = Static(None) if is_layer else self.evaluate(expr)
+            elif default is None:
+                error = ShapeError(f"`{name}` is called without `{parameter}`")
+                raise self.session.note(error, call)
+            else:
+                given[parameter] = default
+        return given
+
+    def _attention(self, given: Mapping[str, Value]) -> Attention:
+        causal = given["causal"]
+        is_causal = isinstance(causal, Static) and causal.value is True
+        query = given.get("query", given.get("logits"))
+        assert isinstance(query, Tensor)
+        heads = query.dims[1].value
+        if self._crosses(given):
+            return Attention("cross", heads, is_causal)
+        return Attention(
+            "decoder_self" if is_causal else "encoder_self", heads, is_causal
+        )
+
+    def _crosses(self, given: Mapping[str, Value]) -> bool:
+        """Whether queries and keys come from different inputs of the block."""
+        query, key = given.get("query"), given.get("key")
+        if isinstance(query, Tensor) and isinstance(key, Tensor):
+            return not query.roots & key.roots
+        sequences = {
+            root
+            for value in self.values.values()
+            if isinstance(value, Tensor) and value.dtype == "float" and value.rank == 3
+            for root in value.roots
+        }
+        logits = given["logits"]
+        return isinstance(logits, Tensor) and len(sequences & logits.roots) > 1

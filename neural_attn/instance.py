@@ -1,0 +1,123 @@
+"""What shape inference finds out: layers with concrete sizes, and facts of blocks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from neural_attn.grammar import tree
+from neural_attn.ir import Block, LayerUse, Network
+from neural_attn.layers import NativeLayer, Weight
+from neural_attn.types import Tensor
+
+
+@dataclass(frozen=True)
+class Attention:
+    """One attention map that a network gives: its kind and its number of heads."""
+
+    kind: str  # encoder_self, decoder_self or cross
+    heads: int | None
+    causal: bool
+
+
+@dataclass(eq=False)
+class Instance:
+    """One layer as it stands in the network, with concrete sizes."""
+
+    name: str
+    target: NativeLayer | Block
+    values: dict[str, object]
+    inputs: list[Tensor] = field(default_factory=list)
+    output: Tensor | None = None
+    weights: tuple[Weight, ...] = ()
+    children: dict[str, list[Instance]] = field(default_factory=dict)
+    uses: dict[str, LayerUse] = field(default_factory=dict)
+    attention: Attention | None = None
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of trainable numbers in it."""
+        own = sum(math.prod(weight.shape) for weight in self.weights)
+        return own + sum(
+            part.parameter_count for parts in self.children.values() for part in parts
+        )
+
+    def named_weights(self, prefix: str = "") -> Iterator[tuple[str, Weight]]:
+        """Every weight under the name it has in weight files."""
+        for weight in self.weights:
+            yield prefix + weight.name, weight
+        for name, parts in self.children.items():
+            repeated = self.uses[name].repeat is not None
+            for i, part in enumerate(parts):
+                inner = f"{prefix}{name}.{i}." if repeated else f"{prefix}{name}."
+                yield from part.named_weights(inner)
+
+    def attentions(self) -> list[tuple[tuple[str, ...], Attention]]:
+        """The attention maps inside, each with the path of part names to it."""
+        found = [((), self.attention)] if self.attention else []
+        paths: list[tuple[tuple[str, ...], Attention]] = list(found)
+        for name, parts in self.children.items():
+            for i, part in enumerate(parts):
+                step = self.uses[name].part_name(i)
+                paths += [((step, *path), kind) for path, kind in part.attentions()]
+        return paths
+
+
+@dataclass(eq=False)
+class Checked:
+    """A network whose shapes fit, and what the emitters must know of its blocks."""
+
+    network: Network
+    root: Instance
+    facts: dict[Block, Facts]
+
+    @property
+    def attentions(self) -> dict[str, Attention]:
+        """The attention maps by name, in order: the contract of design section 4.
+
+        A layer with one attention inside gives a map under its own name; one with
+        several adds the names on the way.
+        """
+        by_layer: dict[str, list[tuple[tuple[str, ...], Attention]]] = {}
+        for path, attention in self.root.attentions():
+            by_layer.setdefault(path[0], []).append((path[1:], attention))
+        named: dict[str, Attention] = {}
+        for layer, found in by_layer.items():
+            steps = _shortest([path for path, _ in found])
+            for step, (_, attention) in zip(steps, found, strict=True):
+                named[".".join((layer, *step))] = attention
+        return named
+
+
+def _shortest(paths: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The paths without the trailing steps that tell nothing apart."""
+    if len(paths) == 1:
+        return [()]
+    for length in range(1, max(map(len, paths)) + 1):
+        short = [path[:length] for path in paths]
+        if len(set(short)) == len(short):
+            return short
+    return paths
+
+
+@dataclass(eq=False)
+class Facts:
+    """What all instances of a block have in common, for the code of its class.
+
+    `features` holds, per layer, sizes of its input as expressions in the block's
+    parameters; `hidden` names inputs whose width the class must be told;
+    `decisions` holds the outcomes of each condition; `tensors` the calls and names
+    that stand for tensors rather than constants, by node identity; `live` the layers
+    that exist; `values` what each parameter is, over all instances; `passed` the
+    optional inputs that some call gives.
+    """
+
+    features: dict[str, dict[str, tree.Expr]] = field(default_factory=dict)
+    hidden: dict[str, str] = field(default_factory=dict)
+    decisions: dict[int, set[bool]] = field(default_factory=dict)
+    tensors: set[int] = field(default_factory=set)
+    hidden_values: dict[str, dict[str, tree.Expr]] = field(default_factory=dict)
+    live: set[str] = field(default_factory=set)
+    values: dict[str, list[object]] = field(default_factory=dict)
+    passed: set[str] = field(default_factory=set)

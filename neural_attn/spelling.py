@@ -1,0 +1,72 @@
+"""Saying the sizes of layers in the parameters of the block around them.
+
+Generated code writes `Dense(d_model, ff_dim)`, not `Dense(64, 128)`: here each size
+gets the expression that comes to it in every use of the block, where there is one.
+"""
+
+from __future__ import annotations
+
+from neural_attn import constants
+from neural_attn.entering import Entry
+from neural_attn.evaluation import Again
+from neural_attn.grammar import tree
+from neural_attn.ir import Block, LayerUse
+from neural_attn.layers import NativeLayer
+from neural_attn.types import ShapeError, Tensor, Value, spelled
+
+
+def note_arguments(
+    entry: Entry, use: LayerUse, inner: Entry, inputs: tuple[Value | None, ...]
+) -> None:
+    """Note, for the code of `entry`, the parameters and widths of a part of it."""
+    sizes = dict(inner.static)
+    assert isinstance(use.target, Block)
+    for hidden, source in inner.facts.hidden.items():
+        tensor = inputs[use.target.inputs.index(source)]
+        sizes[hidden] = tensor.width.value if isinstance(tensor, Tensor) else None
+    known = entry.facts.hidden_values.setdefault(use.name, {})
+    for name, value in sizes.items():
+        expr = exact(entry, inner.outer.get(name), value)
+        if expr is None and (isinstance(value, int | float | str) or value is None):
+            expr = tree.Literal(use.span, value)
+        if expr is not None:
+            known[name] = expr
+
+
+def exact(entry: Entry, expr: tree.Expr | None, value: object) -> tree.Expr | None:
+    """`expr`, where the block's parameters make it come to `value`; else None."""
+    if expr is None:
+        return None
+    names = {n.text for n in tree.walk(expr) if isinstance(n, tree.Name)}
+    known = {**entry.static, **entry.widths}
+    if not names <= known.keys():
+        return None
+    try:
+        found = constants.evaluate(expr, known)
+    except constants.ConstantError:
+        return None
+    if found != value:
+        return None
+    for name in names - entry.static.keys():
+        entry.facts.hidden[name] = name.removesuffix("_width")
+    return expr
+
+
+def note_features(
+    entry: Entry, use: LayerUse, native: NativeLayer, tensors: list[Tensor]
+) -> None:
+    """Note the sizes of its input that a layer's code must be told."""
+    for name, dim in native.features(tensors).items():
+        expr = exact(entry, dim.expr, dim.value) or tree.Literal(use.span, dim.value)
+        known = entry.facts.features.setdefault(use.name, {})
+        if name in known and spelled(known[name]) != spelled(expr):
+            if entry.block not in entry.session.general:
+                entry.session.general.add(entry.block)
+                raise Again
+            error = ShapeError(
+                f"`{use.name}` gets {dim} numbers here and "
+                f"{spelled(known[name])} elsewhere: one class cannot serve both",
+                "give the define a parameter `width = width(x)`",
+            )
+            raise entry.session.note(error, tree.Node(use.span))
+        known[name] = expr

@@ -20,6 +20,7 @@ from neural_attn.visualize.heatmap import (
     plot_attention_summary,
     plot_heads,
     plot_heatmap,
+    plot_panels,
     save_figure,
 )
 from neural_attn.visualize.pictures import write_pictures
@@ -197,8 +198,9 @@ def test_masked_cells_are_empty_and_explained_but_zero_is_not():
 
 def test_a_weight_on_a_masked_cell_is_not_hidden():
     weights = np.full((2, 2), 0.5, np.float32)
-    (axes,) = panels(plot_heatmap(weights, mask=np.eye(2, dtype=bool)))
-    assert not np.isnan(image_of(axes)).any()
+    figure = plot_heatmap(weights, mask=np.eye(2, dtype=bool))
+    assert not np.isnan(image_of(panels(figure)[0])).any()
+    assert not any("masked" in text for text in texts_of(figure))
 
 
 def test_heads_share_one_scale_and_keep_their_numbers():
@@ -216,6 +218,18 @@ def test_random_weights_are_said_in_the_picture(trained, said):
         plot_heads(softmax(2, 3, 3), trained=trained),
     ):
         assert texts_of(figure).count("untrained (random) weights") == said
+
+
+def test_long_panel_titles_are_shortened_to_their_panel():
+    names = [f"transformer_decoder_{i}.self_attention_of_something" for i in range(2)]
+    figure = plot_panels(softmax(2, 4, 4), names)
+    titles = [text for text in figure.texts if "…" in text.get_text()]
+    assert len(titles) == 2
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()
+    for title, axes in zip(titles, panels(figure), strict=True):
+        box = axes.get_window_extent(renderer)
+        assert title.get_window_extent(renderer).width <= box.width + 1
 
 
 def test_a_lone_strong_link_survives_being_drawn_small():

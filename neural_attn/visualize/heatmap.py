@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from neural_attn.files import atomic_writer
+from neural_attn.visualize.cells import Panel
 from neural_attn.visualize.layout import cell_size, grid_shape
-from neural_attn.visualize.sheet import Panel, Sheet, Style
+from neural_attn.visualize.sheet import Sheet, Style
 
 __all__ = [
     "FORMATS",

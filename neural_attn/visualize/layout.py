@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from neural_attn.visualize.fonts import Fonts, text_width
+from neural_attn.visualize.tokens import readable
 
-__all__ = ["AxisLabels", "cell_size", "fit_labels", "grid_shape", "wrap"]
+__all__ = ["AxisLabels", "cell_size", "fit_labels", "grid_shape", "shorten", "wrap"]
 
 POINTS = 72.0  # per inch
 LINE = 1.3  # room for one line of text, as a multiple of its size
@@ -62,13 +63,30 @@ def fit_labels(
             list(range(len(texts))), list(texts), largest, depth, vertical=False
         )
     size = min(largest, max(smallest, cell / LINE))
-    step = max(1, math.ceil(size * LINE / cell - 1e-9))
+    step = _round_step(math.ceil(size * LINE / cell - 1e-9))
     positions = list(range(0, len(texts), step))
     shown = [texts[position] for position in positions]
     width = max(text_width(text, size, fonts.families) for text in shown)
     return AxisLabels(
         positions, shown, size, (width + LABEL_PAD) / POINTS, vertical=horizontal_axis
     )
+
+
+def _round_step(step: int) -> int:
+    """Round up to a step that people count in: every 10th label, not every 9th."""
+    if step <= 5:
+        return max(1, step)
+    power = int(10 ** (len(str(step)) - 1))
+    return min(n for n in (power, 2 * power, 5 * power, 10 * power) if n >= step)
+
+
+def shorten(text: str, size: float, width: float, fonts: Fonts) -> str:
+    """Leave out the middle of `text` until it is at most `width` inches wide."""
+    shorter, kept = text, len(text)
+    while kept > 3 and text_width(shorter, size, fonts.families) > width * POINTS:
+        kept -= 1
+        shorter = readable(text, kept)
+    return shorter
 
 
 def cell_size(queries: int, keys: int, largest: float, longest: float) -> float:

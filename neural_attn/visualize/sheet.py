@@ -10,20 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.patches import Rectangle
-from numpy.typing import NDArray
 
 from neural_attn.visualize import palette
+from neural_attn.visualize.cells import Panel, draw_cells, masked_patch
 from neural_attn.visualize.fonts import Fonts, choose_fonts
-from neural_attn.visualize.layout import AxisLabels, fit_labels, wrap
+from neural_attn.visualize.layout import AxisLabels, fit_labels, shorten, wrap
 from neural_attn.visualize.tokens import readable
 
-__all__ = ["Panel", "Sheet", "Style"]
+__all__ = ["Sheet", "Style"]
 
 EDGE = 0.2  # all lengths in inches
 AXIS_TITLE = 0.26
@@ -34,24 +32,13 @@ LEGEND = 0.34
 TITLE_LINE, SUBTITLE_LINE = 0.25, 0.2
 LEAST_WIDTH = 4.4
 
+# More cells than this on a side cannot be told apart in a panel: each dot then shows
+# the greatest weight of its block, so that a lone strong link stays visible.
+DOTS_PER_INCH = 150
+
 UNTRAINED = "untrained (random) weights"
 KEY_TITLE, QUERY_TITLE = "Key (attended to)", "Query (attends from)"
 MASKED_TEXT = "masked: may not be attended to"
-
-# Lines between cells help the eye as long as they do not hide the cells.
-MOST_LINED_CELLS = 32
-# More cells than this on a side cannot be told apart in a panel: each pixel then
-# shows the greatest weight of its block, so that a lone strong link stays visible.
-PIXELS_PER_INCH = 150
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One matrix: weights [queries, keys], and where it is masked (or None)."""
-
-    weights: NDArray[Any]
-    masked: NDArray[np.bool_] | None = None
-    title: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +95,9 @@ class Sheet:
         image = None
         for index, panel in enumerate(self.panels):
             axes = self._add_axes(index, panel)
-            image = self._draw_panel(axes, panel, limits)
+            image = draw_cells(
+                axes, panel, self._block(), limits, values=self.style.show_values
+            )
             self._label_axes(axes, index)
         assert image is not None  # a sheet has at least one panel
         self._draw_axis_titles()
@@ -189,13 +178,13 @@ class Sheet:
         return float(max(panel.weights.max() for panel in self.panels))
 
     def _has_masked(self) -> bool:
-        return any(p.masked is not None and p.masked.any() for p in self.panels)
+        return any(panel.empty is not None for panel in self.panels)
 
     def _block(self) -> tuple[int, int]:
         queries, keys = self.panels[0].weights.shape
         return (
-            -(-queries // int(self.style.panel_height * PIXELS_PER_INCH)),
-            -(-keys // int(self.style.panel_width * PIXELS_PER_INCH)),
+            -(-queries // int(self.style.panel_height * DOTS_PER_INCH)),
+            -(-keys // int(self.style.panel_width * DOTS_PER_INCH)),
         )
 
     # --- drawing ------------------------------------------------------------------
@@ -219,43 +208,9 @@ class Sheet:
         bottom = self._bottom + below * (style.panel_height + self._panel_title + GAP)
         axes = self._place(left, bottom, style.panel_width, style.panel_height)
         if panel.title is not None:
-            self._write(left, bottom + style.panel_height + 0.06, panel.title, 9)
+            title = shorten(self._text(panel.title), 9, style.panel_width, self.fonts)
+            self._write(left, bottom + style.panel_height + 0.06, title, 9)
         return axes
-
-    def _draw_panel(
-        self, axes: Axes, panel: Panel, limits: dict[str, Any]
-    ) -> AxesImage:
-        queries, keys = panel.weights.shape
-        extent = (-0.5, keys - 0.5, queries - 0.5, -0.5)
-        weights = np.asarray(panel.weights, dtype=np.float32)
-        if panel.masked is not None and panel.masked.any():
-            # A weight that a mask should have made 0 is shown, never hidden.
-            weights = np.where(panel.masked & (weights == 0), np.nan, weights)
-            axes.add_patch(_masked_patch((-0.5, -0.5), keys, queries))
-        image = axes.imshow(
-            _block_maximum(weights, self._block()),
-            extent=extent,
-            aspect="auto",
-            interpolation="none",
-            zorder=1,
-            **limits,
-        )
-        line: dict[str, Any] = {
-            "color": "white",
-            "linewidth": 0.5,
-            "alpha": 0.5,
-            "zorder": 2,
-        }
-        if queries <= MOST_LINED_CELLS:
-            axes.hlines(np.arange(queries - 1) + 0.5, -0.5, keys - 0.5, **line)
-        if keys <= MOST_LINED_CELLS:
-            axes.vlines(np.arange(keys - 1) + 0.5, -0.5, queries - 0.5, **line)
-        axes.set(xlim=extent[:2], ylim=extent[2:])
-        axes.spines[:].set_color(palette.MASKED_LINES)
-        axes.spines[:].set_linewidth(0.6)
-        if self.style.show_values:
-            _write_values(axes, image, weights)
-        return image
 
     def _label_axes(self, axes: Axes, index: int) -> None:
         first_column = index % self.columns == 0
@@ -320,7 +275,7 @@ class Sheet:
             y -= SUBTITLE_LINE
 
     def _draw_legend(self) -> None:
-        patch = _masked_patch((EDGE, EDGE - 0.04), 0.2, 0.16)
+        patch = masked_patch((EDGE, EDGE - 0.04), 0.2, 0.16)
         patch.set_transform(self.figure.dpi_scale_trans)
         patch.set_edgecolor(palette.MASKED_LINES)
         self.figure.add_artist(patch)
@@ -348,51 +303,4 @@ class Sheet:
             usetex=False,
             transform=self.figure.dpi_scale_trans,
             **how,
-        )
-
-
-def _masked_patch(
-    corner: tuple[float, float], width: float, height: float
-) -> Rectangle:
-    return Rectangle(
-        corner,
-        width,
-        height,
-        facecolor=palette.MASKED,
-        edgecolor=palette.MASKED_LINES,
-        hatch="/////",
-        linewidth=0,
-        zorder=0,
-    )
-
-
-def _block_maximum(
-    weights: NDArray[np.float32], block: tuple[int, int]
-) -> NDArray[np.float32]:
-    """Greatest value of each block; NaN (masked) only where a whole block is."""
-    if block == (1, 1):
-        return weights
-    rows = np.arange(0, weights.shape[0], block[0])
-    columns = np.arange(0, weights.shape[1], block[1])
-    # fmax prefers numbers to NaN. reduceat takes the shorter last block as it is.
-    fewer = np.fmax.reduceat(weights, rows, axis=0)
-    return np.fmax.reduceat(fewer, columns, axis=1)
-
-
-def _write_values(axes: Axes, image: AxesImage, weights: NDArray[np.float32]) -> None:
-    for (row, column), weight in np.ndenumerate(weights):
-        if np.isnan(weight):
-            continue
-        red, green, blue, _ = image.cmap(image.norm(np.asarray(weight)))
-        # The eye's share of each colour, as ITU-R BT.709 has it.
-        light = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-        axes.text(
-            column,
-            row,
-            f"{weight:.2f}",
-            ha="center",
-            va="center",
-            size=8,
-            color="black" if light > 0.45 else "white",
-            zorder=3,
         )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from neural_attn.ir import Network
@@ -48,4 +51,8 @@ class Backend:
     applied: Mapping[str, str] = field(default_factory=dict)  # calls of activations
     needs_features: bool = True
     passes_training: bool = False
+    # how the framework runs: arrays in, a context without gradients, arrays out
+    tensor: Callable[[NDArray[Any]], Any] = lambda array: array
+    array: Callable[[Any], NDArray[Any]] = lambda tensor: tensor
+    inference: Callable[[], AbstractContextManager[Any]] = nullcontext
     training: Callable[[Network], list[str]] | None = None

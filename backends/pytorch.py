@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from neural_attn.backends.base import Backend, Row
 
 from neural_attn.shapes import Checked
@@ -28,6 +33,18 @@ def _create(checked: Checked) -> list[str]:
 
 def _activation(name: str) -> str:
     return _ACTIVATIONS.get(name, f"F.{name}")
+
+
+def _tensor(array: NDArray[Any]) -> Any:
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def _inference() -> Any:
+    import torch
+
+    return torch.inference_mode()
 
 
 _LINEAR = Row(
@@ -86,4 +103,7 @@ BACKEND = Backend(
         "leaky_relu": "F.leaky_relu({x}, 0.2)",
     },
     create=_create,
+    tensor=_tensor,
+    array=lambda tensor: tensor.detach().cpu().numpy(),
+    inference=_inference,
 )

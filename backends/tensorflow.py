@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from numpy.typing import NDArray
+
 from neural_attn.backends.base import Backend, Row
 from neural_attn.backends.layout import string
 
@@ -30,6 +34,13 @@ def _create(checked: Checked) -> list[str]:
         return [*lines, f"        model({examples[0][1]})", "    return model"]
     parts = ", ".join(f"{string(key)}: {value}" for key, value in examples)
     return [*lines, f"        model({{{parts}}})", "    return model"]
+
+
+def _array(tensor: Any) -> NDArray[Any]:
+    from keras import ops
+
+    array: NDArray[Any] = ops.convert_to_numpy(tensor)
+    return array
 
 
 def _activation(name: str) -> str:
@@ -85,6 +96,7 @@ BACKEND = Backend(
     },
     activation=_activation,
     create=_create,
+    array=_array,
     needs_features=False,
     passes_training=True,
 )

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import linecache
+import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+from neural_attn import backends
+from neural_attn.backends.base import Backend
+from neural_attn.backends.emitter import emit
 from neural_attn.errors import Diagnostic, Problems, did_you_mean, fail
+from neural_attn.files import atomic_write
 from neural_attn.grammar import parse, parse_file, tree
 from neural_attn.ir import Network
 from neural_attn.resolve import resolve
@@ -71,3 +81,104 @@ def choose(networks: list[Checked], name: str | None) -> Checked:
         f"the file has no network `{name}`",
         hint=did_you_mean(name, known) or "it has " + ", ".join(known),
     )
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network that runs: the framework's own object, and what we know of it.
+
+    `trained` is False while its weights are random.
+    """
+
+    model: Any
+    checked: Checked
+    backend: Backend
+    source: str
+    trained: bool
+
+
+def compile_file(
+    path: str | Path,
+    backend: str = "auto",
+    output: str | Path | None = None,
+    network: str | None = None,
+) -> str:
+    """Compile a .neural file to source text for a backend.
+
+    `backend` is a name or alias (the framework need not be installed), or "auto".
+    With `output`, the text is also written there. Raises NeuralError with every
+    problem of the file.
+    """
+    return compile_with_warnings(path, backend, output, network)[0]
+
+
+def compile_with_warnings(
+    path: str | Path, backend: str, output: str | Path | None, network: str | None
+) -> tuple[str, list[Diagnostic], str]:
+    """The same, with the warnings and the name of the backend that was taken."""
+    networks, warnings = check_file(path)
+    checked = choose(networks, network)
+    target = backends.choose(backend) if backend == "auto" else backends.get(backend)
+    text = emit(checked, target)
+    if output is not None:
+        atomic_write(output, text)
+    return text, warnings, target.name
+
+
+def load_model(
+    path: str | Path | Checked,
+    backend: str = "auto",
+    checkpoint: str | Path | None = None,
+    *,
+    network: str | None = None,
+    dtype: str = "float32",
+    seed: int = 0,
+) -> LoadedModel:
+    """Compile a network, build it in its framework and load its weights.
+
+    Without `checkpoint` (.safetensors, .pt, .pth) the weights are drawn with `seed`,
+    the same ones for every backend. `dtype` is "float32" or "float64".
+
+    Raises NeuralError where the file has problems, the framework is not installed
+    or the weights do not fit.
+    """
+    from neural_attn import weights
+
+    checked = (
+        path if isinstance(path, Checked) else choose(check_file(path)[0], network)
+    )
+    target = backends.choose(backend)
+    source = emit(checked, target)
+    if checkpoint is None:
+        tensors: Mapping[str, Any] = weights.initial(checked, seed)
+    else:
+        tensors = weights.read_checkpoint(checked, Path(checkpoint))
+    module = load_source(source, f"compiled_model_{target.name}")
+    model = module.create_model(dtype=dtype)
+    _fill(model, tensors)
+    return LoadedModel(model, checked, target, source, checkpoint is not None)
+
+
+def _fill(model: Any, tensors: Mapping[str, Any]) -> None:
+    """Load arrays through the generated file's own load_weights."""
+    from safetensors.numpy import save_file
+
+    if not tensors:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.safetensors"
+        save_file(dict(tensors), path)
+        model.load_weights(str(path))
+
+
+_loaded = itertools.count()
+
+
+def load_source(source: str, name: str) -> ModuleType:
+    """Run generated source as a module; tracebacks into it show its lines."""
+    filename = f"<{name} {next(_loaded)}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
+    module = ModuleType(name)
+    module.__file__ = filename
+    exec(compile(source, filename, "exec"), module.__dict__)  # noqa: S102 - our own text
+    return module

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from neural_attn.types import Dim, ShapeError, Tensor, same, times
+from neural_attn.types import Dim, Positions, ShapeError, Tensor, same, times
 
 ACTIVATIONS = (
     "relu", "gelu", "gelu_tanh", "sigmoid", "tanh", "softmax", "linear", "elu",
@@ -179,6 +179,11 @@ def _embedding(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
         raise ShapeError(
             f"Embedding needs token ids, and gets numbers of shape {ids}",
             "it belongs directly behind the input",
+        )
+    rows, count = arguments["input_dim"], ids.dims[-1].value if ids.dims else None
+    if isinstance(ids, Positions) and count is not None and count > rows:
+        raise ShapeError(
+            f"the table has {rows:,} positions, and the input is {count:,} long"
         )
     return ids.like(*ids.dims, Dim(arguments["output_dim"]), dtype="float")
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from neural_attn.layers import SIZE, Kind
 from neural_attn.types import (
     Dim,
+    Positions,
     ShapeError,
     Static,
     Tensor,
@@ -153,7 +154,7 @@ def _padding_mask(given: Given) -> Tensor:
 
 def _position_ids(given: Given) -> Tensor:
     x = _tensor(given, "x")
-    return Tensor((x.dims[1],), "int", x.roots)
+    return Positions((x.dims[1],), "int", x.roots)
 
 
 def _length(given: Given) -> Length:

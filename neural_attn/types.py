@@ -60,6 +60,11 @@ class Tensor:
         return Tensor(dims, dtype or self.dtype, self.roots)
 
 
+@dataclass(frozen=True, eq=False)
+class Positions(Tensor):
+    """The positions 0, 1, … of an axis: ids whose greatest is known."""
+
+
 @dataclass(frozen=True)
 class Static:
     """A value known when compiling, with its spelling."""

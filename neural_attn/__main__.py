@@ -1,0 +1,5 @@
+"""`python -m neural_attn` is the `neural` command."""
+
+from neural_attn.cli import main
+
+main()

@@ -1,0 +1,347 @@
+"""What goes into a network: checks arrays, makes samples, counts tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_attn.backends.model_class import accepts_embedded
+from neural_attn.chain import MASK
+from neural_attn.compile import at_shapes
+from neural_attn.errors import NeuralError, fail
+from neural_attn.ir import Input
+from neural_attn.layers import NativeLayer
+from neural_attn.shapes import Checked, Instance
+
+SAMPLE_LENGTH = 16  # where the network takes any length and nobody says one
+Tokens = Sequence[str] | Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Checked inputs, ready for `capture`, with labels and notes for the user."""
+
+    inputs: NDArray[Any] | dict[str, NDArray[Any]]
+    tokens: Tokens | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def batch(self) -> int:
+        """Number of examples."""
+        first = self.inputs
+        if isinstance(first, dict):
+            first = next(iter(first.values()))
+        return len(first)
+
+
+def read_data(path: str | Path) -> NDArray[Any] | dict[str, NDArray[Any]]:
+    """Read a .npy file, or a .npz file with one array per input.
+
+    Nothing in the file is executed. Raises NeuralError where it cannot be read.
+    """
+    path = Path(path)
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except OSError as error:
+        fail("E0403", f"cannot read {path}: {(error.strerror or str(error)).lower()}")
+    except (ValueError, EOFError, KeyError, MemoryError) as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "pickle" in why.lower():
+            why = "it holds Python objects, which are not loaded for safety"
+        fail(
+            "E0404",
+            f"{path} is not a NumPy array file: {why}",
+            hint="np.save makes one",
+        )
+    except Exception as error:  # a broken zip archive has errors of its own
+        fail(
+            "E0404",
+            f"{path} is not a NumPy array file: {error}",
+            hint="np.save makes one",
+        )
+
+
+def prepare(
+    checked: Checked,
+    data: Any = None,
+    tokens: Tokens | None = None,
+    seed: int = 0,
+) -> Prepared:
+    """Check data against a network, or make a sample where there is none.
+
+    `data` is an array [batch, …], or a mapping of input name to array. Raises
+    NeuralError for a wrong shape or type, NaN, ids out of range, or a number of
+    tokens that is not the length.
+    """
+    notes: list[str] = []
+    inputs = checked.network.inputs
+    if data is None:
+        arrays = _sample(checked, tokens, seed, notes)
+    else:
+        arrays = _named(checked, data, notes)
+    arrays = {
+        given.name: _checked(checked, given, arrays[given.name], notes)
+        for given in inputs
+        if given.name in arrays
+    }
+    _check_batches(arrays)
+    _check_lengths(checked, arrays, notes)
+    _check_ids(checked, arrays)
+    first = arrays[inputs[0].name]
+    if tokens is not None:
+        _check_tokens(tokens, first, inputs[0])
+    result = arrays if len(inputs) > 1 else first
+    return Prepared(result, tokens, notes)
+
+
+# --- making ----------------------------------------------------------------------
+
+
+def _sample(
+    checked: Checked, tokens: Tokens | None, seed: int, notes: list[str]
+) -> dict[str, NDArray[Any]]:
+    """Random ids or numbers, the same for the same seed, as long as the tokens."""
+    random = np.random.default_rng(seed)
+    length = len(_first_row(tokens)) if tokens else None
+    arrays: dict[str, NDArray[Any]] = {}
+    for given in checked.network.inputs:
+        sizes = [size or SAMPLE_LENGTH for size in given.shape]
+        if length and sizes:
+            sizes[0] = length
+        arrays[given.name] = _random(checked, given, (1, *sizes), random)
+    shapes = ", ".join(str(array.shape) for array in arrays.values())
+    notes.append(f"no data given: made a random sample of shape {shapes} (seed {seed})")
+    return arrays
+
+
+def _random(
+    checked: Checked, given: Input, shape: tuple[int, ...], random: np.random.Generator
+) -> NDArray[Any]:
+    if given.name == MASK:
+        return np.ones(shape, np.int64)
+    if given.dtype == "int":
+        limit = min(_id_limits(checked).get(given.name, 2), 2**31)
+        lowest = 1 if limit > 1 and given.name != "token_type_ids" else 0
+        high = 1 if given.name == "token_type_ids" else limit
+        return random.integers(lowest, max(high, lowest + 1), shape)
+    return random.standard_normal(shape).astype(np.float32)
+
+
+def _first_row(tokens: Tokens) -> Sequence[str]:
+    if tokens and not isinstance(tokens[0], str):
+        return tokens[0]
+    return tokens  # type: ignore[return-value]
+
+
+# --- checking --------------------------------------------------------------------
+
+
+def _named(checked: Checked, data: Any, notes: list[str]) -> dict[str, NDArray[Any]]:
+    """Arrays by input name; segment ids that are left out are 0."""
+    inputs = checked.network.inputs
+    names = [given.name for given in inputs]
+    if not isinstance(data, Mapping):
+        arrays = {names[0]: np.asarray(data)}
+    else:
+        arrays = {str(name): np.asarray(array) for name, array in data.items()}
+        if len(arrays) == len(names) == 1:
+            arrays = {names[0]: next(iter(arrays.values()))}
+    for name in arrays:
+        if name not in names:
+            fail(
+                "E0405",
+                f"the network has no input `{name}`",
+                hint="its inputs: " + ", ".join(names),
+            )
+    first = arrays.get(names[0])
+    for given in inputs:
+        if given.name in arrays or given.name == MASK:
+            continue
+        if given.name == "token_type_ids" and first is not None:
+            arrays[given.name] = np.zeros(np.shape(first), np.int64)
+            notes.append("token_type_ids not given: all tokens are of segment 0")
+            continue
+        fail(
+            "E0405",
+            f"the data has no array for the input `{given.name}`",
+            hint="give a .npz file with arrays " + ", ".join(names),
+        )
+    return arrays
+
+
+def _checked(
+    checked: Checked, given: Input, array: NDArray[Any], notes: list[str]
+) -> NDArray[Any]:
+    """One array in the type that the network takes."""
+    if array.dtype.kind not in "iufb":
+        fail(
+            "E0406",
+            f"`{given.name}` holds {array.dtype}, and the network needs numbers",
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        fail("E0407", f"`{given.name}` holds NaN or infinity, first at {list(where)}")
+    if array.ndim == len(given.shape) and array.ndim:
+        array = array[None]
+        notes.append(f"data of shape {array.shape[1:]} taken as one example")
+    if not array.size:
+        fail("E0408", f"`{given.name}` is empty: its shape is {array.shape}")
+    if given.dtype == "float":
+        return array.astype(np.float32) if array.dtype.kind != "f" else array
+    if _is_embedded(checked, given, array):
+        notes.append(
+            f"numbers of shape {array.shape} taken as embedded already: "
+            "the Embedding is skipped"
+        )
+        return array.astype(np.float32)
+    if array.dtype.kind == "f":
+        if array.ndim == 3:
+            _wrong_shape(given, array)
+        if (array != np.round(array)).any():
+            fail(
+                "E0406",
+                f"`{given.name}` must be whole-numbered token ids, and holds fractions",
+                hint="save it as integers: ids.astype('int64')",
+            )
+        notes.append(f"the numbers of `{given.name}` are taken as token ids")
+    return array.astype(np.int64)
+
+
+def _is_embedded(checked: Checked, given: Input, array: NDArray[Any]) -> bool:
+    if array.dtype.kind != "f" or array.ndim != 3 or not accepts_embedded(checked):
+        return False
+    first = next(iter(checked.root.children.values()))[0]
+    width = first.values.get("output_dim")
+    if array.shape[2] != width:
+        fail(
+            "E0409",
+            f"data of shape {array.shape} has vectors of {array.shape[2]} numbers, "
+            f"and the network embeds into {width}",
+        )
+    return True
+
+
+def _check_batches(arrays: Mapping[str, NDArray[Any]]) -> None:
+    sizes = {name: len(array) for name, array in arrays.items()}
+    if len(set(sizes.values())) > 1:
+        shown = ", ".join(f"{name}: {size}" for name, size in sizes.items())
+        fail("E0409", f"the inputs hold different numbers of examples ({shown})")
+
+
+def _check_lengths(
+    checked: Checked, arrays: Mapping[str, NDArray[Any]], notes: list[str]
+) -> None:
+    """Run the shapes again where the data is of another length than declared."""
+    shapes: dict[str, tuple[int | None, ...]] = {}
+    for given in checked.network.inputs:
+        if given.name not in arrays:
+            continue
+        array = arrays[given.name]
+        sizes = array.shape[1:]
+        if given.dtype == "int" and array.dtype.kind == "f":
+            sizes = sizes[:1]  # embedded already
+        if len(sizes) != len(given.shape):
+            _wrong_shape(given, array)
+        if any(a != b for a, b in zip(sizes[1:], given.shape[1:], strict=True) if b):
+            _wrong_shape(given, array)
+        shapes[given.name] = sizes
+        if given.shape and given.shape[0] not in (None, sizes[0]):
+            notes.append(
+                f"the network declares {given.shape[0]} positions, and the data has "
+                f"{sizes[0]}: it runs at {sizes[0]}"
+            )
+    try:
+        at_shapes(checked.network, shapes)
+    except NeuralError as error:
+        problem = error.diagnostics[0]
+        fail(
+            "E0409",
+            f"the network cannot run on data of shape "
+            f"{', '.join(str(a.shape) for a in arrays.values())}: {problem.message}",
+            problem.span,
+            f"it declares {', '.join(_declared(i) for i in checked.network.inputs)}",
+        )
+
+
+def _wrong_shape(given: Input, array: NDArray[Any]) -> None:
+    hint = ""
+    if given.dtype == "int" and array.ndim == 3:
+        hint = (
+            "the network takes token ids; write `input: (time, width)` "
+            "to also take numbers that are embedded already"
+        )
+    fail(
+        "E0409",
+        f"`{given.name}` has shape {array.shape}, and the network needs "
+        f"{_declared(given)}",
+        hint=hint,
+    )
+
+
+def _declared(given: Input) -> str:
+    sizes = ["batch", *("any length" if s is None else str(s) for s in given.shape)]
+    kind = "ids" if given.dtype == "int" else "numbers"
+    return f"({', '.join(sizes)}) {kind}"
+
+
+def _check_ids(checked: Checked, arrays: Mapping[str, NDArray[Any]]) -> None:
+    for name, limit in _id_limits(checked).items():
+        array = arrays.get(name)
+        if array is None or array.dtype.kind == "f":
+            continue
+        low, high = int(array.min()), int(array.max())
+        if low < 0 or high >= limit:
+            wrong = low if low < 0 else high
+            fail(
+                "E0410",
+                f"`{name}` holds the id {wrong}, and the embedding has rows "
+                f"0 to {limit - 1:,}",
+            )
+
+
+def _id_limits(checked: Checked) -> dict[str, int]:
+    """The number of rows of the embedding that each input's ids go to."""
+    names = {
+        tensor.uid: given.name
+        for tensor, given in zip(
+            checked.root.inputs, checked.network.inputs, strict=True
+        )
+    }
+    limits: dict[str, int] = {}
+    for part in parts_of(checked.root):
+        if isinstance(part.target, NativeLayer) and part.target.name == "Embedding":
+            name = names.get(part.inputs[0].uid)
+            rows = part.values.get("input_dim")
+            if name and isinstance(rows, int):
+                limits[name] = min(rows, limits.get(name, rows))
+    return limits
+
+
+def parts_of(instance: Instance) -> Iterator[Instance]:
+    """An instance and everything inside it."""
+    yield instance
+    for parts in instance.children.values():
+        for part in parts:
+            yield from parts_of(part)
+
+
+def _check_tokens(tokens: Tokens, first: NDArray[Any], given: Input) -> None:
+    rows: list[Sequence[str]]
+    rows = list(tokens) if tokens and not isinstance(tokens[0], str) else [tokens]  # type: ignore[arg-type]
+    length = first.shape[1]
+    for row in rows:
+        if len(row) != length:
+            fail(
+                "E0411",
+                f"{len(row)} tokens do not fit the {length} positions of the data",
+                hint="give one token per position",
+            )

@@ -1,0 +1,173 @@
+"""From a .neural file to pictures in one call: what the command line and the API share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neural_attn import backends
+from neural_attn.capture import capture, require_attention
+from neural_attn.compile import LoadedModel, check_file, choose, load_model
+from neural_attn.data import Prepared, Tokens, prepare
+from neural_attn.errors import Diagnostic, NeuralError, fail
+from neural_attn.files import atomic_write
+from neural_attn.maps import AttentionMaps, SelectionError
+from neural_attn.shapes import Checked
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to run and what to draw; the fields are the options of the command."""
+
+    file: Path
+    backend: str = "auto"
+    network: str | None = None
+    checkpoint: Path | None = None
+    data: Any = None
+    tokens: Tokens | None = None
+    texts: Sequence[str] = ()
+    tokenizer: Path | None = None
+    layer: str | int | None = None
+    head: int | None = None
+    output_dir: Path = Path("attention_outputs")
+    formats: tuple[str, ...] = ("png",)
+    dpi: float = 150
+    cmap: str | None = None
+    seed: int = 0
+    examples: int = 3
+    save_maps: Path | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run gave: the maps, the files by name, and what to tell the user."""
+
+    maps: AttentionMaps
+    output: Any
+    files: dict[str, Path]
+    loaded: LoadedModel
+    notes: list[str] = field(default_factory=list)
+    warnings: list[Diagnostic] = field(default_factory=list)
+
+
+Step = Callable[[str], None]
+
+
+def _quiet(step: str) -> None:
+    pass
+
+
+def visualize(request: Request, step: Step = _quiet) -> Outcome:
+    """Compile, run, and draw the attention of a .neural file.
+
+    `step` is told what begins, for a progress display. Raises NeuralError for
+    whatever the user can mend; nothing is written then.
+    """
+    from neural_attn.visualize.pictures import write_pictures
+
+    step("checking the network")
+    networks, warnings = check_file(request.file)
+    checked = choose(networks, request.network)
+    require_attention(checked)
+    _check_options(request)
+    prepared = _prepare(request, checked)
+    backend = backends.choose(request.backend)
+    step(f"building the network ({backend.name})")
+    loaded = load_model(checked, backend.name, request.checkpoint, seed=request.seed)
+    step("running it")
+    captured = capture(loaded, prepared.inputs, prepared.tokens)
+    try:
+        captured.maps.select(request.layer).select(head=request.head)
+    except SelectionError as error:
+        fail("E0412", str(error))
+    files: dict[str, Path] = {}
+    count = min(prepared.batch, request.examples)
+    for index in range(count):
+        step(f"drawing example {index + 1} of {count}" if count > 1 else "drawing")
+        folder = request.output_dir
+        folder = folder / f"example_{index + 1}" if count > 1 else folder
+        written = write_pictures(
+            captured.maps,
+            folder,
+            layer=request.layer,
+            head=request.head,
+            batch_index=index,
+            formats=request.formats,
+            dpi=request.dpi,
+            cmap=request.cmap,
+        )
+        prefix = f"{folder.name}/" if count > 1 else ""
+        files.update({prefix + name: path for name, path in written.items()})
+    source = request.output_dir / f"compiled_model_{backend.name}.py"
+    files[source.name] = atomic_write(source, loaded.source)
+    if request.save_maps is not None:
+        captured.maps.save(request.save_maps)
+        files[request.save_maps.name] = request.save_maps
+    notes = list(prepared.notes)
+    if prepared.batch > count:
+        notes.append(f"drew {count} of {prepared.batch} examples (--num-examples)")
+    return Outcome(captured.maps, captured.output, files, loaded, notes, warnings)
+
+
+def _check_options(request: Request) -> None:
+    """Refuse what could only fail after the work is done."""
+    from neural_attn.visualize import palette
+
+    try:
+        palette.colormap(request.cmap)
+    except ValueError as error:
+        fail("E0413", str(error))
+    given = [request.data is not None, bool(request.texts)]
+    if all(given):
+        fail("E0414", "both data and a text are given", hint="give one of them")
+    if request.texts and request.tokens is not None:
+        fail(
+            "E0414",
+            "both a text and tokens are given",
+            hint="a text brings its own tokens",
+        )
+
+
+def _prepare(request: Request, checked: Checked) -> Prepared:
+    if not request.texts:
+        return prepare(checked, request.data, request.tokens, request.seed)
+    from neural_attn.tokenizer import Tokenizer, find_tokenizer
+
+    path = find_tokenizer(request.file, request.checkpoint, request.tokenizer)
+    if path is None:
+        fail(
+            "E0415",
+            f"there is no tokenizer for {request.file.name}",
+            hint="give one with --tokenizer tokenizer.json, or ids with --data",
+        )
+    encoded = Tokenizer(path).encode(list(request.texts), max_length(checked))
+    names = [given.name for given in checked.network.inputs]
+    arrays = {name: a for name, a in encoded.inputs.items() if name in names}
+    if len(names) == 1:
+        arrays = {names[0]: encoded.inputs["input_ids"]}
+    try:
+        prepared = prepare(checked, arrays, encoded.tokens)
+    except NeuralError as error:
+        problem = error.diagnostics[0]
+        fail(
+            problem.code,
+            f"the text does not fit the network: {problem.message}",
+            problem.span,
+            "is this the tokenizer that the network was trained with?",
+        )
+    return Prepared(prepared.inputs, prepared.tokens, [*encoded.notes, *prepared.notes])
+
+
+def max_length(checked: Checked) -> int | None:
+    """The longest input that the network takes, where a table of positions bounds it."""
+    from neural_attn.data import parts_of
+    from neural_attn.primitives import Positions
+
+    limits = [
+        part.values["input_dim"]
+        for part in parts_of(checked.root)
+        if part.inputs and isinstance(part.inputs[0], Positions)
+    ]
+    return min((n for n in limits if isinstance(n, int)), default=None)

@@ -1,0 +1,297 @@
+"""The Python API: attention of a model, in arrays, numbers and pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_attn import analysis, capture, session
+from neural_attn.compile import LoadedModel
+from neural_attn.errors import fail
+from neural_attn.maps import AttentionMap, AttentionMaps, SelectionError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Path_ = str | os.PathLike[str]
+
+
+class Results(dict[str, Any]):
+    """`attention_weights` and `visualizations` by key; the whole as attributes.
+
+    `maps` is the AttentionMaps behind the arrays, `notes` what the user should know.
+    """
+
+    maps: AttentionMaps
+    notes: list[str]
+
+
+class AttentionVisualizer:
+    """Extracts, analyses and draws the attention weights of a model.
+
+    Parameters
+    ----------
+    model : a model that neural-attn generated, a LoadedModel, or None
+        None where only `visualize_from_dsl` is used.
+    backend : "tensorflow", "pytorch", "numpy" or "auto"
+        What `visualize_from_dsl` compiles for unless told otherwise; auto takes
+        TensorFlow, else PyTorch, else NumPy, whichever is installed.
+    """
+
+    def __init__(self, model: Any = None, backend: str = "auto") -> None:
+        self.loaded = model if isinstance(model, LoadedModel) else None
+        self.model = self.loaded.model if self.loaded else model
+        self.backend = backend
+
+    def extract_attention_weights(
+        self, input_data: Any, layer_names: Sequence[str] | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Run the model and return its attention weights.
+
+        Parameters
+        ----------
+        input_data : array [batch, …], or mapping of input name to array
+        layer_names : names or prefixes of layers; None for all with attention
+
+        Returns
+        -------
+        dict
+            Name to float32 [batch, heads, queries, keys].
+
+        Raises
+        ------
+        NeuralError
+            If the model has no attention, or no layer of such a name.
+        """
+        maps = self._maps(input_data)
+        if layer_names is None:
+            return dict(maps)
+        chosen: dict[str, NDArray[np.float32]] = {}
+        for name in layer_names:
+            chosen.update(_selected(maps, name, None))
+        return chosen
+
+    def visualize(
+        self,
+        input_data: Any,
+        layer_name: str | int | None = None,
+        head_index: int | None = None,
+        tokens: Sequence[str] | None = None,
+        output_path: Path_ | None = None,
+    ) -> Results:
+        """Draw the attention of the model on one input.
+
+        Parameters
+        ----------
+        layer_name : a layer's name, prefix or index; None for all
+        head_index : one head; None for the average over heads
+        tokens : labels of the positions
+        output_path : where to save the picture (png, svg or pdf by its ending)
+
+        Returns
+        -------
+        Results
+            `attention_weights`: name to array; `visualizations`: name to Figure.
+        """
+        from neural_attn.visualize.heatmap import save_figure
+
+        maps = _selected(self._maps(input_data, tokens), layer_name, head_index)
+        figures = {name: _heatmap(maps, name, head_index) for name in maps}
+        if output_path is not None:
+            for name, path in _paths(Path(output_path), list(figures)).items():
+                save_figure(figures[name], path)
+        return _results(maps, figures)
+
+    def visualize_from_dsl(
+        self,
+        dsl_file: Path_,
+        input_data: Any = None,
+        backend: str | None = None,
+        layer_name: str | int | None = None,
+        head_index: int | None = None,
+        tokens: Sequence[str] | None = None,
+        output_dir: Path_ = "attention_outputs",
+        checkpoint: Path_ | None = None,
+        seed: int = 0,
+    ) -> Results:
+        """Compile a .neural file, run it and write every picture.
+
+        Parameters
+        ----------
+        dsl_file : the .neural file
+        input_data : array or mapping; None makes a random sample
+        backend : as in the constructor, which gives the default
+        checkpoint : trained weights; without them they are random, and all pictures
+            say so
+
+        Returns
+        -------
+        Results
+            `attention_weights`: name to array of the whole batch; `visualizations`:
+            file name to path.
+
+        Raises
+        ------
+        NeuralError
+            With every problem of the file, or what is wrong with the data.
+        """
+        request = session.Request(
+            file=Path(dsl_file),
+            backend=backend or self.backend,
+            checkpoint=None if checkpoint is None else Path(checkpoint),
+            data=input_data,
+            tokens=tokens,
+            layer=layer_name,
+            head=head_index,
+            output_dir=Path(output_dir),
+            seed=seed,
+        )
+        outcome = session.visualize(request)
+        maps = _selected(outcome.maps, layer_name, None)
+        paths = {name: str(path) for name, path in outcome.files.items()}
+        return _results(maps, paths, outcome.notes)
+
+    def plot_attention_heads(
+        self,
+        attention_weights: NDArray[np.floating],
+        tokens: Sequence[str] | None = None,
+        output_path: Path_ | None = None,
+    ) -> Figure:
+        """Draw all heads of one layer in a grid.
+
+        `attention_weights` is [heads, queries, keys], or with a batch in front, of
+        which the first example is drawn.
+        """
+        from neural_attn.visualize.heatmap import plot_heads, save_figure
+
+        weights = np.asarray(attention_weights)
+        weights = weights[0] if weights.ndim == 4 else weights
+        figure = plot_heads(weights, tokens, tokens)
+        if output_path is not None:
+            save_figure(figure, output_path)
+        return figure
+
+    def create_interactive_visualization(
+        self,
+        attention_weights: Mapping[str, NDArray[np.floating]],
+        tokens: Sequence[str] | None = None,
+        output_path: Path_ = "attention_interactive.html",
+    ) -> str:
+        """Write the interactive page; returns its path."""
+        from neural_attn.visualize.dashboard import write_dashboard
+
+        maps = AttentionMaps.from_arrays(dict(attention_weights), tokens)
+        return str(write_dashboard(maps, output_path))
+
+    def plot_attention_summary(
+        self,
+        cross_attn: NDArray[np.floating],
+        src_tokens: Sequence[str] | None,
+        tgt_tokens: Sequence[str] | None,
+        layer_idx: int = -1,
+        save_path: Path_ | None = None,
+    ) -> Figure:
+        """Draw the average and all heads of a cross-attention side by side."""
+        from neural_attn.visualize.heatmap import plot_attention_summary
+
+        return plot_attention_summary(
+            cross_attn, src_tokens, tgt_tokens, layer_idx, save_path
+        )
+
+    def analyze_attention_patterns(
+        self, attention_weights: NDArray[np.floating]
+    ) -> analysis.AttentionPatterns:
+        """Entropy, strength and diagonality per head (`neural_attn.analysis`)."""
+        return analysis.analyze_attention_patterns(attention_weights)
+
+    def _maps(self, data: Any, tokens: Sequence[str] | None = None) -> AttentionMaps:
+        if self.model is None:
+            fail(
+                "E0416",
+                "this visualizer has no model",
+                hint="give one to AttentionVisualizer, or call visualize_from_dsl",
+            )
+        if self.loaded is not None:
+            from neural_attn.data import prepare
+
+            prepared = prepare(self.loaded.checked, data, tokens)
+            return capture.capture(self.loaded, prepared.inputs, prepared.tokens).maps
+        return _maps_of_model(self.model, data, tokens)
+
+
+def _maps_of_model(
+    model: Any, data: Any, tokens: Sequence[str] | None
+) -> AttentionMaps:
+    """The maps of a generated model about whose file nothing is known.
+
+    Its kinds are read off shapes and masks: what is square counts as encoder
+    self-attention, and only the mask that the layer itself used is shown.
+    """
+    backend = capture.backend_of(model)
+    arrays: Any
+    if isinstance(data, Mapping):
+        arrays = {name: np.asarray(array) for name, array in data.items()}
+    else:
+        arrays = np.asarray(data)
+    _, found = capture.run(model, backend, arrays)
+    if not found:
+        fail("E0401", f"{type(model).__name__} has no attention layers")
+    maps = []
+    for name, (weights, mask) in found.items():
+        square = weights.shape[2] == weights.shape[3]
+        kind: Any = "encoder_self" if square else "cross"
+        maps.append(
+            AttentionMap(
+                name, weights, kind, mask,
+                query_tokens=tokens if square else None, key_tokens=tokens,
+            )
+        )  # fmt: skip
+    return AttentionMaps(maps, backend=backend.name)
+
+
+def _selected(
+    maps: AttentionMaps, layer: str | int | None, head: int | None
+) -> AttentionMaps:
+    try:
+        return maps.select(layer).select(head=head)
+    except SelectionError as error:
+        fail("E0412", str(error))
+
+
+def _heatmap(maps: AttentionMaps, name: str, head: int | None) -> Figure:
+    from neural_attn.visualize.heatmap import plot_heatmap
+
+    item = maps.item(name)
+    what = "average over heads" if head is None else f"head {item.head_indices[0]}"
+    return plot_heatmap(
+        item.weights.mean(axis=0),
+        item.query_tokens,
+        item.key_tokens,
+        f"{name}, {what}",
+        mask=item.allowed.any(axis=0),
+        trained=maps.trained,
+    )
+
+
+def _paths(path: Path, names: list[str]) -> dict[str, Path]:
+    """One file per map: the path itself, or with the map's name where there are more."""
+    from neural_attn.files import safe_names
+
+    if len(names) == 1:
+        return {names[0]: path}
+    safe = safe_names(names)
+    return {n: path.with_name(f"{path.stem}_{safe[n]}{path.suffix}") for n in names}
+
+
+def _results(
+    maps: AttentionMaps, pictures: Mapping[str, Any], notes: list[str] | None = None
+) -> Results:
+    results = Results(attention_weights=dict(maps), visualizations=dict(pictures))
+    results.maps = maps
+    results.notes = notes or []
+    return results

@@ -114,6 +114,7 @@ class Entry(Evaluation):
                     self.outer[hidden] = value.width.expr if value.dims else None
                 value = _entered(value, hidden, parameter)
             self.values[name] = value
+            self.note_step("input", name, (), value)
         tensors = {n: v for n, v in self.values.items() if isinstance(v, Tensor)}
         self.instance.inputs = list(tensors.values())
         self.widths = {

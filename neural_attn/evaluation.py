@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from neural_attn import constants
 from neural_attn.arguments import match
 from neural_attn.errors import Problems
 from neural_attn.grammar import tree
-from neural_attn.instance import Attention, Facts, Instance
+from neural_attn.instance import Attention, Facts, Instance, Step
 from neural_attn.ir import Block, LayerUse
 from neural_attn.primitives import PRIMITIVES, Primitive
 from neural_attn.tensor_arithmetic import arithmetic, negative
@@ -63,6 +63,19 @@ class Evaluation(ABC):
     @abstractmethod
     def call_layer(self, use: LayerUse, call: tree.Call) -> Value:
         """Call one of the block's own layers."""
+
+    def note_step(
+        self,
+        kind: str,
+        name: str,
+        inputs: Iterable[object],
+        output: object,
+        text: str = "",
+    ) -> None:
+        """Note what happened to tensors, for drawings of the network."""
+        tensors = tuple(value for value in inputs if isinstance(value, Tensor))
+        if isinstance(output, Tensor):
+            self.instance.steps.append(Step(kind, name, tensors, output, text))
 
     # --- statements --------------------------------------------------------------
 
@@ -130,10 +143,13 @@ class Evaluation(ABC):
             return self._static(expr, operands)
         try:
             if isinstance(expr, tree.Binary):
-                return arithmetic(expr.operator, *operands)
-            return negative(expr.operator, operands[0])
+                result: Value = arithmetic(expr.operator, *operands)
+            else:
+                result = negative(expr.operator, operands[0])
         except ShapeError as error:
             raise self.session.note(error, expr) from None
+        self.note_step("operator", expr.operator, operands, result, expr.span.text)
+        return result
 
     def _static(self, expr: tree.Unary | tree.Binary, operands: list[Value]) -> Static:
         values = [o.value for o in operands if isinstance(o, Static)]
@@ -161,6 +177,8 @@ class Evaluation(ABC):
             raise self.session.note(error, call) from None
         if primitive.is_attention:
             self.instance.attention = self._attention(given)
+        inputs = [t for value in given.values() for t in _tensors(value)]
+        self.note_step("function", name, inputs, result, call.span.text)
         return result
 
     def _given(self, primitive: Primitive, call: tree.Call) -> dict[str, Value]:
@@ -206,3 +224,12 @@ class Evaluation(ABC):
         }
         logits = given["logits"]
         return isinstance(logits, Tensor) and len(sequences & logits.roots) > 1
+
+
+def _tensors(value: object) -> Iterator[Tensor]:
+    """The tensors in a value, also those of a list."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Static) and isinstance(value.value, tuple):
+        for item in value.value:
+            yield from _tensors(item)

@@ -21,6 +21,21 @@ class Attention:
     causal: bool
 
 
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One thing that happened in a forward: what it took and what it gave.
+
+    `kind` is input, layer, function or operator; `name` the input, layer, function
+    or sign; `text` what the author wrote.
+    """
+
+    kind: str
+    name: str
+    inputs: tuple[Tensor, ...]
+    output: Tensor
+    text: str = ""
+
+
 @dataclass(eq=False)
 class Instance:
     """One layer as it stands in the network, with concrete sizes."""
@@ -34,6 +49,7 @@ class Instance:
     children: dict[str, list[Instance]] = field(default_factory=dict)
     uses: dict[str, LayerUse] = field(default_factory=dict)
     attention: Attention | None = None
+    steps: list[Step] = field(default_factory=list)
 
     @property
     def parameter_count(self) -> int:

@@ -97,16 +97,18 @@ class _Run(Entry):
         inputs = [
             self.evaluate(matched[name]) if name in matched else None for name in names
         ]
-        parts = self._parts(use, inputs, call)
+        parts = self._parts(use, tuple(inputs), call)
         self.instance.children[use.name] = parts
         self.instance.uses[use.name] = use
         output = parts[-1].output
         assert output is not None
         roots = frozenset().union(*(v.roots for v in inputs if isinstance(v, Tensor)))
-        return Tensor(output.dims, output.dtype, roots)
+        result = Tensor(output.dims, output.dtype, roots)
+        self.note_step("layer", use.name, inputs, result, call.span.text)
+        return result
 
     def _parts(
-        self, use: LayerUse, inputs: list[Value | None], call: tree.Call
+        self, use: LayerUse, inputs: tuple[Value | None, ...], call: tree.Call
     ) -> list[Instance]:
         count = self._repeat(use)
         trail = self.session.trail
@@ -116,11 +118,11 @@ class _Run(Entry):
             if i > 1 and parts[-1] is parts[-2]:
                 parts.append(parts[-1])
             else:
-                part = self._instance(use, tuple(inputs), call)
+                part = self._instance(use, inputs, call)
                 alike = parts and _alike(parts[-1], part)
                 parts.append(parts[-1] if alike else part)
             trail.pop()
-            inputs[0] = parts[-1].output
+            inputs = (parts[-1].output, *inputs[1:])
         if self.caller is None:
             trail.append(f"{use.part_name(count - 1)} {inputs[0]}")
         return parts

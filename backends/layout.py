@@ -33,7 +33,11 @@ def _broken(head: str, inside: str, tail: str) -> list[str]:
     if len(one_line) <= WIDTH and not inside.rstrip().endswith(","):
         return [head, one_line, indent + tail]
     lines = []
-    if len(parts) == 1 and head.rstrip().endswith("("):
+    loop = _split(inside, " for ")
+    if len(parts) == 1 and len(loop) > 1:  # a comprehension
+        for part in loop:
+            lines += lay_out(inner + part.strip())
+    elif len(parts) == 1 and head.rstrip().endswith("("):
         lines = _operators(inner, inside.strip())
     else:
         for part in parts:

@@ -63,9 +63,7 @@ def _definitions(lines: list[str]) -> list[list[str]]:
 
 def _file(checked: Checked, backend: Backend, bodies: list[list[str]]) -> str:
     runtime = runtime_source.read(backend.runtime)
-    own = [
-        "\n".join(line for long in body for line in lay_out(long)) for body in bodies
-    ]
+    own = ["\n".join(_laid_out(body)) for body in bodies]
     names = runtime_source.names_in("\n\n\n".join(own))
     copied = runtime_source.needed(runtime, names)
     for definition in copied:
@@ -76,6 +74,21 @@ def _file(checked: Checked, backend: Backend, bodies: list[list[str]]) -> str:
     imports = runtime_source.import_lines(runtime, names)
     top = "\n".join([*header, "", *imports])
     return "\n\n\n".join([top, *bases, *own, *helpers]) + "\n"
+
+
+def _laid_out(body: list[str]) -> list[str]:
+    """Code broken into lines that fit; docstrings and comments as they are."""
+    lines: list[str] = []
+    inside = False
+    for line in body:
+        text = line.strip()
+        opens = text.startswith('"""') and (text == '"""' or not text.endswith('"""'))
+        if inside or text.startswith(("#", '"""')):
+            lines.append(line)
+            inside = opens if not inside else not text.endswith('"""')
+        else:
+            lines += lay_out(line)
+    return lines
 
 
 def _header(checked: Checked, backend: Backend) -> list[str]:

@@ -25,8 +25,7 @@ class ModelWriter(ClassWriter):
         lines += [*docstring(f"The network {network.name}.", "    "), ""]
         lines += ["    def __init__(self):", f"{_STATEMENTS}super().__init__()"]
         lines += [*self._made, ""]
-        attention = self._attention_lines()
-        lines += [*attention, ""] if attention else []
+        lines += [*self._attention_lines(), ""]
         lines += [
             f"    def {self.backend.forward}(self, inputs, return_attention=False):"
         ]
@@ -74,12 +73,12 @@ class ModelWriter(ClassWriter):
     def _attention_lines(self) -> list[str]:
         """The method that names every attention layer."""
         names = list(self.checked.attentions)
-        if not names:
-            return []
         lines = [
             "    def attention_layers(self):",
             f'{_STATEMENTS}"""Return {{name of the attention map: layer}}."""',
         ]
+        if not names:
+            return [*lines, f"{_STATEMENTS}return {{}}"]
         repeated = any(u.repeat is not None for u in self.checked.root.uses.values())
         if len(names) == 1 and not repeated:
             (path,) = _attribute_paths(self.checked.root)

@@ -32,7 +32,7 @@ class Runtime:
 @cache
 def read(name: str) -> Runtime:
     """Read `backends/runtime/NAME.py`."""
-    path = files("neural_attn.backends").joinpath("runtime", f"{name}.py")
+    path = files("neural_attn.backends").joinpath("runtime").joinpath(f"{name}.py")
     return _cut(path.read_text("utf-8"))
 
 
@@ -62,7 +62,7 @@ def _cut(text: str) -> Runtime:
 def _start(node: ast.stmt, lines: list[str], end: int) -> int:
     """First line of a definition, with its decorators and the comments above it."""
     decorators = getattr(node, "decorator_list", [])
-    start = min([node.lineno, *(d.lineno for d in decorators)])
+    start: int = min([node.lineno, *(d.lineno for d in decorators)])
     while start - 1 > end and lines[start - 2].startswith("#"):
         start -= 1
     return start

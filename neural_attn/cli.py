@@ -45,13 +45,11 @@ class _Group(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         from neural_attn.errors import did_you_mean
 
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             hint = did_you_mean(args[0], self.list_commands(ctx))
-            if hint:
-                error.message += f" — {hint}"
-            raise
+            known = ", ".join(self.list_commands(ctx))
+            ctx.fail(f"there is no command `{args[0]}`; {hint or 'there are ' + known}")
+        return super().resolve_command(ctx, args)
 
 
 def _examples(*lines: str) -> Callable[[Any], Any]:
@@ -68,7 +66,7 @@ def _examples(*lines: str) -> Callable[[Any], Any]:
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="neural")
 def cli() -> None:
-    """Write a network once as a .neural file; see where it attends.
+    r"""Write a network once as a .neural file; see where it attends.
 
     \b
     Examples:
@@ -206,7 +204,7 @@ def compile_command(
     "neural visualize model.neural --attention",
     'neural visualize model.neural --attention --tokens "The,cat,sat"',
     "neural visualize model.neural --attention --data ids.npy --layer -1 --head 2",
-    'neural visualize bert.neural --attention --checkpoint bert.safetensors --text "Hi"',
+    'neural visualize bert.neural --attention --checkpoint w.safetensors --text "Hi"',
 )
 def visualize(file: Path, attention: bool, **options: Any) -> None:
     """Draw the architecture; with --attention, where the network attends."""
@@ -303,7 +301,7 @@ def _visualize_architecture(file: Path, options: dict[str, Any]) -> None:
     if wrong:
         fail(
             "E0417",
-            f"the architecture is drawn as svg or html, not {' or '.join(sorted(wrong))}",
+            f"the architecture is svg or html, not {' or '.join(sorted(wrong))}",
             hint="give --attention to draw the attention",
         )
     click.echo(architecture.architecture_text(checked))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,7 +64,7 @@ def read_data(path: str | Path) -> NDArray[Any] | dict[str, NDArray[Any]]:
             f"{path} is not a NumPy array file: {why}",
             hint="np.save makes one",
         )
-    except Exception as error:  # a broken zip archive has errors of its own
+    except zipfile.BadZipFile as error:
         fail(
             "E0404",
             f"{path} is not a NumPy array file: {error}",
@@ -111,7 +113,7 @@ def _sample(
 ) -> dict[str, NDArray[Any]]:
     """Random ids or numbers, the same for the same seed, as long as the tokens."""
     random = np.random.default_rng(seed)
-    length = len(_first_row(tokens)) if tokens else None
+    length = len(_rows(tokens)[0]) if tokens else None
     arrays: dict[str, NDArray[Any]] = {}
     for given in checked.network.inputs:
         sizes = [size or SAMPLE_LENGTH for size in given.shape]
@@ -136,10 +138,10 @@ def _random(
     return random.standard_normal(shape).astype(np.float32)
 
 
-def _first_row(tokens: Tokens) -> Sequence[str]:
-    if tokens and not isinstance(tokens[0], str):
-        return tokens[0]
-    return tokens  # type: ignore[return-value]
+def _rows(tokens: Tokens) -> list[Sequence[str]]:
+    """The tokens of each example; one list stands for all of them."""
+    rows = [row for row in tokens if not isinstance(row, str)]
+    return rows or [[token for token in tokens if isinstance(token, str)]]
 
 
 # --- checking --------------------------------------------------------------------
@@ -335,10 +337,8 @@ def parts_of(instance: Instance) -> Iterator[Instance]:
 
 
 def _check_tokens(tokens: Tokens, first: NDArray[Any], given: Input) -> None:
-    rows: list[Sequence[str]]
-    rows = list(tokens) if tokens and not isinstance(tokens[0], str) else [tokens]  # type: ignore[arg-type]
     length = first.shape[1]
-    for row in rows:
+    for row in _rows(tokens):
         if len(row) != length:
             fail(
                 "E0411",

@@ -1,4 +1,4 @@
-"""From a .neural file to pictures in one call: what the command line and the API share."""
+"""From a .neural file to pictures: what the command line and the API share."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 from neural_attn import backends
 from neural_attn.capture import capture, require_attention
 from neural_attn.compile import LoadedModel, check_file, choose, load_model
-from neural_attn.data import Prepared, Tokens, prepare
+from neural_attn.data import Prepared, Tokens, parts_of, prepare
 from neural_attn.errors import Diagnostic, NeuralError, fail
 from neural_attn.files import atomic_write
 from neural_attn.maps import AttentionMaps, SelectionError
 from neural_attn.shapes import Checked
+from neural_attn.types import Positions
 
 
 @dataclass(frozen=True)
@@ -161,9 +162,7 @@ def _prepare(request: Request, checked: Checked) -> Prepared:
 
 
 def max_length(checked: Checked) -> int | None:
-    """The longest input that the network takes, where a table of positions bounds it."""
-    from neural_attn.data import parts_of
-    from neural_attn.primitives import Positions
+    """The longest input that the network takes, where a table of positions ends."""
 
     limits = [
         part.values["input_dim"]

@@ -191,8 +191,8 @@ class AttentionVisualizer:
     def plot_attention_summary(
         self,
         cross_attn: NDArray[np.floating],
-        src_tokens: Sequence[str] | None,
-        tgt_tokens: Sequence[str] | None,
+        src_tokens: Sequence[str],
+        tgt_tokens: Sequence[str],
         layer_idx: int = -1,
         save_path: Path_ | None = None,
     ) -> Figure:
@@ -279,7 +279,7 @@ def _heatmap(maps: AttentionMaps, name: str, head: int | None) -> Figure:
 
 
 def _paths(path: Path, names: list[str]) -> dict[str, Path]:
-    """One file per map: the path itself, or with the map's name where there are more."""
+    """One file per map: the path itself, or with the map's name added."""
     from neural_attn.files import safe_names
 
     if len(names) == 1:

@@ -114,9 +114,7 @@ def read_header(path: Path) -> dict[str, dict[str, Any]]:
         with path.open("rb") as stream:
             size_bytes = stream.read(8)
             size = struct.unpack("<Q", size_bytes)[0] if len(size_bytes) == 8 else 0
-            if not 2 <= size <= _MAX_HEADER:
-                raise ValueError("it has no header")
-            header = json.loads(stream.read(size))
+            header = json.loads(stream.read(size if size <= _MAX_HEADER else 0))
     except OSError as error:
         fail("E0601", f"cannot read {path}: {(error.strerror or '').lower()}")
     except (ValueError, RecursionError):
@@ -171,7 +169,7 @@ def _read_torch(path: Path) -> dict[str, NDArray[np.floating]]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         fail("E0601", f"cannot read {path}: {(error.strerror or str(error)).lower()}")
-    except Exception as error:  # torch raises many kinds for a broken or unsafe file
+    except Exception as error:  # noqa: BLE001 - torch raises many kinds for a broken or unsafe file
         fail("E0603", f"{path} is not a plain state_dict: {str(error).splitlines()[0]}")
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(

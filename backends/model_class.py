@@ -29,11 +29,11 @@ class ModelWriter(ClassWriter):
         lines += [
             f"    def {self.backend.forward}(self, inputs, return_attention=False):"
         ]
-        given = "; ".join(
-            _described(i, len(network.inputs) > 1) for i in network.inputs
-        )
-        doc = f"Return the output {_brackets(output)}, or (output, attention maps).\n\n"
-        lines += docstring(f"{doc}inputs: {given}.", _STATEMENTS)
+        several = len(network.inputs) > 1
+        given = [_described(i, several) for i in network.inputs]
+        listed = "\n    ".join(["a mapping of", *given]) if several else given[0]
+        doc = f"Return the output {_brackets(output)}, or (output, attention maps)."
+        lines += docstring(f"{doc}\n\ninputs: {listed}", _STATEMENTS)
         lines += [f"{_STATEMENTS}if return_attention:"]
         lines += [f"{_STATEMENTS}    return self.run_with_attention(inputs)"]
         return lines + self._forward
@@ -144,8 +144,8 @@ def _described(given: Input, several: bool) -> str:
         ["batch", *("time" if s is None else str(s) for s in given.shape)]
     )
     kind = "integers" if given.dtype == "int" else "numbers"
-    name = f"{given.name}, " if several else ""
-    optional = " (optional; 0 is padding)" if given.name == MASK else ""
+    name = f"{given.name}: " if several else ""
+    optional = ", optional; 0 is padding" if given.name == MASK else ""
     return f"{name}{kind} [{sizes}]{optional}"
 
 

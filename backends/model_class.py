@@ -31,6 +31,9 @@ class ModelWriter(ClassWriter):
         ]
         several = len(network.inputs) > 1
         given = [_described(i, several) for i in network.inputs]
+        if accepts_embedded(self.checked):
+            width = network.inputs[0].described_width
+            given[0] += f", or numbers [batch, time, {width}] embedded already"
         listed = "\n    ".join(["a mapping of", *given]) if several else given[0]
         doc = f"Return the output {_brackets(output)}, or (output, attention maps)."
         lines += docstring(f"{doc}\n\ninputs: {listed}", _STATEMENTS)

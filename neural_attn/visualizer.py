@@ -171,7 +171,7 @@ class AttentionVisualizer:
 
         weights = np.asarray(attention_weights)
         weights = weights[0] if weights.ndim == 4 else weights
-        figure = plot_heads(weights, tokens, tokens)
+        figure = plot_heads(weights, tokens, tokens, trained=self._trained)
         if output_path is not None:
             save_figure(figure, output_path)
         return figure
@@ -182,10 +182,21 @@ class AttentionVisualizer:
         tokens: Sequence[str] | None = None,
         output_path: Path_ = "attention_interactive.html",
     ) -> str:
-        """Write the interactive page; returns its path."""
+        """Write the interactive page; returns its path.
+
+        `attention_weights` maps names to arrays [batch, heads, queries, keys], as
+        `extract_attention_weights` gives them; or is the `maps` of a result, which
+        also know kinds, masks and tokens.
+        """
         from neural_attn.visualize.dashboard import write_dashboard
 
-        maps = AttentionMaps.from_arrays(dict(attention_weights), tokens)
+        maps = (
+            attention_weights
+            if isinstance(attention_weights, AttentionMaps)
+            else AttentionMaps.from_arrays(
+                dict(attention_weights), tokens, trained=self._trained
+            )
+        )
         return str(write_dashboard(maps, output_path))
 
     def plot_attention_summary(
@@ -208,6 +219,11 @@ class AttentionVisualizer:
     ) -> analysis.AttentionPatterns:
         """Entropy, strength and diagonality per head (`neural_attn.analysis`)."""
         return analysis.analyze_attention_patterns(attention_weights)
+
+    @property
+    def _trained(self) -> bool | None:
+        """Whether the model's weights are trained, where that is known."""
+        return None if self.loaded is None else self.loaded.trained
 
     def _maps(self, data: Any, tokens: Sequence[str] | None = None) -> AttentionMaps:
         if self.model is None:

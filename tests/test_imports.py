@@ -40,13 +40,13 @@ network Tiny {
 # Runs in a fresh interpreter; says which top-level modules were loaded by then.
 PROBE = """\
 import json, sys
-code = 0
+code, report = 0, sys.argv[2]
 try:
     exec(sys.argv[1])
 except SystemExit as stop:
     code = stop.code
 modules = sorted({name.partition(".")[0] for name in sys.modules})
-with open(sys.argv[2], "w") as file:
+with open(report, "w") as file:
     json.dump({"code": code, "modules": modules}, file)
 """
 

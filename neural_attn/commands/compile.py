@@ -1,0 +1,32 @@
+"""`neural compile`: a network as Python code that stands alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from neural_attn.commands.options import BACKEND, FILE, NETWORK, examples, say
+
+
+@click.command("compile")
+@click.argument("file", type=FILE)
+@BACKEND
+@click.option("-o", "--output", type=FILE, help="Write here instead of printing.")
+@NETWORK
+@examples(
+    "neural compile model.neural --backend pytorch -o model.py",
+    "neural compile model.neural --backend tensorflow | less",
+)
+def compile_command(
+    file: Path, backend: str, output: Path | None, network: str | None
+) -> None:
+    """Write the network as Python code that stands alone."""
+    from neural_attn.compile import compile_with_warnings
+
+    text, warnings, name = compile_with_warnings(file, backend, output, network)
+    say(warnings)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        click.echo(f"{output}: {name}, {text.count(chr(10))} lines")

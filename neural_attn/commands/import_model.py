@@ -1,0 +1,30 @@
+"""`neural import`: a pretrained model as a .neural file and weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from neural_attn.commands.options import FILE, examples
+from neural_attn.errors import printable
+
+
+@click.command("import")
+@click.argument("folder", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="The .neural file.")
+@click.option("--weights", type=FILE, help="The weights; else beside the .neural file.")
+@click.option("--name", help="What the network is called.")
+@examples("neural import ./all-MiniLM-L6-v2 -o minilm.neural")
+def import_command(
+    folder: Path, output: Path, weights: Path | None, name: str | None
+) -> None:
+    """Turn a pretrained Hugging Face folder into a .neural file and weights."""
+    from neural_attn.importers import import_model
+
+    imported = import_model(folder, output, weights, name)
+    for note in imported.notes:
+        click.echo(f"note: {printable(note)}", err=True)
+    for path in (imported.neural_path, imported.weights_path, imported.tokenizer_path):
+        if path is not None:
+            click.echo(printable(str(path)))

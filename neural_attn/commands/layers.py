@@ -1,0 +1,17 @@
+"""`neural layers`: the layers and blocks in words."""
+
+from __future__ import annotations
+
+import click
+
+from neural_attn.commands.options import examples
+
+
+@click.command()
+@click.argument("name", required=False)
+@examples("neural layers", "neural layers TransformerEncoder")
+def layers(name: str | None) -> None:
+    """List the layers and blocks; with NAME, its parameters."""
+    from neural_attn.catalogue import describe, listing
+
+    click.echo(listing() if name is None else describe(name))

@@ -1,0 +1,176 @@
+"""`neural visualize`: the architecture, or with --attention where it attends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from neural_attn.commands.options import (
+    BACKEND,
+    FILE,
+    NETWORK,
+    examples,
+    progress,
+    say,
+)
+from neural_attn.errors import fail, printable
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("--attention", is_flag=True, help="Run the network; draw its attention.")
+@BACKEND
+@click.option(
+    "-d", "--data", type=FILE, help="Input: .npy, or .npz for several inputs."
+)
+@click.option("-t", "--tokens", metavar="TEXT", help="Labels: The,cat,sat")
+@click.option("--text", "--input", "text", metavar="TEXT", help="A text to run on.")
+@click.option("--file", "texts_file", type=FILE, help="Texts to run on, one a line.")
+@click.option("--tokenizer", type=FILE, help="tokenizer.json, if not beside the file.")
+@click.option("--checkpoint", type=FILE, help="Weights: .safetensors, .pt or .pth.")
+@click.option(
+    "-l", "--layer", metavar="LAYER", help="A layer's name, prefix or index; -1: last."
+)
+@click.option("--head", type=int, help="One head; else the average, and all in a grid.")
+@click.option(
+    "--num-examples", type=click.IntRange(1), default=3, show_default=True,
+    help="How many examples of the data to draw.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output-dir", type=FILE, default=Path("attention_outputs"),
+    show_default=True, help="Where the files go.",
+)  # fmt: skip
+@click.option("--save-maps", type=FILE, help="Also write all maps, exactly, as .npz.")
+@click.option(
+    "-f", "--format", "formats", multiple=True,
+    type=click.Choice(["png", "svg", "pdf", "html"]),
+    help="Pictures: png (default), svg, pdf; architecture: svg (default), html.",
+)  # fmt: skip
+@click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True)
+@click.option("--cmap", metavar="NAME", help="A Matplotlib colour map.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True,
+    help="For random weights and samples.",
+)  # fmt: skip
+@click.option("--show", is_flag=True, help="Open the results when they are done.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@NETWORK
+@examples(
+    "neural visualize model.neural",
+    "neural visualize model.neural --attention",
+    'neural visualize model.neural --attention --tokens "The,cat,sat"',
+    "neural visualize model.neural --attention --data ids.npy --layer -1 --head 2",
+    'neural visualize bert.neural --attention --checkpoint w.safetensors --text "Hi"',
+)
+def visualize(file: Path, attention: bool, **options: Any) -> None:
+    """Draw the architecture; with --attention, where the network attends."""
+    if attention:
+        _visualize_attention(file, options)
+    else:
+        _visualize_architecture(file, options)
+
+
+def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
+    from neural_attn import session
+    from neural_attn.visualize.report import build_report
+
+    if "html" in options["formats"]:
+        click.echo("note: the interactive page is html already", err=True)
+    formats = tuple(f for f in options["formats"] if f != "html") or ("png",)
+    with progress() as step:
+        outcome = session.visualize(
+            session.Request(
+                file=file,
+                backend=options["backend"],
+                network=options["network"],
+                checkpoint=options["checkpoint"],
+                data=_read_data(options["data"]),
+                tokens=_tokens(options["tokens"]),
+                texts=_texts(options["text"], options["texts_file"]),
+                tokenizer=options["tokenizer"],
+                layer=options["layer"],
+                head=options["head"],
+                output_dir=options["output_dir"],
+                formats=formats,
+                dpi=options["dpi"],
+                cmap=options["cmap"],
+                seed=options["seed"],
+                examples=options["num_examples"],
+                save_maps=options["save_maps"],
+            ),
+            step,
+        )
+    say(outcome.warnings)
+    for note in outcome.notes:
+        click.echo(f"note: {printable(note)}", err=True)
+    report = build_report(outcome.maps.select(options["layer"]))
+    if as_json := options["as_json"]:
+        files = {name: str(path) for name, path in outcome.files.items()}
+        click.echo(json.dumps({**report.to_dict(), "files": files}, ensure_ascii=False))
+    else:
+        report.print()
+        click.echo("Output files:")
+        for path in outcome.files.values():
+            click.echo(f"  - {printable(str(path))}")
+    if options["show"] and not as_json:
+        for path in outcome.files.values():
+            if path.suffix in (".html", ".png"):
+                click.launch(str(path))
+
+
+def _read_data(path: Path | None) -> Any:
+    from neural_attn.data import read_data
+
+    return None if path is None else read_data(path)
+
+
+def _tokens(text: str | None) -> list[str] | None:
+    return None if text is None else [token.strip() for token in text.split(",")]
+
+
+def _texts(text: str | None, file: Path | None) -> list[str]:
+    if file is None:
+        return [] if text is None else [text]
+    if text is not None:
+        fail("E0414", "both --text and --file are given", hint="give one of them")
+    try:
+        lines = file.read_text("utf-8-sig").splitlines()
+    except OSError as error:
+        fail("E0403", f"cannot read {file}: {(error.strerror or '').lower()}")
+    except UnicodeDecodeError:
+        fail("E0103", f"{file} is not UTF-8 text")
+    texts = [line for line in lines if line.strip()]
+    if not texts:
+        fail("E0408", f"{file} holds no text")
+    return texts
+
+
+def _visualize_architecture(file: Path, options: dict[str, Any]) -> None:
+    from neural_attn.compile import check_file, choose
+    from neural_attn.files import atomic_write, safe_name
+    from neural_attn.visualize import architecture
+
+    networks, warnings = check_file(file)
+    say(warnings)
+    checked = choose(networks, options["network"])
+    wrong = {"png", "pdf"} & set(options["formats"])
+    if wrong:
+        fail(
+            "E0417",
+            f"the architecture is svg or html, not {' or '.join(sorted(wrong))}",
+            hint="give --attention to draw the attention",
+        )
+    click.echo(architecture.architecture_text(checked))
+    folder: Path = options["output_dir"]
+    stem = f"architecture_{safe_name(checked.network.name)}"
+    writers = {
+        "svg": architecture.draw_architecture,
+        "html": architecture.architecture_html,
+    }
+    click.echo("Output files:")
+    for kind in options["formats"] or ("svg",):
+        path = atomic_write(folder / f"{stem}.{kind}", writers[kind](checked))
+        click.echo(f"  - {printable(str(path))}")

@@ -48,6 +48,7 @@ class ClassWriter:
         self.locals: set[str] = set(block.inputs)
         self.stored: set[str] = set()
         self.passed: set[str] = set()
+        self.hides_future = False
         self.set_somewhere = self._set_somewhere()
         self._forward = self._forward_lines()
         self._made = self._layer_lines()
@@ -135,7 +136,9 @@ class ClassWriter:
 
     def lines(self) -> list[str]:
         """The whole class."""
-        base = "AttentionLayer" if self.block.is_attention else self.backend.layer_base
+        base = self.backend.layer_base
+        if self.block.is_attention:
+            base = "CausalAttentionLayer" if self.hides_future else "AttentionLayer"
         lines = [comment(c) for c in self.block.trivia.comments]
         lines += [f"class {self.block.name}({base}):"]
         doc = self.block.doc or f"The block {self.block.name}."
@@ -478,6 +481,7 @@ class ClassWriter:
             )
             if default is not None and known and self._known(value) == default.value:
                 continue
+            self.hides_future |= argument.name == "causal"
             text = render(value, self._in_forward)
             parts.append(f"{argument.name}={text}" if argument.name else text)
         if primitive.name == "attend" and self.backend.passes_training:

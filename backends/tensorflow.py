@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from numpy.typing import NDArray
-
 from neural_attn.backends.base import Backend, Row
 from neural_attn.backends.layout import string
+from numpy.typing import NDArray
 
 from neural_attn.shapes import Checked
 
@@ -24,16 +23,20 @@ def _create(checked: Checked) -> list[str]:
         shape = ", ".join(["1", *(str(size or 2) for size in given.shape)])
         dtype = "int64" if given.dtype == "int" else "float32"
         examples.append((given.name, f'np.zeros(({shape}), "{dtype}")'))
-    lines = [
+    given = ", ".join(f"{string(key)}: {value}" for key, value in examples)
+    given = examples[0][1] if len(examples) == 1 else f"{{{given}}}"
+    return [
         'def create_model(dtype="float32"):',
         '    """Return the network with random weights."""',
-        "    with with_dtype(dtype):",
+        "    before = keras.config.dtype_policy()",
+        "    keras.config.set_dtype_policy(dtype)",
+        "    try:",
         f"        model = {name}()",
+        f"        model({given})",
+        "    finally:",
+        "        keras.config.set_dtype_policy(before)",
+        "    return model",
     ]
-    if len(examples) == 1:
-        return [*lines, f"        model({examples[0][1]})", "    return model"]
-    parts = ", ".join(f"{string(key)}: {value}" for key, value in examples)
-    return [*lines, f"        model({{{parts}}})", "    return model"]
 
 
 def _array(tensor: Any) -> NDArray[Any]:

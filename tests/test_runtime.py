@@ -1,5 +1,6 @@
 """The functions and layers of the three runtimes, against formulas and frameworks."""
 
+import contextlib
 import importlib
 import itertools
 import math
@@ -12,6 +13,18 @@ import pytest
 requires_torch = pytest.mark.requires_torch
 requires_tensorflow = pytest.mark.requires_tensorflow
 TOLERANCE = {"float64": 1e-12, "float32": 1e-6}
+
+
+@contextlib.contextmanager
+def keras_dtype(dtype):
+    """Make the Keras layers built inside the `with` block compute in `dtype`."""
+    keras = importlib.import_module("keras")
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 class Runtime:
@@ -38,12 +51,12 @@ class Runtime:
         tensors = [self.tensor(array) for array in arrays]
         return self.array(getattr(self.module, function)(*tensors, **options))
 
-    def attention_layer(self, dtype="float32", store=False):
-        if self.name == "keras":
-            with self.module.with_dtype(dtype):
-                layer = self.module.AttentionLayer()
-        else:
-            layer = self.module.AttentionLayer()
+    def attention_layer(self, dtype="float32", store=False, causal=False):
+        """An attention layer; with `causal`, one that can hide the future."""
+        kind = "CausalAttentionLayer" if causal else "AttentionLayer"
+        is_keras = self.name == "keras"
+        with keras_dtype(dtype) if is_keras else contextlib.nullcontext():
+            layer = getattr(self.module, kind)()
         layer.store_attention = store
         return layer
 
@@ -103,18 +116,24 @@ def reference_weights(query, key, mask=None, causal=False):
 # --- attention -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("causal", [False, True])
+# How a layer is made, and what is asked of each call.
+CAUSES = [(False, {}), (True, {}), (True, {"causal": False}), (True, {"causal": True})]
+
+
+@pytest.mark.parametrize(("can_hide", "options"), CAUSES)
 @pytest.mark.parametrize("mask_kind", [None, "padding", "full"])
 @pytest.mark.parametrize(("queries", "keys"), [(5, 5), (4, 7), (7, 4), (1, 6)])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_attend_is_its_definition(runtime, dtype, queries, keys, mask_kind, causal):
+def test_attend_is_its_definition(
+    runtime, dtype, queries, keys, mask_kind, can_hide, options
+):
     query, key, value = random_heads(queries, keys, dtype)
     mask = random_mask(mask_kind, queries, keys)
-    weights = reference_weights(query, key, mask, causal)
+    weights = reference_weights(query, key, mask, **options)
     tensors = [runtime.tensor(x) for x in (query, key, value, mask)]
     for store in (False, True):
-        layer = runtime.attention_layer(dtype, store)
-        context = runtime.array(layer.attend(*tensors, causal=causal))
+        layer = runtime.attention_layer(dtype, store, can_hide)
+        context = runtime.array(layer.attend(*tensors, **options))
         assert context.dtype == dtype
         np.testing.assert_allclose(context, weights @ value, 0, 2 * TOLERANCE[dtype])
     stored = runtime.array(layer.attention_weights)
@@ -137,7 +156,9 @@ def test_blocks_of_queries_change_nothing(runtime, mask_kind, causal):
     tensors = [runtime.tensor(x) for x in (query, key, value, mask)]
     contexts = [
         runtime.array(
-            runtime.attention_layer("float64", store).attend(*tensors, causal=causal)
+            runtime.attention_layer("float64", store, True).attend(
+                *tensors, causal=causal
+            )
         )
         for store in (False, True)
     ]
@@ -166,7 +187,7 @@ def test_attention_softmax_is_stable(runtime, scale, causal):
     logits = scale * np.random.default_rng(0).normal(size=(2, 3, 5, 7))
     logits = logits.astype("float32")
     mask = random_mask("padding", 5, 7)
-    layer = runtime.attention_layer(store=True)
+    layer = runtime.attention_layer(store=True, causal=True)
     weights = runtime.array(
         layer.attention_softmax(
             runtime.tensor(logits), runtime.tensor(mask), causal=causal
@@ -224,7 +245,7 @@ def test_pytorch_attends_as_nn_multihead_attention(store, causal):
         x, theirs.in_proj_weight, theirs.in_proj_bias
     )
     q, k, v = (runtime.split_heads(part, 3) for part in projected.chunk(3, dim=-1))
-    layer = runtime.AttentionLayer()
+    layer = runtime.CausalAttentionLayer()
     layer.store_attention = store
     context = layer.attend(q, k, v, runtime.padding_mask(shown), causal=causal)
     output = theirs.out_proj(runtime.merge_heads(context))
@@ -256,8 +277,8 @@ def test_keras_attends_as_its_multi_head_attention(store, causal):
         runtime.split_heads(x @ kernel[0].reshape(12, 12).astype("float64"), 3)
         for kernel in (q, k, v)
     )
-    with runtime.with_dtype("float64"):
-        layer = runtime.AttentionLayer()
+    with keras_dtype("float64"):
+        layer = runtime.CausalAttentionLayer()
     layer.store_attention = store
     context = layer.attend(q, k, v, runtime.padding_mask(shown), causal=causal)
     output = runtime.merge_heads(context) @ o[0].reshape(12, 12).astype("float64")
@@ -301,6 +322,8 @@ def test_the_fused_kernel_runs_unless_weights_are_asked_for(
     assert calls == []
     runtime.attention_layer().attend(*tensors)
     assert len(calls) == 1
+    runtime.attention_layer(causal=True).attend(*tensors, causal=True)
+    assert len(calls) == 2
 
 
 MEASURE_PEAK = """
@@ -321,7 +344,7 @@ def peak():  # in KiB; getrusage would count the parent process too
 def heads(length):
     return [tensor(np.ones((1, 4, length, 16), np.float32)) for _ in range(3)]
 
-layer, mask = runtime.AttentionLayer(), tensor(np.ones((1, 1, 1, 4096), bool))
+layer, mask = runtime.CausalAttentionLayer(), tensor(np.ones((1, 1, 1, 4096), bool))
 layer.attend(*heads(64), causal=True)
 long, before = heads(4096), peak()
 layer.attend(*long)
@@ -376,23 +399,6 @@ def test_keras_drops_attention_weights_only_in_training():
             context = layer.attend(*tensors, dropout=dropout, training=training)
             assert np.array_equal(context, plain) is same
     np.testing.assert_allclose(np.sum(layer.attention_weights, -1), 1, 1e-6)
-
-
-@requires_tensorflow
-@pytest.mark.parametrize(("queries", "keys"), [(5, 5), (4, 7)])
-def test_keras_kernel_of_other_frameworks_agrees(queries, keys, monkeypatch):
-    """The branch of JAX and PyTorch, whose kernels take the causal flag."""
-    keras = importlib.import_module("keras")
-    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    runtime = Runtime("keras")
-    arrays = random_heads(queries, keys)
-    for mask_kind in (None, "padding"):
-        mask = random_mask(mask_kind, queries, keys)
-        tensors = [runtime.tensor(x) for x in (*arrays, mask)]
-        layer = runtime.attention_layer("float64")
-        context = layer.attend(*tensors, causal=True)
-        expected = reference_weights(*arrays[:2], mask, True) @ arrays[2]
-        np.testing.assert_allclose(context, expected, 0, 1e-12)
 
 
 # --- functions -------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """Keras runtime: the code that generated Keras 3 models share."""
 
-import contextlib
 import math
 import os
 
@@ -11,23 +10,41 @@ from safetensors.numpy import load_file, save_file
 
 
 class AttentionLayer(keras.layers.Layer):
-    """Base of the attention layers: attends, and keeps its weights when asked to.
+    """Attends; keeps `attention_weights` [batch, heads, queries, keys] when told to."""
 
-    With `store_attention` set, each call leaves `attention_weights`
-    [batch, heads, queries, keys] and `attention_mask` (True: visible) behind.
-    """
+    store_attention = False
+    attention_weights = attention_mask = None
 
-    def __init__(self):
-        super().__init__()
-        self.store_attention = False
-        self.attention_weights = None
-        self.attention_mask = None
+    def attend(self, query, key, value, mask=None, dropout=None, training=None):
+        """Return softmax(query key^T / sqrt(size)) value: [batch, heads, time, size].
 
-    def set_store_attention(self, flag):
-        """Keep the weights of each later call, or drop them."""
-        self.store_attention = flag
-        if not flag:
-            self.attention_weights = self.attention_mask = None
+        mask: boolean, broadcastable to [batch, heads, queries, keys]; True is visible.
+        """
+        # TensorFlow rounds the scale of the fused operation to float32: scale here.
+        query = query / math.sqrt(query.shape[-1])
+        if self.store_attention or (training and dropout and dropout.rate):
+            weights = ops.matmul(query, ops.swapaxes(key, -2, -1))
+            weights = self.attention_softmax(weights, mask)
+            if dropout is not None:
+                weights = dropout(weights, training=training)
+            return ops.matmul(ops.cast(weights, value.dtype), value)
+        return fused_attention(query, key, value, mask)
+
+    def attention_softmax(self, logits, mask=None):
+        """Return weights: rows sum to 1, hidden keys and rows without others are 0."""
+        logits = ops.cast(logits, keras.backend.result_type(logits.dtype, "float32"))
+        if mask is not None:  # a finite stand-in for -inf keeps such rows from NaN
+            logits = ops.where(mask, logits, -1e30)
+        weights = ops.softmax(logits, axis=-1)
+        if mask is not None:
+            weights = ops.where(mask, weights, 0.0)
+        if self.store_attention:
+            self.attention_weights, self.attention_mask = weights, mask
+        return weights
+
+
+class CausalAttentionLayer(AttentionLayer):
+    """Attention that can hide the future: query i sees keys 0 to keys - queries + i."""
 
     def attend(
         self,
@@ -40,231 +57,108 @@ class AttentionLayer(keras.layers.Layer):
         dropout=None,
         training=None,
     ):
-        """Return softmax(query key^T / sqrt(size)) value, in the shape of `query`.
-
-        query, key, value: [batch, heads, time, size]. mask: boolean, broadcastable
-        to [batch, heads, queries, keys], True where a key may be attended.
-        """
-        # The fused operation has no dropout.
-        dropping = training and dropout is not None and dropout.rate > 0
-        if not self.store_attention and not dropping:
-            return fused_attention(query, key, value, mask, causal)
-        logits = ops.matmul(query, ops.swapaxes(key, -2, -1))
-        logits = logits / math.sqrt(query.shape[-1])
-        weights = self.attention_softmax(logits, mask, causal=causal)
-        if dropout is not None:
-            weights = dropout(weights, training=training)
-        return ops.matmul(ops.cast(weights, value.dtype), value)
+        """As above; `causal` hides each query's future keys as well."""
+        if not causal:
+            return super().attend(query, key, value, mask, dropout, training)
+        queries, keys = ops.shape(query)[2], ops.shape(key)[2]
+        # Weights that are not kept are worked out for 256 queries at a time.
+        whole = self.store_attention or query.shape[2] is None
+        blocks = []
+        for first in range(0, 1 if whole else queries, 256):
+            rows = slice(None) if whole else slice(first, first + 256)
+            past = causal_mask(queries, keys, mask, rows)
+            part = query[:, :, rows]
+            blocks.append(super().attend(part, key, value, past, dropout, training))
+        return ops.concatenate(blocks, axis=2)
 
     def attention_softmax(self, logits, mask=None, *, causal=False):
-        """Return the weights of `logits`, both [batch, heads, queries, keys].
-
-        Rows sum to 1 over their visible keys; hidden keys have weight 0.
-        """
-        queries, keys = ops.shape(logits)[-2:]
-        mask = visible_keys(queries, keys, mask, causal)
-        weights = masked_softmax(logits, mask)
-        if self.store_attention:
-            self.attention_weights = weights
-            self.attention_mask = mask
-        return weights
+        """As above; `causal` hides each query's future keys as well."""
+        if causal:
+            mask = causal_mask(*ops.shape(logits)[2:], mask)
+        return super().attention_softmax(logits, mask)
 
 
-def fused_attention(query, key, value, mask=None, causal=False):
-    """Attend with the fused operation of Keras; never holds queries x keys weights."""
-    queries, keys = ops.shape(query)[2], ops.shape(key)[2]
-    if keras.backend.backend() == "tensorflow" and isinstance(queries, int):
-        # TensorFlow has no fused kernel: some queries at a time keep the weights few.
-        blocks = []
-        for first in range(0, queries, 256):
-            rows = slice(first, first + 256)
-            visible = visible_keys(queries, keys, mask, causal, rows)
-            blocks.append(dot_product_attention(query[:, :, rows], key, value, visible))
-        return ops.concatenate(blocks, axis=2)
-    # The operation's own causal mask fits only equal lengths and no other mask; in
-    # the remaining causal cases one boolean mask says both.
-    equal = query.shape[2] is not None and query.shape[2] == key.shape[2]
-    fused_causal = causal and mask is None and equal
-    mask = visible_keys(queries, keys, mask, causal and not fused_causal)
-    return dot_product_attention(query, key, value, mask, fused_causal)
+def causal_mask(queries, keys, mask, rows=slice(None)):
+    """Return a mask [rows, keys] that hides the future, and what `mask` hides."""
+    last = ops.arange(queries)[rows, None] + (keys - queries)
+    past = ops.arange(keys) <= last
+    if mask is None:
+        return past
+    return ops.logical_and(past, mask if mask.shape[-2] == 1 else mask[..., rows, :])
 
 
-def dot_product_attention(query, key, value, mask=None, is_causal=False):
-    """Call Keras' own, which wants [batch, time, heads, size], and mend two things."""
-    context = ops.dot_product_attention(
-        # TensorFlow rounds the `scale` argument to float32: scale here instead.
-        ops.swapaxes(query, 1, 2) / math.sqrt(query.shape[-1]),
-        ops.swapaxes(key, 1, 2),
-        ops.swapaxes(value, 1, 2),
-        mask=mask,
-        scale=1.0,
-        is_causal=is_causal,
-    )
-    context = ops.swapaxes(context, 1, 2)
+def fused_attention(query, key, value, mask=None):
+    """Attend with Keras' own operation; the queries are scaled already."""
+    query, key, value = (ops.swapaxes(x, 1, 2) for x in (query, key, value))
+    blocks = []
+    # TensorFlow has no kernel for it: 256 queries at a time keep the weights few.
+    for first in range(0, query.shape[1] or 1, 256):
+        rows = slice(first, first + 256 if query.shape[1] else None)
+        seen = mask if mask is None or mask.shape[-2] == 1 else mask[..., rows, :]
+        blocks.append(
+            ops.dot_product_attention(query[:, rows], key, value, mask=seen, scale=1.0)
+        )
+    context = ops.swapaxes(ops.concatenate(blocks, axis=1), 1, 2)
     if mask is None:
         return context
     # It averages all values where no key is visible.
     return ops.where(ops.any(mask, axis=-1, keepdims=True), context, 0.0)
 
 
-def visible_keys(queries, keys, mask=None, causal=False, rows=slice(None)):
-    """Return `mask` for these rows; with `causal` also hide each query's future keys.
-
-    The last query sees the last key: query i sees keys 0 to keys - queries + i.
-    """
-    if mask is not None and mask.shape[-2] != 1:
-        mask = mask[..., rows, :]
-    if not causal:
-        return mask
-    past = ops.arange(keys) <= ops.arange(queries)[rows, None] + (keys - queries)
-    return past if mask is None else ops.logical_and(past, mask)
-
-
-def masked_softmax(logits, mask=None):
-    """Softmax over the last axis; 0 where `mask` is False, and in all-False rows.
-
-    At least in float32, whatever the dtype of `logits`.
-    """
-    logits = ops.cast(logits, keras.backend.result_type(logits.dtype, "float32"))
-    if mask is None:
-        return ops.softmax(logits, axis=-1)
-    # A finite stand-in for -inf keeps all-False rows, and their gradients, from NaN.
-    weights = ops.softmax(ops.where(mask, logits, -1e30), axis=-1)
-    return ops.where(mask, weights, 0.0)
-
-
 class Network(keras.Model):
-    """A whole model: names its attention layers, and loads and saves its weights."""
-
-    def attention_layers(self):
-        """Return {name of the attention map: layer}."""
-        return {}
+    """A whole model: returns or keeps its attention, loads and saves its weights."""
 
     def set_store_attention(self, flag):
-        """Keep the weights on each attention layer from now on, or drop them."""
+        """Keep the weights of later calls on each attention layer, or drop them."""
         for layer in self.attention_layers().values():
-            layer.set_store_attention(flag)
+            layer.store_attention = flag
+            if not flag:
+                layer.attention_weights = layer.attention_mask = None
 
     def run_with_attention(self, inputs):
         """Return (output, {name: weights [batch, heads, queries, keys]})."""
         layers = self.attention_layers()
-        before = {name: layer.store_attention for name, layer in layers.items()}
+        before = any(layer.store_attention for layer in layers.values())
         self.set_store_attention(True)
         try:
             output = self(inputs)
-            attention = {
-                name: layer.attention_weights for name, layer in layers.items()
-            }
+            return output, {name: x.attention_weights for name, x in layers.items()}
         finally:
-            for name, layer in layers.items():
-                layer.set_store_attention(before[name])
-        return output, attention
+            self.set_store_attention(before)
 
     def load_weights(self, path):
-        """Load a safetensors file; raise ValueError if a name or a shape differs."""
-        tensors = load_file(path)
-        weights = self.named_weights()
-        expected = {name: to_torch_layout(x) for name, x in weights.items()}
-        check_weights(path, tensors, expected)
+        """Load a safetensors file; raise ValueError where it does not fit."""
+        tensors, weights = load_file(path), dict(named_weights(self))
+        if names := sorted(tensors.keys() ^ weights.keys()):
+            raise ValueError(f"{path} and the model differ in {', '.join(names)}")
         for name, variable in weights.items():
-            variable.assign(from_torch_layout(variable, tensors[name]))
+            values = tensors[name]
+            if variable.name == "kernel":
+                values = np.moveaxis(values, (0, 1), (-1, -2))
+            variable.assign(values)
 
     def save_weights(self, path):
-        """Write all weights to a safetensors file, in one step."""
-        weights = self.named_weights()
-        tensors = {name: to_torch_layout(x) for name, x in weights.items()}
+        """Write a safetensors file in one step; kernels are [out, in, ...] there."""
+        tensors = {}
+        for name, variable in named_weights(self):
+            values = ops.convert_to_numpy(variable)
+            if variable.name == "kernel":
+                values = np.moveaxis(values, (-1, -2), (0, 1))
+            tensors[name] = np.ascontiguousarray(values)
         save_file(tensors, f"{path}.part")
         os.replace(f"{path}.part", path)
 
-    def named_weights(self):
-        """Return {name: variable}, under the names PyTorch gives to the weights."""
-        if not self.built:
-            raise ValueError("The model has no weights yet: call it once before.")
-        return dict(named_variables(self))
 
-    def get_config(self):
-        """Return the arguments of the constructor: none."""
-        return {}
-
-
-# The name of a variable in Keras, and in PyTorch.
-TORCH_NAMES = {
-    "kernel": "weight",
-    "gamma": "weight",
-    "embeddings": "weight",
-    "beta": "bias",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-}
-
-
-def named_variables(layer, prefix=""):
-    """Yield (name, variable) under the names that PyTorch gives to the weights."""
-    layers = dict(named_sublayers(layer))
-    inner = {id(weight) for each in layers.values() for weight in each.weights}
-    for variable in layer.weights:
-        if id(variable) not in inner:
-            yield prefix + TORCH_NAMES.get(variable.name, variable.name), variable
-    for name, each in layers.items():
-        yield from named_variables(each, f"{prefix}{name}.")
-
-
-def named_sublayers(layer):
-    """Yield (name, layer) of the attributes that are layers, or lists of layers."""
-    attributes = vars(layer)
-    attributes = {**attributes, **attributes.get("_modules", {})}  # Keras on PyTorch
-    for name, value in attributes.items():
-        named = {name: value}
-        if isinstance(value, list):
-            named = {f"{name}.{i}": item for i, item in enumerate(value)}
-        for each, item in named.items():
-            if isinstance(item, keras.layers.Layer) and not each.startswith("_"):
-                yield each, item
-
-
-def to_torch_layout(variable):
-    """Return a variable's values, a kernel [..., in, out] as [out, in, ...]."""
-    values = ops.convert_to_numpy(variable)
-    if variable.name == "kernel":
-        values = np.moveaxis(values, (-1, -2), (0, 1))
-    return np.ascontiguousarray(values)
-
-
-def from_torch_layout(variable, values):
-    """Return values [out, in, ...] in the layout of `variable`."""
-    if variable.name == "kernel":
-        values = np.moveaxis(values, (0, 1), (-1, -2))
-    return values
-
-
-def check_weights(path, found, expected):
-    """Raise ValueError at the first tensor that differs in name or shape.
-
-    found, expected: {name: array}, of the file and of the model.
-    """
-    for name in [*expected, *found]:
-        given, needed = (
-            tuple(arrays[name].shape) if name in arrays else "missing"
-            for arrays in (found, expected)
-        )
-        if given != needed:
-            raise ValueError(
-                f"{path}: tensor {name!r} is {given} in the file, {needed} in the model"
-            )
-
-
-@contextlib.contextmanager
-def with_dtype(dtype):
-    """Make the layers built inside the `with` block compute in `dtype`.
-
-    Keras computes in float64 on TensorFlow only.
-    """
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(dtype)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
+def named_weights(layer, prefix=""):
+    """Yield (name, variable) of all weights, named by attributes as in PyTorch."""
+    parts = {**vars(layer), **vars(layer).get("_modules", {})}  # Keras on PyTorch
+    parts = keras.tree.flatten_with_path(parts)
+    parts = [(p, x) for p, x in parts if isinstance(x, keras.Layer) and p[0][0] != "_"]
+    for path, part in parts:
+        yield from named_weights(part, prefix + ".".join(map(str, path)) + ".")
+    for variable in [] if parts else layer.weights:
+        name = "bias" if variable.name in ("bias", "beta") else "weight"
+        yield prefix + name, variable
 
 
 def split_heads(x, num_heads):
@@ -280,6 +174,13 @@ def merge_heads(x):
     return ops.reshape(ops.swapaxes(x, 1, 2), (-1, ops.shape(x)[2], width))
 
 
+def embedded(x, embedding):
+    """Embed ids [batch, time]; vectors [batch, time, width] are embedded already."""
+    if len(x.shape) == 2:
+        return embedding(x)
+    return ops.cast(x, embedding.compute_dtype)
+
+
 def padding_mask(values):
     """Turn ids or 0/1 [batch, keys] into a mask [batch, 1, 1, keys]; 0 is hidden."""
     if values is None:
@@ -288,10 +189,7 @@ def padding_mask(values):
 
 
 def masked_mean(x, mask=None):
-    """Mean over time of x [batch, time, width]; mask: boolean [batch, 1, 1, time].
-
-    0 where nothing is visible.
-    """
+    """Mean over visible times of x [batch, time, width]; mask [batch, 1, 1, time]."""
     if mask is None:
         return ops.mean(x, axis=1)
     mask = mask[:, 0, 0, :, None]
@@ -300,9 +198,9 @@ def masked_mean(x, mask=None):
 
 
 def masked_max(x, mask=None):
-    """Maximum over time of x [batch, time, width]; mask: boolean [batch, 1, 1, time].
+    """Maximum over visible times of x [batch, time, width], or 0 where there are none.
 
-    0 where nothing is visible.
+    mask: boolean [batch, 1, 1, time].
     """
     if mask is None:
         return ops.max(x, axis=1)

@@ -108,75 +108,71 @@ class Dropout(Layer):
 
 
 class AttentionLayer(Layer):
-    """Base of the attention layers: attends, and keeps its weights when asked to.
+    """Attends; keeps `attention_weights` [batch, heads, queries, keys] when told to.
 
-    With `store_attention` set, each call leaves `attention_weights`
-    [batch, heads, queries, keys] and `attention_mask` (True: visible) behind.
+    `attention_mask` is kept beside them: True where a key was visible, or None.
     """
 
-    def __init__(self):
-        self.store_attention = False
-        self.attention_weights = None
-        self.attention_mask = None
+    store_attention = False
+    attention_weights = attention_mask = None
 
-    def set_store_attention(self, flag):
-        """Keep the weights of each later call, or drop them."""
-        self.store_attention = flag
-        if not flag:
-            self.attention_weights = self.attention_mask = None
+    def attend(self, query, key, value, mask=None, dropout=None):
+        """Return softmax(query key^T / sqrt(size)) value: [batch, heads, time, size].
 
-    def attend(self, query, key, value, mask=None, *, causal=False, dropout=None):
-        """Return softmax(query key^T / sqrt(size)) value, in the shape of `query`.
-
-        query, key, value: [batch, heads, time, size]. mask: boolean, broadcastable
-        to [batch, heads, queries, keys], True where a key may be attended.
+        mask: boolean, broadcastable to [batch, heads, queries, keys]; True is visible.
         """
-        if not self.store_attention:
-            return blockwise_attention(query, key, value, mask, causal)
-        logits = query @ key.swapaxes(-2, -1) / math.sqrt(query.shape[-1])
-        weights = self.attention_softmax(logits, mask, causal=causal)
-        if dropout is not None:
-            weights = dropout(weights)
-        return weights @ value
+        key = key.swapaxes(-2, -1) / math.sqrt(query.shape[-1])
+        if self.store_attention:
+            weights = self.attention_softmax(query @ key, mask)
+            return (weights if dropout is None else dropout(weights)) @ value
+        # Weights that are not kept are worked out for 128 queries at a time.
+        blocks = []
+        for first in range(0, query.shape[2], 128):
+            rows = slice(first, first + 128)
+            weights = masked_softmax(query[:, :, rows] @ key, rows_of(mask, rows))
+            blocks.append(weights @ value)
+        return np.concatenate(blocks, axis=2)
 
-    def attention_softmax(self, logits, mask=None, *, causal=False):
-        """Return the weights of `logits`, both [batch, heads, queries, keys].
-
-        Rows sum to 1 over their visible keys; hidden keys have weight 0.
-        """
-        mask = visible_keys(logits.shape[-2], logits.shape[-1], mask, causal)
+    def attention_softmax(self, logits, mask=None):
+        """Return weights: rows sum to 1, hidden keys and rows without others are 0."""
         weights = masked_softmax(logits, mask)
         if self.store_attention:
-            self.attention_weights = weights
-            self.attention_mask = mask
+            self.attention_weights, self.attention_mask = weights, mask
         return weights
 
 
-def blockwise_attention(query, key, value, mask=None, causal=False, size=128):
-    """Attend `size` queries at a time: never holds all queries x keys weights."""
-    queries, keys = query.shape[2], key.shape[2]
-    key = key.swapaxes(-2, -1) / math.sqrt(query.shape[-1])
-    blocks = []
-    for first in range(0, queries, size):
-        rows = slice(first, first + size)
-        visible = visible_keys(queries, keys, mask, causal, rows)
-        weights = masked_softmax(query[:, :, rows] @ key, visible)
-        blocks.append(weights @ value)
-    return np.concatenate(blocks, axis=2)
+class CausalAttentionLayer(AttentionLayer):
+    """Attention that can hide the future: query i sees keys 0 to keys - queries + i."""
+
+    def attend(self, query, key, value, mask=None, *, causal=False, dropout=None):
+        """As above; `causal` hides each query's future keys as well."""
+        if not causal:
+            return super().attend(query, key, value, mask, dropout)
+        queries, keys = query.shape[2], key.shape[2]
+        blocks = []
+        for first in range(0, queries, queries if self.store_attention else 128):
+            rows = slice(first, None if self.store_attention else first + 128)
+            past = causal_mask(queries, keys, mask, rows)
+            blocks.append(super().attend(query[:, :, rows], key, value, past, dropout))
+        return np.concatenate(blocks, axis=2)
+
+    def attention_softmax(self, logits, mask=None, *, causal=False):
+        """As above; `causal` hides each query's future keys as well."""
+        if causal:
+            mask = causal_mask(*logits.shape[2:], mask)
+        return super().attention_softmax(logits, mask)
 
 
-def visible_keys(queries, keys, mask=None, causal=False, rows=slice(None)):
-    """Return `mask` for these rows; with `causal` also hide each query's future keys.
+def causal_mask(queries, keys, mask, rows=slice(None)):
+    """Return a mask [rows, keys] that hides the future, and what `mask` hides."""
+    last = np.arange(queries)[rows, None] + (keys - queries)
+    past = np.arange(keys) <= last
+    return past if mask is None else past & rows_of(mask, rows)
 
-    The last query sees the last key: query i sees keys 0 to keys - queries + i.
-    """
-    if mask is not None and mask.shape[-2] > 1:
-        mask = mask[..., rows, :]
-    if not causal:
-        return mask
-    query = np.arange(queries)[rows, None]
-    past = np.arange(keys) <= query + (keys - queries)
-    return past if mask is None else past & mask
+
+def rows_of(mask, rows):
+    """Return the part of a mask that is for these queries."""
+    return mask if mask is None or mask.shape[-2] == 1 else mask[..., rows, :]
 
 
 def masked_softmax(logits, mask=None):
@@ -191,31 +187,25 @@ def masked_softmax(logits, mask=None):
 
 
 class Network(Layer):
-    """A whole model: names its attention layers, and loads and saves its weights."""
-
-    def attention_layers(self):
-        """Return {name of the attention map: layer}."""
-        return {}
+    """A whole model: returns or keeps its attention, loads and saves its weights."""
 
     def set_store_attention(self, flag):
-        """Keep the weights on each attention layer from now on, or drop them."""
+        """Keep the weights of later calls on each attention layer, or drop them."""
         for layer in self.attention_layers().values():
-            layer.set_store_attention(flag)
+            layer.store_attention = flag
+            if not flag:
+                layer.attention_weights = layer.attention_mask = None
 
     def run_with_attention(self, inputs):
         """Return (output, {name: weights [batch, heads, queries, keys]})."""
         layers = self.attention_layers()
-        before = {name: layer.store_attention for name, layer in layers.items()}
+        before = any(layer.store_attention for layer in layers.values())
         self.set_store_attention(True)
         try:
             output = self(inputs)
-            attention = {
-                name: layer.attention_weights for name, layer in layers.items()
-            }
+            return output, {name: x.attention_weights for name, x in layers.items()}
         finally:
-            for name, layer in layers.items():
-                layer.set_store_attention(before[name])
-        return output, attention
+            self.set_store_attention(before)
 
     def load_weights(self, path):
         """Load a safetensors file; raise ValueError if a name or a shape differs."""
@@ -261,6 +251,11 @@ def merge_heads(x):
     return x.swapaxes(1, 2).reshape(batch, time, -1)
 
 
+def embedded(x, embedding):
+    """Embed ids [batch, time]; vectors [batch, time, width] are embedded already."""
+    return embedding(x) if x.ndim == 2 else x
+
+
 def padding_mask(values):
     """Turn ids or 0/1 [batch, keys] into a mask [batch, 1, 1, keys]; 0 is hidden."""
     if values is None:
@@ -269,10 +264,7 @@ def padding_mask(values):
 
 
 def masked_mean(x, mask=None):
-    """Mean over time of x [batch, time, width]; mask: boolean [batch, 1, 1, time].
-
-    0 where nothing is visible.
-    """
+    """Mean over visible times of x [batch, time, width]; mask [batch, 1, 1, time]."""
     if mask is None:
         return x.mean(axis=1)
     mask = mask[:, 0, 0, :, None]
@@ -281,9 +273,9 @@ def masked_mean(x, mask=None):
 
 
 def masked_max(x, mask=None):
-    """Maximum over time of x [batch, time, width]; mask: boolean [batch, 1, 1, time].
+    """Maximum over visible times of x [batch, time, width], or 0 where there are none.
 
-    0 where nothing is visible.
+    mask: boolean [batch, 1, 1, time].
     """
     if mask is None:
         return x.max(axis=1)

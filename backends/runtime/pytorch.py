@@ -10,149 +10,95 @@ from torch import nn
 
 
 class AttentionLayer(nn.Module):
-    """Base of the attention layers: attends, and keeps its weights when asked to.
+    """Attends; keeps `attention_weights` [batch, heads, queries, keys] when told to."""
 
-    With `store_attention` set, each call leaves `attention_weights`
-    [batch, heads, queries, keys] and `attention_mask` (True: visible) behind.
-    """
+    store_attention = False
+    attention_weights = attention_mask = None
 
-    def __init__(self):
-        super().__init__()
-        self.store_attention = False
-        self.attention_weights = None
-        self.attention_mask = None
+    def attend(self, query, key, value, mask=None, dropout=None):
+        """Return softmax(query key^T / sqrt(size)) value: [batch, heads, time, size].
 
-    def set_store_attention(self, flag):
-        """Keep the weights of each later call, or drop them."""
-        self.store_attention = flag
-        if not flag:
-            self.attention_weights = self.attention_mask = None
-
-    def attend(self, query, key, value, mask=None, *, causal=False, dropout=None):
-        """Return softmax(query key^T / sqrt(size)) value, in the shape of `query`.
-
-        query, key, value: [batch, heads, time, size]. mask: boolean, broadcastable
-        to [batch, heads, queries, keys], True where a key may be attended.
+        mask: boolean, broadcastable to [batch, heads, queries, keys]; True is visible.
         """
-        if not self.store_attention:
-            return fused_attention(query, key, value, mask, causal, dropout)
+        if not self.store_attention:  # the fused kernel never holds queries x keys
+            rate = dropout.p if dropout is not None and dropout.training else 0.0
+            return F.scaled_dot_product_attention(query, key, value, mask, rate)
         logits = query @ key.transpose(-2, -1) / math.sqrt(query.size(-1))
-        weights = self.attention_softmax(logits, mask, causal=causal)
-        if dropout is not None:
-            weights = dropout(weights)
-        return weights @ value
+        weights = self.attention_softmax(logits, mask)
+        return (weights if dropout is None else dropout(weights)) @ value
 
-    def attention_softmax(self, logits, mask=None, *, causal=False):
-        """Return the weights of `logits`, both [batch, heads, queries, keys].
-
-        Rows sum to 1 over their visible keys; hidden keys have weight 0.
-        """
-        mask = visible_keys(logits.size(-2), logits.size(-1), mask, causal, logits)
-        weights = masked_softmax(logits, mask)
+    def attention_softmax(self, logits, mask=None):
+        """Return weights: rows sum to 1, hidden keys and rows without others are 0."""
+        if mask is not None:  # a finite stand-in for -inf keeps such rows from NaN
+            logits = logits.masked_fill(~mask, torch.finfo(logits.dtype).min)
+        weights = torch.softmax(logits, dim=-1)
+        if mask is not None:
+            weights = weights.masked_fill(~mask, 0.0)
         if self.store_attention:
-            self.attention_weights = weights.detach()
-            self.attention_mask = mask
+            self.attention_weights, self.attention_mask = weights.detach(), mask
         return weights
 
 
-def fused_attention(query, key, value, mask=None, causal=False, dropout=None):
-    """Attend with PyTorch's fused kernel, which never holds queries x keys weights."""
-    queries, keys = query.size(2), key.size(2)
-    # The kernel's own causal mask fits only equal lengths and no other mask;
-    # in the remaining causal cases one boolean mask says both.
-    fused_causal = causal and mask is None and queries == keys
-    if causal and not fused_causal:
-        mask = visible_keys(queries, keys, mask, causal, query)
-    rate = dropout.p if dropout is not None and dropout.training else 0.0
-    return F.scaled_dot_product_attention(
-        query, key, value, attn_mask=mask, dropout_p=rate, is_causal=fused_causal
-    )
+class CausalAttentionLayer(AttentionLayer):
+    """Attention that can hide the future: query i sees keys 0 to keys - queries + i."""
+
+    def attend(self, query, key, value, mask=None, *, causal=False, dropout=None):
+        """As above; `causal` hides each query's future keys as well."""
+        # The kernel's own causal mask fits only equal lengths and no other mask; in the
+        # remaining causal cases one boolean mask says both.
+        fused = not self.store_attention and mask is None
+        if causal and fused and query.size(2) == key.size(2):
+            rate = dropout.p if dropout is not None and dropout.training else 0.0
+            return F.scaled_dot_product_attention(query, key, value, None, rate, True)
+        if causal:
+            mask = causal_mask(query.size(2), key.size(2), mask, query.device)
+        return super().attend(query, key, value, mask, dropout)
+
+    def attention_softmax(self, logits, mask=None, *, causal=False):
+        """As above; `causal` hides each query's future keys as well."""
+        if causal:
+            mask = causal_mask(logits.size(2), logits.size(3), mask, logits.device)
+        return super().attention_softmax(logits, mask)
 
 
-def visible_keys(queries, keys, mask=None, causal=False, like=None):
-    """Return `mask`, and with `causal` also hide each query's future keys.
-
-    The last query sees the last key: query i sees keys 0 to keys - queries + i.
-    `like` is a tensor on the device to use.
-    """
-    if not causal:
-        return mask
-    query = torch.arange(queries, device=like.device)[:, None]
-    past = torch.arange(keys, device=like.device) <= query + (keys - queries)
+def causal_mask(queries, keys, mask, device):
+    """Return a mask [queries, keys] that hides the future, and what `mask` hides."""
+    last = torch.arange(queries, device=device)[:, None] + (keys - queries)
+    past = torch.arange(keys, device=device) <= last
     return past if mask is None else past & mask
 
 
-def masked_softmax(logits, mask=None):
-    """Softmax over the last axis; 0 where `mask` is False, and in all-False rows."""
-    if mask is None:
-        return torch.softmax(logits, dim=-1)
-    # A finite stand-in for -inf keeps all-False rows, and their gradients, from NaN.
-    logits = logits.masked_fill(~mask, torch.finfo(logits.dtype).min)
-    return torch.softmax(logits, dim=-1).masked_fill(~mask, 0.0)
-
-
 class Network(nn.Module):
-    """A whole model: names its attention layers, and loads and saves its weights."""
-
-    def attention_layers(self):
-        """Return {name of the attention map: layer}."""
-        return {}
+    """A whole model: returns or keeps its attention, loads and saves its weights."""
 
     def set_store_attention(self, flag):
-        """Keep the weights on each attention layer from now on, or drop them."""
+        """Keep the weights of later calls on each attention layer, or drop them."""
         for layer in self.attention_layers().values():
-            layer.set_store_attention(flag)
+            layer.store_attention = flag
+            if not flag:
+                layer.attention_weights = layer.attention_mask = None
 
     def run_with_attention(self, inputs):
         """Return (output, {name: weights [batch, heads, queries, keys]})."""
         layers = self.attention_layers()
-        before = {name: layer.store_attention for name, layer in layers.items()}
+        before = any(layer.store_attention for layer in layers.values())
         self.set_store_attention(True)
         try:
             output = self(inputs)
-            attention = {
-                name: layer.attention_weights for name, layer in layers.items()
-            }
+            return output, {name: x.attention_weights for name, x in layers.items()}
         finally:
-            for name, layer in layers.items():
-                layer.set_store_attention(before[name])
-        return output, attention
+            self.set_store_attention(before)
 
     def load_weights(self, path):
-        """Load a safetensors file; raise ValueError if a name or a shape differs."""
-        tensors = load_file(path)
-        check_weights(path, tensors, self.named_weights())
-        self.load_state_dict(tensors, strict=False)
+        """Load a safetensors file; raise RuntimeError where it does not fit."""
+        self.load_state_dict(load_file(path))
 
     def save_weights(self, path):
-        """Write all weights to a safetensors file, in one step."""
-        tensors = {
-            name: weight.detach().cpu().contiguous().clone()
-            for name, weight in self.named_weights().items()
-        }
+        """Write a safetensors file, in one step."""
+        state = self.state_dict().items()  # without counters, which are integers
+        tensors = {n: x.clone() for n, x in state if x.is_floating_point()}
         save_file(tensors, f"{path}.part")
         os.replace(f"{path}.part", path)
-
-    def named_weights(self):
-        """Return {name: tensor}, without counters such as `num_batches_tracked`."""
-        state = self.state_dict()
-        return {name: x for name, x in state.items() if x.is_floating_point()}
-
-
-def check_weights(path, found, expected):
-    """Raise ValueError at the first tensor that differs in name or shape.
-
-    found, expected: {name: array}, of the file and of the model.
-    """
-    for name in [*expected, *found]:
-        given, needed = (
-            tuple(arrays[name].shape) if name in arrays else "missing"
-            for arrays in (found, expected)
-        )
-        if given != needed:
-            raise ValueError(
-                f"{path}: tensor {name!r} is {given} in the file, {needed} in the model"
-            )
 
 
 def split_heads(x, num_heads):
@@ -165,6 +111,11 @@ def merge_heads(x):
     return x.transpose(1, 2).flatten(2)
 
 
+def embedded(x, embedding):
+    """Embed ids [batch, time]; vectors [batch, time, width] are embedded already."""
+    return embedding(x) if x.ndim == 2 else x.to(embedding.weight.dtype)
+
+
 def padding_mask(values):
     """Turn ids or 0/1 [batch, keys] into a mask [batch, 1, 1, keys]; 0 is hidden."""
     if values is None:
@@ -173,10 +124,7 @@ def padding_mask(values):
 
 
 def masked_mean(x, mask=None):
-    """Mean over time of x [batch, time, width]; mask: boolean [batch, 1, 1, time].
-
-    0 where nothing is visible.
-    """
+    """Mean over visible times of x [batch, time, width]; mask [batch, 1, 1, time]."""
     if mask is None:
         return x.mean(dim=1)
     mask = mask[:, 0, 0, :, None]
@@ -184,9 +132,9 @@ def masked_mean(x, mask=None):
 
 
 def masked_max(x, mask=None):
-    """Maximum over time of x [batch, time, width]; mask: boolean [batch, 1, 1, time].
+    """Maximum over visible times of x [batch, time, width], or 0 where there are none.
 
-    0 where nothing is visible.
+    mask: boolean [batch, 1, 1, time].
     """
     if mask is None:
         return x.amax(dim=1)

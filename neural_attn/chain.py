@@ -120,14 +120,15 @@ class Chain:
     def _residual_starts(self, layers: Sequence[tree.LayerNode]) -> set[int]:
         """Where the values begin that each `Add()` adds again.
 
-        That is after the last normalization or merge before it, or at the start.
+        That is after the last normalization, embedding or merge before it, or at the
+        start.
         """
         starts, start = set(), 0
         for position, node in enumerate(layers):
             name = node.name.text.lower()
             if name in ("add", "residual"):
                 starts.add(start)
-            if name in ("add", "residual") or "norm" in name:
+            if name in ("add", "residual") or "norm" in name or "embedding" in name:
                 start = position + 1
         return starts
 

@@ -186,7 +186,7 @@ class _Run(Entry):
             weights = native.weights(arguments, tensors)
         except ShapeError as error:
             raise self.session.note(error, call) from None
-        note_features(self, use, native, tensors)
+        note_features(self, use, native, tensors, call)
         output = _spelled_output(output, given)
         return Instance(use.name, native, arguments, tensors, output, weights)
 

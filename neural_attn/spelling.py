@@ -53,10 +53,24 @@ def exact(entry: Entry, expr: tree.Expr | None, value: object) -> tree.Expr | No
 
 
 def note_features(
-    entry: Entry, use: LayerUse, native: NativeLayer, tensors: list[Tensor]
+    entry: Entry,
+    use: LayerUse,
+    native: NativeLayer,
+    tensors: list[Tensor],
+    call: tree.Call,
 ) -> None:
     """Note the sizes of its input that a layer's code must be told."""
     for name, dim in native.features(tensors).items():
+        earlier = entry.features.setdefault((use.name, name), dim)
+        if earlier.value != dim.value:
+            error = ShapeError(
+                f"`{use.name}` gets {dim} numbers here and {earlier} before: "
+                "its weights fit only one width",
+                "give each of the two calls a layer of its own",
+            )
+            raise entry.session.note(error, call)
+        if earlier is not dim:
+            continue  # the same layer once more, of equal width
         expr = exact(entry, dim.expr, dim.value) or tree.Literal(use.span, dim.value)
         known = entry.facts.features.setdefault(use.name, {})
         if name in known and spelled(known[name]) != spelled(expr):

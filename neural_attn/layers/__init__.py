@@ -1,0 +1,43 @@
+"""The catalogue of native layers: each is declared here, once.
+
+Validation, help, shape inference, parameter counts and weight files all read it;
+every backend adds one row of its own per layer (`backends/*.py`).
+"""
+
+from __future__ import annotations
+
+from neural_attn.layers.base import (
+    ACTIVATIONS,
+    FLAG,
+    SIZE,
+    Kind,
+    NativeLayer,
+    Parameter,
+    Weight,
+)
+from neural_attn.layers.core import CORE
+
+__all__ = [
+    "ACTIVATIONS",
+    "FLAG",
+    "LAYERS",
+    "SIZE",
+    "Kind",
+    "NativeLayer",
+    "Parameter",
+    "Weight",
+    "find_layer",
+]
+
+LAYERS: dict[str, NativeLayer] = {layer.name: layer for layer in (*CORE,)}
+
+BY_NAME = {
+    name.lower(): layer
+    for layer in LAYERS.values()
+    for name in (layer.name, *layer.aliases)
+}
+
+
+def find_layer(name: str) -> NativeLayer | None:
+    """The native layer of this name or alias; case does not matter."""
+    return BY_NAME.get(name.lower())

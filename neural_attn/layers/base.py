@@ -1,0 +1,158 @@
+"""What a native layer says of itself: parameters with their range, shapes, weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from neural_attn.types import Dim, ShapeError, Tensor
+
+ACTIVATIONS = (
+    "relu", "gelu", "gelu_tanh", "sigmoid", "tanh", "softmax", "linear", "elu",
+    "selu", "softplus", "softsign", "exponential", "swish", "silu", "leaky_relu",
+    "mish",
+)  # fmt: skip
+
+REQUIRED = object()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The type of a parameter, with its range.
+
+    `name` is int, float, bool, str, activation, shape or any.
+    """
+
+    name: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def complaint(self, value: object) -> str:
+        """Why `value` is none of this kind, or ""."""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if self.name == "int" and not (number and value == value // 1):  # type: ignore[operator]
+            return "must be a whole number"
+        if self.name == "float" and not number:
+            return "must be a number"
+        if self.name == "bool" and not isinstance(value, bool):
+            return "must be true or false"
+        if self.name in ("str", "activation") and not isinstance(value, str):
+            return "must be a name in quotes"
+        if self.name == "shape":
+            sizes = value if isinstance(value, tuple) else (value,)
+            if not all(isinstance(s, int) and (s == -1 or s > 0) for s in sizes):
+                return "must be whole numbers in parentheses, one of them perhaps -1"
+        if number and self.minimum is not None and value < self.minimum:  # type: ignore[operator]
+            return f"must be at least {self.minimum:g}"
+        if number and self.maximum is not None and value > self.maximum:  # type: ignore[operator]
+            return f"must be at most {self.maximum:g}"
+        allowed = ACTIVATIONS if self.name == "activation" else self.choices
+        if allowed and value not in allowed:
+            return "must be one of " + ", ".join(allowed)
+        return ""
+
+
+SIZE = Kind("int", minimum=1, maximum=2**40)
+RATE = Kind("float", minimum=0, maximum=1)
+FLAG = Kind("bool")
+ACTIVATION = Kind("activation")
+EPSILON = Kind("float", minimum=0, maximum=1)
+ANY = Kind("any")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a native layer."""
+
+    name: str
+    kind: Kind
+    doc: str
+    default: Any = REQUIRED
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def required(self) -> bool:
+        """Whether the author must give it."""
+        return self.default is REQUIRED
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A trainable array: its name in weight files, its shape, how it starts."""
+
+    name: str
+    shape: tuple[int, ...]
+    start: str = "glorot"  # or "zeros", "ones", "normal"
+
+
+Arguments = Mapping[str, Any]
+ShapeRule = Callable[[Arguments, list[Tensor]], Tensor]
+WeightRule = Callable[[Arguments, list[Tensor]], tuple[Weight, ...]]
+
+
+def _no_weights(arguments: Arguments, inputs: list[Tensor]) -> tuple[Weight, ...]:
+    return ()
+
+
+def _no_features(inputs: list[Tensor]) -> dict[str, Dim]:
+    return {}
+
+
+@dataclass(frozen=True, eq=False)
+class NativeLayer:
+    """A layer that every framework knows.
+
+    `inputs` are the arguments of its forward; a trailing "?" marks one that the
+    chain fills by name where it can. `features` are sizes of its input that
+    frameworks without lazy building must be told.
+    """
+
+    name: str
+    doc: str
+    parameters: tuple[Parameter, ...]
+    shape: ShapeRule
+    weights: WeightRule = _no_weights
+    features: Callable[[list[Tensor]], dict[str, Dim]] = _no_features
+    inputs: tuple[str, ...] = ("x",)
+    keeps_time: bool = False
+    aliases: tuple[str, ...] = field(default=())
+
+    def parameter(self, name: str) -> Parameter | None:
+        """The parameter of this name or alias."""
+        for parameter in self.parameters:
+            if name == parameter.name or name in parameter.aliases:
+                return parameter
+        return None
+
+
+# --- what many shape rules need --------------------------------------------------
+
+
+def keep_shape(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
+    """The shape rule of layers that change no shape."""
+    return inputs[0].like(*inputs[0].dims)
+
+
+def need_numbers(layer: str, x: Tensor) -> None:
+    """Refuse token ids. Raises ShapeError."""
+    if x.dtype != "float":
+        raise ShapeError(
+            f"{layer} needs numbers, and {x} holds token ids",
+            "put an Embedding before it",
+        )
+
+
+def need_width(layer: str, x: Tensor) -> None:
+    """Refuse tensors without a last axis of known size. Raises ShapeError."""
+    need_numbers(layer, x)
+    if x.rank < 2:
+        raise ShapeError(f"{layer} needs an axis besides the batch, and gets {x}")
+    if x.width.value is None:
+        raise ShapeError(f"{layer} needs a known last axis, and gets {x}")
+
+
+def width_features(inputs: list[Tensor]) -> dict[str, Dim]:
+    """What a layer must be told that works along the last axis."""
+    return {"in_features": inputs[0].width}

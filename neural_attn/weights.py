@@ -32,8 +32,9 @@ def expected(checked: Checked) -> dict[str, tuple[int, ...]]:
 def initial(checked: Checked, seed: int = 0) -> dict[str, NDArray[np.float32]]:
     """Random weights, the same for every backend and machine with the same seed.
 
-    Matrices are Glorot-uniform (Glorot and Bengio, 2010), embeddings normal with
-    deviation 1/sqrt(width), biases 0, scales 1; all float32.
+    Matrices are Glorot-uniform (Glorot and Bengio, 2010); embeddings normal with
+    deviation 1, of the same size as sinusoidal positions; biases 0, scales 1. All
+    float32.
     """
     random = np.random.default_rng(seed)
     return {
@@ -46,7 +47,7 @@ def _drawn(weight: Weight, random: np.random.Generator) -> NDArray[np.float32]:
     if weight.start in ("zeros", "ones"):
         return np.full(shape, weight.start == "ones", np.float32)
     if weight.start == "normal":
-        values = random.standard_normal(shape) / math.sqrt(shape[-1])
+        values = random.standard_normal(shape)
     else:
         limit = math.sqrt(6 / (shape[0] + shape[1]))
         values = random.uniform(-limit, limit, shape)

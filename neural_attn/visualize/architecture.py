@@ -9,7 +9,7 @@ from neural_attn.errors import printable
 from neural_attn.instance import Checked, Instance
 from neural_attn.ir import Block
 from neural_attn.visualize.architecture_svg import draw_nodes
-from neural_attn.visualize.flow import Node, block_nodes, network_nodes
+from neural_attn.visualize.flow import Node, block_nodes, literal, network_nodes
 from neural_attn.visualize.svg import escaped
 
 __all__ = ["architecture_html", "architecture_text", "draw_architecture"]
@@ -27,6 +27,7 @@ style-src 'unsafe-inline'">
   body {{ margin: 0; padding: 0 1rem 3rem; color: #1b1f24; background: #ffffff;
     font: 15px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; }}
   main {{ max-width: 68rem; margin: 0 auto; }}
+  .unseen {{ position: absolute; clip-path: inset(50%); }}
   figure {{ margin: 0; overflow-x: auto; }}
   h2 {{ font-size: 1.15rem; margin: 2.5rem 0 .75rem; }}
   details {{ border: 1px solid #c3c8ce; border-radius: 8px; margin: .6rem 0; }}
@@ -53,7 +54,7 @@ style-src 'unsafe-inline'">
 </head>
 <body>
 <main>
-<h1>{title}</h1>
+<h1 class="unseen">{title}</h1>
 <figure>
 {drawing}</figure>
 {blocks}<h2>The same as a table</h2>
@@ -212,20 +213,22 @@ def _distinct(root: Instance) -> Iterator[Instance]:
 def _block(instance: Instance) -> str:
     block = instance.target
     assert isinstance(block, Block)
-    values = ", ".join(f"{name} = {value}" for name, value in instance.values.items())
+    values = ", ".join(f"{n}={literal(v)}" for n, v in instance.values.items())
     count = _count(instance.parameter_count, "parameter")
     totals = (str(instance.output), f"{instance.parameter_count:,}", "one such block")
     drawing = draw_nodes(
         block_nodes(instance), block.name, values or "no parameters", totals
     )
     doc = f"<p>{escaped(block.doc)}</p>" if block.doc else ""
-    equations = escaped_lines(block.forward.span.text)
+    # a chain of layers has no equations of its own
+    written = block.forward.span.text if block.forward.span != block.span else ""
+    equations = f"<pre>{_escaped_lines(written)}</pre>" if written else ""
     return (
         f"<details><summary><strong>{escaped(block.name)}</strong>, {count}</summary>"
-        f"<div>{doc}<pre>{equations}</pre>{drawing}</div></details>\n"
+        f"<div>{doc}{equations}{drawing}</div></details>\n"
     )
 
 
-def escaped_lines(text: str) -> str:
+def _escaped_lines(text: str) -> str:
     """`text` for HTML with its lines kept."""
     return "\n".join(escaped(line) for line in text.expandtabs(2).splitlines())

@@ -6,6 +6,7 @@ what the network computes: conditions are decided, optional inputs are there or 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -46,7 +47,7 @@ class Node:
 
 def network_nodes(checked: Checked) -> list[Node]:
     """The nodes of a network; the first block of each kind holds its own nodes."""
-    nodes = _main_input_last(block_nodes(checked.root))
+    nodes = block_nodes(checked.root)
     first: dict[object, str] = {}
     for node in nodes:
         if node.instance is None or not isinstance(node.instance.target, Block):
@@ -80,7 +81,7 @@ def block_nodes(instance: Instance) -> list[Node]:
         node.beside = node.is_mask and inputs == [True]
         made[uid] = (len(nodes),)
         nodes.append(node)
-    return nodes
+    return _main_input_last(nodes)
 
 
 def _node(instance: Instance, step: Step, sources: int, seen: set[str]) -> Node | None:
@@ -96,7 +97,7 @@ def _node(instance: Instance, step: Step, sources: int, seen: set[str]) -> Node 
         text = _squeezed(step.text)
         if primitive.is_attention and instance.attention:
             shown = describe(instance.attention)
-            return Node("function", text, shape=shape, attention=shown)
+            return Node("function", step.name, text, shape=shape, attention=shown)
         if step.name == "padding_mask":
             return Node("function", step.name, shape=shape, is_mask=True)
         return None
@@ -137,12 +138,15 @@ def _spelled(part: Instance, name: str, expr: tree.Expr) -> str:
     """An argument as the author wrote it, or what it comes to where that is a name."""
     if isinstance(expr, tree.Literal) or name not in part.values:
         return _squeezed(expr.span.text)
-    value = part.values[name]
+    return literal(part.values[name])
+
+
+def literal(value: object) -> str:
+    """A value as the language writes it."""
     if isinstance(value, str):
         return f'"{value}"'
-    return (
-        str(value).lower() if value is None or isinstance(value, bool) else str(value)
-    )
+    lowered = value is None or isinstance(value, bool)
+    return str(value).lower() if lowered else str(value)
 
 
 def describe(attention: Attention) -> str:
@@ -198,4 +202,4 @@ def _union(groups: Iterator[Sequence[int]]) -> tuple[int, ...]:
 
 
 def _squeezed(text: str) -> str:
-    return " ".join(text.split())
+    return re.sub(r"(?<=[(\[]) | (?=[)\]])", "", " ".join(text.split()))

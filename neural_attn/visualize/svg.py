@@ -8,10 +8,10 @@ import unicodedata
 
 from neural_attn.errors import printable
 
-__all__ = ["Svg", "escaped", "text_width", "wrapped"]
+__all__ = ["Svg", "escaped", "packed", "text_width", "wrapped"]
 
 # Widths of letters in parts of the font size: generous, as fonts differ.
-MONO, SANS, BOLD = 0.615, 0.58, 0.7
+MONO, SANS, BOLD = 0.615, 0.58, 0.65
 
 # Okabe and Ito's colours, told apart by colour-blind eyes; each also has a word or a
 # line of its own. No CSS variables: many viewers do not know them.
@@ -76,6 +76,7 @@ def text_width(text: str, size: float, letter: float = MONO) -> float:
 
 def wrapped(text: str, width: float, size: float, letter: float = MONO) -> list[str]:
     """`text` in lines of at most `width` pixels, broken where a reader would."""
+    width = max(width, 4 * size)
     pieces = re.findall(r"\s*(?:[A-Z]?[^\sA-Z_,.]*[\s_,.]*|[A-Z])", text)
     lines = [""]
     for piece in pieces:
@@ -85,10 +86,23 @@ def wrapped(text: str, width: float, size: float, letter: float = MONO) -> list[
         lines.append(piece)
         while text_width(lines[-1].rstrip(), size, letter) > width:
             line = lines[-1]
-            fit = next(n for n in range(len(line) - 1, 0, -1) if n == 1 or
-                       text_width(line[:n], size, letter) <= width)  # fmt: skip
+            fit = len(line) - 1
+            while fit > 1 and text_width(line[:fit], size, letter) > width:
+                fit -= 1
             lines[-1:] = [line[:fit], line[fit:]]
     return [line.strip() for line in lines if line.strip()] or [""]
+
+
+def packed(items: tuple[str, ...], width: float, size: float) -> list[str]:
+    """`items` with commas, in lines that break between items where they can."""
+    lines: list[str] = []
+    for item in (*(f"{item}," for item in items[:-1]), *items[-1:]):
+        joined = f"{lines[-1]} {item}" if lines else item
+        if lines and text_width(joined, size) <= width:
+            lines[-1] = joined
+        else:
+            lines += wrapped(item, width, size)
+    return lines
 
 
 class Svg:

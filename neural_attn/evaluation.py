@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from neural_attn import constants
 from neural_attn.arguments import match
@@ -33,6 +34,8 @@ class Session:
         self.general = general
         self.facts: dict[Block, Facts] = {}
         self.trail: list[str] = []
+        # runs of blocks by what they were given: a file of 1,000 encoders runs one
+        self.known: dict[tuple[object, ...], Any] = {}
 
     def note(self, error: ShapeError, node: tree.Node) -> Stop:
         """Note a broken rule at a place, with the layers that led there."""

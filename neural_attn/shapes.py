@@ -7,6 +7,7 @@ weights, parameter counts and the attention maps it will give.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from neural_attn.arguments import match
 from neural_attn.entering import Entry
@@ -18,7 +19,15 @@ from neural_attn.ir import Block, Input, LayerChoice, LayerUse, Network
 from neural_attn.layers import NativeLayer
 from neural_attn.resolve import call_parameters, check_repeat, check_value
 from neural_attn.spelling import note_arguments, note_features
-from neural_attn.types import Dim, ShapeError, Static, Tensor, Value, substitute
+from neural_attn.types import (
+    Dim,
+    ShapeError,
+    Static,
+    Tensor,
+    Value,
+    spelled,
+    substitute,
+)
 
 
 class Shapes:
@@ -155,17 +164,16 @@ class _Run(Entry):
         inputs: tuple[Value | None, ...],
         call: tree.Call,
     ) -> Instance:
-        part = Instance(use.name, block, {})
-        run = _Run(self.session, block, part, given, use.arguments, call)
-        run.forward(inputs)
-        output = part.output
-        assert output is not None
-        dims = [
-            Dim(d.value, substitute(d.expr, run.outer), d.label) for d in output.dims
-        ]
-        part.output = Tensor(tuple(dims), output.dtype)
+        key = _call_key(block, given, inputs)
+        if key not in self.session.known:
+            part = Instance(use.name, block, {})
+            run = _Run(self.session, block, part, given, use.arguments, call)
+            run.forward(inputs)
+            part.output = _outside(part.output, run.outer)
+            self.session.known[key] = run
+        run = self.session.known[key]
         note_arguments(self, use, run, inputs)
-        return part
+        return replace(run.instance, name=use.name)
 
     def _native_instance(
         self,
@@ -202,6 +210,35 @@ class _Run(Entry):
                 if not check_value(problems, native, parameter.name, value.value, span):
                     raise Stop
         return arguments
+
+
+def _call_key(
+    block: Block, given: Mapping[str, Static], inputs: Sequence[Value | None]
+) -> tuple[object, ...]:
+    """Equal for calls of a block that come to the same: shapes, values, spellings.
+
+    Which inputs are the same tensor matters too: it tells self- from cross-attention.
+    """
+    arguments = tuple(
+        (name, repr(value.value), spelled(value.expr)) for name, value in given.items()
+    )
+    first: dict[int, int] = {}
+    tensors: list[object] = []
+    for position, value in enumerate(inputs):
+        if isinstance(value, Tensor):
+            same = first.setdefault(value.uid, position)
+            dims = tuple((d.value, d.label, spelled(d.expr)) for d in value.dims)
+            tensors.append((type(value), value.dtype, dims, same))
+        else:
+            tensors.append(repr(value.value) if value else None)
+    return (block, arguments, tuple(tensors))
+
+
+def _outside(output: Tensor | None, outer: dict[str, tree.Expr | None]) -> Tensor:
+    """What a block gives, its sizes spelled in the terms of the caller."""
+    assert output is not None
+    dims = [Dim(d.value, substitute(d.expr, outer), d.label) for d in output.dims]
+    return Tensor(tuple(dims), output.dtype)
 
 
 def _alike(one: Instance, two: Instance) -> bool:

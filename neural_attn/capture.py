@@ -39,7 +39,7 @@ def capture(loaded: LoadedModel, inputs: Inputs, tokens: Tokens = None) -> Captu
     """
     require_attention(loaded.checked)
     kinds = loaded.checked.attentions
-    output, found = run(loaded.model, loaded.backend, inputs)
+    output, found = run(loaded.model, loaded.backend, _cast(inputs, loaded.dtype))
     maps = [
         AttentionMap(
             name,
@@ -56,6 +56,17 @@ def capture(loaded: LoadedModel, inputs: Inputs, tokens: Tokens = None) -> Captu
     return Captured(
         output, AttentionMaps(maps, loaded.trained, source, loaded.backend.name)
     )
+
+
+def _cast(inputs: Inputs, dtype: str) -> Inputs:
+    """Numbers in the precision of the network's weights; ids as they are."""
+    if isinstance(inputs, Mapping):
+        return {name: _cast_array(array, dtype) for name, array in inputs.items()}
+    return _cast_array(inputs, dtype)
+
+
+def _cast_array(array: NDArray[Any], dtype: str) -> NDArray[Any]:
+    return array.astype(dtype) if array.dtype.kind == "f" else array
 
 
 def _kind(attention: Attention) -> Kind:

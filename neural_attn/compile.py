@@ -87,7 +87,7 @@ def choose(networks: list[Checked], name: str | None) -> Checked:
 class LoadedModel:
     """A network that runs: the framework's own object, and what we know of it.
 
-    `trained` is False while its weights are random.
+    `trained` is False while its weights are random; `dtype` is that of the weights.
     """
 
     model: Any
@@ -95,6 +95,7 @@ class LoadedModel:
     backend: Backend
     source: str
     trained: bool
+    dtype: str = "float32"
 
 
 def compile_file(
@@ -156,7 +157,7 @@ def load_model(
     module = load_source(source, f"compiled_model_{target.name}")
     model = module.create_model(dtype=dtype)
     _fill(model, tensors)
-    return LoadedModel(model, checked, target, source, checkpoint is not None)
+    return LoadedModel(model, checked, target, source, checkpoint is not None, dtype)
 
 
 def _fill(model: Any, tensors: Mapping[str, Any]) -> None:

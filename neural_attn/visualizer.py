@@ -169,7 +169,7 @@ class AttentionVisualizer:
         """
         from neural_attn.visualize.heatmap import plot_heads, save_figure
 
-        weights = np.asarray(attention_weights)
+        weights = _array(attention_weights)
         weights = weights[0] if weights.ndim == 4 else weights
         figure = plot_heads(weights, tokens, tokens, trained=self._trained)
         if output_path is not None:
@@ -194,7 +194,9 @@ class AttentionVisualizer:
             attention_weights
             if isinstance(attention_weights, AttentionMaps)
             else AttentionMaps.from_arrays(
-                dict(attention_weights), tokens, trained=self._trained
+                {name: _array(w) for name, w in attention_weights.items()},
+                tokens,
+                trained=self._trained,
             )
         )
         return str(write_dashboard(maps, output_path))
@@ -207,18 +209,22 @@ class AttentionVisualizer:
         layer_idx: int = -1,
         save_path: Path_ | None = None,
     ) -> Figure:
-        """Draw the average and all heads of a cross-attention side by side."""
+        """Draw the average and all heads of a cross-attention side by side.
+
+        `cross_attn` is [batch, heads, target, source] or [heads, target, source], as
+        an array or a tensor of any framework.
+        """
         from neural_attn.visualize.heatmap import plot_attention_summary
 
         return plot_attention_summary(
-            cross_attn, src_tokens, tgt_tokens, layer_idx, save_path
+            _array(cross_attn), src_tokens, tgt_tokens, layer_idx, save_path
         )
 
     def analyze_attention_patterns(
         self, attention_weights: NDArray[np.floating]
     ) -> analysis.AttentionPatterns:
         """Entropy, strength and diagonality per head (`neural_attn.analysis`)."""
-        return analysis.analyze_attention_patterns(attention_weights)
+        return analysis.analyze_attention_patterns(_array(attention_weights))
 
     @property
     def _trained(self) -> bool | None:
@@ -238,6 +244,13 @@ class AttentionVisualizer:
             prepared = prepare(self.loaded.checked, data, tokens)
             return capture.capture(self.loaded, prepared.inputs, prepared.tokens).maps
         return _maps_of_model(self.model, data, tokens)
+
+
+def _array(weights: Any) -> NDArray[np.floating]:
+    """Weights as an array, also from a PyTorch tensor that is part of a graph."""
+    if hasattr(weights, "detach"):
+        weights = weights.detach().cpu()
+    return np.asarray(weights)
 
 
 def _maps_of_model(

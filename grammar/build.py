@@ -101,6 +101,7 @@ class _Builder:
             self._span(meta),
             tuple(p for p in parts if isinstance(p, tree.Define)),
             tuple(p for p in parts if isinstance(p, tree.NetworkNode)),
+            tuple(p for p in parts if isinstance(p, tree.Research)),
         )
 
     def network(self, meta: Meta, parts: list[Any]) -> tree.NetworkNode:
@@ -140,9 +141,30 @@ class _Builder:
         for part in parts:
             if isinstance(part, _Flow):
                 items += part
+            elif isinstance(part, tree.Sequence):
+                self._add_value(items, part)
             elif part is not None:
                 items.append(part)
         return items
+
+    def _add_value(self, items: list[Any], value: tree.Sequence) -> None:
+        """`input: (4,), (5,)`: the setting before has one more value."""
+        last = items[-1] if items else None
+        if not isinstance(last, tree.Setting) or last.value is None or last.block:
+            fail("E0110", f"`{value.span.text}` cannot stand here", value.span)
+        known = last.value
+        several = isinstance(known, tree.Sequence) and known.is_list
+        values = (*known.items, value) if several else (known, value)  # type: ignore[union-attr]
+        span = last.span.to(value.span)
+        items[-1] = tree.Setting(
+            span, last.name, tree.Sequence(known.span.to(value.span), values, True)
+        )
+
+    def further_value(self, meta: Meta, parts: list[Any]) -> tree.Sequence:
+        return self.tuple_(meta, parts)
+
+    def research(self, meta: Meta, parts: list[Any]) -> tree.Research:
+        return tree.Research(self._span(meta), tuple(parts[-1]))
 
     def separator(self, meta: Meta, parts: list[Any]) -> None:
         return None

@@ -202,11 +202,19 @@ class NetworkNode(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Research(Node):
+    """`research NAME { … }`: what a paper says of the network, for readers."""
+
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class File(Node):
     """A whole source file."""
 
     defines: tuple[Define, ...]
     networks: tuple[NetworkNode, ...]
+    research: tuple[Research, ...] = ()
 
 
 def children(expr: Expr) -> tuple[Expr, ...]:

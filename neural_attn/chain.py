@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from neural_attn.errors import Span
 from neural_attn.grammar import tree
+from neural_attn.inputs import MASK, is_mask, takes_ids
 from neural_attn.ir import Block, Input, LayerUse
 from neural_attn.layers import NativeLayer
 from neural_attn.names import snake_case
@@ -18,15 +20,40 @@ from neural_attn.names import snake_case
 if TYPE_CHECKING:
     from neural_attn.resolve import Resolver
 
-MASK = "attention_mask"
+MEMORY, MEMORY_MASK = "memory", "memory_mask"
+RESIDUAL = ("add", "residual")
+RESIDUAL_BLOCK = "residualconnection"
+
+
+@dataclass(frozen=True)
+class Branch(tree.Node):
+    """`name: { layers }`: layers that work on the input or branch of that name."""
+
+    name: tree.Name
+    layers: tuple[tree.LayerNode, ...]
+
+
+@dataclass
+class _Flow:
+    """A value on its way through a chain.
+
+    `value` is the variable that holds it now, `variable` the one that the next layer
+    assigns, `mask` the variable of its padding mask, "" while it has none.
+    """
+
+    value: str
+    variable: str = "x"
+    mask: str = ""
+    has_attention: bool = False
+    started: bool = False
 
 
 class Chain:
-    """Wires one chain: the value `x` runs through the layers in order.
+    """Wires the layers of a network or of a define without equations.
 
-    The first argument of a layer takes the running value; each other one is filled
-    from the network's input of the same name, where there is one. A padding mask
-    reaches every layer that takes one, until a layer changes the time axis.
+    The first argument of a layer takes the running value. Every other one is filled
+    by name: from an input or branch of that name, `attention_mask` from the padding
+    mask, `memory` from the last encoder before a decoder.
     """
 
     def __init__(
@@ -37,7 +64,9 @@ class Chain:
         self.node = node
         self.uses: list[LayerUse] = []
         self.body: list[tree.Statement] = []
-        self.named: set[str] = set()  # values that later layers may take by name
+        self.named: dict[str, str] = {}  # what layers may take by name, its variable
+        self.used: set[str] = set()
+        self.waiting: list[Input] = []  # inputs of ids that no layer has taken yet
         self.pads_with = ""
         self._counts: Counter[str] = Counter()
         self._groups: Counter[str] = Counter()
@@ -48,24 +77,24 @@ class Chain:
         self,
         node: tree.NetworkNode,
         inputs: Sequence[Input],
-        layers: Sequence[tree.LayerNode],
+        layers: Sequence[tree.LayerNode | Branch],
     ) -> Block:
         """The block of a network: its forward takes the inputs."""
-        self.named = {given.name for given in inputs}
-        used: set[str] = set()
-        if MASK in self.named:
-            self._make_mask(MASK, node.name.span)
-            used.add(MASK)
-        running = next((i.name for i in inputs if i.name != MASK), "inputs")
-        self._run(layers, running, used)
-        for given in inputs:
-            if given.name not in used and len(inputs) > 1:
-                self.problems.add(
-                    "W0102",
-                    f"no layer takes the input `{given.name}`",
-                    given.span,
-                    "a layer takes an input by naming it in its forward",
-                )
+        self.named = {given.name: given.name for given in inputs}
+        values = [given for given in inputs if not is_mask(given.name)]
+        self.waiting = [given for given in values[1:] if given.dtype == "int"]
+        flow = _Flow(values[0].name if values else "inputs")
+        branches: list[_Flow] = []
+        if not any(isinstance(item, Branch) for item in layers):
+            self._mask_from_input(flow, node.name.span)
+        for item in layers:
+            if isinstance(item, Branch):
+                flow = self._branch(item)
+                branches.append(flow)
+        rest = [item for item in layers if not isinstance(item, Branch)]
+        flow = self._run(rest, flow, [b.value for b in branches])
+        self._return(flow, layers[-1].span if layers else node.name.span)
+        self._note_unused(inputs)
         parameters = [tree.Parameter(i.span, i.name, None) for i in inputs]
         return self._block(node.name, (), "", parameters, node.trivia)
 
@@ -79,13 +108,22 @@ class Chain:
                 self.problems.add(
                     "E0211", "a chain of layers holds layers only", item.span
                 )
+        if not layers:
+            self.problems.add(
+                "E0202", f"define `{define.name.text}` has no layers", define.name.span
+            )
         span = define.name.span
-        self.named = {MASK}
-        used: set[str] = set()
-        self._run(layers, "x", used)
+        optional = (MASK, MEMORY, MEMORY_MASK)
+        self.named = {MEMORY: MEMORY, MEMORY_MASK: MEMORY_MASK}
+        flow = self._run(layers, _Flow("x", mask=MASK), [])
+        self._return(flow, layers[-1].span if layers else span)
+        nothing = tree.Literal(span, None)
         parameters = [tree.Parameter(span, "x", None)]
-        if MASK in used:
-            parameters.append(tree.Parameter(span, MASK, tree.Literal(span, None)))
+        parameters += [
+            tree.Parameter(span, name, nothing)
+            for name in optional
+            if name in self.used
+        ]
         return self._block(
             define.name, define.parameters, define.doc, parameters, define.trivia
         )
@@ -100,82 +138,199 @@ class Chain:
     ) -> Block:
         forward = tree.Forward(name.span, tuple(inputs), tuple(self.body))
         layers = tuple(self.uses)
-        return Block(
-            name.text, parameters, doc, layers, forward, name.span, trivia=trivia
-        )
+        span = name.span
+        return Block(name.text, parameters, doc, layers, forward, span, trivia=trivia)
 
-    # --- the chain ---------------------------------------------------------------
+    def _return(self, flow: _Flow, span: Span) -> None:
+        self.used.add(flow.value)
+        self.body.append(tree.Return(span, tree.Name(span, flow.value)))
+
+    def _note_unused(self, inputs: Sequence[Input]) -> None:
+        for given in inputs:
+            if given.name not in self.used and len(inputs) > 1:
+                self.problems.add(
+                    "W0102",
+                    f"no layer takes the input `{given.name}`",
+                    given.span,
+                    "a layer takes an input by naming it in its forward",
+                )
+
+    # --- chains ------------------------------------------------------------------
+
+    def _branch(self, branch: Branch) -> _Flow:
+        """The layers of one branch; its result goes by the branch's name."""
+        name = branch.name.text
+        if name not in self.named:
+            self.problems.add(
+                "E0229",
+                f"the branch `{name}` has no input of its name",
+                branch.name.span,
+                "inputs and branches so far: " + ", ".join(self.named),
+            )
+        self.waiting = [given for given in self.waiting if given.name != name]
+        flow = _Flow(name, variable=name)
+        self._mask_from_input(flow, branch.name.span)
+        flow = self._run(branch.layers, flow, [])
+        self.named[name] = flow.value
+        if flow.has_attention:
+            self._remember(flow)
+        return flow
 
     def _run(
-        self, layers: Sequence[tree.LayerNode], running: str, used: set[str]
-    ) -> None:
-        starts = self._residual_starts(layers)
+        self, layers: Sequence[tree.LayerNode], flow: _Flow, merged: list[str]
+    ) -> _Flow:
+        """Layers one after another; the first may merge the branches before it."""
+        starts = {} if merged else _residual_starts(layers)
         for position, node in enumerate(layers):
             if position in starts:
-                self._assign("residual", tree.Name(node.span, running), node.span)
-            running = self._layer(node, running, used)
-        end = layers[-1].span if layers else self.node.name.span
-        self.body.append(tree.Return(end, tree.Name(end, running)))
+                self._assign("residual", tree.Name(node.span, flow.value), node.span)
+            if node.name.text.lower() == RESIDUAL_BLOCK and node.block:
+                flow = self._residual(node, flow)
+            else:
+                flow = self._layer(node, flow, merged if position == 0 else [])
+        return flow
 
-    def _residual_starts(self, layers: Sequence[tree.LayerNode]) -> set[int]:
-        """Where the values begin that each `Add()` adds again.
+    def _residual(self, node: tree.LayerNode, flow: _Flow) -> _Flow:
+        """`ResidualConnection { layers }`: what comes out plus what went in."""
+        kept = f"residual_{self._groups[RESIDUAL_BLOCK]}"
+        self._groups[RESIDUAL_BLOCK] += 1
+        self._assign(kept, tree.Name(node.span, flow.value), node.span, node.trivia)
+        inner = [item for item in node.block or () if isinstance(item, tree.LayerNode)]
+        for item in node.block or ():
+            if not isinstance(item, tree.LayerNode):
+                self.problems.add(
+                    "E0211", "a residual connection holds layers only", item.span
+                )
+        flow = self._run(inner, flow, [])
+        total = tree.Binary(
+            node.span, "+", tree.Name(node.span, flow.value), tree.Name(node.span, kept)
+        )
+        self._assign(flow.variable, total, node.span)
+        return replace(flow, value=flow.variable)
 
-        That is after the last normalization, embedding or merge before it, or at the
-        start.
-        """
-        starts, start = set(), 0
-        for position, node in enumerate(layers):
-            name = node.name.text.lower()
-            if name in ("add", "residual"):
-                starts.add(start)
-            if name in ("add", "residual") or "norm" in name or "embedding" in name:
-                start = position + 1
-        return starts
-
-    def _layer(self, node: tree.LayerNode, running: str, used: set[str]) -> str:
-        """One layer of the chain; returns the name of the value behind it."""
+    def _layer(self, node: tree.LayerNode, flow: _Flow, merged: list[str]) -> _Flow:
+        memory, node = _take_memory(node)
         use = self._use(node)
         if use is None:
-            used.add(running)
-            return "x"
+            self.used.add(flow.value)
+            return replace(flow, value=flow.variable)
         self.uses.append(use)
         target, span = use.target, node.span
-        self._mask_from_ids(node, use, running, span)
-        names = target.inputs
-        arguments = []
-        for position, name in enumerate(names):
-            plain = name.rstrip("?")
-            optional = name != plain or isinstance(target, Block)
-            if position == 0:
-                first = plain in self.named and not self.body_has_run
-                value = plain if first else running
-            elif self._is_filled(plain, running, optional, target):
-                value = plain
-            else:
-                continue
-            used.add(value)
-            keyword = None if position == 0 or plain == "residual" else plain
-            arguments.append(tree.Argument(span, keyword, tree.Name(span, value)))
-        call = tree.Call(span, tree.Name(node.name.span, use.name), tuple(arguments))
-        self._assign("x", call, span, node.trivia)
-        if isinstance(target, NativeLayer) and not target.keeps_time:
-            self.named.discard(MASK)
-        return "x"
-
-    def _is_filled(
-        self, name: str, running: str, optional: bool, target: NativeLayer | Block
-    ) -> bool:
-        """Whether a further argument of a layer is given the value of its name."""
-        if isinstance(target, NativeLayer) and name == "residual":
-            return True
-        return optional and name in self.named and name not in ("x", running)
-
-    @property
-    def body_has_run(self) -> bool:
-        """Whether a layer has been called already."""
-        return any(
-            isinstance(s, tree.Assign) and s.target.text == "x" for s in self.body
+        flow = self._next_input(target, flow, span)
+        self._mask_from_ids(use, flow, span)
+        if isinstance(target, Block) and MEMORY in target.inputs:
+            self._attend_memory(use, flow, memory, span)
+        arguments = self._arguments(use, flow, merged, span)
+        call = tree.Call(span, tree.Name(node.name.span, use.name), arguments)
+        self._assign(flow.variable, call, span, node.trivia)
+        keeps_mask = isinstance(target, Block) or target.keeps_time
+        attends = isinstance(target, Block) and has_attention(target)
+        return replace(
+            flow,
+            value=flow.variable,
+            mask=flow.mask if keeps_mask else "",
+            has_attention=flow.has_attention or attends,
+            started=True,
         )
+
+    def _arguments(
+        self, use: LayerUse, flow: _Flow, merged: list[str], span: Span
+    ) -> tuple[tree.Argument, ...]:
+        """The running value (or the branches to merge), then what is taken by name."""
+        names = use.target.inputs
+        native = isinstance(use.target, NativeLayer)
+        first = names[0].rstrip("?") if names else ""
+        by_name = first in self.named and not flow.started and not native
+        running = self.named[first] if by_name else flow.value
+        positional = merged if merged and len(names) > 1 and native else [running]
+        if native and len(names) > 1 and not merged and names[1] == "residual":
+            positional = [running, "residual"]
+        self.used.update(positional)
+        arguments = [
+            tree.Argument(span, None, tree.Name(span, value)) for value in positional
+        ]
+        for name in names[1:]:
+            plain = name.rstrip("?")
+            value = flow.mask if plain == MASK else self.named.get(plain, "")
+            optional = name != plain or not native
+            if value and optional and value != running:
+                self.used.add(value)
+                argument = tree.Argument(span, plain, tree.Name(span, value))
+                arguments.append(argument)
+        return tuple(arguments)
+
+    # --- several inputs, masks and memory ------------------------------------------
+
+    def _next_input(
+        self, target: NativeLayer | Block, flow: _Flow, span: Span
+    ) -> _Flow:
+        """A layer for ids in the middle of a chain starts the next input of ids."""
+        if not flow.started or not self.waiting or not takes_ids(target):
+            return flow
+        given = self.waiting.pop(0)
+        if flow.has_attention:
+            self._remember(flow, span)
+        fresh = _Flow(given.name, variable=flow.variable)
+        self._mask_from_input(fresh, span)
+        return fresh
+
+    def _remember(self, flow: _Flow, span: Span | None = None) -> None:
+        """Keep the encoder's output, and its mask, for the decoders behind it."""
+        if span is not None:
+            self._assign(MEMORY, tree.Name(span, flow.value), span)
+            if flow.mask:
+                self._assign(MEMORY_MASK, tree.Name(span, flow.mask), span)
+        self.named[MEMORY] = MEMORY if span is not None else flow.value
+        masked = MEMORY_MASK if span is not None else flow.mask
+        self.named.pop(MEMORY_MASK, None)
+        if flow.mask:
+            self.named[MEMORY_MASK] = masked
+
+    def _attend_memory(
+        self, use: LayerUse, flow: _Flow, memory: tree.Name | None, span: Span
+    ) -> None:
+        """A decoder attends to the last encoder before it, or to `memory=NAME`."""
+        if memory is not None:
+            if memory.text not in self.named:
+                self.problems.add(
+                    "E0230",
+                    f"there is no input or branch `{memory.text}` to attend to",
+                    memory.span,
+                    "there are: " + ", ".join(self.named),
+                )
+            self.named[MEMORY] = self.named.get(memory.text, memory.text)
+        elif MEMORY not in self.named and flow.has_attention:
+            self._remember(flow, span)
+        block = use.target
+        switch = isinstance(block, Block) and block.parameter("with_memory")
+        inside = isinstance(self.node, tree.Define)
+        if switch and MEMORY in self.named and not inside:
+            use.arguments.setdefault("with_memory", tree.Literal(span, True))
+
+    def _mask_from_input(self, flow: _Flow, span: Span) -> None:
+        """An input called attention_mask, or like its values with _mask."""
+        for name in (f"{flow.value}_mask", MASK):
+            if name in self.named and name not in self.used:
+                self._make_mask(flow, name, name, span)
+                return
+
+    def _mask_from_ids(self, use: LayerUse, flow: _Flow, span: Span) -> None:
+        """An Embedding with mask_zero: id 0 is padding."""
+        masks = use.arguments.get("mask_zero")
+        if isinstance(masks, tree.Literal) and masks.value is True and not flow.mask:
+            alone = flow.variable == "x" and not self.pads_with
+            name = MASK if alone else f"{flow.value}_mask"
+            self._make_mask(flow, flow.value, name, span)
+
+    def _make_mask(self, flow: _Flow, source: str, target: str, span: Span) -> None:
+        value = tree.Argument(span, None, tree.Name(span, source))
+        function = tree.Name(span, "padding_mask")
+        self._assign(target, tree.Call(span, function, (value,)), span)
+        self.used.add(source)
+        self.pads_with = self.pads_with or source
+        flow.mask = target
+
+    # --- layers under names --------------------------------------------------------
 
     def _use(self, node: tree.LayerNode) -> LayerUse | None:
         """The layer under its name: the author's, or its type with a number."""
@@ -197,22 +352,6 @@ class Chain:
             self._counts[kind] += count if isinstance(count, int) else 1
         return use
 
-    def _mask_from_ids(
-        self, node: tree.LayerNode, use: LayerUse, running: str, span: Span
-    ) -> None:
-        masks = use.arguments.get("mask_zero")
-        if isinstance(masks, tree.Literal) and masks.value is True:
-            if MASK in self.named:
-                return
-            self._make_mask(running, span)
-            self.named.add(MASK)
-
-    def _make_mask(self, source: str, span: Span) -> None:
-        value = tree.Argument(span, None, tree.Name(span, source))
-        function = tree.Name(span, "padding_mask")
-        self._assign(MASK, tree.Call(span, function, (value,)), span)
-        self.pads_with = source
-
     def _assign(
         self,
         target: str,
@@ -222,3 +361,35 @@ class Chain:
     ) -> None:
         name = tree.Name(span, target)
         self.body.append(tree.Assign(span, name, value, trivia or tree.Trivia()))
+
+
+def has_attention(block: Block) -> bool:
+    """Whether a block computes attention, itself or in a part."""
+    return block.is_attention or any(
+        isinstance(use.target, Block) and has_attention(use.target)
+        for use in block.uses()
+    )
+
+
+def _take_memory(node: tree.LayerNode) -> tuple[tree.Name | None, tree.LayerNode]:
+    """Split off `memory=NAME`, which is wiring rather than a parameter."""
+    for argument in node.arguments:
+        if argument.name == MEMORY and isinstance(argument.value, tree.Name):
+            rest = tuple(a for a in node.arguments if a is not argument)
+            return argument.value, replace(node, arguments=rest)
+    return None, node
+
+
+def _residual_starts(layers: Sequence[tree.LayerNode]) -> dict[int, int]:
+    """Where the values begin that each `Add()` adds again.
+
+    That is after the last normalization or merge before it, or at the start.
+    """
+    starts, start = {}, 0
+    for position, node in enumerate(layers):
+        name = node.name.text.lower()
+        if name in RESIDUAL and not node.arguments:
+            starts[start] = position
+        if name in RESIDUAL or "norm" in name:
+            start = position + 1
+    return starts

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.backends.model_class import accepts_embedded
-from neural_attn.chain import MASK
+from neural_attn.inputs import is_mask
 from neural_attn.compile import at_shapes
 from neural_attn.errors import NeuralError, fail
 from neural_attn.ir import Input
@@ -128,7 +128,7 @@ def _sample(
 def _random(
     checked: Checked, given: Input, shape: tuple[int, ...], random: np.random.Generator
 ) -> NDArray[Any]:
-    if given.name == MASK:
+    if is_mask(given.name):
         return np.ones(shape, np.int64)
     if given.dtype == "int":
         limit = min(_id_limits(checked).get(given.name, 2), 2**31)
@@ -166,7 +166,7 @@ def _named(checked: Checked, data: Any, notes: list[str]) -> dict[str, NDArray[A
             )
     first = arrays.get(names[0])
     for given in inputs:
-        if given.name in arrays or given.name == MASK:
+        if given.name in arrays or is_mask(given.name):
             continue
         if given.name == "token_type_ids" and first is not None:
             arrays[given.name] = np.zeros(np.shape(first), np.int64)

@@ -100,11 +100,14 @@ class Entry(Evaluation):
         """Give each input of the forward its tensor, or its default where None."""
         widths = {width_of(p): p.name for p in self.block.parameters if width_of(p)}
         seen: dict[int, str] = {}
+        hidden_of: dict[str, str] = {}
+        defaulted: set[str] = set()
         for position, parameter in enumerate(self.block.forward.parameters):
             value = inputs[position] if position < len(inputs) else None
             name = parameter.name
             if value is None:
                 value = self._default_input(parameter)
+                defaulted.add(name)
             elif parameter.default is not None:
                 self.facts.passed.add(name)
             if isinstance(value, Tensor) and self.caller is not None:
@@ -113,6 +116,10 @@ class Entry(Evaluation):
                     hidden = seen.setdefault(value.uid, hidden)
                 if hidden not in self.static:
                     self.outer[hidden] = value.width.expr if value.dims else None
+                    if name in defaulted and isinstance(parameter.default, tree.Name):
+                        source = hidden_of[parameter.default.text]
+                        self.outer[hidden] = self.outer.get(source)
+                hidden_of[name] = hidden
                 value = _entered(value, hidden, parameter)
             self.values[name] = value
             self.note_step("input", name, (), value)

@@ -11,16 +11,23 @@ from neural_attn.ir import Block, Input, LayerUse
 from neural_attn.layers import NativeLayer
 
 if TYPE_CHECKING:
-    from neural_attn.chain import Chain
+    from neural_attn.chain import Branch, Chain
+
+MASK = "attention_mask"
 
 _MAX_SIZE = 2**31
+
+
+def is_mask(name: str) -> bool:
+    """Whether an input of this name says which positions are real, not padding."""
+    return name == MASK or name.endswith("_mask")
 
 
 def read_inputs(
     setting: tree.Setting | None,
     node: tree.NetworkNode,
     chain: Chain,
-    layers: Sequence[tree.LayerNode],
+    layers: Sequence[tree.LayerNode | Branch],
 ) -> tuple[Input, ...]:
     """The network's inputs, in order. Notes problems."""
     problems = chain.problems
@@ -33,25 +40,54 @@ def read_inputs(
         )
         return ()
     shapes = _shapes(setting, problems)
-    first = chain.resolver.find(layers[0].name.text) if layers else None
-    width = _embedding_width(layers[0], first) if layers else None
+    takers = _takers([name for name, _ in shapes], chain, layers)
     inputs = []
     for name, expr in shapes:
-        sizes = _sizes(expr, problems)
-        by_name = isinstance(first, Block) and name in first.inputs
-        ids = name == "attention_mask" or (
-            takes_ids(first, name if by_name else "")
-            if first is not None and (by_name or name in ("inputs", shapes[0][0]))
-            else False
-        )
-        inputs.append(_input(name, sizes, ids, width, expr))
+        node, target, argument = takers.get(name, (None, None, ""))
+        ids = is_mask(name) or (target is not None and takes_ids(target, argument))
+        width = _embedding_width(node, target) if node is not None else None
+        inputs.append(_input(name, _sizes(expr, problems), ids, width, expr))
     return tuple(inputs)
+
+
+_Taker = tuple[tree.LayerNode, NativeLayer | Block | None, str]
+
+
+def _takers(
+    names: Sequence[str], chain: Chain, items: Sequence[tree.LayerNode | Branch]
+) -> dict[str, _Taker]:
+    """Which layer takes each input first: by name, by branch, or in the chain's order."""
+    find = chain.resolver.find
+    takers: dict[str, _Taker] = {}
+    flat: list[tree.LayerNode] = []
+    for item in items:
+        if isinstance(item, tree.LayerNode):
+            flat.append(item)
+        elif item.layers:
+            first = item.layers[0]
+            takers.setdefault(item.name.text, (first, find(first.name.text), ""))
+            flat += item.layers
+    found = [(node, find(node.name.text)) for node in flat]
+    for node, target in found:
+        for name in target.inputs if isinstance(target, Block) else ():
+            if name in names:
+                takers.setdefault(name, (node, target, name))
+    waiting = [n for n in names if not is_mask(n) and n not in takers]
+    for position, (node, target) in enumerate(found):
+        starts = target is not None and takes_ids(target)
+        if waiting and (position == 0 or starts) and len(flat) == len(items):
+            takers[waiting.pop(0)] = (node, target, "")
+    return takers
 
 
 def _shapes(setting: tree.Setting, problems: Problems) -> list[tuple[str, tree.Expr]]:
     if setting.block is None:
         if setting.value is None:
             return []
+        several = isinstance(setting.value, tree.Sequence) and setting.value.is_list
+        if several:
+            shapes = setting.value.items  # type: ignore[union-attr]
+            return [(f"input_{i}", shape) for i, shape in enumerate(shapes)]
         return [("inputs", setting.value)]
     found = []
     for item in setting.block:
@@ -68,7 +104,11 @@ def _shapes(setting: tree.Setting, problems: Problems) -> list[tuple[str, tree.E
 
 
 def _sizes(expr: tree.Expr, problems: Problems) -> list[int | None]:
-    items = expr.items if isinstance(expr, tree.Sequence) else (expr,)
+    items: Sequence[tree.Expr] = (expr,)
+    if isinstance(expr, tree.Sequence):
+        items = expr.items
+    elif isinstance(expr, tree.Call) and expr.function.text == "shape":
+        items = [argument.value for argument in expr.arguments]
     sizes: list[int | None] = []
     for item in items:
         value = item.value if isinstance(item, tree.Literal) else "?"

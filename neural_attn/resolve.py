@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from neural_attn import training
 from neural_attn.arguments import REPEAT_ALIASES, match
-from neural_attn.chain import Chain
+from neural_attn.chain import Branch, Chain
 from neural_attn.errors import Problems, Span, did_you_mean
 from neural_attn.grammar import prelude, tree
 from neural_attn.inference import infer_kinds
@@ -56,10 +56,13 @@ class Resolver:
         """One network: its inputs, its chain of layers, its training settings."""
         self._check_variable(node.name, "network")
         settings: dict[str, tree.Setting] = {}
-        layers: list[tree.LayerNode] = []
+        layers: list[tree.LayerNode | Branch] = []
         for item in node.items:
             if isinstance(item, tree.LayerNode) and training.is_group(item):
                 item = tree.Setting(item.span, item.name, None, item.block)
+            if (branch := _as_branch(item)) is not None:
+                layers.append(branch)
+                continue
             if isinstance(item, tree.Setting):
                 if item.name.text in settings:
                     name = item.name.text
@@ -292,6 +295,14 @@ def check_value(
         message = f"`{name}` of `{target.name}` {complaint}, and is {shown}"
     problems.add("E0217", message, span, hint)
     return False
+
+
+def _as_branch(item: tree.Item) -> Branch | None:
+    """`name: { layers }` as a branch; None where it holds settings."""
+    if not isinstance(item, tree.Setting) or item.value is not None:
+        return None
+    inside = tuple(i for i in item.block or () if isinstance(i, tree.LayerNode))
+    return Branch(item.span, item.name, inside) if inside else None
 
 
 class Equations:

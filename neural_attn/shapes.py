@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
 from neural_attn.arguments import match
 from neural_attn.entering import Entry
@@ -171,8 +172,8 @@ class _Run(Entry):
             run.forward(inputs)
             part.output = _outside(part.output, run.outer)
             self.session.known[key] = run
-        run = self.session.known[key]
-        note_arguments(self, use, run, inputs)
+        run = cast(_Run, self.session.known[key])
+        note_arguments(self, use, run)
         return replace(run.instance, name=use.name)
 
     def _native_instance(

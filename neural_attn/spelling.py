@@ -10,20 +10,16 @@ from neural_attn import constants
 from neural_attn.entering import Entry
 from neural_attn.evaluation import Again
 from neural_attn.grammar import tree
-from neural_attn.ir import Block, LayerUse
+from neural_attn.ir import LayerUse
 from neural_attn.layers import NativeLayer
-from neural_attn.types import ShapeError, Tensor, Value, spelled
+from neural_attn.types import ShapeError, Tensor, spelled
 
 
-def note_arguments(
-    entry: Entry, use: LayerUse, inner: Entry, inputs: tuple[Value | None, ...]
-) -> None:
+def note_arguments(entry: Entry, use: LayerUse, inner: Entry) -> None:
     """Note, for the code of `entry`, the parameters and widths of a part of it."""
     sizes = dict(inner.static)
-    assert isinstance(use.target, Block)
-    for hidden, source in inner.facts.hidden.items():
-        tensor = inputs[use.target.inputs.index(source)]
-        sizes[hidden] = tensor.width.value if isinstance(tensor, Tensor) else None
+    for hidden in inner.facts.hidden:
+        sizes[hidden] = inner.widths.get(hidden)
     known = entry.facts.hidden_values.setdefault(use.name, {})
     for name, value in sizes.items():
         expr = exact(entry, inner.outer.get(name), value)

@@ -42,9 +42,10 @@ def match(
         if name is None:
             if position >= len(parameters):
                 few = ", ".join(parameters) or "none"
+                count = len(parameters)
                 problems.add(
                     "E0205",
-                    f"{what} takes at most {len(parameters)} arguments",
+                    f"{what} takes at most {count} argument{'s'[: count != 1]}",
                     argument.span,
                     f"its parameters: {few}",
                 )

@@ -30,7 +30,10 @@ class Resolver:
             earlier = self._defines.get(define.name.text)
             if earlier in file.defines:
                 self.problems.add(
-                    "E0207", f"`{define.name.text}` is defined twice", define.name.span
+                    "E0207",
+                    f"`{define.name.text}` is defined twice",
+                    define.name.span,
+                    "give one of the two another name",
                 )
             self._defines[define.name.text] = define
         self._blocks: dict[str, Block | None] = {}
@@ -40,6 +43,16 @@ class Resolver:
 
     def networks(self) -> list[Network]:
         """Every network of the file; defines that no network uses are checked too."""
+        names: set[str] = set()
+        for node in self.file.networks:
+            if node.name.text in names:
+                self.problems.add(
+                    "E0207",
+                    f"there is a network `{node.name.text}` already",
+                    node.name.span,
+                    "give one of the two another name",
+                )
+            names.add(node.name.text)
         networks = [self.network(node) for node in self.file.networks]
         for define in self.file.defines:
             self.find(define.name.text)
@@ -72,11 +85,17 @@ class Resolver:
                 layers.append(item)
             elif isinstance(item, tree.LayerChoice):
                 self.problems.add(
-                    "E0209", "a network has no parameters to choose by", item.span
+                    "E0209",
+                    "a network has no parameters to choose by",
+                    item.span,
+                    "`if` belongs into a `define` with parameters",
                 )
-        if not layers:
+        if not any(isinstance(item, tree.LayerNode | tree.LayerChoice) for item in node.items):
             self.problems.add(
-                "E0202", f"network `{node.name.text}` has no layers", node.name.span
+                "E0202",
+                f"network `{node.name.text}` has no layers",
+                node.name.span,
+                "write them behind `layers:`, such as `Dense(8)`",
             )
         chain = Chain(self, node)
         inputs = read_inputs(settings.pop("input", None), node, chain, layers)
@@ -130,10 +149,13 @@ class Resolver:
         for parameter in define.parameters:
             self._check_variable(parameter, "parameter")
         names = [p.name for p in define.parameters]
-        for parameter in define.parameters:
-            if names.count(parameter.name) > 1:
+        for position, parameter in enumerate(define.parameters):
+            if parameter.name in names[:position]:
                 self.problems.add(
-                    "E0207", f"`{parameter.name}` stands twice here", parameter.span
+                    "E0207",
+                    f"there is a parameter `{parameter.name}` already",
+                    parameter.span,
+                    "give one of the two another name",
                 )
         if define.forward is None:
             block = Chain(self, define).define_block(define)
@@ -147,7 +169,8 @@ class Resolver:
                 define.name.span,
                 trivia=define.trivia,
             )
-            Equations(self, block).check()
+            labels = {n.label.text for n in _layer_nodes(define.items) if n.label}
+            Equations(self, block, labels).check()
         infer_kinds(block, self.problems)
         return block
 
@@ -163,7 +186,10 @@ class Resolver:
             elif isinstance(item, tree.Setting):
                 name = item.name.text
                 self.problems.add(
-                    "E0211", f"a define has no setting `{name}`", item.name.span
+                    "E0211",
+                    f"a define has no setting `{name}`",
+                    item.name.span,
+                    "settings belong to the network",
                 )
             elif isinstance(item, tree.LayerNode):
                 if item.label is None:
@@ -308,9 +334,10 @@ def _as_branch(item: tree.Item) -> Branch | None:
 class Equations:
     """Checks the forward of a define: names, calls, and that it returns."""
 
-    def __init__(self, resolver: Resolver, block: Block) -> None:
+    def __init__(self, resolver: Resolver, block: Block, labels: set[str]) -> None:
         self.problems = resolver.problems
         self.block = block
+        self.labels = labels  # of all layers, also of those that have a problem
         self.layers = {use.name: use for use in block.uses()}
         self.static = {p.name for p in block.parameters}
 
@@ -333,6 +360,7 @@ class Equations:
                 "E0218",
                 f"the forward of `{self.block.name}` can end without `return`",
                 self.block.forward.span,
+                "end it, and both sides of every `if`, with `return …`",
             )
 
     def _check_parameters(self) -> None:
@@ -350,6 +378,7 @@ class Equations:
                     "E0219",
                     f"the forward has no input `{name}`",
                     parameter.default.span if parameter.default else None,
+                    "its inputs: " + ", ".join(self.block.inputs),
                 )
 
     def _check_static(self, expr: tree.Expr) -> None:
@@ -399,7 +428,7 @@ class Equations:
             if isinstance(node, tree.Call):
                 self._check_call(node)
             elif isinstance(node, tree.Name) and node.text not in known:
-                if node.text not in self.layers:
+                if node.text not in self.labels:
                     self._unknown(node, known)
 
     def _check_call(self, call: tree.Call) -> None:
@@ -410,13 +439,15 @@ class Equations:
         elif primitive:
             parameters = tuple(primitive.parameters)
             self._note_attention(call, primitive.is_attention)
+        elif name in self.labels:
+            return  # what is wrong with the layer has been said
         else:
             hint = did_you_mean(name, [*self.layers, *PRIMITIVES])
             self.problems.add(
                 "E0221",
                 f"there is no layer or function `{name}`",
                 call.function.span,
-                hint,
+                hint or "functions: " + ", ".join(PRIMITIVES),
             )
             return
         match(f"`{name}`", parameters, call.arguments, self.problems)
@@ -439,6 +470,15 @@ class Equations:
             node.span,
             did_you_mean(node.text, names) or "known: " + ", ".join(sorted(names)),
         )
+
+
+def _layer_nodes(items: Iterable[tree.Item]) -> Iterator[tree.LayerNode]:
+    """Every layer that is written, whatever the conditions around it."""
+    for item in items:
+        if isinstance(item, tree.LayerNode):
+            yield item
+        elif isinstance(item, tree.LayerChoice):
+            yield from _layer_nodes((*item.then, *item.otherwise))
 
 
 def call_parameters(use: LayerUse) -> tuple[str, ...]:

@@ -175,6 +175,8 @@ def explain(
     span = _span(error, source)
     if isinstance(error, UnexpectedCharacters):
         return NeuralError([_bad_character(span)])
+    if source.text[span.start : span.start + 2] == "/*":
+        return NeuralError([_block_comment(span)])
     examples = {index: row.examples for index, row in enumerate(MESSAGES)}
     found = error.match_examples(parse, examples, use_accepts=False)
     at_end = isinstance(error, UnexpectedToken) and error.token.type == "$END"
@@ -182,7 +184,14 @@ def explain(
         row = MESSAGES[found]
         return NeuralError([Diagnostic(row.code, row.message, span, row.hint)])
     what = "the end of the text" if at_end else f"`{span.text}`"
-    return NeuralError([Diagnostic("E0110", f"{what} cannot stand here", span)])
+    hint = f"is one `{span.text}` too many?" if span.text in (")", "]", "}") else ""
+    return NeuralError([Diagnostic("E0110", f"{what} cannot stand here", span, hint)])
+
+
+def _block_comment(span: Span) -> Diagnostic:
+    return Diagnostic(
+        "E0109", "`/* … */` is no comment here", span, "begin each line with `#`"
+    )
 
 
 def _bad_character(span: Span) -> Diagnostic:
@@ -192,10 +201,6 @@ def _bad_character(span: Span) -> Diagnostic:
             "strings end on the line they begin",
         )
         return Diagnostic("E0108", message, span, hint)
-    if span.text == "/":
-        return Diagnostic(
-            "E0109", "`/* … */` is no comment here", span, "begin each line with `#`"
-        )
     return Diagnostic(
         "E0107", f"the character `{span.text}` has no place in the language", span
     )

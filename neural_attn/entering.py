@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from neural_attn import constants
 from neural_attn.evaluation import Evaluation, Session, Stop
 from neural_attn.grammar import tree
 from neural_attn.instance import Instance
 from neural_attn.ir import Block
 from neural_attn.resolve import check_value, width_of
-from neural_attn.types import Dim, ShapeError, Static, Tensor, Value, substitute
+from neural_attn.types import Constant, Dim, ShapeError, Static, Tensor, Value, substitute
 
 
 class Entry(Evaluation):
@@ -81,9 +82,20 @@ class Entry(Evaluation):
         names = {n.text for n in tree.walk(default) if isinstance(n, tree.Name)}
         if not names <= self.static.keys():
             return False
-        self.static[parameter.name] = self.constant(default)
+        self.static[parameter.name] = self._default(parameter.name, default)
         self.outer[parameter.name] = substitute(default, self.outer)
         return True
+
+    def _default(self, name: str, expr: tree.Expr) -> Constant:
+        try:
+            value: Constant = constants.evaluate(expr, self.static)
+        except constants.ConstantError as error:
+            rule = f"`{name}` of `{self.block.name}` is `{expr.span.text}`"
+            used = {n.text for n in tree.walk(expr) if isinstance(n, tree.Name)}
+            given = ", ".join(f"{n} = {self.static[n]}" for n in sorted(used))
+            broken = ShapeError(f"{rule}, and {error}", f"here {given}")
+            raise self.session.note(broken, expr) from None
+        return value
 
     def _check(self, parameter: tree.Parameter) -> None:
         name = parameter.name

@@ -8,8 +8,8 @@ from typing import Any
 
 from neural_attn import constants
 from neural_attn.arguments import match
-from neural_attn.errors import Problems
-from neural_attn.grammar import tree
+from neural_attn.errors import Problems, Span
+from neural_attn.grammar import prelude, tree
 from neural_attn.instance import Attention, Facts, Instance, Step
 from neural_attn.ir import Block, LayerUse
 from neural_attn.primitives import PRIMITIVES, Primitive
@@ -34,16 +34,21 @@ class Session:
         self.general = general
         self.facts: dict[Block, Facts] = {}
         self.trail: list[str] = []
+        self.calls: list[tree.Node] = []  # of blocks, outermost first
         # runs of blocks by what they were given: a file of 1,000 encoders runs one
         self.known: dict[tuple[object, ...], Any] = {}
 
     def note(self, error: ShapeError, node: tree.Node) -> Stop:
         """Note a broken rule at a place, with the layers that led there."""
         hint = error.hint
+        span = node.span
+        calls = [call for call in self.calls if not _is_built_in(call.span)]
+        if _is_built_in(span) and calls:
+            span = calls[-1].span  # the author's own line
         if len(self.trail) > 1:
             chain = " → ".join(self.trail[-4:])
             hint = f"{hint}; it came by: {chain}" if hint else f"it came by: {chain}"
-        self.problems.add("E0301", error.message, node.span, hint)
+        self.problems.add("E0301", error.message, span, hint)
         return Stop()
 
 
@@ -136,6 +141,9 @@ class Evaluation(ABC):
             if expr.text in self.static:
                 return Static(self.static[expr.text], expr)
             error = ShapeError(f"`{expr.text}` has no value on this path")
+            if expr.text in self.uses:
+                call = f"`{expr.text}(…)`"
+                error = ShapeError(f"`{expr.text}` is a layer", f"call it: {call}")
             raise self.session.note(error, expr)
         if isinstance(expr, tree.Sequence):
             return Static(tuple(self.evaluate(item) for item in expr.items))
@@ -227,6 +235,10 @@ class Evaluation(ABC):
         }
         logits = given["logits"]
         return isinstance(logits, Tensor) and len(sequences & logits.roots) > 1
+
+
+def _is_built_in(span: Span) -> bool:
+    return span.source is prelude().span.source
 
 
 def _tensors(value: object) -> Iterator[Tensor]:

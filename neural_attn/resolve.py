@@ -90,7 +90,8 @@ class Resolver:
                     item.span,
                     "`if` belongs into a `define` with parameters",
                 )
-        if not any(isinstance(item, tree.LayerNode | tree.LayerChoice) for item in node.items):
+        chosen = any(isinstance(item, tree.LayerChoice) for item in node.items)
+        if not layers and not chosen:
             self.problems.add(
                 "E0202",
                 f"network `{node.name.text}` has no layers",

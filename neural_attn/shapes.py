@@ -169,7 +169,9 @@ class _Run(Entry):
         if key not in self.session.known:
             part = Instance(use.name, block, {})
             run = _Run(self.session, block, part, given, use.arguments, call)
+            self.session.calls.append(call)
             run.forward(inputs)
+            self.session.calls.pop()
             part.output = _outside(part.output, run.outer)
             self.session.known[key] = run
         run = cast(_Run, self.session.known[key])

@@ -22,6 +22,7 @@ def arithmetic(operator: str, left: Value, right: Value) -> Value:
             number = isinstance(side.value, int | float)
             if not number or isinstance(side.value, bool):
                 shown = "none" if side.value is None else repr(side.value)
+                shown = "a list of values" if isinstance(side.value, tuple) else shown
                 raise ShapeError(f"`{operator}` cannot combine a tensor with {shown}")
     if operator in ("and", "or", "==", "!=", "<", ">", "<=", ">="):
         raise ShapeError(f"`{operator}` compares constants, not tensors")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from typing import cast
 
 from neural_attn.arguments import match
@@ -124,7 +125,8 @@ class _Run(Entry):
         trail = self.session.trail
         parts: list[Instance] = []
         for i in range(count):
-            trail.append(f"{use.part_name(i)} {inputs[0]}")
+            arrives = f" {inputs[0]}" if isinstance(inputs[0], Tensor) else ""
+            trail.append(f"{use.part_name(i)}{arrives}")
             if i > 1 and parts[-1] is parts[-2]:
                 parts.append(parts[-1])
             else:
@@ -190,7 +192,12 @@ class _Run(Entry):
         needed = [n for n in native.inputs if not n.endswith("?")]
         arguments = self._native_arguments(native, given)
         if len(tensors) < len(needed):
-            error = ShapeError(f"`{native.name}` needs {' and '.join(needed)}")
+            missing = next(
+                name
+                for name, value in zip_longest(needed, inputs[: len(needed)])
+                if not isinstance(value, Tensor)
+            )
+            error = ShapeError(f"`{use.name}` needs a tensor for `{missing}`")
             raise self.session.note(error, call)
         try:
             output = native.shape(arguments, tensors[: len(needed)])

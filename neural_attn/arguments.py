@@ -19,6 +19,7 @@ ALIASES = {
     "embedding_size": "d_model",
     "max_length": "max_len",
     "mask": "attention_mask",
+    "use_causal_mask": "causal",
     "eps": "epsilon",
 }
 REPEAT_ALIASES = ("num_layers", "num_blocks")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from neural_attn.errors import Span
+from neural_attn.errors import Problems, Span
 from neural_attn.grammar import tree
 from neural_attn.inputs import MASK, is_mask, takes_ids
 from neural_attn.ir import Block, Input, LayerUse
@@ -210,6 +210,7 @@ class Chain:
 
     def _layer(self, node: tree.LayerNode, flow: _Flow, merged: list[str]) -> _Flow:
         memory, node = _take_memory(node)
+        crosses, node = _take_mode(node, self.problems)
         use = self._use(node)
         if use is None:
             self.used.add(flow.value)
@@ -221,6 +222,8 @@ class Chain:
         if isinstance(target, Block) and MEMORY in target.inputs:
             self._attend_memory(use, flow, memory, span)
         arguments = self._arguments(use, flow, merged, span)
+        if crosses:
+            arguments = self._cross(arguments, memory, flow, span)
         call = tree.Call(span, tree.Name(node.name.span, use.name), arguments)
         self._assign(flow.variable, call, span, node.trivia)
         keeps_mask = isinstance(target, Block) or target.keeps_time
@@ -258,6 +261,29 @@ class Chain:
                 argument = tree.Argument(span, plain, tree.Name(span, value))
                 arguments.append(argument)
         return tuple(arguments)
+
+    def _cross(
+        self,
+        arguments: tuple[tree.Argument, ...],
+        memory: tree.Name | None,
+        flow: _Flow,
+        span: Span,
+    ) -> tuple[tree.Argument, ...]:
+        """`mode="cross"`: the keys and values come from the memory."""
+        name = memory.text if memory is not None else MEMORY
+        if name not in self.named:
+            self.problems.add(
+                "E0230",
+                "there is no encoder output to attend to",
+                span,
+                "name an input or branch: memory=NAME",
+            )
+            return arguments
+        key = tree.Name(span, self.named[name])
+        crossed = [arguments[0], tree.Argument(span, "key", key)]
+        if mask := self.named.get(MEMORY_MASK):
+            crossed.append(tree.Argument(span, MASK, tree.Name(span, mask)))
+        return tuple(crossed)
 
     # --- several inputs, masks and memory ------------------------------------------
 
@@ -378,6 +404,21 @@ def _take_memory(node: tree.LayerNode) -> tuple[tree.Name | None, tree.LayerNode
             rest = tuple(a for a in node.arguments if a is not argument)
             return argument.value, replace(node, arguments=rest)
     return None, node
+
+
+def _take_mode(node: tree.LayerNode, problems: Problems) -> tuple[bool, tree.LayerNode]:
+    """Split off `mode="cross"` or `mode="self"` of an attention layer."""
+    for argument in node.arguments:
+        if argument.name != "mode" or not isinstance(argument.value, tree.Literal):
+            continue
+        mode = argument.value.value
+        if mode not in ("self", "cross"):
+            problems.add(
+                "E0217", f'`mode` is "self" or "cross", not {mode!r}', argument.span
+            )
+        rest = tuple(a for a in node.arguments if a is not argument)
+        return mode == "cross", replace(node, arguments=rest)
+    return False, node
 
 
 def _residual_starts(layers: Sequence[tree.LayerNode]) -> dict[int, int]:

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from neural_attn import constants
+from neural_attn.equations import width_of
 from neural_attn.evaluation import Evaluation, Session, Stop
 from neural_attn.grammar import tree
 from neural_attn.instance import Instance
 from neural_attn.ir import Block
-from neural_attn.resolve import check_value, width_of
-from neural_attn.types import Constant, Dim, ShapeError, Static, Tensor, Value, substitute
+from neural_attn.resolve import check_value
+from neural_attn.types import (
+    Constant,
+    Dim,
+    ShapeError,
+    Static,
+    Tensor,
+    Value,
+    substitute,
+)
 
 
 class Entry(Evaluation):

@@ -11,7 +11,8 @@ from neural_attn.primitives import PRIMITIVES
 
 def infer_kinds(block: Block, problems: Problems) -> None:
     """Fill `block.kinds`: a parameter is what the layers it is passed to demand."""
-    from neural_attn.resolve import check_value, width_of
+    from neural_attn.equations import width_of
+    from neural_attn.resolve import check_value
 
     choices: dict[str, list[str]] = {}
     for parameter in block.parameters:

@@ -43,9 +43,11 @@ def read_inputs(
     takers = _takers([name for name, _ in shapes], chain, layers)
     inputs = []
     for name, expr in shapes:
-        node, target, argument = takers.get(name, (None, None, ""))
-        ids = is_mask(name) or (target is not None and takes_ids(target, argument))
-        width = _embedding_width(node, target) if node is not None else None
+        ids, width = is_mask(name), None
+        if name in takers:
+            first, target, argument = takers[name]
+            ids |= target is not None and takes_ids(target, argument)
+            width = _embedding_width(first, target)
         inputs.append(_input(name, _sizes(expr, problems), ids, width, expr))
     return tuple(inputs)
 

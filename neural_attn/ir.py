@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from neural_attn.errors import Span
 from neural_attn.grammar import tree
 from neural_attn.layers import Kind, NativeLayer
+from neural_attn.search import SearchSpace
 
 
 @dataclass(eq=False)
@@ -123,4 +124,5 @@ class Network:
     optimizer: Named | None = None
     metrics: tuple[str, ...] = ()
     train: dict[str, object] = field(default_factory=dict)
+    search_space: tuple[SearchSpace, ...] = ()
     pads_with: str = ""  # the input that says which positions are real, if any

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from neural_attn import training
 from neural_attn.arguments import REPEAT_ALIASES, match
 from neural_attn.chain import Branch, Chain
+from neural_attn.equations import Equations, layer_nodes, mentioned
 from neural_attn.errors import Problems, Span, did_you_mean
 from neural_attn.grammar import prelude, tree
 from neural_attn.inference import infer_kinds
@@ -14,9 +15,21 @@ from neural_attn.inputs import read_inputs
 from neural_attn.ir import Block, LayerChoice, LayerUse, Network
 from neural_attn.layers import LAYERS, NativeLayer, find_layer
 from neural_attn.names import trouble_with_attribute, trouble_with_variable
-from neural_attn.primitives import PRIMITIVES
+from neural_attn.search import settle
 
 MAX_REPEAT = 10_000
+
+# other names of built-in blocks
+_SAME_BLOCK = {
+    "Transformer": "TransformerEncoder",
+    "PositionEmbedding": "PositionalEncoding",
+}
+
+# parameters that say what holds anyway: accepted, with a warning that says why
+_NEEDLESS = {
+    "use_attention_mask": "a padding mask reaches every attention by itself",
+    "batch_first": "the batch is always the first axis",
+}
 
 
 class Resolver:
@@ -110,6 +123,7 @@ class Resolver:
 
     def find(self, name: str) -> NativeLayer | Block | None:
         """The block or native layer of this name; an author's own come first."""
+        name = _SAME_BLOCK.get(name, name) if name not in self._defines else name
         if name not in self._defines:
             lowered = {n.lower(): n for n in self._defines}
             native = find_layer(name)
@@ -170,9 +184,17 @@ class Resolver:
                 define.name.span,
                 trivia=define.trivia,
             )
-            labels = {n.label.text for n in _layer_nodes(define.items) if n.label}
-            Equations(self, block, labels).check()
+            labels = {n.label.text for n in layer_nodes(define.items) if n.label}
+            Equations(self.problems, block, labels).check()
         infer_kinds(block, self.problems)
+        used = mentioned(define)
+        for parameter in define.parameters:
+            if parameter.name not in used:
+                self.problems.add(
+                    "W0106",
+                    f"`{define.name.text}` never uses its parameter `{parameter.name}`",
+                    parameter.span,
+                )
         return block
 
     def _declared(self, items: Iterable[tree.Item]) -> Iterator[LayerUse | LayerChoice]:
@@ -244,8 +266,18 @@ class Resolver:
             required = [p.name for p in target.parameters if p.default is None]
             aliases: dict[str, str] = {}
             for argument in node.arguments:
-                if argument.name in REPEAT_ALIASES and argument.name not in names:
+                if argument.name in names:
+                    continue
+                if argument.name in REPEAT_ALIASES:
                     repeat = argument.value
+                    arguments.remove(argument)
+                elif argument.name in _NEEDLESS:
+                    why = _NEEDLESS[argument.name]
+                    self.problems.add(
+                        "W0105",
+                        f"`{argument.name}` changes nothing: {why}",
+                        argument.span,
+                    )
                     arguments.remove(argument)
         else:
             names = [p.name for p in target.parameters]
@@ -332,174 +364,17 @@ def _as_branch(item: tree.Item) -> Branch | None:
     return Branch(item.span, item.name, inside) if inside else None
 
 
-class Equations:
-    """Checks the forward of a define: names, calls, and that it returns."""
-
-    def __init__(self, resolver: Resolver, block: Block, labels: set[str]) -> None:
-        self.problems = resolver.problems
-        self.block = block
-        self.labels = labels  # of all layers, also of those that have a problem
-        self.layers = {use.name: use for use in block.uses()}
-        self.static = {p.name for p in block.parameters}
-
-    def check(self) -> None:
-        """Note every problem of the block's equations."""
-        known = set(self.static)
-        for parameter in self.block.forward.parameters:
-            if why := trouble_with_variable(parameter.name):
-                self.problems.add("E0213", why, parameter.span)
-            if parameter.name in self.static or parameter.name in self.layers:
-                self.problems.add(
-                    "E0207",
-                    f"`{parameter.name}` is a layer or a parameter already",
-                    parameter.span,
-                )
-            known.add(parameter.name)
-        self._check_parameters()
-        if not self._check_body(self.block.forward.body, known):
-            self.problems.add(
-                "E0218",
-                f"the forward of `{self.block.name}` can end without `return`",
-                self.block.forward.span,
-                "end it, and both sides of every `if`, with `return …`",
-            )
-
-    def _check_parameters(self) -> None:
-        """Defaults may use other parameters and width(input)."""
-        for name, use in self.layers.items():
-            if name in self.static:
-                self.problems.add("E0207", f"`{name}` is a parameter already", use.span)
-            for expr in use.arguments.values():
-                self._check_static(expr)
-        for parameter in self.block.parameters:
-            if parameter.default is not None and not width_of(parameter):
-                self._check_static(parameter.default)
-            elif (name := width_of(parameter)) and name not in self.block.inputs:
-                self.problems.add(
-                    "E0219",
-                    f"the forward has no input `{name}`",
-                    parameter.default.span if parameter.default else None,
-                    "its inputs: " + ", ".join(self.block.inputs),
-                )
-
-    def _check_static(self, expr: tree.Expr) -> None:
-        for node in tree.walk(expr):
-            if isinstance(node, tree.Name) and node.text not in self.static:
-                self._unknown(node, self.static)
-            elif isinstance(node, tree.Call):
-                self.problems.add(
-                    "E0220",
-                    f"`{node.function.text}(…)` cannot stand here",
-                    node.span,
-                    "arguments of layers are numbers, names and arithmetic",
-                )
-
-    def _check_body(self, body: tuple[tree.Statement, ...], known: set[str]) -> bool:
-        """Check statements in order; True where they always return."""
-        for statement in body:
-            if isinstance(statement, tree.Assign):
-                self._check_expr(statement.value, known)
-                self._check_target(statement.target)
-                known.add(statement.target.text)
-            elif isinstance(statement, tree.Return):
-                self._check_expr(statement.value, known)
-                return True
-            else:
-                self._check_expr(statement.condition, known)
-                ends = [
-                    self._check_body(branch, known)
-                    for branch in (statement.then, statement.otherwise)
-                ]
-                if all(ends):
-                    return True
-        return False
-
-    def _check_target(self, target: tree.Name) -> None:
-        if why := trouble_with_variable(target.text):
-            self.problems.add("E0213", why, target.span)
-        if target.text in self.static or target.text in self.layers:
-            self.problems.add(
-                "E0207",
-                f"`{target.text}` is a layer or a parameter already",
-                target.span,
-            )
-
-    def _check_expr(self, expr: tree.Expr, known: set[str]) -> None:
-        for node in tree.walk(expr):
-            if isinstance(node, tree.Call):
-                self._check_call(node)
-            elif isinstance(node, tree.Name) and node.text not in known:
-                if node.text not in self.labels:
-                    self._unknown(node, known)
-
-    def _check_call(self, call: tree.Call) -> None:
-        name = call.function.text
-        primitive = PRIMITIVES.get(name)
-        if name in self.layers:
-            parameters = call_parameters(self.layers[name])
-        elif primitive:
-            parameters = tuple(primitive.parameters)
-            self._note_attention(call, primitive.is_attention)
-        elif name in self.labels:
-            return  # what is wrong with the layer has been said
-        else:
-            hint = did_you_mean(name, [*self.layers, *PRIMITIVES])
-            self.problems.add(
-                "E0221",
-                f"there is no layer or function `{name}`",
-                call.function.span,
-                hint or "functions: " + ", ".join(PRIMITIVES),
-            )
-            return
-        match(f"`{name}`", parameters, call.arguments, self.problems)
-
-    def _note_attention(self, call: tree.Call, is_attention: bool) -> None:
-        if is_attention and self.block.is_attention:
-            self.problems.add(
-                "E0222",
-                f"`{self.block.name}` computes attention twice",
-                call.span,
-                "give each attention a define of its own, so that each has a name",
-            )
-        self.block.is_attention |= is_attention
-
-    def _unknown(self, node: tree.Name, known: Iterable[str]) -> None:
-        names = list(known)
-        self.problems.add(
-            "E0223",
-            f"nothing is called `{node.text}` here",
-            node.span,
-            did_you_mean(node.text, names) or "known: " + ", ".join(sorted(names)),
-        )
-
-
-def _layer_nodes(items: Iterable[tree.Item]) -> Iterator[tree.LayerNode]:
-    """Every layer that is written, whatever the conditions around it."""
-    for item in items:
-        if isinstance(item, tree.LayerNode):
-            yield item
-        elif isinstance(item, tree.LayerChoice):
-            yield from _layer_nodes((*item.then, *item.otherwise))
-
-
-def call_parameters(use: LayerUse) -> tuple[str, ...]:
-    """The names of what a layer takes when it is called."""
-    if isinstance(use.target, Block):
-        return use.target.inputs
-    return tuple(name.rstrip("?") for name in use.target.inputs)
-
-
-def width_of(parameter: tree.Parameter) -> str:
-    """The forward input whose width the parameter is (`d_model = width(x)`), or ""."""
-    default = parameter.default
-    if isinstance(default, tree.Call) and default.function.text == "width":
-        if len(default.arguments) == 1:
-            value = default.arguments[0].value
-            if isinstance(value, tree.Name):
-                return value.text
-    return ""
-
-
 def resolve(file: tree.File, problems: Problems) -> list[Network]:
     """The networks of a parsed file; problems are noted, not raised."""
-    return Resolver(file, problems).networks()
+    for research in file.research:
+        problems.add(
+            "W0104",
+            "a research block describes the network for readers: nothing is made of it",
+            research.span,
+        )
+    settled, spaces = settle(file, problems)
+    networks = Resolver(settled, problems).networks()
+    for network, node in zip(networks, settled.networks, strict=True):
+        inside = range(node.span.start, node.span.end)
+        network.search_space = tuple(s for s in spaces if s.span.start in inside)
+    return networks

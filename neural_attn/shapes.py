@@ -13,13 +13,14 @@ from typing import cast
 
 from neural_attn.arguments import match
 from neural_attn.entering import Entry
+from neural_attn.equations import call_parameters
 from neural_attn.errors import Problems
 from neural_attn.evaluation import Again, Session, Stop
 from neural_attn.grammar import tree
 from neural_attn.instance import Attention, Checked, Facts, Instance
 from neural_attn.ir import Block, Input, LayerChoice, LayerUse, Network
 from neural_attn.layers import NativeLayer
-from neural_attn.resolve import call_parameters, check_repeat, check_value
+from neural_attn.resolve import check_repeat, check_value
 from neural_attn.spelling import note_arguments, note_features
 from neural_attn.types import (
     Dim,

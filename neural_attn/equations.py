@@ -1,0 +1,215 @@
+"""Checks the equations of a define: names, calls, and that it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from neural_attn.arguments import match
+from neural_attn.errors import Problems, did_you_mean
+from neural_attn.grammar import tree
+from neural_attn.ir import Block, LayerUse
+from neural_attn.names import trouble_with_variable
+from neural_attn.primitives import PRIMITIVES
+
+
+class Equations:
+    """Checks the forward of a define: names, calls, and that it returns."""
+
+    def __init__(self, problems: Problems, block: Block, labels: set[str]) -> None:
+        self.problems = problems
+        self.block = block
+        self.labels = labels  # of all layers, also of those that have a problem
+        self.layers = {use.name: use for use in block.uses()}
+        self.static = {p.name for p in block.parameters}
+
+    def check(self) -> None:
+        """Note every problem of the block's equations."""
+        known = set(self.static)
+        for parameter in self.block.forward.parameters:
+            if why := trouble_with_variable(parameter.name):
+                self.problems.add("E0213", why, parameter.span)
+            if parameter.name in self.static or parameter.name in self.layers:
+                self.problems.add(
+                    "E0207",
+                    f"`{parameter.name}` is a layer or a parameter already",
+                    parameter.span,
+                )
+            known.add(parameter.name)
+        self._check_parameters()
+        if not self._check_body(self.block.forward.body, known):
+            self.problems.add(
+                "E0218",
+                f"the forward of `{self.block.name}` can end without `return`",
+                self.block.forward.span,
+                "end it, and both sides of every `if`, with `return …`",
+            )
+
+    def _check_parameters(self) -> None:
+        """Defaults may use other parameters and width(input)."""
+        for name, use in self.layers.items():
+            if name in self.static:
+                self.problems.add("E0207", f"`{name}` is a parameter already", use.span)
+            for expr in use.arguments.values():
+                self._check_static(expr)
+        for parameter in self.block.parameters:
+            if parameter.default is not None and not width_of(parameter):
+                self._check_static(parameter.default)
+            elif (name := width_of(parameter)) and name not in self.block.inputs:
+                self.problems.add(
+                    "E0219",
+                    f"the forward has no input `{name}`",
+                    parameter.default.span if parameter.default else None,
+                    "its inputs: " + ", ".join(self.block.inputs),
+                )
+
+    def _check_static(self, expr: tree.Expr) -> None:
+        for node in tree.walk(expr):
+            if isinstance(node, tree.Name) and node.text not in self.static:
+                self._unknown(node, self.static)
+            elif isinstance(node, tree.Call):
+                self.problems.add(
+                    "E0220",
+                    f"`{node.function.text}(…)` cannot stand here",
+                    node.span,
+                    "arguments of layers are numbers, names and arithmetic",
+                )
+
+    def _check_body(self, body: tuple[tree.Statement, ...], known: set[str]) -> bool:
+        """Check statements in order; True where they always return."""
+        for statement in body:
+            if isinstance(statement, tree.Assign):
+                self._check_expr(statement.value, known)
+                self._check_target(statement.target)
+                known.add(statement.target.text)
+            elif isinstance(statement, tree.Return):
+                self._check_expr(statement.value, known)
+                return True
+            else:
+                self._check_expr(statement.condition, known)
+                ends = [
+                    self._check_body(branch, known)
+                    for branch in (statement.then, statement.otherwise)
+                ]
+                if all(ends):
+                    return True
+        return False
+
+    def _check_target(self, target: tree.Name) -> None:
+        if why := trouble_with_variable(target.text):
+            self.problems.add("E0213", why, target.span)
+        if target.text in self.static or target.text in self.layers:
+            self.problems.add(
+                "E0207",
+                f"`{target.text}` is a layer or a parameter already",
+                target.span,
+            )
+
+    def _check_expr(self, expr: tree.Expr, known: set[str]) -> None:
+        for node in tree.walk(expr):
+            if isinstance(node, tree.Call):
+                self._check_call(node)
+            elif isinstance(node, tree.Name) and node.text not in known:
+                if node.text not in self.labels:
+                    self._unknown(node, known)
+
+    def _check_call(self, call: tree.Call) -> None:
+        name = call.function.text
+        primitive = PRIMITIVES.get(name)
+        if name in self.layers:
+            parameters = call_parameters(self.layers[name])
+        elif primitive:
+            parameters = tuple(primitive.parameters)
+            self._note_attention(call, primitive.is_attention)
+        elif name in self.labels:
+            return  # what is wrong with the layer has been said
+        else:
+            hint = did_you_mean(name, [*self.layers, *PRIMITIVES])
+            self.problems.add(
+                "E0221",
+                f"there is no layer or function `{name}`",
+                call.function.span,
+                hint or "functions: " + ", ".join(PRIMITIVES),
+            )
+            return
+        match(f"`{name}`", parameters, call.arguments, self.problems)
+
+    def _note_attention(self, call: tree.Call, is_attention: bool) -> None:
+        if is_attention and self.block.is_attention:
+            self.problems.add(
+                "E0222",
+                f"`{self.block.name}` computes attention twice",
+                call.span,
+                "give each attention a define of its own, so that each has a name",
+            )
+        self.block.is_attention |= is_attention
+
+    def _unknown(self, node: tree.Name, known: Iterable[str]) -> None:
+        names = list(known)
+        self.problems.add(
+            "E0223",
+            f"nothing is called `{node.text}` here",
+            node.span,
+            did_you_mean(node.text, names) or "known: " + ", ".join(sorted(names)),
+        )
+
+
+def layer_nodes(items: Iterable[tree.Item]) -> Iterator[tree.LayerNode]:
+    """Every layer that is written, whatever the conditions around it."""
+    for item in items:
+        if isinstance(item, tree.LayerNode):
+            yield item
+        elif isinstance(item, tree.LayerChoice):
+            yield from layer_nodes((*item.then, *item.otherwise))
+
+
+def call_parameters(use: LayerUse) -> tuple[str, ...]:
+    """The names of what a layer takes when it is called."""
+    if isinstance(use.target, Block):
+        return use.target.inputs
+    return tuple(name.rstrip("?") for name in use.target.inputs)
+
+
+def width_of(parameter: tree.Parameter) -> str:
+    """The forward input whose width the parameter is (`d_model = width(x)`), or ""."""
+    default = parameter.default
+    if isinstance(default, tree.Call) and default.function.text == "width":
+        if len(default.arguments) == 1:
+            value = default.arguments[0].value
+            if isinstance(value, tree.Name):
+                return value.text
+    return ""
+
+
+def mentioned(define: tree.Define) -> set[str]:
+    """Every name that stands in a define: in arguments, conditions and equations."""
+    expressions = [p.default for p in define.parameters if p.default is not None]
+    expressions += _in_items(define.items)
+    if define.forward is not None:
+        expressions += _in_statements(define.forward.body)
+    return {
+        node.text
+        for expr in expressions
+        for node in tree.walk(expr)
+        if isinstance(node, tree.Name)
+    }
+
+
+def _in_items(items: Iterable[tree.Item]) -> Iterator[tree.Expr]:
+    for item in items:
+        if isinstance(item, tree.LayerChoice):
+            yield item.condition
+            yield from _in_items((*item.then, *item.otherwise))
+        elif isinstance(item, tree.LayerNode):
+            yield from (argument.value for argument in item.arguments)
+            if item.repeat is not None:
+                yield item.repeat
+            yield from _in_items(item.block or ())
+
+
+def _in_statements(body: Iterable[tree.Statement]) -> Iterator[tree.Expr]:
+    for statement in body:
+        if isinstance(statement, tree.If):
+            yield statement.condition
+            yield from _in_statements((*statement.then, *statement.otherwise))
+        else:
+            yield statement.value

@@ -58,7 +58,7 @@ _Taker = tuple[tree.LayerNode, NativeLayer | Block | None, str]
 def _takers(
     names: Sequence[str], chain: Chain, items: Sequence[tree.LayerNode | Branch]
 ) -> dict[str, _Taker]:
-    """Which layer takes each input first: by name, by branch, or in the chain's order."""
+    """Which layer takes each input first: by name, by branch, or in order."""
     find = chain.resolver.find
     takers: dict[str, _Taker] = {}
     flat: list[tree.LayerNode] = []

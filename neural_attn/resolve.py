@@ -360,6 +360,8 @@ def _as_branch(item: tree.Item) -> Branch | None:
     """`name: { layers }` as a branch; None where it holds settings."""
     if not isinstance(item, tree.Setting) or item.value is not None:
         return None
+    if item.name.text == "input":
+        return None
     inside = tuple(i for i in item.block or () if isinstance(i, tree.LayerNode))
     return Branch(item.span, item.name, inside) if inside else None
 

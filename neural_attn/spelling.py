@@ -17,7 +17,7 @@ from neural_attn.types import ShapeError, Tensor, spelled
 
 def note_arguments(entry: Entry, use: LayerUse, inner: Entry) -> None:
     """Note, for the code of `entry`, the parameters and widths of a part of it."""
-    sizes = dict(inner.static)
+    sizes: dict[str, object] = dict(inner.static)
     for hidden in inner.facts.hidden:
         sizes[hidden] = inner.widths.get(hidden)
     known = entry.facts.hidden_values.setdefault(use.name, {})

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from neural_attn.backends.base import Backend
 from neural_attn.backends.expressions import Rendered, literal, render, render_part
 from neural_attn.backends.layout import comment, docstring
+from neural_attn.backends.usage import assigned, given_inputs, set_parameters
 from neural_attn.grammar import tree
 
 from neural_attn.arguments import match
+from neural_attn.equations import call_parameters, width_of
 from neural_attn.errors import Problems
 from neural_attn.ir import Block, LayerChoice, LayerUse
 from neural_attn.layers import NativeLayer
 from neural_attn.primitives import PRIMITIVES, Primitive
-from neural_attn.resolve import call_parameters, width_of
 from neural_attn.shapes import Checked
 
 _ATOM = 9
+_DROPOUT = 4  # the place of `dropout` among the arguments of `attend`
 _STATEMENTS = "        "
 
 
@@ -49,21 +52,26 @@ class ClassWriter:
         self.stored: set[str] = set()
         self.passed: set[str] = set()
         self.hides_future = False
-        self.set_somewhere = self._set_somewhere()
+        self.never_none: set[str] = set()
+        self.set_somewhere = set_parameters(checked, block)
+        self.stand_ins = self._stand_ins()
         self._forward = self._forward_lines()
         self._made = self._layer_lines()
         self.signature = self._signature()
 
     # --- parameters --------------------------------------------------------------
 
-    def _set_somewhere(self) -> set[str]:
-        """Parameters that some use of the block gives, or that differ between uses."""
-        given: set[str] = set()
-        for block, facts in self.checked.facts.items():
-            for use in block.uses():
-                if use.target is self.block and use.name in facts.live:
-                    given |= use.arguments.keys()
-        return given
+    def _stand_ins(self) -> dict[str, tree.Name]:
+        """Parameters, and inputs of the forward, that are always another one.
+
+        Their default is its name (`key = query`), and nobody gives them.
+        """
+        given = self.set_somewhere | given_inputs(self.checked, self.block)
+        return {
+            p.name: p.default
+            for p in (*self.block.parameters, *self.block.forward.parameters)
+            if isinstance(p.default, tree.Name) and p.name not in given
+        }
 
     def is_parameter(self, name: str) -> bool:
         """Whether the class keeps this parameter of the block."""
@@ -143,12 +151,10 @@ class ClassWriter:
         lines += [f"class {self.block.name}({base}):"]
         doc = self.block.doc or f"The block {self.block.name}."
         lines += [*docstring(doc, "    "), ""]
-        head = ", ".join(
-            [
-                "self",
-                *(n if d is None else f"{n}={d}" for n, d in self.signature.items()),
-            ]
-        )
+        if not (self.signature or self.stored or self._made):
+            return lines + self._forward
+        given = (n if d is None else f"{n}={d}" for n, d in self.signature.items())
+        head = ", ".join(["self", *given])
         lines += [f"    def __init__({head}):", f"{_STATEMENTS}super().__init__()"]
         lines += self._default_lines()
         lines += [f"{_STATEMENTS}self.{name} = {name}" for name in self._stored_order()]
@@ -218,17 +224,22 @@ class ClassWriter:
         if isinstance(use.target, Block):
             made = self._make_block(use, use.target)
         else:
-            made = self._make_native(use, use.target)
+            made = "" if self.is_idle(use) else self._make_native(use, use.target)
         if use.repeat is None or not made:
             return made
         count = render(use.repeat, self._in_constructor, whole=True)
         made = f"{made} for _ in range({count})"
         return self.backend.list_of_layers.format(made=made)
 
+    def is_idle(self, use: LayerUse) -> bool:
+        """Whether a layer is a Dropout that drops nothing."""
+        rate = use.arguments.get("rate")
+        return use.target.name == "Dropout" and bool(rate) and self._known(rate) == 0
+
     def _make_block(self, use: LayerUse, block: Block) -> str:
         inner = self.classes[block]
         spelling = self.facts.hidden_values.get(use.name, {})
-        arguments = []
+        arguments: list[str] = []
         for name, default in inner.signature.items():
             expr = use.arguments.get(name)
             if expr is None and default is None:
@@ -236,7 +247,9 @@ class ClassWriter:
             if expr is None:
                 continue
             text = self._argument(inner.block, name, expr)
-            if text != default:
+            if text == name and default is None and "=" not in "".join(arguments):
+                arguments.append(text)
+            elif text != default:
                 arguments.append(f"{name}={text}")
         return f"{block.name}({', '.join(arguments)})"
 
@@ -266,8 +279,8 @@ class ClassWriter:
     def _make_native(self, use: LayerUse, native: NativeLayer) -> str:
         row = self.backend.layers[native.name]
         made = row.make.format(**self._fields(use, native)) if row.make else ""
-        for text in row.omit:
-            made = made.replace(text, "")
+        for text in row.omit:  # whole arguments: `strides=1` is no part of `strides=16`
+            made = re.sub(re.escape(text) + r"(?=[,)])", "", made)
         return made
 
     def _fields(self, use: LayerUse, native: NativeLayer) -> dict[str, str]:
@@ -287,6 +300,9 @@ class ClassWriter:
 
     def _in_constructor(self, expr: tree.Expr) -> Rendered | None:
         if isinstance(expr, tree.Name):
+            if expr.text in self.stand_ins:
+                other = self.stand_ins[expr.text]
+                return render(other, self._in_constructor, whole=True), _ATOM
             known = self._known(expr)
             if not self.is_parameter(expr.text) and expr.text in self.static:
                 return literal(known), _ATOM
@@ -300,6 +316,8 @@ class ClassWriter:
         defaults: list[str] = []
         for parameter in self.block.forward.parameters:
             default = parameter.default
+            if parameter.name in self.stand_ins:
+                continue
             if default is None:
                 inputs.append(parameter.name)
                 continue
@@ -334,6 +352,9 @@ class ClassWriter:
             self._loop_target = target
             text = render(statement.value, self._in_forward)
             self.locals.add(target)
+            if self._makes_mask(statement.value):
+                self.never_none.add(target)
+            text = _unwrapped(text)
             lines = [
                 *loops,
                 *([] if text == target else [f"{indent}{target} = {text}"]),
@@ -341,7 +362,7 @@ class ClassWriter:
         else:
             self._loop_target = ""
             text = render(statement.value, self._in_forward)
-            lines = [*loops, f"{indent}return {text}"]
+            lines = [*loops, f"{indent}return {_unwrapped(text)}"]
         head, *rest = lines or [""]
         return (
             [*_with_trivia(head, statement.trivia, not first), *rest] if lines else []
@@ -349,17 +370,29 @@ class ClassWriter:
 
     def _in_forward(self, expr: tree.Expr) -> Rendered | None:
         if isinstance(expr, tree.Name):
+            if expr.text in self.stand_ins:
+                return render(self.stand_ins[expr.text], self._in_forward), _ATOM
             if expr.text in self.locals:
                 return expr.text, _ATOM
             if expr.text in self.layers:
                 return f"self.{expr.text}", _ATOM
             if not self.is_parameter(expr.text) and expr.text in self.static:
                 return literal(self._known(expr)), _ATOM
+            if source := self._measured(expr.text):
+                return self.backend.functions["width"].format(source), _ATOM
             self.stored.add(expr.text)
             return f"self.{expr.text}", _ATOM
         if isinstance(expr, tree.Call):
             return self._call(expr), _ATOM
         return None
+
+    def _measured(self, name: str) -> str:
+        """The input of the forward whose last axis is this parameter, or ""."""
+        parameter = self.static.get(name)
+        source = width_of(parameter) if parameter else ""
+        if name in self.set_somewhere or source in assigned(self.block.forward.body):
+            return ""
+        return source
 
     def _call(self, call: tree.Call) -> str:
         use = self.layers.get(call.function.text)
@@ -386,9 +419,14 @@ class ClassWriter:
             fields[plain] = (
                 render_part(expr, self._in_forward, level) if expr else "None"
             )
-        masked = "attention_mask" in given
-        template = row.call if masked or not row.unmasked else row.unmasked
+        if self.is_idle(use):
+            return fields["x"]
+        mask = given.get("attention_mask")
+        template = row.call if mask or not row.unmasked else row.unmasked
         text = template.format(layer=layer, **fields)
+        if mask and row.unmasked and not self._is_given(mask):
+            plain = row.unmasked.format(layer=layer, **fields)
+            text = f"({plain} if {fields['attention_mask']} is None else {text})"
         return self._activated(use, text) if row.activates else text
 
     def _activated(self, use: LayerUse, text: str) -> str:
@@ -404,7 +442,7 @@ class ClassWriter:
         return template.format(function=self.backend.activation(str(known)), x=text)
 
     def _arguments(self, call: tree.Call, skip: int = 0) -> str:
-        parts = []
+        parts: list[str] = []
         for argument in call.arguments[skip:]:
             value = render(argument.value, self._in_forward)
             parts.append(f"{argument.name}={value}" if argument.name else value)
@@ -447,9 +485,19 @@ class ClassWriter:
             template = "abs({0})" if name == "abs" else f"math.{name}({{0}})"
         else:
             template = self.backend.functions.get(name, "")
+        if name == "padding_mask" and not self._is_given(call.arguments[0].value):
+            template = ""
         if not template:
             return f"{name}({', '.join(values)})"
         return template.format(*values)
+
+    def _is_given(self, expr: tree.Expr) -> bool:
+        """Whether a value is known to be no None when the code runs."""
+        return isinstance(expr, tree.Name) and expr.text in self.never_none
+
+    def _makes_mask(self, value: tree.Expr) -> bool:
+        is_call = isinstance(value, tree.Call) and value.function.text == "padding_mask"
+        return is_call and self._is_given(value.arguments[0].value)
 
     def _primitive_values(self, call: tree.Call, primitive: Primitive) -> list[str]:
         """The arguments in the order of the parameters; sizes divide exactly."""
@@ -470,7 +518,7 @@ class ClassWriter:
 
     def _call_attention(self, call: tree.Call, primitive: Primitive) -> str:
         """A call of the runtime's method; arguments equal to their default go."""
-        parts = []
+        parts: list[str] = []
         for argument in call.arguments:
             value = argument.value
             default = primitive.parameters.get(argument.name or "")
@@ -481,12 +529,26 @@ class ClassWriter:
             )
             if default is not None and known and self._known(value) == default.value:
                 continue
+            if isinstance(value, tree.Name) and value.text in self.layers:
+                if self.is_idle(self.layers[value.text]):
+                    continue
             self.hides_future |= argument.name == "causal"
             text = render(value, self._in_forward)
-            parts.append(f"{argument.name}={text}" if argument.name else text)
+            # dropout and training follow the mask, unless `causal` is between them
+            by_position = len(parts) == _DROPOUT and not self.hides_future
+            named = argument.name and not (argument.name == "dropout" and by_position)
+            parts.append(f"{argument.name}={text}" if named else text)
         if primitive.name == "attend" and self.backend.passes_training:
-            parts.append("training=training")
+            plain = len(parts) > _DROPOUT and not any("=" in part for part in parts)
+            parts.append("training" if plain else "training=training")
         return f"self.{primitive.name}({', '.join(parts)})"
+
+
+def _unwrapped(text: str) -> str:
+    """A choice that is a whole right-hand side needs no parentheses."""
+    whole = text.startswith("(") and " if " in text and text.endswith(")")
+    inner = text[1:-1]
+    return inner if whole and not inner.startswith("(") else text
 
 
 def _returns(node: tree.If, decisions: dict[int, set[bool]]) -> bool:

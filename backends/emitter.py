@@ -12,9 +12,8 @@ from neural_attn import __version__
 from neural_attn.ir import Block
 from neural_attn.shapes import Checked
 
-_HEADER = """{name}, as a {backend} model.
-
-Generated from {source} by neural-attn {version}; this file stands alone."""
+_HEADER_WIDTH = 82  # what fits between the quotes
+_HEADER = "{name} for {backend}, from {source} by neural-attn {version}."
 
 
 def emit(checked: Checked, backend: Backend) -> str:
@@ -99,4 +98,6 @@ def _header(checked: Checked, backend: Backend) -> list[str]:
         source=source,
         version=__version__,
     )
+    if len(text) > _HEADER_WIDTH:
+        text = text.replace(", from ", ".\n\nFrom ", 1)
     return docstring(text, "")

@@ -56,6 +56,8 @@ def _breaks_at_operators(line: str) -> bool:
         at = line.find(sign)
         if at >= 0:
             rest = line[at + len(sign) :]
+            if len(_split(rest, " if ", " else ")) > 1:
+                return True
             for signs in ((" + ", " - "), (" * ", " / ", " @ ")):
                 count = len(_split(rest, *signs)) - 1
                 if count:
@@ -80,7 +82,7 @@ def _operators(indent: str, text: str) -> list[str]:
     """Break an expression before its loosest binary operators."""
     if len(indent + text) <= WIDTH:
         return [indent + text]
-    for signs in ((" + ", " - "), (" * ", " / ", " @ ")):
+    for signs in ((" if ", " else "), (" + ", " - "), (" * ", " / ", " @ ")):
         pieces = _split(text, *signs)
         if len(pieces) > 1:
             lines = [indent + pieces[0].strip()]

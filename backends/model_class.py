@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from neural_attn.backends.class_writer import ClassWriter
-from neural_attn.backends.layout import docstring, string
+from neural_attn.backends.layout import WIDTH, docstring, string
 from neural_attn.grammar import tree
 
-from neural_attn.chain import MASK
+from neural_attn.inputs import is_mask
 from neural_attn.ir import Input, LayerUse
 from neural_attn.layers import NativeLayer
 from neural_attn.shapes import Checked, Instance
 
 _STATEMENTS = "        "
+_LOOP_LINES = 5  # def, docstring, layers = {}, for, one layer
+_DOC_WIDTH = 74  # what fits between the quotes of a method's docstring
 
 
 class ModelWriter(ClassWriter):
@@ -35,8 +37,11 @@ class ModelWriter(ClassWriter):
             width = network.inputs[0].described_width
             given[0] += f", or numbers [batch, time, {width}] embedded already"
         listed = "\n    ".join(["a mapping of", *given]) if several else given[0]
-        doc = f"Return the output {_brackets(output)}, or (output, attention maps)."
-        lines += docstring(f"{doc}\n\ninputs: {listed}", _STATEMENTS)
+        doc = f"Map {listed} to {_brackets(output)}, or (that, attention maps)."
+        if several or len(doc) > _DOC_WIDTH:
+            doc = f"Return the output {_brackets(output)}, or (output, attention maps)."
+            doc += f"\n\ninputs: {listed}"
+        lines += docstring(doc, _STATEMENTS)
         lines += [f"{_STATEMENTS}if return_attention:"]
         lines += [f"{_STATEMENTS}    return self.run_with_attention(inputs)"]
         return lines + self._forward
@@ -47,11 +52,16 @@ class ModelWriter(ClassWriter):
         if len(inputs) > 1:
             for given in inputs:
                 key = string(given.name)
-                get = f"inputs.get({key})" if given.name == MASK else f"inputs[{key}]"
+                get = f"inputs.get({key})" if is_mask(given.name) else f"inputs[{key}]"
                 lines.append(f"{_STATEMENTS}{given.name} = {get}")
         elif inputs and inputs[0].name != "inputs":
             lines.append(f"{_STATEMENTS}{inputs[0].name} = inputs")
-        return lines + self.body(self.block.forward.body, _STATEMENTS)
+        self.never_none = {i.name for i in inputs if not is_mask(i.name)}
+        lines += self.body(self.block.forward.body, _STATEMENTS)
+        end = f"{_STATEMENTS}x = "
+        if lines[-1] == f"{_STATEMENTS}return x" and lines[-2].startswith(end):
+            lines[-2:] = [lines[-2].replace("x = ", "return ", 1)]
+        return lines
 
     def call_layer(
         self, use: LayerUse, layer: str, call: tree.Call, given: dict[str, tree.Expr]
@@ -95,7 +105,7 @@ class ModelWriter(ClassWriter):
             if count:
                 lines += self._named(use, per_part, names[at : at + count])
             at += count
-        return [*lines, f"{_STATEMENTS}return layers"]
+        return _named_at_once(lines) or [*lines, f"{_STATEMENTS}return layers"]
 
     def _named(
         self, use: LayerUse, per_part: list[list[str]], names: list[str]
@@ -131,6 +141,19 @@ def accepts_embedded(checked: Checked) -> bool:
     return network.inputs[0].described_width is not None
 
 
+def _named_at_once(lines: list[str]) -> list[str]:
+    """A loop over one group of layers as a single mapping, where that is short."""
+    *head, start, loop, item = lines
+    if len(lines) != _LOOP_LINES or not loop.lstrip().startswith("for "):
+        return []
+    clause, _, layers = loop.strip().removesuffix(":").rpartition(" in ")
+    key, _, value = item.strip().removeprefix("layers[").partition("] = ")
+    whole = f"{_STATEMENTS}return {{{key}: {value} {clause} in layers}}"
+    if len(whole) > WIDTH:
+        return []
+    return [*head, start.replace("{}", layers), whole]
+
+
 def _attribute_paths(part: Instance) -> list[str]:
     """The attribute paths of the attention layers in a layer, itself included."""
     found = [""] if part.attention else []
@@ -148,7 +171,7 @@ def _described(given: Input, several: bool) -> str:
     )
     kind = "integers" if given.dtype == "int" else "numbers"
     name = f"{given.name}: " if several else ""
-    optional = ", optional; 0 is padding" if given.name == MASK else ""
+    optional = ", optional; 0 is padding" if is_mask(given.name) else ""
     return f"{name}{kind} [{sizes}]{optional}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from neural_attn.backends.base import Backend, Row
+from neural_attn.backends.rows.numpy import ROWS
 
 from neural_attn.shapes import Checked
 
@@ -45,6 +46,7 @@ BACKEND = Backend(
         "Flatten": Row("", "flatten({x})"),
         "Reshape": Row("", "reshape({x}, {target_shape})"),
         "Add": Row("", "{x} + {residual}"),
+        **ROWS,
     },
     functions={
         "sqrt": "np.sqrt({0})",
@@ -61,6 +63,8 @@ BACKEND = Backend(
         "arange": "np.arange({0}, dtype={1}.dtype)",
         "position_ids": "np.arange({0}.shape[1])",
         "length": "{0}.shape[1]",
+        "width": "{0}.shape[-1]",
+        "padding_mask": "({0} != 0)[:, None, None, :]",
         "stack": "np.stack({0}, axis=-1)",
         "concatenate": "np.concatenate({0}, axis=-1)",
     },

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 from neural_attn.backends.base import Backend, Row
+from neural_attn.backends.rows.pytorch import ROWS
+from numpy.typing import NDArray
 
 from neural_attn.shapes import Checked
 
@@ -75,8 +75,9 @@ BACKEND = Backend(
             "", "masked_max({x}, {attention_mask})", unmasked="{x}.amax(dim=1)"
         ),
         "Flatten": Row("", "torch.flatten({x}, 1)"),
-        "Reshape": Row("", "{x}.unflatten(1, {target_shape})"),
+        "Reshape": Row("", "{x}.flatten(1).unflatten(1, {target_shape})"),
         "Add": Row("", "{x} + {residual}"),
+        **ROWS,
     },
     functions={
         "sqrt": "torch.sqrt({0})",
@@ -93,6 +94,9 @@ BACKEND = Backend(
         "arange": "torch.arange({0}, dtype={1}.dtype, device={1}.device)",
         "position_ids": "torch.arange({0}.size(1), device={0}.device)",
         "length": "{0}.size(1)",
+        "merge_heads": "{0}.transpose(1, 2).flatten(2)",
+        "width": "{0}.shape[-1]",
+        "padding_mask": "({0} != 0)[:, None, None, :]",
         "stack": "torch.stack({0}, dim=-1)",
         "concatenate": "torch.cat({0}, dim=-1)",
     },

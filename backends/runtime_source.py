@@ -1,6 +1,6 @@
-"""Picks from a runtime file the definitions that a generated file uses.
+"""Picks from the runtime files the definitions that a generated file uses.
 
-The file is read as text with `ast`; its framework is never imported.
+The files are read as text with `ast`; their framework is never imported.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import ast
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+
+_OWN = "neural_attn."
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Definition:
 
 @dataclass(frozen=True)
 class Runtime:
-    """A runtime file, cut into its definitions and imports."""
+    """A backend's runtime files, cut into their definitions and imports."""
 
     definitions: dict[str, Definition]
     imports: dict[str, str]  # bound name to import statement
@@ -31,9 +33,19 @@ class Runtime:
 
 @cache
 def read(name: str) -> Runtime:
-    """Read `backends/runtime/NAME.py`."""
-    path = files("neural_attn.backends").joinpath("runtime").joinpath(f"{name}.py")
-    return _cut(path.read_text("utf-8"))
+    """Read `backends/runtime/NAME.py`, and behind it every `NAME_….py`."""
+    folder = files("neural_attn.backends").joinpath("runtime")
+    more = [
+        path.name
+        for path in folder.iterdir()
+        if path.name.startswith(f"{name}_") and path.name.endswith(".py")
+    ]
+    whole = Runtime({}, {})
+    for file in [f"{name}.py", *sorted(more)]:
+        part = _cut(folder.joinpath(file).read_text("utf-8"))
+        whole.definitions.update(part.definitions)
+        whole.imports.update(part.imports)
+    return whole
 
 
 def _cut(text: str) -> Runtime:
@@ -46,6 +58,10 @@ def _cut(text: str) -> Runtime:
         source = "\n".join(lines[_start(node, lines, end) - 1 : node.end_lineno])
         end = node.end_lineno or 0
         if isinstance(node, ast.Import | ast.ImportFrom):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+                _OWN
+            ):
+                continue  # from another runtime file: copied like the rest
             for alias in node.names:
                 imports[alias.asname or alias.name] = _import(node, alias)
             continue

@@ -6,6 +6,7 @@ from typing import Any
 
 from neural_attn.backends.base import Backend, Row
 from neural_attn.backends.layout import string
+from neural_attn.backends.rows.tensorflow import ROWS
 from numpy.typing import NDArray
 
 from neural_attn.shapes import Checked
@@ -78,6 +79,7 @@ BACKEND = Backend(
         "Flatten": Row("keras.layers.Flatten()"),
         "Reshape": Row("keras.layers.Reshape({target_shape})"),
         "Add": Row("", "{x} + {residual}"),
+        **ROWS,
     },
     functions={
         "sqrt": "ops.sqrt({0})",
@@ -94,6 +96,9 @@ BACKEND = Backend(
         "arange": "ops.cast(ops.arange({0}), {1}.dtype)",
         "position_ids": "ops.arange(ops.shape({0})[1])",
         "length": "ops.shape({0})[1]",
+        "merge_heads": "ops.concatenate(ops.unstack({0}, axis=1), -1)",
+        "width": "{0}.shape[-1]",
+        "padding_mask": "ops.not_equal({0}, 0)[:, None, None, :]",
         "stack": "ops.stack({0}, axis=-1)",
         "concatenate": "ops.concatenate({0}, axis=-1)",
     },

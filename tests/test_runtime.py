@@ -425,8 +425,6 @@ def test_pooling_leaves_hidden_positions_out(runtime):
     np.testing.assert_array_equal(mean, [[2, -3], [0, 0]])
     np.testing.assert_array_equal(top, [[3, -2], [0, 0]])
     assert mean.dtype == top.dtype == "float32"
-    np.testing.assert_array_equal(runtime.call("masked_max", x), x.max(1))
-    np.testing.assert_allclose(runtime.call("masked_mean", x), x.mean(1), 1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -16,28 +16,33 @@ class AttentionLayer(keras.layers.Layer):
     attention_weights = attention_mask = None
 
     def attend(self, query, key, value, mask=None, dropout=None, training=None):
-        """Return softmax(query key^T / sqrt(size)) value: [batch, heads, time, size].
-
-        mask: boolean, broadcastable to [batch, heads, queries, keys]; True is visible.
-        """
-        # TensorFlow rounds the scale of the fused operation to float32: scale here.
-        query = query / math.sqrt(query.shape[-1])
+        """Attend, all [batch, heads, time, size]; mask: True where a key is seen."""
+        query = query / math.sqrt(query.shape[-1])  # TensorFlow rounds its own `scale`
         if self.store_attention or (training and dropout and dropout.rate):
-            weights = ops.matmul(query, ops.swapaxes(key, -2, -1))
-            weights = self.attention_softmax(weights, mask)
-            if dropout is not None:
-                weights = dropout(weights, training=training)
+            logits = ops.matmul(query, ops.swapaxes(key, -2, -1))
+            weights = self.attention_softmax(logits, mask)
+            weights = dropout(weights, training=training) if dropout else weights
             return ops.matmul(ops.cast(weights, value.dtype), value)
-        return fused_attention(query, key, value, mask)
+        query, key, value = (ops.swapaxes(x, 1, 2) for x in (query, key, value))
+        blocks = []
+        # TensorFlow has no fused kernel: 256 queries at a time keep the weights few.
+        for first in range(0, query.shape[1] or 1, 256):
+            rows = slice(first, first + 256 if query.shape[1] else None)
+            seen = mask if mask is None or mask.shape[-2] == 1 else mask[..., rows, :]
+            block = (query[:, rows], key, value)
+            blocks.append(ops.dot_product_attention(*block, mask=seen, scale=1.0))
+        context = ops.swapaxes(ops.concatenate(blocks, axis=1), 1, 2)
+        # Keras averages all values where no key is seen.
+        seen = True if mask is None else ops.any(mask, axis=-1, keepdims=True)
+        return ops.where(seen, context, 0.0)
 
     def attention_softmax(self, logits, mask=None):
         """Return weights: rows sum to 1, hidden keys and rows without others are 0."""
         logits = ops.cast(logits, keras.backend.result_type(logits.dtype, "float32"))
-        if mask is not None:  # a finite stand-in for -inf keeps such rows from NaN
-            logits = ops.where(mask, logits, -1e30)
-        weights = ops.softmax(logits, axis=-1)
-        if mask is not None:
-            weights = ops.where(mask, weights, 0.0)
+        seen = True if mask is None else mask
+        # A finite stand-in for -inf keeps rows that see nothing from NaN.
+        weights = ops.softmax(ops.where(seen, logits, -1e30), axis=-1)
+        weights = ops.where(seen, weights, 0.0)
         if self.store_attention:
             self.attention_weights, self.attention_mask = weights, mask
         return weights
@@ -87,24 +92,6 @@ def causal_mask(queries, keys, mask, rows=slice(None)):
     return ops.logical_and(past, mask if mask.shape[-2] == 1 else mask[..., rows, :])
 
 
-def fused_attention(query, key, value, mask=None):
-    """Attend with Keras' own operation; the queries are scaled already."""
-    query, key, value = (ops.swapaxes(x, 1, 2) for x in (query, key, value))
-    blocks = []
-    # TensorFlow has no kernel for it: 256 queries at a time keep the weights few.
-    for first in range(0, query.shape[1] or 1, 256):
-        rows = slice(first, first + 256 if query.shape[1] else None)
-        seen = mask if mask is None or mask.shape[-2] == 1 else mask[..., rows, :]
-        blocks.append(
-            ops.dot_product_attention(query[:, rows], key, value, mask=seen, scale=1.0)
-        )
-    context = ops.swapaxes(ops.concatenate(blocks, axis=1), 1, 2)
-    if mask is None:
-        return context
-    # It averages all values where no key is visible.
-    return ops.where(ops.any(mask, axis=-1, keepdims=True), context, 0.0)
-
-
 class Network(keras.Model):
     """A whole model: returns or keeps its attention, loads and saves its weights."""
 
@@ -121,36 +108,29 @@ class Network(keras.Model):
         before = any(layer.store_attention for layer in layers.values())
         self.set_store_attention(True)
         try:
-            output = self(inputs)
-            return output, {name: x.attention_weights for name, x in layers.items()}
+            return self(inputs), {n: x.attention_weights for n, x in layers.items()}
         finally:
             self.set_store_attention(before)
 
     def load_weights(self, path):
         """Load a safetensors file; raise ValueError where it does not fit."""
-        tensors, weights = load_file(path), dict(named_weights(self))
-        if names := sorted(tensors.keys() ^ weights.keys()):
+        tensors, weights = load_file(path), list(named_weights(self))
+        if names := sorted(tensors.keys() ^ {name for name, *_ in weights}):
             raise ValueError(f"{path} and the model differ in {', '.join(names)}")
-        for name, variable in weights.items():
-            values = tensors[name]
-            if variable.name == "kernel":
-                values = np.moveaxis(values, (0, 1), (-1, -2))
-            variable.assign(values)
+        for name, variable, (ours, theirs) in weights:
+            variable.assign(np.moveaxis(tensors[name], theirs, ours))
 
     def save_weights(self, path):
-        """Write a safetensors file in one step; kernels are [out, in, ...] there."""
+        """Write a safetensors file, in one step."""
         tensors = {}
-        for name, variable in named_weights(self):
-            values = ops.convert_to_numpy(variable)
-            if variable.name == "kernel":
-                values = np.moveaxis(values, (-1, -2), (0, 1))
-            tensors[name] = np.ascontiguousarray(values)
+        for name, variable, axes in named_weights(self):
+            tensors[name] = np.moveaxis(ops.convert_to_numpy(variable), *axes).copy()
         save_file(tensors, f"{path}.part")
         os.replace(f"{path}.part", path)
 
 
 def named_weights(layer, prefix=""):
-    """Yield (name, variable) of all weights, named by attributes as in PyTorch."""
+    """Yield (name in PyTorch, variable, (axes here, axes there)) of all weights."""
     parts = {**vars(layer), **vars(layer).get("_modules", {})}  # Keras on PyTorch
     parts = keras.tree.flatten_with_path(parts)
     parts = [(p, x) for p, x in parts if isinstance(x, keras.Layer) and p[0][0] != "_"]
@@ -158,20 +138,18 @@ def named_weights(layer, prefix=""):
         yield from named_weights(part, prefix + ".".join(map(str, path)) + ".")
     for variable in [] if parts else layer.weights:
         name = "bias" if variable.name in ("bias", "beta") else "weight"
-        yield prefix + name, variable
+        axes = ((-1, -2), (0, 1)) if variable.name == "kernel" else ((), ())
+        yield prefix + name, variable, axes
 
 
 def split_heads(x, num_heads):
     """Turn [batch, time, heads * size] into [batch, heads, time, size]."""
-    size = x.shape[-1] // num_heads
-    x = ops.reshape(x, (-1, ops.shape(x)[1], num_heads, size))
-    return ops.swapaxes(x, 1, 2)
+    return ops.stack(ops.split(x, num_heads, axis=-1), axis=1)
 
 
 def merge_heads(x):
     """Turn [batch, heads, time, size] into [batch, time, heads * size]."""
-    width = x.shape[1] * x.shape[3]
-    return ops.reshape(ops.swapaxes(x, 1, 2), (-1, ops.shape(x)[2], width))
+    return ops.concatenate(ops.unstack(x, axis=1), axis=-1)
 
 
 def embedded(x, embedding):
@@ -188,22 +166,17 @@ def padding_mask(values):
     return ops.not_equal(values, 0)[:, None, None, :]
 
 
-def masked_mean(x, mask=None):
+def masked_mean(x, mask):
     """Mean over visible times of x [batch, time, width]; mask [batch, 1, 1, time]."""
-    if mask is None:
-        return ops.mean(x, axis=1)
-    mask = mask[:, 0, 0, :, None]
-    total = ops.sum(ops.where(mask, x, 0.0), axis=1)
-    return total / ops.maximum(ops.sum(ops.cast(mask, x.dtype), axis=1), 1.0)
+    mask = ops.cast(mask[:, 0, 0, :, None], x.dtype)
+    return ops.sum(x * mask, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1.0)
 
 
-def masked_max(x, mask=None):
+def masked_max(x, mask):
     """Maximum over visible times of x [batch, time, width], or 0 where there are none.
 
     mask: boolean [batch, 1, 1, time].
     """
-    if mask is None:
-        return ops.max(x, axis=1)
     mask = mask[:, 0, 0, :, None]
     top = ops.max(ops.where(mask, x, -math.inf), axis=1)
     return ops.where(ops.any(mask, axis=1), top, 0.0)

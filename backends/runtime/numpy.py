@@ -263,22 +263,18 @@ def padding_mask(values):
     return (values != 0)[:, None, None, :]
 
 
-def masked_mean(x, mask=None):
+def masked_mean(x, mask):
     """Mean over visible times of x [batch, time, width]; mask [batch, 1, 1, time]."""
-    if mask is None:
-        return x.mean(axis=1)
     mask = mask[:, 0, 0, :, None]
     total = np.where(mask, x, 0).sum(axis=1)
     return total / np.maximum(mask.sum(axis=1), 1).astype(x.dtype)
 
 
-def masked_max(x, mask=None):
+def masked_max(x, mask):
     """Maximum over visible times of x [batch, time, width], or 0 where there are none.
 
     mask: boolean [batch, 1, 1, time].
     """
-    if mask is None:
-        return x.max(axis=1)
     mask = mask[:, 0, 0, :, None]
     top = np.where(mask, x, -np.inf).max(axis=1)
     return np.where(mask.any(axis=1), top, 0)

@@ -16,10 +16,7 @@ class AttentionLayer(nn.Module):
     attention_weights = attention_mask = None
 
     def attend(self, query, key, value, mask=None, dropout=None):
-        """Return softmax(query key^T / sqrt(size)) value: [batch, heads, time, size].
-
-        mask: boolean, broadcastable to [batch, heads, queries, keys]; True is visible.
-        """
+        """Attend, all [batch, heads, time, size]; mask: True where a key is seen."""
         if not self.store_attention:  # the fused kernel never holds queries x keys
             rate = dropout.p if dropout is not None and dropout.training else 0.0
             return F.scaled_dot_product_attention(query, key, value, mask, rate)
@@ -84,8 +81,7 @@ class Network(nn.Module):
         before = any(layer.store_attention for layer in layers.values())
         self.set_store_attention(True)
         try:
-            output = self(inputs)
-            return output, {name: x.attention_weights for name, x in layers.items()}
+            return self(inputs), {n: x.attention_weights for n, x in layers.items()}
         finally:
             self.set_store_attention(before)
 
@@ -123,21 +119,17 @@ def padding_mask(values):
     return (values != 0)[:, None, None, :]
 
 
-def masked_mean(x, mask=None):
+def masked_mean(x, mask):
     """Mean over visible times of x [batch, time, width]; mask [batch, 1, 1, time]."""
-    if mask is None:
-        return x.mean(dim=1)
     mask = mask[:, 0, 0, :, None]
     return x.masked_fill(~mask, 0.0).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
 
 
-def masked_max(x, mask=None):
+def masked_max(x, mask):
     """Maximum over visible times of x [batch, time, width], or 0 where there are none.
 
     mask: boolean [batch, 1, 1, time].
     """
-    if mask is None:
-        return x.amax(dim=1)
     mask = mask[:, 0, 0, :, None]
     top = x.masked_fill(~mask, -math.inf).amax(dim=1)
     return top.masked_fill(~mask.any(dim=1), 0.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.backends.model_class import accepts_embedded
-from neural_attn.inputs import is_mask
 from neural_attn.compile import at_shapes
 from neural_attn.errors import NeuralError, fail
+from neural_attn.inputs import is_mask
 from neural_attn.ir import Input
 from neural_attn.layers import NativeLayer
 from neural_attn.shapes import Checked, Instance
@@ -48,10 +47,10 @@ def read_data(path: str | Path) -> NDArray[Any] | dict[str, NDArray[Any]]:
     """
     path = Path(path)
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
+        with path.open("rb") as stream:  # np.load leaves a broken archive open
+            loaded = np.load(stream, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded
             return {name: loaded[name] for name in loaded.files}
     except OSError as error:
         fail("E0403", f"cannot read {path}: {(error.strerror or str(error)).lower()}")
@@ -192,19 +191,21 @@ def _checked(
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         fail("E0407", f"`{given.name}` holds NaN or infinity, first at {list(where)}")
-    if array.ndim == len(given.shape) and array.ndim:
+    if array.ndim == 0:
+        _wrong_shape(given, array)
+    if array.ndim == len(given.shape):
         array = array[None]
         notes.append(f"data of shape {array.shape[1:]} taken as one example")
     if not array.size:
         fail("E0408", f"`{given.name}` is empty: its shape is {array.shape}")
     if given.dtype == "float":
-        return array.astype(np.float32) if array.dtype.kind != "f" else array
+        return _float32(given, array)
     if _is_embedded(checked, given, array):
         notes.append(
             f"numbers of shape {array.shape} taken as embedded already: "
             "the Embedding is skipped"
         )
-        return array.astype(np.float32)
+        return _float32(given, array)
     if array.dtype.kind == "f":
         if array.ndim == 3:
             _wrong_shape(given, array)
@@ -215,7 +216,17 @@ def _checked(
                 hint="save it as integers: ids.astype('int64')",
             )
         notes.append(f"the numbers of `{given.name}` are taken as token ids")
+    if array.min() < -(2**63) or array.max() >= 2**63:
+        fail("E0410", f"`{given.name}` holds {array.max():g}, which is no token id")
     return array.astype(np.int64)
+
+
+def _float32(given: Input, array: NDArray[Any]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        numbers = array.astype(np.float32)
+    if not np.isfinite(numbers).all():
+        fail("E0407", f"`{given.name}` holds numbers that are too large for float32")
+    return numbers
 
 
 def _is_embedded(checked: Checked, given: Input, array: NDArray[Any]) -> bool:

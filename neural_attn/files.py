@@ -5,6 +5,7 @@ An interrupted run leaves the old file or the new one, never half of either.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import unicodedata
@@ -36,6 +37,8 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         As the operating system gives it: no permission, no space, a folder at `path`.
     """
     target = Path(path)
+    if target.is_dir():  # os.replace would name the temporary file
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     # Not derived from the target's name, which may already be as long as is allowed.
     temporary = target.parent / f".{secrets.token_hex(8)}.tmp"

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from neural_attn import backends
 from neural_attn.capture import capture, require_attention
@@ -16,6 +19,9 @@ from neural_attn.files import atomic_write
 from neural_attn.maps import AttentionMaps, SelectionError
 from neural_attn.shapes import Checked
 from neural_attn.types import Positions
+
+if TYPE_CHECKING:
+    from neural_attn.tokenizer import Encoded
 
 
 @dataclass(frozen=True)
@@ -120,6 +126,11 @@ def _check_options(request: Request) -> None:
         palette.colormap(request.cmap)
     except ValueError as error:
         fail("E0413", str(error))
+    folder, maps = request.output_dir, request.save_maps
+    if folder.exists() and not folder.is_dir():
+        fail("E0418", f"the output folder {folder} is a file")
+    if maps is not None and maps.is_dir():
+        fail("E0418", f"{maps} is a directory", hint="give --save-maps a file name")
     given = [request.data is not None, bool(request.texts)]
     if all(given):
         fail("E0414", "both data and a text are given", hint="give one of them")
@@ -147,7 +158,7 @@ def _prepare(request: Request, checked: Checked) -> Prepared:
     names = [given.name for given in checked.network.inputs]
     arrays = {name: a for name, a in encoded.inputs.items() if name in names}
     if len(names) == 1:
-        arrays = {names[0]: encoded.inputs["input_ids"]}
+        arrays = {names[0]: _ids_alone(checked, encoded)}
     try:
         prepared = prepare(checked, arrays, encoded.tokens)
     except NeuralError as error:
@@ -161,9 +172,20 @@ def _prepare(request: Request, checked: Checked) -> Prepared:
     return Prepared(prepared.inputs, prepared.tokens, [*encoded.notes, *prepared.notes])
 
 
+def _ids_alone(checked: Checked, encoded: Encoded) -> NDArray[np.int64]:
+    """The ids for a network that takes nothing else; padding must be id 0."""
+    real = encoded.inputs["attention_mask"] != 0
+    if not real.all() and not checked.network.pads_with:
+        fail(
+            "E0418",
+            "the texts are of different length, and the network cannot tell padding",
+            hint="write Embedding(…, mask_zero=true), or give one text at a time",
+        )
+    return np.where(real, encoded.inputs["input_ids"], 0)
+
+
 def max_length(checked: Checked) -> int | None:
     """The longest input that the network takes, where a table of positions ends."""
-
     limits = [
         part.values["input_dim"]
         for part in parts_of(checked.root)

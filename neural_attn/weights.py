@@ -49,7 +49,8 @@ def _drawn(weight: Weight, random: np.random.Generator) -> NDArray[np.float32]:
     if weight.start == "normal":
         values = random.standard_normal(shape)
     else:
-        limit = math.sqrt(6 / (shape[0] + shape[1]))
+        # each number that goes in meets every place of a convolution's kernel
+        limit = math.sqrt(6 / sum(shape[:2]) / math.prod(shape[2:]))
         values = random.uniform(-limit, limit, shape)
     return values.astype(np.float32)
 
@@ -128,7 +129,11 @@ def read_header(path: Path) -> dict[str, dict[str, Any]]:
     tensors.pop("__metadata__", None)
     for name, entry in tensors.items():
         shape = entry.get("shape") if isinstance(entry, dict) else None
-        if not isinstance(shape, list) or not all(isinstance(s, int) for s in shape):
+        sizes = shape if isinstance(shape, list) else [None]
+        # `type`, because true and false are whole numbers to isinstance
+        if not all(type(size) is int and size >= 0 for size in sizes) or not isinstance(
+            entry.get("dtype"), str
+        ):
             fail("E0603", f"{path}: the entry of tensor `{name}` is broken")
     return tensors
 
@@ -171,7 +176,8 @@ def _read_torch(path: Path) -> dict[str, NDArray[np.floating]]:
     except OSError as error:
         fail("E0601", f"cannot read {path}: {(error.strerror or str(error)).lower()}")
     except Exception as error:  # noqa: BLE001 - torch raises many kinds for a broken or unsafe file
-        fail("E0603", f"{path} is not a plain state_dict: {str(error).splitlines()[0]}")
+        why = str(error).partition("\n")[0] or type(error).__name__
+        fail("E0603", f"{path} is not a plain state_dict: {why}")
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(
         isinstance(value, torch.Tensor) for value in state.values()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from neural_attn.commands.options import (
     BACKEND,
@@ -70,7 +71,25 @@ def visualize(file: Path, attention: bool, **options: Any) -> None:
     if attention:
         _visualize_attention(file, options)
     else:
+        _refuse_attention_options()
         _visualize_architecture(file, options)
+
+
+# what also has a meaning for the architecture
+_COMMON = ("file", "attention", "network", "output_dir", "formats", "show")
+
+
+def _refuse_attention_options() -> None:
+    """Say so where an option can have no effect."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name not in _COMMON and context.get_parameter_source(name) not in (
+            ParameterSource.DEFAULT,
+            ParameterSource.DEFAULT_MAP,
+        ):
+            option = max(parameter.opts, key=len)
+            raise click.UsageError(f"{option} has no effect without --attention")
 
 
 def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
@@ -174,3 +193,5 @@ def _visualize_architecture(file: Path, options: dict[str, Any]) -> None:
     for kind in options["formats"] or ("svg",):
         path = atomic_write(folder / f"{stem}.{kind}", writers[kind](checked))
         click.echo(f"  - {printable(str(path))}")
+        if options["show"]:
+            click.launch(str(path))

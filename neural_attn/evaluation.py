@@ -201,6 +201,8 @@ class Evaluation(ABC):
             if parameter in matched:
                 expr = matched[parameter]
                 is_layer = isinstance(expr, tree.Name) and expr.text in self.uses
+                if is_layer:
+                    self.facts.live.add(expr.text)
                 # a layer, such as a dropout, has no value of its own
                 given[parameter] = Static(None) if is_layer else self.evaluate(expr)
             elif default is None:

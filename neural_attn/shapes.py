@@ -97,13 +97,13 @@ class _Run(Entry):
         for layer in layers:
             if isinstance(layer, LayerUse):
                 self.uses[layer.name] = layer
-                self.facts.live.add(layer.name)
             else:
                 chosen = self.decide(layer, layer.condition)
                 self.declare(layer.then if chosen else layer.otherwise)
 
     def call_layer(self, use: LayerUse, call: tree.Call) -> Value:
         """Call a layer, as often in a row as it is repeated."""
+        self.facts.live.add(use.name)
         names = call_parameters(use)
         matched = match(f"`{use.name}`", names, call.arguments, Problems())
         inputs = [

@@ -141,6 +141,8 @@ class Entry(Evaluation):
                         source = hidden_of[parameter.default.text]
                         self.outer[hidden] = self.outer.get(source)
                 hidden_of[name] = hidden
+                # the same width under the name it has where the inputs differ
+                self.outer.setdefault(f"{name}_width", self.outer.get(hidden))
                 value = _entered(value, hidden, parameter)
             self.values[name] = value
             self.note_step("input", name, (), value)

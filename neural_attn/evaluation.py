@@ -37,6 +37,8 @@ class Session:
         self.calls: list[tree.Node] = []  # of blocks, outermost first
         # runs of blocks by what they were given: a file of 1,000 encoders runs one
         self.known: dict[tuple[object, ...], Any] = {}
+        # every block that is made: who makes it, as which layer, and its run
+        self.made: dict[tuple[object, ...], tuple[Any, LayerUse, Any]] = {}
 
     def note(self, error: ShapeError, node: tree.Node) -> Stop:
         """Note a broken rule at a place, with the layers that led there."""

@@ -50,6 +50,7 @@ class Shapes:
             root = Instance(network.name, network.block, {})
             try:
                 _Run(session, network.block, root, {}, {}, None).forward(given)
+                _note_made(session)
             except Again:
                 continue
             except Stop:
@@ -178,7 +179,7 @@ class _Run(Entry):
             part.output = _outside(part.output, run.outer)
             self.session.known[key] = run
         run = cast(_Run, self.session.known[key])
-        note_arguments(self, use, run)
+        self.session.made[(self.block, use.name, id(run))] = (self, use, run)
         return replace(run.instance, name=use.name)
 
     def _native_instance(
@@ -221,6 +222,17 @@ class _Run(Entry):
                 if not check_value(problems, native, parameter.name, value.value, span):
                     raise Stop
         return arguments
+
+
+def _note_made(session: Session) -> None:
+    """Note how each block is made, once all widths that classes need are known.
+
+    To say a width in the terms of a block may need one more width of that block.
+    """
+    before = -1
+    while before != (before := sum(len(f.hidden) for f in session.facts.values())):
+        for entry, use, inner in session.made.values():
+            note_arguments(entry, use, inner)
 
 
 def _call_key(

@@ -234,7 +234,9 @@ class ClassWriter:
     def is_idle(self, use: LayerUse) -> bool:
         """Whether a layer is a Dropout that drops nothing."""
         rate = use.arguments.get("rate")
-        return use.target.name == "Dropout" and bool(rate) and self._known(rate) == 0
+        if use.target.name != "Dropout" or rate is None:
+            return False
+        return self._known(rate) == 0
 
     def _make_block(self, use: LayerUse, block: Block) -> str:
         inner = self.classes[block]
@@ -431,7 +433,7 @@ class ClassWriter:
 
     def _activated(self, use: LayerUse, text: str) -> str:
         expr = use.arguments.get("activation")
-        parameters = {p.name: p for p in use.target.parameters}  # type: ignore[union-attr]
+        parameters = {p.name: p for p in use.target.parameters}
         known = self._known(expr) if expr else parameters["activation"].default
         if known == "linear":
             return text
@@ -496,8 +498,9 @@ class ClassWriter:
         return isinstance(expr, tree.Name) and expr.text in self.never_none
 
     def _makes_mask(self, value: tree.Expr) -> bool:
-        is_call = isinstance(value, tree.Call) and value.function.text == "padding_mask"
-        return is_call and self._is_given(value.arguments[0].value)
+        if not isinstance(value, tree.Call) or value.function.text != "padding_mask":
+            return False
+        return self._is_given(value.arguments[0].value)
 
     def _primitive_values(self, call: tree.Call, primitive: Primitive) -> list[str]:
         """The arguments in the order of the parameters; sizes divide exactly."""

@@ -9,7 +9,9 @@ from neural_attn.backends.layout import string
 from neural_attn.backends.rows.tensorflow import ROWS
 from numpy.typing import NDArray
 
-from neural_attn.shapes import Checked
+from neural_attn.errors import Problems
+from neural_attn.ir import Network
+from neural_attn.shapes import Checked, Shapes
 
 _DENSE = Row(
     "keras.layers.Dense({units}, activation={activation}, use_bias={use_bias})",
@@ -19,13 +21,14 @@ _DENSE = Row(
 
 def _create(checked: Checked) -> list[str]:
     name, inputs = checked.network.name, checked.network.inputs
+    length = _example_length(checked.network)
     examples = []
     for given in inputs:
-        shape = ", ".join(["1", *(str(size or 2) for size in given.shape)])
+        shape = ", ".join(["1", *(str(size or length) for size in given.shape)])
         dtype = "int64" if given.dtype == "int" else "float32"
         examples.append((given.name, f'np.zeros(({shape}), "{dtype}")'))
-    given = ", ".join(f"{string(key)}: {value}" for key, value in examples)
-    given = examples[0][1] if len(examples) == 1 else f"{{{given}}}"
+    listed = ", ".join(f"{string(key)}: {value}" for key, value in examples)
+    example = examples[0][1] if len(examples) == 1 else f"{{{listed}}}"
     return [
         'def create_model(dtype="float32"):',
         '    """Return the network with random weights."""',
@@ -33,11 +36,23 @@ def _create(checked: Checked) -> list[str]:
         "    keras.config.set_dtype_policy(dtype)",
         "    try:",
         f"        model = {name}()",
-        f"        model({given})",
+        f"        model({example})",
         "    finally:",
         "        keras.config.set_dtype_policy(before)",
         "    return model",
     ]
+
+
+def _example_length(network: Network) -> int:
+    """A length for axes of any length at which no window of a layer is too large."""
+    for length in (2**i for i in range(1, 17)):
+        sizes = {
+            given.name: tuple(size or length for size in given.shape)
+            for given in network.inputs
+        }
+        if Shapes(Problems()).network(network, sizes) is not None:
+            return length
+    return 2
 
 
 def _array(tensor: Any) -> NDArray[Any]:

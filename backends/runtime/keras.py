@@ -57,10 +57,9 @@ class CausalAttentionLayer(AttentionLayer):
         key,
         value,
         mask=None,
-        *,
-        causal=False,
         dropout=None,
         training=None,
+        causal=False,
     ):
         """As above; `causal` hides each query's future keys as well."""
         if not causal:
@@ -76,10 +75,10 @@ class CausalAttentionLayer(AttentionLayer):
             blocks.append(super().attend(part, key, value, past, dropout, training))
         return ops.concatenate(blocks, axis=2)
 
-    def attention_softmax(self, logits, mask=None, *, causal=False):
+    def attention_softmax(self, logits, mask=None, causal=False):
         """As above; `causal` hides each query's future keys as well."""
         if causal:
-            mask = causal_mask(*ops.shape(logits)[2:], mask)
+            mask = causal_mask(ops.shape(logits)[2], ops.shape(logits)[3], mask)
         return super().attention_softmax(logits, mask)
 
 
@@ -131,9 +130,9 @@ class Network(keras.Model):
 
 def named_weights(layer, prefix=""):
     """Yield (name in PyTorch, variable, (axes here, axes there)) of all weights."""
-    parts = {**vars(layer), **vars(layer).get("_modules", {})}  # Keras on PyTorch
-    parts = keras.tree.flatten_with_path(parts)
-    parts = [(p, x) for p, x in parts if isinstance(x, keras.Layer) and p[0][0] != "_"]
+    inside = {**vars(layer), **vars(layer).get("_modules", {})}  # Keras on PyTorch
+    found = keras.tree.flatten_with_path(inside)
+    parts = [(p, x) for p, x in found if isinstance(x, keras.Layer) and p[0][0] != "_"]
     for path, part in parts:
         yield from named_weights(part, prefix + ".".join(map(str, path)) + ".")
     for variable in [] if parts else layer.weights:

@@ -47,7 +47,8 @@ class Layer:
         rng = np.random.default_rng(seed)
         for weight in self.named_weights().values():
             if weight.ndim > 1:
-                limit = math.sqrt(6 / (weight.shape[0] + weight.shape[1]))
+                fans = sum(weight.shape[:2]) * math.prod(weight.shape[2:])
+                limit = math.sqrt(6 / fans)
                 weight[...] = rng.uniform(-limit, limit, weight.shape)
         return self
 
@@ -144,7 +145,7 @@ class AttentionLayer(Layer):
 class CausalAttentionLayer(AttentionLayer):
     """Attention that can hide the future: query i sees keys 0 to keys - queries + i."""
 
-    def attend(self, query, key, value, mask=None, *, causal=False, dropout=None):
+    def attend(self, query, key, value, mask=None, dropout=None, causal=False):
         """As above; `causal` hides each query's future keys as well."""
         if not causal:
             return super().attend(query, key, value, mask, dropout)
@@ -156,10 +157,10 @@ class CausalAttentionLayer(AttentionLayer):
             blocks.append(super().attend(query[:, :, rows], key, value, past, dropout))
         return np.concatenate(blocks, axis=2)
 
-    def attention_softmax(self, logits, mask=None, *, causal=False):
+    def attention_softmax(self, logits, mask=None, causal=False):
         """As above; `causal` hides each query's future keys as well."""
         if causal:
-            mask = causal_mask(*logits.shape[2:], mask)
+            mask = causal_mask(logits.shape[2], logits.shape[3], mask)
         return super().attention_softmax(logits, mask)
 
 
@@ -188,6 +189,10 @@ def masked_softmax(logits, mask=None):
 
 class Network(Layer):
     """A whole model: returns or keeps its attention, loads and saves its weights."""
+
+    def attention_layers(self):
+        """Return {name of the attention map: layer}."""
+        raise NotImplementedError
 
     def set_store_attention(self, flag):
         """Keep the weights of later calls on each attention layer, or drop them."""

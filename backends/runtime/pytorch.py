@@ -20,17 +20,21 @@ class AttentionLayer(nn.Module):
         if not self.store_attention:  # the fused kernel never holds queries x keys
             rate = dropout.p if dropout is not None and dropout.training else 0.0
             return F.scaled_dot_product_attention(query, key, value, mask, rate)
-        logits = query @ key.transpose(-2, -1) / math.sqrt(query.size(-1))
-        weights = self.attention_softmax(logits, mask)
+        logits = query / math.sqrt(query.size(-1)) @ key.transpose(-2, -1)
+        weights = self.attention_softmax(logits, mask, in_place=True)
         return (weights if dropout is None else dropout(weights)) @ value
 
-    def attention_softmax(self, logits, mask=None):
-        """Return weights: rows sum to 1, hidden keys and rows without others are 0."""
+    def attention_softmax(self, logits, mask=None, in_place=False):
+        """Return weights: rows sum to 1, hidden keys and rows without others are 0.
+
+        in_place: `logits` may be overwritten, which saves a copy of their size.
+        """
         if mask is not None:  # a finite stand-in for -inf keeps such rows from NaN
-            logits = logits.masked_fill(~mask, torch.finfo(logits.dtype).min)
+            hidden = (~mask).to(logits.dtype) * (torch.finfo(logits.dtype).min / 2)
+            logits = logits.add_(hidden) if in_place else logits + hidden
         weights = torch.softmax(logits, dim=-1)
         if mask is not None:
-            weights = weights.masked_fill(~mask, 0.0)
+            weights = weights * mask.any(dim=-1, keepdim=True)
         if self.store_attention:
             self.attention_weights, self.attention_mask = weights.detach(), mask
         return weights
@@ -39,30 +43,37 @@ class AttentionLayer(nn.Module):
 class CausalAttentionLayer(AttentionLayer):
     """Attention that can hide the future: query i sees keys 0 to keys - queries + i."""
 
-    def attend(self, query, key, value, mask=None, *, causal=False, dropout=None):
+    def attend(self, query, key, value, mask=None, dropout=None, causal=False):
         """As above; `causal` hides each query's future keys as well."""
-        # The kernel's own causal mask fits only equal lengths and no other mask; in the
-        # remaining causal cases one boolean mask says both.
-        fused = not self.store_attention and mask is None
-        if causal and fused and query.size(2) == key.size(2):
+        if not causal:
+            return super().attend(query, key, value, mask, dropout)
+        queries, keys = query.size(2), key.size(2)
+        if mask is None and queries == keys and not self.store_attention:
+            # The kernel's own causal mask, which fits no other case.
             rate = dropout.p if dropout is not None and dropout.training else 0.0
             return F.scaled_dot_product_attention(query, key, value, None, rate, True)
-        if causal:
-            mask = causal_mask(query.size(2), key.size(2), mask, query.device)
-        return super().attend(query, key, value, mask, dropout)
+        # Elsewhere a mask says it: for 512 queries at a time if no weights are kept.
+        size = queries if self.store_attention else 512
+        blocks = []
+        for rows in (slice(i, i + size) for i in range(0, queries, size)):
+            past = causal_mask(queries, keys, mask, query.device, rows)
+            blocks.append(super().attend(query[:, :, rows], key, value, past, dropout))
+        return torch.cat(blocks, dim=2)
 
-    def attention_softmax(self, logits, mask=None, *, causal=False):
+    def attention_softmax(self, logits, mask=None, in_place=False, *, causal=False):
         """As above; `causal` hides each query's future keys as well."""
         if causal:
             mask = causal_mask(logits.size(2), logits.size(3), mask, logits.device)
-        return super().attention_softmax(logits, mask)
+        return super().attention_softmax(logits, mask, in_place)
 
 
-def causal_mask(queries, keys, mask, device):
-    """Return a mask [queries, keys] that hides the future, and what `mask` hides."""
-    last = torch.arange(queries, device=device)[:, None] + (keys - queries)
+def causal_mask(queries, keys, mask, device, rows=slice(None)):
+    """Return a mask [rows, keys] that hides the future, and what `mask` hides."""
+    last = torch.arange(queries, device=device)[rows, None] + (keys - queries)
     past = torch.arange(keys, device=device) <= last
-    return past if mask is None else past & mask
+    if mask is None:
+        return past
+    return past & (mask if mask.size(-2) == 1 else mask[..., rows, :])
 
 
 class Network(nn.Module):

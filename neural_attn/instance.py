@@ -54,7 +54,7 @@ class Instance:
     @property
     def parameter_count(self) -> int:
         """Number of trainable numbers in it."""
-        own = sum(math.prod(weight.shape) for weight in self.weights)
+        own = sum(math.prod(w.shape) for w in self.weights if w.trainable)
         return own + sum(
             part.parameter_count for parts in self.children.values() for part in parts
         )

@@ -15,6 +15,7 @@ from neural_attn.layers.base import (
     Parameter,
     Weight,
 )
+from neural_attn.layers.convolution import CONVOLUTIONS
 from neural_attn.layers.core import CORE
 
 __all__ = [
@@ -29,7 +30,7 @@ __all__ = [
     "find_layer",
 ]
 
-LAYERS: dict[str, NativeLayer] = {layer.name: layer for layer in (*CORE,)}
+LAYERS: dict[str, NativeLayer] = {layer.name: layer for layer in (*CORE, *CONVOLUTIONS)}
 
 BY_NAME = {
     name.lower(): layer

@@ -21,17 +21,24 @@ REQUIRED = object()
 class Kind:
     """The type of a parameter, with its range.
 
-    `name` is int, float, bool, str, activation, shape or any.
+    `name` is int, float, bool, str, activation, shape, sizes or any; "sizes" is one
+    number for each of `axes` axes, or one for all. `optional` allows none.
     """
 
     name: str
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    axes: int = 1
+    optional: bool = False
 
     def complaint(self, value: object) -> str:
         """Why `value` is none of this kind, or ""."""
+        if value is None and self.optional:
+            return ""
         number = isinstance(value, int | float) and not isinstance(value, bool)
+        if self.name == "sizes":
+            return self._complaint_on_sizes(value)
         if self.name == "int" and not (number and value == value // 1):  # type: ignore[operator]
             return "must be a whole number"
         if self.name == "float" and not number:
@@ -52,6 +59,14 @@ class Kind:
         if allowed and value not in allowed:
             return "must be one of " + ", ".join(allowed)
         return ""
+
+    def _complaint_on_sizes(self, value: object) -> str:
+        sizes = value if isinstance(value, tuple) else (value,)
+        whole = all(type(size) is int and 1 <= size <= 2**20 for size in sizes)
+        if whole and len(sizes) in (1, self.axes):
+            return ""
+        several = f", or {self.axes} of them in parentheses" if self.axes > 1 else ""
+        return f"must be a whole number from 1{several}"
 
 
 SIZE = Kind("int", minimum=1, maximum=2**40)
@@ -80,11 +95,15 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Weight:
-    """A trainable array: its name in weight files, its shape, how it starts."""
+    """An array of a layer: its name in weight files, its shape, how it starts.
+
+    Running statistics are kept in weight files, and are not `trainable`.
+    """
 
     name: str
     shape: tuple[int, ...]
     start: str = "glorot"  # or "zeros", "ones", "normal"
+    trainable: bool = True
 
 
 Arguments = Mapping[str, Any]

@@ -1,0 +1,1 @@
+"""How each backend writes the native layers, where it needs more than a few lines."""

@@ -1,0 +1,48 @@
+"""PyTorch rows: the classes stand in backends/runtime/pytorch_*.py."""
+
+from __future__ import annotations
+
+from neural_attn.backends.base import Row
+
+_DEFAULTS = (
+    ", stride=1",
+    ', padding="valid"',
+    ", dilation=1",
+    ", groups=1",
+    ", depth_multiplier=1",
+    ", bias=True",
+)
+_SLIDING = (
+    "{kernel_size}, stride={strides}, padding={padding}, dilation={dilation_rate}, "
+)
+
+
+def _weighted(made: str) -> Row:
+    return Row(made, activates=True, omit=_DEFAULTS)
+
+
+CONVOLUTIONS = {
+    **{
+        f"Conv{axes}D": _weighted(
+            f"Conv{axes}D({{in_features}}, {{filters}}, {_SLIDING}"
+            "groups={groups}, bias={use_bias})"
+        )
+        for axes in (1, 2, 3)
+    },
+    **{
+        f"Conv{axes}DTranspose": _weighted(
+            f"Conv{axes}DTranspose({{in_features}}, {{filters}}, {{kernel_size}}, "
+            "stride={strides}, padding={padding}, bias={use_bias})"
+        )
+        for axes in (1, 2, 3)
+    },
+    **{
+        f"DepthwiseConv{axes}D": _weighted(
+            f"DepthwiseConv{axes}D({{in_features}}, {_SLIDING}"
+            "depth_multiplier={depth_multiplier}, bias={use_bias})"
+        )
+        for axes in (1, 2)
+    },
+}
+
+ROWS = {**CONVOLUTIONS}

@@ -1,0 +1,51 @@
+"""Keras rows: mostly Keras' own layers; the rest is backends/runtime/keras_*.py."""
+
+from __future__ import annotations
+
+from neural_attn.backends.base import Row
+
+_DEFAULTS = (
+    ", strides=1",
+    ', padding="valid"',
+    ", dilation_rate=1",
+    ", groups=1",
+    ", depth_multiplier=1",
+    ', activation="linear"',
+    ", use_bias=True",
+)
+_SLIDING = (
+    "{kernel_size}, strides={strides}, padding={padding}, "
+    "dilation_rate={dilation_rate}, "
+)
+_LAST = "activation={activation}, use_bias={use_bias})"
+
+
+def _weighted(made: str) -> Row:
+    return Row(made, omit=_DEFAULTS)
+
+
+CONVOLUTIONS = {
+    **{
+        f"Conv{axes}D": _weighted(
+            f"keras.layers.Conv{axes}D({{filters}}, {_SLIDING}"
+            f"groups={{groups}}, {_LAST}"
+        )
+        for axes in (1, 2, 3)
+    },
+    **{
+        f"Conv{axes}DTranspose": _weighted(
+            f"keras.layers.Conv{axes}DTranspose({{filters}}, {{kernel_size}}, "
+            f"strides={{strides}}, padding={{padding}}, {_LAST}"
+        )
+        for axes in (1, 2, 3)
+    },
+    **{
+        f"DepthwiseConv{axes}D": _weighted(
+            f"DepthwiseConv{axes}D({_SLIDING}"
+            f"depth_multiplier={{depth_multiplier}}, {_LAST}"
+        )
+        for axes in (1, 2)
+    },
+}
+
+ROWS = {**CONVOLUTIONS}

@@ -1,0 +1,68 @@
+"""What the tests of native layers share: one layer as a network, run on any backend."""
+
+import subprocess
+import sys
+from functools import cache
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from neural_attn.capture import run
+from neural_attn.compile import check_text, load_model
+from neural_attn.weights import expected
+
+TOLERANCE = {"float32": 1e-5, "float64": 1e-8}
+
+
+@cache
+def one_layer(layer, shape):
+    """The checked network that consists of one layer (or several, as text)."""
+    sizes = ", ".join("none" if size is None else str(size) for size in shape)
+    text = f"network OneLayer {{ input: ({sizes},) layers: {layer} }}"
+    return check_text(text, "one_layer.neural")[0][0]
+
+
+def sample(shape, length=7):
+    """Two inputs; an axis of any length gets `length` steps."""
+    sizes = [length if size is None else size for size in shape]
+    return np.random.default_rng(3).normal(size=(2, *sizes))
+
+
+@cache
+def random_weights(checked):
+    """Random values for every weight, also biases; variances are positive."""
+    random = np.random.default_rng(4)
+    return {
+        name: np.abs(values) + 0.5 if name.endswith("running_var") else values
+        for name, values in (
+            (name, random.normal(0.0, 0.4, shape))
+            for name, shape in expected(checked).items()
+        )
+    }
+
+
+def output(checked, backend, dtype, folder, x):
+    """What a backend gives for x, with the random weights."""
+    path = None
+    if random_weights(checked):
+        path = folder / "weights.safetensors"
+        save_file(random_weights(checked), path)
+    loaded = load_model(checked, backend, path, dtype=dtype)
+    found, _ = run(loaded.model, loaded.backend, x.astype(dtype))
+    return found
+
+
+def ruff_complaints(source, folder):
+    """What ruff says of a generated file, by its default rules and its format."""
+    path = folder / "generated.py"
+    path.write_text(source, "utf-8")
+    said = ""
+    for command in (["check", "--isolated"], ["format", "--isolated", "--diff"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, str(path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said += done.stdout if done.returncode else ""
+    return said

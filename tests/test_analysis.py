@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from neural_attn.analysis import analyze, analyze_attention_patterns
+from neural_attn.analysis import analyze_attention_patterns, guide_patterns
 from neural_attn.maps import AttentionMap, AttentionMaps, SelectionError
 
 try:  # a second opinion; not a dependency
@@ -187,12 +187,12 @@ def test_padding_does_not_count_in_maps():
     maps = AttentionMaps(
         [AttentionMap("real", real), AttentionMap("padded", padded, mask=visible)]
     )
-    results = analyze(maps)
+    results = guide_patterns(maps)
     assert results["padded"] == results["real"]
     with pytest.raises(SelectionError, match="no example 1"):
-        analyze(maps, batch_index=1)
+        guide_patterns(maps, batch_index=1)
 
 
 def test_cross_attention_in_maps_has_no_diagonal():
     maps = AttentionMaps([AttentionMap("x", np.eye(3)[None, None], "cross")])
-    assert analyze(maps)["x"]["diagonal_attention_strength"] is None
+    assert guide_patterns(maps)["x"]["diagonal_attention_strength"] is None

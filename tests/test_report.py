@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from neural_attn.analysis import analyze
+from neural_attn.analysis import guide_patterns
 from neural_attn.maps import AttentionMap, AttentionMaps
 from neural_attn.visualize.report import build_report
 
@@ -147,7 +147,7 @@ def test_the_data_are_the_analysis_and_are_json():
     assert json.loads(json.dumps(data)) == data
     assert data["num_layers"] == 2
     for layer in data["layers"]:
-        patterns = analyze(maps)[layer["name"]]
+        patterns = guide_patterns(maps)[layer["name"]]
         assert {key: layer[key] for key in patterns} == patterns
 
 

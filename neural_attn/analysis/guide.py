@@ -14,7 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from neural_attn.maps import AttentionMaps
 
-__all__ = ["AttentionPatterns", "Distribution", "analyze", "analyze_attention_patterns"]
+__all__ = [
+    "AttentionPatterns",
+    "Distribution",
+    "analyze_attention_patterns",
+    "guide_patterns",
+]
 
 
 class Distribution(TypedDict):
@@ -122,7 +127,9 @@ def analyze_attention_patterns(
     )
 
 
-def analyze(maps: AttentionMaps, batch_index: int = 0) -> dict[str, AttentionPatterns]:
+def guide_patterns(
+    maps: AttentionMaps, batch_index: int = 0
+) -> dict[str, AttentionPatterns]:
     """Describe every map for one example, padding left out.
 
     Raises

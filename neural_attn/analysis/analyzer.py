@@ -1,0 +1,117 @@
+"""Takes attention maps text by text, and keeps statistics of every head.
+
+Memory does not grow with the number of texts, and analyzers of parts of a set merge
+into that of the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from neural_attn.analysis.geometry import geometries
+from neural_attn.analysis.heads import Head, Place, describe
+from neural_attn.analysis.measure import measure, plan_for
+from neural_attn.analysis.tally import Tally
+from neural_attn.maps import AttentionItem, AttentionMaps
+
+__all__ = ["Analyzer"]
+
+
+@dataclass
+class Analyzer:
+    """Statistics of every head over the texts that were added.
+
+    `groups` holds tallies by group of texts, then by map; `places` says where maps
+    stand in the network.
+    """
+
+    groups: dict[str, dict[str, Tally]] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
+    texts: int = 0
+    tokens: int = 0
+
+    def add(self, maps: AttentionMaps, group: str = "") -> None:
+        """Count every example of the maps, padding left out, as one text each.
+
+        Raises
+        ------
+        ValueError
+            If a map has other heads than before.
+        """
+        self._place(maps)
+        if not len(maps):
+            return
+        for index in range(len(maps.maps[0].weights)):
+            items = [maps.item(name, index) for name in maps]
+            self._add_items(items, group)
+            self.texts += 1
+            self.tokens += max(len(item.key_tokens) for item in items)
+
+    def _place(self, maps: AttentionMaps) -> None:
+        for number, layer in enumerate(maps.layers):
+            for one in layer:
+                place = Place(number, one.kind, one.head_indices, len(layer) > 1)
+                if self.places.setdefault(one.name, place) != place:
+                    was = self.places[one.name]
+                    raise ValueError(
+                        f"{one.name} was layer {was.layer} with {len(was.head_indices)}"
+                        f" heads, and is layer {number} with {len(one.head_indices)}"
+                    )
+
+    def _add_items(self, items: Sequence[AttentionItem], group: str) -> None:
+        tallies = self.groups.setdefault(group, {})
+        for geometry, places in geometries(items):
+            plan = plan_for(geometry)
+            weights = [
+                items[number].weights
+                if len(heads) == len(items[number].weights)
+                else items[number].weights[heads]
+                for number, heads in places
+            ]
+            found = measure(plan, weights)
+            start = 0
+            for number, heads in places:
+                item = items[number]
+                if item.name not in tallies:
+                    tallies[item.name] = Tally.empty(len(item.weights))
+                at = slice(start, start + len(heads))
+                tallies[item.name].add(heads, found, at)
+                start = at.stop
+        for item in items:
+            tallies[item.name].texts += 1
+
+    def merge(self, other: Analyzer) -> Analyzer:
+        """Give the analyzer of both sets of texts together.
+
+        Raises
+        ------
+        ValueError
+            If both know a map with other heads.
+        """
+        result = Analyzer(dict(self.groups), dict(self.places))
+        for name, place in other.places.items():
+            if result.places.setdefault(name, place) != place:
+                raise ValueError(f"{name} is not the same layer in both parts")
+        for group, tallies in other.groups.items():
+            merged = dict(result.groups.get(group, {}))
+            for name, tally in tallies.items():
+                merged[name] = merged[name].merge(tally) if name in merged else tally
+            result.groups[group] = merged
+        result.texts = self.texts + other.texts
+        result.tokens = self.tokens + other.tokens
+        return result
+
+    @property
+    def tallies(self) -> dict[str, Tally]:
+        """The statistics of each map over all groups together, in layer order."""
+        result: dict[str, Tally] = {}
+        for tallies in self.groups.values():
+            for name, tally in tallies.items():
+                result[name] = result[name].merge(tally) if name in result else tally
+        order = {name: index for index, name in enumerate(self.places)}
+        return dict(sorted(result.items(), key=lambda pair: order[pair[0]]))
+
+    def heads(self) -> tuple[Head, ...]:
+        """Every head of every layer, over all groups."""
+        return describe(self.tallies, self.places)

@@ -1,0 +1,178 @@
+"""Where the tokens of one text stand, and what kind of token each is.
+
+A pattern score is the attention that goes to a set of cells, its target. This module
+knows positions and tokens; `scores.py` makes the targets from them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_attn.maps import AttentionItem
+
+__all__ = [
+    "Geometry",
+    "bare",
+    "geometries",
+    "is_punctuation",
+    "is_special",
+    "same_mask",
+]
+
+Bool = NDArray[np.bool_]
+
+# [CLS], [SEP], [unused7]; <s>, </s>, <pad>; <|endoftext|>, <|im_start|>
+_SPECIAL = re.compile(r"\[[A-Za-z]+[0-9_A-Za-z]*\]|</?[A-Za-z_]+[0-9]*>|<\|.*\|>")
+_SENTENCE_END = frozenset(".!?。！？…")
+# How word-piece, byte-level and SentencePiece tokenizers mark the parts of a word.
+_MARKS = ("##", "Ġ", "▁")
+
+
+def is_special(token: str) -> bool:
+    """Whether a token is written like [CLS], <s> or <|endoftext|>."""
+    return _SPECIAL.fullmatch(token) is not None
+
+
+def bare(token: str) -> str:
+    """The token without its tokenizer's mark (`##ing`, `Ġthe` and `▁the`)."""
+    for mark in _MARKS:
+        if token.startswith(mark) and len(token) > len(mark):
+            return token[len(mark) :]
+    return token
+
+
+def is_punctuation(token: str) -> bool:
+    """Whether a token is punctuation or symbols alone, and is not special."""
+    text = bare(token).strip()
+    return bool(text) and not is_special(token) and all(map(_is_mark, text))
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character)[0] in "PS"
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """One text as seen by heads that share a mask.
+
+    Attributes
+    ----------
+    allowed : bool [queries, keys]
+    query_tokens, key_tokens : one text per position
+    self_attention : bool
+        Queries and keys are positions of one sequence. With fewer queries than keys
+        the last query stands at the last key, as in generation with a cache.
+    """
+
+    allowed: Bool
+    query_tokens: tuple[str, ...]
+    key_tokens: tuple[str, ...]
+    self_attention: bool
+
+    @property
+    def queries(self) -> int:
+        """Number of queries."""
+        return len(self.allowed)
+
+    @property
+    def keys(self) -> int:
+        """Number of keys."""
+        return len(self.allowed[0])
+
+    @cached_property
+    def offset(self) -> NDArray[np.int64]:
+        """Key position minus query position, int64 [queries, keys]."""
+        queries = np.arange(self.queries) + self.keys - self.queries
+        offset: NDArray[np.int64] = np.arange(self.keys) - queries[:, np.newaxis]
+        return offset
+
+    @cached_property
+    def options(self) -> NDArray[np.int64]:
+        """Number of keys that each query may attend to."""
+        options: NDArray[np.int64] = self.allowed.sum(axis=1)
+        return options
+
+    def key_flags(self, test: Callable[[str], bool]) -> Bool:
+        """Which keys' tokens pass a test."""
+        return np.array([test(token) for token in self.key_tokens], dtype=bool)
+
+    @cached_property
+    def same_text(self) -> Bool:
+        """Whether query and key hold the same ordinary token, bool [queries, keys]."""
+        numbers: dict[str, int] = {}
+        rows = [
+            np.array([self._number(token, numbers) for token in tokens])
+            for tokens in (self.query_tokens, self.key_tokens)
+        ]
+        same: Bool = (rows[0][:, np.newaxis] == rows[1]) & (rows[1] >= 0)
+        return same
+
+    @staticmethod
+    def _number(token: str, numbers: dict[str, int]) -> int:
+        return -1 if is_special(token) else numbers.setdefault(token, len(numbers))
+
+    @cached_property
+    def segments(self) -> NDArray[np.int64]:
+        """The number of the sentence or part that each key belongs to.
+
+        A part ends with a token that ends a sentence or with a special token other
+        than the first, which belong to it.
+        """
+        ends = [
+            index > 0 and (is_special(token) or _ends_sentence(token))
+            for index, token in enumerate(self.key_tokens)
+        ]
+        numbers: NDArray[np.int64] = np.cumsum([0, *ends[:-1]])
+        # Several marks in a row ("?!", ". [SEP]") end one part, not one each.
+        for index in range(1, len(ends)):
+            if ends[index] and ends[index - 1]:
+                numbers[index:] -= 1
+        return numbers
+
+
+def _ends_sentence(token: str) -> bool:
+    text = bare(token)
+    return bool(text) and all(character in _SENTENCE_END for character in text)
+
+
+def same_mask(allowed: Bool) -> Iterator[tuple[list[int], Bool]]:
+    """Group heads by equal masks: head numbers and their bool [queries, keys]."""
+    first = allowed[0]
+    # Masks are nearly always one, broadcast over the heads: compare no cells then.
+    if allowed.strides[0] == 0 or (allowed == first).all():
+        yield list(range(len(allowed))), first
+        return
+    groups: dict[bytes, list[int]] = {}
+    for head, mask in enumerate(allowed):
+        groups.setdefault(np.packbits(mask).tobytes(), []).append(head)
+    for heads in groups.values():
+        yield heads, allowed[heads[0]]
+
+
+def geometries(
+    items: Sequence[AttentionItem],
+) -> list[tuple[Geometry, list[tuple[int, list[int]]]]]:
+    """Group the heads of several maps of one text by what they see.
+
+    Returns
+    -------
+    list
+        Each geometry with its heads, as (number of the item, numbers of its heads).
+    """
+    found: dict[object, tuple[Geometry, list[tuple[int, list[int]]]]] = {}
+    for number, item in enumerate(items):
+        own = item.kind != "cross"
+        for heads, mask in same_mask(item.allowed):
+            key = (own, item.query_tokens, item.key_tokens, mask.tobytes())
+            if key not in found:
+                geometry = Geometry(mask, item.query_tokens, item.key_tokens, own)
+                found[key] = (geometry, [])
+            found[key][1].append((number, heads))
+    return list(found.values())

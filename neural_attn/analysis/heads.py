@@ -1,0 +1,224 @@
+"""Statistics into findings: one record per head, with its type and its sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from neural_attn.analysis.baselines import SIGNIFICANT, holm, p_values, z_scores
+from neural_attn.analysis.measure import COLUMNS, METRICS
+from neural_attn.analysis.patterns import Pattern, name_pattern
+from neural_attn.analysis.scores import SCORES
+from neural_attn.analysis.tally import Tally
+
+__all__ = ["Evidence", "Head", "Statistic", "describe", "p_text"]
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """One metric of one head over texts; `uniform` is that of uniform attention."""
+
+    mean: float
+    std: float | None
+    least: float
+    greatest: float
+    texts: int
+    uniform: float | None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One score against its baseline; `significant` after correction."""
+
+    chance: float
+    z: float
+    p: float
+    p_corrected: float
+    significant: bool
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is known of one head."""
+
+    map: str
+    layer: int
+    head: int
+    kind: str
+    statistics: dict[str, Statistic]
+    evidence: dict[str, Evidence]
+    pattern: Pattern
+    sentence: str
+
+    @property
+    def label(self) -> str:
+        """A short name for tables, as other tools write it: L5H1."""
+        return f"L{self.layer}H{self.head}"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the heads of a map stand: its layer's number and its kind."""
+
+    layer: int
+    kind: str
+    head_indices: tuple[int, ...]
+    several: bool  # other maps have the same layer number
+
+
+def describe(
+    tallies: Mapping[str, Tally], places: Mapping[str, Place]
+) -> tuple[Head, ...]:
+    """Give every head of every map; p is corrected over all of them together."""
+    names = [name for name in tallies if tallies[name].texts]
+    if not names:
+        return ()
+    first = len(METRICS)
+    both = [z_scores(tallies[name], first) for name in names]
+    chance = np.concatenate([c for c, _ in both])
+    z = np.concatenate([z for _, z in both])
+    p = p_values(z)
+    corrected = holm(p)
+    heads = []
+    row = 0
+    for name in names:
+        for index in range(len(tallies[name].expected)):
+            evidence = {
+                score: Evidence(
+                    float(chance[row, column]),
+                    float(z[row, column]),
+                    float(p[row, column]),
+                    float(corrected[row, column]),
+                    bool(corrected[row, column] < SIGNIFICANT),
+                )
+                for column, score in enumerate(SCORES)
+                if not math.isnan(z[row, column])
+            }
+            heads.append(_head(name, index, tallies[name], places[name], evidence))
+            row += 1
+    return tuple(heads)
+
+
+def _head(
+    name: str, index: int, tally: Tally, place: Place, evidence: dict[str, Evidence]
+) -> Head:
+    values, uniform, std = tally.values, tally.uniform, tally.values.std
+    statistics = {}
+    for column, metric in enumerate(COLUMNS):
+        count = int(values.count[index, column])
+        if not count:
+            continue
+        spread = float(std[index, column])
+        known = uniform.count[index, column] > 0
+        statistics[metric] = Statistic(
+            float(values.mean[index, column]),
+            None if math.isnan(spread) else spread,
+            float(values.low[index, column]),
+            float(values.high[index, column]),
+            count,
+            float(uniform.mean[index, column]) if known else None,
+        )
+    pattern = _pattern(statistics, evidence)
+    number = place.head_indices[index]
+    where = f"layer {place.layer}"
+    if place.several:
+        where += f" ({place.kind.replace('_', ' ')})"
+    sentence = f"{where} head {number} {_sentence(pattern, statistics, evidence)}"
+    return Head(
+        name, place.layer, number, place.kind, statistics, evidence, pattern, sentence
+    )
+
+
+def _pattern(
+    statistics: Mapping[str, Statistic], evidence: Mapping[str, Evidence]
+) -> Pattern:
+    values = dict.fromkeys(COLUMNS, math.nan)
+    chance = dict.fromkeys(COLUMNS, math.nan)
+    for name, statistic in statistics.items():
+        values[name] = statistic.mean
+        if statistic.uniform is not None:
+            chance[name] = statistic.uniform
+    p = dict.fromkeys(SCORES, 1.0)
+    for name, found in evidence.items():
+        chance[name] = found.chance
+        p[name] = found.p_corrected
+    return name_pattern(values, chance, p)
+
+
+def _sentence(
+    pattern: Pattern,
+    statistics: Mapping[str, Statistic],
+    evidence: Mapping[str, Evidence],
+) -> str:
+    name, numbers = pattern.name, pattern.decided_by
+    if name == "uniform":
+        entropy = statistics["normalized_entropy"].mean
+        return f"spreads its attention evenly: normalized entropy {entropy:.2f}"
+    if name == "sparse":
+        keys = statistics["effective_keys"].mean
+        return (
+            f"attends to few keys that no position or token explains: "
+            f"{keys:.1f} effective keys, {numbers['ratio']:.2f} of uniform"
+        )
+    if name == "undefined":
+        return "has no choice: each query may attend to one key"
+    if name == "mixed":
+        return _mixed_sentence(statistics, evidence)
+    score = next(iter(numbers))
+    if score == "top_key_share":
+        share = statistics[score]
+        return (
+            f"attends to one position from everywhere: {share.mean:.2f} "
+            f"(uniform {numbers['top_key_share_chance']:.2f})"
+        )
+    return f"attends to {SCORES[score].words}: {_numbers(score, statistics, evidence)}"
+
+
+def _mixed_sentence(
+    statistics: Mapping[str, Statistic], evidence: Mapping[str, Evidence]
+) -> str:
+    """Name what has the most evidence for it, or say that nothing has."""
+    some = [
+        (statistics[name].mean - found.chance, name)
+        for name, found in evidence.items()
+        if found.significant and SCORES[name].share and found.z > 0
+    ]
+    if not some:
+        entropy = statistics["normalized_entropy"].mean
+        return (
+            "shows no evidence of any pattern: all p above "
+            f"{SIGNIFICANT:g}, normalized entropy {entropy:.2f}"
+        )
+    parts = [
+        f"{SCORES[name].words} ({_numbers(name, statistics, evidence)})"
+        for _, name in sorted(some, reverse=True)[:2]
+    ]
+    return "mixes patterns, most of all " + " and ".join(parts)
+
+
+def _numbers(
+    score: str,
+    statistics: Mapping[str, Statistic],
+    evidence: Mapping[str, Evidence],
+) -> str:
+    found = evidence[score]
+    return (
+        f"{statistics[score].mean:.2f}, chance {found.chance:.2f}, "
+        f"z {found.z:.0f}, {p_text(found.p_corrected)}"
+    )
+
+
+def p_text(p: float) -> str:
+    """Give p as text; what float64 cannot tell from 0 is given as a bound."""
+    if p < 1e-300:
+        return "p < 1e-300"
+    return f"p {p:.3f}" if p >= 0.001 else f"p {p:.0e}"
+
+
+def heads_of(heads: Sequence[Head], pattern: str) -> list[Head]:
+    """The heads of a type, the most confident first."""
+    found = [head for head in heads if head.pattern.name == pattern]
+    return sorted(found, key=lambda head: -head.pattern.confidence)

@@ -1,0 +1,101 @@
+"""Types of heads: planted heads of every type are recognized under noise."""
+
+import collections
+
+import numpy as np
+import pytest
+
+from neural_attn.analysis import Analyzer
+from neural_attn.analysis.patterns import PATTERNS, above_chance
+from neural_attn.analysis.planted import PLANTED, planted_head, planted_tokens
+from neural_attn.maps import AttentionMap, AttentionMaps
+
+# Under a causal mask these do not exist.
+NOT_CAUSAL = {"next_token", "suffix"}
+
+
+def heads_of(patterns, tokens, noise, causal, seed):
+    arrays = [
+        planted_head(name, tokens, noise=noise, causal=causal, seed=seed)
+        for name in patterns
+    ]
+    kind = "decoder_self" if causal else "encoder_self"
+    one = AttentionMap("layer", np.stack([arrays]), kind, None, causal, tokens, tokens)
+    analyzer = Analyzer()
+    analyzer.add(AttentionMaps([one]))
+    return analyzer.heads()
+
+
+def test_confusion_matrix_of_planted_heads():
+    confusion = collections.Counter()
+    for seed in range(20):
+        tokens = planted_tokens(20 + 4 * seed, seed)
+        for causal in (False, True):
+            names = [n for n in PLANTED if not (causal and n in NOT_CAUSAL)]
+            noise = 0.1 + 0.02 * (seed % 15)  # 10 % to 38 % of the attention
+            found = heads_of(names, tokens, noise, causal, seed)
+            for name, head in zip(names, found, strict=True):
+                confusion[name, head.pattern.name] += 1
+    for name in PLANTED:
+        total = sum(n for (planted, _), n in confusion.items() if planted == name)
+        assert confusion[name, name] >= 0.95 * total, name
+
+
+@pytest.mark.parametrize("name", sorted(PLANTED))
+def test_a_clean_head_is_found_with_confidence_and_says_why(name):
+    (head,) = heads_of([name], planted_tokens(40), 0.0, False, 1)
+    pattern = head.pattern
+    assert pattern.name == name
+    if name != "mixed":
+        assert pattern.confidence > 0.6
+    assert all(np.isfinite(value) for value in pattern.decided_by.values())
+    assert pattern.rule
+    assert head.sentence.startswith("layer 0 head 0 ")
+
+
+def test_confidence_falls_with_noise():
+    tokens = planted_tokens(40)
+    confidences = [
+        heads_of(["previous_token"], tokens, noise, False, 1)[0].pattern.confidence
+        for noise in (0.0, 0.1, 0.2, 0.3, 0.4)
+    ]
+    assert confidences == sorted(confidences, reverse=True)
+    assert confidences[0] == pytest.approx(1)
+
+
+def test_random_attention_is_no_evidence_and_the_sentence_says_so():
+    random = np.random.default_rng(7)
+    scores = np.exp(1.2 * random.standard_normal((1, 30, 30)))
+    analyzer = Analyzer()
+    weights = scores / scores.sum(-1, keepdims=True)
+    analyzer.add(AttentionMaps.from_arrays({"layer": weights}, planted_tokens(30)))
+    (head,) = analyzer.heads()
+    assert head.pattern.name == "mixed"
+    assert "no evidence of any pattern" in head.sentence
+
+
+def test_every_type_can_be_named():
+    assert set(PLANTED) | {"diagonal", "undefined"} == set(PATTERNS)
+
+
+def test_a_diagonal_cross_attention_is_named():
+    weights = np.eye(20, 30)[np.newaxis] * 0
+    for query in range(20):
+        weights[0, query, round(query * 29 / 19)] = 1
+    analyzer = Analyzer()
+    analyzer.add(AttentionMaps.from_arrays({"cross": weights}))
+    (head,) = analyzer.heads()
+    assert head.pattern.name == "diagonal"
+    assert head.statistics["monotonicity"].mean > 0.99
+
+
+def test_one_token_has_no_choice():
+    analyzer = Analyzer()
+    analyzer.add(AttentionMaps.from_arrays({"layer": np.ones((2, 1, 1))}))
+    assert [head.pattern.name for head in analyzer.heads()] == ["undefined"] * 2
+
+
+def test_chance():
+    assert above_chance(0.75, 0.5) == 0.5
+    assert above_chance(0.5, 0.5) == 0
+    assert np.isnan(above_chance(1.0, 1.0))

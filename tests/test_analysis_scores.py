@@ -1,0 +1,296 @@
+"""Every metric against loops that follow its definition, and its null baseline."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neural_attn.analysis import Analyzer, analyze_attention_patterns
+from neural_attn.analysis.baselines import holm, p_values
+from neural_attn.analysis.geometry import Geometry, is_punctuation, is_special
+from neural_attn.analysis.measure import COLUMNS, METRICS, measure, plan_for
+from neural_attn.analysis.planted import planted_head, planted_tokens
+from neural_attn.analysis.scores import SCORES
+from neural_attn.maps import AttentionMap, AttentionMaps
+
+TOKENS = ("[CLS]", "a", "b", ".", "a", "b", "##b", "a", "!", "[SEP]")
+
+
+def softmax(random, shape, allowed=True):
+    exponential = np.where(allowed, np.exp(2 * random.standard_normal(shape)), 0.0)
+    total = exponential.sum(-1, keepdims=True)
+    return exponential / np.where(total > 0, total, 1)
+
+
+def masks(count):
+    holes = np.ones((count, count), dtype=bool)
+    holes[:, 3] = False
+    holes[5] = False
+    return {
+        "none": np.ones((count, count), dtype=bool),
+        "causal": np.tri(count, dtype=bool),
+        "holes": holes,
+    }
+
+
+def wanted(name, q, k, tokens):
+    """The definition of each self-attention score, for one cell."""
+    n = len(tokens)
+    band = max(2, round(n / 8))
+    parts = [0] * 4 + [1] * 5 + [2]  # "." and "!" end a part; so does "[SEP]"
+    parts[9] = 1  # ... but "! [SEP]" ends only one
+    same = tokens[q] == tokens[k] and not is_special(tokens[k])
+    return {
+        "previous_token": k == q - 1,
+        "next_token": k == q + 1,
+        "same_token": k == q,
+        "duplicate_token": same and k != q,
+        "induction": 0 < k <= q
+        and tokens[k - 1] == tokens[q]
+        and not is_special(tokens[q]),
+        "first_token": k == 0,
+        "last_token": k == n - 1,
+        "special_tokens": tokens[k] in ("[CLS]", "[SEP]"),
+        "punctuation": tokens[k] in ".!",
+        "prefix": k < band,
+        "suffix": k >= n - band,
+        "local": abs(q - k) <= 2,
+        "block": parts[q] == parts[k],
+        "distance": abs(q - k),
+    }[name]
+
+
+@pytest.mark.parametrize("mask", ["none", "causal", "holes"])
+@pytest.mark.parametrize("name", [n for n, s in SCORES.items() if s.where != "cross"])
+def test_a_score_is_its_definition(name, mask):
+    allowed = masks(len(TOKENS))[mask]
+    random = np.random.default_rng(1)
+    weights = softmax(random, (3, 10, 10), allowed)
+    geometry = Geometry(allowed, TOKENS, TOKENS, True)
+    found = measure(plan_for(geometry), [weights[:1], weights[1:]])
+    at = COLUMNS.index(name)
+    for head in range(3):
+        rows = []
+        for q in range(10):
+            cells = [wanted(name, q, k, TOKENS) for k in range(10) if allowed[q, k]]
+            if len(set(cells)) < 2:
+                continue  # no choice
+            keys = np.flatnonzero(allowed[q])
+            rows.append(float(np.dot(weights[head, q, keys], cells)))
+        if name in ("next_token", "last_token", "suffix") and mask == "causal":
+            assert math.isnan(found.values[head, at])
+        else:
+            assert found.values[head, at] == pytest.approx(np.mean(rows), abs=1e-12)
+
+
+@pytest.mark.parametrize("mask", ["none", "causal", "holes"])
+def test_one_pass_gives_the_numbers_of_the_guide(mask):
+    allowed = masks(10)[mask]
+    weights = softmax(np.random.default_rng(2), (4, 10, 10), allowed)
+    found = measure(plan_for(Geometry(allowed, TOKENS, TOKENS, True)), [weights])
+    guide = analyze_attention_patterns(weights, allowed)
+    own = {name: found.values[:, COLUMNS.index(name)] for name in METRICS}
+    pairs = {
+        "entropy": guide["attention_entropy"],
+        "normalized_entropy": guide["normalized_entropy"],
+        "max_weight": guide["max_attention_per_head"],
+        "diagonal_strength": guide["diagonal_attention_strength"],
+    }
+    for key in ("mean", "std", "min", "max"):
+        pairs[f"weight_{key}"] = [d[key] for d in guide["attention_distribution"]]
+    for name, expected in pairs.items():
+        assert own[name] == pytest.approx(np.array(expected, float), abs=1e-12), name
+
+
+@pytest.mark.parametrize("name", list(SCORES))
+def test_null_moments_are_those_of_shuffled_rows(name):
+    random = np.random.default_rng(3)
+    cross = SCORES[name].where == "cross"
+    allowed = masks(10)["holes"]
+    weights = softmax(random, (1, 10, 10), allowed)
+    plan = plan_for(Geometry(allowed, TOKENS, TOKENS, not cross))
+    shuffled = []
+    for _ in range(4000):
+        one = weights.copy()
+        for q in range(10):
+            keys = np.flatnonzero(allowed[q])
+            one[0, q, keys] = random.permutation(one[0, q, keys])
+        shuffled.append(one[0])
+    draws = measure(plan, [np.stack(shuffled)]).values[:, COLUMNS.index(name)]
+    found = measure(plan, [weights])
+    at = list(SCORES).index(name)
+    mean, variance = found.expected[0, at], found.variance[0, at]
+    error = math.sqrt(variance / 4000)
+    assert abs(draws.mean() - mean) < 5 * error
+    assert draws.var() == pytest.approx(variance, rel=0.15)
+    # For rows that sum to 1 the mean is the score of uniform attention.
+    assert mean == pytest.approx(found.uniform[COLUMNS.index(name)], abs=1e-12)
+
+
+def test_uniform_values_are_those_of_uniform_attention():
+    for allowed in masks(10).values():
+        options = allowed.sum(1, keepdims=True)
+        weights = (allowed / np.maximum(options, 1))[np.newaxis]
+        found = measure(plan_for(Geometry(allowed, TOKENS, TOKENS, True)), [weights])
+        known = ~np.isnan(found.uniform)
+        assert known.sum() >= 15
+        assert found.values[0, known] == pytest.approx(found.uniform[known], abs=1e-12)
+
+
+def test_random_heads_give_false_alarms_as_often_as_p_says():
+    random = np.random.default_rng(4)
+    tokens = planted_tokens(40)
+    weights = softmax(random, (400, 40, 40))
+    analyzer = Analyzer()
+    analyzer.add(AttentionMaps.from_arrays({"random": weights}, tokens))
+    heads = analyzer.heads()
+    p = np.array([[e.p for e in head.evidence.values()] for head in heads])
+    assert 0.03 < np.mean(p < 0.05) < 0.07
+    # Corrected, hardly any of 400 heads is called significant for any score.
+    assert sum(e.significant for h in heads for e in h.evidence.values()) <= 3
+
+
+def test_uniform_attention_is_no_evidence_of_anything():
+    tokens = planted_tokens(30)
+    analyzer = Analyzer()
+    weights = planted_head("uniform", tokens)[np.newaxis].astype(np.float32)
+    analyzer.add(AttentionMaps.from_arrays({"layer": weights}, tokens))
+    (head,) = analyzer.heads()
+    assert [e.z for e in head.evidence.values()] == [0] * len(head.evidence)
+    assert head.pattern.name == "uniform"
+
+
+def test_monotonic_alignment_of_cross_attention():
+    forward = np.eye(6, 9)[np.newaxis] + 1e-3
+    arrays = np.concatenate([forward, forward[:, ::-1], np.full((1, 6, 9), 1 / 9)])
+    arrays /= arrays.sum(-1, keepdims=True)
+    plan = plan_for(Geometry(np.ones((6, 9), bool), ("q",) * 6, ("k",) * 9, False))
+    found = measure(plan, [arrays])
+    monotonicity = found.values[:, COLUMNS.index("monotonicity")]
+    assert monotonicity == pytest.approx([1, -1, 0], abs=1e-6)
+    assert math.isnan(found.values[0, COLUMNS.index("previous_token")])
+
+
+def test_generation_with_a_cache_has_its_queries_at_the_end():
+    weights = np.zeros((1, 2, 5))
+    weights[0, 0, 2] = weights[0, 1, 3] = 1  # positions 3 and 4 look one back
+    allowed = np.tri(2, 5, 3, dtype=bool)
+    geometry = Geometry(allowed, ("d", "e"), tuple("abcde"), True)
+    found = measure(plan_for(geometry), [weights])
+    assert found.values[0, COLUMNS.index("previous_token")] == 1
+
+
+def test_heads_with_masks_of_their_own_are_measured_under_them():
+    tokens = tuple("abcdefgh")
+    near = np.abs(np.subtract.outer(range(8), range(8))) <= 1
+    mask = np.stack([np.ones((8, 8), bool), near])[np.newaxis]
+    weights = mask / mask.sum(-1, keepdims=True)
+    maps = AttentionMaps(
+        [AttentionMap("layer", weights, "encoder_self", mask, False, tokens, tokens)]
+    )
+    analyzer = Analyzer()
+    analyzer.add(maps)
+    # Each head is uniform over what it may see: neither is local by choice.
+    assert [head.pattern.name for head in analyzer.heads()] == ["uniform"] * 2
+
+
+def test_holm_is_stepwise_and_ignores_what_is_not_there():
+    p = np.array([[0.01], [np.nan], [0.04], [0.03], [0.005]])
+    assert holm(p)[:, 0].tolist() == pytest.approx(
+        [0.03, math.nan, 0.06, 0.06, 0.02], nan_ok=True
+    )
+
+
+def test_p_is_one_sided_for_shares_and_two_sided_for_distance():
+    z = np.full((1, len(SCORES)), -1.959964)
+    p = dict(zip(SCORES, p_values(z)[0], strict=True))
+    assert p["previous_token"] == pytest.approx(0.975)
+    assert p["distance"] == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("token", "special", "punctuation"),
+    [
+        ("[CLS]", True, False),
+        ("</s>", True, False),
+        ("<|endoftext|>", True, False),
+        ("[", False, True),
+        (".", False, True),
+        ("Ġ,", False, True),
+        ("##-", False, True),
+        ("##", False, True),
+        ("。", False, True),
+        ("the", False, False),
+        ("7", False, False),
+        ("", False, False),
+        ("[1]", False, False),
+    ],
+)
+def test_kinds_of_tokens(token, special, punctuation):
+    assert is_special(token) == special
+    assert is_punctuation(token) == punctuation
+
+
+@st.composite
+def texts(draw):
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    lengths = draw(st.lists(st.integers(1, 12), min_size=1, max_size=7))
+    return [
+        AttentionMaps.from_arrays(
+            {"a": softmax(random, (3, n, n)), "b": softmax(random, (2, n, n))},
+            [str(t) for t in random.choice(["x", "y", ".", "[SEP]"], n)],
+        )
+        for n in lengths
+    ]
+
+
+@settings(max_examples=40)
+@given(texts(), st.integers(0, 7))
+def test_parts_merge_into_the_whole(maps, cut):
+    whole, left, right = Analyzer(), Analyzer(), Analyzer()
+    for index, one in enumerate(maps):
+        whole.add(one)
+        (left if index < cut else right).add(one)
+    for merged in (left.merge(right), right.merge(left)):
+        assert (merged.texts, merged.tokens) == (whole.texts, whole.tokens)
+        for name, tally in whole.tallies.items():
+            other = merged.tallies[name]
+            assert other.texts == tally.texts
+            for field in ("count", "mean", "squares", "low", "high"):
+                np.testing.assert_allclose(
+                    getattr(other.values, field),
+                    getattr(tally.values, field),
+                    rtol=1e-12,
+                    atol=1e-12,
+                )
+            np.testing.assert_allclose(other.variance, tally.variance, rtol=1e-12)
+            np.testing.assert_allclose(other.expected, tally.expected, rtol=1e-12)
+            assert (other.entropy_histogram == tally.entropy_histogram).all()
+            assert (other.maximum_histogram == tally.maximum_histogram).all()
+
+
+def test_mean_and_deviation_over_texts_are_those_of_numpy():
+    random = np.random.default_rng(5)
+    arrays = [softmax(random, (2, n, n)) for n in (4, 9, 17, 30)]
+    analyzer = Analyzer()
+    for one in arrays:
+        analyzer.add(AttentionMaps.from_arrays({"layer": one}))
+    entropies = np.array(
+        [analyze_attention_patterns(a)["attention_entropy"] for a in arrays]
+    )
+    for head, column in zip(analyzer.heads(), entropies.T, strict=True):
+        entropy = head.statistics["entropy"]
+        assert entropy.mean == pytest.approx(column.mean(), abs=1e-6)
+        assert entropy.std == pytest.approx(column.std(ddof=1), abs=1e-6)
+        assert (entropy.least, entropy.greatest) == pytest.approx(
+            (column.min(), column.max()), abs=1e-6
+        )
+
+
+def test_a_map_that_changes_its_heads_is_refused():
+    analyzer = Analyzer()
+    analyzer.add(AttentionMaps.from_arrays({"layer": np.ones((2, 3, 3)) / 3}))
+    with pytest.raises(ValueError, match="with 2 heads, and is layer 0 with 4"):
+        analyzer.add(AttentionMaps.from_arrays({"layer": np.ones((4, 3, 3)) / 3}))

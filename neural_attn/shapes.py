@@ -229,8 +229,9 @@ def _note_made(session: Session) -> None:
 
     To say a width in the terms of a block may need one more width of that block.
     """
-    before = -1
-    while before != (before := sum(len(f.hidden) for f in session.facts.values())):
+    known = -1
+    while (count := sum(len(f.hidden) for f in session.facts.values())) != known:
+        known = count
         for entry, use, inner in session.made.values():
             note_arguments(entry, use, inner)
 

@@ -18,6 +18,7 @@ from neural_attn.inputs import is_mask
 from neural_attn.ir import Input
 from neural_attn.layers import NativeLayer
 from neural_attn.shapes import Checked, Instance
+from neural_attn.types import Positions
 
 SAMPLE_LENGTH = 16  # where the network takes any length and nobody says one
 Tokens = Sequence[str] | Sequence[Sequence[str]]
@@ -113,9 +114,10 @@ def _sample(
     """Random ids or numbers, the same for the same seed, as long as the tokens."""
     random = np.random.default_rng(seed)
     length = len(_rows(tokens)[0]) if tokens else None
+    length_if_any = min(SAMPLE_LENGTH, max_length(checked) or SAMPLE_LENGTH)
     arrays: dict[str, NDArray[Any]] = {}
     for given in checked.network.inputs:
-        sizes = [size or SAMPLE_LENGTH for size in given.shape]
+        sizes = [size or length_if_any for size in given.shape]
         if length and sizes:
             sizes[0] = length
         arrays[given.name] = _random(checked, given, (1, *sizes), random)
@@ -216,7 +218,7 @@ def _checked(
                 hint="save it as integers: ids.astype('int64')",
             )
         notes.append(f"the numbers of `{given.name}` are taken as token ids")
-    if array.min() < -(2**63) or array.max() >= 2**63:
+    if array.dtype.kind in "fu" and float(abs(array).max()) >= 2**63:
         fail("E0410", f"`{given.name}` holds {array.max():g}, which is no token id")
     return array.astype(np.int64)
 
@@ -272,17 +274,23 @@ def _check_lengths(
                 f"the network declares {given.shape[0]} positions, and the data has "
                 f"{sizes[0]}: it runs at {sizes[0]}"
             )
+    given_shapes = ", ".join(str(array.shape) for array in arrays.values())
+    cannot = f"the network cannot run on data of shape {given_shapes}"
+    declared = "it declares " + ", ".join(_declared(i) for i in checked.network.inputs)
     try:
-        at_shapes(checked.network, shapes)
+        found = at_shapes(checked.network, shapes)
     except NeuralError as error:
         problem = error.diagnostics[0]
-        fail(
-            "E0409",
-            f"the network cannot run on data of shape "
-            f"{', '.join(str(a.shape) for a in arrays.values())}: {problem.message}",
-            problem.span,
-            f"it declares {', '.join(_declared(i) for i in checked.network.inputs)}",
-        )
+        fail("E0409", f"{cannot}: {problem.message}", problem.span, declared)
+    needed = {name: weight.shape for name, weight in found.root.named_weights()}
+    for name, weight in checked.root.named_weights():
+        if needed[name] != weight.shape:
+            fail(
+                "E0409",
+                f"{cannot}: its weight `{name}` has the shape {list(weight.shape)}, "
+                f"and would need {list(needed[name])}",
+                hint=declared,
+            )
 
 
 def _wrong_shape(given: Input, array: NDArray[Any]) -> None:
@@ -345,6 +353,16 @@ def parts_of(instance: Instance) -> Iterator[Instance]:
     for parts in instance.children.values():
         for part in parts:
             yield from parts_of(part)
+
+
+def max_length(checked: Checked) -> int | None:
+    """The longest input that the network takes, where a table of positions ends."""
+    limits = [
+        part.values["input_dim"]
+        for part in parts_of(checked.root)
+        if part.inputs and isinstance(part.inputs[0], Positions)
+    ]
+    return min((n for n in limits if isinstance(n, int)), default=None)
 
 
 def _check_tokens(tokens: Tokens, first: NDArray[Any], given: Input) -> None:

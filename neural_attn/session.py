@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from neural_attn import backends
 from neural_attn.capture import capture, require_attention
 from neural_attn.compile import LoadedModel, check_file, choose, load_model
-from neural_attn.data import Prepared, Tokens, parts_of, prepare
+from neural_attn.data import Prepared, Tokens, max_length, prepare
 from neural_attn.errors import Diagnostic, NeuralError, fail
 from neural_attn.files import atomic_write
 from neural_attn.maps import AttentionMaps, SelectionError
 from neural_attn.shapes import Checked
-from neural_attn.types import Positions
 
 if TYPE_CHECKING:
     from neural_attn.tokenizer import Encoded
@@ -182,13 +181,3 @@ def _ids_alone(checked: Checked, encoded: Encoded) -> NDArray[np.int64]:
             hint="write Embedding(…, mask_zero=true), or give one text at a time",
         )
     return np.where(real, encoded.inputs["input_ids"], 0)
-
-
-def max_length(checked: Checked) -> int | None:
-    """The longest input that the network takes, where a table of positions ends."""
-    limits = [
-        part.values["input_dim"]
-        for part in parts_of(checked.root)
-        if part.inputs and isinstance(part.inputs[0], Positions)
-    ]
-    return min((n for n in limits if isinstance(n, int)), default=None)

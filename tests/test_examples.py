@@ -1,0 +1,137 @@
+"""Every example runs on every backend, as its comments and README say."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neural_attn import AttentionVisualizer
+from neural_attn.compile import check_file
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+GUIDE = EXAMPLES / "attention_examples"
+NETWORKS = sorted(EXAMPLES.rglob("*.neural"))
+
+
+def layer_types(path):
+    """The layers of a network's chain, by name, in order."""
+    (checked,), _ = check_file(path)
+    return [
+        use.target.name
+        for use in checked.root.uses.values()
+        for _ in checked.root.children[use.name]
+    ]
+
+
+def run(script, *arguments):
+    return subprocess.run(
+        [sys.executable, GUIDE / script, *arguments],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    {
+        "basic_transformer": [
+            "Embedding", "TransformerEncoder", "GlobalAveragePooling1D", "Dense",
+            "Output",
+        ],
+        "multi_layer_transformer": [
+            "Embedding", "PositionalEncoding", *["TransformerEncoder"] * 3,
+            "GlobalAveragePooling1D", "Dense", "Dropout", "Output",
+        ],
+        "text_classification": [
+            "Embedding", "PositionalEncoding", "Dropout", *["TransformerEncoder"] * 2,
+            "GlobalAveragePooling1D", "Dense", "Dropout", "Output",
+        ],
+    }.items(),
+)  # fmt: skip
+def test_the_networks_are_those_of_the_guide(name, layers):
+    assert layer_types(GUIDE / f"{name}.neural") == layers
+
+
+@pytest.mark.parametrize("path", NETWORKS, ids=lambda path: path.stem)
+def test_networks_have_no_problems_not_even_warnings(path):
+    (checked,), warnings = check_file(path)
+    assert warnings == []
+    assert checked.attentions
+
+
+@pytest.mark.parametrize("path", NETWORKS, ids=lambda path: path.stem)
+def test_networks_run_and_are_drawn(path, backend, tmp_path):
+    visualizer = AttentionVisualizer(backend=backend)
+    results = visualizer.visualize_from_dsl(path, output_dir=tmp_path)
+    maps = list(results["attention_weights"])
+    assert maps == list(check_file(path)[0][0].attentions)
+    written = {file.name for file in tmp_path.iterdir()}
+    assert written == {
+        "attention_heatmap.png",
+        "attention_interactive.html",
+        f"compiled_model_{backend}.py",
+        *(f"attention_heads_{name}.png" for name in maps),
+    }
+
+
+def test_sample_data_is_reproducible_and_fits(tmp_path, monkeypatch):
+    for folder in ("first", "second"):
+        done = run("generate_sample_data.py", "--output-dir", tmp_path / folder)
+        assert done.returncode == 0, done.stderr
+    arrays = sorted((tmp_path / "first").glob("*.npy"))
+    assert len(arrays) == 6
+    for path in arrays:
+        again = tmp_path / "second" / path.name
+        assert path.read_bytes() == again.read_bytes()
+    # the commands that the script suggests
+    monkeypatch.chdir(tmp_path)
+    suggested = re.findall(r"neural visualize .*\n    .*", done.stdout)
+    assert len(suggested) == 3
+    for command in suggested:
+        ours = command.replace("neural ", f"{sys.executable} -m neural_attn ", 1)
+        subprocess.run(
+            ["bash", "-c", f"{ours} --backend numpy"], check=True, capture_output=True
+        )
+
+
+@pytest.mark.parametrize(
+    ("network", "data"),
+    [
+        ("basic_transformer", "basic_ids"),
+        ("basic_transformer", "basic_embedded"),
+        ("multi_layer_transformer", "multi_layer_ids"),
+        ("multi_layer_transformer", "multi_layer_embedded"),
+        ("text_classification", "sentence_ids"),
+        ("text_classification", "reviews_ids"),
+    ],
+)
+def test_sample_data_runs(network, data, backend, tmp_path):
+    assert run("generate_sample_data.py", "--output-dir", tmp_path).returncode == 0
+    array = np.load(tmp_path / f"{data}.npy")
+    results = AttentionVisualizer(backend=backend).visualize_from_dsl(
+        GUIDE / f"{network}.neural", array, output_dir=tmp_path / "out"
+    )
+    for weights in results["attention_weights"].values():
+        assert weights.shape[0] == len(array)
+        assert weights.shape[2:] == array.shape[1:2] * 2
+
+
+def test_the_demo_writes_what_it_says(backend, tmp_path):
+    done = run(
+        "visualize_attention_demo.py", "--backend", backend, "--output-dir", tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    said = re.findall(r"wrote (.*)", done.stdout)
+    written = [str(path) for path in tmp_path.rglob("*.*")]
+    assert sorted(said) == sorted(written)
+    assert len(said) == 8
+    for part in ("One call", "Layers", "Heads", "Numbers of your own", "Many networks"):
+        assert part in done.stdout
+
+
+def test_the_readme_names_every_example():
+    text = (EXAMPLES / "README.md").read_text("utf-8")
+    for path in [*NETWORKS, *GUIDE.glob("*.py")]:
+        assert f"`{path.relative_to(EXAMPLES)}`" in text

@@ -391,10 +391,15 @@ class Chain:
 
 def has_attention(block: Block) -> bool:
     """Whether a block computes attention, itself or in a part."""
-    return block.is_attention or any(
-        isinstance(use.target, Block) and has_attention(use.target)
-        for use in block.uses()
-    )
+    seen, waiting = {block}, [block]
+    while waiting:
+        inside = waiting.pop()
+        if inside.is_attention:
+            return True
+        parts = {u.target for u in inside.uses() if isinstance(u.target, Block)}
+        waiting += parts - seen
+        seen |= parts
+    return False
 
 
 def _take_memory(node: tree.LayerNode) -> tuple[tree.Name | None, tree.LayerNode]:

@@ -50,6 +50,7 @@ class Instance:
     uses: dict[str, LayerUse] = field(default_factory=dict)
     attention: Attention | None = None
     steps: list[Step] = field(default_factory=list)
+    layer_count: int = 1  # itself and all inside
 
     @property
     def parameter_count(self) -> int:

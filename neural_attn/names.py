@@ -56,8 +56,8 @@ RESERVED_GLOBALS = frozenset(
 
 def snake_case(name: str) -> str:
     """`TransformerEncoder` to `transformer_encoder`, `Conv2D` to `conv2d`."""
-    name = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name)
-    name = re.sub(r"([a-z])([A-Z])", r"\1_\2", name)
+    name = re.sub(r"(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
     return name.lower()
 
 

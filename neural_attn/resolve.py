@@ -18,6 +18,7 @@ from neural_attn.names import trouble_with_attribute, trouble_with_variable
 from neural_attn.search import settle
 
 MAX_REPEAT = 10_000
+MAX_DEPTH = 32  # of defines in defines
 
 # other names of built-in blocks
 _SAME_BLOCK = {
@@ -133,6 +134,13 @@ class Resolver:
         if name not in self._blocks:
             self._open.append(name)
             self._blocks[name] = None
+            if len(self._open) > MAX_DEPTH:
+                fail(
+                    "E0105",
+                    f"defines are nested more than {MAX_DEPTH} levels deep",
+                    self._defines[name].name.span,
+                    "a define may use others, but not in so long a row",
+                )
             self._blocks[name] = self._block(self._defines[name])
             self._open.pop()
         return self._blocks[name]

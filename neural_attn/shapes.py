@@ -33,6 +33,9 @@ from neural_attn.types import (
 )
 
 
+MAX_LAYERS = 200_000  # in one network, those inside blocks included
+
+
 class Shapes:
     """Runs networks on shapes; problems are noted, not raised."""
 
@@ -54,6 +57,14 @@ class Shapes:
             except Again:
                 continue
             except Stop:
+                return None
+            except RecursionError:
+                self.problems.add(
+                    "E0105",
+                    f"`{network.name}` is nested too deep to be checked",
+                    network.block.span,
+                    "give parts of its equations names, or use fewer defines in defines",
+                )
                 return None
             return Checked(network, root, session.facts)
 
@@ -89,6 +100,14 @@ class _Run(Entry):
                 self.block.forward,
             )
         self.instance.output = output
+        parts = self.instance.children.values()
+        self.instance.layer_count += sum(p.layer_count for ps in parts for p in ps)
+        if self.instance.layer_count > MAX_LAYERS:
+            error = ShapeError(
+                f"`{self.block.name}` holds {self.instance.layer_count:,} layers, "
+                f"and at most {MAX_LAYERS:,} are allowed"
+            )
+            raise self.session.note(error, self._place())
         return self.instance
 
     # --- layers ------------------------------------------------------------------

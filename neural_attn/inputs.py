@@ -164,21 +164,37 @@ def _embedding_width(
     return None
 
 
-def takes_ids(target: NativeLayer | Block, name: str = "") -> bool:
-    """Whether a layer's input (its first, or the one named) is token ids."""
+def takes_ids(
+    target: NativeLayer | Block,
+    name: str = "",
+    seen: set[tuple[Block, str]] | None = None,
+) -> bool:
+    """Whether a layer's input (its first, or the one named) is token ids.
+
+    `seen` holds what was asked already, in vain: blocks may share their parts.
+    """
     if isinstance(target, NativeLayer):
         return target.name == "Embedding"
     name = name or (target.inputs[0] if target.inputs else "")
+    seen = set() if seen is None else seen
+    if (target, name) in seen:
+        return False
+    seen.add((target, name))
     layers = {use.name: use for use in target.uses()}
     return any(
-        _passes_ids(call, name, layers)
+        _passes_ids(call, name, layers, seen)
         for statement in _statements(target.forward.body)
         for call in tree.walk(statement)
         if isinstance(call, tree.Call)
     )
 
 
-def _passes_ids(call: tree.Call, name: str, layers: dict[str, LayerUse]) -> bool:
+def _passes_ids(
+    call: tree.Call,
+    name: str,
+    layers: dict[str, LayerUse],
+    seen: set[tuple[Block, str]],
+) -> bool:
     use = layers.get(call.function.text)
     for position, argument in enumerate(call.arguments):
         value = argument.value
@@ -190,7 +206,7 @@ def _passes_ids(call: tree.Call, name: str, layers: dict[str, LayerUse]) -> bool
             return use.target.name == "Embedding"
         inputs = use.target.inputs
         inner = argument.name or (inputs[position] if position < len(inputs) else "")
-        if inner and takes_ids(use.target, inner):
+        if inner and takes_ids(use.target, inner, seen):
             return True
     return False
 

@@ -8,7 +8,7 @@ from neural_attn import training
 from neural_attn.arguments import REPEAT_ALIASES, match
 from neural_attn.chain import Branch, Chain
 from neural_attn.equations import Equations, layer_nodes, mentioned
-from neural_attn.errors import Problems, Span, did_you_mean
+from neural_attn.errors import Problems, Span, did_you_mean, fail
 from neural_attn.grammar import prelude, tree
 from neural_attn.inference import infer_kinds
 from neural_attn.inputs import read_inputs

@@ -49,7 +49,6 @@ class Backend:
     activation: Callable[[str], str]
     create: Callable[[Checked], list[str]]
     applied: Mapping[str, str] = field(default_factory=dict)  # calls of activations
-    needs_features: bool = True
     passes_training: bool = False
     # how the framework runs: arrays in, a context without gradients, arrays out
     tensor: Callable[[NDArray[Any]], Any] = lambda array: array

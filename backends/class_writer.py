@@ -6,7 +6,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from neural_attn.backends.base import Backend
-from neural_attn.backends.expressions import Rendered, literal, render, render_part
+from neural_attn.backends.expressions import (
+    Rendered,
+    Rule,
+    literal,
+    render,
+    render_part,
+)
 from neural_attn.backends.layout import comment, docstring
 from neural_attn.backends.usage import assigned, given_inputs, set_parameters
 from neural_attn.grammar import tree
@@ -255,7 +261,13 @@ class ClassWriter:
                 arguments.append(f"{name}={text}")
         return f"{block.name}({', '.join(arguments)})"
 
-    def _argument(self, target: Block | NativeLayer, name: str, expr: tree.Expr) -> str:
+    def _argument(
+        self,
+        target: Block | NativeLayer,
+        name: str,
+        expr: tree.Expr,
+        rule: Rule | None = None,
+    ) -> str:
         kind = (
             target.kinds.get(name)
             if isinstance(target, Block)
@@ -265,9 +277,8 @@ class ClassWriter:
             value = self._known(expr)
             if value is not None:
                 return self.backend.activation(str(value))
-        return render(
-            expr, self._in_constructor, whole=kind is None or kind.name != "float"
-        )
+        whole = kind is None or kind.name != "float"
+        return render(expr, rule or self._in_constructor, whole=whole)
 
     def _known(self, expr: tree.Expr) -> object:
         """The value of an argument that is the same in the whole network."""
@@ -280,24 +291,30 @@ class ClassWriter:
 
     def _make_native(self, use: LayerUse, native: NativeLayer) -> str:
         row = self.backend.layers[native.name]
-        made = row.make.format(**self._fields(use, native)) if row.make else ""
+        fields = self._fields(use, native, row.make, self._in_constructor)
+        made = row.make.format(**fields)
         for text in row.omit:  # whole arguments: `strides=1` is no part of `strides=16`
             made = re.sub(re.escape(text) + r"(?=[,)])", "", made)
         return made
 
-    def _fields(self, use: LayerUse, native: NativeLayer) -> dict[str, str]:
+    def _fields(
+        self, use: LayerUse, native: NativeLayer, template: str, rule: Rule
+    ) -> dict[str, str]:
+        """The parameters that a template names, as the code there spells them."""
         fields: dict[str, str] = {}
         for parameter in native.parameters:
-            expr = use.arguments.get(parameter.name)
+            expr, name = use.arguments.get(parameter.name), parameter.name
+            if f"{{{name}}}" not in template:
+                continue
             if expr is not None:
-                fields[parameter.name] = self._argument(native, parameter.name, expr)
+                fields[name] = self._argument(native, name, expr, rule)
             elif parameter.kind.name == "activation":
-                fields[parameter.name] = self.backend.activation(parameter.default)
+                fields[name] = self.backend.activation(parameter.default)
             elif not parameter.required:
-                fields[parameter.name] = literal(parameter.default)
-        if self.backend.needs_features:
-            for name, expr in self.facts.features.get(use.name, {}).items():
-                fields[name] = render(expr, self._in_constructor, whole=True)
+                fields[name] = literal(parameter.default)
+        for name, size in self.facts.features.get(use.name, {}).items():
+            if f"{{{name}}}" in template:
+                fields[name] = render(size, rule, whole=True)
         return fields
 
     def _in_constructor(self, expr: tree.Expr) -> Rendered | None:
@@ -412,12 +429,14 @@ class ClassWriter:
         if isinstance(use.target, Block):
             return f"{layer}({self._arguments(call)})"
         row = self.backend.layers[use.target.name]
-        fields = self._fields(use, use.target)
+        templates = row.call + row.unmasked
+        fields = self._fields(use, use.target, templates, self._in_forward)
         loose = "{" in row.call.replace("{layer}", "").replace("({x})", "")
         for name in use.target.inputs:
             plain = name.rstrip("?")
             expr = given.get(plain)
             level = 6 if loose and not row.call.endswith(")") else 0
+            level = _ATOM if f"{{{plain}}}." in templates else level
             fields[plain] = (
                 render_part(expr, self._in_forward, level) if expr else "None"
             )

@@ -120,6 +120,5 @@ BACKEND = Backend(
     activation=_activation,
     create=_create,
     array=_array,
-    needs_features=False,
     passes_training=True,
 )

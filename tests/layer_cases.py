@@ -28,6 +28,20 @@ def sample(shape, length=7):
     return np.random.default_rng(3).normal(size=(2, *sizes))
 
 
+def known_sizes(shape, sizes):
+    """Sizes that shape inference must find; unknown where the input's first is."""
+    first = None if shape[0] is None and len(sizes) > 1 else sizes[0]
+    return [first, *sizes[1:]]
+
+
+def arguments_of(layer):
+    """Name, positional and named arguments of a layer as it is written."""
+    name, _, rest = layer.partition("(")
+    words = {"false": False, "true": True, "none": None}
+    values, options = eval(f"given({rest}", {"given": lambda *a, **k: (a, k), **words})
+    return name, values, options
+
+
 @cache
 def random_weights(checked):
     """Random values for every weight, also biases; variances are positive."""

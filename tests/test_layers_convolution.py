@@ -9,6 +9,8 @@ from neural_attn.compile import check_text
 from neural_attn.errors import NeuralError
 from tests.layer_cases import (
     TOLERANCE,
+    arguments_of,
+    known_sizes,
     one_layer,
     output,
     random_weights,
@@ -98,11 +100,7 @@ def test_every_backend_gives_what_numpy_gives(
 @pytest.mark.parametrize(("layer", "shape", "sizes"), CASES)
 def test_shapes_are_inferred(layer, shape, sizes):
     inferred = one_layer(layer, shape).root.output.dims[1:]
-    known = [
-        size if None not in shape or axis > 0 else None
-        for axis, size in enumerate(sizes)
-    ]
-    assert [dim.value for dim in inferred] == known
+    assert [dim.value for dim in inferred] == known_sizes(shape, sizes)
 
 
 @pytest.mark.requires_tensorflow
@@ -115,15 +113,35 @@ def test_numpy_gives_what_the_layer_of_keras_gives(tmp_path, layer, shape):
 
     checked = one_layer(layer, shape)
     x = sample(shape)
-    name, _, arguments = layer.partition("(")
-    arguments = arguments.replace("false", "False").replace("true", "True")
-    made = eval(f"given({arguments}", {"given": lambda *a, **k: (a, k)})
-    reference = getattr(keras.layers, name)(*made[0], **made[1], dtype="float64")
+    name, values, options = arguments_of(layer)
+    reference = getattr(keras.layers, name)(*values, **options, dtype="float64")
     reference.build((2, *x.shape[1:]))
     reference.set_weights(as_in_keras(random_weights(checked), name, x.shape[-1]))
     # Keras' exact GELU rounds a constant to float32
     found = output(checked, "numpy", "float64", tmp_path, x)
     np.testing.assert_allclose(found, reference(x).numpy(), rtol=0, atol=1e-7)
+
+
+@pytest.mark.requires_torch
+def test_numpy_gives_what_the_functions_of_torch_give(tmp_path):
+    import torch
+    from torch.nn import functional
+
+    checked = one_layer("Conv2D(6, 3, strides=2, groups=2)", PICTURE)
+    x, tensors = sample(PICTURE), random_weights(checked)
+    weight, bias = (torch.from_numpy(value) for value in tensors.values())
+    first = torch.from_numpy(x).movedim(-1, 1)
+    reference = functional.conv2d(first, weight, bias, stride=2, groups=2)
+    found = output(checked, "numpy", "float64", tmp_path, x)
+    np.testing.assert_allclose(found, reference.movedim(1, -1), rtol=0, atol=1e-12)
+
+    checked = one_layer("Conv1DTranspose(6, 3, strides=2)", TIME)
+    x, tensors = sample(TIME), random_weights(checked)
+    weight, bias = (torch.from_numpy(value) for value in tensors.values())
+    first = torch.from_numpy(x).movedim(-1, 1)
+    reference = functional.conv_transpose1d(first, weight, bias, stride=2)
+    found = output(checked, "numpy", "float64", tmp_path, x)
+    np.testing.assert_allclose(found, reference.movedim(1, -1), rtol=0, atol=1e-12)
 
 
 def as_in_keras(tensors, name, channels):

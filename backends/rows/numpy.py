@@ -46,4 +46,27 @@ CONVOLUTIONS = {
     },
 }
 
-ROWS = {**CONVOLUTIONS}
+POOLING = {
+    **{
+        f"{kind}Pooling{axes}D": Row(
+            f"{kind}Pooling({{pool_size}}, strides={{strides}}, padding={{padding}})",
+            omit=(", strides=None", ', padding="valid"'),
+        )
+        for kind in ("Max", "Average")
+        for axes in (1, 2, 3)
+    },
+    "GlobalAveragePooling2D": Row("", "{x}.mean(axis=(1, 2))"),
+    "GlobalAveragePooling3D": Row("", "{x}.mean(axis=(1, 2, 3))"),
+    "GlobalMaxPooling2D": Row("", "{x}.max(axis=(1, 2))"),
+    "GlobalMaxPooling3D": Row("", "{x}.max(axis=(1, 2, 3))"),
+    **{
+        f"AdaptiveAveragePooling{axes}D": Row("", "adaptive_mean({x}, {output_size})")
+        for axes in (1, 2)
+    },
+    **{
+        f"AdaptiveMaxPooling{axes}D": Row("", "adaptive_max({x}, {output_size})")
+        for axes in (1, 2)
+    },
+}
+
+ROWS = {**CONVOLUTIONS, **POOLING}

@@ -45,4 +45,30 @@ CONVOLUTIONS = {
     },
 }
 
-ROWS = {**CONVOLUTIONS}
+
+def _adaptive(function: str, axes: int) -> str:
+    pool = f"F.adaptive_{function}_pool{axes}d"
+    return f"{pool}({{x}}.movedim(-1, 1), {{output_size}}).movedim(1, -1)"
+
+
+POOLING = {
+    **{
+        f"{kind}Pooling{axes}D": Row(
+            f"{kind}Pooling({{pool_size}}, stride={{strides}}, padding={{padding}})",
+            omit=(", stride=None", ', padding="valid"'),
+        )
+        for kind in ("Max", "Average")
+        for axes in (1, 2, 3)
+    },
+    "GlobalAveragePooling2D": Row("", "{x}.mean(dim=(1, 2))"),
+    "GlobalAveragePooling3D": Row("", "{x}.mean(dim=(1, 2, 3))"),
+    "GlobalMaxPooling2D": Row("", "{x}.amax(dim=(1, 2))"),
+    "GlobalMaxPooling3D": Row("", "{x}.amax(dim=(1, 2, 3))"),
+    **{
+        f"Adaptive{kind}Pooling{axes}D": Row("", _adaptive(function, axes))
+        for kind, function in (("Average", "avg"), ("Max", "max"))
+        for axes in (1, 2)
+    },
+}
+
+ROWS = {**CONVOLUTIONS, **POOLING}

@@ -48,4 +48,28 @@ CONVOLUTIONS = {
     },
 }
 
-ROWS = {**CONVOLUTIONS}
+POOLING = {
+    **{
+        f"{kind}Pooling{axes}D": Row(
+            f"keras.layers.{kind}Pooling{axes}D("
+            "{pool_size}, strides={strides}, padding={padding})",
+            omit=(", strides=None", ', padding="valid"'),
+        )
+        for kind in ("Max", "Average")
+        for axes in (1, 2, 3)
+    },
+    "GlobalAveragePooling2D": Row("", "ops.mean({x}, axis=(1, 2))"),
+    "GlobalAveragePooling3D": Row("", "ops.mean({x}, axis=(1, 2, 3))"),
+    "GlobalMaxPooling2D": Row("", "ops.max({x}, axis=(1, 2))"),
+    "GlobalMaxPooling3D": Row("", "ops.max({x}, axis=(1, 2, 3))"),
+    **{
+        f"AdaptiveAveragePooling{axes}D": Row("", "adaptive_mean({x}, {output_size})")
+        for axes in (1, 2)
+    },
+    **{
+        f"AdaptiveMaxPooling{axes}D": Row("", "adaptive_max({x}, {output_size})")
+        for axes in (1, 2)
+    },
+}
+
+ROWS = {**CONVOLUTIONS, **POOLING}

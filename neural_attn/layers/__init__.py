@@ -17,6 +17,7 @@ from neural_attn.layers.base import (
 )
 from neural_attn.layers.convolution import CONVOLUTIONS
 from neural_attn.layers.core import CORE
+from neural_attn.layers.pooling import POOLING
 
 __all__ = [
     "ACTIVATIONS",
@@ -30,7 +31,10 @@ __all__ = [
     "find_layer",
 ]
 
-LAYERS: dict[str, NativeLayer] = {layer.name: layer for layer in (*CORE, *CONVOLUTIONS)}
+FAMILIES = (CORE, CONVOLUTIONS, POOLING)
+LAYERS: dict[str, NativeLayer] = {
+    layer.name: layer for family in FAMILIES for layer in family
+}
 
 BY_NAME = {
     name.lower(): layer

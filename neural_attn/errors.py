@@ -81,14 +81,15 @@ class Diagnostic:
     def render(self) -> str:
         """Show the problem with its source line and a caret under the exact span."""
         kind = "error" if self.is_error else "warning"
+        message, hint = _shortened(self.message), _shortened(self.hint)
         if self.span is None:
-            lines = [f"{kind}[{self.code}]: {printable(self.message)}"]
+            lines = [f"{kind}[{self.code}]: {printable(message)}"]
         else:
             where = f"{self.span.source.name}:{self.span.line}:{self.span.column}"
-            head = f"{where}: {kind}[{self.code}]: {self.message}"
+            head = f"{where}: {kind}[{self.code}]: {message}"
             lines = [printable(head), *self._excerpt(self.span)]
-        if self.hint:
-            lines.append(f"  hint: {printable(self.hint)}")
+        if hint:
+            lines.append(f"  hint: {printable(hint)}")
         return "\n".join(lines)
 
     @staticmethod
@@ -164,6 +165,13 @@ def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     by_lower = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=cutoff)
     return f"did you mean `{by_lower[near[0]]}`?" if near else ""
+
+
+def _shortened(text: str, most: int = 1_000) -> str:
+    """`text` without its middle where a stranger's name makes it endless."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]} … {text[-most // 4 :]}"
 
 
 def printable(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from neural_attn.ir import Network
+    from neural_attn.errors import Diagnostic
     from neural_attn.shapes import Checked
 
 
@@ -54,4 +54,6 @@ class Backend:
     tensor: Callable[[NDArray[Any]], Any] = lambda array: array
     array: Callable[[Any], NDArray[Any]] = lambda tensor: tensor
     inference: Callable[[], AbstractContextManager[Any]] = nullcontext
-    training: Callable[[Network], list[str]] | None = None
+    # training settings as code, and warnings for what the backend leaves out
+    training: Callable[[Checked], list[str]] | None = None
+    cannot: Callable[[Checked], list[Diagnostic]] = lambda checked: []

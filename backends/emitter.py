@@ -28,7 +28,7 @@ def emit(checked: Checked, backend: Backend) -> str:
     bodies.append(model.lines())
     bodies.append(backend.create(checked))
     if backend.training is not None:
-        bodies += _definitions(backend.training(checked.network))
+        bodies += _definitions(backend.training(checked))
     return _file(checked, backend, bodies)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from neural_attn.backends.base import Backend, Row
 from neural_attn.backends.rows.numpy import ROWS
+from neural_attn.backends.training import cannot_train
 
 from neural_attn.shapes import Checked
 
@@ -70,4 +71,5 @@ BACKEND = Backend(
     },
     activation=lambda name: name,
     create=_create,
+    cannot=cannot_train,
 )

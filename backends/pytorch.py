@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from neural_attn.backends.base import Backend, Row
 from neural_attn.backends.rows.pytorch import ROWS
+from neural_attn.backends.training import doubts
+from neural_attn.backends.training_pytorch import write_training
 from numpy.typing import NDArray
 
 from neural_attn.shapes import Checked
@@ -110,4 +112,6 @@ BACKEND = Backend(
     tensor=_tensor,
     array=lambda tensor: tensor.detach().cpu().numpy(),
     inference=_inference,
+    training=write_training,
+    cannot=doubts,
 )

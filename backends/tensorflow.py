@@ -7,6 +7,8 @@ from typing import Any
 from neural_attn.backends.base import Backend, Row
 from neural_attn.backends.layout import string
 from neural_attn.backends.rows.tensorflow import ROWS
+from neural_attn.backends.training import doubts
+from neural_attn.backends.training_tensorflow import write_training
 from numpy.typing import NDArray
 
 from neural_attn.errors import Problems
@@ -121,4 +123,6 @@ BACKEND = Backend(
     create=_create,
     array=_array,
     passes_training=True,
+    training=write_training,
+    cannot=doubts,
 )

@@ -105,11 +105,32 @@ class Input:
 
 @dataclass(frozen=True)
 class Named:
-    """A setting that names something, with arguments: `Adam(learning_rate=1e-4)`."""
+    """A setting that names something, with arguments: `Adam(learning_rate=1e-4)`.
+
+    `arguments` is complete: what the author left out has its default. A learning rate
+    is a number, or a schedule, which is a Named too.
+    """
 
     name: str
     arguments: dict[str, object]
     span: Span
+
+
+@dataclass(frozen=True)
+class Training:
+    """The `train { … }` settings, complete.
+
+    `gradient_clip` is the largest norm of all gradients together;
+    `early_stopping_patience` the number of epochs without a better loss.
+    """
+
+    span: Span
+    epochs: int
+    batch_size: int
+    validation_split: float
+    shuffle: bool
+    gradient_clip: float | None
+    early_stopping_patience: int | None
 
 
 @dataclass(eq=False)
@@ -122,7 +143,7 @@ class Network:
     block: Block
     loss: Named | None = None
     optimizer: Named | None = None
-    metrics: tuple[str, ...] = ()
-    train: dict[str, object] = field(default_factory=dict)
+    metrics: tuple[Named, ...] = ()
+    train: Training | None = None
     search_space: tuple[SearchSpace, ...] = ()
     pads_with: str = ""  # the input that says which positions are real, if any

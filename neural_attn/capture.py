@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn import backends
+from neural_attn.analysis.doctor import Finding, examine, examine_array
 from neural_attn.attention_map import Kind
 from neural_attn.backends.base import Backend
 from neural_attn.compile import LoadedModel
@@ -23,10 +24,15 @@ Tokens = Sequence[str] | Sequence[Sequence[str]] | None
 
 @dataclass(frozen=True)
 class Captured:
-    """What one run gave: the output, and the attention maps."""
+    """What one run gave: the output, and the attention maps.
+
+    `findings` is what is wrong with the weights; a layer whose weights are no attention
+    at all (NaN) is not among the maps.
+    """
 
     output: NDArray[np.floating]
     maps: AttentionMaps
+    findings: tuple[Finding, ...] = ()
 
 
 def capture(loaded: LoadedModel, inputs: Inputs, tokens: Tokens = None) -> Captured:
@@ -40,7 +46,8 @@ def capture(loaded: LoadedModel, inputs: Inputs, tokens: Tokens = None) -> Captu
     require_attention(loaded.checked)
     kinds = loaded.checked.attentions
     output, found = run(loaded.model, loaded.backend, _cast(inputs, loaded.dtype))
-    maps = [
+    wrong = {name: examine_array(name, found[name][0]) for name in found}
+    made = [
         AttentionMap(
             name,
             weights,
@@ -51,11 +58,12 @@ def capture(loaded: LoadedModel, inputs: Inputs, tokens: Tokens = None) -> Captu
             tokens,
         )
         for name, (weights, mask) in found.items()
+        if wrong[name] is None
     ]
     source = loaded.checked.network.source
-    return Captured(
-        output, AttentionMaps(maps, loaded.trained, source, loaded.backend.name)
-    )
+    maps = AttentionMaps(made, loaded.trained, source, loaded.backend.name)
+    findings = [finding for finding in wrong.values() if finding is not None]
+    return Captured(output, maps, (*findings, *examine(maps)))
 
 
 def _cast(inputs: Inputs, dtype: str) -> Inputs:

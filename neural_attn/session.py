@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn import backends
-from neural_attn.capture import capture, require_attention
+from neural_attn.capture import Captured, capture, require_attention
 from neural_attn.compile import LoadedModel, check_file, choose, load_model
 from neural_attn.data import Prepared, Tokens, max_length, prepare
 from neural_attn.errors import Diagnostic, NeuralError, fail
@@ -84,6 +84,7 @@ def visualize(request: Request, step: Step = _quiet) -> Outcome:
     loaded = load_model(checked, backend.name, request.checkpoint, seed=request.seed)
     step("running it")
     captured = capture(loaded, prepared.inputs, prepared.tokens)
+    _refuse_lies(captured, request.layer)
     try:
         captured.maps.select(request.layer).select(head=request.head)
     except SelectionError as error:
@@ -114,7 +115,21 @@ def visualize(request: Request, step: Step = _quiet) -> Outcome:
     notes = list(prepared.notes)
     if prepared.batch > count:
         notes.append(f"drew {count} of {prepared.batch} examples (--num-examples)")
+    warnings += [finding.diagnostic for finding in captured.findings]
     return Outcome(captured.maps, captured.output, files, loaded, notes, warnings)
+
+
+def _refuse_lies(captured: Captured, layer: str | int | None) -> None:
+    """Raise NeuralError with all findings where a picture would not be true."""
+    stopping = {finding.map for finding in captured.findings if finding.stops}
+    if stopping <= set(captured.maps):
+        try:
+            stopping &= set(captured.maps.select(layer))
+        except SelectionError:
+            return  # reported as such by the caller
+    if stopping:
+        problem = Diagnostic("E0418", "no picture is drawn, as it would not be true")
+        raise NeuralError([*(f.diagnostic for f in captured.findings), problem])
 
 
 def _check_options(request: Request) -> None:

@@ -63,16 +63,17 @@ class Equations:
                 )
 
     def _check_static(self, expr: tree.Expr) -> None:
-        for node in tree.walk(expr):
-            if isinstance(node, tree.Name) and node.text not in self.static:
-                self._unknown(node, self.static)
-            elif isinstance(node, tree.Call):
-                self.problems.add(
-                    "E0220",
-                    f"`{node.function.text}(…)` cannot stand here",
-                    node.span,
-                    "arguments of layers are numbers, names and arithmetic",
-                )
+        if isinstance(expr, tree.Name) and expr.text not in self.static:
+            self._unknown(expr, self.static)
+        elif isinstance(expr, tree.Call):
+            name = expr.function.text
+            hint = "arguments of layers are numbers, names and arithmetic"
+            if name == "width":
+                hint = f"give it a parameter of its own: `width = {expr.span.text}`"
+            self.problems.add("E0220", f"`{name}(…)` cannot stand here", expr.span, hint)
+        else:
+            for part in tree.children(expr):
+                self._check_static(part)
 
     def _check_body(self, body: tuple[tree.Statement, ...], known: set[str]) -> bool:
         """Check statements in order; True where they always return."""

@@ -69,4 +69,12 @@ POOLING = {
     },
 }
 
-ROWS = {**CONVOLUTIONS, **POOLING}
+NORMALIZATION = {
+    "BatchNormalization": Row("BatchNormalization({in_features}, {epsilon})"),
+    "GroupNormalization": Row("GroupNormalization({groups}, {in_features}, {epsilon})"),
+    "InstanceNormalization": Row(
+        "GroupNormalization({in_features}, {in_features}, {epsilon})"
+    ),
+}
+
+ROWS = {**CONVOLUTIONS, **POOLING, **NORMALIZATION}

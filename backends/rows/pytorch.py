@@ -71,4 +71,16 @@ POOLING = {
     },
 }
 
-ROWS = {**CONVOLUTIONS, **POOLING}
+NORMALIZATION = {
+    "BatchNormalization": Row(
+        "BatchNormalization({in_features}, eps={epsilon}, momentum={momentum})"
+    ),
+    "GroupNormalization": Row(
+        "GroupNormalization({groups}, {in_features}, eps={epsilon})"
+    ),
+    "InstanceNormalization": Row(
+        "GroupNormalization({in_features}, {in_features}, eps={epsilon})"
+    ),
+}
+
+ROWS = {**CONVOLUTIONS, **POOLING, **NORMALIZATION}

@@ -72,4 +72,16 @@ POOLING = {
     },
 }
 
-ROWS = {**CONVOLUTIONS, **POOLING}
+NORMALIZATION = {
+    "BatchNormalization": Row(
+        "keras.layers.BatchNormalization(momentum={momentum}, epsilon={epsilon})"
+    ),
+    "GroupNormalization": Row(
+        "keras.layers.GroupNormalization({groups}, epsilon={epsilon})"
+    ),
+    "InstanceNormalization": Row(
+        "keras.layers.GroupNormalization(-1, epsilon={epsilon})"
+    ),
+}
+
+ROWS = {**CONVOLUTIONS, **POOLING, **NORMALIZATION}

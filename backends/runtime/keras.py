@@ -128,15 +128,26 @@ class Network(keras.Model):
         os.replace(f"{path}.part", path)
 
 
+WEIGHT_NAMES = {
+    "bias": "bias",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+
+
 def named_weights(layer, prefix=""):
     """Yield (name in PyTorch, variable, (axes here, axes there)) of all weights."""
+    if hasattr(layer, "named_weights"):
+        yield from layer.named_weights(prefix)
+        return
     inside = {**vars(layer), **vars(layer).get("_modules", {})}  # Keras on PyTorch
     found = keras.tree.flatten_with_path(inside)
     parts = [(p, x) for p, x in found if isinstance(x, keras.Layer) and p[0][0] != "_"]
     for path, part in parts:
         yield from named_weights(part, prefix + ".".join(map(str, path)) + ".")
     for variable in [] if parts else layer.weights:
-        name = "bias" if variable.name in ("bias", "beta") else "weight"
+        name = WEIGHT_NAMES.get(variable.name, "weight")
         axes = ((-1, -2), (0, 1)) if variable.name == "kernel" else ((), ())
         yield prefix + name, variable, axes
 

@@ -17,6 +17,7 @@ from neural_attn.layers.base import (
 )
 from neural_attn.layers.convolution import CONVOLUTIONS
 from neural_attn.layers.core import CORE
+from neural_attn.layers.normalization import NORMALIZATION
 from neural_attn.layers.pooling import POOLING
 
 __all__ = [
@@ -31,7 +32,7 @@ __all__ = [
     "find_layer",
 ]
 
-FAMILIES = (CORE, CONVOLUTIONS, POOLING)
+FAMILIES = (CORE, NORMALIZATION, CONVOLUTIONS, POOLING)
 LAYERS: dict[str, NativeLayer] = {
     layer.name: layer for family in FAMILIES for layer in family
 }

@@ -1,4 +1,4 @@
-"""The layers that every transformer needs: dense, embedding, normalization, pooling."""
+"""The layers that every transformer needs: dense, embedding, dropout, pooling."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 
 from neural_attn.layers.base import (
     ACTIVATION,
-    EPSILON,
     FLAG,
     RATE,
     SIZE,
@@ -64,18 +63,6 @@ def _embedding_weights(
 ) -> tuple[Weight, ...]:
     shape = (arguments["input_dim"], arguments["output_dim"])
     return (Weight("weight", shape, "normal"),)
-
-
-def _normalization(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
-    need_width("LayerNormalization", inputs[0])
-    return keep_shape(arguments, inputs)
-
-
-def _normalization_weights(
-    arguments: Arguments, inputs: list[Tensor]
-) -> tuple[Weight, ...]:
-    width = inputs[0].width.value or 0
-    return Weight("weight", (width,), "ones"), Weight("bias", (width,), "zeros")
 
 
 def _global_pooling(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
@@ -174,20 +161,6 @@ CORE = (
         _embedding_weights,
         inputs=("ids",),
         keeps_time=True,
-    ),
-    NativeLayer(
-        "LayerNormalization",
-        "Gives the last axis mean 0 and variance 1, then a learned scale, shift.",
-        (
-            Parameter(
-                "epsilon", EPSILON, "added to the variance", 1e-6, aliases=("eps",)
-            ),
-        ),
-        _normalization,
-        _normalization_weights,
-        width_features,
-        keeps_time=True,
-        aliases=("LayerNorm",),
     ),
     NativeLayer(
         "GlobalAveragePooling1D",

@@ -129,6 +129,7 @@ def test_results_carry_maps_and_notes(ids):
 
 
 def test_a_checkpoint_counts_as_trained(checked, ids):
+    ids = ids[:1]  # several examples would have a folder each
     load_model(checked, "numpy", seed=5).model.save_weights("w.safetensors")
     visualizer = AttentionVisualizer(None, "numpy")
     trained = visualizer.visualize_from_dsl(

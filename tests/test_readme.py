@@ -1,0 +1,152 @@
+"""README.md and docs/: every command, program and network in them runs.
+
+The blocks of a page run in order, in one folder that holds a copy of the examples. A
+network whose first line is `# name.neural` is written to that file for later blocks.
+"""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from neural_attn.compile import check_text, compile_file
+from neural_attn.primitives import PRIMITIVES
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)( generated)?\n(.*?)^```$", re.M | re.S)
+
+# The beginning of a command, and why it is not run here.
+SKIPPED = {
+    "python3 -m venv": "the tests run in an environment already",
+    ". .venv/bin/activate": "the tests run in an environment already",
+    "pip install": "what is tested is installed already",
+    "python -m pytest": "these are the tests",
+    "hf download": "it needs the network; the folder is put in place instead",
+}
+
+
+def blocks(page):
+    text = page.read_text("utf-8")
+    for match in BLOCK.finditer(text):
+        language, generated, code = match.groups()
+        line = text.count("\n", 0, match.start()) + 1
+        yield language + (generated or ""), code, f"{page.name}:{line}"
+
+
+def commands(code):
+    """The parts of each line that are run; comments are the shell's to ignore."""
+    for line in code.splitlines():
+        parts = [part.strip() for part in line.split(" && ")]
+        yield from (p for p in parts if p and not p.startswith(tuple(SKIPPED)))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A copy of the examples, and a `neural` that is this checkout's."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    script = bin_folder / "neural"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m neural_attn "$@"\n')
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    path = os.pathsep.join([str(bin_folder), os.environ["PATH"]])
+    monkeypatch.setenv("PATH", path)
+    found = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), found]))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def run_bash(code, where):
+    for command in commands(code):
+        done = subprocess.run(
+            ["bash", "-c", command], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{where}: {command}\n{done.stderr}"
+
+
+def run_neural(code, where):
+    name = re.match(r"# (\w+\.neural)\n", code)
+    if name:
+        Path(name[1]).write_text(code, encoding="utf-8")
+    checked, warnings = check_text(code, where)
+    assert checked
+    assert warnings == []
+
+
+@pytest.mark.requires_torch
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_block_runs(page, folder, minilm_dir, monkeypatch):
+    (folder / "all-MiniLM-L6-v2").symlink_to(minilm_dir)
+    namespace = {}
+    before = set(sys.modules)
+    for language, code, where in blocks(page):
+        if language == "bash":
+            run_bash(code, where)
+        elif language == "neural":
+            run_neural(code, where)
+        elif language == "python":
+            exec(compile(code, where, "exec"), namespace)
+        else:
+            assert language == "python generated", f"{where}: {language}"
+    for name in ("reviews", "promises"):  # modules of this folder
+        if name not in before:
+            sys.modules.pop(name, None)
+
+
+def test_the_first_command_ends_with_four_kinds_of_file(folder):
+    language, code, where = next(blocks(ROOT / "README.md"))
+    assert language == "bash"
+    (command,) = commands(code)
+    run_bash(code, where)
+    assert command.startswith("neural visualize examples/")
+    written = {path.name for path in (folder / "attention_outputs").iterdir()}
+    (model,) = (name for name in written if name.startswith("compiled_model_"))
+    assert written == {
+        "attention_heatmap.png",
+        "attention_heads_transformer_encoder_0.png",
+        "attention_interactive.html",
+        model,
+    }
+
+
+def test_generated_code_is_shown_as_it_is():
+    basic = ROOT / "examples" / "attention_examples" / "basic_transformer.neural"
+    text = compile_file(basic, "pytorch")
+    shown = [c for language, c, _ in blocks(ROOT / "README.md") if "gen" in language]
+    assert shown
+    for code in shown:
+        assert code in text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
+        assert target.startswith("https://") or (page.parent / target).is_file(), target
+
+
+def test_the_table_of_functions_is_complete():
+    text = (ROOT / "docs" / "language.md").read_text("utf-8")
+    table = text.partition("<!-- functions")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`(\w+)[(`]", table))
+    assert named == set(PRIMITIVES)
+    for call in re.findall(r"`(\w+)\((.*?)\)`", table):
+        assert call[1].split(", ") == list(PRIMITIVES[call[0]].parameters)
+
+
+def test_the_table_of_options_is_complete():
+    from neural_attn.commands.visualize import visualize
+
+    text = (ROOT / "README.md").read_text("utf-8")
+    named = set(re.findall(r"`(--[a-z-]+)`", text))
+    known = {option for parameter in visualize.params for option in parameter.opts}
+    options = {name for name in known if name.startswith("--")}
+    assert options - named - {"--attention"} == set()
+    assert named <= options

@@ -42,7 +42,8 @@ class Resolver:
         self._defines = {d.name.text: d for d in prelude().defines}
         for define in file.defines:
             earlier = self._defines.get(define.name.text)
-            if earlier in file.defines:
+            # by identity: a copy of a built-in block may be equal to it
+            if any(earlier is own for own in file.defines):
                 self.problems.add(
                     "E0207",
                     f"`{define.name.text}` is defined twice",

@@ -206,7 +206,7 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
             raise SelectionError(
                 f"{name} has no example {batch_index}: it has {batch}, numbered from 0"
             )
-        queries = self._query_range(one, batch_index)
+        queries = self.query_range(one, batch_index)
         keys = one.key_range(batch_index)
         return AttentionItem(
             name=name,
@@ -265,7 +265,11 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
                 return found
         raise SelectionError(self._unknown(prefix))
 
-    def _query_range(self, one: AttentionMap, batch_index: int) -> slice:
+    def query_range(self, one: AttentionMap, batch_index: int) -> slice:
+        """Give the real queries of one example of `one`, from the first to the last.
+
+        See `AttentionMap.key_range`, which does it for the keys.
+        """
         queries, keys = one.weights.shape[-2:]
         if one.kind != "cross" and queries == keys:
             # A mask over keys says nothing of queries, but they are the same tokens.

@@ -1,0 +1,145 @@
+// Two models, frameworks or texts side by side, and the difference of their weights.
+
+import { el, formatWeight, isolated, themeColors } from "./dom.js";
+import { ramp } from "./colors.js";
+import { paintValues } from "./model.js";
+import { poolView } from "./matrix.js";
+import { short } from "./measures.js";
+
+const LISTED_HEADS = 30;
+
+/** The difference of two views, cell by cell; null where they do not fit. */
+export function difference(first, second) {
+  const same = first.values.length === second.values.length
+    && first.rows.labels.length === second.rows.labels.length;
+  return same ? first.values.map((value, i) => value - second.values[i]) : null;
+}
+
+/** Like poolView, but of signed values: the one furthest from 0 stands for its tile. */
+function poolSigned(values, rows, columns, step) {
+  const width = Math.ceil(columns / step);
+  const pooled = new Float32Array(width * Math.ceil(rows / step));
+  values.forEach((value, i) => {
+    const to = Math.floor(Math.floor(i / columns) / step) * width + Math.floor((i % columns) / step);
+    if (Math.abs(value) > Math.abs(pooled[to])) pooled[to] = value;
+  });
+  return { width, height: pooled.length / width, values: pooled };
+}
+
+/** The panel of two models. */
+export class CompareView {
+  constructor(scene, panel) {
+    this.scene = scene;
+    this.panel = panel;
+  }
+
+  async show() {
+    const { header, state } = this.scene;
+    if (!header.comparison) return;
+    const turn = (this.turn = (this.turn ?? 0) + 1);
+    const pair = this.partners(state.source, state.map);
+    if (!pair || pair.some((map, source) => state.head >= header.sources[source].maps[map].heads.length)) {
+      this.panel.replaceChildren(el("h2", { textContent: "Compare" }),
+        el("p", { className: "hint", textContent: "The other model has no such map." }));
+      return;
+    }
+    const views = await Promise.all(pair.map((map, source) => this.scene.view({ source, map })));
+    if (turn !== this.turn) return;
+    const delta = difference(...views);
+    this.shown = { views, delta };
+    const labels = header.sources.map((source) => source.label);
+    this.readout = el("p", { className: "readout" });
+    this.hint();
+    const top = Math.max(views[0].greatest, views[1].greatest);
+    const cards = views.map((view, i) => this.card(labels[i], view, view.values, top, false));
+    if (delta) {
+      const most = delta.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+      cards.push(this.card(`${labels[0]} − ${labels[1]}`, views[0], delta, most, true));
+    }
+    const reason = header.comparison[pair[0]].reason;
+    this.panel.replaceChildren(
+      el("h2", {}, this.scene.headName({ source: 0, map: pair[0] })),
+      el("p", { className: "hint", textContent: delta ? "One scale for both; the difference has its own, with 0 in the middle." : `There is no difference to show: ${reason ?? "they differ in length"}.` }),
+      this.readout, el("div", { className: "columns" }, ...cards), this.ranking());
+    performance.mark("compare-painted");
+  }
+
+  /** Places of the map in both models. */
+  partners(source, map) {
+    const { comparison } = this.scene.header;
+    const mine = source === 0 ? map : comparison.findIndex((entry) => entry.other === map);
+    const other = comparison[mine]?.other;
+    return mine < 0 || other === null || other === undefined ? null : [mine, other];
+  }
+
+  hint() {
+    this.readout.replaceChildren(el("span", { className: "hint", textContent: "Point at a cell to read both." }));
+  }
+
+  card(label, view, values, most, signed) {
+    const colors = themeColors();
+    const { palette, log } = this.scene.state;
+    const rows = view.rows.labels.length;
+    const columns = view.columns.labels.length;
+    const canvas = el("canvas", { role: "img" });
+    canvas.setAttribute("aria-label", `${label}: ${rows} queries by ${columns} keys`);
+    const step = Math.max(1, Math.ceil(Math.max(rows, columns) / 512));
+    if (signed) {
+      const pooled = poolSigned(values, rows, columns, step);
+      const shares = pooled.values.map((value) => 0.5 + (most ? value / most : 0) / 2);
+      paintValues(canvas, { ...pooled, values: shares, greatest: 1 }, ramp("difference", colors.dark), {});
+    } else {
+      paintValues(canvas, { ...poolView({ values, allowed: null }, rows, columns, step), greatest: most },
+        ramp(palette, colors.dark), { log });
+    }
+    canvas.style.imageRendering = "pixelated";
+    canvas.style.width = "100%";
+    canvas.style.aspectRatio = `${columns} / ${rows}`;
+    canvas.addEventListener("pointermove", (event) => {
+      const box = canvas.getBoundingClientRect();
+      const row = Math.min(rows - 1, Math.floor(((event.clientY - box.top) / box.height) * rows));
+      const column = Math.min(columns - 1, Math.floor(((event.clientX - box.left) / box.width) * columns));
+      if (row >= 0 && column >= 0) this.read(view, row, column);
+    });
+    canvas.addEventListener("pointerleave", () => this.hint());
+    return el("div", {}, el("p", { className: "row" }, isolated(label),
+      el("span", { className: "hint", textContent: signed ? `± ${formatWeight(most)}` : `0 to ${formatWeight(most)}` })),
+    el("div", { className: "stage" }, canvas));
+  }
+
+  read(view, row, column) {
+    const { views, delta } = this.shown;
+    const width = view.columns.labels.length;
+    const parts = ["query ", isolated(view.rows.labels[row]), " → key ", isolated(view.columns.labels[column]), ": "];
+    if (!delta) {
+      this.readout.replaceChildren(...parts, formatWeight(view.values[row * width + column]));
+      return;
+    }
+    const [a, b] = views.map((one) => one.values[row * width + column]);
+    const labels = this.scene.header.sources.map((source) => source.label);
+    this.readout.replaceChildren(...parts, isolated(labels[0]), ` ${formatWeight(a)} · `, isolated(labels[1]), ` ${formatWeight(b)} · `,
+      el("b", { textContent: `difference ${formatWeight(a - b)}` }));
+  }
+
+  /** The heads that differ most. */
+  ranking() {
+    const { comparison, sources } = this.scene.header;
+    const entries = comparison.flatMap((one, map) => {
+      const example = one.examples?.[this.scene.state.example];
+      return (example?.divergence ?? []).map((divergence, head) => ({ map, head, divergence, largest: example.largest[head] }));
+    });
+    entries.sort((a, b) => b.divergence - a.divergence);
+    const rows = entries.slice(0, LISTED_HEADS).map(({ map, head, divergence, largest }) => {
+      const open = el("button", { type: "button", textContent: this.scene.headName({ source: 0, map, head }) });
+      open.addEventListener("click", () => this.scene.store.set({ source: 0, map, head }));
+      return el("tr", {}, el("td", {}, open), el("td", { className: "number", textContent: short(divergence) }),
+        el("td", { className: "number", textContent: short(largest) }));
+    });
+    if (!rows.length) return el("span");
+    const heads = [`Head of ${sources[0].label}`, "Divergence (nats)", "Largest difference"];
+    return el("div", {}, el("h2", { textContent: "Heads that differ most" }),
+      el("div", { className: "tablebox", tabIndex: 0, role: "region", "aria-label": "Heads that differ most" },
+        el("table", {}, el("thead", {}, el("tr", {}, ...heads.map((text, i) => el("th", { textContent: text, scope: "col", className: i ? "number" : "" })))),
+          el("tbody", {}, ...rows))));
+  }
+}

@@ -1,0 +1,128 @@
+// The controls above the views: they show the state and change it.
+
+import { byId, el, isDark } from "./dom.js";
+import { KINDS } from "./scene.js";
+import { VIEWS } from "./state.js";
+
+/** Options of a `select`, made anew only where they differ. */
+function setOptions(select, options) {
+  const key = options.map(([value, text]) => `${value}\n${text}`).join("\n");
+  if (select.dataset.key === key) return;
+  select.dataset.key = key;
+  select.replaceChildren(...options.map(([value, text]) => el("option", { value, textContent: text })));
+}
+
+export function showControls(scene) {
+  const { state, header, source, map } = scene;
+  byId("source-field").hidden = header.sources.length < 2;
+  setOptions(byId("source"), header.sources.map((one, i) => [i, one.label]));
+  byId("source").value = state.source;
+  byId("example-field").hidden = map.examples.length < 2;
+  setOptions(byId("example"), map.examples.map((_, i) => [i, exampleName(scene, i)]));
+  byId("example").value = state.example;
+  setOptions(byId("layer"), source.maps.map((one, i) => [i, layerName(source, one)]));
+  byId("layer").value = state.map;
+  setOptions(byId("head"), map.heads.map((number, i) => [i, String(number)]));
+  byId("head").value = state.head;
+  const { queryText, example } = scene.about();
+  const queries = Array.from({ length: example.rows }, (_, p) => [p, `${p} ${queryText.shown[example.query_start + p]}`.slice(0, 60)]);
+  setOptions(byId("query"), [[-1, "none"], ...queries]);
+  byId("query").value = state.query;
+  byId("pair-field").hidden = !scene.segments();
+  for (const name of ["unit", "pair", "palette"]) byId(name).value = state[name];
+  for (const name of ["special", "sinks", "renormalize", "log"]) byId(name).checked = state[name];
+  for (const name of ["unit", "pair", "special", "sinks", "renormalize"]) byId(name).disabled = example.form === "reduced";
+  for (const view of VIEWS) {
+    const tab = byId(`tab-${view}`);
+    tab.hidden = view === "compare" && header.sources.length < 2;
+    tab.setAttribute("aria-selected", String(view === state.view));
+    tab.tabIndex = view === state.view ? 0 : -1;
+    byId(`panel-${view}`).classList.toggle("shown", view === state.view);
+  }
+  byId("panels").classList.toggle("split", state.view !== "model");
+}
+
+function exampleName(scene, number) {
+  const entry = scene.map.examples[number];
+  const text = scene.header.texts[entry.query_text];
+  const shown = text.shown.slice(entry.query_start, entry.query_start + 12).filter((_, i) => !text.special[entry.query_start + i]);
+  return `${number}: ${shown.join(" ")}`.slice(0, 48);
+}
+
+function layerName(source, map) {
+  const parts = source.maps.filter((other) => other.layer === map.layer);
+  return parts.length > 1 ? `${map.layer} · ${KINDS[map.kind]}` : `${map.layer} · ${map.name}`;
+}
+
+/** What the reader must know to read the picture right. */
+export function notesOf(scene, view) {
+  const { state, source, map, header } = scene;
+  const { example } = scene.about();
+  const notes = [];
+  if (source.trained === false) notes.push(["Untrained (random) weights: this attention means nothing.", true]);
+  if (example.form === "reduced") {
+    const rows = example.exact_rows.length ? `; queries ${example.exact_rows.join(", ")} are exact` : "";
+    const heads = Object.keys(example.exact_heads).map((head) => map.heads[head]);
+    const exact = heads.length ? `; head ${heads.join(", ")} is kept in full` : "";
+    notes.push([`Reduced: each cell shows the greatest weight of ${example.tile} × ${example.tile}; the ${example.links} strongest keys of every query are exact${rows}${exact}.`, true]);
+    return notes;
+  }
+  if (state.special) notes.push(["Special tokens are hidden."]);
+  if (state.sinks) {
+    const names = (view?.sinks ?? []).map((p) => scene.about().keyText.shown[example.key_start + p]);
+    notes.push([names.length ? `Hidden as sinks of this head: ${names.slice(0, 6).join(", ")}.` : "No key of this head is a sink."]);
+  }
+  if (state.pair !== "all") notes.push([`Only sentence ${state.pair[0]} to sentence ${state.pair[1]}.`]);
+  if (state.unit !== "token") notes.push([`By ${state.unit}: mean over its queries, sum over its keys.`]);
+  if (state.renormalize) notes.push(["Rows are renormalized to sum 1: these are not the network's own weights."]);
+  if (header.sources.length > 1) notes.push([`Model: ${source.label}.`]);
+  return notes;
+}
+
+export function showNotes(scene, view) {
+  const notes = notesOf(scene, view);
+  scene.notes = notes.map(([text]) => text);
+  byId("notes").replaceChildren(...notes.map(([text, warning]) => el("p", { className: `note${warning ? " warning" : ""}`, textContent: text })));
+}
+
+/** Connect every control. @param {{announce: (text: string) => void}} page */
+export function listenToControls(scene, exporter, { announce, search, link, redraw }) {
+  const { store } = scene;
+  const numbers = { source: "source", example: "example", layer: "map", head: "head", query: "query" };
+  for (const [id, name] of Object.entries(numbers)) {
+    byId(id).addEventListener("change", (event) => store.set({ [name]: Number(event.target.value) }));
+  }
+  for (const id of ["unit", "pair", "palette"]) {
+    byId(id).addEventListener("change", (event) => store.set({ [id]: event.target.value }));
+  }
+  for (const id of ["special", "sinks", "renormalize", "log"]) {
+    byId(id).addEventListener("change", (event) => store.set({ [id]: event.target.checked }));
+  }
+  const stepHead = (by) => () => {
+    const { length } = scene.map.heads;
+    store.set({ head: (scene.state.head + by + length) % length });
+  };
+  byId("head-before").addEventListener("click", stepHead(-1));
+  byId("head-after").addEventListener("click", stepHead(1));
+  for (const view of VIEWS) byId(`tab-${view}`).addEventListener("click", () => store.set({ view }));
+  for (const kind of ["png", "svg", "csv"]) {
+    byId(`save-${kind}`).addEventListener("click", async () => {
+      try {
+        announce(await exporter.save(kind));
+      } catch (error) {
+        announce(`Could not save: ${error.message}`);
+      }
+    });
+  }
+  byId("copy-link").addEventListener("click", link);
+  byId("search").addEventListener("input", () => search(0));
+  const theme = byId("theme");
+  theme.addEventListener("click", () => {
+    const { dataset } = document.documentElement;
+    const next = { undefined: isDark() ? "light" : "dark", light: "dark", dark: "light" }[dataset.theme];
+    dataset.theme = next;
+    theme.textContent = `Theme: ${next}`;
+    redraw();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+}

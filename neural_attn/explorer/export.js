@@ -1,0 +1,158 @@
+// The view as a file: PNG and SVG for papers, CSV for its numbers.
+
+import { el, themeColors } from "./dom.js";
+import { linksOf } from "./head.js";
+import { difference } from "./compare.js";
+import { ramp, shareOf } from "./colors.js";
+import { paintValues } from "./model.js";
+import { gridSvg, linesSvg, matrixSvg, pictureSvg } from "./svg.js";
+import { short } from "./measures.js";
+
+/** A cell of CSV; text that a spreadsheet would run as a formula is quoted apart. */
+export function csvCell(value) {
+  if (typeof value === "number") return String(value);
+  let text = String(value ?? "");
+  if (/^[=+\-@\t\r]./su.test(text)) text = `'${text}`;
+  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+export const toCsv = (rows) => rows.map((row) => row.map(csvCell).join(",")).join("\r\n") + "\r\n";
+
+/** Weights as far as they are known: the rest of the digits would be made up. */
+const digits = (value) => Number(value.toPrecision(7));
+
+export class Exporter {
+  /** @param {object} views the views by name */
+  constructor(scene, views) {
+    this.scene = scene;
+    this.views = views;
+  }
+
+  get title() {
+    const { state, header } = this.scene;
+    const titles = {
+      model: "All heads", measures: this.views.measures.measure?.label ?? "Metrics",
+      token: `Strongest keys of ${this.views.token.token ?? ""}`, compare: `Compare: ${this.scene.headName()}`,
+    };
+    return `${header.title} – ${titles[state.view] ?? this.scene.headName()}`;
+  }
+
+  name(extension) {
+    const { map, state } = this.scene;
+    const where = ["matrix", "head", "compare"].includes(state.view) ? `_layer${map.layer}_head${map.heads[state.head]}` : "";
+    return `attention_${state.view}${where}.${extension}`;
+  }
+
+  /** Rows of the CSV of the view. */
+  async rows() {
+    const { state, source } = this.scene;
+    if (state.view === "model" || state.view === "measures") {
+      const { measures } = this.views.measures;
+      const heads = source.maps.flatMap((map, place) => map.heads.map((number, head) => [
+        map.name, map.layer, map.kind, number, ...measures.map(({ key }) => this.views.measures.value(key, place, head) ?? "")]));
+      return [["map", "layer", "kind", "head", ...measures.map((m) => m.key)], ...heads];
+    }
+    if (state.view === "token") {
+      const rows = this.views.token.entries.flatMap((entry) => Array.from(entry.row, (weight, i) => [
+        entry.layer, entry.kind, entry.number, entry.columns.members[i][0], entry.columns.labels[i], digits(weight)]));
+      return [["layer", "kind", "head", "key", "key_token", "weight"], ...rows];
+    }
+    const view = await this.scene.view();
+    const values = state.view === "compare" ? this.views.compare.shown?.delta ?? view.values : view.values;
+    const width = view.columns.labels.length;
+    const rows = view.rows.labels.map((label, r) => [view.rows.members[r][0], label,
+      ...Array.from(values.subarray(r * width, (r + 1) * width), digits)]);
+    return [["query", "token", ...view.columns.labels], ...rows];
+  }
+
+  async svg() {
+    const { state } = this.scene;
+    const colors = themeColors();
+    const how = { title: this.title, notes: this.scene.notes ?? [], palette: state.palette, log: state.log };
+    if (state.view === "model") return pictureSvg(this.views.model.picture(), this.title, colors);
+    if (state.view === "measures") return gridSvg(this.title, this.measureLines(), state.palette, colors);
+    if (state.view === "token") return gridSvg(this.title, this.tokenLines(), state.palette, colors);
+    if (state.view === "head") {
+      const views = await Promise.all(this.views.head.heads.map((head) => this.scene.view({ head })));
+      const links = views.map((view) => linksOf(view, this.scene));
+      return linesSvg({ ...how, links, row: this.scene.queryGroup(links[0]) }, colors);
+    }
+    const view = await this.scene.view();
+    const shown = state.view === "compare" ? await this.differenceView(view) : view;
+    return matrixSvg(shown, { ...how, palette: shown.palette ?? how.palette, image: this.image(shown, colors) }, colors);
+  }
+
+  /** The difference as a matrix from 0 to 1 with 0.5 for none; or the view, if there is none. */
+  async differenceView(view) {
+    const delta = this.views.compare.shown && difference(...this.views.compare.shown.views);
+    if (!delta) return view;
+    const most = delta.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+    return { ...view, values: delta.map((value) => 0.5 + (most ? value / most : 0) / 2), greatest: 1, palette: "difference" };
+  }
+
+  image(view, colors) {
+    const canvas = el("canvas");
+    const masked = [1, 3, 5].map((start) => parseInt(colors.masked.slice(start, start + 2), 16));
+    paintValues(canvas, { width: view.columns.labels.length, height: view.rows.labels.length,
+      values: view.values, greatest: view.greatest, allowed: view.allowed },
+    ramp(view.palette ?? this.scene.state.palette, colors.dark), { log: this.scene.state.log, masked });
+    return canvas.toDataURL("image/png");
+  }
+
+  measureLines() {
+    const { maps } = this.scene.source;
+    const { key } = this.views.measures.measure;
+    const values = maps.map((map, place) => map.heads.map((_, head) => this.views.measures.value(key, place, head)));
+    const known = values.flat().filter((value) => value !== null);
+    const [least, most] = [Math.min(...known), Math.max(...known)];
+    return values.map((row, place) => ({
+      label: `layer ${maps[place].layer}`, cells: row.map(short),
+      shares: row.map((value) => (value === null ? 0 : most > least ? (value - least) / (most - least) : 0.5)),
+    }));
+  }
+
+  tokenLines() {
+    const { entries } = this.views.token;
+    return [...new Set(entries.map((entry) => entry.map))].map((place) => {
+      const mine = entries.filter((entry) => entry.map === place);
+      return {
+        label: `layer ${mine[0].layer}`,
+        cells: mine.map((entry) => entry.columns.labels[entry.best]),
+        shares: mine.map((entry) => shareOf(entry.row[entry.best], 1, this.scene.state.log)),
+      };
+    });
+  }
+
+  /** The view as pixels, twice as fine as the SVG that it is drawn from. */
+  async png() {
+    const url = URL.createObjectURL(new Blob([await this.svg()], { type: "image/svg+xml" }));
+    try {
+      const image = new Image();
+      image.src = url;
+      await image.decode();
+      const scale = Math.min(2, 8000 / Math.max(image.width, image.height));
+      const canvas = el("canvas");
+      canvas.width = Math.round(image.width * scale);
+      canvas.height = Math.round(image.height * scale);
+      canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+      return await new Promise((resolve) => { canvas.toBlob(resolve, "image/png"); });
+    } finally {
+      URL.revokeObjectURL(url);
+    }
+  }
+
+  async save(kind) {
+    const make = {
+      csv: async () => new Blob(["\ufeff", toCsv(await this.rows())], { type: "text/csv" }),
+      svg: async () => new Blob([await this.svg()], { type: "image/svg+xml" }),
+      png: () => this.png(),
+    };
+    const blob = await make[kind]();
+    const url = URL.createObjectURL(blob);
+    const link = el("a", { href: url, download: this.name(kind) });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(url), 10000);
+    return `Saved ${this.name(kind)}`;
+  }
+}
+

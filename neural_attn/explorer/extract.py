@@ -1,0 +1,178 @@
+"""The numbers back out of a page; a stranger's page may be read, nothing in it runs."""
+
+from __future__ import annotations
+
+import binascii
+import json
+import os
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_attn.explorer.payload import FORMAT, VERSION
+from neural_attn.explorer.quantize import Precision, dequantize
+from neural_attn.maps import AttentionMap, AttentionMaps
+
+__all__ = ["PageError", "read_page"]
+
+_HEADER = re.compile(rb'<script type="application/json" id="header">([^<]*)</script>')
+_BLOCK = re.compile(
+    rb'<script type="application/octet-stream" id="b(\d{1,9})">([A-Za-z0-9+/=]*)<'
+)
+# The whole of a batch, with its padding, which a header could claim to be any size.
+MAX_WEIGHTS = 4 * 2**30
+
+
+class PageError(ValueError):
+    """A file is not a page of the explorer, or does not hold what is asked for."""
+
+
+def read_page(path: str | os.PathLike[str], source: int = 0) -> AttentionMaps:
+    """Read the maps of a page back.
+
+    Weights are within the bound that the page states of those it was made from, and
+    equal them where it was made with precision "full". The rows and columns of padding,
+    which a page leaves out, are 0 and masked.
+
+    Parameters
+    ----------
+    source : int
+        Which of two compared sets of maps: 0 or 1.
+
+    Raises
+    ------
+    PageError
+        A ValueError that says in one line what is wrong with the file.
+    OSError
+        If it cannot be read.
+    """
+    data = Path(path).read_bytes()
+    try:
+        return _Page(data).maps(source)
+    except PageError as error:
+        raise PageError(f"{path}: {error}") from None
+    except (
+        ValueError,  # of JSON, base64, shapes, and of AttentionMap itself
+        KeyError,
+        IndexError,
+        TypeError,
+        zlib.error,
+        RecursionError,
+    ) as error:
+        reason = str(error) or type(error).__name__
+        raise PageError(f"{path}: not a page of the explorer: {reason}") from None
+
+
+class _Page:
+    def __init__(self, data: bytes) -> None:
+        found = _HEADER.search(data)
+        if found is None:
+            raise PageError("not a page of the explorer: it has no header")
+        self.header = json.loads(found[1])
+        if self.header["format"] != FORMAT:
+            raise PageError("not a page of the explorer")
+        if self.header["version"] != VERSION:
+            raise PageError(
+                f"written in version {self.header['version']!r} of the format; "
+                f"this program reads version {VERSION}"
+            )
+        stored = self.header["precision"]
+        self.precision = Precision(
+            str(stored["name"]), int(stored["levels"]), int(stored["power"]), 1, 0
+        )
+        # Where each block stands; the text is cut out when it is needed.
+        self.data = data
+        self.blocks = {int(m[1]): m.span(2) for m in _BLOCK.finditer(data)}
+
+    def maps(self, source: int) -> AttentionMaps:
+        sources = self.header["sources"]
+        if not 0 <= source < len(sources):
+            raise PageError(f"has no maps number {source}: it has {len(sources)}")
+        about = sources[source]
+        return AttentionMaps(
+            [self._map(entry) for entry in about["maps"]],
+            trained=about["trained"],
+            source=about["source"],
+            backend=about["backend"],
+        )
+
+    def _map(self, entry: dict[str, Any]) -> AttentionMap:
+        examples = entry["examples"]
+        shape = (len(examples), len(entry["heads"]), entry["queries"], entry["keys"])
+        if any(type(size) is not int or size < 1 for size in shape):
+            raise PageError(f"claims a map of shape {shape}")
+        if shape[0] * shape[1] * shape[2] * shape[3] > MAX_WEIGHTS:
+            raise PageError(f"claims a map of shape {shape}; refused")
+        weights = np.zeros(shape, np.float32)
+        mask = np.zeros((shape[0], *shape[1:]), bool) if entry["masked"] else None
+        texts = self.header["texts"]
+        for index, example in enumerate(examples):
+            place = _place(example)
+            for head, block in enumerate(example["blocks"]):
+                weights[index, head][place] = self._weights(entry, example, head, block)
+            if mask is not None:
+                rows, columns = place
+                mask[index, :, rows, columns] = self._allowed(entry, example)
+        return AttentionMap(
+            entry["name"],
+            weights,
+            entry["kind"],
+            mask,
+            entry["causal"],
+            [texts[e["query_text"]]["tokens"] for e in examples],
+            [texts[e["key_text"]]["tokens"] for e in examples],
+            entry["heads"],
+        )
+
+    def _weights(
+        self, entry: dict[str, Any], example: dict[str, Any], head: int, block: int
+    ) -> NDArray[np.float32]:
+        rows, columns = example["rows"], example["columns"]
+        if example["form"] == "reduced":
+            kept = example["exact_heads"].get(str(head))
+            if kept is None:
+                raise PageError(
+                    f"{entry['name']} is kept with less detail (tiles of "
+                    f"{example['tile']}): its weights cannot be given back"
+                )
+            block = kept
+        if self.precision.levels:
+            data = self._block(block, rows * (4 + columns))
+            scales = np.frombuffer(data, "<f4", rows)
+            codes = np.frombuffer(data, np.uint8, offset=4 * rows)
+            return dequantize(scales, codes.reshape(rows, columns), self.precision)
+        data = self._block(block, 4 * rows * columns)
+        planes = np.frombuffer(data, np.uint8).reshape(4, rows * columns)
+        return np.ascontiguousarray(planes.T).view("<f4").reshape(rows, columns)
+
+    def _allowed(
+        self, entry: dict[str, Any], example: dict[str, Any]
+    ) -> NDArray[np.bool_]:
+        rows, columns, stored = example["rows"], example["columns"], example["mask"]
+        if stored is None:
+            return np.ones((1, rows, columns), bool)
+        count = stored["heads"] * rows * columns
+        data = self._block(stored["block"], -(-count // 8))
+        bits = np.unpackbits(np.frombuffer(data, np.uint8), count=count)
+        return bits.astype(bool).reshape(stored["heads"], rows, columns)
+
+    def _block(self, number: int, size: int) -> bytes:
+        start, stop = self.blocks[number]
+        packed = binascii.a2b_base64(self.data[start:stop])
+        # One byte more than is right: a block that claims more is not unpacked.
+        data = zlib.decompressobj().decompress(packed, size + 1)
+        if len(data) != size:
+            raise PageError(f"block {number} does not hold {size} bytes")
+        return data
+
+
+def _place(example: dict[str, Any]) -> tuple[slice, slice]:
+    query, key = example["query_start"], example["key_start"]
+    return (
+        slice(query, query + example["rows"]),
+        slice(key, key + example["columns"]),
+    )

@@ -1,0 +1,139 @@
+// Puts the page together: one state, every view shows it.
+
+import { byId } from "./dom.js";
+import { Payload } from "./payload.js";
+import { clampState, fromHash, Store, toHash } from "./state.js";
+import { Scene } from "./scene.js";
+import { ModelView } from "./model.js";
+import { MatrixView } from "./matrix.js";
+import { HeadView } from "./head.js";
+import { TokenView } from "./token.js";
+import { MeasuresView } from "./measures.js";
+import { CompareView } from "./compare.js";
+import { dataTable, matrixTables } from "./table.js";
+import { Exporter } from "./export.js";
+import { listenToKeys } from "./keyboard.js";
+import { listenToControls, showControls, showNotes } from "./controls.js";
+
+const announce = (text) => { byId("announce").textContent = text; };
+
+/** What the page holds, in a line; and how exact it is. */
+function describe({ header, source, map }, payload) {
+  const layers = new Set(source.maps.map((one) => one.layer)).size;
+  const { rows, columns } = map.examples[0];
+  const tokens = rows === columns ? `${rows} tokens` : `${rows} queries × ${columns} keys`;
+  const backend = source.backend ? ` · ${source.backend}` : "";
+  const causal = map.causal ? " · causal" : "";
+  byId("about").textContent = `${layers} layers · ${map.heads.length} heads · ${tokens}${causal}${backend}`;
+  const { levels, bound } = payload.header.precision;
+  byId("precision").textContent = levels
+    ? `Weights are stored in 8 bits: none is off by more than ${(100 * bound).toFixed(2)} % of its row's maximum, which is exact. ${header.generator}.`
+    : `Weights are float32, as they were computed. ${header.generator}.`;
+}
+
+/** Positions whose token holds the text, of queries and of keys. */
+export function findTokens(scene, text) {
+  const wanted = text.trim().toLowerCase();
+  if (!wanted) return null;
+  const { example, queryText, keyText } = scene.about();
+  const search = (from, start, length) => {
+    const found = new Set();
+    for (let p = 0; p < length; p++) {
+      const at = start + p;
+      if (from.shown[at].toLowerCase().includes(wanted) || from.tokens[at].toLowerCase().includes(wanted)) found.add(p);
+    }
+    return found;
+  };
+  return {
+    rows: search(queryText, example.query_start, example.rows),
+    columns: search(keyText, example.key_start, example.columns),
+  };
+}
+
+function start() {
+  const payload = new Payload(document);
+  const { header } = payload;
+  const store = new Store(clampState({ ...new Store({}).state, ...fromHash(location.hash, header) }, header));
+  const scene = new Scene(payload, store);
+  const panel = (name) => byId(`panel-${name}`);
+  const views = {
+    model: new ModelView(scene, panel("model")), matrix: new MatrixView(scene, panel("matrix")),
+    head: new HeadView(scene, panel("head")), token: new TokenView(scene, panel("token")),
+    measures: new MeasuresView(scene, panel("measures")), compare: new CompareView(scene, panel("compare")),
+  };
+  const exporter = new Exporter(scene, views);
+  const tables = ["matrix", "head"].map((name) => {
+    const table = dataTable(() => {
+      const view = views.matrix.view;
+      return view ? matrixTables(view, scene.queryGroup(view)) : [];
+    });
+    views[name].table.replaceChildren(table.element);
+    return table;
+  });
+
+  const show = async (state, changed) => {
+    const fitting = clampState(state, header);
+    if (Object.keys(fitting).some((name) => name !== "others" && fitting[name] !== state[name])) {
+      store.set(fitting);
+      return;
+    }
+    showControls(scene);
+    describe(scene, payload);
+    try {
+      // The chosen head first: thumbnails take their turn after it.
+      const current = views[state.view];
+      if (state.view !== "model") await current.show(state, changed);
+      const view = await scene.view();
+      views.matrix.view ??= view;
+      if (state.view === "head" || state.view === "token") views.matrix.view = view;
+      showNotes(scene, view);
+      for (const table of tables) table.refresh();
+      views.model.show(state, changed);
+    } catch (error) {
+      announce("");
+      byId("about").textContent = `This page is damaged: ${error.message}`;
+      throw error;
+    }
+    if (changed) announce(`${scene.headName()}, ${state.view}`);
+    remember(state);
+  };
+  const remember = (state) => {
+    try {
+      history.replaceState(null, "", toHash(state, header));
+    } catch (error) {
+      // A frame without an address of its own, as in a notebook, has none to change.
+      if (error.name !== "SecurityError") throw error;
+    }
+  };
+  store.listeners.push(show);
+  const search = (by) => {
+    scene.found = findTokens(scene, byId("search").value);
+    const rows = scene.found ? [...scene.found.rows] : [];
+    byId("found").textContent = scene.found ? `${rows.length} of the queries` : "";
+    if (by && rows.length) {
+      const next = by > 0 ? rows.find((p) => p > store.state.query) : rows.findLast((p) => p < store.state.query);
+      store.set({ query: next ?? (by > 0 ? rows[0] : rows[rows.length - 1]) });
+    }
+    views.matrix.redraw();
+    views.head.redraw();
+  };
+  const link = async () => {
+    const address = location.href.startsWith("about:") ? toHash(store.state, header) : location.href;
+    try {
+      await navigator.clipboard.writeText(address);
+      announce("Link copied");
+      byId("found").textContent = "Link copied";
+    } catch {
+      byId("found").textContent = address.slice(address.indexOf("#"));
+    }
+  };
+  const redraw = () => show(store.state, new Set(["theme"]));
+  listenToControls(scene, exporter, { announce, search, link, redraw });
+  listenToKeys(scene, views, { search });
+  window.addEventListener("hashchange", () => store.set(fromHash(location.hash, header)));
+  window.addEventListener("resize", () => views.model.resize());
+  document.documentElement.explorer = { scene, views, exporter };
+  show(store.state, null);
+}
+
+if (typeof document !== "undefined") start();

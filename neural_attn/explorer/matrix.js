@@ -1,0 +1,349 @@
+// One head as a matrix: zoom, pan, the value under the pointer, sums of rows and columns.
+
+import { drawText, el, FONT, formatWeight, isolated, onceAFrame, sizeCanvas, themeColors } from "./dom.js";
+import { ramp, shareOf } from "./colors.js";
+import { paintValues } from "./model.js";
+
+const MARGIN = { left: 104, top: 84, sums: 26 };
+const MOST_ZOOM = 64;
+
+/** The greatest of each `step` x `step` cells, so that zooming out hides no cell. */
+export function poolView({ values, allowed }, rows, columns, step) {
+  const width = Math.ceil(columns / step);
+  const height = Math.ceil(rows / step);
+  if (step === 1) return { width, height, values, allowed };
+  const pooled = new Float32Array(width * height);
+  const open = allowed && new Uint8Array(width * height);
+  for (let r = 0; r < rows; r++) {
+    for (let c = 0; c < columns; c++) {
+      const from = r * columns + c;
+      const to = Math.floor(r / step) * width + Math.floor(c / step);
+      if (values[from] > pooled[to]) pooled[to] = values[from];
+      if (open && allowed[from]) open[to] = 1;
+    }
+  }
+  return { width, height, values: pooled, allowed: open };
+}
+
+/** Sums of rows and of columns. */
+export function sumsOf(values, rows, columns) {
+  const byRow = new Float32Array(rows);
+  const byColumn = new Float32Array(columns);
+  for (let r = 0; r < rows; r++) {
+    for (let c = 0; c < columns; c++) {
+      byRow[r] += values[r * columns + c];
+      byColumn[c] += values[r * columns + c];
+    }
+  }
+  return { byRow, byColumn };
+}
+
+const rgb = (hex) => [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
+
+/** The panel of one matrix. */
+export class MatrixView {
+  constructor(scene, panel) {
+    this.scene = scene;
+    this.panel = panel;
+    this.hover = null;
+    this.zoom = { scale: 1, x: 0, y: 0 };
+    this.heading = el("h2");
+    this.legend = el("canvas", { width: 120, height: 10 });
+    this.ends = [el("span"), el("span")];
+    this.canvas = el("canvas", { tabIndex: 0, role: "img" });
+    this.stage = el("div", { className: "stage" }, this.canvas);
+    this.readout = el("p", { className: "readout" });
+    const zoomTo = (factor) => () => this.zoomBy(factor);
+    const tools = el("span", { className: "stepper", role: "group" },
+      el("button", { type: "button", textContent: "−", onclick: zoomTo(0.5), "aria-label": "Zoom out" }),
+      el("button", { type: "button", textContent: "Fit", onclick: () => this.fit() }),
+      el("button", { type: "button", textContent: "+", onclick: zoomTo(2), "aria-label": "Zoom in" }));
+    tools.setAttribute("aria-label", "Zoom");
+    const scale = el("span", { className: "legend" }, this.ends[0], this.legend, this.ends[1]);
+    this.table = el("div");
+    panel.replaceChildren(el("div", { className: "row" }, this.heading, scale, tools),
+      this.readout, this.stage, this.table);
+    this.redraw = onceAFrame(() => this.draw());
+    this.listen();
+    new ResizeObserver(this.redraw).observe(this.stage);
+  }
+
+  async show() {
+    const turn = (this.turn = (this.turn ?? 0) + 1);
+    const view = await this.scene.view();
+    if (turn !== this.turn) return;
+    if (view !== this.view) {
+      const sameShape = this.view && this.view.rows.labels.length === view.rows.labels.length
+        && this.view.columns.labels.length === view.columns.labels.length;
+      if (!sameShape) this.zoom = { scale: 1, x: 0, y: 0 };
+      this.view = view;
+      this.bitmaps = new Map();
+      this.sums = sumsOf(view.values, view.rows.labels.length, view.columns.labels.length);
+      this.hover = null;
+    }
+    this.bitmaps.clear();
+    this.draw();
+    performance.mark("head-painted");
+    document.documentElement.dataset.head = `${this.scene.state.map},${this.scene.state.head}`;
+  }
+
+  fit() {
+    this.zoom = { scale: 1, x: 0, y: 0 };
+    this.redraw();
+  }
+
+  zoomBy(factor, at = { x: this.side / 2, y: this.side / 2 }) {
+    const { scale, x, y } = this.zoom;
+    const next = Math.min(Math.max(scale * factor, 1), MOST_ZOOM);
+    const grown = next / scale;
+    this.zoom = { scale: next, x: (x + at.x) * grown - at.x, y: (y + at.y) * grown - at.y };
+    this.redraw();
+  }
+
+  /** Sizes in CSS pixels: of a cell, of the window on the cells, of the margins. */
+  layout() {
+    const rows = this.view.rows.labels.length;
+    const columns = this.view.columns.labels.length;
+    const width = Math.max(this.stage.clientWidth, 240);
+    const narrow = width < 480;
+    const left = narrow ? 72 : MARGIN.left;
+    const top = narrow ? 60 : MARGIN.top;
+    const room = width - left - MARGIN.sums - 8;
+    const tall = Math.max(260, Math.min(window.innerHeight - 310, 860) - top - MARGIN.sums);
+    const cell = Math.min(room / columns, tall / rows, 44);
+    const shown = { width: cell * columns, height: cell * rows };
+    return { rows, columns, width, left, top, cell: cell * this.zoom.scale, shown,
+      height: top + shown.height + MARGIN.sums + 8 };
+  }
+
+  draw() {
+    if (!this.view || !this.panel.classList.contains("shown")) return;
+    const place = this.layout();
+    this.place = place;
+    this.side = Math.min(place.shown.width, place.shown.height);
+    for (const axis of ["x", "y"]) {
+      const size = axis === "x" ? place.shown.width : place.shown.height;
+      this.zoom[axis] = Math.min(Math.max(this.zoom[axis], 0), size * (this.zoom.scale - 1));
+    }
+    const colors = themeColors();
+    const context = sizeCanvas(this.canvas, place.width, place.height);
+    const ratio = window.devicePixelRatio || 1;
+    const step = Math.max(1, Math.ceil(1 / (place.cell * ratio)));
+    const bitmap = this.bitmap(step, colors);
+    context.save();
+    context.beginPath();
+    context.rect(place.left, place.top, place.shown.width, place.shown.height);
+    context.clip();
+    context.imageSmoothingEnabled = false;
+    context.drawImage(bitmap, place.left - this.zoom.x, place.top - this.zoom.y,
+      bitmap.width * step * place.cell, bitmap.height * step * place.cell);
+    this.drawCross(context, place, colors);
+    context.restore();
+    this.drawLabels(context, place, colors);
+    this.drawSums(context, place, colors);
+    this.drawHeading(colors);
+    this.describe();
+    this.canvas.style.touchAction = this.zoom.scale > 1 ? "none" : "pan-y";
+  }
+
+  bitmap(step, colors) {
+    if (!this.bitmaps.has(step)) {
+      const canvas = el("canvas");
+      const { rows, columns } = this.place;
+      const pooled = poolView(this.view, rows, columns, step);
+      const table = ramp(this.scene.state.palette, colors.dark);
+      paintValues(canvas, { ...pooled, greatest: this.view.greatest }, table,
+        { log: this.scene.state.log, masked: rgb(colors.masked) });
+      this.bitmaps.set(step, canvas);
+    }
+    return this.bitmaps.get(step);
+  }
+
+  /** Row and column of the selection and under the pointer. */
+  drawCross(context, place, colors) {
+    const at = (group, axis) => place[axis === "x" ? "left" : "top"] + group * place.cell - this.zoom[axis];
+    const { shown, cell, left, top } = place;
+    const row = this.scene.queryGroup(this.view);
+    const column = this.scene.keyGroup(this.view);
+    context.strokeStyle = colors.accent;
+    context.lineWidth = 1.5;
+    if (row >= 0) context.strokeRect(left - 2, at(row, "y"), shown.width + 4, Math.max(cell, 1.5));
+    if (column >= 0) context.strokeRect(at(column, "x"), top - 2, Math.max(cell, 1.5), shown.height + 4);
+    if (!this.hover) return;
+    context.strokeStyle = colors.ink;
+    context.lineWidth = 1;
+    context.strokeRect(at(this.hover.column, "x") - 0.5, at(this.hover.row, "y") - 0.5, cell + 1, cell + 1);
+  }
+
+  drawLabels(context, place, colors) {
+    context.font = `12px ${FONT}`;
+    context.textBaseline = "middle";
+    const every = Math.max(1, Math.ceil(13 / place.cell));
+    const chosenRow = this.hover?.row ?? this.scene.queryGroup(this.view);
+    const chosenColumn = this.hover?.column ?? this.scene.keyGroup(this.view);
+    const label = (axis, found, origin, size, offset, chosen, write) => {
+      const { length } = axis.labels;
+      const first = Math.max(0, Math.floor(offset / place.cell));
+      const last = Math.min(length, Math.ceil((offset + size) / place.cell));
+      const marked = new Set();
+      for (let i = first; i < last; i++) {
+        if (axis.members[i].some((p) => found?.has(p))) marked.add(i);
+      }
+      for (let i = first; i < last; i++) {
+        const near = chosen >= 0 && chosen !== i && Math.abs(i - chosen) * place.cell < 12;
+        if ((i % every && i !== chosen && !marked.has(i)) || near) continue;
+        const middle = origin + (i + 0.5) * place.cell - offset;
+        if (middle < origin || middle > origin + size) continue;
+        context.fillStyle = i === chosen || marked.has(i) ? colors.accent : colors.ink;
+        context.font = `${i === chosen || marked.has(i) ? "600 " : ""}12px ${FONT}`;
+        write(axis.labels[i], middle);
+      }
+    };
+    const { rows, columns } = this.view;
+    context.textAlign = "right";
+    label(rows, this.scene.found?.rows, place.top, place.shown.height, this.zoom.y, chosenRow,
+      (text, y) => drawText(context, text, place.left - 8, y, place.left - 12));
+    context.textAlign = "left";
+    label(columns, this.scene.found?.columns, place.left, place.shown.width, this.zoom.x, chosenColumn, (text, x) => {
+      context.save();
+      context.translate(x, place.top - 8);
+      context.rotate(-Math.PI / 2);
+      drawText(context, text, 0, 0, place.top - 12);
+      context.restore();
+    });
+  }
+
+  drawSums(context, place, colors) {
+    const { byRow, byColumn } = this.sums;
+    const thick = MARGIN.sums - 8;
+    const most = Math.max(1e-9, ...byColumn);
+    const mostRow = Math.max(1e-9, ...byRow);
+    const right = place.left + place.shown.width + 6;
+    const bottom = place.top + place.shown.height + 6;
+    context.save();
+    context.fillStyle = colors.muted;
+    context.globalAlpha = 0.4;
+    const gap = place.cell > 4 ? 1 : 0;
+    context.save();
+    context.beginPath();
+    context.rect(right, place.top, thick, place.shown.height);
+    context.clip();
+    for (let r = 0; r < place.rows; r++) {
+      context.fillRect(right, place.top + r * place.cell - this.zoom.y, thick * (byRow[r] / mostRow), place.cell - gap);
+    }
+    context.restore();
+    context.beginPath();
+    context.rect(place.left, bottom, place.shown.width, thick);
+    context.clip();
+    for (let c = 0; c < place.columns; c++) {
+      context.fillRect(place.left + c * place.cell - this.zoom.x, bottom, place.cell - gap, thick * (byColumn[c] / most));
+    }
+    context.restore();
+  }
+
+  drawHeading(colors) {
+    this.heading.textContent = this.scene.headName();
+    const { palette, log } = this.scene.state;
+    const ramped = { width: 120, height: 1, greatest: 1, values: Float32Array.from({ length: 120 }, (_, i) => i / 119) };
+    paintValues(this.legend, ramped, ramp(palette, colors.dark), {});
+    this.ends[0].textContent = log ? formatWeight(this.view.greatest / 1e4) : "0";
+    this.ends[1].textContent = formatWeight(this.view.greatest) + (log ? " (log)" : "");
+    const { queries, keys } = { queries: this.place.rows, keys: this.place.columns };
+    this.canvas.setAttribute("aria-label",
+      `Matrix of ${this.scene.headName()}: ${queries} queries by ${keys} keys. Numbers are in the data table below.`);
+  }
+
+  describe() {
+    const cell = this.hover ?? { row: this.scene.queryGroup(this.view), column: this.scene.keyGroup(this.view) };
+    const { rows, columns, values, allowed, tiles } = this.view;
+    if (cell.row < 0 || (cell.column < 0 && cell.row < 0)) {
+      this.readout.replaceChildren(el("span", { className: "hint",
+        textContent: "Point at a cell for its weight; click to keep its query and key. Bars: sums of rows and columns." }));
+      return;
+    }
+    // Sums of rounded weights: more digits would say that rows do not sum to 1.
+    const sums = `row sum ${this.sums.byRow[cell.row].toFixed(2)}`;
+    if (cell.column < 0) {
+      this.readout.replaceChildren("query ", isolated(rows.labels[cell.row]), ` · ${sums}`);
+      return;
+    }
+    const index = cell.row * columns.labels.length + cell.column;
+    const hidden = allowed && !allowed[index];
+    const value = hidden ? "masked by the network" : formatWeight(values[index]) + this.scene.errorText(this.view, cell.row, cell.column);
+    this.readout.replaceChildren(
+      "query ", isolated(rows.labels[cell.row]), ` (${rows.members[cell.row][0]}) → key `,
+      isolated(columns.labels[cell.column]), ` (${columns.members[cell.column][0]}): `,
+      el("b", { textContent: value }), tiles ? " greatest of the tile" : "",
+      ` · ${sums} · key receives ${this.sums.byColumn[cell.column].toFixed(2)}`);
+  }
+
+  cellAt(event) {
+    const box = this.canvas.getBoundingClientRect();
+    const { left, top, cell, shown, rows, columns } = this.place;
+    const x = event.clientX - box.left - left;
+    const y = event.clientY - box.top - top;
+    if (x < 0 || y < 0 || x >= shown.width || y >= shown.height) return null;
+    const column = Math.min(columns - 1, Math.floor((x + this.zoom.x) / cell));
+    const row = Math.min(rows - 1, Math.floor((y + this.zoom.y) / cell));
+    return { row, column, x, y };
+  }
+
+  listen() {
+    const { canvas } = this;
+    const pointers = new Map();
+    let moved = 0;
+    canvas.addEventListener("pointerdown", (event) => {
+      pointers.set(event.pointerId, event);
+      moved = 0;
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (!this.view) return;
+      const before = pointers.get(event.pointerId);
+      if (before && this.zoom.scale > 1) this.drag(pointers, before, event);
+      if (before) {
+        moved += Math.abs(event.clientX - before.clientX) + Math.abs(event.clientY - before.clientY);
+        pointers.set(event.pointerId, event);
+      }
+      this.hover = this.cellAt(event);
+      this.redraw();
+    });
+    const end = (event) => pointers.delete(event.pointerId);
+    canvas.addEventListener("pointerup", (event) => {
+      end(event);
+      const cell = moved < 6 && this.view ? this.cellAt(event) : null;
+      if (!cell) return;
+      this.scene.store.set({
+        query: this.view.rows.members[cell.row][0], key: this.view.columns.members[cell.column][0],
+      });
+    });
+    canvas.addEventListener("pointercancel", end);
+    canvas.addEventListener("pointerleave", (event) => {
+      end(event);
+      this.hover = null;
+      this.redraw();
+    });
+    canvas.addEventListener("dblclick", (event) => this.zoomBy(2, this.cellAt(event) ?? undefined));
+    canvas.addEventListener("wheel", (event) => {
+      // Scrolling the page stays possible: zoom with Ctrl, by pinching, or once focused.
+      if (!event.ctrlKey && document.activeElement !== canvas) return;
+      event.preventDefault();
+      this.zoomBy(Math.exp(-event.deltaY / 300), this.cellAt(event) ?? undefined);
+    }, { passive: false });
+  }
+
+  /** Pan with one pointer, pinch with two. */
+  drag(pointers, before, event) {
+    const other = [...pointers.values()].find((one) => one.pointerId !== event.pointerId);
+    if (other) {
+      const spread = (one) => Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY);
+      this.zoomBy(spread(event) / Math.max(spread(before), 1));
+      return;
+    }
+    this.zoom.x -= event.clientX - before.clientX;
+    this.zoom.y -= event.clientY - before.clientY;
+  }
+
+  share(weight) {
+    return shareOf(weight, this.view.greatest, this.scene.state.log);
+  }
+}

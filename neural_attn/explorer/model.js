@@ -1,0 +1,193 @@
+// All heads at once: a thumbnail for each, in a grid of layers and heads.
+
+import { byId, el, isDark } from "./dom.js";
+import { ramp, shareOf } from "./colors.js";
+import { KINDS } from "./scene.js";
+import { Reduced } from "./payload.js";
+
+const SIDE = 64;
+
+/**
+ * The greatest weight of each tile: a single strong link is never averaged away.
+ * @returns {{width: number, height: number, values: Float32Array, greatest: number}}
+ */
+export function shrink(head, side = SIDE) {
+  const from = head instanceof Reduced ? head.greatest : head;
+  const step = Math.max(1, Math.ceil(Math.max(from.rows, from.columns) / side));
+  const width = Math.ceil(from.columns / step);
+  const height = Math.ceil(from.rows / step);
+  const values = new Float32Array(width * height);
+  let greatest = 0;
+  const row = from.codes ?? new Float32Array(from.columns);
+  for (let r = 0; r < from.rows; r++) {
+    if (!from.codes) from.row(r, row);
+    const start = from.codes ? r * from.columns : 0;
+    const scale = from.codes ? from.scales[r] : 1;
+    const at = Math.floor(r / step) * width;
+    for (let c = 0, column = 0; column < width; column++) {
+      const stop = Math.min(c + step, from.columns);
+      let most = 0;
+      for (; c < stop; c++) if (row[start + c] > most) most = row[start + c];
+      const weight = from.codes ? scale * from.table[most] : most;
+      if (weight > values[at + column]) values[at + column] = weight;
+      if (weight > greatest) greatest = weight;
+    }
+  }
+  return { width, height, values, greatest };
+}
+
+/** Paint values of a grid, one pixel each. @param {Uint8Array | null} allowed */
+export function paintValues(canvas, { width, height, values, greatest, allowed }, table, options) {
+  canvas.width = width;
+  canvas.height = height;
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(width, height);
+  const { data } = image;
+  const { log = false, masked = null } = options;
+  for (let i = 0; i < values.length; i++) {
+    const at = 3 * Math.round(shareOf(values[i], greatest, log) * 255);
+    const hidden = masked && allowed && !allowed[i];
+    data[4 * i] = hidden ? masked[0] : table[at];
+    data[4 * i + 1] = hidden ? masked[1] : table[at + 1];
+    data[4 * i + 2] = hidden ? masked[2] : table[at + 2];
+    data[4 * i + 3] = 255;
+  }
+  context.putImageData(image, 0, 0);
+}
+
+/** The panel of all heads. */
+export class ModelView {
+  constructor(scene, panel) {
+    this.scene = scene;
+    this.panel = panel;
+    this.shrunk = new Map();
+    this.buttons = new Map();
+    this.run = 0;
+  }
+
+  /** The maps of the source, in the order of the grid. */
+  get maps() { return this.scene.source.maps; }
+
+  show(state, changed) {
+    const whole = !changed || ["source", "example"].some((name) => changed.has(name));
+    if (whole) this.build();
+    if (whole || changed.has("palette") || changed.has("log") || changed.has("theme")) this.fill();
+    this.resize();
+    this.mark();
+  }
+
+  build() {
+    const most = Math.max(...this.maps.map((map) => map.heads.length));
+    this.grid = el("div", { className: "heads", role: "group" });
+    this.grid.setAttribute("aria-label", "All heads: arrow keys move, Enter selects");
+    this.grid.append(el("span", { className: "axis" }));
+    for (let head = 0; head < most; head++) {
+      this.grid.append(el("span", { className: "axis", textContent: String(this.maps[0].heads[head] ?? head) }));
+    }
+    this.buttons.clear();
+    const several = new Set(this.maps.map((map) => map.kind)).size > 1;
+    const short = { encoder_self: "enc", decoder_self: "dec", cross: "cross" };
+    this.maps.forEach((map, place) => {
+      const label = several ? `${map.layer} ${short[map.kind]}` : String(map.layer);
+      this.grid.append(el("span", { className: "axis layer", textContent: label, title: `${map.name}: ${KINDS[map.kind]}` }));
+      for (let head = 0; head < most; head++) {
+        this.grid.append(head < map.heads.length ? this.button(place, head) : el("span"));
+      }
+    });
+    this.most = most;
+    const intro = el("div", { className: "row" },
+      el("h2", { textContent: "All heads" }),
+      el("span", { className: "hint", textContent: "rows: layers · columns: heads · each on its own scale" }));
+    this.panel.replaceChildren(intro, el("div", { className: "scroll", tabIndex: -1 }, this.grid));
+  }
+
+  button(map, head) {
+    const name = this.scene.headName({ map, head });
+    const measures = this.scene.about({ map }).example.measures;
+    const entropy = measures.normalized_entropy[head];
+    const said = entropy === null ? "" : `, normalized entropy ${entropy.toFixed(2)}`;
+    const button = el("button", { type: "button", title: `${name}${said}` }, el("canvas"));
+    button.setAttribute("aria-label", name + said);
+    button.addEventListener("click", () => this.scene.store.set({ map, head }));
+    this.buttons.set(`${map},${head}`, button);
+    return button;
+  }
+
+  resize() {
+    const alone = this.scene.state.view === "model";
+    const room = (this.panel.clientWidth || 600) - 44;
+    const side = Math.floor(room / this.most) - 4;
+    const size = Math.max(22, Math.min(alone ? 128 : 56, side));
+    this.grid.style.gridTemplateColumns = `auto repeat(${this.most}, ${size}px)`;
+    for (const button of this.buttons.values()) button.style.height = `${size}px`;
+  }
+
+  mark() {
+    const { map, head, view } = this.scene.state;
+    for (const [key, button] of this.buttons) {
+      const chosen = key === `${map},${head}`;
+      button.setAttribute("aria-pressed", String(chosen));
+      button.tabIndex = chosen ? 0 : -1;
+      if (chosen && view === "model" && this.panel.contains(document.activeElement)) button.focus();
+    }
+  }
+
+  /** Draw the thumbnails one after the other, the selected layer first. */
+  async fill() {
+    const run = ++this.run;
+    const { source, example, map } = this.scene.state;
+    delete document.documentElement.dataset.thumbnails;
+    const order = [...this.buttons.keys()].map((key) => key.split(",").map(Number));
+    order.sort((a, b) => (b[0] === map) - (a[0] === map));
+    // A few at a time: the browser unpacks beside us, and the page stays free.
+    const queue = order.values();
+    const work = async () => {
+      for (const [place, head] of queue) {
+        const key = `${source},${example},${place},${head}`;
+        if (!this.shrunk.has(key)) {
+          const number = Math.min(example, this.maps[place].examples.length - 1);
+          const weights = await this.scene.payload.head(source, place, number, head);
+          this.shrunk.set(key, shrink(weights));
+        }
+        if (run !== this.run) return;
+        this.paint(place, head, this.shrunk.get(key));
+      }
+    };
+    await Promise.all([work(), work(), work(), work()]);
+    if (run !== this.run) return;
+    document.documentElement.dataset.thumbnails = "done";
+    performance.mark("all-thumbnails");
+  }
+
+  paint(map, head, small) {
+    const { palette, log } = this.scene.state;
+    const canvas = this.buttons.get(`${map},${head}`)?.firstChild;
+    if (canvas) paintValues(canvas, small, ramp(palette, isDark()), { log });
+  }
+
+  /** The thumbnails as one picture. */
+  picture() {
+    const size = 96;
+    const [left, top] = [56, 28];
+    const canvas = el("canvas");
+    canvas.width = left + this.most * (size + 4);
+    canvas.height = top + this.maps.length * (size + 4);
+    const context = canvas.getContext("2d");
+    const style = getComputedStyle(byId("panels"));
+    context.fillStyle = getComputedStyle(document.documentElement).backgroundColor;
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    context.fillStyle = style.color;
+    context.font = "13px sans-serif";
+    context.textAlign = "center";
+    context.imageSmoothingEnabled = false;
+    for (let head = 0; head < this.most; head++) context.fillText(String(head), left + head * (size + 4) + size / 2, 18);
+    this.maps.forEach((map, row) => {
+      context.fillText(String(map.layer), left / 2, top + row * (size + 4) + size / 2);
+      map.heads.forEach((_, head) => {
+        const thumbnail = this.buttons.get(`${row},${head}`).firstChild;
+        context.drawImage(thumbnail, left + head * (size + 4), top + row * (size + 4), size, size);
+      });
+    });
+    return canvas;
+  }
+}

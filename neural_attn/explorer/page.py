@@ -1,0 +1,317 @@
+"""The page itself: put together from its parts, written to a file or shown inline."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import io
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from neural_attn import __version__
+from neural_attn.explorer.comparison import compare_maps
+from neural_attn.explorer.measures import MEASURES
+from neural_attn.explorer.payload import FORMAT, VERSION, Detail, PayloadWriter
+from neural_attn.explorer.quantize import PRECISIONS
+from neural_attn.files import atomic_writer
+from neural_attn.maps import AttentionMap, AttentionMaps
+
+__all__ = ["ExplorerPage", "explore", "write_explorer"]
+
+# In this order, so that each module comes after those it imports.
+MODULES = """
+    payload state colors transform dom scene model matrix head token measures compare
+    table svg export keyboard controls main
+""".split()
+
+# Above this a notebook would grow and slow down: it shows a link to do instead.
+MOST_INLINE_BYTES = 24 * 2**20
+INLINE_HEIGHT = 760
+
+
+@dataclass(frozen=True)
+class ExplorerPage:
+    """A page of maps, made when it is saved or shown; see `explore`."""
+
+    maps: AttentionMaps
+    other: AttentionMaps | None = None
+    labels: Sequence[str] = ()
+    precision: str = "fine"
+    title: str | None = None
+    detail: Detail = field(default_factory=Detail)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the page to `path`, whole or not at all, and return the path."""
+        with atomic_writer(path) as stream:
+            self._write(stream)
+        return Path(path)
+
+    @property
+    def html(self) -> str:
+        """The page as text."""
+        stream = io.BytesIO()
+        self._write(stream)
+        return stream.getvalue().decode("ascii")
+
+    def _repr_html_(self) -> str:
+        """Show the page inline, in a frame that shares nothing with the notebook."""
+        page = self.html
+        if len(page) > MOST_INLINE_BYTES:
+            return (
+                f"<p>This page has {len(page) / 2**20:.0f} MB, too many for a "
+                "notebook: <code>explore(maps).save('attention.html')</code> writes "
+                "it to a file; <code>maps.select(layer)</code> makes it smaller.</p>"
+            )
+        return (
+            '<iframe title="Attention explorer" '
+            'sandbox="allow-scripts allow-downloads" '
+            f'style="width:100%;height:{INLINE_HEIGHT}px;border:0" '
+            f'srcdoc="{html.escape(page)}"></iframe>'
+        )
+
+    def _write(self, stream: BinaryIO) -> None:
+        sources: list[tuple[AttentionMaps, Iterable[AttentionMap]]] = [
+            (maps, maps.maps) for maps in (self.maps, self.other) if maps is not None
+        ]
+        difference = None if self.other is None else (self.maps, self.other)
+        _write_page(stream, sources, self, difference)
+
+
+def explore(
+    maps: AttentionMaps,
+    *,
+    other: AttentionMaps | None = None,
+    labels: Sequence[str] = (),
+    precision: str = "fine",
+    title: str | None = None,
+    detail: Detail | None = None,
+) -> ExplorerPage:
+    """Make a page on which every head of `maps` can be looked at, offline.
+
+    In a notebook the result shows itself; elsewhere `.save(path)` writes it.
+
+    Parameters
+    ----------
+    maps : AttentionMaps
+    other : AttentionMaps or None
+        A second model, framework or text, to see side by side with the difference.
+    labels : two texts
+        How `maps` and `other` are called; else by their source, backend or A and B.
+    precision : "fine", "compact" or "full"
+        How weights are kept; see `neural_attn.explorer.quantize`. "full" is float32.
+    title : str or None
+        Over the page; else the source of the maps.
+    detail : Detail or None
+        What is kept of texts too long to be kept in full.
+
+    Raises
+    ------
+    ValueError
+        If there are no maps, or no such precision.
+    """
+    if not len(maps):
+        raise ValueError("there are no attention maps to explore")
+    _check_precision(precision)
+    detail = Detail() if detail is None else detail
+    return ExplorerPage(maps, other, tuple(labels), precision, title, detail)
+
+
+def write_explorer(
+    maps: Iterable[AttentionMap],
+    path: str | os.PathLike[str],
+    *,
+    trained: bool | None = None,
+    source: str | None = None,
+    backend: str | None = None,
+    precision: str = "fine",
+    detail: Detail | None = None,
+) -> Path:
+    """Write a page of maps that come one by one, so that never all are in memory.
+
+    The other parameters are those of `AttentionMaps` and `explore`.
+
+    Raises
+    ------
+    ValueError
+        If there are no maps, two have the same name, or there is no such precision.
+    """
+    _check_precision(precision)
+    about = AttentionMaps([], trained=trained, source=source, backend=backend)
+    page = ExplorerPage(about, precision=precision, detail=detail or Detail())
+    with atomic_writer(path) as stream:
+        _write_page(stream, [(about, maps)], page, None)
+    return Path(path)
+
+
+def _check_precision(precision: str) -> None:
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is {', '.join(PRECISIONS)}, not {precision!r}")
+
+
+def _write_page(
+    stream: BinaryIO,
+    sources: Sequence[tuple[AttentionMaps, Iterable[AttentionMap]]],
+    page: ExplorerPage,
+    pair: tuple[AttentionMaps, AttentionMaps] | None,
+) -> None:
+    precision = PRECISIONS[page.precision]
+    title = page.title or sources[0][0].source or "Attention"
+    before, after = _frame(title)
+    stream.write(before)
+    payload = PayloadWriter(stream, precision, page.detail)
+    described = [
+        _write_source(payload, about, maps, label)
+        for (about, maps), label in zip(sources, _labels(page, sources), strict=True)
+    ]
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "generator": f"neural-attn {__version__}",
+        "title": title,
+        "precision": {
+            "name": precision.name,
+            "levels": precision.levels,
+            "power": precision.power,
+            "bound": precision.bound,
+        },
+        "measures": [measure._asdict() for measure in MEASURES],
+        "texts": payload.texts(),
+        "sources": described,
+        "comparison": None if pair is None else compare_maps(*pair),
+    }
+    stream.write(b'<script type="application/json" id="header">')
+    stream.write(_inert_json(header).encode("ascii"))
+    stream.write(b"</script>\n")
+    stream.write(after)
+
+
+def _write_source(
+    payload: PayloadWriter,
+    about: AttentionMaps,
+    maps: Iterable[AttentionMap],
+    label: str,
+) -> dict[str, Any]:
+    # Stand-ins without weights: which maps are one layer is decided in one place.
+    stand_ins: list[AttentionMap] = []
+    entries = []
+    for one in maps:
+        around = about if len(about) else AttentionMaps([one])
+        entries.append(payload.add_map(around, one))
+        dot = np.ones((1, 1, 1, 1), np.float32)
+        stand_ins.append(AttentionMap(one.name, dot, kind=one.kind))
+    if not entries:
+        raise ValueError("there are no attention maps to explore")
+    for number, layer in enumerate(AttentionMaps(stand_ins).layers):
+        for stand_in in layer:
+            entries[stand_ins.index(stand_in)]["layer"] = number
+    return {
+        "label": label,
+        "trained": about.trained,
+        "source": about.source,
+        "backend": about.backend,
+        "maps": entries,
+    }
+
+
+def _labels(
+    page: ExplorerPage, sources: Sequence[tuple[AttentionMaps, object]]
+) -> list[str]:
+    if len(page.labels) == len(sources):
+        return [str(label) for label in page.labels]
+    if page.labels:
+        raise ValueError(f"{len(page.labels)} labels for {len(sources)} sets of maps")
+    for attribute in ("source", "backend"):
+        names = [str(getattr(about, attribute) or "") for about, _ in sources]
+        if all(names) and len(set(names)) == len(names):
+            return names
+    return ["A", "B"][: len(sources)]
+
+
+def _inert_json(value: object) -> str:
+    """JSON in ASCII that no browser takes for markup, whatever tokens it holds."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _frame(title: str) -> tuple[bytes, bytes]:
+    """What stands before the blocks, and what after them."""
+    script, style = _script(), _style()
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src '{_digest(script)}'",
+            f"style-src '{_digest(style)}'",
+            "img-src data: blob:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+    before, after = _part("explorer.html").split("<!-- blocks -->\n")
+    values = {
+        "<!-- title -->": html.escape(title),
+        "<!-- policy -->": policy,
+        "/* style */": style,
+        "/* script */": script,
+    }
+    for mark, value in values.items():
+        before, after = before.replace(mark, value), after.replace(mark, value)
+    return _ascii(before), _ascii(after)
+
+
+def _ascii(text: str) -> bytes:
+    return text.encode("ascii", errors="xmlcharrefreplace")
+
+
+def _digest(text: str) -> str:
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
+
+
+@cache
+def _script() -> str:
+    """All modules as one classic script: a page from a file may not import."""
+    lines = ["(() => {", '"use strict";']
+    for name in MODULES:
+        lines.extend(_plain_lines(_part(f"{name}.js")))
+    script = "\n".join([*lines, "})();", ""])
+    # The page is ASCII, so that no server or editor can garble it. In a script only
+    # the escapes of JavaScript are read; they stand in texts alone.
+    return re.sub(r"[^\x00-\x7f]", _js_escape, script)
+
+
+def _js_escape(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be").hex()
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
+
+
+def _plain_lines(module: str) -> Iterator[str]:
+    """The module without imports, export marks and comments that fill lines."""
+    skipping = ""
+    for line in module.splitlines():
+        text = line.strip()
+        if skipping:
+            skipping = "" if text.endswith(skipping) else skipping
+        elif text.startswith("/**"):
+            skipping = "" if text.endswith("*/") else "*/"
+        elif text.startswith("import "):
+            skipping = "" if text.endswith(";") else ";"
+        elif text and not text.startswith("//"):
+            yield text.removeprefix("export ")
+
+
+def _style() -> str:
+    return _part("explorer.css")
+
+
+def _part(name: str) -> str:
+    return files(__name__.rpartition(".")[0]).joinpath(name).read_text("utf-8")

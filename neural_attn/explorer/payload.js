@@ -1,0 +1,236 @@
+// The data of the page: unpacked when it is asked for, and kept while there is room.
+
+/** How many bytes of unpacked heads are kept. */
+const ROOM = 256 * 2 ** 20;
+
+/** Weight of each code where the maximum of its row is 1. */
+export function codeTable(precision) {
+  const table = new Float32Array(256);
+  for (let code = 0; code < 256; code++) {
+    table[code] = (code / (precision.levels || 1)) ** precision.power;
+  }
+  return table;
+}
+
+/** @param {string} text base64 @returns {Uint8Array} */
+export function fromBase64(text) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
+  return bytes;
+}
+
+/** Undo zlib. @param {Uint8Array} bytes @returns {Promise<Uint8Array>} */
+export async function inflate(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/** Floats that start anywhere in a buffer. */
+function floats(bytes, offset, count) {
+  return new Float32Array(bytes.slice(offset, offset + 4 * count).buffer);
+}
+
+/** Four planes of bytes back to float32. */
+function joinPlanes(bytes, offset, count) {
+  const joined = new Uint8Array(4 * count);
+  for (let plane = 0; plane < 4; plane++) {
+    const start = offset + plane * count;
+    for (let i = 0; i < count; i++) joined[4 * i + plane] = bytes[start + i];
+  }
+  return new Float32Array(joined.buffer);
+}
+
+/** Weights [rows, columns] as they are stored; gives them row by row. */
+export class Weights {
+  /** Read from `bytes` at `offset`; `end` is where they stop. */
+  constructor(bytes, offset, rows, columns, precision) {
+    this.rows = rows;
+    this.columns = columns;
+    this.precision = precision;
+    const count = rows * columns;
+    if (precision.levels) {
+      this.scales = floats(bytes, offset, rows);
+      this.codes = bytes.subarray(offset + 4 * rows, offset + 4 * rows + count);
+      this.table = codeTable(precision);
+      this.end = offset + 4 * rows + count;
+      this.bytes = count + 4 * rows;
+    } else {
+      this.values = joinPlanes(bytes, offset, count);
+      this.end = offset + 4 * count;
+      this.bytes = 4 * count;
+    }
+  }
+
+  at(row, column) {
+    const index = row * this.columns + column;
+    return this.values ? this.values[index] : this.scales[row] * this.table[this.codes[index]];
+  }
+
+  /** How far at() may be off, at most. */
+  error(row, column) {
+    if (this.values) return 0;
+    const { levels, power } = this.precision;
+    const code = this.codes[row * this.columns + column];
+    const up = Math.min(code + 0.5, levels);
+    const down = Math.max(code - 0.5, 0);
+    const here = (code / levels) ** power;
+    const wide = Math.max((up / levels) ** power - here, here - (down / levels) ** power);
+    // The maximum of a row is stored as it is.
+    return code === levels && this.isMaximum(row) ? 0 : wide * this.scales[row];
+  }
+
+  isMaximum(row) {
+    const codes = this.codes.subarray(row * this.columns, (row + 1) * this.columns);
+    const { levels } = this.precision;
+    return codes.indexOf(levels) === codes.lastIndexOf(levels);
+  }
+
+  /** One row into `out`, or a new array. @returns {Float32Array} */
+  row(row, out = new Float32Array(this.columns)) {
+    const start = row * this.columns;
+    if (this.values) {
+      out.set(this.values.subarray(start, start + this.columns));
+      return out;
+    }
+    const { codes, table } = this;
+    const scale = this.scales[row];
+    for (let column = 0; column < this.columns; column++) {
+      out[column] = scale * table[codes[start + column]];
+    }
+    return out;
+  }
+
+  /** All rows, one after the other. @returns {Float32Array} */
+  all() {
+    if (this.values) return this.values;
+    const out = new Float32Array(this.rows * this.columns);
+    for (let row = 0; row < this.rows; row++) {
+      this.row(row, out.subarray(row * this.columns, (row + 1) * this.columns));
+    }
+    return out;
+  }
+}
+
+/** A head kept with less detail: tiles, and the strongest keys of every query. */
+export class Reduced {
+  constructor(bytes, example, precision) {
+    const { tile, rows, columns, links } = example;
+    const tileRows = Math.ceil(rows / tile);
+    const tileColumns = Math.ceil(columns / tile);
+    this.tile = tile;
+    this.rows = rows;
+    this.columns = columns;
+    this.links = links;
+    this.greatest = new Weights(bytes, 0, tileRows, tileColumns, precision);
+    this.mean = new Weights(bytes, this.greatest.end, tileRows, tileColumns, precision);
+    let offset = this.mean.end;
+    this.linkWeights = floats(bytes, offset, rows * links);
+    offset += 4 * rows * links;
+    this.exactRows = new Map(example.exact_rows.map((row, index) => (
+      [row, floats(bytes, offset + 4 * index * columns, columns)])));
+    offset += 4 * example.exact_rows.length * columns;
+    const Keys = columns <= 65536 ? Uint16Array : Uint32Array;
+    this.linkKeys = new Keys(bytes.slice(offset).buffer);
+    this.bytes = bytes.length;
+  }
+
+  /** What is known of one row: exactly, or its strongest keys and 0 elsewhere. */
+  row(row) {
+    const exact = this.exactRows.get(row);
+    if (exact) return exact;
+    const out = new Float32Array(this.columns);
+    for (let i = row * this.links; i < (row + 1) * this.links; i++) {
+      out[this.linkKeys[i]] = this.linkWeights[i];
+    }
+    return out;
+  }
+}
+
+/** The header and the blocks of a document. */
+export class Payload {
+  /** @param {Document} page */
+  constructor(page) {
+    this.page = page;
+    this.header = JSON.parse(page.getElementById("header").textContent);
+    if (this.header.version !== 1) throw new Error("this page is of another version");
+    this.kept = new Map();
+    this.used = 0;
+  }
+
+  example(source, map, example) {
+    return this.header.sources[source].maps[map].examples[example];
+  }
+
+  /** The bytes of a block. */
+  async block(number) {
+    return inflate(fromBase64(this.page.getElementById(`b${number}`).textContent));
+  }
+
+  /** One head. @returns {Promise<Weights | Reduced>} */
+  head(source, map, example, head) {
+    const entry = this.example(source, map, example);
+    const exact = entry.exact_heads?.[head];
+    const number = exact ?? entry.blocks[head];
+    return this.keep(number, async () => {
+      const bytes = await this.block(number);
+      return entry.form === "reduced" && exact === undefined
+        ? new Reduced(bytes, entry, this.header.precision)
+        : new Weights(bytes, 0, entry.rows, entry.columns, this.header.precision);
+    });
+  }
+
+  /** 1 where `head` may attend, [rows * columns]; null where nothing is masked. */
+  async allowed(source, map, example, head) {
+    const entry = this.example(source, map, example);
+    const { rows, columns, mask } = entry;
+    const whole = this.header.sources[source].maps[map];
+    if (!mask) return whole.causal ? causalMask(whole, entry) : null;
+    const bits = await this.keep(mask.block, () => this.block(mask.block));
+    const out = new Uint8Array(rows * columns);
+    const start = mask.heads > 1 ? head * rows * columns : 0;
+    for (let i = 0; i < out.length; i++) {
+      const bit = start + i;
+      out[i] = (bits[bit >> 3] >> (7 - (bit & 7))) & 1;
+    }
+    return out;
+  }
+
+  /** The value for a block: from what is kept, else made now; oldest are let go. */
+  keep(number, make) {
+    let found = this.kept.get(number);
+    if (found) {
+      this.kept.delete(number); // to the end: used last
+    } else {
+      found = { size: 0, value: make() };
+      found.value.then((value) => {
+        found.size = value.bytes ?? value.length;
+        this.used += found.size;
+        this.trim();
+      }, () => this.kept.delete(number));
+    }
+    this.kept.set(number, found);
+    return found.value;
+  }
+
+  trim() {
+    for (const [number, { size }] of this.kept) {
+      if (this.used <= ROOM) return;
+      if (!size) continue;
+      this.kept.delete(number);
+      this.used -= size;
+    }
+  }
+}
+
+/** Later keys are hidden; the last query stands at the last key. */
+export function causalMask(whole, example) {
+  const { rows, columns } = example;
+  const shift = whole.keys - whole.queries + example.query_start - example.key_start;
+  const out = new Uint8Array(rows * columns);
+  for (let row = 0; row < rows; row++) {
+    out.fill(1, row * columns, row * columns + Math.max(0, Math.min(columns, row + shift + 1)));
+  }
+  return out;
+}

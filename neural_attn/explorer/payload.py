@@ -1,0 +1,233 @@
+"""The data of the page: how it is written. `docs/explorer.md` documents the format.
+
+Every head of every example is a block of its own, so that the page unpacks only what
+is looked at, and so that neither writing nor reading ever holds all of it: a block is
+base64 of a zlib stream, which browsers undo natively. The header, JSON, says what each
+block is.
+"""
+
+from __future__ import annotations
+
+import binascii
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_attn.explorer.measures import measure_head
+from neural_attn.explorer.pyramid import reduce_head, tile_size
+from neural_attn.explorer.quantize import Precision, quantize
+from neural_attn.explorer.reading import read_tokens
+from neural_attn.maps import AttentionItem, AttentionMap, AttentionMaps
+
+__all__ = ["BLOCK_TAG", "FORMAT", "VERSION", "Detail", "PayloadWriter"]
+
+FORMAT = "neural-attn explorer"
+VERSION = 1
+BLOCK_TAG = '<script type="application/octet-stream" id="b{}">'
+# A head whose longer side is above the limit of `Detail` is reduced to this many tiles.
+TILES = 512
+# zlib and NumPy let go of the interpreter: two threads write in half the time.
+THREADS = 2
+
+
+@dataclass(frozen=True)
+class Detail:
+    """What is kept in full where a text is too long for all of it.
+
+    Parameters
+    ----------
+    longest : int
+        Heads with more queries or keys than this are reduced.
+    heads : sequence of (map name, position of the head in the map)
+        Reduced heads that are kept in full as well.
+    rows : sequence of int
+        Queries that are kept exactly in every reduced head.
+    """
+
+    longest: int = 1536
+    heads: Sequence[tuple[str, int]] = ()
+    rows: Sequence[int] = ()
+
+
+@dataclass
+class PayloadWriter:
+    """Writes blocks to `stream` as maps are added, and collects the header."""
+
+    stream: BinaryIO
+    precision: Precision
+    detail: Detail
+    _blocks: int = 0
+    _texts: dict[tuple[str, ...], int] = field(default_factory=dict)
+
+    def add_map(self, maps: AttentionMaps, one: AttentionMap) -> dict[str, Any]:
+        """Write all examples of `one`, which is among `maps`; give its header entry."""
+        batch, _, queries, keys = one.weights.shape
+        return {
+            "name": one.name,
+            "kind": one.kind,
+            "causal": one.causal,
+            "masked": one.mask is not None,
+            "heads": list(one.head_indices),
+            "queries": queries,
+            "keys": keys,
+            "examples": [self._add_example(maps, one, b) for b in range(batch)],
+        }
+
+    def texts(self) -> list[dict[str, Any]]:
+        """Every list of tokens that the header refers to by number, and its reading."""
+        entries = []
+        for tokens in self._texts:
+            reading = read_tokens(tokens)
+            entries.append(
+                {
+                    "tokens": list(tokens),
+                    "shown": list(reading.shown),
+                    "scheme": reading.scheme,
+                    "words": list(reading.words),
+                    "sentences": list(reading.sentences),
+                    "special": [int(flag) for flag in reading.special],
+                }
+            )
+        return entries
+
+    def _add_example(
+        self, maps: AttentionMaps, one: AttentionMap, index: int
+    ) -> dict[str, Any]:
+        item = maps.item(one.name, index)
+        allowed = item.allowed
+        mask = None if _only_causal(item, one) else allowed
+        queries, keys = item.weights.shape[1:]
+        tile = tile_size(queries, keys, TILES)
+        reduced = max(queries, keys) > self.detail.longest
+        entry: dict[str, Any] = {
+            "query_text": self._text(one.query_tokens[index]),
+            "key_text": self._text(one.key_tokens[index]),
+            # Padding is left out: where the kept part starts in the whole.
+            "query_start": _start(one, item, index, maps, axis=1),
+            "key_start": _start(one, item, index, maps, axis=2),
+            "rows": queries,
+            "columns": keys,
+            "form": "codes" if self.precision.levels else "float",
+            "mask": None if mask is None else self._add_mask(mask),
+        }
+        if reduced:
+            entry |= {"form": "reduced", "tile": tile, "links": min(8, keys)}
+            entry["exact_rows"] = [r for r in self.detail.rows if 0 <= r < queries]
+        self_attention = one.kind != "cross"
+        with ThreadPoolExecutor(THREADS) as pool:
+            packed = pool.map(
+                lambda head: (
+                    self._pack_head(item, head, entry),
+                    measure_head(
+                        item.weights[head],
+                        None if allowed.all() else allowed[head],
+                        self_attention,
+                    ),
+                ),
+                range(len(item.weights)),
+            )
+            entry["blocks"], measured = [], []
+            for block, measures in packed:
+                entry["blocks"].append(self._add_block(block))
+                measured.append(measures)
+        entry["measures"] = {
+            key: [_rounded(head[key]) for head in measured] for key in measured[0]
+        }
+        if reduced:
+            entry["exact_heads"] = {
+                str(head): self._add_block(self._pack_weights(item.weights[head]))
+                for name, head in self.detail.heads
+                if name == one.name and 0 <= head < len(item.weights)
+            }
+        return entry
+
+    def _pack_head(
+        self, item: AttentionItem, head: int, entry: dict[str, Any]
+    ) -> bytes:
+        weights = item.weights[head]
+        if entry["form"] != "reduced":
+            return self._pack_weights(weights)
+        reduced = reduce_head(weights, entry["tile"])
+        precision = self.precision
+        key_type = "<u2" if weights.shape[1] <= 65536 else "<u4"
+        exact = weights[entry["exact_rows"]]
+        parts = [
+            *_codes(reduced.greatest, precision),
+            *_codes(reduced.mean, precision),
+            _little(reduced.weights).tobytes(),
+            exact.astype("<f4").tobytes(),
+            reduced.keys.astype(key_type).tobytes(),
+        ]
+        return _deflate(b"".join(parts), precision)
+
+    def _pack_weights(self, weights: NDArray[np.float32]) -> bytes:
+        return _deflate(b"".join(_codes(weights, self.precision)), self.precision)
+
+    def _add_mask(self, allowed: NDArray[np.bool_]) -> dict[str, int]:
+        # A mask that is the same for all heads, as it nearly always is, is kept once.
+        same = allowed.strides[0] == 0 or bool((allowed == allowed[:1]).all())
+        heads = allowed[:1] if same else allowed
+        data = zlib.compress(np.packbits(heads).tobytes(), 6)
+        return {"block": self._add_block(data), "heads": len(heads)}
+
+    def _add_block(self, data: bytes) -> int:
+        number = self._blocks
+        self._blocks += 1
+        self.stream.write(BLOCK_TAG.format(number).encode("ascii"))
+        self.stream.write(binascii.b2a_base64(data, newline=False))
+        self.stream.write(b"</script>\n")
+        return number
+
+    def _text(self, tokens: tuple[str, ...]) -> int:
+        return self._texts.setdefault(tokens, len(self._texts))
+
+
+def _codes(weights: NDArray[np.float32], precision: Precision) -> list[bytes]:
+    if not precision.levels:
+        # The four bytes of a float apart: exponents are alike and compress then.
+        planes = _little(weights).view(np.uint8).reshape(-1, 4)
+        return [np.ascontiguousarray(planes.T).tobytes()]
+    scales, codes = quantize(weights, precision)
+    return [_little(scales).tobytes(), codes.tobytes()]
+
+
+def _little(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(values, dtype="<f4")
+
+
+def _deflate(data: bytes, precision: Precision) -> bytes:
+    packer = zlib.compressobj(
+        precision.zlib_level, zlib.DEFLATED, 15, 9, precision.zlib_strategy
+    )
+    return packer.compress(data) + packer.flush()
+
+
+def _only_causal(item: AttentionItem, one: AttentionMap) -> bool:
+    """Whether `one.causal` alone says which cells of `item` are allowed."""
+    if one.mask is None:
+        return True
+    if not one.causal:
+        return bool(item.allowed.all())
+    queries, keys = item.weights.shape[1:]
+    offset = one.weights.shape[3] - one.weights.shape[2]
+    expected = np.tri(queries, keys, offset, dtype=bool)
+    return queries == keys and bool((item.allowed == expected).all())
+
+
+def _start(
+    one: AttentionMap, item: AttentionItem, index: int, maps: AttentionMaps, axis: int
+) -> int:
+    length = item.weights.shape[axis]
+    if length == one.weights.shape[axis + 1]:
+        return 0
+    found = one.key_range(index) if axis == 2 else maps.query_range(one, index)
+    return int(found.start)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")

@@ -1,0 +1,202 @@
+"""Tokens as people read them: text, words and sentences.
+
+Knows the three spellings in use: word pieces (`##ing`), SentencePiece (`▁the`, with
+`<0xE4>` for single bytes) and byte-level pairs (`Ġthe`, where every byte is a printable
+character, so that one Chinese character may be three tokens).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from neural_attn.visualize.tokens import readable
+
+__all__ = ["Reading", "read_tokens"]
+
+SHOWN_LENGTH = 120
+
+_SPECIAL = re.compile(
+    r"\[(?:CLS|SEP|PAD|BOS|EOS)\]|</?(?:s|pad|bos|eos|cls|sep)>|<\|[^|]{1,40}\|>"
+)
+_SENTENCE_END = re.compile(r"[.!?…。！？]['\")\]”’»]*$")
+_FALLBACK = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a list of tokens reads; each tuple has one entry per token.
+
+    `words` and `sentences` number the groups from 0, in order. `shown` is safe to
+    show anywhere: see `neural_attn.visualize.tokens.readable`.
+    """
+
+    scheme: str
+    shown: tuple[str, ...]
+    words: tuple[int, ...]
+    sentences: tuple[int, ...]
+    special: tuple[bool, ...]
+
+
+def read_tokens(tokens: Sequence[str]) -> Reading:
+    """Decode `tokens` across their borders, and group them."""
+    special = tuple(_SPECIAL.fullmatch(token) is not None for token in tokens)
+    scheme = _scheme([t for t, s in zip(tokens, special, strict=True) if not s])
+    if scheme == "byte-level":
+        texts = _decode_bytes(tokens, special, _byte_level)
+    elif scheme == "sentencepiece":
+        texts = _decode_bytes(tokens, special, _sentencepiece)
+    else:
+        texts = list(tokens)
+    words = _number(_word_starts(tokens, texts, special, scheme))
+    sentences = _number(_sentence_starts(texts, words, special))
+    strip = scheme in ("byte-level", "sentencepiece")
+    shown = tuple(
+        readable(_without_space(text) if strip else text, SHOWN_LENGTH)
+        for text in texts
+    )
+    return Reading(scheme, shown, words, sentences, special)
+
+
+@cache
+def _byte_alphabet() -> dict[str, int]:
+    """The printable character for each byte, as GPT-2's tokenizer chose them."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    alphabet = {chr(byte): byte for byte in printable}
+    others = (byte for byte in range(256) if byte not in set(printable))
+    alphabet.update({chr(0x100 + n): byte for n, byte in enumerate(others)})
+    return alphabet
+
+
+def _scheme(tokens: Sequence[str]) -> str:
+    if any(token.startswith("▁") or _FALLBACK.fullmatch(token) for token in tokens):
+        return "sentencepiece"
+    if _is_byte_level(tokens):
+        return "byte-level"
+    if any(token.startswith("##") and len(token) > 2 for token in tokens):
+        return "wordpiece"
+    return "plain"
+
+
+def _is_byte_level(tokens: Sequence[str]) -> bool:
+    alphabet = _byte_alphabet()
+    text = "".join(token[:1000] for token in tokens)
+    if not all(character in alphabet for character in text):
+        return False
+    # Characters that only this alphabet uses for a byte; and the bytes make sense.
+    if not any("\u0100" <= character <= "\u0143" for character in text):
+        return False
+    decoded = bytes(alphabet[character] for character in text)
+    # Cut at either end, a text may begin or end inside a character.
+    plain = decoded.decode("utf-8", errors="ignore")
+    lost = len(decoded) - len(plain.encode("utf-8"))
+    return lost <= 6 and all(c.isprintable() or c in "\n\t\r " for c in plain)
+
+
+def _byte_level(token: str) -> bytes:
+    alphabet = _byte_alphabet()
+    return bytes(alphabet[c] for c in token if c in alphabet)
+
+
+def _sentencepiece(token: str) -> bytes:
+    single = _FALLBACK.fullmatch(token)
+    if single:
+        return bytes([int(single[1], 16)])
+    return token.replace("▁", " ").encode("utf-8", errors="surrogatepass")
+
+
+def _decode_bytes(
+    tokens: Sequence[str], special: Sequence[bool], to_bytes: object
+) -> list[str]:
+    """Decode each token; one that holds a part of a character shows it, and which."""
+    assert callable(to_bytes)
+    texts: list[str] = []
+    start = 0
+    while start < len(tokens):
+        if special[start]:
+            texts.append(tokens[start])
+            start += 1
+            continue
+        stop = start
+        while stop < len(tokens) and not special[stop]:
+            stop += 1
+        texts.extend(_decode_run([to_bytes(t) for t in tokens[start:stop]]))
+        start = stop
+    return texts
+
+
+def _decode_run(pieces: list[bytes]) -> list[str]:
+    data = b"".join(pieces)
+    owner = [index for index, piece in enumerate(pieces) for _ in piece]
+    texts = [""] * len(pieces)
+    position = 0
+    while position < len(data):
+        length = _character_length(data, position)
+        character = data[position : position + length].decode("utf-8", "replace")
+        holders = sorted(set(owner[position : position + length]))
+        for number, index in enumerate(holders, 1):
+            part = f" {number}/{len(holders)}" if len(holders) > 1 else ""
+            texts[index] += character + part
+        position += length
+    return texts
+
+
+def _character_length(data: bytes, position: int) -> int:
+    first = data[position]
+    length = 1 if first < 0xC0 else 2 if first < 0xE0 else 3 if first < 0xF0 else 4
+    try:
+        data[position : position + length].decode("utf-8")
+    except UnicodeDecodeError:
+        return 1
+    return length
+
+
+def _without_space(text: str) -> str:
+    """The word without the space that starts it; spaces alone stay visible."""
+    return text[1:] if text.startswith(" ") and text.strip(" ") else text
+
+
+def _word_starts(
+    tokens: Sequence[str], texts: Sequence[str], special: Sequence[bool], scheme: str
+) -> list[bool]:
+    starts = []
+    for index, (token, text) in enumerate(zip(tokens, texts, strict=True)):
+        after_special = index == 0 or special[index - 1]
+        if special[index] or after_special or scheme == "plain":
+            starts.append(True)
+        elif scheme == "wordpiece":
+            starts.append(not (token.startswith("##") and len(token) > 2))
+        else:
+            # Punctuation and line ends stand alone, as in the other spellings.
+            inside = text[:1].isalnum() or _is_part(text)
+            before = texts[index - 1][-1:].isalnum() or _is_part(texts[index - 1])
+            starts.append(not (inside and before))
+    return starts
+
+
+def _is_part(text: str) -> bool:
+    return re.search(r" [1-4]/[2-4]$", text) is not None
+
+
+def _sentence_starts(
+    texts: Sequence[str], words: Sequence[int], special: Sequence[bool]
+) -> list[bool]:
+    starts = []
+    for index in range(len(texts)):
+        first = index == 0 or special[index] or special[index - 1]
+        ended = index > 0 and _SENTENCE_END.search(texts[index - 1].strip()) is not None
+        # A mark that closes a sentence belongs to it: `."` and `?!`.
+        closing = not any(c.isalnum() for c in texts[index])
+        new_word = index > 0 and words[index] != words[index - 1]
+        starts.append(first or (ended and new_word and not closing))
+    return starts
+
+
+def _number(starts: Sequence[bool]) -> tuple[int, ...]:
+    numbers, current = [], -1
+    for start in starts:
+        current += bool(start)
+        numbers.append(max(current, 0))
+    return tuple(numbers)

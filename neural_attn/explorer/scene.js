@@ -1,0 +1,125 @@
+// What the selection means: which head, which tokens, which groups of them.
+
+import { findSinks, makeAxis, segmentsOf, tileView, transform } from "./transform.js";
+import { Reduced } from "./payload.js";
+
+export const KINDS = {
+  encoder_self: "self-attention",
+  decoder_self: "decoder self-attention",
+  cross: "cross-attention",
+};
+
+/** Answers questions about the selected example, for every view alike. */
+export class Scene {
+  constructor(payload, store) {
+    this.payload = payload;
+    this.store = store;
+    this.views = new Map();
+  }
+
+  get state() { return this.store.state; }
+
+  get header() { return this.payload.header; }
+
+  get source() { return this.header.sources[this.state.source]; }
+
+  get map() { return this.source.maps[this.state.map]; }
+
+  /** The example, its texts and where they start, of the selected map or another. */
+  about({ source = this.state.source, map = this.state.map } = {}) {
+    const whole = this.header.sources[source].maps[map];
+    const number = Math.min(this.state.example, whole.examples.length - 1);
+    const example = whole.examples[number];
+    return {
+      source, map, whole, example, number,
+      queryText: this.header.texts[example.query_text],
+      keyText: this.header.texts[example.key_text],
+    };
+  }
+
+  /** The texts of a pair, told apart; null where there is one text. */
+  segments(about = this.about()) {
+    const { example, keyText, queryText, whole } = about;
+    if (whole.kind === "cross") return null;
+    const keys = segmentsOf(keyText, example.key_start, example.columns);
+    const queries = segmentsOf(queryText, example.query_start, example.rows);
+    return keys && queries ? { keys, queries } : null;
+  }
+
+  /** Rows and columns as they are shown. @param {number[]} sinks */
+  axes(about, sinks) {
+    const { example, queryText, keyText } = about;
+    const { unit, special, pair } = this.state;
+    const parts = pair === "all" ? null : this.segments(about);
+    const wanted = { A: 0, B: 1 };
+    const hide = (text, start, segments, letter, drop) => (position) => (
+      (special && text.special[start + position] === 1)
+      || (parts !== null && segments[position] !== wanted[letter])
+      || drop.has(position));
+    const rows = makeAxis(queryText, example.query_start, example.rows, {
+      unit, hidden: hide(queryText, example.query_start, parts?.queries, pair[0], new Set()),
+    });
+    const columns = makeAxis(keyText, example.key_start, example.columns, {
+      unit, hidden: hide(keyText, example.key_start, parts?.keys, pair[1], new Set(sinks)),
+    });
+    return { rows, columns };
+  }
+
+  /** The matrix of a head as it is shown, and what it was made from. */
+  async view({ head = this.state.head, ...where } = {}) {
+    const about = this.about(where);
+    const { source, map, number, example } = about;
+    const { unit, special, sinks, pair, renormalize } = this.state;
+    const key = [source, map, number, head, unit, special, sinks, pair, renormalize].join();
+    if (!this.views.has(key)) {
+      if (this.views.size > 24) this.views.clear();
+      this.views.set(key, (async () => {
+        const weights = await this.payload.head(source, map, number, head);
+        if (weights instanceof Reduced) {
+          const starts = [example.query_start, example.key_start];
+          const tiles = tileView(weights, about.queryText, about.keyText, starts);
+          return { ...tiles, about, weights, sinks: [] };
+        }
+        const allowed = await this.payload.allowed(source, map, number, head);
+        const found = sinks ? findSinks(weights.all(), weights.rows, weights.columns) : [];
+        const { rows, columns } = this.axes(about, found);
+        const shown = transform(weights, allowed, rows, columns, renormalize);
+        return { ...shown, about, weights, sinks: found };
+      })());
+    }
+    return this.views.get(key);
+  }
+
+  /** Whether what is shown is what the network computed, cell by cell. */
+  get isPlain() {
+    const { unit, renormalize } = this.state;
+    return unit === "token" && !renormalize;
+  }
+
+  /** The selected query, or the first that is shown. */
+  queryGroup(view) {
+    const { query } = this.state;
+    return query >= 0 && query < view.rows.of.length ? view.rows.of[query] : -1;
+  }
+
+  keyGroup(view) {
+    const { key } = this.state;
+    return key >= 0 && key < view.columns.of.length ? view.columns.of[key] : -1;
+  }
+
+  /** "Layer 3 · head 7", with the kind where a layer has several. */
+  headName({ source = this.state.source, map = this.state.map, head = this.state.head } = {}) {
+    const { maps } = this.header.sources[source];
+    const one = maps[map];
+    const parts = maps.filter((other) => other.layer === one.layer).length > 1;
+    return `Layer ${one.layer}${parts ? ` ${KINDS[one.kind]}` : ""} · head ${one.heads[head]}`;
+  }
+
+  /** How far a shown value may be off: for one cell of one head, else the bound. */
+  errorText(view, row, column) {
+    if (!this.header.precision.levels) return "";
+    if (view.tiles || !this.isPlain) return " (8-bit)";
+    const error = view.weights.error(view.rows.members[row][0], view.columns.members[column][0]);
+    return error ? ` ± ${error.toPrecision(1)}` : "";
+  }
+}

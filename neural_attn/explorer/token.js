@@ -1,0 +1,172 @@
+// One query: what every head of every layer makes of it.
+
+import { el, formatWeight, isDark, isolated } from "./dom.js";
+import { cssColor, inkOn, ramp, shareOf } from "./colors.js";
+import { KINDS } from "./scene.js";
+import { addRow, findSinks, renormalizeRow } from "./transform.js";
+import { Reduced } from "./payload.js";
+
+const LISTED = 40;
+
+/** The panel of one query over all layers and heads. */
+export class TokenView {
+  constructor(scene, panel) {
+    this.scene = scene;
+    this.panel = panel;
+  }
+
+  /** Every head's row of the query: maps whose queries are the selected map's. */
+  async rows(position) {
+    const { scene } = this;
+    const { source, state } = scene;
+    const mine = scene.about();
+    const found = [];
+    const work = [];
+    source.maps.forEach((map, place) => {
+      const about = scene.about({ map: place });
+      if (about.example.query_text !== mine.example.query_text || about.example.rows <= position) return;
+      map.heads.forEach((number, head) => {
+        const entry = { map: place, layer: map.layer, head, number, kind: map.kind };
+        found.push(entry);
+        work.push(scene.payload.head(state.source, place, about.number, head).then((weights) => {
+          const full = !(weights instanceof Reduced);
+          const sinks = state.sinks && full ? findSinks(weights.all(), weights.rows, weights.columns) : [];
+          const { rows, columns } = scene.axes(about, sinks);
+          const group = rows.of[position];
+          entry.columns = columns;
+          entry.row = new Float32Array(columns.labels.length);
+          if (group < 0) return;
+          const positions = rows.members[group];
+          for (const p of positions) addRow(weights.row(p), columns, 1 / positions.length, entry.row);
+          if (state.renormalize) renormalizeRow(entry.row);
+          entry.best = entry.row.indexOf(entry.row.reduce((a, b) => Math.max(a, b), 0));
+        }));
+      });
+    });
+    await Promise.all(work);
+    return found.filter((entry) => entry.best !== undefined);
+  }
+
+  /** The query shown: the selected one, else the first with letters. */
+  position() {
+    const { state } = this.scene;
+    if (state.query >= 0) return state.query;
+    const { queryText, example } = this.scene.about();
+    for (let p = 0; p < example.rows; p++) {
+      if (!queryText.special[example.query_start + p]) return p;
+    }
+    return 0;
+  }
+
+  async show() {
+    const turn = (this.turn = (this.turn ?? 0) + 1);
+    const position = this.position();
+    const entries = await this.rows(position);
+    if (turn !== this.turn) return;
+    this.entries = entries;
+    const { queryText, example } = this.scene.about();
+    const token = queryText.shown[example.query_start + position];
+    this.token = token;
+    const heading = el("h2", {}, "Where ", isolated(token), ` (${position}) looks, over all layers and heads`);
+    if (!entries.length) {
+      this.panel.replaceChildren(heading, el("p", { className: "hint", textContent: "This query is hidden by the filters." }));
+      return;
+    }
+    this.links = this.strongest(entries);
+    const scrolled = this.panel.querySelector(".strip")?.scrollTop ?? 0;
+    this.panel.replaceChildren(heading, this.strip(entries),
+      el("div", { className: "columns" }, this.grid(entries), this.list()));
+    this.panel.querySelector(".strip").scrollTop = scrolled;
+    performance.mark("token-painted");
+  }
+
+  strongest(entries) {
+    const links = [];
+    for (const entry of entries) {
+      const ranked = Array.from(entry.row.keys()).sort((a, b) => entry.row[b] - entry.row[a]).slice(0, 6);
+      for (const key of ranked) if (entry.row[key] > 0) links.push({ entry, key, weight: entry.row[key] });
+    }
+    return links.sort((a, b) => b.weight - a.weight).slice(0, LISTED);
+  }
+
+  /** The text as it is read, coloured by the mean over all heads; click to ask of another. */
+  strip(entries) {
+    const mine = entries.filter((entry) => entry.map === this.scene.state.map);
+    const among = mine.length ? mine : entries;
+    const { columns } = among[0];
+    const sums = new Float32Array(columns.labels.length);
+    const same = entries.filter((entry) => entry.row.length === sums.length && entry.kind === among[0].kind);
+    for (const { row } of same) row.forEach((weight, i) => { sums[i] += weight / same.length; });
+    const most = sums.reduce((a, b) => Math.max(a, b), 0);
+    const { palette, log } = this.scene.state;
+    const table = ramp(palette, isDark());
+    const cross = among[0].kind === "cross";
+    const strip = el("div", { className: "strip", role: "group", tabIndex: 0 });
+    strip.setAttribute("aria-label", "Keys, coloured by the mean weight over all heads");
+    columns.labels.forEach((label, i) => {
+      const share = shareOf(sums[i], most, log);
+      const position = columns.members[i][0];
+      const button = el("button", { type: "button", title: `mean over ${same.length} heads: ${formatWeight(sums[i])}` }, isolated(label));
+      button.style.background = cssColor(table, share);
+      button.style.color = inkOn(table, share);
+      const chosen = !cross && columns.members[i].includes(this.position());
+      button.setAttribute("aria-pressed", String(chosen));
+      button.tabIndex = -1;
+      button.addEventListener("click", () => this.scene.store.set(cross ? { key: position } : { query: position }));
+      strip.append(button);
+    });
+    return strip;
+  }
+
+  /** Layers by heads; in each cell the head's strongest key. */
+  grid(entries) {
+    const { palette, log, map, head } = this.scene.state;
+    const table = ramp(palette, isDark());
+    const maps = [...new Set(entries.map((entry) => entry.map))];
+    const most = Math.max(...entries.map((entry) => entry.head)) + 1;
+    const made = el("table", { className: "grid" }, el("caption", { className: "unseen", textContent: "Strongest key of each head" }));
+    const top = el("tr", {}, el("th", { textContent: "layer", scope: "col" }));
+    for (let h = 0; h < most; h++) top.append(el("th", { textContent: String(h), scope: "col" }));
+    made.append(el("thead", {}, top));
+    const body = el("tbody");
+    for (const place of maps) {
+      const one = this.scene.source.maps[place];
+      const line = el("tr", {}, el("th", { scope: "row", textContent: one.kind === "cross" ? `${one.layer} cross` : String(one.layer), title: KINDS[one.kind] }));
+      for (const entry of entries.filter((e) => e.map === place)) {
+        const weight = entry.row[entry.best];
+        const share = shareOf(weight, 1, log);
+        const button = el("button", { type: "button" }, isolated(entry.columns.labels[entry.best]));
+        button.title = `${this.scene.headName(entry)}: ${formatWeight(weight)}`;
+        button.setAttribute("aria-label", `${button.title} on ${entry.columns.labels[entry.best]}`);
+        button.setAttribute("aria-pressed", String(place === map && entry.head === head));
+        button.style.background = cssColor(table, share);
+        button.style.color = inkOn(table, share);
+        button.addEventListener("click", () => this.scene.store.set(
+          { map: place, head: entry.head, key: entry.columns.members[entry.best][0] }));
+        line.append(el("td", {}, button));
+      }
+      body.append(line);
+    }
+    made.append(body);
+    const box = el("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Strongest key of each head" }, made);
+    return el("div", {}, el("p", { className: "hint", textContent: "The strongest key of each head; colour: its weight, from 0 to 1." }), box);
+  }
+
+  list() {
+    const most = this.links[0]?.weight ?? 1;
+    const rows = this.links.map(({ entry, key, weight }) => {
+      const bar = el("span", { className: "bar" });
+      bar.style.width = `${Math.max(2, 60 * weight / most)}px`;
+      return el("tr", {},
+        el("td", { className: "number", textContent: entry.layer }),
+        el("td", { className: "number", textContent: entry.number }),
+        el("td", { className: "token" }, isolated(entry.columns.labels[key])),
+        el("td", {}, bar, formatWeight(weight)));
+    });
+    const heads = ["Layer", "Head", "Key", "Weight"].map((text, i) => el("th", { textContent: text, scope: "col", className: i < 2 ? "number" : "" }));
+    const table = el("table", {}, el("caption", { className: "unseen", textContent: "Strongest links" }),
+      el("thead", {}, el("tr", {}, ...heads)), el("tbody", {}, ...rows));
+    return el("div", {}, el("p", { className: "hint", textContent: "The strongest links of all heads." }),
+      el("div", { className: "tablebox", tabIndex: 0, role: "region", "aria-label": "Strongest links" }, table));
+  }
+}

@@ -1,0 +1,158 @@
+// From stored weights to what is shown: groups of tokens, filters, renormalization.
+// Rows are averaged over the tokens of a group, columns summed: sums of rows stay.
+
+/**
+ * One side of a matrix: labels, and the tokens that each label stands for.
+ * @typedef {{labels: string[], members: number[][], of: Int32Array}} Axis
+ */
+
+/** Segments of a text pair: 0 up to the first separator, then 1; null if not a pair. */
+export function segmentsOf(text, start, length) {
+  const tokens = text.tokens.slice(start, start + length);
+  const isEnd = (token) => token === "[SEP]" || token === "</s>";
+  const first = tokens.findIndex((token, i) => i > 0 && isEnd(token));
+  if (first < 0) return null;
+  const rest = tokens.slice(first + 1).filter((token) => !isEnd(token) && token !== "[PAD]");
+  if (!rest.length) return null;
+  return Int8Array.from(tokens, (_, i) => (i <= first ? 0 : 1));
+}
+
+/**
+ * @param {object} text of the header @param {number} start @param {number} length
+ * @param {{unit: string, hidden: (position: number) => boolean}} options
+ * @returns {Axis}
+ */
+export function makeAxis(text, start, length, { unit, hidden }) {
+  const groups = unit === "word" ? text.words : unit === "sentence" ? text.sentences : null;
+  const labels = [];
+  const members = [];
+  const of = new Int32Array(length).fill(-1);
+  let last = null;
+  for (let position = 0; position < length; position++) {
+    if (hidden(position)) continue;
+    const group = groups ? groups[start + position] : position;
+    if (group !== last) {
+      members.push([]);
+      last = group;
+    }
+    members[members.length - 1].push(position);
+    of[position] = members.length - 1;
+  }
+  for (const positions of members) {
+    labels.push(joinTokens(text, positions.map((p) => p + start), unit));
+  }
+  return { labels, members, of };
+}
+
+/** The text of a group as it is read. */
+export function joinTokens(text, positions, unit) {
+  const shown = positions.map((p) => text.shown[p]);
+  if (unit === "token" || shown.length === 1) return shown[0];
+  let joined = "";
+  positions.forEach((p, i) => {
+    const starts = i > 0 && text.words[p] !== text.words[p - 1];
+    joined += (starts && /[\p{L}\p{N}]/u.test(shown[i]) ? " " : "") + plainPiece(shown[i], text.scheme);
+  });
+  return joined.length > 60 ? `${joined.slice(0, 38)}…${joined.slice(-20)}` : joined;
+}
+
+/** A token within a word: without the mark of its spelling. */
+function plainPiece(shown, scheme) {
+  if (scheme === "wordpiece" && shown.startsWith("##") && shown.length > 2) return shown.slice(2);
+  // A character over several tokens is shown in each, with its part: once is enough.
+  const part = /^(.*?) (\d)\/\d$/su.exec(shown);
+  return part ? (part[2] === "1" ? part[1] : "") : shown;
+}
+
+/** Keys that draw weight from nearly every query: a mean far above an even share. */
+export function findSinks(weights, rows, columns) {
+  const means = new Float64Array(columns);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) means[column] += weights[row * columns + column];
+  }
+  const limit = Math.max(0.15, Math.min(0.5, 8 / columns));
+  const sinks = [];
+  means.forEach((sum, column) => { if (sum / rows >= limit) sinks.push(column); });
+  return sinks.length < columns ? sinks : [];
+}
+
+/** One row of tokens to one row of groups, added to `out` with a factor. */
+export function addRow(row, axis, factor, out) {
+  const { members } = axis;
+  for (let group = 0; group < members.length; group++) {
+    let sum = 0;
+    for (const position of members[group]) sum += row[position];
+    out[group] += sum * factor;
+  }
+}
+
+/** Divide each row by its sum; a row without weight stays as it is. */
+export function renormalizeRow(row) {
+  let sum = 0;
+  for (const weight of row) sum += weight;
+  if (sum > 0) for (let i = 0; i < row.length; i++) row[i] /= sum;
+}
+
+/**
+ * The matrix that is shown.
+ * @param {import("./payload.js").Weights} head
+ * @param {Uint8Array | null} allowed
+ * @returns {{rows: Axis, columns: Axis, values: Float32Array, allowed: Uint8Array | null,
+ *   greatest: number}}
+ */
+export function transform(head, allowed, rows, columns, renormalize) {
+  const height = rows.members.length;
+  const width = columns.members.length;
+  const plain = height === head.rows && width === head.columns && !renormalize;
+  const values = plain ? head.all() : new Float32Array(height * width);
+  if (!plain) {
+    const one = new Float32Array(head.columns);
+    for (let group = 0; group < height; group++) {
+      const out = values.subarray(group * width, (group + 1) * width);
+      const positions = rows.members[group];
+      for (const position of positions) addRow(head.row(position, one), columns, 1 / positions.length, out);
+      if (renormalize) renormalizeRow(out);
+    }
+  }
+  let greatest = 0;
+  for (let i = 0; i < values.length; i++) if (values[i] > greatest) greatest = values[i];
+  const open = allowed && groupAllowed(allowed, head.columns, rows, columns);
+  return { rows, columns, values, allowed: open, greatest };
+}
+
+/** A group may attend where any of its tokens may. */
+function groupAllowed(allowed, stride, rows, columns) {
+  const width = columns.members.length;
+  const out = new Uint8Array(rows.members.length * width);
+  rows.members.forEach((queries, r) => {
+    for (const query of queries) {
+      for (let column = 0; column < stride; column++) {
+        const group = columns.of[column];
+        if (group >= 0 && allowed[query * stride + column]) out[r * width + group] = 1;
+      }
+    }
+  });
+  return out;
+}
+
+/** The tiles of a reduced head as a matrix, with ranges of positions as labels. */
+export function tileView(head, rowText, columnText, starts) {
+  const axis = (count, length, text, start) => {
+    const members = Array.from({ length: count }, (_, i) => {
+      const first = i * head.tile;
+      return Array.from({ length: Math.min(head.tile, length - first) }, (_, j) => first + j);
+    });
+    const of = Int32Array.from({ length }, (_, p) => Math.floor(p / head.tile));
+    const labels = members.map((m) => `${m[0]}–${m[m.length - 1]} ${text.shown[start + m[0]]}`);
+    return { labels, members, of };
+  };
+  const { greatest } = head;
+  const values = greatest.all();
+  let most = 0;
+  for (const value of values) if (value > most) most = value;
+  return {
+    rows: axis(greatest.rows, head.rows, rowText, starts[0]),
+    columns: axis(greatest.columns, head.columns, columnText, starts[1]),
+    values, allowed: null, greatest: most, tiles: true,
+  };
+}

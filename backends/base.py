@@ -22,8 +22,8 @@ class Row:
     the call, with `{layer}`, `{x}` and the other inputs of the catalogue. Both may
     name parameters of the layer and sizes of its input. With `activates`, the
     function of the `activation` parameter is applied to what `call` gives.
-    `unmasked` is the call where no padding mask is given; texts in `omit` say what
-    the framework does anyway.
+    `unmasked` is the call where no padding mask is given, and with `takes_none`, `call`
+    takes a mask that may be None; texts in `omit` say what the framework does anyway.
     """
 
     make: str
@@ -31,6 +31,11 @@ class Row:
     activates: bool = False
     unmasked: str = ""
     omit: tuple[str, ...] = ()
+    takes_none: bool = False
+
+
+# chooses a row by those arguments of the layer whose values are known
+RowRule = Callable[[Mapping[str, object]], Row]
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Backend:
     layer_base: str
     forward: str
     list_of_layers: str
-    layers: Mapping[str, Row]
+    layers: Mapping[str, Row | RowRule]
     functions: Mapping[str, str]
     activation: Callable[[str], str]
     create: Callable[[Checked], list[str]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from neural_attn.backends.base import Backend
+from neural_attn.backends.base import Backend, Row
 from neural_attn.backends.expressions import (
     Rendered,
     Rule,
@@ -289,8 +289,20 @@ class ClassWriter:
             return values[0] if values else None
         return None
 
-    def _make_native(self, use: LayerUse, native: NativeLayer) -> str:
+    def _row(self, use: LayerUse, native: NativeLayer) -> Row:
+        """How the backend writes a layer, given the arguments that are known."""
         row = self.backend.layers[native.name]
+        if isinstance(row, Row):
+            return row
+        known = {
+            p.name: p.default if expr is None else self._known(expr)
+            for p in native.parameters
+            for expr in [use.arguments.get(p.name)]
+        }
+        return row(known)
+
+    def _make_native(self, use: LayerUse, native: NativeLayer) -> str:
+        row = self._row(use, native)
         fields = self._fields(use, native, row.make, self._in_constructor)
         made = row.make.format(**fields)
         for text in row.omit:  # whole arguments: `strides=1` is no part of `strides=16`
@@ -428,7 +440,7 @@ class ClassWriter:
         """The call of one layer under the text `layer`."""
         if isinstance(use.target, Block):
             return f"{layer}({self._arguments(call)})"
-        row = self.backend.layers[use.target.name]
+        row = self._row(use, use.target)
         templates = row.call + row.unmasked
         fields = self._fields(use, use.target, templates, self._in_forward)
         loose = "{" in row.call.replace("{layer}", "").replace("({x})", "")
@@ -445,7 +457,8 @@ class ClassWriter:
         mask = given.get("attention_mask")
         template = row.call if mask or not row.unmasked else row.unmasked
         text = template.format(layer=layer, **fields)
-        if mask and row.unmasked and not self._is_given(mask):
+        sure = row.takes_none or (mask and self._is_given(mask))
+        if mask and row.unmasked and not sure:
             plain = row.unmasked.format(layer=layer, **fields)
             text = f"({plain} if {fields['attention_mask']} is None else {text})"
         return self._activated(use, text) if row.activates else text

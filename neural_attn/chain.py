@@ -226,7 +226,7 @@ class Chain:
             arguments = self._cross(arguments, memory, flow, span)
         call = tree.Call(span, tree.Name(node.name.span, use.name), arguments)
         self._assign(flow.variable, call, span, node.trivia)
-        keeps_mask = isinstance(target, Block) or target.keeps_time
+        keeps_mask = isinstance(target, Block) or self._keeps_mask(use, target)
         attends = isinstance(target, Block) and has_attention(target)
         return replace(
             flow,
@@ -347,6 +347,17 @@ class Chain:
             alone = flow.variable == "x" and not self.pads_with
             name = MASK if alone else f"{flow.value}_mask"
             self._make_mask(flow, flow.value, name, span)
+
+    def _keeps_mask(self, use: LayerUse, native: NativeLayer) -> bool:
+        """Whether the padding mask fits what comes out of a native layer."""
+        if not isinstance(native.keeps_time, str):
+            return native.keeps_time
+        decides = use.arguments.get(native.keeps_time)
+        if decides is None:
+            parameter = native.parameter(native.keeps_time)
+            return parameter is not None and bool(parameter.default)
+        # what a parameter of the define decides may be true
+        return not isinstance(decides, tree.Literal) or bool(decides.value)
 
     def _make_mask(self, flow: _Flow, source: str, target: str, span: Span) -> None:
         value = tree.Argument(span, None, tree.Name(span, source))

@@ -304,9 +304,19 @@ class Resolver:
         for name, expr in given.items():
             if isinstance(expr, tree.Literal):
                 self.check_value(target, name, expr.value, expr.span)
+                self._note_needless(target, name, expr)
         if isinstance(repeat, tree.Literal):
             check_repeat(self.problems, repeat.value, repeat.span)
         return given, repeat
+
+    def _note_needless(
+        self, target: NativeLayer | Block, name: str, value: tree.Literal
+    ) -> None:
+        declared = target.parameter(name) if isinstance(target, NativeLayer) else None
+        if declared and declared.needless and value.value != declared.default:
+            self.problems.add(
+                "W0105", f"`{name}` changes nothing: {declared.needless}", value.span
+            )
 
     def check_value(
         self, target: NativeLayer | Block, name: str, value: object, span: Span

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from neural_attn.backends.base import Row
+from neural_attn.backends.base import Row, RowRule
+from neural_attn.backends.rows.recurrent import PYTORCH as RECURRENT
 
 _DEFAULTS = (
     ", stride=1",
@@ -83,4 +84,9 @@ NORMALIZATION = {
     ),
 }
 
-ROWS = {**CONVOLUTIONS, **POOLING, **NORMALIZATION}
+ROWS: dict[str, Row | RowRule] = {
+    **CONVOLUTIONS,
+    **POOLING,
+    **NORMALIZATION,
+    **RECURRENT,
+}

@@ -37,7 +37,9 @@ def _options(name: str) -> str:
     return options + _OPTIONS
 
 
-def _by_name(make: str, tanh: str, sigmoid: str) -> dict[str, Row]:
+def _by_name(
+    make: str, tanh: str, sigmoid: str, call: str = "{layer}({x}, {attention_mask})"
+) -> dict[str, Row]:
     """Rows whose class is named as the layer; `make` has a place for its options."""
     omit = (*_OMIT, f", activation={tanh}", f", recurrent_activation={sigmoid}")
     rows = {}
@@ -51,7 +53,7 @@ def _by_name(make: str, tanh: str, sigmoid: str) -> dict[str, Row]:
             )
             rows[f"Bidirectional{name}" if both else name] = Row(
                 f"{name}({make}, {options})",
-                "{layer}({x}, {attention_mask})",
+                call,
                 unmasked="{layer}({x})",
                 takes_none=True,
                 omit=omit,
@@ -112,7 +114,8 @@ def _is_plain(known: Mapping[str, object]) -> bool:
 
 PYTORCH: dict[str, RowRule] = {name: _torch_rule(name) for name in _TORCH}
 
-_KERAS = _by_name("{units}", '"tanh"', '"sigmoid"')
+_MASKED = "{layer}({x}, mask={attention_mask})"
+_KERAS = _by_name("{units}", '"tanh"', '"sigmoid"', _MASKED)
 _MERGED = ", merge_mode={merge_mode}"
 KERAS = {
     name: (
@@ -120,7 +123,7 @@ KERAS = {
         if not name.startswith(_BOTH)
         else Row(
             f"{_BOTH}({row.make.replace(_MERGED, '')}{_MERGED})",
-            row.call,
+            _MASKED,
             unmasked=row.unmasked,
             takes_none=True,
             omit=(*row.omit, ', merge_mode="concat"'),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from neural_attn.backends.base import Row
+from neural_attn.backends.base import Row, RowRule
+from neural_attn.backends.rows.recurrent import KERAS as RECURRENT
 
 _DEFAULTS = (
     ", strides=1",
@@ -84,4 +85,9 @@ NORMALIZATION = {
     ),
 }
 
-ROWS = {**CONVOLUTIONS, **POOLING, **NORMALIZATION}
+ROWS: dict[str, Row | RowRule] = {
+    **CONVOLUTIONS,
+    **POOLING,
+    **NORMALIZATION,
+    **RECURRENT,
+}

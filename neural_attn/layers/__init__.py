@@ -19,6 +19,7 @@ from neural_attn.layers.convolution import CONVOLUTIONS
 from neural_attn.layers.core import CORE
 from neural_attn.layers.normalization import NORMALIZATION
 from neural_attn.layers.pooling import POOLING
+from neural_attn.layers.recurrent import RECURRENT
 
 __all__ = [
     "ACTIVATIONS",
@@ -32,7 +33,7 @@ __all__ = [
     "find_layer",
 ]
 
-FAMILIES = (CORE, NORMALIZATION, CONVOLUTIONS, POOLING)
+FAMILIES = (CORE, NORMALIZATION, CONVOLUTIONS, POOLING, RECURRENT)
 LAYERS: dict[str, NativeLayer] = {
     layer.name: layer for family in FAMILIES for layer in family
 }

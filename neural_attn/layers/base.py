@@ -79,13 +79,18 @@ ANY = Kind("any")
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a native layer."""
+    """One parameter of a native layer.
+
+    `needless` says of one that is accepted for other tools' sake why it changes
+    nothing; who sets it is warned.
+    """
 
     name: str
     kind: Kind
     doc: str
     default: Any = REQUIRED
     aliases: tuple[str, ...] = ()
+    needless: str = ""
 
     @property
     def required(self) -> bool:
@@ -125,7 +130,8 @@ class NativeLayer:
 
     `inputs` are the arguments of its forward; a trailing "?" marks one that the
     chain fills by name where it can. `features` are sizes of its input that
-    frameworks without lazy building must be told.
+    frameworks without lazy building must be told. `keeps_time` says whether a padding
+    mask still fits the output, or names the parameter that decides it.
     """
 
     name: str
@@ -135,7 +141,7 @@ class NativeLayer:
     weights: WeightRule = _no_weights
     features: Callable[[list[Tensor]], dict[str, Dim]] = _no_features
     inputs: tuple[str, ...] = ("x",)
-    keeps_time: bool = False
+    keeps_time: bool | str = False
     aliases: tuple[str, ...] = field(default=())
 
     def parameter(self, name: str) -> Parameter | None:

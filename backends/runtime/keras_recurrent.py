@@ -1,0 +1,120 @@
+"""Keras runtime: Keras' recurrent layers, their weights in files as PyTorch's."""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+class Recurrence:
+    """Makes a recurrent layer of Keras take a mask [batch, 1, 1, time].
+
+    Hidden steps keep the state, and give 0. `order` says which of PyTorch's gates
+    each gate of Keras is.
+    """
+
+    order = (0,)
+
+    def __init__(self, units, return_sequences=False, **options):
+        super().__init__(
+            units,
+            return_sequences=return_sequences,
+            zero_output_for_mask=return_sequences,
+            **options,
+        )
+        self.options = {"units": units, "return_sequences": return_sequences, **options}
+
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        """Turn [batch, time, width] into [batch, time, units], or its last step."""
+        mask = None if mask is None else mask[:, 0, 0, :]
+        return super().call(sequences, initial_state, mask, training)
+
+    def backwards(self):
+        """Return a layer like this one that reads from the last step to the first."""
+        return type(self)(**self.options, go_backwards=True)
+
+    def named_weights(self, prefix, way=""):
+        """Yield (name in PyTorch, variable, no axes to move) of all weights."""
+        cell = self.cell
+        pairs = [("weight_ih", cell.kernel, 0), ("weight_hh", cell.recurrent_kernel, 0)]
+        if cell.use_bias:
+            pairs += [("bias_ih", cell.bias, 0), ("bias_hh", cell.bias, 1)]
+        for name, variable, row in pairs:
+            gates = Gates(variable, self.order, row)
+            yield f"{prefix}{name}_l0{way}", gates, ((), ())
+
+
+class SimpleRNN(Recurrence, keras.layers.SimpleRNN):
+    """Recurrent network whose output is its state (Elman, 1990)."""
+
+
+class LSTM(Recurrence, keras.layers.LSTM):
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997)."""
+
+    order = (0, 1, 2, 3)
+
+
+class GRU(Recurrence, keras.layers.GRU):
+    """Gated recurrent unit (Cho et al., 2014)."""
+
+    order = (1, 0, 2)
+
+
+class Bidirectional(keras.layers.Layer):
+    """A recurrent layer, and one like it that reads from the last step to the first.
+
+    merge_mode: "concat", "sum", "mul" or "ave".
+    """
+
+    def __init__(self, layer, merge_mode="concat"):
+        super().__init__()
+        self.ahead, self.back = layer, layer.backwards()
+        self.merge_mode = merge_mode
+
+    def call(self, x, mask=None):
+        """Turn x [batch, time, width] into [batch, time, units], or its last step."""
+        ahead, back = self.ahead(x, mask=mask), self.back(x, mask=mask)
+        if self.ahead.return_sequences:
+            back = ops.flip(back, axis=1)
+        if self.merge_mode == "concat":
+            return ops.concatenate([ahead, back], axis=-1)
+        if self.merge_mode == "mul":
+            return ahead * back
+        return (ahead + back) / (2 if self.merge_mode == "ave" else 1)
+
+    def named_weights(self, prefix):
+        """Yield (name in PyTorch, variable, no axes to move) of all weights."""
+        yield from self.ahead.named_weights(prefix)
+        yield from self.back.named_weights(prefix, "_reverse")
+
+
+class Gates:
+    """A variable of a recurrent layer, as PyTorch lays it out: gate by gate.
+
+    Where Keras has one bias, PyTorch has two that are added: row 0 and row 1.
+    """
+
+    def __init__(self, variable, order, row):
+        self.variable, self.order, self.row = variable, order, row
+
+    def assign(self, value):
+        """Set it from an array [gates * units, ...] of PyTorch."""
+        blocks = np.split(np.asarray(value), len(self.order))
+        value = np.concatenate([blocks[i] for i in self.order]).T
+        before = ops.convert_to_numpy(self.variable)
+        if value.ndim < before.ndim:  # two biases here as well
+            value = np.stack([value if i == self.row else before[i] for i in (0, 1)])
+        elif self.row == 1:
+            value = before + value
+        self.variable.assign(value)
+
+    def __array__(self, dtype=None, copy=None):
+        """Return it as an array [gates * units, ...] of PyTorch."""
+        value = ops.convert_to_numpy(self.variable)
+        if self.variable.path.endswith("bias"):
+            value = np.stack([value, 0 * value]) if value.ndim == 1 else value
+            value = value[self.row]
+        blocks = np.split(value.T, len(self.order))
+        value = np.concatenate(
+            [blocks[self.order.index(i)] for i in range(len(blocks))]
+        )
+        return value.astype(dtype or value.dtype)

@@ -1,0 +1,199 @@
+"""PyTorch runtime: what recurrent layers do beyond PyTorch's own modules."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+
+class Recurrence:
+    """Makes a recurrent module of PyTorch take a mask, dropout and any activation.
+
+    PyTorch's own loop runs where it can; its weights serve both.
+    """
+
+    gates = 1
+
+    def __init__(
+        self,
+        in_features,
+        units,
+        activation=torch.tanh,
+        recurrent_activation=torch.sigmoid,
+        use_bias=True,
+        return_sequences=False,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        go_backwards=False,
+        merge_mode=None,
+    ):
+        both = merge_mode is not None
+        super().__init__(
+            in_features, units, bias=use_bias, batch_first=True, bidirectional=both
+        )
+        self.activation, self.recurrent_activation = activation, recurrent_activation
+        self.return_sequences, self.go_backwards = return_sequences, go_backwards
+        self.input_dropout, self.recurrent_dropout = dropout, recurrent_dropout
+        self.merge_mode = merge_mode
+
+    def forward(self, x, mask=None):
+        """Turn x [batch, time, in_features] into [batch, time, units], or its last.
+
+        mask: boolean [batch, 1, 1, time]; hidden steps keep the state, and give 0.
+        """
+        if self.go_backwards:
+            x, mask = x.flip(1), None if mask is None else mask.flip(-1)
+        # The same features are dropped at every step (Gal and Ghahramani, 2016).
+        x = F.dropout1d(x.transpose(1, 2), self.input_dropout, self.training)
+        x = x.transpose(1, 2)
+        if self.is_usual():
+            whole = self.return_sequences
+            return run_recurrence(super().forward, x, mask, whole, self.merge_mode)
+        ahead = self.run(x, mask, "")
+        if self.merge_mode is None:
+            return ahead
+        back = self.run(x.flip(1), None if mask is None else mask.flip(-1), "_reverse")
+        back = back.flip(1) if self.return_sequences else back
+        return merge_ways(torch.cat([ahead, back], dim=-1), self.merge_mode)
+
+    def is_usual(self):
+        """Return whether PyTorch's own loop computes the same."""
+        usual = self.activation is torch.tanh
+        usual = usual and self.recurrent_activation is torch.sigmoid
+        return usual and self.recurrent_dropout == 0
+
+    def run(self, x, mask, way):
+        """Run one way over x [batch, time, in_features]; mask [batch, 1, 1, time]."""
+        mask = None if mask is None else mask[:, 0, 0, :, None]
+        x = F.linear(x, *self.weights_of("ih", way))
+        states = (x.new_zeros(x.size(0), self.hidden_size),) * 2
+        kept = F.dropout(
+            torch.ones_like(states[0]), self.recurrent_dropout, self.training
+        )
+        steps = []
+        for time in range(x.size(1)):
+            hidden, cell = states
+            weights = self.weights_of("hh", way)
+            new = self.step(x[:, time], hidden, cell, kept, *weights)
+            if mask is not None:
+                pairs = zip(new, states, strict=True)
+                new = tuple(torch.where(mask[:, time], a, b) for a, b in pairs)
+            states = new
+            steps.append(states[0])
+        if not self.return_sequences:
+            return states[0]
+        steps = torch.stack(steps, dim=1)
+        return steps if mask is None else steps.masked_fill(~mask, 0.0)
+
+    def weights_of(self, name, way):
+        """Return the matrix of the input ("ih") or the state ("hh"), and its bias."""
+        bias = getattr(self, f"bias_{name}_l0{way}", None)
+        return getattr(self, f"weight_{name}_l0{way}"), bias
+
+    def step(self, x, hidden, cell, kept, weight, bias):
+        """Return the next hidden and cell state [batch, units].
+
+        x: what the input gives each gate, [batch, gates * units]; kept: factors for
+        the state where it meets the recurrent matrix, 0 for what is dropped.
+        """
+        raise NotImplementedError
+
+
+class SimpleRNN(Recurrence, nn.RNN):
+    """Recurrent network whose output is its state (Elman, 1990)."""
+
+    def step(self, x, hidden, cell, kept, weight, bias):
+        """Return the next hidden state [batch, units], and the cell as it is."""
+        return self.activation(x + F.linear(hidden * kept, weight, bias)), cell
+
+
+class LSTM(Recurrence, nn.LSTM):
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997)."""
+
+    def step(self, x, hidden, cell, kept, weight, bias):
+        """Return the next hidden and cell state [batch, units]."""
+        gates = (x + F.linear(hidden * kept, weight, bias)).chunk(4, dim=-1)
+        enter, forget, leave = (self.recurrent_activation(gates[i]) for i in (0, 1, 3))
+        cell = forget * cell + enter * self.activation(gates[2])
+        return leave * self.activation(cell), cell
+
+
+class GRU(Recurrence, nn.GRU):
+    """Gated recurrent unit (Cho et al., 2014).
+
+    reset_after: the reset gate acts on what the recurrent matrix gives, rather than
+    on the state.
+    """
+
+    def __init__(self, in_features, units, reset_after=True, **options):
+        super().__init__(in_features, units, **options)
+        self.reset_after = reset_after
+
+    def is_usual(self):
+        """Return whether PyTorch's own loop computes the same."""
+        return self.reset_after and super().is_usual()
+
+    def step(self, x, hidden, cell, kept, weight, bias):
+        """Return the next hidden state [batch, units], and the cell as it is."""
+        dropped, last = hidden * kept, slice(2 * self.hidden_size, None)
+        by_input = x.chunk(3, dim=-1)
+        by_state = F.linear(dropped, weight, bias).chunk(3, dim=-1)
+        reset, update = (
+            self.recurrent_activation(by_input[i] + by_state[i]) for i in (0, 1)
+        )
+        if self.reset_after:
+            recalled = reset * by_state[2]
+        else:
+            shift = None if bias is None else bias[last]
+            recalled = F.linear(reset * dropped, weight[last], shift)
+        new = self.activation(by_input[2] + recalled)
+        return update * hidden + (1 - update) * new, cell
+
+
+def run_recurrence(
+    recurrence, x, mask=None, return_sequences=False, merge_mode="concat"
+):
+    """Run an nn.LSTM, nn.GRU or nn.RNN over x [batch, time, width].
+
+    mask: boolean [batch, 1, 1, time]; hidden steps keep the state, and give 0.
+    Returns [batch, time, units], or the last state [batch, units].
+    """
+    lengths = None
+    if mask is not None:
+        seen = mask[:, 0, 0, :].expand(x.shape[:2])
+        lengths = seen.sum(dim=1)
+        # Steps that are seen go first, so that packing leaves out all others.
+        order = (~seen).byte().argsort(dim=1, stable=True)
+        x = x.gather(1, order[..., None].expand_as(x))
+        x = pack_padded_sequence(
+            x, lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
+        )
+    steps, state = recurrence(x)
+    if not return_sequences:
+        state = state[0] if isinstance(state, tuple) else state
+        output = torch.cat(tuple(state), dim=-1)
+        if mask is not None:
+            output = output * (lengths > 0)[:, None]
+    elif mask is not None:
+        time = seen.size(1)
+        steps, _ = pad_packed_sequence(steps, batch_first=True, total_length=time)
+        places = order.argsort(dim=1)[..., None].expand_as(steps)
+        output = steps.gather(1, places).masked_fill(~seen[..., None], 0.0)
+    else:
+        output = steps
+    return merge_ways(output, merge_mode)
+
+
+def merge_ways(x, mode):
+    """Join both halves of x [..., 2 * units] by "sum", "mul" or "ave", or leave it."""
+    if mode not in ("sum", "mul", "ave"):
+        return x
+    ahead, back = x.chunk(2, dim=-1)
+    if mode == "mul":
+        return ahead * back
+    return (ahead + back) / (2 if mode == "ave" else 1)
+
+
+def softmax(x):
+    """Softmax over the last axis."""
+    return F.softmax(x, dim=-1)

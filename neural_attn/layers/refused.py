@@ -1,0 +1,55 @@
+"""Layers that are refused by name: what each is, and what to write instead."""
+
+from __future__ import annotations
+
+_EQUATIONS = "write its equations: `define MyLayer() { forward(x): return … }`"
+_NO_MEANING = "sources that use the name mean different things by it"
+_STEPS = (
+    "TimeDistributed(Conv2D(…)), TimeDistributed(Flatten()), then a recurrent layer"
+)
+
+
+def _cell(layer: str) -> tuple[str, str]:
+    return (
+        f"it is a single step of {layer}, and a chain has no state to give it",
+        f"write `{layer}(units)`, which runs over all steps",
+    )
+
+
+def _wrapper(layer: str) -> tuple[str, str]:
+    return (
+        f"it is {layer} with dropout under another name",
+        f"write `{layer}(units, dropout=0.2)`",
+    )
+
+
+# name: (why it is refused, what to do)
+_REFUSED = {
+    "Lambda": ("code from a file is not run, for it could do anything", _EQUATIONS),
+    "LSTMCell": _cell("LSTM"),
+    "GRUCell": _cell("GRU"),
+    "SimpleRNNCell": _cell("SimpleRNN"),
+    "LSTMDropoutWrapper": _wrapper("LSTM"),
+    "GRUDropoutWrapper": _wrapper("GRU"),
+    "SimpleRNNDropoutWrapper": _wrapper("SimpleRNN"),
+    "ConvLSTM2D": ("PyTorch has no such layer to agree with", _STEPS),
+    "ConvGRU2D": ("neither PyTorch nor Keras has such a layer", _STEPS),
+    "QuantumLayer": ("it needs a quantum circuit, which no file describes", _EQUATIONS),
+    "CapsuleLayer": (f"{_NO_MEANING}, and routing is no fixed layer", _EQUATIONS),
+    "DynamicLayer": (_NO_MEANING, _EQUATIONS),
+    "Inception": (
+        "its branches and their widths differ from version to version",
+        "write a `define` with a Conv2D for each branch and `concatenate([…])`",
+    ),
+    "SqueezeExcitation": (
+        "its two activations and its width differ from source to source",
+        "write a `define`: GlobalAveragePooling2D, two Dense, then a product",
+    ),
+}
+_BY_NAME = {name.lower(): (name, *said) for name, said in _REFUSED.items()}
+
+
+def refusal(name: str) -> tuple[str, str] | None:
+    """Why there is no layer of this name, and what to do; None for other names."""
+    found = _BY_NAME.get(name.lower())
+    return found and (f"there is no `{found[0]}` here: {found[1]}", found[2])

@@ -70,7 +70,9 @@ class Equations:
             hint = "arguments of layers are numbers, names and arithmetic"
             if name == "width":
                 hint = f"give it a parameter of its own: `width = {expr.span.text}`"
-            self.problems.add("E0220", f"`{name}(…)` cannot stand here", expr.span, hint)
+            self.problems.add(
+                "E0220", f"`{name}(…)` cannot stand here", expr.span, hint
+            )
         else:
             for part in tree.children(expr):
                 self._check_static(part)

@@ -202,11 +202,12 @@ class Evaluation(ABC):
         for parameter, default in parameters.items():
             if parameter in matched:
                 expr = matched[parameter]
-                is_layer = isinstance(expr, tree.Name) and expr.text in self.uses
-                if is_layer:
+                if isinstance(expr, tree.Name) and expr.text in self.uses:
+                    # a layer, such as a dropout, has no value of its own
                     self.facts.live.add(expr.text)
-                # a layer, such as a dropout, has no value of its own
-                given[parameter] = Static(None) if is_layer else self.evaluate(expr)
+                    given[parameter] = Static(None)
+                else:
+                    given[parameter] = self.evaluate(expr)
             elif default is None:
                 error = ShapeError(f"`{name}` is called without `{parameter}`")
                 raise self.session.note(error, call)

@@ -12,6 +12,7 @@ from itertools import zip_longest
 from typing import cast
 
 from neural_attn.arguments import match
+from neural_attn.calls import alike, call_key, seen_outside, with_spelling
 from neural_attn.entering import Entry
 from neural_attn.equations import call_parameters
 from neural_attn.errors import Problems
@@ -28,10 +29,7 @@ from neural_attn.types import (
     Static,
     Tensor,
     Value,
-    spelled,
-    substitute,
 )
-
 
 MAX_LAYERS = 200_000  # in one network, those inside blocks included
 
@@ -63,7 +61,7 @@ class Shapes:
                     "E0105",
                     f"`{network.name}` is nested too deep to be checked",
                     network.block.span,
-                    "give parts of its equations names, or use fewer defines in defines",
+                    "name parts of its equations, or use fewer defines in defines",
                 )
                 return None
             return Checked(network, root, session.facts)
@@ -152,8 +150,8 @@ class _Run(Entry):
                 parts.append(parts[-1])
             else:
                 part = self._instance(use, inputs, call)
-                alike = parts and _alike(parts[-1], part)
-                parts.append(parts[-1] if alike else part)
+                same = parts and alike(parts[-1], part)
+                parts.append(parts[-1] if same else part)
             trail.pop()
             inputs = (parts[-1].output, *inputs[1:])
         if self.caller is None:
@@ -188,14 +186,14 @@ class _Run(Entry):
         inputs: tuple[Value | None, ...],
         call: tree.Call,
     ) -> Instance:
-        key = _call_key(block, given, inputs)
+        key = call_key(block, given, inputs)
         if key not in self.session.known:
             part = Instance(use.name, block, {})
             run = _Run(self.session, block, part, given, use.arguments, call)
             self.session.calls.append(call)
             run.forward(inputs)
             self.session.calls.pop()
-            part.output = _outside(part.output, run.outer)
+            part.output = seen_outside(part.output, run.outer)
             self.session.known[key] = run
         run = cast(_Run, self.session.known[key])
         self.session.made[(self.block, use.name, id(run))] = (self, use, run)
@@ -226,7 +224,7 @@ class _Run(Entry):
         except ShapeError as error:
             raise self.session.note(error, call) from None
         note_features(self, use, native, tensors, call)
-        output = _spelled_output(output, given)
+        output = with_spelling(output, given)
         return Instance(use.name, native, arguments, tensors, output, weights)
 
     def _native_arguments(
@@ -253,58 +251,6 @@ def _note_made(session: Session) -> None:
         known = count
         for entry, use, inner in session.made.values():
             note_arguments(entry, use, inner)
-
-
-def _call_key(
-    block: Block, given: Mapping[str, Static], inputs: Sequence[Value | None]
-) -> tuple[object, ...]:
-    """Equal for calls of a block that come to the same: shapes, values, spellings.
-
-    Which inputs are the same tensor matters too: it tells self- from cross-attention.
-    """
-    arguments = tuple(
-        (name, repr(value.value), spelled(value.expr)) for name, value in given.items()
-    )
-    first: dict[int, int] = {}
-    tensors: list[object] = []
-    for position, value in enumerate(inputs):
-        if isinstance(value, Tensor):
-            same = first.setdefault(value.uid, position)
-            dims = tuple((d.value, d.label, spelled(d.expr)) for d in value.dims)
-            tensors.append((type(value), value.dtype, dims, same))
-        else:
-            tensors.append(repr(value.value) if value else None)
-    return (block, arguments, tuple(tensors))
-
-
-def _outside(output: Tensor | None, outer: dict[str, tree.Expr | None]) -> Tensor:
-    """What a block gives, its sizes spelled in the terms of the caller."""
-    assert output is not None
-    dims = [Dim(d.value, substitute(d.expr, outer), d.label) for d in output.dims]
-    return Tensor(tuple(dims), output.dtype)
-
-
-def _alike(one: Instance, two: Instance) -> bool:
-    """Whether a repeated layer has come to a fixed point."""
-    a, b = one.output, two.output
-    if a is None or b is None or one.values != two.values or a.rank != b.rank:
-        return False
-    same_output = all(x.value == y.value for x, y in zip(a.dims, b.dims, strict=True))
-    shapes = [[d.value for d in t.dims] for t in one.inputs]
-    return same_output and shapes == [[d.value for d in t.dims] for t in two.inputs]
-
-
-def _spelled_output(output: Tensor, given: Mapping[str, Static]) -> Tensor:
-    """Give the new width the spelling of the argument that set it."""
-    width = output.dims[-1] if output.dims else None
-    if width is None or width.expr is not None:
-        return output
-    for name in ("units", "output_dim", "filters"):
-        static = given.get(name)
-        if static is not None and static.value == width.value:
-            dims = (*output.dims[:-1], Dim(width.value, static.expr, width.label))
-            return Tensor(dims, output.dtype, output.roots)
-    return output
 
 
 __all__ = ["Attention", "Checked", "Facts", "Instance", "Shapes"]

@@ -49,7 +49,7 @@ WORDS = [
 
 def outcome(text):
     """What checking gives, and that it takes less than two seconds."""
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         networks, _ = check_text(text)
         return networks
@@ -61,7 +61,7 @@ def outcome(text):
             diagnostic.as_dict()
         return None
     finally:
-        assert time.perf_counter() - start < 2
+        assert time.process_time() - start < 2
 
 
 @st.composite
@@ -206,7 +206,7 @@ def test_columns_count_characters_after_crlf():
 def test_a_thousand_layers_are_checked_in_a_second(line):
     text = "network A {\n  input: (16, 8)\n  layers:\n" + f"    {line}\n" * 1_000 + "}"
     parse(text)  # the grammar is built once
-    start = time.perf_counter()
+    start = time.process_time()
     (network,), _ = check_text(text)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert len(network.root.children) == 1_000

@@ -1,0 +1,62 @@
+"""Calls of layers: when two are alike, and what one gives to the block around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from neural_attn.grammar import tree
+from neural_attn.instance import Instance
+from neural_attn.ir import Block
+from neural_attn.types import Dim, Static, Tensor, Value, spelled, substitute
+
+
+def call_key(
+    block: Block, given: Mapping[str, Static], inputs: Sequence[Value | None]
+) -> tuple[object, ...]:
+    """Equal for calls of a block that come to the same: shapes, values, spellings.
+
+    Which inputs are the same tensor matters too: it tells self- from cross-attention.
+    """
+    arguments = tuple(
+        (name, repr(value.value), spelled(value.expr)) for name, value in given.items()
+    )
+    first: dict[int, int] = {}
+    tensors: list[object] = []
+    for position, value in enumerate(inputs):
+        if isinstance(value, Tensor):
+            same = first.setdefault(value.uid, position)
+            dims = tuple((d.value, d.label, spelled(d.expr)) for d in value.dims)
+            tensors.append((type(value), value.dtype, dims, same))
+        else:
+            tensors.append(repr(value.value) if value else None)
+    return (block, arguments, tuple(tensors))
+
+
+def seen_outside(output: Tensor | None, outer: dict[str, tree.Expr | None]) -> Tensor:
+    """What a block gives, its sizes spelled in the terms of the caller."""
+    assert output is not None
+    dims = [Dim(d.value, substitute(d.expr, outer), d.label) for d in output.dims]
+    return Tensor(tuple(dims), output.dtype)
+
+
+def alike(one: Instance, two: Instance) -> bool:
+    """Whether a repeated layer has come to a fixed point."""
+    a, b = one.output, two.output
+    if a is None or b is None or one.values != two.values or a.rank != b.rank:
+        return False
+    same_output = all(x.value == y.value for x, y in zip(a.dims, b.dims, strict=True))
+    shapes = [[d.value for d in t.dims] for t in one.inputs]
+    return same_output and shapes == [[d.value for d in t.dims] for t in two.inputs]
+
+
+def with_spelling(output: Tensor, given: Mapping[str, Static]) -> Tensor:
+    """Give the new width the spelling of the argument that set it."""
+    width = output.dims[-1] if output.dims else None
+    if width is None or width.expr is not None:
+        return output
+    for name in ("units", "output_dim", "filters"):
+        static = given.get(name)
+        if static is not None and static.value == width.value:
+            dims = (*output.dims[:-1], Dim(width.value, static.expr, width.label))
+            return Tensor(dims, output.dtype, output.roots)
+    return output

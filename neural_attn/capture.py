@@ -39,7 +39,8 @@ def capture(loaded: LoadedModel, inputs: Inputs, tokens: Tokens = None) -> Captu
     """Run a loaded network and keep the attention of all its layers.
 
     `inputs` is one array, or a mapping of input name to array. `tokens` label the
-    positions: one list for all examples, or one per example.
+    positions of the first input: one list for all examples, or one per example. In an
+    encoder-decoder network that is the encoder's; the decoder's are numbered.
 
     Raises NeuralError where the network has no attention.
     """
@@ -47,6 +48,7 @@ def capture(loaded: LoadedModel, inputs: Inputs, tokens: Tokens = None) -> Captu
     kinds = loaded.checked.attentions
     output, found = run(loaded.model, loaded.backend, _cast(inputs, loaded.dtype))
     wrong = {name: examine_array(name, found[name][0]) for name in found}
+    crosses = any(attention.kind == "cross" for attention in kinds.values())
     made = [
         AttentionMap(
             name,
@@ -54,8 +56,7 @@ def capture(loaded: LoadedModel, inputs: Inputs, tokens: Tokens = None) -> Captu
             _kind(kinds[name]),
             mask,
             kinds[name].causal,
-            tokens,
-            tokens,
+            *_labels(tokens, kinds[name], weights, crosses),
         )
         for name, (weights, mask) in found.items()
         if wrong[name] is None
@@ -64,6 +65,22 @@ def capture(loaded: LoadedModel, inputs: Inputs, tokens: Tokens = None) -> Captu
     maps = AttentionMaps(made, loaded.trained, source, loaded.backend.name)
     findings = [finding for finding in wrong.values() if finding is not None]
     return Captured(output, maps, (*findings, *examine(maps)))
+
+
+def _labels(
+    tokens: Tokens, attention: Attention, weights: NDArray[Any], crosses: bool
+) -> tuple[Tokens, Tokens]:
+    """The tokens of a map's queries and keys; None where they are other positions."""
+    if not tokens:
+        return None, None
+    first = tokens[0]
+    length = len(tokens) if isinstance(first, str) else len(first)
+    is_decoder = crosses and attention.kind != "encoder_self"
+    of_keys = length == weights.shape[3] and not (
+        crosses and attention.kind == "decoder_self"
+    )
+    of_queries = length == weights.shape[2] and not is_decoder
+    return tokens if of_queries else None, tokens if of_keys else None
 
 
 def _cast(inputs: Inputs, dtype: str) -> Inputs:

@@ -165,3 +165,52 @@ def test_running_leaves_the_model_as_it_was(checked, ids, backend):
     for layer in loaded.model.attention_layers().values():
         assert not layer.store_attention
         assert layer.attention_weights is None
+
+
+TRANSLATOR = """
+network Translator {
+  input: {
+    source: (none,)
+    target: (none,)
+  }
+  layers:
+    source: {
+      Embedding(20, 8)
+      TransformerEncoder(2, 8)
+    }
+    target: {
+      Embedding(20, 8)
+      TransformerDecoder(2, 8)
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("targets", [5, 7])
+def test_tokens_of_the_source_label_the_encoder_side_alone(targets, backend):
+    Path("translator.neural").write_text(TRANSLATOR, encoding="utf-8")
+    data = {"source": np.ones((1, 5), int), "target": np.ones((1, targets), int)}
+    results = AttentionVisualizer(None, backend).visualize_from_dsl(
+        "translator.neural", data, tokens=TOKENS[:5]
+    )
+    numbers = [str(position) for position in range(targets)]
+    labels = {
+        name: (list(item.query_tokens), list(item.key_tokens))
+        for name in results.maps
+        for item in [results.maps.item(name)]
+    }
+    assert labels == {
+        "transformer_encoder_0": (TOKENS[:5], TOKENS[:5]),
+        "transformer_decoder_0.self_attention": (numbers, numbers),
+        "transformer_decoder_0.cross_attention": (numbers, TOKENS[:5]),
+    }
+
+
+def test_tokens_are_left_off_where_a_layer_changes_the_length():
+    text = TEXT.replace("    MultiHead", "    Reshape((3, 16))\n    MultiHead")
+    Path("halved.neural").write_text(text, encoding="utf-8")
+    results = AttentionVisualizer(None, "numpy").visualize_from_dsl(
+        "halved.neural", np.ones((1, 6), int), tokens=TOKENS
+    )
+    found = results.maps.item("multi_head_attention_0")
+    assert list(found.key_tokens) == ["0", "1", "2"]

@@ -147,7 +147,7 @@ def _start(
     if side:
         return box.x + box.w, box.middle
     if box.node.kind == "sum" and entry is not None and not led_on:
-        return box.spine - 8, box.middle
+        return box.spine, box.middle + 8  # below what arrives at its side
     if not led_on:
         return box.x, box.middle + 6
     return box.spine, box.bottom + (4 if entry is not None else 7)

@@ -184,6 +184,14 @@ def test_hint(layers, hint):
     assert problem.hint == hint
 
 
+def test_hint_where_a_width_may_stand():
+    (problem,) = problems(
+        define("B(n = width(x) / 2) { forward(x): return x }", "B(2)")
+    )[-1:]
+    assert problem.code == "E0220"
+    assert problem.hint == "give it a parameter of its own: `width = width(x)`"
+
+
 def test_problems_of_different_places_are_shown_together():
     text = (
         "define B(n) { layers: d = Dens(n) forward(x): return d(x) }\n"

@@ -255,6 +255,9 @@ def test_parts_merge_into_the_whole(maps, cut):
         (left if index < cut else right).add(one)
     for merged in (left.merge(right), right.merge(left)):
         assert (merged.texts, merged.tokens) == (whole.texts, whole.tokens)
+        np.testing.assert_allclose(
+            merged.divergences.distance, whole.divergences.distance, atol=1e-12
+        )
         for name, tally in whole.tallies.items():
             other = merged.tallies[name]
             assert other.texts == tally.texts

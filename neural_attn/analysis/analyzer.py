@@ -8,14 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
 
 from neural_attn.analysis.geometry import geometries
 from neural_attn.analysis.heads import Head, Place, describe
 from neural_attn.analysis.measure import measure, plan_for
+from neural_attn.analysis.redundancy import Divergences, js_divergence
 from neural_attn.analysis.tally import Tally
 from neural_attn.maps import AttentionItem, AttentionMaps
 
 __all__ = ["Analyzer"]
+
+# Heads are compared in some rows of each text, as there are so many pairs of them.
+_JS_CELLS, _FEWEST_ROWS, _MOST_ROWS = 10_000_000, 2, 16
 
 
 @dataclass
@@ -28,6 +36,7 @@ class Analyzer:
 
     groups: dict[str, dict[str, Tally]] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
+    divergences: Divergences = field(default_factory=lambda: Divergences.empty(0))
     texts: int = 0
     tokens: int = 0
 
@@ -42,6 +51,7 @@ class Analyzer:
         self._place(maps)
         if not len(maps):
             return
+        self.divergences = _reordered(self, self)
         for index in range(len(maps.maps[0].weights)):
             items = [maps.item(name, index) for name in maps]
             self._add_items(items, group)
@@ -78,8 +88,29 @@ class Analyzer:
                 at = slice(start, start + len(heads))
                 tallies[item.name].add(heads, found, at)
                 start = at.stop
+            at_heads = [
+                self._starts[items[number].name] + head
+                for number, heads in places
+                for head in heads
+            ]
+            self.divergences.add(_divergence(weights), at_heads)
         for item in items:
             tallies[item.name].texts += 1
+
+    @property
+    def _starts(self) -> dict[str, int]:
+        """Where the heads of each map begin among all heads."""
+        counts = [len(place.head_indices) for place in self.places.values()]
+        return dict(zip(self.places, accumulate([0, *counts]), strict=False))
+
+    @property
+    def labels(self) -> list[tuple[str, int]]:
+        """Map and head number of every head, in the order of `divergences`."""
+        return [
+            (name, number)
+            for name, place in self.places.items()
+            for number in place.head_indices
+        ]
 
     def merge(self, other: Analyzer) -> Analyzer:
         """Give the analyzer of both sets of texts together.
@@ -98,6 +129,7 @@ class Analyzer:
             for name, tally in tallies.items():
                 merged[name] = merged[name].merge(tally) if name in merged else tally
             result.groups[group] = merged
+        result.divergences = _reordered(self, result).merge(_reordered(other, result))
         result.texts = self.texts + other.texts
         result.tokens = self.tokens + other.tokens
         return result
@@ -115,3 +147,26 @@ class Analyzer:
     def heads(self) -> tuple[Head, ...]:
         """Every head of every layer, over all groups."""
         return describe(self.tallies, self.places)
+
+
+def _divergence(weights: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+    """Divergences of heads in as many rows as keep this cheap beside the rest."""
+    heads = sum(len(one) for one in weights)
+    cells = heads * heads * weights[0].shape[2]
+    rows = min(_MOST_ROWS, max(_FEWEST_ROWS, _JS_CELLS // cells))
+    step = -(-weights[0].shape[1] // rows)
+    some = [one[:, step // 2 :: step] for one in weights]
+    return js_divergence(np.concatenate(some), rows)
+
+
+def _reordered(one: Analyzer, target: Analyzer) -> Divergences:
+    """The divergences of `one` in the places of `target`, which may know more maps."""
+    if one.labels == target.labels and len(one.divergences.total) == len(one.labels):
+        return one.divergences
+    result = Divergences.empty(len(target.labels))
+    order = {label: index for index, label in enumerate(target.labels)}
+    known = one.labels[: len(one.divergences.total)]
+    at = np.ix_(*[[order[label] for label in known]] * 2)
+    result.total[at] = one.divergences.total
+    result.count[at] = one.divergences.count
+    return result

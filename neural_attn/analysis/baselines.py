@@ -1,4 +1,4 @@
-"""Is a pattern more than chance? Each score against shuffled attention, as z and p.
+"""Whether a pattern is more than chance: scores against shuffled rows, as z and p.
 
 The null hypothesis is that every row's weights stand in random order over the keys
 that the query may attend to. Its mean is, for rows that sum to 1, exactly the score of

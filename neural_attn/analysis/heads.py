@@ -10,7 +10,7 @@ import numpy as np
 
 from neural_attn.analysis.baselines import SIGNIFICANT, holm, p_values, z_scores
 from neural_attn.analysis.measure import COLUMNS, METRICS
-from neural_attn.analysis.patterns import Pattern, name_pattern
+from neural_attn.analysis.patterns import Pattern, name_pattern, same_family
 from neural_attn.analysis.scores import SCORES
 from neural_attn.analysis.tally import Tally
 
@@ -160,7 +160,7 @@ def _sentence(
     if name == "sparse":
         keys = statistics["effective_keys"].mean
         return (
-            f"attends to few keys that no position or token explains: "
+            f"attends to few keys, mostly not explained by position or token: "
             f"{keys:.1f} effective keys, {numbers['ratio']:.2f} of uniform"
         )
     if name == "undefined":
@@ -192,9 +192,12 @@ def _mixed_sentence(
             "shows no evidence of any pattern: all p above "
             f"{SIGNIFICANT:g}, normalized entropy {entropy:.2f}"
         )
+    some.sort(reverse=True)
+    (_, first), *rest = some
+    other = [name for _, name in rest if not same_family(name, first)]
     parts = [
         f"{SCORES[name].words} ({_numbers(name, statistics, evidence)})"
-        for _, name in sorted(some, reverse=True)[:2]
+        for name in (first, *other[:1])
     ]
     return "mixes patterns, most of all " + " and ".join(parts)
 

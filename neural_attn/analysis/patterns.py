@@ -14,11 +14,20 @@ from dataclasses import dataclass
 
 from neural_attn.analysis.baselines import SIGNIFICANT
 
-__all__ = ["PATTERNS", "THRESHOLDS", "Pattern", "above_chance", "name_pattern"]
+__all__ = [
+    "PATTERNS",
+    "THRESHOLDS",
+    "Pattern",
+    "above_chance",
+    "name_pattern",
+    "same_family",
+]
 
 THRESHOLDS: dict[str, float] = {
     # c of the pattern that names a head, at least
     "clear": 0.5,
+    # share of its first (last) token in a prefix (suffix), at most
+    "one_token": 0.6,
     # c of each of several patterns that make a head mixed, at least
     "part": 0.15,
     # normalized entropy of a uniform head, at least
@@ -130,6 +139,10 @@ def _patterns(
             evidence = score == "top_key" or p_corrected[score] < SIGNIFICANT
             if evidence and not math.isnan(c) and c > found.get(name, (-1.0, ""))[0]:
                 found[name] = (c, column)
+    # A band that is mostly its outermost token is a weak sink, and no band.
+    for band, token in (("prefix", "first_token"), ("suffix", "last_token")):
+        if values[token] > THRESHOLDS["one_token"] * values[band]:
+            found.pop(band, None)
     return found
 
 
@@ -181,6 +194,15 @@ def _mixed(
         )
     confidence = _margin(max(best, 0.0), THRESHOLDS["clear"], 0.0)
     return Pattern("mixed", confidence, decided, rule)
+
+
+def same_family(one: str, other: str) -> bool:
+    """Whether two scores are signs of patterns that are one finding, not two."""
+    types = {**NARROW, **WIDE}
+    return any(
+        all(any(score in types[name] for name in family) for score in (one, other))
+        for family in FAMILIES
+    )
 
 
 def _margin(value: float, limit: float, most: float) -> float:

@@ -1,0 +1,223 @@
+"""Connections, comparison of groups, and given links."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neural_attn.analysis import Analyzer
+from neural_attn.analysis.connections import (
+    RULES,
+    Rule,
+    find_connections,
+    spacy_tagger,
+    tags_of,
+)
+from neural_attn.analysis.groups import compare_groups, t_quantile, t_tail
+from neural_attn.analysis.links import LinkFinder
+from neural_attn.errors import NeuralError
+from neural_attn.maps import AttentionMaps
+
+TOKENS = ["[CLS]", "the", "cat", "saw", "the", "red", "mat", "[SEP]"]
+
+
+def maps_with(cells, tokens=TOKENS, heads=2):
+    weights = np.full((heads, len(tokens), len(tokens)), 0.001)
+    for (query, key), weight in cells.items():
+        weights[:, query, key] = weight
+    weights[:, range(len(tokens)), range(len(tokens))] += 1 - weights.sum(-1)
+    return AttentionMaps.from_arrays({"layer": weights}, tokens)
+
+
+CELLS = {
+    (2, 3): 0.5,  # neighbours
+    (3, 7): 0.4,  # special
+    (4, 6): 0.3,  # determiner
+    (1, 4): 0.2,  # the same word
+    (6, 3): 0.15,  # other
+    (5, 2): 0.05,  # too weak
+}
+
+
+def test_connections_above_the_threshold_with_the_rule_that_decided():
+    found = find_connections(maps_with(CELLS))["layer"]
+    assert [(c.query, c.key, c.category) for c in found] == [
+        (2, 3, "positional"),
+        (3, 7, "special_token"),
+        (4, 6, "syntactic"),
+        (1, 4, "semantic"),
+        (6, 3, "other"),
+    ]
+    assert found[2].rule == "an English determiner (word list)"
+    assert found[4].rule == "no rule applies"
+    assert [c.weight for c in found] == pytest.approx([0.5, 0.4, 0.3, 0.2, 0.15])
+    assert (found[0].query_token, found[0].key_token) == ("cat", "saw")
+
+
+def test_top_and_threshold():
+    maps = maps_with(CELLS)
+    assert len(find_connections(maps, top=2)["layer"]) == 2
+    assert len(find_connections(maps, threshold=0.25)["layer"]) == 3
+    assert find_connections(maps, threshold=0.9)["layer"] == []
+
+
+def test_a_category_of_ones_own():
+    colour = Rule("colour", "a colour", lambda pair: pair.key == "red")
+    maps = maps_with({(1, 5): 0.5, (2, 3): 0.4})
+    found = find_connections(maps, rules=(colour, *RULES))["layer"]
+    assert [c.category for c in found] == ["colour", "positional"]
+
+
+def test_parts_of_speech_decide_where_there_is_a_tagger():
+    known = {"the": "DET", "cat": "NOUN", "saw": "VERB", "red": "ADJ", "mat": "NOUN"}
+    maps = maps_with({(6, 3): 0.5, (2, 6): 0.4, (4, 6): 0.3})
+    found = find_connections(maps, tagger=lambda words: [known[w] for w in words])
+    rules = [(c.category, c.rule) for c in found["layer"]]
+    assert rules == [
+        ("syntactic", "parts of speech that depend on each other"),
+        ("semantic", "two content words (parts of speech)"),
+        ("syntactic", "parts of speech that depend on each other"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [
+        (["[CLS]", "play", "##ing", "it"], ["playing", "it"]),
+        (["Ġplay", "ing", "Ġit"], ["playing", "it"]),
+        (["▁play", "ing", "▁it", "</s>"], ["playing", "it"]),
+    ],
+)
+def test_word_pieces_are_tagged_by_their_word(tokens, words):
+    seen = []
+
+    def tagger(given_words):
+        seen.extend(given_words)
+        return [word.upper() for word in given_words]
+
+    tags = tags_of(tokens, tagger)
+    assert seen == words
+    assert tags[-2 if tokens[-1] == "</s>" else -1] == "IT"
+    assert tags.count("PLAYING") == 2
+    with pytest.raises(ValueError, match="0 tags for 2 words"):
+        tags_of(tokens, lambda words: [])
+
+
+def test_spacy_is_an_extra(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "spacy", None)
+    with pytest.raises(NeuralError, match="pip install spacy"):
+        spacy_tagger()
+
+
+def softmax_maps(random, sharp, length=12):
+    scores = np.exp(sharp * random.standard_normal((2, length, length)))
+    return AttentionMaps.from_arrays(
+        {"layer": scores / scores.sum(-1, keepdims=True)}, ["a", "b", ".", "c"] * 3
+    )
+
+
+def grouped(sharpness, texts=30, seed=0):
+    random = np.random.default_rng(seed)
+    analyzer = Analyzer()
+    for group, sharp in sharpness.items():
+        for _ in range(texts):
+            analyzer.add(softmax_maps(random, sharp), group)
+    return analyzer
+
+
+def test_groups_that_differ_are_told_apart():
+    stats = pytest.importorskip("scipy.stats")
+    analyzer = grouped({"calm": 1.0, "sharp": 1.5})
+    found = compare_groups(analyzer.groups["calm"], analyzer.groups["sharp"])
+    best = {(d.head, d.metric): d for d in found}
+    entropy = best[0, "entropy"]
+    assert entropy.significant
+    assert entropy.effect < -2
+    assert entropy.low < entropy.difference < entropy.high < 0
+    assert entropy.effect_low < entropy.effect < entropy.effect_high < 0
+    # The same test by another implementation, on the same texts.
+    values = {}
+    random = np.random.default_rng(0)
+    for group, sharp in (("calm", 1.0), ("sharp", 1.5)):
+        values[group] = []
+        for _ in range(30):
+            one = Analyzer()
+            one.add(softmax_maps(random, sharp))
+            values[group].append(one.heads()[0].statistics["entropy"].mean)
+    test = stats.ttest_ind(values["sharp"], values["calm"], equal_var=False)
+    interval = test.confidence_interval(0.95)
+    assert entropy.p == pytest.approx(test.pvalue, rel=1e-6)
+    assert (entropy.low, entropy.high) == pytest.approx(tuple(interval), rel=1e-6)
+
+
+def test_equal_groups_are_not_told_apart():
+    analyzer = grouped({"one": 1.0, "other": 1.0}, seed=3)
+    found = compare_groups(analyzer.groups["one"], analyzer.groups["other"])
+    assert found
+    assert not any(d.significant for d in found)
+
+
+def test_groups_of_one_text_have_no_comparison():
+    analyzer = grouped({"one": 1.0, "other": 2.0}, texts=1)
+    assert compare_groups(analyzer.groups["one"], analyzer.groups["other"]) == []
+
+
+@given(st.floats(0, 50), st.floats(1, 500))
+def test_student_is_that_of_scipy(t, freedom):
+    stats = pytest.importorskip("scipy.stats")
+    expected = stats.t.sf(t, freedom)
+    assert t_tail(t, freedom) == pytest.approx(expected, rel=1e-8, abs=1e-300)
+    quantile = stats.t.ppf(0.975, freedom)
+    assert t_quantile(0.975, freedom) == pytest.approx(quantile, rel=1e-8)
+
+
+def linked(count=40, length=15, seed=0):
+    """Head 0 follows the links, head 1 looks one back, head 2 anywhere."""
+    random = np.random.default_rng(seed)
+    for _ in range(count):
+        links = [(q, int(random.choice([k for k in range(1, length - 1) if k != q])))
+                 for q in range(1, length - 1)]  # fmt: skip
+        weights = random.random((3, length, length)) * 0.01
+        for query, key in links:
+            weights[0, query, key] = 1
+            weights[1, query, query - 1] = 1
+        weights[:, :, 0] += 0.5  # [CLS] gets most, and no link leads there
+        weights /= weights.sum(-1, keepdims=True)
+        tokens = ["[CLS]", *"abcdefghijklm", "[SEP]"]
+        yield AttentionMaps.from_arrays({"layer": weights}, tokens), links
+
+
+def test_heads_that_follow_links_beat_the_best_offset():
+    whole, left, right = LinkFinder(), LinkFinder(), LinkFinder()
+    for index, (maps, links) in enumerate(linked()):
+        whole.add(maps, links)
+        (left if index % 3 else right).add(maps, links)
+    scores = {score.head: score for score in whole.scores()}
+    assert scores[0].accuracy == 1
+    assert scores[0].significant
+    assert scores[0].z > 20
+    assert not scores[1].significant
+    assert not scores[2].significant
+    assert scores[0].baseline < 0.2
+    assert left.merge(right).scores() == whole.scores()
+
+
+def test_an_offset_that_explains_all_is_not_beaten():
+    finder = LinkFinder()
+    for maps, links in linked(5):
+        finder.add(maps, [(query, query - 1) for query, _ in links if query > 1])
+    scores = finder.scores()
+    assert scores[0].head == 1
+    assert scores[0].accuracy == scores[0].baseline == 1
+    assert not any(score.significant for score in scores)
+
+
+@pytest.mark.parametrize("link", [(0, 99), (-1, 2), (3, 3)])
+def test_links_that_do_not_fit_are_refused(link):
+    maps, _ = next(linked(1))
+    with pytest.raises(ValueError, match=r"leaves a text|linked with itself"):
+        LinkFinder().add(maps, [link])
+
+
+def test_without_links_there_is_no_score():
+    assert LinkFinder().scores() == []

@@ -145,7 +145,7 @@ export class HeadView {
       const from = (r + 0.5) * ROW - top;
       const to = (c + 0.5) * ROW - top;
       context.strokeStyle = headColor(order, colors.dark);
-      context.globalAlpha = 0.08 + 0.92 * share;
+      context.globalAlpha = active ? 0.08 + 0.92 * share : 0.03 + 0.97 * share ** 1.3;
       context.lineWidth = 0.7 + 3 * share;
       context.beginPath();
       context.moveTo(left, from);

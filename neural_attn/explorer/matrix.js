@@ -61,8 +61,9 @@ export class MatrixView {
     tools.setAttribute("aria-label", "Zoom");
     const scale = el("span", { className: "legend" }, this.ends[0], this.legend, this.ends[1]);
     this.table = el("div");
+    this.sentence = el("p", { className: "hint" });
     panel.replaceChildren(el("div", { className: "row" }, this.heading, scale, tools),
-      this.readout, this.stage, this.table);
+      this.sentence, this.readout, this.stage, this.table);
     this.redraw = onceAFrame(() => this.draw());
     this.listen();
     new ResizeObserver(this.redraw).observe(this.stage);
@@ -243,6 +244,7 @@ export class MatrixView {
 
   drawHeading(colors) {
     this.heading.textContent = this.scene.headName();
+    this.sentence.textContent = this.scene.sentence();
     const { palette, log } = this.scene.state;
     const ramped = { width: 120, height: 1, greatest: 1, values: Float32Array.from({ length: 120 }, (_, i) => i / 119) };
     paintValues(this.legend, ramped, ramp(palette, colors.dark), {});

@@ -1,18 +1,33 @@
-"""The numbers that the page shows for every head, one head at a time.
+"""The numbers that the page shows for every head.
 
-They are those of `neural_attn.analysis` and have its definitions (a test compares
-them), computed in float32 a head at a time: the analysis holds a layer in float64,
-which is too slow and too large here.
+They are those of `neural_attn.analysis`, all of them where the maps are small enough
+that they take no longer than the page itself; else those that one pass in float32, a
+head at a time, gives at once (`measure_head`; a test compares the two).
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MEASURES", "Measure", "measure_head"]
+from neural_attn.analysis import Analyzer
+from neural_attn.analysis.geometry import geometries
+from neural_attn.analysis.measure import COLUMNS, measure, plan_for
+from neural_attn.analysis.scores import SCORES
+from neural_attn.maps import AttentionMaps
+
+__all__ = [
+    "QUICK",
+    "Measure",
+    "analyze_example",
+    "describe_heads",
+    "describe_measures",
+    "measure_head",
+]
 
 Measures = dict[str, "float | None"]
 
@@ -25,28 +40,75 @@ class Measure(NamedTuple):
     help: str
 
 
-MEASURES = (
-    Measure("entropy", "Entropy", "Mean entropy of a row, in nats: 0 is one key."),
-    Measure(
-        "normalized_entropy",
-        "Normalized entropy",
-        "Entropy as a share of the greatest possible: 0 is one key, 1 is uniform.",
-    ),
-    Measure("max_attention", "Strongest key", "Mean of each row's greatest weight."),
-    Measure(
-        "diagonal_strength",
-        "Diagonal strength",
-        "Mean weight of a token on itself, over the mean of all weights.",
-    ),
-    Measure("previous", "Previous token", "Mean weight on the token just before."),
-    Measure("next", "Next token", "Mean weight on the token just after."),
-    Measure("first", "First key", "Mean weight on the first key."),
-    Measure("distance", "Distance", "Mean distance to the attended key, in tokens."),
-    Measure("mean", "Mean weight", "Mean of all weights."),
-    Measure("std", "Spread", "Standard deviation of all weights."),
-    Measure("min", "Least weight", "Least of all weights."),
-    Measure("max", "Greatest weight", "Greatest of all weights."),
+_HELP = {
+    "entropy": "Mean entropy of a row, in nats: 0 is one key.",
+    "normalized_entropy": "Entropy as a share of the greatest possible: 0 is one key, "
+    "1 is uniform.",
+    "max_weight": "Mean of each row's greatest weight.",
+    "effective_keys": "Mean number of keys that a row is spread over: exp(entropy).",
+    "top_key_share": "Share of all attention that the most attended key receives.",
+    "diagonal_strength": "Mean weight of a token on itself, over the mean weight.",
+    "weight_mean": "Mean of all weights.",
+    "weight_std": "Standard deviation of all weights.",
+    "weight_min": "Least of all weights.",
+    "weight_max": "Greatest of all weights.",
+    "monotonicity": "Correlation of the positions of queries and of their keys.",
+    "distance": "Mean distance to the attended key, in tokens.",
+}
+QUICK = (
+    "entropy",
+    "normalized_entropy",
+    "max_weight",
+    "diagonal_strength",
+    "previous_token",
+    "next_token",
+    "same_token",
+    "first_token",
+    "distance",
+    "weight_mean",
+    "weight_std",
+    "weight_min",
+    "weight_max",
 )
+
+
+def describe_measures(keys: Sequence[str]) -> list[Measure]:
+    """Name and explain the measures of `keys`, in the order of the analysis."""
+    described = []
+    for key in (column for column in COLUMNS if column in keys):
+        label = key.replace("_", " ").capitalize()
+        meaning = _HELP.get(key) or f"Share of attention on {SCORES[key].words}."
+        described.append(Measure(key, label, meaning))
+    return described
+
+
+def analyze_example(maps: AttentionMaps, index: int) -> dict[str, list[Measures]]:
+    """Give every metric of the analysis for each head of each map, for one example."""
+    items = [maps.item(name, index) for name in maps]
+    result: dict[str, list[Measures]] = {
+        item.name: [{} for _ in item.head_indices] for item in items
+    }
+    for geometry, places in geometries(items):
+        weights = [items[number].weights[heads] for number, heads in places]
+        rows = iter(measure(plan_for(geometry), weights).values.tolist())
+        for number, heads in places:
+            for head in heads:
+                values = dict(zip(COLUMNS, next(rows), strict=True))
+                result[items[number].name][head] = {
+                    key: None if math.isnan(value) else value
+                    for key, value in values.items()
+                }
+    return result
+
+
+def describe_heads(maps: AttentionMaps) -> dict[str, list[str]]:
+    """Say in a sentence what each head does, over all examples."""
+    analyzer = Analyzer()
+    analyzer.add(maps)
+    sentences: dict[str, list[str]] = {name: [] for name in maps}
+    for head in analyzer.heads():
+        sentences[head.map].append(head.sentence)
+    return sentences
 
 
 def measure_head(
@@ -54,7 +116,7 @@ def measure_head(
     allowed: NDArray[np.bool_] | None,
     self_attention: bool,
 ) -> Measures:
-    """Give every measure of one head; None where a number is not defined.
+    """Give the measures of `QUICK` of one head; None where a number is not defined.
 
     Parameters
     ----------
@@ -73,29 +135,29 @@ def measure_head(
         options = allowed.sum(axis=1)
         counts &= options > 0
     if not counts.any():
-        return {measure.key: None for measure in MEASURES}
-    every = bool(counts.all())
-    rows = weights if every else weights[counts]
+        return dict.fromkeys(QUICK)
+    rows = weights if counts.all() else weights[counts]
     entropy = _entropy(rows)
-    options = options[counts]
-    choice = options > 1
-    share = entropy[choice] / np.log(options[choice])
-    flat = rows.reshape(-1)
-    mean = float(sums[counts].sum() / flat.size)
+    choice = options[counts] > 1
+    share = entropy[choice] / np.log(options[counts][choice])
+    mean = float(sums[counts].sum() / rows.size)
     # Not the mean of squares less the square of the mean: that loses the digits.
-    spread = float(np.dot(flat - np.float32(mean), flat - np.float32(mean)))
+    flat = rows.reshape(-1) - np.float32(mean)
     result: Measures = {
         "entropy": float(entropy.mean()),
         "normalized_entropy": float(share.mean()) if share.size else None,
-        "max_attention": float(rows.max(axis=1).mean(dtype=np.float64)),
-        "first": float(rows[:, 0].mean(dtype=np.float64)),
-        "mean": mean,
-        "std": float(np.sqrt(spread / flat.size)),
-        "min": float(flat.min()),
-        "max": float(flat.max()),
+        "max_weight": float(rows.max(axis=1).mean(dtype=np.float64)),
+        "weight_mean": mean,
+        "weight_std": math.sqrt(float(np.dot(flat, flat)) / flat.size),
+        "weight_min": float(rows.min()),
+        "weight_max": float(rows.max()),
     }
-    result.update(_positions(weights, counts, mean, self_attention))
-    return {measure.key: result[measure.key] for measure in MEASURES}
+    result |= _positions(weights, allowed, counts & (options > 1), self_attention)
+    diagonal = None
+    if self_attention and queries == keys and mean:
+        diagonal = float(np.diagonal(weights)[counts].mean(dtype=np.float64) / mean)
+    result["diagonal_strength"] = diagonal
+    return {key: result[key] for key in QUICK}
 
 
 def _entropy(rows: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -108,25 +170,27 @@ def _entropy(rows: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def _positions(
     weights: NDArray[np.float32],
-    counts: NDArray[np.bool_],
-    mean: float,
+    allowed: NDArray[np.bool_] | None,
+    choice: NDArray[np.bool_],
     self_attention: bool,
 ) -> Measures:
-    queries, keys = weights.shape
-    names = ("diagonal_strength", "previous", "next", "distance")
-    if not self_attention or queries != keys:
-        return dict.fromkeys(names)
-    diagonal = np.diagonal(weights)[counts].mean(dtype=np.float64)
-    previous = np.diagonal(weights, -1)[counts[1:]]
-    following = np.diagonal(weights, 1)[counts[:-1]]
-    # sum_k w |q - k| for all rows at once: the sum of w over k, then k - q by its
-    # sign, is two products with the positions; |q - k| itself is one small table.
-    position = np.arange(queries, dtype=np.float32)
+    """The scores by position: of the queries that may attend to it or elsewhere."""
+    first = choice if allowed is None else choice & allowed[:, 0]
+    result: Measures = {"first_token": _mean(weights[:, 0], first)}
+    offsets = {"previous_token": -1, "next_token": 1, "same_token": 0}
+    if not self_attention or len(weights) != weights.shape[1]:
+        return result | dict.fromkeys([*offsets, "distance"])
+    for name, offset in offsets.items():
+        start, stop = max(0, -offset), len(weights) - max(0, offset)
+        counts = choice[start:stop]
+        if allowed is not None:
+            counts = counts & np.diagonal(allowed, offset)
+        result[name] = _mean(np.diagonal(weights, offset), counts)
+    position = np.arange(len(weights), dtype=np.float32)
     gaps = np.abs(position[:, np.newaxis] - position)
-    distance = np.einsum("qk,qk->q", weights, gaps)[counts]
-    return {
-        "diagonal_strength": float(diagonal / mean) if mean else None,
-        "previous": float(previous.mean(dtype=np.float64)) if previous.size else None,
-        "next": float(following.mean(dtype=np.float64)) if following.size else None,
-        "distance": float(distance.mean(dtype=np.float64)),
-    }
+    result["distance"] = _mean(np.einsum("qk,qk->q", weights, gaps), choice)
+    return result
+
+
+def _mean(values: NDArray[np.float32], counts: NDArray[np.bool_]) -> float | None:
+    return float(values[counts].mean(dtype=np.float64)) if counts.any() else None

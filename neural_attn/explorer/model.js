@@ -103,11 +103,9 @@ export class ModelView {
 
   button(map, head) {
     const name = this.scene.headName({ map, head });
-    const measures = this.scene.about({ map }).example.measures;
-    const entropy = measures.normalized_entropy[head];
-    const said = entropy === null ? "" : `, normalized entropy ${entropy.toFixed(2)}`;
-    const button = el("button", { type: "button", title: `${name}${said}` }, el("canvas"));
-    button.setAttribute("aria-label", name + said);
+    const said = this.scene.sentence({ map, head });
+    const button = el("button", { type: "button", title: said || name }, el("canvas"));
+    button.setAttribute("aria-label", said ? `${name}: ${said}` : name);
     button.addEventListener("click", () => this.scene.store.set({ map, head }));
     this.buttons.set(`${map},${head}`, button);
     return button;

@@ -20,7 +20,12 @@ import numpy as np
 
 from neural_attn import __version__
 from neural_attn.explorer.comparison import compare_maps
-from neural_attn.explorer.measures import MEASURES
+from neural_attn.explorer.measures import (
+    Measures,
+    analyze_example,
+    describe_heads,
+    describe_measures,
+)
 from neural_attn.explorer.payload import FORMAT, VERSION, Detail, PayloadWriter
 from neural_attn.explorer.quantize import PRECISIONS
 from neural_attn.files import atomic_writer
@@ -38,6 +43,9 @@ MODULES = """
 MOST_INLINE_BYTES = 24 * 2**20
 INLINE_HEIGHT = 760
 
+# Up to so many weights the whole analysis takes no longer than a page may.
+MOST_ANALYZED = 2**24
+
 
 @dataclass(frozen=True)
 class ExplorerPage:
@@ -49,6 +57,7 @@ class ExplorerPage:
     precision: str = "fine"
     title: str | None = None
     detail: Detail = field(default_factory=Detail)
+    metrics: str = "auto"
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the page to `path`, whole or not at all, and return the path."""
@@ -95,6 +104,7 @@ def explore(
     precision: str = "fine",
     title: str | None = None,
     detail: Detail | None = None,
+    metrics: str = "auto",
 ) -> ExplorerPage:
     """Make a page on which every head of `maps` can be looked at, offline.
 
@@ -113,17 +123,22 @@ def explore(
         Over the page; else the source of the maps.
     detail : Detail or None
         What is kept of texts too long to be kept in full.
+    metrics : "auto", "all" or "quick"
+        "all" metrics of the analysis and a sentence on each head, or the "quick" ones
+        alone; "auto" is quick where there are more than 2**24 weights.
 
     Raises
     ------
     ValueError
-        If there are no maps, or no such precision.
+        If there are no maps, or no such precision or choice of metrics.
     """
+    if metrics not in ("auto", "all", "quick"):
+        raise ValueError(f"metrics is auto, all or quick, not {metrics!r}")
     if not len(maps):
         raise ValueError("there are no attention maps to explore")
     _check_precision(precision)
     detail = Detail() if detail is None else detail
-    return ExplorerPage(maps, other, tuple(labels), precision, title, detail)
+    return ExplorerPage(maps, other, tuple(labels), precision, title, detail, metrics)
 
 
 def write_explorer(
@@ -170,7 +185,7 @@ def _write_page(
     stream.write(before)
     payload = PayloadWriter(stream, precision, page.detail)
     described = [
-        _write_source(payload, about, maps, label)
+        _write_source(payload, about, maps, label, page.metrics)
         for (about, maps), label in zip(sources, _labels(page, sources), strict=True)
     ]
     header = {
@@ -184,7 +199,7 @@ def _write_page(
             "power": precision.power,
             "bound": precision.bound,
         },
-        "measures": [measure._asdict() for measure in MEASURES],
+        "measures": [one._asdict() for one in describe_measures(_known(described))],
         "texts": payload.texts(),
         "sources": described,
         "comparison": None if pair is None else compare_maps(*pair),
@@ -200,13 +215,16 @@ def _write_source(
     about: AttentionMaps,
     maps: Iterable[AttentionMap],
     label: str,
+    metrics: str,
 ) -> dict[str, Any]:
+    measured, sentences = _analyze(about, metrics)
     # Stand-ins without weights: which maps are one layer is decided in one place.
     stand_ins: list[AttentionMap] = []
     entries = []
     for one in maps:
         around = about if len(about) else AttentionMaps([one])
-        entries.append(payload.add_map(around, one))
+        entries.append(payload.add_map(around, one, measured))
+        entries[-1]["sentences"] = sentences.get(one.name)
         dot = np.ones((1, 1, 1, 1), np.float32)
         stand_ins.append(AttentionMap(one.name, dot, kind=one.kind))
     if not entries:
@@ -221,6 +239,32 @@ def _write_source(
         "backend": about.backend,
         "maps": entries,
     }
+
+
+def _analyze(
+    maps: AttentionMaps, metrics: str
+) -> tuple[list[dict[str, list[Measures]]], dict[str, list[str]]]:
+    """Measures by example and map, and sentences; empty where only quick ones are."""
+    size = sum(one.weights.size for one in maps.maps)
+    batches = {len(one.weights) for one in maps.maps}
+    if metrics == "quick" or (metrics == "auto" and size > MOST_ANALYZED):
+        return [], {}
+    if len(batches) != 1:  # none: maps come one by one; several: not one set of texts
+        return [], {}
+    measured = [analyze_example(maps, index) for index in range(batches.pop())]
+    return measured, describe_heads(maps)
+
+
+def _known(sources: Sequence[dict[str, Any]]) -> list[str]:
+    """The measures that any head has a number of."""
+    found: dict[str, None] = {}
+    for source in sources:
+        for one in source["maps"]:
+            for example in one["examples"]:
+                for key, values in example["measures"].items():
+                    if any(value is not None for value in values):
+                        found[key] = None
+    return list(found)
 
 
 def _labels(

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.explorer.measures import measure_head
+from neural_attn.explorer.measures import Measures, measure_head
 from neural_attn.explorer.pyramid import reduce_head, tile_size
 from neural_attn.explorer.quantize import Precision, quantize
 from neural_attn.explorer.reading import read_tokens
@@ -64,8 +64,17 @@ class PayloadWriter:
     _blocks: int = 0
     _texts: dict[tuple[str, ...], int] = field(default_factory=dict)
 
-    def add_map(self, maps: AttentionMaps, one: AttentionMap) -> dict[str, Any]:
-        """Write all examples of `one`, which is among `maps`; give its header entry."""
+    def add_map(
+        self,
+        maps: AttentionMaps,
+        one: AttentionMap,
+        measured: Sequence[dict[str, list[Measures]]] = (),
+    ) -> dict[str, Any]:
+        """Write all examples of `one`, which is among `maps`; give its header entry.
+
+        `measured` holds the measures of every map, one entry per example; without it
+        those of `QUICK` are taken.
+        """
         batch, _, queries, keys = one.weights.shape
         return {
             "name": one.name,
@@ -75,7 +84,12 @@ class PayloadWriter:
             "heads": list(one.head_indices),
             "queries": queries,
             "keys": keys,
-            "examples": [self._add_example(maps, one, b) for b in range(batch)],
+            "examples": [
+                self._add_example(
+                    maps, one, index, measured[index][one.name] if measured else None
+                )
+                for index in range(batch)
+            ],
         }
 
     def texts(self) -> list[dict[str, Any]]:
@@ -96,7 +110,11 @@ class PayloadWriter:
         return entries
 
     def _add_example(
-        self, maps: AttentionMaps, one: AttentionMap, index: int
+        self,
+        maps: AttentionMaps,
+        one: AttentionMap,
+        index: int,
+        measured: list[Measures] | None,
     ) -> dict[str, Any]:
         item = maps.item(one.name, index)
         allowed = item.allowed
@@ -118,25 +136,10 @@ class PayloadWriter:
         if reduced:
             entry |= {"form": "reduced", "tile": tile, "links": min(8, keys)}
             entry["exact_rows"] = [r for r in self.detail.rows if 0 <= r < queries]
-        self_attention = one.kind != "cross"
-        with ThreadPoolExecutor(THREADS) as pool:
-            packed = pool.map(
-                lambda head: (
-                    self._pack_head(item, head, entry),
-                    measure_head(
-                        item.weights[head],
-                        None if allowed.all() else allowed[head],
-                        self_attention,
-                    ),
-                ),
-                range(len(item.weights)),
-            )
-            entry["blocks"], measured = [], []
-            for block, measures in packed:
-                entry["blocks"].append(self._add_block(block))
-                measured.append(measures)
+        entry["blocks"], found = self._add_heads(item, entry, measured is None)
+        of_heads = measured or found
         entry["measures"] = {
-            key: [_rounded(head[key]) for head in measured] for key in measured[0]
+            key: [_rounded(head[key]) for head in of_heads] for key in of_heads[0]
         }
         if reduced:
             entry["exact_heads"] = {
@@ -145,6 +148,28 @@ class PayloadWriter:
                 if name == one.name and 0 <= head < len(item.weights)
             }
         return entry
+
+    def _add_heads(
+        self, item: AttentionItem, entry: dict[str, Any], quick: bool
+    ) -> tuple[list[int], list[Measures]]:
+        """Write a block for each head, in order, and measure it where `quick`."""
+        everywhere = bool(item.allowed.all())
+
+        def work(head: int) -> tuple[bytes, Measures]:
+            block = self._pack_head(item, head, entry)
+            if not quick:
+                return block, {}
+            allowed = None if everywhere else item.allowed[head]
+            return block, measure_head(
+                item.weights[head], allowed, item.kind != "cross"
+            )
+
+        numbers, measured = [], []
+        with ThreadPoolExecutor(THREADS) as pool:
+            for block, measures in pool.map(work, range(len(item.weights))):
+                numbers.append(self._add_block(block))
+                measured.append(measures)
+        return numbers, measured
 
     def _pack_head(
         self, item: AttentionItem, head: int, entry: dict[str, Any]

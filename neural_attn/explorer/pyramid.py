@@ -59,7 +59,7 @@ def reduce_head(weights: NDArray[np.float32], tile: int) -> Reduced:
         greatest = np.maximum.reduceat(np.maximum.reduceat(block, columns, 1), rows, 0)
         total = np.add.reduceat(np.add.reduceat(block, columns, 1), rows, 0)
         sizes = (heights[:, np.newaxis] * widths).astype(np.float32)
-        mean: NDArray[np.float32] = total / sizes
+        mean: NDArray[np.float32] = np.divide(total, sizes, dtype=np.float32)
         parts.append((greatest, mean))
         order = np.argpartition(block, keys - links, axis=1)[:, keys - links :]
         values = np.take_along_axis(block, order, axis=1)

@@ -115,6 +115,14 @@ export class Scene {
     return `Layer ${one.layer}${parts ? ` ${KINDS[one.kind]}` : ""} · head ${one.heads[head]}`;
   }
 
+  /** What the analysis says of a head, or its entropy alone. */
+  sentence({ source = this.state.source, map = this.state.map, head = this.state.head } = {}) {
+    const said = this.header.sources[source].maps[map].sentences?.[head];
+    if (said) return said;
+    const entropy = this.about({ source, map }).example.measures.normalized_entropy[head];
+    return entropy === null ? "" : `normalized entropy ${entropy.toFixed(2)}`;
+  }
+
   /** How far a shown value may be off: for one cell of one head, else the bound. */
   errorText(view, row, column) {
     if (!this.header.precision.levels) return "";

@@ -25,7 +25,7 @@ from neural_attn.layers import NativeLayer
 from neural_attn.primitives import PRIMITIVES, Primitive
 from neural_attn.shapes import Checked
 
-_ATOM = 9
+_ATOM, _SUM = 9, 5
 _DROPOUT = 4  # the place of `dropout` among the arguments of `attend`
 _STATEMENTS = "        "
 
@@ -278,7 +278,16 @@ class ClassWriter:
             if value is not None:
                 return self.backend.activation(str(value))
         whole = kind is None or kind.name != "float"
-        return render(expr, rule or self._in_constructor, whole=whole)
+        text = render(expr, rule or self._in_constructor, whole=whole)
+        if kind and kind.name == "shape" and isinstance(self._value(expr), int):
+            return f"({text},)"  # Reshape(784)
+        return text
+
+    def _value(self, expr: tree.Expr) -> object:
+        """The value of an argument; of a parameter, one of its values."""
+        if isinstance(expr, tree.Name):
+            return next(iter(self.facts.values.get(expr.text, ())), None)
+        return expr.value if isinstance(expr, tree.Literal) else None
 
     def _known(self, expr: tree.Expr) -> object:
         """The value of an argument that is the same in the whole network."""
@@ -414,8 +423,16 @@ class ClassWriter:
             self.stored.add(expr.text)
             return f"self.{expr.text}", _ATOM
         if isinstance(expr, tree.Call):
-            return self._call(expr), _ATOM
+            return self._call(expr), self._binds(expr)
         return None
+
+    def _binds(self, call: tree.Call) -> int:
+        """How tightly the code of a call binds: a merge may be written as a sum."""
+        use = self.layers.get(call.function.text)
+        if use is None or isinstance(use.target, Block) or use.repeat is not None:
+            return _ATOM
+        row = self._row(use, use.target)
+        return _ATOM if row.activates or row.call.endswith(")") else _SUM
 
     def _measured(self, name: str) -> str:
         """The input of the forward whose last axis is this parameter, or ""."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from neural_attn.backends.base import Row, RowRule
+from neural_attn.backends.rows.arranging import NUMPY as ARRANGING
 from neural_attn.backends.rows.recurrent import NUMPY as RECURRENT
 
 _DEFAULTS = (
@@ -82,5 +83,6 @@ ROWS: dict[str, Row | RowRule] = {
     **CONVOLUTIONS,
     **POOLING,
     **NORMALIZATION,
+    **ARRANGING,
     **RECURRENT,
 }

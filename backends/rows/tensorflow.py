@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from neural_attn.backends.base import Row, RowRule
+from neural_attn.backends.rows.arranging import KERAS as ARRANGING
 from neural_attn.backends.rows.recurrent import KERAS as RECURRENT
 
 _DEFAULTS = (
@@ -89,5 +90,6 @@ ROWS: dict[str, Row | RowRule] = {
     **CONVOLUTIONS,
     **POOLING,
     **NORMALIZATION,
+    **ARRANGING,
     **RECURRENT,
 }

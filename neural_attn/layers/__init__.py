@@ -6,6 +6,7 @@ every backend adds one row of its own per layer (`backends/*.py`).
 
 from __future__ import annotations
 
+from neural_attn.layers.arranging import ARRANGING
 from neural_attn.layers.base import (
     ACTIVATIONS,
     FLAG,
@@ -17,6 +18,7 @@ from neural_attn.layers.base import (
 )
 from neural_attn.layers.convolution import CONVOLUTIONS
 from neural_attn.layers.core import CORE
+from neural_attn.layers.merging import MERGING
 from neural_attn.layers.normalization import NORMALIZATION
 from neural_attn.layers.pooling import POOLING
 from neural_attn.layers.recurrent import RECURRENT
@@ -33,7 +35,15 @@ __all__ = [
     "find_layer",
 ]
 
-FAMILIES = (CORE, NORMALIZATION, CONVOLUTIONS, POOLING, RECURRENT)
+FAMILIES = (
+    CORE,
+    NORMALIZATION,
+    CONVOLUTIONS,
+    POOLING,
+    ARRANGING,
+    MERGING,
+    RECURRENT,
+)
 LAYERS: dict[str, NativeLayer] = {
     layer.name: layer for family in FAMILIES for layer in family
 }

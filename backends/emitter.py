@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from neural_attn.backends import runtime_source
 from neural_attn.backends.base import Backend
 from neural_attn.backends.class_writer import ClassWriter
@@ -61,14 +63,17 @@ def _definitions(lines: list[str]) -> list[list[str]]:
 
 
 def _file(checked: Checked, backend: Backend, bodies: list[list[str]]) -> str:
-    runtime = runtime_source.read(backend.runtime)
     own = ["\n".join(_laid_out(body)) for body in bodies]
-    names = runtime_source.names_in("\n\n\n".join(own))
+    source = "\n\n\n".join(own)
+    names = runtime_source.names_in(source)
+    runtime = runtime_source.read(backend.runtime, set(re.findall(r"\w+", source)))
     copied = runtime_source.needed(runtime, names)
     for definition in copied:
         names |= definition.uses
-    bases = [d.text for d in copied if d.is_class]
-    helpers = [d.text for d in copied if not d.is_class]
+    # What classes build on stands before them, and helpers at the end.
+    early = runtime_source.names_in_defaults(source)
+    bases = [d.text for d in copied if d.is_class or d.name in early]
+    helpers = [d.text for d in copied if not d.is_class and d.name not in early]
     header = _header(checked, backend)
     imports = runtime_source.import_lines(runtime, names)
     top = "\n".join([*header, "", *imports])

@@ -17,7 +17,10 @@ def lay_out(line: str) -> list[str]:
         return [line]
     if _breaks_at_operators(line):
         return _wrapped(line)
+    target = line.find(" = ") if line.lstrip()[:4] not in ("def ", "for ") else -1
     for start, end in reversed(_brackets(line)):
+        if start < target:  # the brackets of what is assigned to stay closed
+            break
         head, inside, tail = line[: start + 1], line[start + 1 : end], line[end:]
         if not inside.strip() or len(head) > WIDTH:
             continue
@@ -85,11 +88,22 @@ def _operators(indent: str, text: str) -> list[str]:
     for signs in ((" if ", " else "), (" + ", " - "), (" * ", " / ", " @ ")):
         pieces = _split(text, *signs)
         if len(pieces) > 1:
-            lines = [indent + pieces[0].strip()]
+            lines = _operators(indent, pieces[0].strip())
             for piece in pieces[1:]:
-                lines += lay_out(indent + piece.strip())
+                lines += _operand(indent, piece.strip())
             return lines
     return lay_out(indent + text)
+
+
+def _operand(indent: str, piece: str) -> list[str]:
+    """An operator with what follows it, which may be broken further."""
+    if len(indent + piece) <= WIDTH:
+        return [indent + piece]
+    sign, _, operand = piece.partition(" ")
+    lines = _operators(indent, operand)
+    if len(lines) > 1 and not lines[0].rstrip().endswith(tuple(_OPEN)):
+        return [f"{indent}{sign} {lines[0].strip()}", *lines[1:]]
+    return lay_out(indent + piece)
 
 
 def _brackets(line: str) -> list[tuple[int, int]]:

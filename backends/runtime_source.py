@@ -6,11 +6,13 @@ The files are read as text with `ast`; their framework is never imported.
 from __future__ import annotations
 
 import ast
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 _OWN = "neural_attn."
+_ONLY_WITH = "# only with "
 
 
 @dataclass(frozen=True)
@@ -31,21 +33,48 @@ class Runtime:
     imports: dict[str, str]  # bound name to import statement
 
 
+def read(name: str, words: Collection[str] | None = None) -> Runtime:
+    """Read `backends/runtime/NAME.py`, and behind it every `NAME_….py`.
+
+    A statement below a comment `# only with A, B:` is there for files that use A or
+    B; where `words` holds neither, it is left out.
+    """
+    whole = Runtime({}, {})
+    for text in _texts(name):
+        part = _cut(_fitted(text, words))
+        whole.definitions.update(part.definitions)
+        whole.imports.update(part.imports)
+    return whole
+
+
+def _fitted(text: str, words: Collection[str] | None) -> str:
+    """The text without its `# only with` comments, and what they leave out."""
+    lines, dropped = text.splitlines(), set()
+    ends = {
+        node.lineno: node.end_lineno or node.lineno
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.stmt)
+    }
+    for number, line in enumerate(lines, 1):
+        if not line.lstrip().startswith(_ONLY_WITH):
+            continue
+        dropped.add(number)
+        names = line.strip().removeprefix(_ONLY_WITH).rstrip(":").split(", ")
+        if words is not None and not any(name in words for name in names):
+            dropped |= set(range(number + 1, ends[number + 1] + 1))
+    return "\n".join(line for n, line in enumerate(lines, 1) if n not in dropped)
+
+
 @cache
-def read(name: str) -> Runtime:
-    """Read `backends/runtime/NAME.py`, and behind it every `NAME_….py`."""
+def _texts(name: str) -> list[str]:
     folder = files("neural_attn.backends").joinpath("runtime")
     more = [
         path.name
         for path in folder.iterdir()
         if path.name.startswith(f"{name}_") and path.name.endswith(".py")
     ]
-    whole = Runtime({}, {})
-    for file in [f"{name}.py", *sorted(more)]:
-        part = _cut(folder.joinpath(file).read_text("utf-8"))
-        whole.definitions.update(part.definitions)
-        whole.imports.update(part.imports)
-    return whole
+    names = [f"{name}.py", *sorted(more)]
+    return [folder.joinpath(file).read_text("utf-8") for file in names]
 
 
 def _cut(text: str) -> Runtime:
@@ -94,6 +123,22 @@ def _import(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> str:
 def names_in(source: str) -> set[str]:
     """Every name that a piece of Python source reads."""
     return {n.id for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name)}
+
+
+def names_in_defaults(source: str) -> set[str]:
+    """The names that defaults of parameters need when the source is read."""
+    defaults = [
+        default
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef)
+        for default in node.args.defaults
+    ]
+    return {
+        name.id
+        for default in defaults
+        for name in ast.walk(default)
+        if isinstance(name, ast.Name)
+    }
 
 
 def needed(runtime: Runtime, names: set[str]) -> list[Definition]:

@@ -125,8 +125,8 @@ def _train(checked: Checked) -> list[str]:
         f"batch_size={given.batch_size}, validation_split={given.validation_split!r}):",
         '    """Train, printing each epoch; return {name: [value of each epoch]}."""',
         f"    model.compile({compiled})",
-        '    options = {"epochs": epochs, "batch_size": batch_size, "verbose": 2}',
-        '    options["validation_split"] = validation_split',
+        '    options = {"batch_size": batch_size, '
+        '"validation_split": validation_split}',
     ]
     if not given.shuffle:
         lines.append('    options["shuffle"] = False')
@@ -137,4 +137,5 @@ def _train(checked: Checked) -> list[str]:
             f"watched, patience={given.early_stopping_patience})",
             '    options["callbacks"] = [stop]',
         ]
-    return [*lines, "    return model.fit(inputs, targets, **options).history"]
+    fit = "model.fit(inputs, targets, epochs=epochs, verbose=2, **options)"
+    return [*lines, f"    return {fit}.history"]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from neural_attn.backends import get
 from neural_attn.backends.emitter import emit
+
 from neural_attn.compile import check_text, load_source
 from neural_attn.errors import NeuralError
 
@@ -253,8 +254,10 @@ OPTIMIZERS = {  # how far the two frameworks may be apart after three steps
     "Adam(learning_rate=0.01)": 1e-5,
     "AdamW(learning_rate=0.01, weight_decay=0.1)": 1e-5,
     "Adamax(learning_rate=0.01)": 1e-5,
-    "Nadam(learning_rate=0.01)": 1e-5,
-    "RMSprop(learning_rate=0.01)": 1e-5,
+    # Their formulas differ: Keras adds epsilon under the root, and warms momentum up
+    # by another power.
+    "RMSprop(learning_rate=0.01)": 5e-3,
+    "Nadam(learning_rate=0.01)": 5e-3,
     "Adagrad(learning_rate=0.01)": 1e-5,
     "Adadelta(learning_rate=0.5)": 1e-5,
     "SGD(learning_rate=ExponentialDecay(0.5, 2, 0.5))": 1e-6,
@@ -277,6 +280,7 @@ def test_both_frameworks_take_the_same_steps(optimizer, tmp_path):
     inputs = rng.normal(size=(6, 4)).astype("float32")
     targets = rng.integers(3, size=6)
     path = tmp_path / "weights.safetensors"
+    importlib.import_module("torch").manual_seed(0)
     frameworks = [Framework(name, settings) for name in ("pytorch", "tensorflow")]
     frameworks[0].model.save_weights(path)
     outputs = []
@@ -298,8 +302,9 @@ ATTENTION = (
 @pytest.mark.parametrize("name", TRAINERS)
 def test_training_learns_and_reports(name, capfd):
     settings = (
-        'loss: "sparse_categorical_crossentropy" optimizer: Adam(learning_rate=0.01)'
-        ' metrics: ["accuracy"] train { epochs: 8 batch_size: 16 validation_split: 0.25 }'
+        'loss: "sparse_categorical_crossentropy" metrics: ["accuracy"]'
+        " optimizer: Adam(learning_rate=0.01)"
+        " train { epochs: 8 batch_size: 16 validation_split: 0.25 }"
     )
     rng = np.random.default_rng(0)
     ids = rng.integers(1, 8, size=(64, 6))

@@ -23,14 +23,14 @@ class AttentionLayer(keras.layers.Layer):
             weights = self.attention_softmax(logits, mask)
             weights = dropout(weights, training=training) if dropout else weights
             return ops.matmul(ops.cast(weights, value.dtype), value)
-        query, key, value = (ops.swapaxes(x, 1, 2) for x in (query, key, value))
+        q, k, v = (ops.swapaxes(x, 1, 2) for x in (query, key, value))
         blocks = []
         # TensorFlow has no fused kernel: 256 queries at a time keep the weights few.
-        for first in range(0, query.shape[1] or 1, 256):
-            rows = slice(first, first + 256 if query.shape[1] else None)
+        for first in range(0, q.shape[1] or 1, 256):
+            rows = slice(first, first + 256 if q.shape[1] else None)
             seen = mask if mask is None or mask.shape[-2] == 1 else mask[..., rows, :]
-            block = (query[:, rows], key, value)
-            blocks.append(ops.dot_product_attention(*block, mask=seen, scale=1.0))
+            part = q[:, rows]
+            blocks += [ops.dot_product_attention(part, k, v, mask=seen, scale=1.0)]
         context = ops.swapaxes(ops.concatenate(blocks, axis=1), 1, 2)
         # Keras averages all values where no key is seen.
         seen = True if mask is None else ops.any(mask, axis=-1, keepdims=True)
@@ -128,16 +128,12 @@ class Network(keras.Model):
         os.replace(f"{path}.part", path)
 
 
-WEIGHT_NAMES = {
-    "bias": "bias",
-    "beta": "bias",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-}
+RUNNING = {"moving_mean": "running_mean", "moving_variance": "running_var"}
 
 
 def named_weights(layer, prefix=""):
     """Yield (name in PyTorch, variable, (axes here, axes there)) of all weights."""
+    # only with LSTM, GRU, SimpleRNN, Bidirectional:
     if hasattr(layer, "named_weights"):
         yield from layer.named_weights(prefix)
         return
@@ -147,7 +143,9 @@ def named_weights(layer, prefix=""):
     for path, part in parts:
         yield from named_weights(part, prefix + ".".join(map(str, path)) + ".")
     for variable in [] if parts else layer.weights:
-        name = WEIGHT_NAMES.get(variable.name, "weight")
+        name = "bias" if variable.name in ("bias", "beta") else "weight"
+        # only with BatchNormalization:
+        name = RUNNING.get(variable.name, name)
         axes = ((-1, -2), (0, 1)) if variable.name == "kernel" else ((), ())
         yield prefix + name, variable, axes
 

@@ -1,0 +1,225 @@
+"""AlibiClassifier for pytorch, from alibi_attention.neural by neural-attn 0.1.0."""
+
+import math
+import os
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+
+class AttentionLayer(nn.Module):
+    """Attends; keeps `attention_weights` [batch, heads, queries, keys] when told to."""
+
+    store_attention = False
+    attention_weights = attention_mask = None
+
+    def attend(self, query, key, value, mask=None, dropout=None):
+        """Attend, all [batch, heads, time, size]; mask: True where a key is seen."""
+        if not self.store_attention:  # the fused kernel never holds queries x keys
+            rate = dropout.p if dropout is not None and dropout.training else 0.0
+            return F.scaled_dot_product_attention(query, key, value, mask, rate)
+        logits = query / math.sqrt(query.size(-1)) @ key.transpose(-2, -1)
+        weights = self.attention_softmax(logits, mask, in_place=True)
+        return (weights if dropout is None else dropout(weights)) @ value
+
+    def attention_softmax(self, logits, mask=None, in_place=False):
+        """Return weights: rows sum to 1, hidden keys and rows without others are 0.
+
+        in_place: `logits` may be overwritten, which saves a copy of their size.
+        """
+        if mask is not None:  # a finite stand-in for -inf keeps such rows from NaN
+            hidden = (~mask).to(logits.dtype) * (torch.finfo(logits.dtype).min / 2)
+            logits = logits.add_(hidden) if in_place else logits + hidden
+        weights = torch.softmax(logits, dim=-1)
+        if mask is not None:
+            weights = weights * mask.any(dim=-1, keepdim=True)
+        if self.store_attention:
+            self.attention_weights, self.attention_mask = weights.detach(), mask
+        return weights
+
+
+class Network(nn.Module):
+    """A whole model: returns or keeps its attention, loads and saves its weights."""
+
+    def set_store_attention(self, flag):
+        """Keep the weights of later calls on each attention layer, or drop them."""
+        for layer in self.attention_layers().values():
+            layer.store_attention = flag
+            if not flag:
+                layer.attention_weights = layer.attention_mask = None
+
+    def run_with_attention(self, inputs):
+        """Return (output, {name: weights [batch, heads, queries, keys]})."""
+        layers = self.attention_layers()
+        before = any(layer.store_attention for layer in layers.values())
+        self.set_store_attention(True)
+        try:
+            return self(inputs), {n: x.attention_weights for n, x in layers.items()}
+        finally:
+            self.set_store_attention(before)
+
+    def load_weights(self, path):
+        """Load a safetensors file; raise RuntimeError where it does not fit."""
+        self.load_state_dict(load_file(path))
+
+    def save_weights(self, path):
+        """Write a safetensors file, in one step."""
+        state = self.state_dict().items()  # without counters, which are integers
+        tensors = {n: x.clone() for n, x in state if x.is_floating_point()}
+        save_file(tensors, f"{path}.part")
+        os.replace(f"{path}.part", path)
+
+
+class LinearBiasedAttention(AttentionLayer):
+    """Self-attention with linear biases (Press et al., 2022, ALiBi, section 3).
+
+    x [batch, time, d_model]; no bias is learned, only the four projections are.
+    """
+
+    def __init__(self, d_model, num_heads):
+        super().__init__()
+        self.num_heads = num_heads
+        self.query_projection = nn.Linear(d_model, d_model)
+        self.key_projection = nn.Linear(d_model, d_model)
+        self.value_projection = nn.Linear(d_model, d_model)
+        self.output_projection = nn.Linear(d_model, d_model)
+
+    def forward(self, x, attention_mask=None):
+        queries = split_heads(self.query_projection(x), self.num_heads)
+        keys = split_heads(self.key_projection(x), self.num_heads)
+        values = split_heads(self.value_projection(x), self.num_heads)
+
+        # how far each key is from each query, in positions
+        positions = torch.arange(x.size(1), dtype=x.dtype, device=x.device)
+        distances = torch.abs(positions.reshape(-1, 1) - positions.reshape(1, -1))
+
+        # one slope per head, a geometric series: 2 ** (-8 / num_heads), ..., 2 ** -8
+        heads = torch.arange(self.num_heads, dtype=x.dtype, device=x.device) + 1
+        slopes = torch.exp(heads * (-8 * math.log(2) / self.num_heads)).reshape(
+            self.num_heads, 1, 1
+        )
+
+        logits = (
+            queries @ keys.transpose(-2, -1) / math.sqrt(x.shape[-1] / self.num_heads)
+        )
+        weights = self.attention_softmax(logits - slopes * distances, attention_mask)
+        return self.output_projection((weights @ values).transpose(1, 2).flatten(2))
+
+
+class FeedForward(nn.Module):
+    """Two dense layers, applied to each position alone (Vaswani et al., 2017, 3.3)."""
+
+    def __init__(self, d_model, ff_dim):
+        super().__init__()
+        self.expand = nn.Linear(d_model, ff_dim)
+        self.contract = nn.Linear(ff_dim, d_model)
+
+    def forward(self, x):
+        return self.contract(F.gelu(self.expand(x)))
+
+
+class LinearBiasedEncoder(nn.Module):
+    """An encoder layer around LinearBiasedAttention, normalized before each part."""
+
+    def __init__(self, x_width, num_heads, ff_dim):
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(x_width, eps=1e-06)
+        self.attention = LinearBiasedAttention(d_model=x_width, num_heads=num_heads)
+        self.feed_forward_norm = nn.LayerNorm(x_width, eps=1e-06)
+        self.feed_forward = FeedForward(d_model=x_width, ff_dim=ff_dim)
+        self.residual_dropout = nn.Dropout(0.1)
+
+    def forward(self, x, attention_mask=None):
+        attended = self.attention(self.attention_norm(x), attention_mask)
+        x = x + self.residual_dropout(attended)
+        return x + self.residual_dropout(self.feed_forward(self.feed_forward_norm(x)))
+
+
+class AlibiClassifier(Network):
+    """The network AlibiClassifier."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding_0 = nn.Embedding(1000, 64)
+        self.linear_biased_encoder_layers = nn.ModuleList(
+            LinearBiasedEncoder(x_width=64, num_heads=8, ff_dim=128) for _ in range(2)
+        )
+        self.output_0 = nn.Linear(64, 2)
+
+    def attention_layers(self):
+        """Return {name of the attention map: layer}."""
+        layers = enumerate(self.linear_biased_encoder_layers)
+        return {f"linear_biased_encoder_{i}": layer.attention for i, layer in layers}
+
+    def forward(self, inputs, return_attention=False):
+        """Map integers [batch, time] to [batch, 2], or (that, attention maps)."""
+        if return_attention:
+            return self.run_with_attention(inputs)
+        attention_mask = (inputs != 0)[:, None, None, :]
+        x = self.embedding_0(inputs)
+        for layer in self.linear_biased_encoder_layers:
+            x = layer(x, attention_mask=attention_mask)
+        x = masked_mean(x, attention_mask)
+        return F.softmax(self.output_0(x), dim=-1)
+
+
+def create_model(dtype="float32"):
+    """Return the network with random weights, in evaluation mode."""
+    return AlibiClassifier().to(getattr(torch, dtype)).eval()
+
+
+def create_loss():
+    """Return the mean loss of (probabilities [batch, 2], class ids [batch])."""
+
+    def loss(outputs, targets):
+        outputs = outputs.clamp(1e-7, 1 - 1e-7).log()
+        return F.cross_entropy(outputs, targets)
+
+    return loss
+
+
+def create_optimizer(model):
+    """Return a new optimizer for the weights of the model."""
+    return torch.optim.Adam(model.parameters(), lr=0.001, eps=1e-07)
+
+
+def train(model, inputs, targets, epochs=10, batch_size=32, validation_split=0.0):
+    """Train, printing each epoch; return {name: [value of each epoch]}."""
+    measures = {"loss": create_loss()}
+    optimizer, history = create_optimizer(model), {}
+    kept = int(len(targets) * (1 - validation_split))
+    for epoch in range(1, epochs + 1):
+        parts = {"": torch.randperm(kept), "val_": torch.arange(kept, len(targets))}
+        for prefix in ("", "val_") if kept < len(targets) else ("",):
+            part = parts[prefix]
+            model.train(prefix == "")
+            totals = dict.fromkeys(measures, 0.0)
+            for rows in part.split(batch_size):
+                with torch.set_grad_enabled(model.training):
+                    outputs = model(inputs[rows])
+                values = {k: f(outputs, targets[rows]) for k, f in measures.items()}
+                if model.training:
+                    optimizer.zero_grad()
+                    values["loss"].backward()
+                    optimizer.step()
+                for name, value in values.items():
+                    totals[name] += value.item() * len(rows) / len(part)
+            for name, total in totals.items():
+                history.setdefault(prefix + name, []).append(total)
+        shown = ", ".join(f"{k} {v[-1]:.4f}" for k, v in history.items())
+        print(f"epoch {epoch}/{epochs}: {shown}")
+    model.eval()
+    return history
+
+
+def split_heads(x, num_heads):
+    """Turn [batch, time, heads * size] into [batch, heads, time, size]."""
+    return x.unflatten(-1, (num_heads, -1)).transpose(1, 2)
+
+
+def masked_mean(x, mask):
+    """Mean over visible times of x [batch, time, width]; mask [batch, 1, 1, time]."""
+    mask = mask[:, 0, 0, :, None]
+    return x.masked_fill(~mask, 0.0).sum(dim=1) / mask.sum(dim=1).clamp(min=1)

@@ -1,0 +1,243 @@
+"""AlibiClassifier for tensorflow, from alibi_attention.neural by neural-attn 0.1.0."""
+
+import math
+import os
+
+import keras
+import numpy as np
+from keras import ops
+from safetensors.numpy import load_file, save_file
+
+
+class AttentionLayer(keras.layers.Layer):
+    """Attends; keeps `attention_weights` [batch, heads, queries, keys] when told to."""
+
+    store_attention = False
+    attention_weights = attention_mask = None
+
+    def attend(self, query, key, value, mask=None, dropout=None, training=None):
+        """Attend, all [batch, heads, time, size]; mask: True where a key is seen."""
+        query = query / math.sqrt(query.shape[-1])  # TensorFlow rounds its own `scale`
+        if self.store_attention or (training and dropout and dropout.rate):
+            logits = ops.matmul(query, ops.swapaxes(key, -2, -1))
+            weights = self.attention_softmax(logits, mask)
+            weights = dropout(weights, training=training) if dropout else weights
+            return ops.matmul(ops.cast(weights, value.dtype), value)
+        q, k, v = (ops.swapaxes(x, 1, 2) for x in (query, key, value))
+        blocks = []
+        # TensorFlow has no fused kernel: 256 queries at a time keep the weights few.
+        for first in range(0, q.shape[1] or 1, 256):
+            rows = slice(first, first + 256 if q.shape[1] else None)
+            seen = mask if mask is None or mask.shape[-2] == 1 else mask[..., rows, :]
+            part = q[:, rows]
+            blocks += [ops.dot_product_attention(part, k, v, mask=seen, scale=1.0)]
+        context = ops.swapaxes(ops.concatenate(blocks, axis=1), 1, 2)
+        # Keras averages all values where no key is seen.
+        seen = True if mask is None else ops.any(mask, axis=-1, keepdims=True)
+        return ops.where(seen, context, 0.0)
+
+    def attention_softmax(self, logits, mask=None):
+        """Return weights: rows sum to 1, hidden keys and rows without others are 0."""
+        logits = ops.cast(logits, keras.backend.result_type(logits.dtype, "float32"))
+        seen = True if mask is None else mask
+        # A finite stand-in for -inf keeps rows that see nothing from NaN.
+        weights = ops.softmax(ops.where(seen, logits, -1e30), axis=-1)
+        weights = ops.where(seen, weights, 0.0)
+        if self.store_attention:
+            self.attention_weights, self.attention_mask = weights, mask
+        return weights
+
+
+class Network(keras.Model):
+    """A whole model: returns or keeps its attention, loads and saves its weights."""
+
+    def set_store_attention(self, flag):
+        """Keep the weights of later calls on each attention layer, or drop them."""
+        for layer in self.attention_layers().values():
+            layer.store_attention = flag
+            if not flag:
+                layer.attention_weights = layer.attention_mask = None
+
+    def run_with_attention(self, inputs):
+        """Return (output, {name: weights [batch, heads, queries, keys]})."""
+        layers = self.attention_layers()
+        before = any(layer.store_attention for layer in layers.values())
+        self.set_store_attention(True)
+        try:
+            return self(inputs), {n: x.attention_weights for n, x in layers.items()}
+        finally:
+            self.set_store_attention(before)
+
+    def load_weights(self, path):
+        """Load a safetensors file; raise ValueError where it does not fit."""
+        tensors, weights = load_file(path), list(named_weights(self))
+        if names := sorted(tensors.keys() ^ {name for name, *_ in weights}):
+            raise ValueError(f"{path} and the model differ in {', '.join(names)}")
+        for name, variable, (ours, theirs) in weights:
+            variable.assign(np.moveaxis(tensors[name], theirs, ours))
+
+    def save_weights(self, path):
+        """Write a safetensors file, in one step."""
+        tensors = {}
+        for name, variable, axes in named_weights(self):
+            tensors[name] = np.moveaxis(ops.convert_to_numpy(variable), *axes).copy()
+        save_file(tensors, f"{path}.part")
+        os.replace(f"{path}.part", path)
+
+
+class LinearBiasedAttention(AttentionLayer):
+    """Self-attention with linear biases (Press et al., 2022, ALiBi, section 3).
+
+    x [batch, time, d_model]; no bias is learned, only the four projections are.
+    """
+
+    def __init__(self, d_model, num_heads):
+        super().__init__()
+        self.num_heads = num_heads
+        self.query_projection = keras.layers.Dense(d_model)
+        self.key_projection = keras.layers.Dense(d_model)
+        self.value_projection = keras.layers.Dense(d_model)
+        self.output_projection = keras.layers.Dense(d_model)
+
+    def call(self, x, attention_mask=None, training=None):
+        queries = split_heads(self.query_projection(x), self.num_heads)
+        keys = split_heads(self.key_projection(x), self.num_heads)
+        values = split_heads(self.value_projection(x), self.num_heads)
+
+        # how far each key is from each query, in positions
+        positions = ops.cast(ops.arange(ops.shape(x)[1]), x.dtype)
+        distances = ops.abs(
+            ops.reshape(positions, (-1, 1)) - ops.reshape(positions, (1, -1))
+        )
+
+        # one slope per head, a geometric series: 2 ** (-8 / num_heads), ..., 2 ** -8
+        heads = ops.cast(ops.arange(self.num_heads), x.dtype) + 1
+        slopes = ops.reshape(
+            ops.exp(heads * (-8 * math.log(2) / self.num_heads)), (self.num_heads, 1, 1)
+        )
+
+        logits = (
+            queries
+            @ ops.swapaxes(keys, -2, -1)
+            / math.sqrt(x.shape[-1] / self.num_heads)
+        )
+        weights = self.attention_softmax(logits - slopes * distances, attention_mask)
+        return self.output_projection(
+            ops.concatenate(ops.unstack(weights @ values, axis=1), -1)
+        )
+
+
+class FeedForward(keras.layers.Layer):
+    """Two dense layers, applied to each position alone (Vaswani et al., 2017, 3.3)."""
+
+    def __init__(self, d_model, ff_dim):
+        super().__init__()
+        self.expand = keras.layers.Dense(ff_dim, activation=gelu)
+        self.contract = keras.layers.Dense(d_model)
+
+    def call(self, x):
+        return self.contract(self.expand(x))
+
+
+class LinearBiasedEncoder(keras.layers.Layer):
+    """An encoder layer around LinearBiasedAttention, normalized before each part."""
+
+    def __init__(self, x_width, num_heads, ff_dim):
+        super().__init__()
+        self.attention_norm = keras.layers.LayerNormalization(epsilon=1e-06)
+        self.attention = LinearBiasedAttention(d_model=x_width, num_heads=num_heads)
+        self.feed_forward_norm = keras.layers.LayerNormalization(epsilon=1e-06)
+        self.feed_forward = FeedForward(d_model=x_width, ff_dim=ff_dim)
+        self.residual_dropout = keras.layers.Dropout(0.1)
+
+    def call(self, x, attention_mask=None):
+        attended = self.attention(self.attention_norm(x), attention_mask)
+        x = x + self.residual_dropout(attended)
+        return x + self.residual_dropout(self.feed_forward(self.feed_forward_norm(x)))
+
+
+class AlibiClassifier(Network):
+    """The network AlibiClassifier."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding_0 = keras.layers.Embedding(1000, 64)
+        self.linear_biased_encoder_layers = [
+            LinearBiasedEncoder(x_width=64, num_heads=8, ff_dim=128) for _ in range(2)
+        ]
+        self.output_0 = keras.layers.Dense(2, activation="softmax")
+
+    def attention_layers(self):
+        """Return {name of the attention map: layer}."""
+        layers = enumerate(self.linear_biased_encoder_layers)
+        return {f"linear_biased_encoder_{i}": layer.attention for i, layer in layers}
+
+    def call(self, inputs, return_attention=False):
+        """Map integers [batch, time] to [batch, 2], or (that, attention maps)."""
+        if return_attention:
+            return self.run_with_attention(inputs)
+        attention_mask = ops.not_equal(inputs, 0)[:, None, None, :]
+        x = self.embedding_0(inputs)
+        for layer in self.linear_biased_encoder_layers:
+            x = layer(x, attention_mask=attention_mask)
+        x = masked_mean(x, attention_mask)
+        return self.output_0(x)
+
+
+def create_model(dtype="float32"):
+    """Return the network with random weights."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype)
+    try:
+        model = AlibiClassifier()
+        model(np.zeros((1, 2), "int64"))
+    finally:
+        keras.config.set_dtype_policy(before)
+    return model
+
+
+def create_loss():
+    """Return the mean loss of (class ids [batch], probabilities [batch, 2])."""
+    return keras.losses.SparseCategoricalCrossentropy()
+
+
+def create_optimizer():
+    """Return a new optimizer."""
+    return keras.optimizers.Adam(learning_rate=0.001)
+
+
+def train(model, inputs, targets, epochs=10, batch_size=32, validation_split=0.0):
+    """Train, printing each epoch; return {name: [value of each epoch]}."""
+    model.compile(create_optimizer(), create_loss())
+    options = {"batch_size": batch_size, "validation_split": validation_split}
+    return model.fit(inputs, targets, epochs=epochs, verbose=2, **options).history
+
+
+def named_weights(layer, prefix=""):
+    """Yield (name in PyTorch, variable, (axes here, axes there)) of all weights."""
+    inside = {**vars(layer), **vars(layer).get("_modules", {})}  # Keras on PyTorch
+    found = keras.tree.flatten_with_path(inside)
+    parts = [(p, x) for p, x in found if isinstance(x, keras.Layer) and p[0][0] != "_"]
+    for path, part in parts:
+        yield from named_weights(part, prefix + ".".join(map(str, path)) + ".")
+    for variable in [] if parts else layer.weights:
+        name = "bias" if variable.name in ("bias", "beta") else "weight"
+        axes = ((-1, -2), (0, 1)) if variable.name == "kernel" else ((), ())
+        yield prefix + name, variable, axes
+
+
+def split_heads(x, num_heads):
+    """Turn [batch, time, heads * size] into [batch, heads, time, size]."""
+    return ops.stack(ops.split(x, num_heads, axis=-1), axis=1)
+
+
+def masked_mean(x, mask):
+    """Mean over visible times of x [batch, time, width]; mask [batch, 1, 1, time]."""
+    mask = ops.cast(mask[:, 0, 0, :, None], x.dtype)
+    return ops.sum(x * mask, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1.0)
+
+
+# TensorFlow rounds the constants of its own GELU and leaky ReLU to float32.
+def gelu(x):
+    """GELU: x times the normal distribution function (Hendrycks and Gimpel, 2016)."""
+    return 0.5 * x * (1 + ops.erf(x / math.sqrt(2)))

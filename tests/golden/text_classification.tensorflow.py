@@ -1,0 +1,248 @@
+"""TextClassification for tensorflow.
+
+From text_classification.neural by neural-attn 0.1.0.
+"""
+
+import math
+import os
+
+import keras
+import numpy as np
+from keras import ops
+from safetensors.numpy import load_file, save_file
+
+
+class AttentionLayer(keras.layers.Layer):
+    """Attends; keeps `attention_weights` [batch, heads, queries, keys] when told to."""
+
+    store_attention = False
+    attention_weights = attention_mask = None
+
+    def attend(self, query, key, value, mask=None, dropout=None, training=None):
+        """Attend, all [batch, heads, time, size]; mask: True where a key is seen."""
+        query = query / math.sqrt(query.shape[-1])  # TensorFlow rounds its own `scale`
+        if self.store_attention or (training and dropout and dropout.rate):
+            logits = ops.matmul(query, ops.swapaxes(key, -2, -1))
+            weights = self.attention_softmax(logits, mask)
+            weights = dropout(weights, training=training) if dropout else weights
+            return ops.matmul(ops.cast(weights, value.dtype), value)
+        q, k, v = (ops.swapaxes(x, 1, 2) for x in (query, key, value))
+        blocks = []
+        # TensorFlow has no fused kernel: 256 queries at a time keep the weights few.
+        for first in range(0, q.shape[1] or 1, 256):
+            rows = slice(first, first + 256 if q.shape[1] else None)
+            seen = mask if mask is None or mask.shape[-2] == 1 else mask[..., rows, :]
+            part = q[:, rows]
+            blocks += [ops.dot_product_attention(part, k, v, mask=seen, scale=1.0)]
+        context = ops.swapaxes(ops.concatenate(blocks, axis=1), 1, 2)
+        # Keras averages all values where no key is seen.
+        seen = True if mask is None else ops.any(mask, axis=-1, keepdims=True)
+        return ops.where(seen, context, 0.0)
+
+    def attention_softmax(self, logits, mask=None):
+        """Return weights: rows sum to 1, hidden keys and rows without others are 0."""
+        logits = ops.cast(logits, keras.backend.result_type(logits.dtype, "float32"))
+        seen = True if mask is None else mask
+        # A finite stand-in for -inf keeps rows that see nothing from NaN.
+        weights = ops.softmax(ops.where(seen, logits, -1e30), axis=-1)
+        weights = ops.where(seen, weights, 0.0)
+        if self.store_attention:
+            self.attention_weights, self.attention_mask = weights, mask
+        return weights
+
+
+class Network(keras.Model):
+    """A whole model: returns or keeps its attention, loads and saves its weights."""
+
+    def set_store_attention(self, flag):
+        """Keep the weights of later calls on each attention layer, or drop them."""
+        for layer in self.attention_layers().values():
+            layer.store_attention = flag
+            if not flag:
+                layer.attention_weights = layer.attention_mask = None
+
+    def run_with_attention(self, inputs):
+        """Return (output, {name: weights [batch, heads, queries, keys]})."""
+        layers = self.attention_layers()
+        before = any(layer.store_attention for layer in layers.values())
+        self.set_store_attention(True)
+        try:
+            return self(inputs), {n: x.attention_weights for n, x in layers.items()}
+        finally:
+            self.set_store_attention(before)
+
+    def load_weights(self, path):
+        """Load a safetensors file; raise ValueError where it does not fit."""
+        tensors, weights = load_file(path), list(named_weights(self))
+        if names := sorted(tensors.keys() ^ {name for name, *_ in weights}):
+            raise ValueError(f"{path} and the model differ in {', '.join(names)}")
+        for name, variable, (ours, theirs) in weights:
+            variable.assign(np.moveaxis(tensors[name], theirs, ours))
+
+    def save_weights(self, path):
+        """Write a safetensors file, in one step."""
+        tensors = {}
+        for name, variable, axes in named_weights(self):
+            tensors[name] = np.moveaxis(ops.convert_to_numpy(variable), *axes).copy()
+        save_file(tensors, f"{path}.part")
+        os.replace(f"{path}.part", path)
+
+
+class PositionalEncoding(keras.layers.Layer):
+    """Adds to x [batch, time, d_model] vectors that tell each position where it stands."""
+
+    def call(self, x):
+        # pair i turns at the rate 10000 ** (-2i / d_model) (Vaswani et al., 2017, 3.5)
+        positions = ops.cast(ops.arange(ops.shape(x)[1]), x.dtype)
+        pairs = ops.cast(ops.arange(x.shape[-1] // 2), x.dtype)
+        angles = ops.reshape(positions, (-1, 1)) / 10000 ** (2 * pairs / x.shape[-1])
+        encoding = ops.stack([ops.sin(angles), ops.cos(angles)], axis=-1)
+        encoding = ops.reshape(encoding, (-1, x.shape[-1]))
+        return x + encoding
+
+
+class MultiHeadAttention(AttentionLayer):
+    """Attention in several heads, on [batch, time, width] (Vaswani et al., 2017, 3.2)."""
+
+    def __init__(self, d_model, num_heads, dropout=0.0):
+        super().__init__()
+        key_dim = d_model // num_heads
+        self.num_heads = num_heads
+        self.query_projection = keras.layers.Dense(num_heads * key_dim)
+        self.key_projection = keras.layers.Dense(num_heads * key_dim)
+        self.value_projection = keras.layers.Dense(num_heads * key_dim)
+        self.weight_dropout = keras.layers.Dropout(dropout)
+        self.output_projection = keras.layers.Dense(d_model)
+
+    def call(self, query, attention_mask=None, training=None):
+        # softmax(q · k / sqrt(key_dim)) · v, in each head
+        q = split_heads(self.query_projection(query), self.num_heads)
+        k = split_heads(self.key_projection(query), self.num_heads)
+        v = split_heads(self.value_projection(query), self.num_heads)
+        context = self.attend(q, k, v, attention_mask, self.weight_dropout, training)
+        return self.output_projection(ops.concatenate(ops.unstack(context, axis=1), -1))
+
+
+class FeedForward(keras.layers.Layer):
+    """Two dense layers, applied to each position alone (Vaswani et al., 2017, 3.3)."""
+
+    def __init__(self, d_model, ff_dim):
+        super().__init__()
+        self.expand = keras.layers.Dense(ff_dim, activation="relu")
+        self.contract = keras.layers.Dense(d_model)
+
+    def call(self, x):
+        return self.contract(self.expand(x))
+
+
+class TransformerEncoder(keras.layers.Layer):
+    """Self-attention, then a feed-forward layer, with residuals: x [batch, time, d_model]."""
+
+    def __init__(self, d_model, num_heads=8, ff_dim=2048, dropout=0.1):
+        super().__init__()
+        self.attention = MultiHeadAttention(d_model, num_heads, dropout=dropout)
+        self.attention_norm = keras.layers.LayerNormalization(epsilon=1e-06)
+        self.feed_forward = FeedForward(d_model, ff_dim)
+        self.feed_forward_norm = keras.layers.LayerNormalization(epsilon=1e-06)
+        self.residual_dropout = keras.layers.Dropout(dropout)
+
+    def call(self, x, attention_mask=None):
+        # normalized after each part (Vaswani et al., 2017, 3.1)
+        attended = self.attention(x, attention_mask=attention_mask)
+        x = self.attention_norm(x + self.residual_dropout(attended))
+        return self.feed_forward_norm(x + self.residual_dropout(self.feed_forward(x)))
+
+
+class TextClassification(Network):
+    """The network TextClassification."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding_0 = keras.layers.Embedding(5000, 64)
+        self.positional_encoding_0 = PositionalEncoding()
+        self.dropout_0 = keras.layers.Dropout(0.1)
+        self.transformer_encoder_layers = [
+            TransformerEncoder(d_model=64, num_heads=4, ff_dim=128, dropout=0.2)
+            for _ in range(2)
+        ]
+        self.dense_0 = keras.layers.Dense(64, activation="relu")
+        self.dropout_1 = keras.layers.Dropout(0.3)
+        self.output_0 = keras.layers.Dense(2, activation="softmax")
+
+    def attention_layers(self):
+        """Return {name of the attention map: layer}."""
+        layers = enumerate(self.transformer_encoder_layers)
+        return {f"transformer_encoder_{i}": layer.attention for i, layer in layers}
+
+    def call(self, inputs, return_attention=False):
+        """Map integers [batch, time] to [batch, 2], or (that, attention maps)."""
+        if return_attention:
+            return self.run_with_attention(inputs)
+        attention_mask = ops.not_equal(inputs, 0)[:, None, None, :]
+        x = self.embedding_0(inputs)
+        x = self.positional_encoding_0(x)
+        x = self.dropout_0(x)
+        for layer in self.transformer_encoder_layers:
+            x = layer(x, attention_mask=attention_mask)
+        x = masked_mean(x, attention_mask)
+        x = self.dense_0(x)
+        x = self.dropout_1(x)
+        return self.output_0(x)
+
+
+def create_model(dtype="float32"):
+    """Return the network with random weights."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype)
+    try:
+        model = TextClassification()
+        model(np.zeros((1, 2), "int64"))
+    finally:
+        keras.config.set_dtype_policy(before)
+    return model
+
+
+def create_loss():
+    """Return the mean loss of (class ids [batch], probabilities [batch, 2])."""
+    return keras.losses.SparseCategoricalCrossentropy()
+
+
+def create_optimizer():
+    """Return a new optimizer."""
+    return keras.optimizers.Adam(learning_rate=0.0005)
+
+
+def create_metrics():
+    """Return new metrics."""
+    return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+
+
+def train(model, inputs, targets, epochs=5, batch_size=32, validation_split=0.2):
+    """Train, printing each epoch; return {name: [value of each epoch]}."""
+    model.compile(create_optimizer(), create_loss(), metrics=create_metrics())
+    options = {"batch_size": batch_size, "validation_split": validation_split}
+    return model.fit(inputs, targets, epochs=epochs, verbose=2, **options).history
+
+
+def named_weights(layer, prefix=""):
+    """Yield (name in PyTorch, variable, (axes here, axes there)) of all weights."""
+    inside = {**vars(layer), **vars(layer).get("_modules", {})}  # Keras on PyTorch
+    found = keras.tree.flatten_with_path(inside)
+    parts = [(p, x) for p, x in found if isinstance(x, keras.Layer) and p[0][0] != "_"]
+    for path, part in parts:
+        yield from named_weights(part, prefix + ".".join(map(str, path)) + ".")
+    for variable in [] if parts else layer.weights:
+        name = "bias" if variable.name in ("bias", "beta") else "weight"
+        axes = ((-1, -2), (0, 1)) if variable.name == "kernel" else ((), ())
+        yield prefix + name, variable, axes
+
+
+def split_heads(x, num_heads):
+    """Turn [batch, time, heads * size] into [batch, heads, time, size]."""
+    return ops.stack(ops.split(x, num_heads, axis=-1), axis=1)
+
+
+def masked_mean(x, mask):
+    """Mean over visible times of x [batch, time, width]; mask [batch, 1, 1, time]."""
+    mask = ops.cast(mask[:, 0, 0, :, None], x.dtype)
+    return ops.sum(x * mask, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1.0)

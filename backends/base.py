@@ -20,7 +20,8 @@ class Row:
 
     `make` is the constructor call, or "" where the layer needs no object; `call` is
     the call, with `{layer}`, `{x}` and the other inputs of the catalogue. Both may
-    name parameters of the layer and sizes of its input. With `activates`, the
+    name parameters of the layer and sizes of its input; the call of a merge may name
+    all its `{operands}`, their `{total}` and `{count}`. With `activates`, the
     function of the `activation` parameter is applied to what `call` gives.
     `unmasked` is the call where no padding mask is given, and with `takes_none`, `call`
     takes a mask that may be None; texts in `omit` say what the framework does anyway.

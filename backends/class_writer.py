@@ -473,12 +473,41 @@ class ClassWriter:
             return fields["x"]
         mask = given.get("attention_mask")
         template = row.call if mask or not row.unmasked else row.unmasked
-        text = template.format(layer=layer, **fields)
+        text = self._merged(use.target, template, fields, given)
+        text = text or template.format(layer=layer, **fields)
         sure = row.takes_none or (mask and self._is_given(mask))
         if mask and row.unmasked and not sure:
             plain = row.unmasked.format(layer=layer, **fields)
             text = f"({plain} if {fields['attention_mask']} is None else {text})"
         return self._activated(use, text) if row.activates else text
+
+    def _merged(
+        self,
+        native: NativeLayer,
+        template: str,
+        fields: dict[str, str],
+        given: Mapping[str, tree.Expr],
+    ) -> str:
+        """A merge of all its operands, or "" for another layer.
+
+        A row may name them all; one for two of them is applied again and again.
+        """
+        if not native.merges:
+            return ""
+        first, second = native.inputs[:2]
+        operands = [fields[name.rstrip("?")] for name in native.inputs]
+        operands = operands[: len(given)]
+        if "{operands}" in template or "{total}" in template:
+            return template.format(
+                operands=", ".join(operands),
+                total=" + ".join(operands),
+                count=len(operands),
+                **fields,
+            )
+        text = operands[0]
+        for operand in operands[1:]:
+            text = template.format(**{**fields, first: text, second: operand})
+        return text
 
     def _activated(self, use: LayerUse, text: str) -> str:
         expr = use.arguments.get("activation")

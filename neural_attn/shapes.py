@@ -219,7 +219,8 @@ class _Run(Entry):
             error = ShapeError(f"`{use.name}` needs a tensor for `{missing}`")
             raise self.session.note(error, call)
         try:
-            output = native.shape(arguments, tensors[: len(needed)])
+            seen = tensors if native.merges else tensors[: len(needed)]
+            output = native.shape(arguments, seen)
             weights = native.weights(arguments, tensors)
         except ShapeError as error:
             raise self.session.note(error, call) from None

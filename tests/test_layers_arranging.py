@@ -179,6 +179,26 @@ def test_a_merge_inside_a_sum_keeps_its_parentheses(backend, layer):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("layer", "function"),
+    [
+        ("Add()", lambda x, y, z: x + y + z),
+        ("Multiply()", lambda x, y, z: x * y * z),
+        ("Average()", lambda x, y, z: (x + y + z) / 3),
+        ("Maximum()", lambda x, y, z: np.maximum(np.maximum(x, y), z)),
+        ("Minimum()", lambda x, y, z: np.minimum(np.minimum(x, y), z)),
+        ("Concatenate()", lambda x, y, z: np.concatenate([x, y, z], axis=-1)),
+        ("Concatenate(axis=1)", lambda x, y, z: np.concatenate([x, y, z], axis=1)),
+    ],
+)
+def test_three_tensors_merge_as_well(tmp_path, backend, layer, function):
+    checked = merged(layer, TIME, TIME, "return -merge(a, b - a, b * b)")
+    a, b = sample(TIME), np.cos(sample(TIME))
+    found = merge_output(checked, backend, "float64", a, b)
+    np.testing.assert_allclose(found, -function(a, b - a, b * b), rtol=0, atol=1e-12)
+    assert ruff_complaints(emit(checked, get(backend)), tmp_path) == ""
+
+
 @pytest.mark.parametrize(("layer", "left", "right", "sizes"), MERGES)
 def test_generated_merges_are_formatted(tmp_path, backend, layer, left, right, sizes):
     source = emit(merged(layer, left, right), get(backend))
@@ -202,6 +222,7 @@ def test_generated_code_is_formatted(tmp_path, backend, layer, shape, sizes):
         ("Dot(axes=0)", TIME, TIME, "there are none such"),
         ('Dot(axes="time")', TIME, TIME, "`axes` of Dot is an axis"),
         ("Dot()", TIME, TIME, "needs `axes`"),
+        ("Concatenate()", TIME, (4,), "shapes that are equal elsewhere"),
     ],
 )
 def test_what_cannot_be_merged_is_explained(layer, left, right, said):

@@ -14,7 +14,7 @@ _UPSAMPLING = {
 _OPERATORS = {
     "Subtract": Row("", "{x} - {y}"),
     "Multiply": Row("", "{x} * {y}"),
-    "Average": Row("", "({x} + {y}) / 2"),
+    "Average": Row("", "({total}) / {count}"),
 }
 _DOT = Row("", "batch_dot({x}, {y}, {axes}, normalize={normalize})")
 
@@ -39,7 +39,7 @@ NUMPY = {
     "GaussianNoise": Row("GaussianNoise({stddev})"),
     **_OPERATORS,
     **_extremes("np"),
-    "Concatenate": Row("", "np.concatenate([{x}, {y}], axis={axis})"),
+    "Concatenate": Row("", "np.concatenate([{operands}], axis={axis})"),
     "Dot": _DOT,
 }
 PYTORCH = {
@@ -49,7 +49,7 @@ PYTORCH = {
     "GaussianNoise": Row("GaussianNoise({stddev})"),
     **_OPERATORS,
     **_extremes("torch"),
-    "Concatenate": Row("", "torch.cat([{x}, {y}], dim={axis})"),
+    "Concatenate": Row("", "torch.cat([{operands}], dim={axis})"),
     "Dot": _DOT,
 }
 KERAS: dict[str, Row | RowRule] = {
@@ -64,7 +64,7 @@ KERAS: dict[str, Row | RowRule] = {
     "GaussianNoise": Row("keras.layers.GaussianNoise({stddev})"),
     **_OPERATORS,
     **_extremes("ops"),
-    "Concatenate": Row("", "ops.concatenate([{x}, {y}], axis={axis})"),
+    "Concatenate": Row("", "ops.concatenate([{operands}], axis={axis})"),
     "Dot": Row(
         "keras.layers.Dot({axes}, normalize={normalize})",
         "{layer}([{x}, {y}])",

@@ -131,7 +131,8 @@ class NativeLayer:
     `inputs` are the arguments of its forward; a trailing "?" marks one that the
     chain fills by name where it can. `features` are sizes of its input that
     frameworks without lazy building must be told. `keeps_time` says whether a padding
-    mask still fits the output, or names the parameter that decides it.
+    mask still fits the output, or names the parameter that decides it. One that
+    `merges` takes two or more tensors, and its shape rule sees them all.
     """
 
     name: str
@@ -142,6 +143,7 @@ class NativeLayer:
     features: Callable[[list[Tensor]], dict[str, Dim]] = _no_features
     inputs: tuple[str, ...] = ("x",)
     keeps_time: bool | str = False
+    merges: bool = False
     aliases: tuple[str, ...] = field(default=())
 
     def parameter(self, name: str) -> Parameter | None:
@@ -150,6 +152,11 @@ class NativeLayer:
             if name == parameter.name or name in parameter.aliases:
                 return parameter
         return None
+
+
+def operands(*names: str) -> tuple[str, ...]:
+    """The inputs of a layer that merges: two with a name, and up to 14 more."""
+    return (*names, *(f"operand_{i}?" for i in range(3, 17)))
 
 
 # --- what many shape rules need --------------------------------------------------

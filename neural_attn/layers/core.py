@@ -17,6 +17,7 @@ from neural_attn.layers.base import (
     keep_shape,
     need_numbers,
     need_width,
+    operands,
     width_features,
 )
 from neural_attn.types import Dim, Positions, ShapeError, Tensor, same, times
@@ -108,10 +109,13 @@ def _reshape(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
 
 
 def _add(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
-    first, second = inputs
-    if first.rank != second.rank or not all(map(same, first.dims[1:], second.dims[1:])):
-        raise ShapeError(f"Add needs two equal shapes, and gets {first} and {second}")
-    return Tensor(first.dims, first.dtype, first.roots | second.roots)
+    first, *others = inputs
+    for other in others:
+        fits = first.rank == other.rank
+        if not fits or not all(map(same, first.dims[1:], other.dims[1:])):
+            raise ShapeError(f"Add needs equal shapes, and gets {first} and {other}")
+    roots = frozenset().union(*(x.roots for x in inputs))
+    return Tensor(first.dims, first.dtype, roots)
 
 
 CORE = (
@@ -192,11 +196,12 @@ CORE = (
     ),
     NativeLayer(
         "Add",
-        "The sum of two tensors; alone in a chain, the residual connection.",
+        "The sum of tensors; alone in a chain, the residual connection.",
         (),
         _add,
-        inputs=("x", "residual"),
+        inputs=operands("x", "residual"),
         keeps_time=True,
+        merges=True,
         aliases=("Residual",),
     ),
 )

@@ -1,4 +1,4 @@
-"""Layers that make one tensor of two."""
+"""Layers that make one tensor of several."""
 
 from __future__ import annotations
 
@@ -11,31 +11,46 @@ from neural_attn.layers.base import (
     Parameter,
     ShapeRule,
     need_numbers,
+    operands,
 )
 from neural_attn.types import Dim, ShapeError, Tensor, broadcast, same
 
-_OPERANDS = ("x", "y")
+_TWO, _MORE = ("x", "y"), operands("x", "y")
 
 
 def _elementwise(name: str) -> ShapeRule:
     def shape(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
-        x, y = inputs
-        need_numbers(name, x)
-        need_numbers(name, y)
-        return Tensor(broadcast(x, y), "float", x.roots | y.roots)
+        merged, *others = inputs
+        need_numbers(name, merged)
+        for other in others:
+            need_numbers(name, other)
+            roots = merged.roots | other.roots
+            merged = Tensor(broadcast(merged, other), "float", roots)
+        return merged
 
     return shape
 
 
-def _merge(name: str, doc: str) -> NativeLayer:
+def _merge(name: str, doc: str, *, several: bool = True) -> NativeLayer:
     return NativeLayer(
-        name, doc, (), _elementwise(name), inputs=_OPERANDS, keeps_time=True
+        name,
+        doc,
+        (),
+        _elementwise(name),
+        inputs=_MORE if several else _TWO,
+        keeps_time=True,
+        merges=several,
     )
 
 
-def _joined(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
-    x, y = inputs
-    axis = arguments["axis"]
+def _concatenated(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
+    joined, *others = inputs
+    for other in others:
+        joined = _joined(joined, other, arguments["axis"])
+    return joined
+
+
+def _joined(x: Tensor, y: Tensor, axis: int) -> Tensor:
     at = axis + x.rank if axis < 0 else axis
     if not 1 <= at < x.rank:
         raise ShapeError(f"Concatenate along axis {axis} of {x}: there is no such axis")
@@ -86,17 +101,18 @@ def _multiplied(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
 
 
 MERGING = (
-    _merge("Subtract", "The first tensor less the second."),
-    _merge("Multiply", "The product, number by number."),
-    _merge("Average", "The mean of two tensors, number by number."),
-    _merge("Maximum", "The greater, number by number."),
-    _merge("Minimum", "The smaller, number by number."),
+    _merge("Subtract", "The first tensor less the second.", several=False),
+    _merge("Multiply", "The product of tensors, number by number."),
+    _merge("Average", "The mean of tensors, number by number."),
+    _merge("Maximum", "The greatest, number by number."),
+    _merge("Minimum", "The smallest, number by number."),
     NativeLayer(
         "Concatenate",
-        "One tensor behind the other, along an axis.",
+        "Tensors one behind the other, along an axis.",
         (Parameter("axis", Kind("int"), "the axis; the batch is axis 0", -1),),
-        _joined,
-        inputs=_OPERANDS,
+        _concatenated,
+        inputs=_MORE,
+        merges=True,
     ),
     NativeLayer(
         "Dot",
@@ -108,6 +124,6 @@ MERGING = (
             ),
         ),
         _multiplied,
-        inputs=_OPERANDS,
+        inputs=_TWO,
     ),
 )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from neural_attn.grammar import tree
 from neural_attn.instance import Instance
 from neural_attn.ir import Block
-from neural_attn.types import Dim, Static, Tensor, Value, spelled, substitute
+from neural_attn.types import Dim, Static, Tensor, Value, spelled, substitute, times
 
 
 def call_key(
@@ -56,7 +56,13 @@ def with_spelling(output: Tensor, given: Mapping[str, Static]) -> Tensor:
         return output
     for name in ("units", "output_dim", "filters"):
         static = given.get(name)
-        if static is not None and static.value == width.value:
-            dims = (*output.dims[:-1], Dim(width.value, static.expr, width.label))
-            return Tensor(dims, output.dtype, output.roots)
+        if static is None or not isinstance(static.value, int):
+            continue
+        expr = static.expr
+        if width.value == 2 * static.value:  # a recurrence in both directions
+            expr = expr and times(tree.Literal(expr.span, 2), expr)
+        elif width.value != static.value:
+            continue
+        dims = (*output.dims[:-1], Dim(width.value, expr, width.label))
+        return Tensor(dims, output.dtype, output.roots)
     return output

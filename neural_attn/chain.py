@@ -16,6 +16,7 @@ from neural_attn.inputs import MASK, is_mask, takes_ids
 from neural_attn.ir import Block, Input, LayerUse
 from neural_attn.layers import NativeLayer
 from neural_attn.names import snake_case
+from neural_attn.wrappers import each_step, is_stepwise, is_wrapper
 
 if TYPE_CHECKING:
     from neural_attn.resolve import Resolver
@@ -208,7 +209,38 @@ class Chain:
         self._assign(flow.variable, total, node.span)
         return replace(flow, value=flow.variable)
 
+    def _each_step(self, node: tree.LayerNode, flow: _Flow) -> _Flow:
+        """`TimeDistributed(layer)`: the steps of all examples become one batch."""
+        inner = each_step(node, self.problems)
+        if inner is None:
+            self.used.add(flow.value)
+            return replace(flow, value=flow.variable)
+        if is_stepwise(inner):
+            return self._layer(inner, flow, [])
+        steps = "steps"
+        while steps in (*self.named, flow.value):
+            steps += "_"
+        self.used.add(flow.value)
+        span, before = node.span, tree.Name(node.span, flow.value)
+        self._assign(steps, _call("fold_time", before), span, node.trivia)
+        folded = _Flow(steps, steps, started=True)
+        inside = self._layer(replace(inner, trivia=tree.Trivia()), folded, [])
+        if inside.has_attention:
+            self.problems.add(
+                "E0235",
+                "attention inside TimeDistributed would give a map for every step",
+                span,
+                "attend along the time axis, without TimeDistributed",
+            )
+        after = tree.Name(span, inside.value)
+        self._assign(flow.variable, _call("unfold_time", after, before), span)
+        return replace(flow, value=flow.variable, started=True)
+
     def _layer(self, node: tree.LayerNode, flow: _Flow, merged: list[str]) -> _Flow:
+        if is_wrapper(node, "TimeDistributed") and not self.resolver.find(
+            node.name.text
+        ):
+            return self._each_step(node, flow)
         memory, node = _take_memory(node)
         crosses, node = _take_mode(node, self.problems)
         use = self._use(node)
@@ -226,7 +258,9 @@ class Chain:
             arguments = self._cross(arguments, memory, flow, span)
         call = tree.Call(span, tree.Name(node.name.span, use.name), arguments)
         self._assign(flow.variable, call, span, node.trivia)
-        keeps_mask = isinstance(target, Block) or self._keeps_mask(use, target)
+        keeps_mask = isinstance(target, Block) or self._keeps_mask(
+            use, target, flow.mask
+        )
         attends = isinstance(target, Block) and has_attention(target)
         return replace(
             flow,
@@ -348,13 +382,28 @@ class Chain:
             name = MASK if alone else f"{flow.value}_mask"
             self._make_mask(flow, flow.value, name, span)
 
-    def _keeps_mask(self, use: LayerUse, native: NativeLayer) -> bool:
+    def _keeps_mask(self, use: LayerUse, native: NativeLayer, mask: str) -> bool:
         """Whether the padding mask fits what comes out of a native layer."""
         if not isinstance(native.keeps_time, str):
             return native.keeps_time
-        decides = use.arguments.get(native.keeps_time)
+        turns = use.arguments.get("go_backwards")
+        if isinstance(turns, tree.Literal) and turns.value:
+            if mask and self._is_on(use, native, native.keeps_time):
+                self.problems.add(
+                    "W0107",
+                    f"`{native.name}` gives the steps in reverse order: layers behind "
+                    "it are not told which of them are padding",
+                    use.span,
+                    "Bidirectional(…) reads both ways and keeps the order",
+                )
+            return False
+        return self._is_on(use, native, native.keeps_time)
+
+    def _is_on(self, use: LayerUse, native: NativeLayer, flag: str) -> bool:
+        """Whether a flag of a layer is true, or may be."""
+        decides = use.arguments.get(flag)
         if decides is None:
-            parameter = native.parameter(native.keeps_time)
+            parameter = native.parameter(flag)
             return parameter is not None and bool(parameter.default)
         # what a parameter of the define decides may be true
         return not isinstance(decides, tree.Literal) or bool(decides.value)
@@ -398,6 +447,12 @@ class Chain:
     ) -> None:
         name = tree.Name(span, target)
         self.body.append(tree.Assign(span, name, value, trivia or tree.Trivia()))
+
+
+def _call(function: str, *values: tree.Expr) -> tree.Call:
+    span = values[0].span
+    arguments = tuple(tree.Argument(span, None, value) for value in values)
+    return tree.Call(span, tree.Name(span, function), arguments)
 
 
 def has_attention(block: Block) -> bool:

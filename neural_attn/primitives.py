@@ -198,6 +198,23 @@ def _reshape(given: Given) -> Tensor:
     return x.like(*dims)
 
 
+def _fold_time(given: Given) -> Tensor:
+    x = _tensor(given, "x")
+    if x.rank < 3:
+        raise ShapeError(
+            f"there are no steps to treat one by one in {x}",
+            "a layer for each step needs (batch, time, …)",
+        )
+    return x.like(Dim(None, None, "batch x time"), *x.dims[2:])
+
+
+def _unfold_time(given: Given) -> Tensor:
+    x, like = _tensor(given, "x"), _tensor(given, "like")
+    if not x.rank or like.rank < 2:
+        raise ShapeError(f"unfold_time gives {x} the first two axes of {like}")
+    return x.like(*like.dims[:2], *x.dims[1:])
+
+
 def _product(dims: tuple[Dim, ...]) -> int | None:
     values = [dim.value for dim in dims]
     return None if None in values else math.prod(v for v in values if v is not None)
@@ -327,6 +344,17 @@ PRIMITIVES = _named(
         "transpose": _primitive(_transpose, "Swaps the last two axes.", x=None),
         "reshape": _primitive(
             _reshape, "The same numbers in another shape.", x=None, shape=None
+        ),
+        "fold_time": _primitive(
+            _fold_time,
+            "[batch, time, …] to [batch * time, …]: each step alone.",
+            x=None,
+        ),
+        "unfold_time": _primitive(
+            _unfold_time,
+            "The way back from fold_time, to the batch and time of `like`.",
+            x=None,
+            like=None,
         ),
         "stack": _primitive(_stack, "Joins tensors along a new last axis.", items=None),
         "concatenate": _primitive(

@@ -14,8 +14,16 @@ from neural_attn.inference import infer_kinds
 from neural_attn.inputs import read_inputs
 from neural_attn.ir import Block, LayerChoice, LayerUse, Network
 from neural_attn.layers import LAYERS, NativeLayer, find_layer
+from neural_attn.layers.refused import refusal
 from neural_attn.names import trouble_with_attribute, trouble_with_variable
 from neural_attn.search import settle
+from neural_attn.wrappers import (
+    WRAPPERS,
+    both_directions,
+    each_step,
+    is_stepwise,
+    is_wrapper,
+)
 
 MAX_REPEAT = 10_000
 MAX_DEPTH = 32  # of defines in defines
@@ -159,14 +167,14 @@ class Resolver:
             return None
         target = self.find(name)
         if target is None and name not in self._blocks:
-            known = [*self._defines, *LAYERS]
-            hint = did_you_mean(name, known)
-            self.problems.add(
-                "E0204",
-                f"there is no layer `{name}`",
-                node.name.span,
-                hint or f"define it: `define {name}(…) {{ … }}`",
-            )
+            known = [*self._defines, *LAYERS, *WRAPPERS]
+            hint = did_you_mean(name, known) or f"define it: `define {name}(…) {{ … }}`"
+            if refused := refusal(name):
+                self.problems.add("E0234", refused[0], node.name.span, refused[1])
+            else:
+                self.problems.add(
+                    "E0204", f"there is no layer `{name}`", node.name.span, hint
+                )
         return target
 
     def _block(self, define: tree.Define) -> Block:
@@ -244,9 +252,11 @@ class Resolver:
             self.problems.add(
                 "E0213", why, node.label.span, f"call it `my_{node.label.text}`"
             )
-        target = self.target(node)
-        if target is None:
+        unwrapped = self._unwrapped(node)
+        target = self.target(unwrapped) if unwrapped else None
+        if unwrapped is None or target is None:
             return None
+        node = unwrapped
         if node.block is not None:
             self.problems.add(
                 "E0214",
@@ -265,6 +275,27 @@ class Resolver:
         return LayerUse(
             name, target, given, node.span, repeat, label, index, node.trivia
         )
+
+    def _unwrapped(self, node: tree.LayerNode) -> tree.LayerNode | None:
+        """What a wrapper around a layer comes to; other layers as they are."""
+        if self.find(node.name.text) is not None:
+            return node
+        if is_wrapper(node, "Bidirectional"):
+            return both_directions(node, self.problems)
+        if not is_wrapper(node, "TimeDistributed"):
+            return node
+        inner = each_step(node, self.problems)
+        if inner is None or is_stepwise(inner):
+            return inner
+        name = node.label.text if node.label else "layer"
+        self.problems.add(
+            "E0233",
+            "TimeDistributed stands in chains; equations say it themselves",
+            node.span,
+            f"write `{name} = {inner.name.text}(…)`, and call "
+            f"`unfold_time({name}(fold_time(x)), x)`",
+        )
+        return None
 
     def _arguments(
         self, node: tree.LayerNode, target: NativeLayer | Block

@@ -5,14 +5,12 @@ import numpy as np
 from keras import ops
 
 
-class Recurrence:
+class Recurrence(keras.layers.RNN):
     """Makes a recurrent layer of Keras take a mask [batch, 1, 1, time].
 
     Hidden steps keep the state, and give 0. `order` says which of PyTorch's gates
     each gate of Keras is.
     """
-
-    order = (0,)
 
     def __init__(self, units, return_sequences=False, **options):
         super().__init__(
@@ -27,6 +25,9 @@ class Recurrence:
         """Turn [batch, time, width] into [batch, time, units], or its last step."""
         mask = None if mask is None else mask[:, 0, 0, :]
         return super().call(sequences, initial_state, mask, training)
+
+    def compute_mask(self, inputs, previous_mask):
+        """Return None: masks are handed on in the open, by the network's `call`."""
 
     def backwards(self):
         """Return a layer like this one that reads from the last step to the first."""
@@ -45,6 +46,8 @@ class Recurrence:
 
 class SimpleRNN(Recurrence, keras.layers.SimpleRNN):
     """Recurrent network whose output is its state (Elman, 1990)."""
+
+    order = (0,)
 
 
 class LSTM(Recurrence, keras.layers.LSTM):
@@ -69,6 +72,10 @@ class Bidirectional(keras.layers.Layer):
         super().__init__()
         self.ahead, self.back = layer, layer.backwards()
         self.merge_mode = merge_mode
+        self.supports_masking = True
+
+    def compute_mask(self, inputs, previous_mask):
+        """Return None: masks are handed on in the open, by the network's `call`."""
 
     def call(self, x, mask=None):
         """Turn x [batch, time, width] into [batch, time, units], or its last step."""
@@ -118,3 +125,13 @@ class Gates:
             [blocks[self.order.index(i)] for i in range(len(blocks))]
         )
         return value.astype(dtype or value.dtype)
+
+
+def fold_time(x):
+    """Turn x [batch, time, ...] into [batch * time, ...]: each step alone."""
+    return ops.reshape(x, (-1, *ops.shape(x)[2:]))
+
+
+def unfold_time(steps, like):
+    """Turn steps [batch * time, ...] into [batch, time, ...], as `like` has them."""
+    return ops.reshape(steps, (*ops.shape(like)[:2], *ops.shape(steps)[1:]))

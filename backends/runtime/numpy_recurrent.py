@@ -72,8 +72,8 @@ class Recurrence(Layer):
             steps.append(states[0])
         if not self.return_sequences:
             return states[0]
-        steps = np.stack(steps, axis=1)
-        return steps if mask is None else np.where(mask, steps, 0)
+        output = np.stack(steps, axis=1)
+        return output if mask is None else np.where(mask, output, 0)
 
     def weights_of(self, name, way):
         """Return the matrix of the input ("ih") or the state ("hh"), and its bias."""
@@ -145,3 +145,13 @@ def merge_ways(ahead, back, mode):
     if mode == "mul":
         return ahead * back
     return (ahead + back) / (2 if mode == "ave" else 1)
+
+
+def fold_time(x):
+    """Turn x [batch, time, ...] into [batch * time, ...]: each step alone."""
+    return x.reshape(-1, *x.shape[2:])
+
+
+def unfold_time(steps, like):
+    """Turn steps [batch * time, ...] into [batch, time, ...], as `like` has them."""
+    return steps.reshape(*like.shape[:2], *steps.shape[1:])

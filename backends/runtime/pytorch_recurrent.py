@@ -6,13 +6,11 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 
-class Recurrence:
+class Recurrence(nn.RNNBase):
     """Makes a recurrent module of PyTorch take a mask, dropout and any activation.
 
     PyTorch's own loop runs where it can; its weights serve both.
     """
-
-    gates = 1
 
     def __init__(
         self,
@@ -82,8 +80,8 @@ class Recurrence:
             steps.append(states[0])
         if not self.return_sequences:
             return states[0]
-        steps = torch.stack(steps, dim=1)
-        return steps if mask is None else steps.masked_fill(~mask, 0.0)
+        output = torch.stack(steps, dim=1)
+        return output if mask is None else output.masked_fill(~mask, 0.0)
 
     def weights_of(self, name, way):
         """Return the matrix of the input ("ih") or the state ("hh"), and its bias."""
@@ -158,30 +156,28 @@ def run_recurrence(
     mask: boolean [batch, 1, 1, time]; hidden steps keep the state, and give 0.
     Returns [batch, time, units], or the last state [batch, units].
     """
-    lengths = None
-    if mask is not None:
-        seen = mask[:, 0, 0, :].expand(x.shape[:2])
-        lengths = seen.sum(dim=1)
-        # Steps that are seen go first, so that packing leaves out all others.
-        order = (~seen).byte().argsort(dim=1, stable=True)
-        x = x.gather(1, order[..., None].expand_as(x))
-        x = pack_padded_sequence(
-            x, lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
-        )
+    if mask is None:
+        steps, state = recurrence(x)
+        return merge_ways(steps if return_sequences else last_of(state), merge_mode)
+    seen = mask[:, 0, 0, :].expand(x.shape[:2])
+    # Steps that are seen go first, so that packing leaves out all others.
+    order = (~seen).byte().argsort(dim=1, stable=True)
+    lengths = seen.sum(dim=1).clamp(min=1).cpu()
+    x = x.gather(1, order[..., None].expand_as(x))
+    x = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
     steps, state = recurrence(x)
     if not return_sequences:
-        state = state[0] if isinstance(state, tuple) else state
-        output = torch.cat(tuple(state), dim=-1)
-        if mask is not None:
-            output = output * (lengths > 0)[:, None]
-    elif mask is not None:
-        time = seen.size(1)
-        steps, _ = pad_packed_sequence(steps, batch_first=True, total_length=time)
-        places = order.argsort(dim=1)[..., None].expand_as(steps)
-        output = steps.gather(1, places).masked_fill(~seen[..., None], 0.0)
-    else:
-        output = steps
-    return merge_ways(output, merge_mode)
+        return merge_ways(last_of(state) * seen.any(dim=1)[:, None], merge_mode)
+    time = seen.size(1)
+    steps, _ = pad_packed_sequence(steps, batch_first=True, total_length=time)
+    steps = steps.gather(1, order.argsort(dim=1)[..., None].expand_as(steps))
+    return merge_ways(steps.masked_fill(~seen[..., None], 0.0), merge_mode)
+
+
+def last_of(state):
+    """Return the last hidden state of a recurrence, both directions side by side."""
+    hidden = state[0] if isinstance(state, tuple) else state
+    return torch.cat(tuple(hidden), dim=-1)
 
 
 def merge_ways(x, mode):
@@ -197,3 +193,13 @@ def merge_ways(x, mode):
 def softmax(x):
     """Softmax over the last axis."""
     return F.softmax(x, dim=-1)
+
+
+def fold_time(x):
+    """Turn x [batch, time, ...] into [batch * time, ...]: each step alone."""
+    return x.flatten(0, 1)
+
+
+def unfold_time(steps, like):
+    """Turn steps [batch * time, ...] into [batch, time, ...], as `like` has them."""
+    return steps.unflatten(0, like.shape[:2])

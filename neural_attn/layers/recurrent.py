@@ -121,25 +121,27 @@ def _weights(gates: int) -> WeightRule:
 
 
 def _recurrence(
-    name: str, gates: int, doc: str, *own: Parameter
+    kind: str, gates: int, doc: str, *own: Parameter
 ) -> tuple[NativeLayer, NativeLayer]:
     """A recurrent layer, and the same in both directions."""
+    gated = (_GATES,) if gates > 1 else ()
 
-    def layer(name: str, doc: str, *last: Parameter) -> NativeLayer:
+    def layer(name: str, doc: str, last: Parameter) -> NativeLayer:
         return NativeLayer(
             name,
             doc,
-            (_UNITS, _ACTIVATION, *own, *_COMMON, *last),
-            _shape(name),
+            (_UNITS, _ACTIVATION, *gated, *_COMMON, *own, last),
+            _shape(name.replace(f"Bidirectional{kind}", f"Bidirectional({kind})")),
             _weights(gates),
             width_features,
             inputs=("x", "attention_mask?"),
             keeps_time="return_sequences",
         )
 
-    both = f"{name} in both directions of time; written Bidirectional({name}(…))."
-    return layer(name, doc, _BACKWARDS), layer(
-        f"Bidirectional{name}", both, _MERGE_MODE
+    both = f"{kind} in both directions of time; written Bidirectional({kind}(…))."
+    return (
+        layer(kind, doc, _BACKWARDS),
+        layer(f"Bidirectional{kind}", both, _MERGE_MODE),
     )
 
 
@@ -148,15 +150,9 @@ RECURRENT = (
         "SimpleRNN", 1, "Reads step by step: its output is its state (Elman, 1990)."
     ),
     *_recurrence(
-        "GRU",
-        3,
-        "Reads step by step, its state behind two gates.",
-        _GATES,
-        _RESET_AFTER,
+        "GRU", 3, "Reads step by step, its state behind two gates.", _RESET_AFTER
     ),
-    *_recurrence(
-        "LSTM", 4, "Reads step by step, with a cell behind three gates.", _GATES
-    ),
+    *_recurrence("LSTM", 4, "Reads step by step, with a cell behind three gates."),
 )
 
 # what `Bidirectional(…)` takes, and the layer that it stands for

@@ -1,0 +1,81 @@
+"""Layers around a layer: `Bidirectional(LSTM(8))` and `TimeDistributed(Dense(10))`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from neural_attn.arguments import match
+from neural_attn.errors import Problems
+from neural_attn.grammar import tree
+from neural_attn.layers.recurrent import BIDIRECTIONAL
+
+WRAPPERS = ("Bidirectional", "TimeDistributed")
+
+# Layers that treat every step alike without being told.
+_ALONG_LAST_AXIS = (
+    "activation",
+    "dense",
+    "dropout",
+    "embedding",
+    "layernorm",
+    "layernormalization",
+    "output",
+)
+
+
+def is_wrapper(node: tree.LayerNode, name: str) -> bool:
+    """Whether a layer is `name(layer, …)`; case does not matter."""
+    return node.name.text.lower() == name.lower()
+
+
+def is_stepwise(node: tree.LayerNode) -> bool:
+    """Whether TimeDistributed adds nothing to this layer."""
+    return node.name.text.lower() in _ALONG_LAST_AXIS
+
+
+def both_directions(node: tree.LayerNode, problems: Problems) -> tree.LayerNode | None:
+    """`Bidirectional(LSTM(…), …)` as one layer that does both; None for others."""
+    given = match("`Bidirectional`", ("layer", "merge_mode"), node.arguments, problems)
+    inner = _wrapped(node, given, "LSTM(units)", problems)
+    if inner is None:
+        return None
+    name = BIDIRECTIONAL.get(inner.name.text.lower())
+    if name is None:
+        problems.add(
+            "E0232",
+            f"Bidirectional takes a recurrent layer, and `{inner.name.text}` is none",
+            inner.span,
+            "it takes LSTM, GRU or SimpleRNN",
+        )
+        return None
+    arguments = inner.arguments
+    if mode := given.get("merge_mode"):
+        arguments += (tree.Argument(mode.span, "merge_mode", mode),)
+    return replace(node, name=tree.Name(node.name.span, name), arguments=arguments)
+
+
+def each_step(node: tree.LayerNode, problems: Problems) -> tree.LayerNode | None:
+    """The layer inside `TimeDistributed(layer)`; None where there is none."""
+    given = match("`TimeDistributed`", ("layer",), node.arguments, problems)
+    inner = _wrapped(node, given, "Dense(units)", problems)
+    if inner is None:
+        return None
+    return replace(node, name=inner.name, arguments=inner.arguments)
+
+
+def _wrapped(
+    node: tree.LayerNode, given: dict[str, tree.Expr], example: str, problems: Problems
+) -> tree.LayerNode | None:
+    """The layer that a wrapper is given: a call, or its bare name."""
+    value = given.get("layer")
+    if isinstance(value, tree.Call):
+        return tree.LayerNode(value.span, value.function, value.arguments)
+    if isinstance(value, tree.Name):
+        return tree.LayerNode(value.span, value)
+    problems.add(
+        "E0232",
+        f"`{node.name.text}` takes a layer",
+        node.span if value is None else value.span,
+        f"write `{node.name.text}({example})`",
+    )
+    return None

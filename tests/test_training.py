@@ -251,9 +251,9 @@ OPTIMIZERS = {  # how far the two frameworks may be apart after three steps
     "SGD(learning_rate=0.1)": 1e-6,
     "SGD(learning_rate=0.1, momentum=0.9)": 1e-6,
     "SGD(learning_rate=0.1, momentum=0.9, nesterov=true)": 1e-6,
-    "Adam(learning_rate=0.01)": 1e-5,
-    "AdamW(learning_rate=0.01, weight_decay=0.1)": 1e-5,
-    "Adamax(learning_rate=0.01)": 1e-5,
+    "Adam(learning_rate=0.001)": 1e-5,
+    "AdamW(learning_rate=0.001, weight_decay=0.1)": 1e-5,
+    "Adamax(learning_rate=0.001)": 1e-5,
     # Their formulas differ: Keras adds epsilon under the root, and warms momentum up
     # by another power.
     "RMSprop(learning_rate=0.01)": 5e-3,

@@ -96,7 +96,11 @@ def test_every_block_runs(page, folder, minilm_dir, monkeypatch):
             exec(compile(code, where, "exec"), namespace)
         else:
             assert language == "python generated", f"{where}: {language}"
-    for name in ("reviews", "promises"):  # modules of this folder
+    for name in (
+        "reviews",
+        "promises",
+        "text_classification",
+    ):  # modules of this folder
         if name not in before:
             sys.modules.pop(name, None)
 

@@ -18,6 +18,7 @@ _PUBLIC = {
     "AttentionMaps": "neural_attn.maps",
     "AttentionVisualizer": "neural_attn.visualizer",
     "compile_file": "neural_attn.compile",
+    "explore": "neural_attn.explorer.page",
     "load_model": "neural_attn.compile",
 }
 

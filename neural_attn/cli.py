@@ -24,8 +24,10 @@ COMMANDS = {
     "check": "check:check",
     "compile": "compile:compile_command",
     "visualize": "visualize:visualize",
+    "analyze": "analyze:analyze",
     "import": "import_model:import_command",
     "layers": "layers:layers",
+    "extract": "extract:extract",
 }
 
 

@@ -131,6 +131,12 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
         shapes = ", ".join(f"{m.name}: {m.weights.shape}" for m in self.maps)
         return f"AttentionMaps({shapes}; trained={self.trained})"
 
+    def _repr_html_(self) -> str:
+        """Show the maps in a notebook, as `neural_attn.explore` does."""
+        from neural_attn.explorer.page import explore
+
+        return explore(self)._repr_html_() if self.maps else "<p>no attention maps</p>"
+
     def get_map(self, name: str) -> AttentionMap:
         """Give the map of exactly this name.
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from neural_attn.tokenizer import Encoded
 
 
+EXPLORER = "attention_explorer.html"
+
+
 @dataclass(frozen=True)
 class Request:
     """What to run and what to draw; the fields are the options of the command."""
@@ -44,6 +47,7 @@ class Request:
     seed: int = 0
     examples: int = 3
     save_maps: Path | None = None
+    precision: str = "fine"
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,6 @@ def visualize(request: Request, step: Step = _quiet) -> Outcome:
     `step` is told what begins, for a progress display. Raises NeuralError for
     whatever the user can mend; nothing is written then.
     """
-    from neural_attn.visualize.pictures import write_pictures
-
     step("checking the network")
     networks, warnings = check_file(request.file)
     checked = choose(networks, request.network)
@@ -85,18 +87,43 @@ def visualize(request: Request, step: Step = _quiet) -> Outcome:
     step("running it")
     captured = capture(loaded, prepared.inputs, prepared.tokens)
     _refuse_lies(captured, request.layer)
+    files = draw(captured.maps, request, prepared.batch, step)
+    source = request.output_dir / f"compiled_model_{backend.name}.py"
+    files[source.name] = atomic_write(source, loaded.source)
+    if request.save_maps is not None:
+        captured.maps.save(request.save_maps)
+        files[request.save_maps.name] = request.save_maps
+    notes = list(prepared.notes)
+    if prepared.batch > request.examples:
+        notes.append(
+            f"drew {request.examples} of {prepared.batch} examples (--num-examples)"
+        )
+    warnings += [finding.diagnostic for finding in captured.findings]
+    return Outcome(captured.maps, captured.output, files, loaded, notes, warnings)
+
+
+def draw(
+    maps: AttentionMaps, request: Request, batch: int, step: Step = _quiet
+) -> dict[str, Path]:
+    """Write the pictures of some of the `batch` examples, and the explorer of them.
+
+    Raises NeuralError if the maps have no such layer or head; nothing is written then.
+    """
+    from neural_attn.explorer.page import explore
+    from neural_attn.visualize.pictures import write_pictures
+
     try:
-        captured.maps.select(request.layer).select(head=request.head)
+        maps.select(request.layer).select(head=request.head)
     except SelectionError as error:
         fail("E0412", str(error))
     files: dict[str, Path] = {}
-    count = min(prepared.batch, request.examples)
+    count = min(batch, request.examples)
     for index in range(count):
         step(f"drawing example {index + 1} of {count}" if count > 1 else "drawing")
         folder = request.output_dir
         folder = folder / f"example_{index + 1}" if count > 1 else folder
         written = write_pictures(
-            captured.maps,
+            maps,
             folder,
             layer=request.layer,
             head=request.head,
@@ -107,16 +134,12 @@ def visualize(request: Request, step: Step = _quiet) -> Outcome:
         )
         prefix = f"{folder.name}/" if count > 1 else ""
         files.update({prefix + name: path for name, path in written.items()})
-    source = request.output_dir / f"compiled_model_{backend.name}.py"
-    files[source.name] = atomic_write(source, loaded.source)
-    if request.save_maps is not None:
-        captured.maps.save(request.save_maps)
-        files[request.save_maps.name] = request.save_maps
-    notes = list(prepared.notes)
-    if prepared.batch > count:
-        notes.append(f"drew {count} of {prepared.batch} examples (--num-examples)")
-    warnings += [finding.diagnostic for finding in captured.findings]
-    return Outcome(captured.maps, captured.output, files, loaded, notes, warnings)
+    step("writing the explorer")
+    page = request.output_dir / EXPLORER
+    files[page.name] = explore(maps, precision=request.precision, examples=count).save(
+        page
+    )
+    return files
 
 
 def _refuse_lies(captured: Captured, layer: str | int | None) -> None:
@@ -128,7 +151,7 @@ def _refuse_lies(captured: Captured, layer: str | int | None) -> None:
         except SelectionError:
             return  # reported as such by the caller
     if stopping:
-        problem = Diagnostic("E0418", "no picture is drawn, as it would not be true")
+        problem = Diagnostic("E0421", "no picture is drawn, as it would not be true")
         raise NeuralError([*(f.diagnostic for f in captured.findings), problem])
 
 

@@ -516,10 +516,11 @@ def test_json_is_all_that_stdout_holds(neural):
     assert problem["code"] == "E0204"
 
 
-def test_the_four_kinds_of_file_and_the_report(neural):
+def test_the_kinds_of_file_and_the_report(neural):
     code, out, _ = neural(*attention("small.neural"))
     assert code == 0
     assert sorted(os.listdir("attention_outputs")) == [
+        "attention_explorer.html",
         "attention_heads_transformer_encoder_0.png",
         "attention_heads_transformer_encoder_1.png",
         "attention_heatmap.png",
@@ -536,6 +537,7 @@ def test_several_examples_have_a_folder_each(neural):
     assert code == 0
     assert "drew 2 of 5 examples" in err
     assert sorted(os.listdir("attention_outputs")) == [
+        "attention_explorer.html",
         "compiled_model_numpy.py",
         "example_1",
         "example_2",

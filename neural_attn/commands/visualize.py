@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -18,6 +18,9 @@ from neural_attn.commands.options import (
     say,
 )
 from neural_attn.errors import fail, printable
+
+if TYPE_CHECKING:
+    from neural_attn.maps import AttentionMaps
 
 
 @click.command()
@@ -50,6 +53,10 @@ from neural_attn.errors import fail, printable
     type=click.Choice(["png", "svg", "pdf", "html"]),
     help="Pictures: png (default), svg, pdf; architecture: svg (default), html.",
 )  # fmt: skip
+@click.option(
+    "--precision", type=click.Choice(["fine", "compact", "full"]), default="fine",
+    show_default=True, help="How the explorer keeps weights; full is float32.",
+)  # fmt: skip
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True)
 @click.option("--cmap", metavar="NAME", help="A Matplotlib colour map.")
 @click.option(
@@ -65,40 +72,48 @@ from neural_attn.errors import fail, printable
     'neural visualize model.neural --attention --tokens "The,cat,sat"',
     "neural visualize model.neural --attention --data ids.npy --layer -1 --head 2",
     'neural visualize bert.neural --attention --checkpoint w.safetensors --text "Hi"',
+    "neural visualize maps.npz",
 )
 def visualize(file: Path, attention: bool, **options: Any) -> None:
-    """Draw the architecture; with --attention, where the network attends."""
-    if attention:
+    """Draw the architecture; with --attention, where the network attends.
+
+    FILE is a .neural file, or an .npz file of maps that were saved.
+    """
+    if file.suffix == ".npz":
+        _refuse_options(_OF_MAPS, "on saved maps")
+        _visualize_saved(file, options)
+    elif attention:
         _visualize_attention(file, options)
     else:
-        _refuse_attention_options()
+        _refuse_options(_OF_ARCHITECTURE, "without --attention")
         _visualize_architecture(file, options)
 
 
-# what also has a meaning for the architecture
-_COMMON = ("file", "attention", "network", "output_dir", "formats", "show")
+# what also has a meaning for the architecture, and for maps that were saved
+_OF_ARCHITECTURE = ("file", "attention", "network", "output_dir", "formats", "show")
+_OF_MAPS = (
+    "file", "attention", "output_dir", "formats", "show", "layer", "head",
+    "num_examples", "dpi", "cmap", "precision", "as_json",
+)  # fmt: skip
 
 
-def _refuse_attention_options() -> None:
+def _refuse_options(meaningful: tuple[str, ...], where: str) -> None:
     """Say so where an option can have no effect."""
     context = click.get_current_context()
     for parameter in context.command.params:
         name = parameter.name or ""
-        if name not in _COMMON and context.get_parameter_source(name) not in (
+        if name not in meaningful and context.get_parameter_source(name) not in (
             ParameterSource.DEFAULT,
             ParameterSource.DEFAULT_MAP,
         ):
             option = max(parameter.opts, key=len)
-            raise click.UsageError(f"{option} has no effect without --attention")
+            raise click.UsageError(f"{option} has no effect {where}")
 
 
 def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
     from neural_attn import session
-    from neural_attn.visualize.report import build_report
 
-    if "html" in options["formats"]:
-        click.echo("note: the interactive page is html already", err=True)
-    formats = tuple(f for f in options["formats"] if f != "html") or ("png",)
+    formats = _picture_formats(options)
     with progress() as step:
         outcome = session.visualize(
             session.Request(
@@ -119,23 +134,64 @@ def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
                 seed=options["seed"],
                 examples=options["num_examples"],
                 save_maps=options["save_maps"],
+                precision=options["precision"],
             ),
             step,
         )
     say(outcome.warnings)
     for note in outcome.notes:
         click.echo(f"note: {printable(note)}", err=True)
-    report = build_report(outcome.maps.select(options["layer"]))
+    _report(outcome.maps, outcome.files, options)
+
+
+def _visualize_saved(file: Path, options: dict[str, Any]) -> None:
+    from neural_attn import session
+    from neural_attn.map_file import MapFileError
+    from neural_attn.maps import AttentionMaps
+
+    try:
+        maps = AttentionMaps.load(file)
+    except MapFileError as error:
+        fail("E0419", str(error), hint="AttentionMaps.save and --save-maps write them")
+    request = session.Request(
+        file=file,
+        layer=options["layer"],
+        head=options["head"],
+        output_dir=options["output_dir"],
+        formats=_picture_formats(options),
+        dpi=options["dpi"],
+        cmap=options["cmap"],
+        examples=options["num_examples"],
+        precision=options["precision"],
+    )
+    batch = max(len(one.weights) for one in maps.maps)
+    with progress() as step:
+        files = session.draw(maps, request, batch, step)
+    _report(maps, files, options)
+
+
+def _picture_formats(options: dict[str, Any]) -> tuple[str, ...]:
+    if "html" in options["formats"]:
+        click.echo("note: the interactive pages are html already", err=True)
+    return tuple(f for f in options["formats"] if f != "html") or ("png",)
+
+
+def _report(
+    maps: AttentionMaps, written: dict[str, Path], options: dict[str, Any]
+) -> None:
+    from neural_attn.visualize.report import build_report
+
+    report = build_report(maps.select(options["layer"]))
     if as_json := options["as_json"]:
-        files = {name: str(path) for name, path in outcome.files.items()}
+        files = {name: str(path) for name, path in written.items()}
         click.echo(json.dumps({**report.to_dict(), "files": files}, ensure_ascii=False))
     else:
         report.print()
         click.echo("Output files:")
-        for path in outcome.files.values():
+        for path in written.values():
             click.echo(f"  - {printable(str(path))}")
     if options["show"] and not as_json:
-        for path in outcome.files.values():
+        for path in written.values():
             if path.suffix in (".html", ".png"):
                 click.launch(str(path))
 

@@ -3,7 +3,7 @@
 import { el, formatWeight, isolated, themeColors } from "./dom.js";
 import { ramp } from "./colors.js";
 import { paintValues } from "./model.js";
-import { poolView } from "./matrix.js";
+import { poolView } from "./axes.js";
 import { short } from "./measures.js";
 
 const LISTED_HEADS = 30;

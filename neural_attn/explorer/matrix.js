@@ -1,42 +1,12 @@
 // One head as a matrix: zoom, pan, the value under the pointer, sums of rows and columns.
 
-import { drawText, el, FONT, formatWeight, isolated, onceAFrame, sizeCanvas, themeColors } from "./dom.js";
+import { drawLabels, drawSums, poolView, SUMS, sumsOf } from "./axes.js";
+import { el, formatWeight, isolated, onceAFrame, sizeCanvas, themeColors } from "./dom.js";
 import { ramp, shareOf } from "./colors.js";
 import { paintValues } from "./model.js";
 
-const MARGIN = { left: 104, top: 84, sums: 26 };
+const MARGIN = { left: 104, top: 84 };
 const MOST_ZOOM = 64;
-
-/** The greatest of each `step` x `step` cells, so that zooming out hides no cell. */
-export function poolView({ values, allowed }, rows, columns, step) {
-  const width = Math.ceil(columns / step);
-  const height = Math.ceil(rows / step);
-  if (step === 1) return { width, height, values, allowed };
-  const pooled = new Float32Array(width * height);
-  const open = allowed && new Uint8Array(width * height);
-  for (let r = 0; r < rows; r++) {
-    for (let c = 0; c < columns; c++) {
-      const from = r * columns + c;
-      const to = Math.floor(r / step) * width + Math.floor(c / step);
-      if (values[from] > pooled[to]) pooled[to] = values[from];
-      if (open && allowed[from]) open[to] = 1;
-    }
-  }
-  return { width, height, values: pooled, allowed: open };
-}
-
-/** Sums of rows and of columns. */
-export function sumsOf(values, rows, columns) {
-  const byRow = new Float32Array(rows);
-  const byColumn = new Float32Array(columns);
-  for (let r = 0; r < rows; r++) {
-    for (let c = 0; c < columns; c++) {
-      byRow[r] += values[r * columns + c];
-      byColumn[c] += values[r * columns + c];
-    }
-  }
-  return { byRow, byColumn };
-}
 
 const rgb = (hex) => [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
 
@@ -109,12 +79,12 @@ export class MatrixView {
     const narrow = width < 480;
     const left = narrow ? 72 : MARGIN.left;
     const top = narrow ? 60 : MARGIN.top;
-    const room = width - left - MARGIN.sums - 8;
-    const tall = Math.max(260, Math.min(window.innerHeight - 310, 860) - top - MARGIN.sums);
+    const room = width - left - SUMS - 8;
+    const tall = Math.max(260, Math.min(window.innerHeight - 310, 860) - top - SUMS);
     const cell = Math.min(room / columns, tall / rows, 44);
     const shown = { width: cell * columns, height: cell * rows };
     return { rows, columns, width, left, top, cell: cell * this.zoom.scale, shown,
-      height: top + shown.height + MARGIN.sums + 8 };
+      height: top + shown.height + SUMS + 8 };
   }
 
   draw() {
@@ -140,8 +110,8 @@ export class MatrixView {
       bitmap.width * step * place.cell, bitmap.height * step * place.cell);
     this.drawCross(context, place, colors);
     context.restore();
-    this.drawLabels(context, place, colors);
-    this.drawSums(context, place, colors);
+    drawLabels(context, this, colors);
+    drawSums(context, this, colors);
     this.drawHeading(colors);
     this.describe();
     this.canvas.style.touchAction = this.zoom.scale > 1 ? "none" : "pan-y";
@@ -174,72 +144,6 @@ export class MatrixView {
     context.strokeStyle = colors.ink;
     context.lineWidth = 1;
     context.strokeRect(at(this.hover.column, "x") - 0.5, at(this.hover.row, "y") - 0.5, cell + 1, cell + 1);
-  }
-
-  drawLabels(context, place, colors) {
-    context.font = `12px ${FONT}`;
-    context.textBaseline = "middle";
-    const every = Math.max(1, Math.ceil(13 / place.cell));
-    const chosenRow = this.hover?.row ?? this.scene.queryGroup(this.view);
-    const chosenColumn = this.hover?.column ?? this.scene.keyGroup(this.view);
-    const label = (axis, found, origin, size, offset, chosen, write) => {
-      const { length } = axis.labels;
-      const first = Math.max(0, Math.floor(offset / place.cell));
-      const last = Math.min(length, Math.ceil((offset + size) / place.cell));
-      const marked = new Set();
-      for (let i = first; i < last; i++) {
-        if (axis.members[i].some((p) => found?.has(p))) marked.add(i);
-      }
-      for (let i = first; i < last; i++) {
-        const near = chosen >= 0 && chosen !== i && Math.abs(i - chosen) * place.cell < 12;
-        if ((i % every && i !== chosen && !marked.has(i)) || near) continue;
-        const middle = origin + (i + 0.5) * place.cell - offset;
-        if (middle < origin || middle > origin + size) continue;
-        context.fillStyle = i === chosen || marked.has(i) ? colors.accent : colors.ink;
-        context.font = `${i === chosen || marked.has(i) ? "600 " : ""}12px ${FONT}`;
-        write(axis.labels[i], middle);
-      }
-    };
-    const { rows, columns } = this.view;
-    context.textAlign = "right";
-    label(rows, this.scene.found?.rows, place.top, place.shown.height, this.zoom.y, chosenRow,
-      (text, y) => drawText(context, text, place.left - 8, y, place.left - 12));
-    context.textAlign = "left";
-    label(columns, this.scene.found?.columns, place.left, place.shown.width, this.zoom.x, chosenColumn, (text, x) => {
-      context.save();
-      context.translate(x, place.top - 8);
-      context.rotate(-Math.PI / 2);
-      drawText(context, text, 0, 0, place.top - 12);
-      context.restore();
-    });
-  }
-
-  drawSums(context, place, colors) {
-    const { byRow, byColumn } = this.sums;
-    const thick = MARGIN.sums - 8;
-    const most = Math.max(1e-9, ...byColumn);
-    const mostRow = Math.max(1e-9, ...byRow);
-    const right = place.left + place.shown.width + 6;
-    const bottom = place.top + place.shown.height + 6;
-    context.save();
-    context.fillStyle = colors.muted;
-    context.globalAlpha = 0.4;
-    const gap = place.cell > 4 ? 1 : 0;
-    context.save();
-    context.beginPath();
-    context.rect(right, place.top, thick, place.shown.height);
-    context.clip();
-    for (let r = 0; r < place.rows; r++) {
-      context.fillRect(right, place.top + r * place.cell - this.zoom.y, thick * (byRow[r] / mostRow), place.cell - gap);
-    }
-    context.restore();
-    context.beginPath();
-    context.rect(place.left, bottom, place.shown.width, thick);
-    context.clip();
-    for (let c = 0; c < place.columns; c++) {
-      context.fillRect(place.left + c * place.cell - this.zoom.x, bottom, place.cell - gap, thick * (byColumn[c] / most));
-    }
-    context.restore();
   }
 
   drawHeading(colors) {

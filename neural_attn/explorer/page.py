@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import io
-import json
 import os
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,6 +14,7 @@ import numpy as np
 
 from neural_attn import __version__
 from neural_attn.explorer.comparison import compare_maps
+from neural_attn.explorer.frame import frame, inert_json
 from neural_attn.explorer.measures import (
     Measures,
     analyze_example,
@@ -32,12 +27,6 @@ from neural_attn.files import atomic_writer
 from neural_attn.maps import AttentionMap, AttentionMaps
 
 __all__ = ["ExplorerPage", "explore", "write_explorer"]
-
-# In this order, so that each module comes after those it imports.
-MODULES = """
-    payload state colors transform dom scene model matrix head token measures compare
-    table svg export keyboard controls main
-""".split()
 
 # Above this a notebook would grow and slow down: it shows a link to do instead.
 MOST_INLINE_BYTES = 24 * 2**20
@@ -105,6 +94,7 @@ def explore(
     title: str | None = None,
     detail: Detail | None = None,
     metrics: str = "auto",
+    examples: int | None = None,
 ) -> ExplorerPage:
     """Make a page on which every head of `maps` can be looked at, offline.
 
@@ -126,6 +116,8 @@ def explore(
     metrics : "auto", "all" or "quick"
         "all" metrics of the analysis and a sentence on each head, or the "quick" ones
         alone; "auto" is quick where there are more than 2**24 weights.
+    examples : int or None
+        Only so many, the first, of a batch.
 
     Raises
     ------
@@ -138,6 +130,9 @@ def explore(
         raise ValueError("there are no attention maps to explore")
     _check_precision(precision)
     detail = Detail() if detail is None else detail
+    if examples is not None:
+        maps = _first_examples(maps, examples)
+        other = None if other is None else _first_examples(other, examples)
     return ExplorerPage(maps, other, tuple(labels), precision, title, detail, metrics)
 
 
@@ -168,6 +163,29 @@ def write_explorer(
     return Path(path)
 
 
+def _first_examples(maps: AttentionMaps, count: int) -> AttentionMaps:
+    def cut(one: AttentionMap) -> AttentionMap:
+        if len(one.weights) <= count:
+            return one
+        mask = None
+        if one.mask is not None:
+            # Shapes of fewer axes, or of one example, serve every example alike.
+            every = one.mask.ndim < 4 or len(one.mask) == 1
+            mask = one.mask if every else one.mask[:count]
+        return AttentionMap(
+            one.name,
+            one.weights[:count],
+            one.kind,
+            mask,
+            one.causal,
+            one.query_tokens[:count],
+            one.key_tokens[:count],
+            one.head_indices,
+        )
+
+    return replace(maps, maps=[cut(one) for one in maps.maps])
+
+
 def _check_precision(precision: str) -> None:
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {', '.join(PRECISIONS)}, not {precision!r}")
@@ -181,7 +199,7 @@ def _write_page(
 ) -> None:
     precision = PRECISIONS[page.precision]
     title = page.title or sources[0][0].source or "Attention"
-    before, after = _frame(title)
+    before, after = frame(title)
     stream.write(before)
     payload = PayloadWriter(stream, precision, page.detail)
     described = [
@@ -205,7 +223,7 @@ def _write_page(
         "comparison": None if pair is None else compare_maps(*pair),
     }
     stream.write(b'<script type="application/json" id="header">')
-    stream.write(_inert_json(header).encode("ascii"))
+    stream.write(inert_json(header).encode("ascii"))
     stream.write(b"</script>\n")
     stream.write(after)
 
@@ -279,83 +297,3 @@ def _labels(
         if all(names) and len(set(names)) == len(names):
             return names
     return ["A", "B"][: len(sources)]
-
-
-def _inert_json(value: object) -> str:
-    """JSON in ASCII that no browser takes for markup, whatever tokens it holds."""
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _frame(title: str) -> tuple[bytes, bytes]:
-    """What stands before the blocks, and what after them."""
-    script, style = _script(), _style()
-    policy = "; ".join(
-        [
-            "default-src 'none'",
-            f"script-src '{_digest(script)}'",
-            f"style-src '{_digest(style)}'",
-            "img-src data: blob:",
-            "base-uri 'none'",
-            "form-action 'none'",
-        ]
-    )
-    before, after = _part("explorer.html").split("<!-- blocks -->\n")
-    values = {
-        "<!-- title -->": html.escape(title),
-        "<!-- policy -->": policy,
-        "/* style */": style,
-        "/* script */": script,
-    }
-    for mark, value in values.items():
-        before, after = before.replace(mark, value), after.replace(mark, value)
-    return _ascii(before), _ascii(after)
-
-
-def _ascii(text: str) -> bytes:
-    return text.encode("ascii", errors="xmlcharrefreplace")
-
-
-def _digest(text: str) -> str:
-    digest = hashlib.sha256(text.encode("utf-8")).digest()
-    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
-
-
-@cache
-def _script() -> str:
-    """All modules as one classic script: a page from a file may not import."""
-    lines = ["(() => {", '"use strict";']
-    for name in MODULES:
-        lines.extend(_plain_lines(_part(f"{name}.js")))
-    script = "\n".join([*lines, "})();", ""])
-    # The page is ASCII, so that no server or editor can garble it. In a script only
-    # the escapes of JavaScript are read; they stand in texts alone.
-    return re.sub(r"[^\x00-\x7f]", _js_escape, script)
-
-
-def _js_escape(found: re.Match[str]) -> str:
-    units = found[0].encode("utf-16-be").hex()
-    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
-
-
-def _plain_lines(module: str) -> Iterator[str]:
-    """The module without imports, export marks and comments that fill lines."""
-    skipping = ""
-    for line in module.splitlines():
-        text = line.strip()
-        if skipping:
-            skipping = "" if text.endswith(skipping) else skipping
-        elif text.startswith("/**"):
-            skipping = "" if text.endswith("*/") else "*/"
-        elif text.startswith("import "):
-            skipping = "" if text.endswith(";") else ";"
-        elif text and not text.startswith("//"):
-            yield text.removeprefix("export ")
-
-
-def _style() -> str:
-    return _part("explorer.css")
-
-
-def _part(name: str) -> str:
-    return files(__name__.rpartition(".")[0]).joinpath(name).read_text("utf-8")

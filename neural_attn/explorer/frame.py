@@ -1,0 +1,100 @@
+"""The parts of the page that are the same for all maps: HTML, style, script, policy."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+
+__all__ = ["frame", "inert_json", "script"]
+
+# In this order, so that each module comes after those it imports.
+MODULES = """
+    payload state colors transform dom scene model axes matrix head token measures
+    compare table svg export keyboard controls main
+""".split()
+
+
+def inert_json(value: object) -> str:
+    """JSON in ASCII that no browser takes for markup, whatever tokens it holds."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def frame(title: str) -> tuple[bytes, bytes]:
+    """What stands before the blocks, and what after them."""
+    code, style = script(), _style()
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src '{_digest(code)}'",
+            f"style-src '{_digest(style)}'",
+            "img-src data: blob:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+    before, after = _part("explorer.html").split("<!-- blocks -->\n")
+    values = {
+        "<!-- title -->": html.escape(title),
+        "<!-- policy -->": policy,
+        "/* style */": style,
+        "/* script */": code,
+    }
+    for mark, value in values.items():
+        before, after = before.replace(mark, value), after.replace(mark, value)
+    return _ascii(before), _ascii(after)
+
+
+def _ascii(text: str) -> bytes:
+    return text.encode("ascii", errors="xmlcharrefreplace")
+
+
+def _digest(text: str) -> str:
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
+
+
+@cache
+def script() -> str:
+    """All modules as one classic script: a page from a file may not import."""
+    lines = ["(() => {", '"use strict";']
+    for name in MODULES:
+        lines.extend(_plain_lines(_part(f"{name}.js")))
+    code = "\n".join([*lines, "})();", ""])
+    # The page is ASCII, so that no server or editor can garble it. In a script only
+    # the escapes of JavaScript are read; they stand in texts alone.
+    return re.sub(r"[^\x00-\x7f]", _js_escape, code)
+
+
+def _js_escape(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be").hex()
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
+
+
+def _plain_lines(module: str) -> Iterator[str]:
+    """The module without imports, export marks and comments that fill lines."""
+    skipping = ""
+    for line in module.splitlines():
+        text = line.strip()
+        if skipping:
+            skipping = "" if text.endswith(skipping) else skipping
+        elif text.startswith("/**"):
+            skipping = "" if text.endswith("*/") else "*/"
+        elif text.startswith("import "):
+            skipping = "" if text.endswith(";") else ";"
+        elif text and not text.startswith("//"):
+            yield text.removeprefix("export ")
+
+
+def _style() -> str:
+    return _part("explorer.css")
+
+
+def _part(name: str) -> str:
+    return files(__name__.rpartition(".")[0]).joinpath(name).read_text("utf-8")

@@ -123,7 +123,7 @@ def compile_with_warnings(
     text = emit(checked, target)
     if output is not None:
         atomic_write(output, text)
-    return text, warnings, target.name
+    return text, [*warnings, *target.cannot(checked)], target.name
 
 
 def load_model(

@@ -49,7 +49,8 @@ RESERVED_ATTRIBUTES = frozenset(
 # Module-level names of generated files.
 RESERVED_GLOBALS = frozenset(
     "F keras math nn np ops save_file load_file tf torch self inputs return_attention "
-    "create_model create_loss create_optimizer create_metrics create_schedule train super print len "
+    "create_model create_loss create_optimizer create_metrics create_schedule train "
+    "super print len "
     "range enumerate dict list tuple float int str bool None True False".split()
 )
 

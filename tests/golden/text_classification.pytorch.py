@@ -37,7 +37,8 @@ class AttentionLayer(nn.Module):
             logits = logits.add_(hidden) if in_place else logits + hidden
         weights = torch.softmax(logits, dim=-1)
         if mask is not None:
-            weights = weights * mask.any(dim=-1, keepdim=True)
+            seen = mask.any(dim=-1, keepdim=True)
+            weights = weights * seen if weights.requires_grad else weights.mul_(seen)
         if self.store_attention:
             self.attention_weights, self.attention_mask = weights.detach(), mask
         return weights

@@ -25,6 +25,7 @@ COMMANDS = {
     "compile": "compile:compile_command",
     "visualize": "visualize:visualize",
     "analyze": "analyze:analyze",
+    "analyze": "analyze:analyze",
     "import": "import_model:import_command",
     "layers": "layers:layers",
     "extract": "extract:extract",

@@ -132,7 +132,7 @@ def _random(
     if is_mask(given.name):
         return np.ones(shape, np.int64)
     if given.dtype == "int":
-        limit = min(_id_limits(checked).get(given.name, 2), 2**31)
+        limit = min(id_limits(checked).get(given.name, 2), 2**31)
         lowest = 1 if limit > 1 and given.name != "token_type_ids" else 0
         high = 1 if given.name == "token_type_ids" else limit
         return random.integers(lowest, max(high, lowest + 1), shape)
@@ -315,7 +315,7 @@ def _declared(given: Input) -> str:
 
 
 def _check_ids(checked: Checked, arrays: Mapping[str, NDArray[Any]]) -> None:
-    for name, limit in _id_limits(checked).items():
+    for name, limit in id_limits(checked).items():
         array = arrays.get(name)
         if array is None or array.dtype.kind == "f":
             continue
@@ -329,7 +329,7 @@ def _check_ids(checked: Checked, arrays: Mapping[str, NDArray[Any]]) -> None:
             )
 
 
-def _id_limits(checked: Checked) -> dict[str, int]:
+def id_limits(checked: Checked) -> dict[str, int]:
     """The number of rows of the embedding that each input's ids go to."""
     names = {
         tensor.uid: given.name

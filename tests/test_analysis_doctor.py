@@ -144,5 +144,5 @@ def test_a_picture_that_would_lie_is_not_drawn(tmp_path, monkeypatch):
     with pytest.raises(NeuralError) as caught:
         session.visualize(request)
     codes = [d.code for d in caught.value.diagnostics]
-    assert codes == ["W0801", "E0418"]
+    assert codes == ["W0801", "E0421"]
     assert not folder.exists()

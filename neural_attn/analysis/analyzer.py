@@ -40,15 +40,23 @@ class Analyzer:
     texts: int = 0
     tokens: int = 0
 
-    def add(self, maps: AttentionMaps, group: str = "") -> None:
+    def add(
+        self,
+        maps: AttentionMaps,
+        group: str = "",
+        network: AttentionMaps | None = None,
+    ) -> None:
         """Count every example of the maps, padding left out, as one text each.
+
+        `network` has all maps of the network, where some were left out of `maps`: it
+        says which number each layer has.
 
         Raises
         ------
         ValueError
             If a map has other heads than before.
         """
-        self._place(maps)
+        self._place(maps if network is None else network)
         if not len(maps):
             return
         self.divergences = _reordered(self, self)

@@ -117,8 +117,9 @@ def _content(pair: Pair) -> bool:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("positional", "neighbouring tokens", _adjacent),
+    # Special tokens first: a neighbour of [CLS] attends to it as all others do.
     Rule("special_token", "one of them is a special token", _special),
+    Rule("positional", "neighbouring tokens", _adjacent),
     Rule("semantic", "the same word", _same_word),
     Rule("syntactic", "parts of speech that depend on each other", _tagged),
     Rule("syntactic", "an English determiner (word list)", _determiner),

@@ -44,6 +44,7 @@ class Evidence:
 class Head:
     """What is known of one head."""
 
+    label: str  # as other tools write it, L5H1; in decoder layers L5H1.self
     map: str
     layer: int
     head: int
@@ -52,11 +53,6 @@ class Head:
     evidence: dict[str, Evidence]
     pattern: Pattern
     sentence: str
-
-    @property
-    def label(self) -> str:
-        """A short name for tables, as other tools write it: L5H1."""
-        return f"L{self.layer}H{self.head}"
 
 
 @dataclass(frozen=True)
@@ -124,11 +120,21 @@ def _head(
     pattern = _pattern(statistics, evidence)
     number = place.head_indices[index]
     where = f"layer {place.layer}"
+    label = f"L{place.layer}H{number}"
     if place.several:
         where += f" ({place.kind.replace('_', ' ')})"
+        label += f".{place.kind.rpartition('_')[2]}"
     sentence = f"{where} head {number} {_sentence(pattern, statistics, evidence)}"
     return Head(
-        name, place.layer, number, place.kind, statistics, evidence, pattern, sentence
+        label,
+        name,
+        place.layer,
+        number,
+        place.kind,
+        statistics,
+        evidence,
+        pattern,
+        sentence,
     )
 
 

@@ -137,7 +137,10 @@ def _patterns(
             c = above_chance(values[column], chance[column])
             # The greatest column is chosen after seeing it: it has no p of its own.
             evidence = score == "top_key" or p_corrected[score] < SIGNIFICANT
-            if evidence and not math.isnan(c) and c > found.get(name, (-1.0, ""))[0]:
+            best = found.get(name, (-1.0, ""))[0]
+            # A known token says more than "some position".
+            named = score == "top_key" and best >= THRESHOLDS["clear"]
+            if evidence and not named and not math.isnan(c) and c > best:
                 found[name] = (c, column)
     # A band that is mostly its outermost token is a weak sink, and no band.
     for band, token in (("prefix", "first_token"), ("suffix", "last_token")):

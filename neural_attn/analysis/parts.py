@@ -1,0 +1,71 @@
+"""The parts that a report is made of; each format renders each kind in its way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Bars", "Grid", "Heading", "Part", "Sentences", "Squares", "Table", "number"]
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A title; level 1 is the report's."""
+
+    level: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Sentences, each with the labels of the heads that it is about."""
+
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of texts under a header; `anchor` says that rows begin with head labels."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str
+    anchor: bool = False
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A metric by layer (rows) and head (columns); None where there is no head."""
+
+    title: str
+    rows: tuple[str, ...]
+    values: tuple[tuple[float | None, ...], ...]
+    caption: str
+
+
+@dataclass(frozen=True)
+class Bars:
+    """A histogram of counts in equal bins from 0 to 1."""
+
+    title: str
+    counts: tuple[int, ...]
+    caption: str
+
+
+@dataclass(frozen=True)
+class Squares:
+    """Square matrices side by side, over the same tokens."""
+
+    titles: tuple[str, ...]
+    matrices: tuple[tuple[tuple[float, ...], ...], ...]
+    tokens: tuple[str, ...]
+    caption: str
+
+
+Part = Heading | Sentences | Table | Grid | Bars | Squares
+
+
+def number(value: float | None) -> str:
+    """A number as every report shows it; "–" where it is not defined."""
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"

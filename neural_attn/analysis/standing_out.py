@@ -1,0 +1,146 @@
+"""What stands out: five sentences at most, each with its number and its heads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from neural_attn.analysis.heads import Head, heads_of, p_text
+
+__all__ = ["Highlight", "standing_out"]
+
+MOST_SENTENCES = 5
+_POSITIONS = ("previous_token", "next_token", "same_token")
+
+
+@dataclass(frozen=True)
+class Highlight:
+    """One sentence, and the labels of the heads that it is about."""
+
+    sentence: str
+    heads: tuple[str, ...]
+
+
+def standing_out(
+    heads: Sequence[Head],
+    probe: Sequence[Head] = (),
+    clusters: Sequence[Sequence[str]] = (),
+) -> tuple[Highlight, ...]:
+    """Choose at most five sentences, from what heads do most often and most clearly."""
+    if not heads:
+        return ()
+    found = (
+        *_sinks(heads),
+        *_strongest(heads, _POSITIONS),
+        *_induction(probe),
+        *_strongest(heads, ("induction", "duplicate_token", "local", "block")),
+        *_even(heads),
+        *_same(heads, clusters),
+        *_focus(heads),
+        *_nothing(heads),
+    )
+    return tuple(islice(found, MOST_SENTENCES))
+
+
+def _sinks(heads: Sequence[Head]) -> Iterator[Highlight]:
+    sinks = heads_of(heads, "sink")
+    if not sinks:
+        return
+    first = sinks[0]
+    deciding = Counter(next(iter(head.pattern.decided_by)) for head in sinks)
+    words = ", ".join(f"{score} {count}" for score, count in deciding.most_common())
+    verb = "is a sink" if len(sinks) == 1 else "are sinks"
+    yield Highlight(
+        f"{len(sinks)} of {len(heads)} heads {verb} (by {words}); the clearest: "
+        f"{first.sentence}",
+        tuple(head.label for head in sinks),
+    )
+
+
+def _strongest(heads: Sequence[Head], types: Sequence[str]) -> Iterator[Highlight]:
+    """The clearest head of each type; how many more there are of it."""
+    for name in types:
+        found = heads_of(heads, name)
+        if found:
+            others = len(found) - 1
+            more = f"; {others} more do{'es' if others == 1 else ''} so" * bool(others)
+            labels = tuple(head.label for head in found)
+            yield Highlight(f"{found[0].sentence}{more}", labels)
+
+
+def _induction(probe: Sequence[Head]) -> Iterator[Highlight]:
+    known = [head for head in probe if "induction" in head.evidence]
+    if not known:
+        return
+    best = max(known, key=lambda head: head.statistics["induction"].mean)
+    score, found = best.statistics["induction"].mean, best.evidence["induction"]
+    if found.significant and score > max(2 * found.chance, 0.1):
+        yield Highlight(
+            f"on repeated random tokens layer {best.layer} head {best.head} attends to "
+            f"what followed the same token before: {score:.2f}, chance "
+            f"{found.chance:.2f}, z {found.z:.0f}, {p_text(found.p_corrected)}",
+            (best.label,),
+        )
+
+
+def _even(heads: Sequence[Head]) -> Iterator[Highlight]:
+    even = heads_of(heads, "uniform")
+    if even:
+        verb = "spreads" if len(even) == 1 else "spread"
+        least = min(head.statistics["normalized_entropy"].mean for head in even)
+        yield Highlight(
+            f"{len(even)} of {len(heads)} heads {verb} attention evenly "
+            f"(normalized entropy at least {least:.2f})",
+            tuple(head.label for head in even),
+        )
+
+
+def _same(
+    heads: Sequence[Head], clusters: Sequence[Sequence[str]]
+) -> Iterator[Highlight]:
+    if clusters:
+        joined = sum(len(group) for group in clusters)
+        largest = clusters[0]
+        yield Highlight(
+            f"{joined} of {len(heads)} heads do nearly what another does, in "
+            f"{len(clusters)} cluster{'s' if len(clusters) > 1 else ''}; the largest "
+            f"has {len(largest)}: {', '.join(largest[:6])}"
+            + (" and others" if len(largest) > 6 else ""),
+            tuple(largest),
+        )
+
+
+def _focus(heads: Sequence[Head]) -> Iterator[Highlight]:
+    """The layers whose heads are most and least focused."""
+    layers: dict[int, list[float]] = {}
+    for head in heads:
+        if "normalized_entropy" in head.statistics:
+            entropy = head.statistics["normalized_entropy"].mean
+            layers.setdefault(head.layer, []).append(entropy)
+    means = {layer: sum(rows) / len(rows) for layer, rows in layers.items()}
+    if len(means) < 2:
+        return
+    low, high = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
+    yield Highlight(
+        f"layer {low} is the most focused and layer {high} the least: mean normalized "
+        f"entropy {means[low]:.2f} and {means[high]:.2f}",
+        tuple(head.label for head in heads if head.layer in (low, high)),
+    )
+
+
+def _nothing(heads: Sequence[Head]) -> Iterator[Highlight]:
+    none = [
+        head
+        for head in heads
+        if not any(
+            found.significant and found.z > 0 for found in head.evidence.values()
+        )
+    ]
+    if none:
+        verb = "shows" if len(none) == 1 else "show"
+        yield Highlight(
+            f"{len(none)} of {len(heads)} heads {verb} no evidence of any pattern",
+            tuple(head.label for head in none),
+        )

@@ -1,0 +1,260 @@
+"""One analysis in four formats: the same numbers, escaped, with a stable schema."""
+
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from neural_attn.analysis import Analyzer, analyze
+from neural_attn.analysis.connections import find_connections
+from neural_attn.analysis.doctor import Finding
+from neural_attn.analysis.document import document
+from neural_attn.analysis.links import LinkFinder
+from neural_attn.analysis.parts import Table, number
+from neural_attn.analysis.planted import PLANTED, planted_head, planted_tokens
+from neural_attn.analysis.result import SCHEMA, SCHEMA_VERSION, finish
+from neural_attn.analysis.run import read_links
+from neural_attn.errors import NeuralError
+from neural_attn.maps import AttentionMap, AttentionMaps
+from neural_attn.visualize.analysis_report import (
+    print_analysis,
+    spark,
+    to_html,
+    to_json,
+    to_markdown,
+)
+
+HOSTILE = "</script><script>alert(1)</script>|*_`$x$`\x1b[31m"
+
+
+def planted_maps(tokens=None, trained=None):
+    tokens = tokens or planted_tokens(24)
+    arrays = {
+        f"encoder_{layer}": np.stack(
+            [planted_head(name, tokens, noise=0.2, seed=layer) for name in PLANTED]
+        ).astype(np.float32)
+        for layer in range(2)
+    }
+    return AttentionMaps.from_arrays(arrays, tokens, trained=trained)
+
+
+@pytest.fixture(scope="module")
+def analysis():
+    return analyze(planted_maps())
+
+
+def terminal(analysis, width=80, **options):
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, color_system=None, highlight=False)
+    print_analysis(analysis, console, **options)
+    return stream.getvalue()
+
+
+class Cells(HTMLParser):
+    """The table cells of a page, and everything it would load or run."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.rows, self.active, self.inside = [], [], False
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        names = dict(attributes)
+        if tag == "tr":
+            self.rows.append([])
+        self.inside = tag in ("td", "th")
+        if tag == "script" and names.get("type") != "application/json":
+            self.active.append(tag)
+        if {"src", "onload", "onerror"} & set(names):
+            self.active.append(tag)
+
+    def handle_data(self, data):
+        if self.inside:
+            self.rows[-1].append(data)
+            self.inside = False
+
+
+def test_all_formats_show_the_same_numbers(analysis):
+    data = json.loads(to_json(analysis))
+    page = [tuple(row) for row in Cells(to_html(analysis)).rows]
+    plain = to_markdown(analysis).replace("\\", "")
+    markdown = [
+        tuple(cell.strip() for cell in line.strip("|").split("|"))
+        for line in plain.splitlines()
+        if line.startswith("|")
+    ]
+    text = [tuple(line.split()) for line in terminal(analysis, heads=True).splitlines()]
+    table = next(
+        part for part in document(analysis) if isinstance(part, Table) and part.anchor
+    )
+    assert len(table.rows) == len(data["heads"]) == 26
+    for head, row in zip(data["heads"], table.rows, strict=True):
+        assert row[0] == head["label"]
+        assert row[2] == number(head["pattern"]["confidence"])
+        for name, cell in zip(table.header[3:], row[3:], strict=True):
+            assert cell == number(head["statistics"][name]["mean"])
+        assert row in page
+        assert row in markdown
+        assert row in text
+        for shown in (to_html(analysis), plain, terminal(analysis, heads=True)):
+            assert head["sentence"] in shown.replace("&lt;", "<")
+
+
+def test_every_sentence_carries_a_number(analysis):
+    data = analysis.to_dict()
+    assert 1 <= len(data["highlights"]) <= 5
+    labels = {head["label"] for head in data["heads"]}
+    for one in data["highlights"]:
+        assert re.search(r"\d\.\d\d", one["sentence"]) or re.search(
+            r"\d+ of \d+ heads", one["sentence"]
+        )
+        assert set(one["heads"]) <= labels
+    for head in data["heads"]:
+        assert re.search(r"\d\.\d", head["sentence"])
+
+
+def test_links_of_the_page_lead_to_its_heads(analysis):
+    page = to_html(analysis)
+    targets = set(re.findall(r'<tr id="([^"]+)"', page))
+    links = set(re.findall(r'href="#([^"]+)"', page))
+    assert links
+    assert links <= targets
+
+
+def key_paths(value, path=""):
+    """Every place of a JSON value: lists as [], maps with free keys as *."""
+    free = ("statistics", "evidence", "histograms", "decided_by", "connections",
+            "differences")  # fmt: skip
+    if isinstance(value, dict):
+        for key, one in value.items():
+            name = "*" if path.rpartition(".")[2] in free else key
+            yield from key_paths(one, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for one in value:
+            yield from key_paths(one, path + "[]")
+    else:
+        yield path
+
+
+def test_the_schema_is_documented(project_root):
+    analyzer, finder = Analyzer(), LinkFinder()
+    for group in ("a", "b"):
+        for seed in range(3):
+            maps = planted_maps(planted_tokens(20 + seed, seed))
+            analyzer.add(maps, group)
+            finder.add(maps, [(2, 5), (3, 1)])
+    full = finish(
+        analyzer,
+        maps=planted_maps(),
+        probe=analyzer,
+        links=finder.scores(),
+        connections=find_connections(planted_maps()),
+        findings=[Finding("W0809", "", "even", "were weights loaded?")],
+        notes=["a note"],
+    )
+    data = full.to_dict()
+    assert (data["schema"], data["schema_version"]) == (SCHEMA, SCHEMA_VERSION)
+    text = (project_root / "docs/analysis/json.md").read_text("utf-8")
+    documented = set(re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE))
+    found = {re.sub(r"(\[\])+$", "", path) for path in key_paths(data)}
+    known = {re.sub(r"(\[\])+$", "", path) for path in documented}
+    assert found == known, sorted(found ^ known)
+    assert SCHEMA_VERSION in text
+
+
+def test_what_tokens_hold_is_text_everywhere():
+    tokens = [*planted_tokens(22), HOSTILE, "x\n# y"]
+    analysis = analyze(planted_maps(tuple(tokens)))
+    page = to_html(analysis)
+    assert Cells(page).active == []
+    assert "alert(1)" in page
+    assert "<script>alert" not in page
+    assert "\x1b" not in page + to_markdown(analysis) + terminal(analysis)
+    assert "<script>" not in to_markdown(analysis)
+    data = re.search(r'id="analysis">(.*)</script>', page).group(1)
+    assert HOSTILE in json.loads(data)["example"]["tokens"]
+
+
+def test_a_narrow_terminal_cuts_no_number(analysis):
+    assert terminal(analysis, 40, heads=True) == terminal(analysis, 200, heads=True)
+
+
+def test_untrained_weights_are_said_first():
+    analysis = analyze(planted_maps(trained=False))
+    for shown in (terminal(analysis), to_markdown(analysis), to_html(analysis)):
+        assert "untrained" in shown
+        assert shown.index("untrained") < shown.index("What stands out")
+
+
+def test_layers_may_differ_in_heads_and_one_may_be_bad():
+    tokens = planted_tokens(12)
+    good = planted_head("sink", tokens)[np.newaxis, np.newaxis]
+    maps = AttentionMaps(
+        [
+            AttentionMap("a", good, "encoder_self", None, False, tokens, tokens),
+            AttentionMap("b", good * 3, "encoder_self", None, False, tokens, tokens),
+            AttentionMap(
+                "c", good.repeat(3, axis=1), "encoder_self", None, False, tokens, tokens
+            ),
+        ]
+    )
+    analysis = analyze(maps)
+    assert [head.label for head in analysis.heads] == ["L0H0", "L2H0", "L2H1", "L2H2"]
+    assert [finding.code for finding in analysis.findings] == ["W0803"]
+    assert "W0803" in terminal(analysis)
+    to_json(analysis)
+
+
+def test_parts_of_decoder_layers_have_labels_of_their_own():
+    weights = np.tri(5)[np.newaxis, np.newaxis] / np.arange(1, 6)[:, np.newaxis]
+    cross = np.full((1, 1, 5, 7), 1 / 7)
+    maps = AttentionMaps(
+        [
+            AttentionMap("d.self_attention", weights, "decoder_self", None, True),
+            AttentionMap("d.cross_attention", cross, "cross"),
+        ]
+    )
+    labels = [head.label for head in analyze(maps).heads]
+    assert labels == ["L0H0.self", "L0H0.cross"]
+
+
+def test_one_token_is_analysed():
+    analysis = analyze(AttentionMaps.from_arrays({"a": np.ones((2, 1, 1))}, ["x"]))
+    assert "no choice" in analysis.heads[0].sentence
+    for shown in (terminal(analysis), to_markdown(analysis), to_html(analysis)):
+        assert "undefined" in shown
+    to_json(analysis)
+
+
+def test_no_maps_at_all():
+    analysis = analyze(AttentionMaps([]))
+    assert "no attention to analyse" in terminal(analysis)
+    assert json.loads(to_json(analysis))["heads"] == []
+
+
+def test_many_batches_are_one_analysis():
+    whole = analyze(planted_maps(planted_tokens(20, s)) for s in range(4))
+    assert whole.texts == 4
+    assert whole.heads[0].statistics["entropy"].texts == 4
+    assert whole.head("L1H3").map == "encoder_1"
+    with pytest.raises(KeyError, match="L9H9"):
+        whole.head("L9H9")
+
+
+def test_spark():
+    assert spark([0, 1, 4, 8]) == " ▁▄█"
+    assert spark([0, 0]) == "  "
+
+
+@pytest.mark.parametrize(
+    "line", ["nonsense", "[]", '{"text": 1, "links": []}', '{"text": "a"}']
+)
+def test_bad_links_are_named_with_their_line(tmp_path, line):
+    path = tmp_path / "links.jsonl"
+    path.write_text('{"text": "a b", "links": [[0, 1]]}\n' + line, "utf-8")
+    with pytest.raises(NeuralError, match="text 2 is not a text with links"):
+        list(read_links(path))

@@ -105,7 +105,7 @@ def test_every_block_runs(page, folder, minilm_dir, monkeypatch):
             sys.modules.pop(name, None)
 
 
-def test_the_first_command_ends_with_four_kinds_of_file(folder):
+def test_the_first_command_ends_with_five_kinds_of_file(folder):
     language, code, where = next(blocks(ROOT / "README.md"))
     assert language == "bash"
     (command,) = commands(code)
@@ -116,6 +116,7 @@ def test_the_first_command_ends_with_four_kinds_of_file(folder):
     assert written == {
         "attention_heatmap.png",
         "attention_heads_transformer_encoder_0.png",
+        "attention_explorer.html",
         "attention_interactive.html",
         model,
     }

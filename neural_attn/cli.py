@@ -22,9 +22,9 @@ GROUP = "neural_attn.commands"
 # command -> module in neural_attn.commands and the name in it
 COMMANDS = {
     "check": "check:check",
+    "fmt": "fmt:fmt",
     "compile": "compile:compile_command",
     "visualize": "visualize:visualize",
-    "analyze": "analyze:analyze",
     "analyze": "analyze:analyze",
     "import": "import_model:import_command",
     "layers": "layers:layers",

@@ -149,6 +149,14 @@ def _padding_mask(given: Given) -> Tensor:
     return values.like(batch, Dim(1), Dim(1), time, dtype="bool")
 
 
+def _edge_mask(given: Given) -> Tensor:
+    adjacency = _tensor(given, "adjacency")
+    if adjacency.rank != 3:
+        raise ShapeError(f"edge_mask needs (batch, nodes, nodes), and gets {adjacency}")
+    batch, queries, keys = adjacency.dims
+    return adjacency.like(batch, Dim(1), queries, keys, dtype="bool")
+
+
 # --- positions and shapes --------------------------------------------------------
 
 
@@ -333,6 +341,9 @@ PRIMITIVES = _named(
         ),
         "padding_mask": _primitive(
             _padding_mask, "True where ids or flags are not 0.", values=None
+        ),
+        "edge_mask": _primitive(
+            _edge_mask, "True where an edge leads from i to j.", adjacency=None
         ),
         "position_ids": _primitive(
             _position_ids, "The positions 0, 1, … of axis 1, as ids.", x=None

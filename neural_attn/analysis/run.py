@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +15,19 @@ from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.connections import Tagger, find_connections, spacy_tagger
 from neural_attn.analysis.doctor import Finding, examine, usable
 from neural_attn.analysis.links import LinkFinder
+from neural_attn.analysis.probe import measure_induction
 from neural_attn.analysis.result import Analysis, finish
+from neural_attn.analysis.texts import batches, count_all
 from neural_attn.capture import Captured, capture, require_attention
 from neural_attn.compile import LoadedModel, check_file, choose, load_model
-from neural_attn.data import id_limits, max_length, prepare
+from neural_attn.data import max_length, prepare
 from neural_attn.errors import Diagnostic, fail
 from neural_attn.maps import AttentionMap, AttentionMaps
 from neural_attn.shapes import Checked
 from neural_attn.tokenizer import Tokenizer, find_tokenizer
 
-__all__ = ["AnalysisRequest", "read_links", "run_analysis"]
+__all__ = ["AnalysisRequest", "run_analysis"]
 
-PROBE_LENGTH = 25  # random tokens, then the same again (Olsson et al., 2022)
-PROBES = 4  # such sequences
 _MOST_NOTES = 5
 
 Progress = Callable[[int, int], None]  # texts done, texts in all
@@ -114,21 +112,29 @@ def run_analysis(
     tagger = None if request.spacy is None else spacy_tagger(request.spacy)
     if request.file.suffix == ".npz":
         return _of_saved_maps(request, tagger), []
+    files = [*request.groups.values(), *([request.links] if request.links else [])]
+    total = count_all(
+        request.texts, files
+    )  # first: a file without texts fails before any work
     networks, warnings = check_file(request.file)
     checked = choose(networks, request.network)
     require_attention(checked)
     name = backends.choose(request.backend).name
     loaded = load_model(checked, name, request.checkpoint, seed=request.seed)
     run = _Run(network=_outline(checked))
-    if request.texts or request.groups or request.links:
-        _run_texts(request, loaded, run, progress)
+    if total:
+        _run_texts(request, loaded, run, total, progress)
     else:
         prepared = prepare(checked, request.data, request.tokens, request.seed)
         run.note(prepared.notes)
         run.take(capture(loaded, prepared.inputs, prepared.tokens), "")
         progress(prepared.batch, prepared.batch)
-    probe = _probe(request, loaded, run) if request.probe else None
-    return _finished(run, tagger, probe), warnings
+    probed = None
+    if request.probe:
+        probed = measure_induction(loaded, run.network, request.seed)
+    if probed is not None:
+        run.note([probed[1]])
+    return _finished(run, tagger, probed[0] if probed else None), warnings
 
 
 def _finished(run: _Run, tagger: Tagger | None, probe: Analyzer | None) -> Analysis:
@@ -177,7 +183,11 @@ def _outline(checked: Checked) -> AttentionMaps:
 
 
 def _run_texts(
-    request: AnalysisRequest, loaded: LoadedModel, run: _Run, progress: Progress
+    request: AnalysisRequest,
+    loaded: LoadedModel,
+    run: _Run,
+    total: int,
+    progress: Progress,
 ) -> None:
     path = find_tokenizer(request.file, request.checkpoint, request.tokenizer)
     if path is None:
@@ -187,10 +197,10 @@ def _run_texts(
             hint="give one with --tokenizer tokenizer.json, or ids with --data",
         )
     tokenizer = Tokenizer(path)
-    total = len(request.texts) + sum(map(count_texts, request.groups.values()))
-    total += 0 if request.links is None else count_texts(request.links)
     done = 0
-    for group, texts, links in _batches(request):
+    for group, texts, links in batches(
+        request.texts, request.groups, request.links, request.batch_size
+    ):
         encoded = tokenizer.encode(texts, max_length(loaded.checked))
         inputs = _inputs(loaded.checked, encoded.inputs)
         prepared = prepare(loaded.checked, inputs, encoded.tokens)
@@ -223,100 +233,3 @@ def _inputs(
     if len(names) == 1:
         return {names[0]: given["input_ids"]}
     return {name: array for name, array in given.items() if name in names}
-
-
-def _batches(
-    request: AnalysisRequest,
-) -> Iterator[tuple[str, list[str], list[Sequence[Any]]]]:
-    """Groups, texts and their links (none, or one list per text), batch by batch."""
-    size = request.batch_size
-    sources: list[tuple[str, Iterator[str]]] = []
-    if request.texts:
-        sources.append(("", iter(request.texts)))
-    sources += [(name, read_texts(path)) for name, path in request.groups.items()]
-    for group, lines in sources:
-        while batch := list(islice(lines, size)):
-            yield group, batch, []
-    if request.links is not None:
-        pairs = read_links(request.links)
-        while chunk := list(islice(pairs, size)):
-            yield "", [text for text, _ in chunk], [links for _, links in chunk]
-
-
-def count_texts(path: Path) -> int:
-    """The number of texts in a file; raises NeuralError (E0408) if there is none."""
-    count = sum(1 for _ in read_texts(path))
-    if not count:
-        fail("E0408", f"{path} holds no text")
-    return count
-
-
-def read_texts(path: Path) -> Iterator[str]:
-    """The lines of a file that hold more than spaces, one at a time."""
-    try:
-        with path.open(encoding="utf-8-sig") as lines:
-            for line in lines:
-                if line.strip():
-                    yield line.rstrip("\r\n")
-    except OSError as error:
-        fail("E0403", f"cannot read {path}: {(error.strerror or '').lower()}")
-    except UnicodeDecodeError:
-        fail("E0103", f"{path} is not UTF-8 text")
-
-
-def read_links(path: Path) -> Iterator[tuple[str, Sequence[Any]]]:
-    """Lines of JSON: {"text": "…", "links": [[from, to], …]}, positions of tokens."""
-    for number, line in enumerate(read_texts(path), 1):
-        try:
-            row = json.loads(line)
-            text, links = row["text"], row["links"]
-        except (ValueError, KeyError, TypeError):
-            text, links = None, None
-        if not isinstance(text, str) or not isinstance(links, list):
-            fail(
-                "E0422",
-                f"{path}, text {number} is not a text with links",
-                hint='write {"text": "…", "links": [[2, 5]]} on each line',
-            )
-        yield text, links
-
-
-# --- induction ----------------------------------------------------------------------
-
-
-def _probe(request: AnalysisRequest, loaded: LoadedModel, run: _Run) -> Analyzer | None:
-    """Random tokens, twice: what a head makes of a repetition that it cannot know."""
-    checked = loaded.checked
-    first = checked.network.inputs[0]
-    limit = id_limits(checked).get(first.name)
-    if first.dtype != "int" or limit is None or len(first.shape) != 1:
-        return None
-    longest = max_length(checked) or 2 * PROBE_LENGTH
-    length = min(PROBE_LENGTH, longest // 2)
-    # The first ids are often reserved: special tokens, unused rows.
-    low = limit // 10
-    if length < 4 or limit - low < length:
-        return None
-    random = np.random.default_rng(request.seed)
-    rows = [
-        random.choice(limit - low, length, replace=False) + low for _ in range(PROBES)
-    ]
-    ids = np.concatenate([np.stack(rows)] * 2, axis=1).astype(np.int64)
-    inputs = {first.name: ids}
-    for other in checked.network.inputs[1:]:
-        if other.name not in ("token_type_ids", "attention_mask"):
-            return None  # a second text: what would be repeated?
-        flag = other.name == "attention_mask"
-        inputs[other.name] = np.full_like(ids, int(flag))
-    prepared = prepare(checked, inputs)
-    tokens = [[str(number) for number in row] for row in ids.tolist()]
-    captured = capture(loaded, prepared.inputs, tokens)
-    probe = Analyzer()
-    probe.add(usable(captured.maps, captured.findings), network=run.network)
-    run.note(
-        [
-            f"induction is measured on {PROBES} sequences of {length} random tokens, "
-            f"each twice (seed {request.seed})"
-        ]
-    )
-    return probe

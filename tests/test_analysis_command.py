@@ -1,0 +1,202 @@
+"""`neural analyze`: on networks, texts, saved maps, and on bad input."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from neural_attn.analysis.planted import planted_head, planted_tokens
+from neural_attn.analysis.run import AnalysisRequest, run_analysis
+from neural_attn.cli import cli
+from neural_attn.errors import NeuralError
+from neural_attn.importers import import_model
+from neural_attn.maps import AttentionMaps
+
+NETWORK = """
+network Tiny {
+  input: (None,)
+  layers:
+    Embedding(input_dim=500, output_dim=16)
+    TransformerEncoder(num_heads=2, ff_dim=16) * 2
+}
+"""
+
+SENTENCES = [
+    "The cat sat on the mat, and the dog saw the cat.",
+    "Return the number of items in the list.",
+    "A generator yields values one at a time; a list holds them all.",
+    "She said that the cat that I love was sleeping.",
+    "When the cat sat down, the mat moved.",
+]
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(cli, ["analyze", *map(str, arguments)])
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    path = tmp_path / "tiny.neural"
+    path.write_text(NETWORK, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def minilm(minilm_dir, tmp_path_factory):
+    pytest.importorskip("tokenizers")
+    folder = tmp_path_factory.mktemp("minilm")
+    import_model(minilm_dir, folder / "minilm.neural")
+    (folder / "texts.txt").write_text("\n".join(SENTENCES), encoding="utf-8")
+    return folder
+
+
+def on_minilm(folder, **options):
+    return AnalysisRequest(
+        folder / "minilm.neural",
+        backend="numpy",
+        checkpoint=folder / "minilm.safetensors",
+        **options,
+    )
+
+
+def test_a_network_without_weights_is_analysed_and_called_untrained(tiny):
+    result = invoke(tiny, "-b", "numpy")
+    assert result.exit_code == 0, result.output
+    assert "untrained" in result.output
+    assert "What stands out" in result.output
+    assert "\x1b" not in result.output
+
+
+def test_json_and_page(tiny, tmp_path):
+    page = tmp_path / "deep" / "report.html"
+    result = invoke(tiny, "-b", "numpy", "--json", "--html", page)
+    assert result.exit_code == 0, result.output
+    data = json.loads(result.stdout)
+    assert len(data["heads"]) == 4
+    assert {row["label"] for row in data["induction_probe"]} == {
+        head["label"] for head in data["heads"]
+    }
+    assert page.read_text("utf-8").startswith("<!doctype html>")
+
+
+def test_markdown(tiny):
+    result = invoke(tiny, "-b", "numpy", "--markdown", "--no-probe")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("# Attention analysis")
+
+
+def test_saved_maps_are_analysed(tmp_path):
+    tokens = planted_tokens(20)
+    weights = planted_head("previous_token", tokens)[np.newaxis]
+    AttentionMaps.from_arrays({"a": weights}, tokens).save(tmp_path / "maps.npz")
+    result = invoke(tmp_path / "maps.npz", "--json")
+    assert result.exit_code == 0, result.output
+    (head,) = json.loads(result.stdout)["heads"]
+    assert head["pattern"]["name"] == "previous_token"
+
+
+def test_a_real_bert_over_texts(minilm):
+    done = []
+    request = on_minilm(minilm, groups={"": minilm / "texts.txt"}, batch_size=2)
+    analysis, _ = run_analysis(request, lambda *progress: done.append(progress))
+    assert done == [(2, 5), (4, 5), (5, 5)]
+    assert analysis.texts == 5
+    assert len(analysis.heads) == 72
+    # Known of this model: one head of the first layer looks exactly one back.
+    head = analysis.head("L0H2")
+    assert head.pattern.name == "previous_token"
+    assert head.statistics["previous_token"].mean > 0.99
+    assert any(h.pattern.name == "sink" for h in analysis.heads)
+    assert analysis.findings == ()
+
+
+def test_batches_do_not_change_the_numbers(minilm):
+    one, other = (
+        run_analysis(on_minilm(minilm, texts=SENTENCES, batch_size=size, probe=False))[
+            0
+        ]
+        for size in (1, 5)
+    )
+    for a, b in zip(one.heads, other.heads, strict=True):
+        for name, statistic in a.statistics.items():
+            assert b.statistics[name].mean == pytest.approx(statistic.mean, abs=1e-5)
+
+
+def test_groups_are_compared(minilm):
+    (minilm / "short.txt").write_text("\n".join(["A cat.", "A dog.", "Yes."]), "utf-8")
+    groups = {"long": minilm / "texts.txt", "short": minilm / "short.txt"}
+    analysis, _ = run_analysis(on_minilm(minilm, groups=groups, probe=False))
+    ((pair, found),) = analysis.differences.items()
+    assert pair == "long → short"
+    assert any(one.significant and abs(one.effect) > 1 for one in found)
+
+
+def test_links_are_counted(minilm):
+    path = minilm / "links.jsonl"
+    rows = [{"text": s, "links": [[3, 2], [4, 3]]} for s in SENTENCES]
+    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    analysis, _ = run_analysis(on_minilm(minilm, links=path, probe=False))
+    best = analysis.links[0]
+    assert (best.accuracy, best.offset, best.significant) == (1, -1, False)
+
+
+def test_a_text_that_is_too_long_is_cut_and_said(minilm):
+    text = "word " * 600
+    analysis, _ = run_analysis(on_minilm(minilm, texts=[text], probe=False))
+    (note,) = analysis.notes
+    assert "602 tokens; the last 90 were cut off" in note
+    assert analysis.tokens == 512
+
+
+@pytest.mark.parametrize(
+    ("content", "code"), [("", "E0408"), ("\n \n", "E0408"), (b"\xff\xfe\x00", "E0103")]
+)
+def test_a_file_without_texts(tiny, tmp_path, content, code):
+    texts = tmp_path / "texts.txt"
+    raw = content if isinstance(content, bytes) else content.encode()
+    texts.write_bytes(raw)
+    with pytest.raises(NeuralError, match=code):
+        run_analysis(AnalysisRequest(tiny, backend="numpy", groups={"": texts}))
+
+
+def test_text_needs_a_tokenizer(tiny):
+    with pytest.raises(NeuralError, match="there is no tokenizer"):
+        run_analysis(AnalysisRequest(tiny, backend="numpy", texts=["a"]))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--json", "--markdown"],
+        ["--group", "nonsense"],
+        ["--group", "a=x", "--group", "a=y"],
+    ],
+)
+def test_usage(tiny, arguments):
+    result = invoke(tiny, *arguments)
+    assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["missing.neural", "missing.npz", "tiny.npz"])
+def test_a_file_that_cannot_be_read(tmp_path, name):
+    (tmp_path / "tiny.npz").write_bytes(b"not a zip")
+    result = invoke(tmp_path / name)
+    assert isinstance(result.exception, NeuralError)
+
+
+def test_a_layer_with_nan_is_named_and_the_rest_is_analysed(tiny, monkeypatch):
+    from neural_attn import capture
+
+    run = capture.run
+
+    def spoiled(*arguments):
+        output, found = run(*arguments)
+        weights, mask = found["transformer_encoder_0"]
+        found["transformer_encoder_0"] = (np.full_like(weights, np.nan), mask)
+        return output, found
+
+    monkeypatch.setattr(capture, "run", spoiled)
+    analysis, _ = run_analysis(AnalysisRequest(tiny, backend="numpy"))
+    assert [finding.code for finding in analysis.findings] == ["W0801"]
+    assert [head.label for head in analysis.heads] == ["L1H0", "L1H1"]

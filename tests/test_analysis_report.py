@@ -17,7 +17,7 @@ from neural_attn.analysis.links import LinkFinder
 from neural_attn.analysis.parts import Table, number
 from neural_attn.analysis.planted import PLANTED, planted_head, planted_tokens
 from neural_attn.analysis.result import SCHEMA, SCHEMA_VERSION, finish
-from neural_attn.analysis.run import read_links
+from neural_attn.analysis.texts import read_links
 from neural_attn.errors import NeuralError
 from neural_attn.maps import AttentionMap, AttentionMaps
 from neural_attn.visualize.analysis_report import (

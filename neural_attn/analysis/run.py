@@ -113,9 +113,8 @@ def run_analysis(
     if request.file.suffix == ".npz":
         return _of_saved_maps(request, tagger), []
     files = [*request.groups.values(), *([request.links] if request.links else [])]
-    total = count_all(
-        request.texts, files
-    )  # first: a file without texts fails before any work
+    # First: a file without texts fails before any work is done.
+    total = count_all(request.texts, files)
     networks, warnings = check_file(request.file)
     checked = choose(networks, request.network)
     require_attention(checked)

@@ -107,17 +107,16 @@ class TransposedConvolution(Layer):
         axes = list(zip(x.shape[1:-1], kernel, self.strides, strict=True))
         apart = [(n - 1) * s + 1 for n, _, s in axes]
         spread = np.zeros((len(x), *apart, x.shape[-1]), x.dtype)
-        spread[(slice(None), *(slice(None, None, s) for s in self.strides))] = x
+        places = (slice(None), *(slice(None, None, s) for s in self.strides))
+        spread[places] = x
         around = [(k - 1, k - 1 + max(s - k, 0)) for _, k, s in axes]
         spread = np.pad(spread, [(0, 0), *around, (0, 0)])
-        turned = np.flip(self.weight, range(2, self.weight.ndim)).swapaxes(0, 1)
+        turned = np.flip(self.weight, tuple(range(2, x.ndim))).swapaxes(0, 1)
         x = convolve(spread, turned, (1,) * self.axes, (1,) * self.axes)
         if self.padding == "same":
-            first = [max(k - s, 0) // 2 for _, k, s in axes]
-            kept = [
-                slice(f, f + n * s) for f, (n, _, s) in zip(first, axes, strict=True)
-            ]
-            x = x[(slice(None), *kept)]
+            cut = [(max(k - s, 0) // 2, n * s) for n, k, s in axes]
+            kept = (slice(None), *(slice(first, first + n) for first, n in cut))
+            x = x[kept]
         return x if self.bias is None else x + self.bias
 
 
@@ -163,7 +162,8 @@ def sliding_windows(x, window, strides, dilation):
     view = sliding_window_view(x, spans, axis=tuple(range(1, x.ndim - 1)))
     steps = (slice(None, None, s) for s in strides)
     inside = (slice(None, None, d) for d in dilation)
-    return view[(slice(None), *steps, slice(None), *inside)]
+    kept = (slice(None), *steps, slice(None), *inside)
+    return view[kept]
 
 
 def convolve(x, weight, strides, dilation, groups=1):

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 
-class Convolution:
+class Convolution(nn.Module):
     """Makes a convolution of PyTorch take channels last, and pad as Keras does.
 
     padding: "valid", "same" (zeros, size / stride rounded up) or "causal".
@@ -55,7 +55,7 @@ class DepthwiseConv2D(Conv2D):
         )
 
 
-class TransposedConvolution:
+class TransposedConvolution(nn.Module):
     """Makes a transposed convolution of PyTorch take channels last, cut as in Keras.
 
     padding: "valid", or "same" for an output of size * stride.
@@ -99,6 +99,6 @@ def padded(x, padding, window, strides, dilation, value=0.0):
         span = (k - 1) * d + 1
         total = max((math.ceil(n / s) - 1) * s + span - n, 0)
         before = total // 2 if padding == "same" else span - 1
-        # F.pad counts from the last axis
-        amounts = [before, total - before if padding == "same" else 0, *amounts]
-    return F.pad(x, amounts, value=value)
+        amounts.append((before, total - before if padding == "same" else 0))
+    # F.pad begins with the last axis
+    return F.pad(x, [n for pair in reversed(amounts) for n in pair], value=value)

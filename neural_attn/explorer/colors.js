@@ -85,5 +85,5 @@ export function inkOn(table, share) {
     return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
   });
   const light = 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  return light > 0.18 ? "#0b0d10" : "#ffffff";
+  return light > 0.179 ? "#000000" : "#ffffff";
 }

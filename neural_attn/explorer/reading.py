@@ -8,7 +8,7 @@ character, so that one Chinese character may be three tokens).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -44,18 +44,19 @@ def read_tokens(tokens: Sequence[str]) -> Reading:
     """Decode `tokens` across their borders, and group them."""
     special = tuple(_SPECIAL.fullmatch(token) is not None for token in tokens)
     scheme = _scheme([t for t, s in zip(tokens, special, strict=True) if not s])
+    parts = [""] * len(tokens)
     if scheme == "byte-level":
-        texts = _decode_bytes(tokens, special, _byte_level)
+        texts, parts = _decode_bytes(tokens, special, _byte_level)
     elif scheme == "sentencepiece":
-        texts = _decode_bytes(tokens, special, _sentencepiece)
+        texts, parts = _decode_bytes(tokens, special, _sentencepiece)
     else:
         texts = list(tokens)
-    words = _number(_word_starts(tokens, texts, special, scheme))
+    words = _number(_word_starts(tokens, texts, parts, special, scheme))
     sentences = _number(_sentence_starts(texts, words, special))
     strip = scheme in ("byte-level", "sentencepiece")
     shown = tuple(
-        readable(_without_space(text) if strip else text, SHOWN_LENGTH)
-        for text in texts
+        readable(_without_space(text) if strip else text, SHOWN_LENGTH) + part
+        for text, part in zip(texts, parts, strict=True)
     )
     return Reading(scheme, shown, words, sentences, special)
 
@@ -108,39 +109,43 @@ def _sentencepiece(token: str) -> bytes:
 
 
 def _decode_bytes(
-    tokens: Sequence[str], special: Sequence[bool], to_bytes: object
-) -> list[str]:
-    """Decode each token; one that holds a part of a character shows it, and which."""
-    assert callable(to_bytes)
+    tokens: Sequence[str], special: Sequence[bool], to_bytes: Callable[[str], bytes]
+) -> tuple[list[str], list[str]]:
+    """Decode each token; where it holds a part of a character, say which: " 1/3"."""
     texts: list[str] = []
+    parts: list[str] = []
     start = 0
     while start < len(tokens):
         if special[start]:
             texts.append(tokens[start])
+            parts.append("")
             start += 1
             continue
         stop = start
         while stop < len(tokens) and not special[stop]:
             stop += 1
-        texts.extend(_decode_run([to_bytes(t) for t in tokens[start:stop]]))
+        decoded = _decode_run([to_bytes(token) for token in tokens[start:stop]])
+        texts.extend(decoded[0])
+        parts.extend(decoded[1])
         start = stop
-    return texts
+    return texts, parts
 
 
-def _decode_run(pieces: list[bytes]) -> list[str]:
+def _decode_run(pieces: list[bytes]) -> tuple[list[str], list[str]]:
     data = b"".join(pieces)
     owner = [index for index, piece in enumerate(pieces) for _ in piece]
-    texts = [""] * len(pieces)
+    texts, parts = [""] * len(pieces), [""] * len(pieces)
     position = 0
     while position < len(data):
         length = _character_length(data, position)
         character = data[position : position + length].decode("utf-8", "replace")
         holders = sorted(set(owner[position : position + length]))
         for number, index in enumerate(holders, 1):
-            part = f" {number}/{len(holders)}" if len(holders) > 1 else ""
-            texts[index] += character + part
+            texts[index] += character
+            if len(holders) > 1:
+                parts[index] = f" {number}/{len(holders)}"
         position += length
-    return texts
+    return texts, parts
 
 
 def _character_length(data: bytes, position: int) -> int:
@@ -159,10 +164,14 @@ def _without_space(text: str) -> str:
 
 
 def _word_starts(
-    tokens: Sequence[str], texts: Sequence[str], special: Sequence[bool], scheme: str
+    tokens: Sequence[str],
+    texts: Sequence[str],
+    parts: Sequence[str],
+    special: Sequence[bool],
+    scheme: str,
 ) -> list[bool]:
-    starts = []
-    for index, (token, text) in enumerate(zip(tokens, texts, strict=True)):
+    starts: list[bool] = []
+    for index, token in enumerate(tokens):
         after_special = index == 0 or special[index - 1]
         if special[index] or after_special or scheme == "plain":
             starts.append(True)
@@ -170,14 +179,10 @@ def _word_starts(
             starts.append(not (token.startswith("##") and len(token) > 2))
         else:
             # Punctuation and line ends stand alone, as in the other spellings.
-            inside = text[:1].isalnum() or _is_part(text)
-            before = texts[index - 1][-1:].isalnum() or _is_part(texts[index - 1])
+            inside = texts[index][:1].isalnum() or bool(parts[index])
+            before = texts[index - 1][-1:].isalnum() or bool(parts[index - 1])
             starts.append(not (inside and before))
     return starts
-
-
-def _is_part(text: str) -> bool:
-    return re.search(r" [1-4]/[2-4]$", text) is not None
 
 
 def _sentence_starts(

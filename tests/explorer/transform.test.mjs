@@ -1,0 +1,105 @@
+// Run with `node --test tests/explorer/*.test.mjs`.
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { codeTable, Weights } from "../../neural_attn/explorer/payload.js";
+import { addRow, findSinks, joinTokens, makeAxis, renormalizeRow, segmentsOf, transform }
+  from "../../neural_attn/explorer/transform.js";
+
+const FULL = { levels: 0, power: 1 };
+const FINE = { levels: 255, power: 2 };
+
+/** Weights as a full-precision block holds them: planes of bytes. */
+function weightsOf(rows) {
+  const flat = Float32Array.from(rows.flat());
+  const bytes = new Uint8Array(flat.buffer);
+  const planes = Uint8Array.from(bytes, (_, i) => bytes[4 * (i % flat.length) + Math.floor(i / flat.length)]);
+  return new Weights(planes, 0, rows.length, rows[0].length, FULL);
+}
+
+const TEXT = {
+  scheme: "wordpiece",
+  tokens: ["[CLS]", "ke", "##rb", ".", "[SEP]"], shown: ["[CLS]", "ke", "##rb", ".", "[SEP]"],
+  words: [0, 1, 1, 2, 3], sentences: [0, 1, 1, 1, 2], special: [1, 0, 0, 0, 1],
+};
+const everything = () => false;
+const axis = (unit, hidden = everything) => makeAxis(TEXT, 0, 5, { unit, hidden });
+const sum = (values) => values.reduce((a, b) => a + b, 0);
+const ROWS = [
+  [0.2, 0.2, 0.2, 0.2, 0.2], [0.5, 0.1, 0.2, 0.1, 0.1], [0.9, 0, 0.1, 0, 0],
+  [0.1, 0.2, 0.3, 0.4, 0], [0, 0, 0, 0, 1],
+];
+
+test("full precision comes back as it was", () => {
+  assert.deepEqual([...weightsOf(ROWS).row(3)], [...Float32Array.from(ROWS[3])]);
+});
+
+for (const unit of ["token", "word", "sentence"]) {
+  test(`rows of ${unit}s keep their sums`, () => {
+    const view = transform(weightsOf(ROWS), null, axis(unit), axis(unit), false);
+    const width = view.columns.labels.length;
+    for (let r = 0; r < view.rows.labels.length; r++) {
+      assert.ok(Math.abs(sum(view.values.subarray(r * width, (r + 1) * width)) - 1) < 1e-6);
+    }
+  });
+}
+
+test("a word's row is the mean over its queries, its column the sum over its keys", () => {
+  const view = transform(weightsOf(ROWS), null, axis("word"), axis("word"), false);
+  assert.deepEqual(view.rows.labels, ["[CLS]", "kerb", ".", "[SEP]"]);
+  const kerb = [...view.values.subarray(4, 8)];
+  [0.7, 0.2, 0.05, 0.05].forEach((value, i) => assert.ok(Math.abs(kerb[i] - value) < 1e-6));
+});
+
+test("hidden keys are left out, and only renormalizing fills the gap", () => {
+  const hidden = axis("token", (p) => TEXT.special[p] === 1);
+  const plain = transform(weightsOf(ROWS), null, hidden, hidden, false);
+  assert.deepEqual(plain.columns.labels, ["ke", "##rb", "."]);
+  assert.ok(Math.abs(sum(plain.values.subarray(0, 3)) - 0.4) < 1e-6);
+  const whole = transform(weightsOf(ROWS), null, hidden, hidden, true);
+  assert.ok(Math.abs(sum(whole.values.subarray(0, 3)) - 1) < 1e-6);
+});
+
+test("a row without weight stays without weight", () => {
+  const row = new Float32Array(3);
+  renormalizeRow(row);
+  assert.deepEqual([...row], [0, 0, 0]);
+});
+
+test("a group may attend where one of its tokens may", () => {
+  const allowed = new Uint8Array(25);
+  allowed[2 * 5 + 0] = 1; // of "##rb", the second half of the word
+  const view = transform(weightsOf(ROWS), allowed, axis("word"), axis("word"), false);
+  assert.deepEqual([...view.allowed.subarray(4, 8)], [1, 0, 0, 0]);
+});
+
+test("sinks are keys far above an even share, never all keys", () => {
+  const rows = Array.from({ length: 20 }, () => [0.8, ...Array(19).fill(0.2 / 19)]);
+  assert.deepEqual(findSinks(rows.flat(), 20, 20), [0]);
+  assert.deepEqual(findSinks(Array(400).fill(1 / 20), 20, 20), []);
+  assert.deepEqual(findSinks([1, 1], 2, 1), []);
+});
+
+test("a pair is told apart at its first separator", () => {
+  const pair = { tokens: ["[CLS]", "a", "[SEP]", "b", "[SEP]"] };
+  assert.deepEqual([...segmentsOf(pair, 0, 5)], [0, 0, 0, 1, 1]);
+  assert.equal(segmentsOf(TEXT, 0, 5), null);
+});
+
+test("a character over several tokens is read once", () => {
+  const text = { scheme: "byte-level", shown: ["中 1/3", "中 2/3", "中 3/3"], words: [0, 0, 0] };
+  assert.equal(joinTokens(text, [0, 1, 2], "word"), "中");
+});
+
+test("codes decode to shares of the row's maximum", () => {
+  const table = codeTable(FINE);
+  assert.equal(table[255], 1);
+  assert.equal(table[0], 0);
+  assert.ok(Math.abs(table[128] - (128 / 255) ** 2) < 1e-7);
+});
+
+test("sums add with a factor", () => {
+  const out = new Float32Array(4);
+  addRow(Float32Array.from(ROWS[1]), axis("word"), 0.5, out);
+  assert.ok(Math.abs(out[1] - 0.15) < 1e-6);
+});

@@ -1,0 +1,422 @@
+"""The explorer's data: what is written, what is read back, and what it never says."""
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from html import unescape
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from neural_attn.analysis.measure import COLUMNS
+from neural_attn.cli import cli
+from neural_attn.explorer.comparison import compare_maps
+from neural_attn.explorer.extract import PageError, read_page
+from neural_attn.explorer.frame import MODULES, frame
+from neural_attn.explorer.measures import QUICK, analyze_example, measure_head
+from neural_attn.explorer.page import Detail, explore, write_explorer
+from neural_attn.explorer.pyramid import reduce_head, tile_size
+from neural_attn.explorer.quantize import PRECISIONS, dequantize, quantize
+from neural_attn.explorer.reading import read_tokens
+from neural_attn.maps import AttentionMap, AttentionMaps
+
+ROOT = Path(__file__).resolve().parent.parent
+BOUND = 1 / 255
+HOSTILE = [
+    "</script><script>alert(1)</script>",
+    "<img src=x onerror=alert(2)>",
+    "\"'&`${x}",
+    "\u202egnirts",
+    "\ud800",
+    "x" * 10_000,
+    "-->",
+    "<!--<script>",
+]
+
+
+def softmax(shape, seed=0, sharp=2.0):
+    scores = np.random.default_rng(seed).standard_normal(shape) * sharp
+    powers = np.exp(scores - scores.max(-1, keepdims=True))
+    return (powers / powers.sum(-1, keepdims=True)).astype(np.float32)
+
+
+def maps_of(shape=(1, 2, 6, 6), tokens=None, **more):
+    tokens = tokens or [f"t{n}" for n in range(shape[-1])]
+    one = AttentionMap("m_0", softmax(shape), query_tokens=tokens, key_tokens=tokens)
+    return AttentionMaps([one], **more)
+
+
+def header_of(html):
+    found = re.search(r'id="header">([^<]*)</script>', html)
+    return json.loads(found[1])
+
+
+# --- numbers ---
+
+
+@pytest.mark.parametrize("name", ["fine", "compact"])
+@pytest.mark.parametrize("sharp", [0.0, 1.0, 4.0, 12.0])
+def test_no_weight_is_off_by_more_than_stated(name, sharp):
+    weights = softmax((40, 300), seed=3, sharp=sharp)
+    precision = PRECISIONS[name]
+    scales, codes = quantize(weights, precision)
+    error = np.abs(dequantize(scales, codes, precision) - weights)
+    share = (error / weights.max(-1, keepdims=True)).max()
+    assert share <= precision.bound * (1 + 1e-4)
+    assert precision.bound <= BOUND
+
+
+def test_the_maximum_of_a_row_is_exact():
+    weights = softmax((50, 64), seed=1)
+    scales, codes = quantize(weights, PRECISIONS["fine"])
+    decoded = dequantize(scales, codes, PRECISIONS["fine"])
+    at = weights.argmax(-1)[:, np.newaxis]
+    np.testing.assert_array_equal(
+        np.take_along_axis(decoded, at, 1), np.take_along_axis(weights, at, 1)
+    )
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-44, 1e-30, 1e30])
+def test_rows_of_any_size_are_kept(scale):
+    weights = np.array([[1.0, 0.25, 0.0]], np.float32) * np.float32(scale)
+    scales, codes = quantize(weights, PRECISIONS["fine"])
+    decoded = dequantize(scales, codes, PRECISIONS["fine"])
+    assert np.isfinite(decoded).all()
+    assert np.abs(decoded - weights).max() <= BOUND * max(scale, 0.0)
+
+
+def test_a_small_weight_beside_a_sink_keeps_its_size():
+    weights = np.full((1, 500), 0.0002, np.float32)
+    weights[0, 0] = 0.9
+    scales, codes = quantize(weights, PRECISIONS["fine"])
+    decoded = dequantize(scales, codes, PRECISIONS["fine"])
+    assert decoded[0, 1] == pytest.approx(0.0002, rel=0.15)
+
+
+@pytest.mark.parametrize("tile", [2, 8, 16])
+def test_tiles_hold_maximum_and_mean(tile):
+    weights = softmax((70, 45), seed=5)
+    reduced = reduce_head(weights, tile)
+    for row in range(0, 70, tile):
+        for column in range(0, 45, tile):
+            part = weights[row : row + tile, column : column + tile]
+            at = row // tile, column // tile
+            assert reduced.greatest[at] == part.max()
+            assert reduced.mean[at] == pytest.approx(part.mean(), rel=1e-5)
+    ranked = -np.sort(-weights, axis=1)[:, :8]
+    np.testing.assert_array_equal(reduced.weights, ranked)
+    kept = np.take_along_axis(weights, reduced.keys.astype(int), 1)
+    np.testing.assert_array_equal(kept, ranked)
+
+
+def test_blocks_of_rows_join_without_a_seam():
+    weights = softmax((1100, 30))
+    reduced = reduce_head(weights, 4)
+    assert reduced.greatest.shape == (275, 8)
+    assert reduced.greatest[128, 0] == weights[512:516, :4].max()
+    assert tile_size(4096, 4096, 512) == 8
+    assert tile_size(512, 100, 512) == 1
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_quick_measures_are_those_of_the_analysis(causal):
+    tokens = "[CLS] the cat sat . the cat ran [SEP]".split()
+    weights = softmax((1, 3, 9, 9), seed=2)
+    allowed = np.tri(9, dtype=bool) if causal else np.ones((9, 9), bool)
+    weights = weights * allowed
+    weights /= weights.sum(-1, keepdims=True)
+    one = AttentionMap(
+        "m", weights, causal=causal, query_tokens=tokens, key_tokens=tokens
+    )
+    exact = analyze_example(AttentionMaps([one]), 0)["m"]
+    assert set(QUICK) < set(COLUMNS)
+    for head in range(3):
+        quick = measure_head(weights[0, head], allowed if causal else None, True)
+        for key in QUICK:
+            if exact[head][key] is None:
+                assert quick[key] is None, key
+            else:
+                assert quick[key] == pytest.approx(exact[head][key], rel=1e-4), key
+
+
+def test_a_head_that_attends_to_nothing_has_no_measures():
+    empty = measure_head(np.zeros((3, 3), np.float32), None, True)
+    assert set(empty.values()) == {None}
+
+
+# --- tokens ---
+
+
+def test_word_pieces_are_words():
+    reading = read_tokens("[CLS] the ke ##rb . it fell [SEP]".split())
+    assert reading.scheme == "wordpiece"
+    assert reading.words == (0, 1, 2, 2, 3, 4, 5, 6)
+    assert reading.sentences == (0, 1, 1, 1, 1, 2, 2, 3)
+    assert reading.special == (True, *[False] * 6, True)
+
+
+def byte_level(text, cuts):
+    """Bytes of `text` as GPT-2 writes them, cut at byte positions."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    names = {
+        **{b: chr(b) for b in printable},
+        **{b: chr(256 + n) for n, b in enumerate(others)},
+    }
+    data = text.encode()
+    edges = [0, *cuts, len(data)]
+    return ["".join(names[b] for b in data[a:z]) for a, z in pairwise(edges)]
+
+
+def test_a_character_over_three_byte_tokens_is_read():
+    tokens = byte_level("I 中 see", [1, 3, 4, 5])
+    reading = read_tokens(tokens)
+    assert reading.scheme == "byte-level"
+    assert reading.shown == ("I", "中 1/3", "中 2/3", "中 3/3", "see")
+
+
+def test_sentencepiece_bytes_are_read():
+    reading = read_tokens(["▁I", "▁am", "<0xE4>", "<0xB8>", "<0xAD>", "</s>"])
+    assert reading.shown == ("I", "am", "中 1/3", "中 2/3", "中 3/3", "</s>")
+    assert reading.special[-1]
+
+
+@pytest.mark.parametrize("tokens", [["Ārī", "é"], ["naïve", "Ö"], ["a", "b"], []])
+def test_words_of_people_are_not_taken_for_bytes(tokens):
+    reading = read_tokens(tokens)
+    assert reading.scheme == "plain"
+    assert reading.shown == tuple(tokens)
+
+
+def test_bytes_that_are_no_text_do_not_stop_the_page():
+    reading = read_tokens(["Ġok", "ä", "¸", "Ġend"])
+    assert len(reading.shown) == 4
+    assert reading.shown[0] == "ok"
+
+
+# --- the page ---
+
+
+def test_the_page_without_maps_is_small():
+    assert sum(map(len, frame("Title"))) <= 120_000
+
+
+def test_every_module_is_in_the_page():
+    folder = ROOT / "neural_attn" / "explorer"
+    assert {path.stem for path in folder.glob("*.js")} == set(MODULES)
+    for path in folder.glob("*.js"):
+        assert len(path.read_text("utf-8").splitlines()) <= 300, path.name
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_the_modules_in_node():
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True)
+    numbers = tuple(map(int, version.stdout.strip("v\n").split(".")[:2]))
+    if numbers < (20, 19):
+        pytest.skip(
+            f"node {version.stdout.strip()} does not tell modules by their text"
+        )
+    files = sorted(map(str, (ROOT / "tests" / "explorer").glob("*.test.mjs")))
+    done = subprocess.run(
+        ["node", "--test", *files], capture_output=True, text=True, timeout=120
+    )
+    assert files
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
+def test_the_policy_lets_only_the_page_s_own_script_run():
+    html = explore(maps_of()).html
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1]
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy
+    for tag in ("script", "style"):
+        (code,) = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.S)
+        digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    # Names of XML namespaces are no addresses.
+    assert "://" not in re.sub(r"http://www\.w3\.org/[\w/]*", "", html)
+
+
+def test_hostile_tokens_stay_data():
+    maps = maps_of((1, 1, 8, 8), HOSTILE, source="</title><script>alert(3)</script>")
+    html = explore(maps).html
+    assert html.isascii()
+    assert "alert(1)</script>" not in html
+    assert "<img" not in html
+    assert html.count("<script>") == 1
+    assert html.partition("<body>")[0].count("</title>") == 1
+    assert header_of(html)["texts"][0]["tokens"] == HOSTILE
+
+
+def test_the_page_says_what_it_is_made_of():
+    header = header_of(explore(maps_of(trained=False, backend="numpy")).html)
+    (source,) = header["sources"]
+    assert (source["trained"], source["backend"]) == (False, "numpy")
+    assert header["precision"]["bound"] <= BOUND
+    assert {m["key"] for m in header["measures"]} > set(QUICK)
+    assert source["maps"][0]["sentences"][1].startswith("layer 0 head 1")
+
+
+def padded_batch():
+    mask = np.ones((2, 1, 1, 5), bool)
+    mask[1, 0, 0, 3:] = False
+    weights = softmax((2, 2, 5, 5)) * mask
+    weights /= weights.sum(-1, keepdims=True)
+    tokens = [list("abcde"), ["f", "g", "h", "[PAD]", "[PAD]"]]
+    return AttentionMap("m", weights, "encoder_self", mask, False, tokens, tokens)
+
+
+def causal_map():
+    weights = softmax((1, 2, 5, 5)) * np.tri(5, dtype=np.float32)
+    weights /= weights.sum(-1, keepdims=True)
+    return AttentionMap("m", weights, "decoder_self", None, True, head_indices=[3, 9])
+
+
+def cross_map():
+    return AttentionMap("m", softmax((1, 2, 3, 7)), "cross", key_tokens=list("abcdefg"))
+
+
+@pytest.mark.parametrize("precision", ["fine", "compact", "full"])
+@pytest.mark.parametrize("make", [padded_batch, causal_map, cross_map])
+def test_a_page_gives_its_numbers_back(tmp_path, make, precision):
+    one = make()
+    maps = AttentionMaps([one], trained=True, source="a.neural", backend="numpy")
+    path = explore(maps, precision=precision).save(tmp_path / "page.html")
+    back = read_page(path)
+    other = back.get_map("m")
+    bound = PRECISIONS[precision].bound * (1 + 1e-4)
+    kept = one.allowed.any(axis=(1, 2))[:, np.newaxis, np.newaxis, :]
+    if one.kind != "cross":
+        kept = kept & one.allowed.any(axis=(1, 2))[:, np.newaxis, :, np.newaxis]
+    error = np.abs(other.weights - one.weights) * kept
+    assert (error <= bound * one.weights.max(-1, keepdims=True)).all()
+    assert not other.weights[~np.broadcast_to(kept, other.weights.shape)].any()
+    assert (other.allowed <= one.allowed).all()
+    assert (other.query_tokens, other.key_tokens) == (one.query_tokens, one.key_tokens)
+    assert (other.kind, other.causal) == (one.kind, one.causal)
+    assert other.head_indices == one.head_indices
+    assert (back.trained, back.source, back.backend) == (True, "a.neural", "numpy")
+
+
+def test_a_page_of_a_page_is_the_same_page(tmp_path):
+    maps = AttentionMaps([padded_batch()])
+    first = explore(maps, precision="full").save(tmp_path / "first.html")
+    second = explore(read_page(first), precision="full").save(tmp_path / "second.html")
+    assert read_page(first) == read_page(second)
+
+
+def test_both_of_two_models_come_back(tmp_path):
+    first, second = maps_of(), maps_of()
+    second = AttentionMaps([causal_map()])
+    page = explore(first, other=second, labels=["one", "two"]).save(tmp_path / "p.html")
+    assert list(read_page(page, 0)) == ["m_0"]
+    assert list(read_page(page, 1)) == ["m"]
+    with pytest.raises(PageError, match="has no maps number 2"):
+        read_page(page, 2)
+
+
+def test_models_are_compared_where_they_fit():
+    first, second = (
+        maps_of(),
+        AttentionMaps([AttentionMap("m_0", softmax((1, 2, 6, 6), 9))]),
+    )
+    (same,) = compare_maps(first, first)
+    assert same["examples"][0] == {"largest": [0, 0], "divergence": [0, 0]}
+    (other,) = compare_maps(first, second)
+    largest = np.abs(first["m_0"] - second["m_0"])[0].max(axis=(1, 2))
+    assert other["examples"][0]["largest"] == pytest.approx(largest.tolist())
+    assert all(0 < value < np.log(2) for value in other["examples"][0]["divergence"])
+    (shorter,) = compare_maps(first, maps_of((1, 2, 4, 4)))
+    assert shorter["reason"] == "they differ in length"
+
+
+def test_long_texts_keep_the_strongest(tmp_path):
+    weights = softmax((1, 1, 1700, 1700), sharp=0.1)
+    weights[0, 0, 1234, 77] = 0.5
+    maps = [AttentionMap("m", weights)]
+    detail = Detail(longest=1000, rows=[3])
+    path = write_explorer(maps, tmp_path / "long.html", detail=detail)
+    header = header_of(path.read_text())
+    (example,) = header["sources"][0]["maps"][0]["examples"]
+    assert (example["form"], example["tile"], example["exact_rows"]) == (
+        "reduced",
+        4,
+        [3],
+    )
+    with pytest.raises(PageError, match="less detail"):
+        read_page(path)
+    kept = write_explorer(
+        maps, tmp_path / "kept.html", detail=Detail(longest=1000, heads=[("m", 0)])
+    )
+    assert np.abs(read_page(kept)["m"] - weights).max() <= BOUND * weights.max()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: "<p>hello</p>", "it has no header"),
+        (lambda t: t.replace('"version":1', '"version":2'), "version 2 of the format"),
+        (lambda t: t.replace('"rows":6', '"rows":5'), "does not hold"),
+        (lambda t: t.replace('"queries":6', '"queries":999999999'), "refused"),
+        (lambda t: re.sub(r'id="b1">[^<]*', 'id="b1">AAAA', t), "not a page"),
+        (lambda t: t.replace('"blocks":[0,1]', '"blocks":[0,7]'), "not a page"),
+    ],
+)
+def test_a_damaged_page_is_refused_in_one_line(tmp_path, change, message):
+    path = tmp_path / "page.html"
+    path.write_text(change(explore(maps_of()).html))
+    with pytest.raises(PageError, match=message) as caught:
+        read_page(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_wrong_calls_are_refused():
+    with pytest.raises(ValueError, match="no attention maps"):
+        explore(AttentionMaps([]))
+    with pytest.raises(ValueError, match="fine, compact, full"):
+        explore(maps_of(), precision="exact")
+    with pytest.raises(ValueError, match="1 labels for 2"):
+        _ = explore(maps_of(), other=maps_of(), labels=["a"]).html
+
+
+# --- where it is shown ---
+
+
+def test_a_notebook_gets_a_frame_of_its_own():
+    shown = maps_of()._repr_html_()
+    assert shown.startswith("<iframe ")
+    assert 'sandbox="allow-scripts allow-downloads"' in shown
+    assert "allow-same-origin" not in shown
+    page = unescape(re.search(r'srcdoc="([^"]*)"', shown)[1])
+    assert header_of(page)["format"] == "neural-attn explorer"
+
+
+def test_a_page_too_large_for_a_notebook_says_so(monkeypatch):
+    monkeypatch.setattr("neural_attn.explorer.page.MOST_INLINE_BYTES", 1000)
+    assert ".save(" in explore(maps_of())._repr_html_()
+
+
+def test_saved_maps_are_drawn_and_read_back(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    maps_of().save("maps.npz")
+    run = CliRunner().invoke
+    drawn = run(cli, ["visualize", "maps.npz", "-o", "out", "--precision", "full"])
+    assert drawn.exit_code == 0, drawn.output
+    assert Path("out/attention_heatmap.png").is_file()
+    back = run(cli, ["extract", "out/attention_explorer.html", "-o", "back.npz"])
+    assert (back.exit_code, back.output) == (0, "back.npz\n")
+    assert AttentionMaps.load("back.npz") == AttentionMaps.load("maps.npz")
+
+
+def test_options_without_effect_on_saved_maps_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    maps_of().save("maps.npz")
+    done = CliRunner().invoke(cli, ["visualize", "maps.npz", "--text", "Hi"])
+    assert done.exit_code == 2
+    assert "no effect on saved maps" in done.output

@@ -71,6 +71,7 @@ def test_networks_run_and_are_drawn(path, backend, tmp_path):
     assert written == {
         "attention_heatmap.png",
         "attention_interactive.html",
+        "attention_explorer.html",
         f"compiled_model_{backend}.py",
         *(f"attention_heads_{name}.png" for name in maps),
     }
@@ -126,7 +127,7 @@ def test_the_demo_writes_what_it_says(backend, tmp_path):
     said = re.findall(r"wrote (.*)", done.stdout)
     written = [str(path) for path in tmp_path.rglob("*.*")]
     assert sorted(said) == sorted(written)
-    assert len(said) == 8
+    assert len(said) == 9
     for part in ("One call", "Layers", "Heads", "Numbers of your own", "Many networks"):
         assert part in done.stdout
 

@@ -103,6 +103,7 @@ def test_quick_start(folder, input_data, capsys):
     assert 0 < entropy <= round(np.log(50), 3)
     assert strength > 0
     assert names_in("attention_outputs") == [
+        "attention_explorer.html",  # ours; the guide has the others
         "attention_heads_transformer_encoder_0.png",
         "attention_heatmap.png",
         "attention_interactive.html",

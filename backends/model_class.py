@@ -50,7 +50,8 @@ class ModelWriter(ClassWriter):
         inputs = self.checked.network.inputs
         lines = []
         if len(inputs) > 1:
-            for given in inputs:
+            # One that is called `inputs` comes last, as it hides the parameter.
+            for given in sorted(inputs, key=lambda given: given.name == "inputs"):
                 key = string(given.name)
                 get = f"inputs.get({key})" if is_mask(given.name) else f"inputs[{key}]"
                 lines.append(f"{_STATEMENTS}{given.name} = {get}")

@@ -80,6 +80,13 @@ def test_json_and_page(tiny, tmp_path):
     assert page.read_text("utf-8").startswith("<!doctype html>")
 
 
+@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+def test_a_grid_of_all_heads(tiny, tmp_path, kind):
+    result = invoke(tiny, "-b", "numpy", "--grid", tmp_path / f"grid.{kind}")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / f"grid.{kind}").stat().st_size > 1000
+
+
 def test_markdown(tiny):
     result = invoke(tiny, "-b", "numpy", "--markdown", "--no-probe")
     assert result.exit_code == 0, result.output
@@ -170,6 +177,7 @@ def test_text_needs_a_tokenizer(tiny):
     [
         ["--json", "--markdown"],
         ["--group", "nonsense"],
+        ["--grid", "picture.gif"],
         ["--group", "a=x", "--group", "a=y"],
     ],
 )

@@ -48,7 +48,10 @@ class Example:
 
 @dataclass(frozen=True)
 class Analysis:
-    """Everything that was found out; `to_dict` is the JSON, and all reports use it."""
+    """Everything that was found out; `to_dict` is the JSON, and all reports use it.
+
+    `maps` are those of the first batch, to draw from; they are not in the JSON.
+    """
 
     source: str | None
     backend: str | None
@@ -65,6 +68,7 @@ class Analysis:
     example: Example | None
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
+    maps: AttentionMaps | None = None
 
     def head(self, label: str) -> Head:
         """Give the head of this label, such as "L5H1".
@@ -164,6 +168,7 @@ def finish(
         example=_example(maps, connections or {}) if maps else None,
         findings=tuple(findings),
         notes=tuple(notes),
+        maps=maps,
     )
 
 

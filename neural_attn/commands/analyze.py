@@ -34,6 +34,8 @@ from neural_attn.errors import fail, printable
 @click.option("--json", "as_json", is_flag=True, help="Print the analysis as JSON.")
 @click.option("--markdown", is_flag=True, help="Print the report as Markdown.")
 @click.option("--html", type=FILE, metavar="PAGE", help="Also write it as a page.")
+@click.option("--grid", type=FILE, metavar="PICTURE",
+    help="Also draw every head of the first text: .png, .svg or .pdf.")  # fmt: skip
 @click.option("--heads", is_flag=True, help="Print every head, not only the clearest.")
 @click.option(
     "--spacy", metavar="PIPELINE", help="Parts of speech for connections, by spaCy."
@@ -61,6 +63,8 @@ def analyze(file: Path, **options: Any) -> None:
 
     if options["as_json"] and options["markdown"]:
         raise click.UsageError("give --json or --markdown, not both")
+    if options["grid"] and options["grid"].suffix not in (".png", ".svg", ".pdf"):
+        raise click.UsageError("--grid draws .png, .svg or .pdf")
     tokens = options["tokens"]
     request = AnalysisRequest(
         file=file,
@@ -86,6 +90,12 @@ def analyze(file: Path, **options: Any) -> None:
         from neural_attn.files import atomic_write
 
         path = atomic_write(options["html"], analysis_report.to_html(analysis))
+        click.echo(f"wrote {printable(str(path))}", err=True)
+    if options["grid"] is not None and analysis.maps:
+        from neural_attn.visualize.heatmap import save_figure
+        from neural_attn.visualize.overview import draw_overview
+
+        path = save_figure(draw_overview(analysis.maps), options["grid"])
         click.echo(f"wrote {printable(str(path))}", err=True)
     if options["as_json"]:
         click.echo(analysis_report.to_json(analysis))

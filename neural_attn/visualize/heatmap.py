@@ -265,7 +265,9 @@ def save_figure(
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     }
     with matplotlib.rc_context(settings), atomic_writer(target) as stream:
-        figure.savefig(stream, format=kind, dpi=dpi, metadata=undated[kind])
+        # Level 1 takes a tenth of the time of the default, for a few percent of size.
+        fast: Any = {"pil_kwargs": {"compress_level": 1}} if kind == "png" else {}
+        figure.savefig(stream, format=kind, dpi=dpi, metadata=undated[kind], **fast)
     return target
 
 

@@ -36,6 +36,18 @@ export function sumsOf(values, rows, columns) {
   return { byRow, byColumn };
 }
 
+/** Sums of a head that is kept in tiles: from their means, as their greatest overstate. */
+export function sumsOfTiles({ weights, rows, columns }) {
+  const means = weights.mean.all().slice();
+  const width = columns.members.length;
+  for (let i = 0; i < means.length; i++) means[i] *= columns.members[i % width].length;
+  const { byRow } = sumsOf(means, rows.members.length, width);
+  for (let i = 0; i < means.length; i++) {
+    means[i] *= rows.members[Math.floor(i / width)].length / columns.members[i % width].length;
+  }
+  return { byRow, byColumn: sumsOf(means, rows.members.length, width).byColumn };
+}
+
 /** Tokens along the left and the top, as many as there is room for. */
 export function drawLabels(context, panel, colors) {
   const { place } = panel;

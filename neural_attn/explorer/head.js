@@ -100,6 +100,7 @@ export class HeadView {
     const { rows, columns } = this.links[0];
     const count = Math.max(rows.labels.length, columns.labels.length);
     const width = Math.max(this.stage.clientWidth, 240);
+    this.stage.style.height = `${count * ROW + 10}px`;
     const height = Math.min(count * ROW + 8, this.stage.clientHeight || 600);
     this.tall.style.height = `${count * ROW + 8}px`;
     const context = sizeCanvas(this.canvas, width, height);

@@ -18,9 +18,10 @@ import { listenToControls, showControls, showNotes } from "./controls.js";
 const announce = (text) => { byId("announce").textContent = text; };
 
 /** What the page holds, in a line; and how exact it is. */
-function describe({ header, source, map }, payload) {
+function describe(scene, payload) {
+  const { source, map } = scene;
   const layers = new Set(source.maps.map((one) => one.layer)).size;
-  const { rows, columns } = map.examples[0];
+  const { rows, columns } = scene.about().example;
   const tokens = rows === columns ? `${rows} tokens` : `${rows} queries × ${columns} keys`;
   const backend = source.backend ? ` · ${source.backend}` : "";
   const causal = map.causal ? " · causal" : "";
@@ -77,6 +78,7 @@ function start() {
       store.set(fitting);
       return;
     }
+    remember(state);
     showControls(scene);
     describe(scene, payload);
     try {
@@ -95,7 +97,6 @@ function start() {
       throw error;
     }
     if (changed) announce(`${scene.headName()}, ${state.view}`);
-    remember(state);
   };
   const remember = (state) => {
     try {

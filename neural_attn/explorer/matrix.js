@@ -1,6 +1,6 @@
 // One head as a matrix: zoom, pan, the value under the pointer, sums of rows and columns.
 
-import { drawLabels, drawSums, poolView, SUMS, sumsOf } from "./axes.js";
+import { drawLabels, drawSums, poolView, SUMS, sumsOf, sumsOfTiles } from "./axes.js";
 import { el, formatWeight, isolated, onceAFrame, sizeCanvas, themeColors } from "./dom.js";
 import { ramp, shareOf } from "./colors.js";
 import { paintValues } from "./model.js";
@@ -49,7 +49,8 @@ export class MatrixView {
       if (!sameShape) this.zoom = { scale: 1, x: 0, y: 0 };
       this.view = view;
       this.bitmaps = new Map();
-      this.sums = sumsOf(view.values, view.rows.labels.length, view.columns.labels.length);
+      this.sums = view.tiles ? sumsOfTiles(view)
+        : sumsOf(view.values, view.rows.labels.length, view.columns.labels.length);
       this.hover = null;
     }
     this.bitmaps.clear();

@@ -1,0 +1,457 @@
+"""The explorer in a browser: every view, key and export, on four kinds of model."""
+
+import json
+import shutil
+import subprocess
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neural_attn.explorer.page import Detail, explore, write_explorer
+from neural_attn.maps import AttentionMap, AttentionMaps
+from neural_attn.session import Request, visualize
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is missing")
+CHROMIUM = shutil.which("chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+TEXT = "The animal didn't cross the street because it was too tired. It waited."
+HOSTILE = [
+    "</script><script>document.title='owned'</script>",
+    "<img src=x onerror=\"document.title='owned'\">",
+    "\"'&`",
+    "\u202egnirts",
+    "\ud800",
+    "x" * 10_000,
+    "مرحبا",
+    "中文",
+    "\U0001f600",
+    "   ",
+    "\n",
+    "",
+]
+ROWS = """async ([map, head, example]) => {
+  const { payload } = document.documentElement.explorer.scene;
+  const weights = await payload.head(0, map, example, head);
+  return Array.from({ length: weights.rows }, (_, r) => [...weights.row(r)]);
+}"""
+VIEWS = ("model", "matrix", "head", "token", "measures")
+NETWORK = """
+network Causal {
+  input: (12,)
+  layers:
+    Embedding(input_dim=50, output_dim=16)
+    TransformerDecoder(num_heads=4, ff_dim=32) * 3
+    Output(units=50)
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser):
+    """Opens a page and waits for its thumbnails; no error may be logged."""
+    problems, contexts = [], []
+
+    def go(path, state="", **more):
+        context = browser.new_context(viewport={"width": 1280, "height": 900}, **more)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("requestfailed", lambda request: problems.append(request.url))
+        page.on(
+            "console", lambda m: problems.append(m.text) if m.type == "error" else None
+        )
+        page.goto(f"{path.as_uri()}{state}")
+        page.wait_for_selector("html[data-thumbnails=done]", state="attached")
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+def arrive(page, ending):
+    """Wait until the address says the state."""
+    page.wait_for_url(lambda url: url.endswith(ending), timeout=5000)
+
+
+def softmax(shape, seed=0, mask=None):
+    scores = np.random.default_rng(seed).standard_normal(shape) * 2
+    scores = scores if mask is None else np.where(mask, scores, -np.inf)
+    powers = np.exp(scores - scores.max(-1, keepdims=True))
+    return (powers / powers.sum(-1, keepdims=True)).astype(np.float32)
+
+
+def encoder_decoder():
+    english, german = "The cat sat .".split(), "Die Katze saß da .".split()
+    maps = [
+        AttentionMap(
+            f"transformer_encoder_{n}",
+            softmax((1, 3, 4, 4), n),
+            query_tokens=english,
+            key_tokens=english,
+        )
+        for n in range(2)
+    ]
+    for n in range(2):
+        causal = np.tri(5, dtype=bool)
+        maps.append(
+            AttentionMap(
+                f"transformer_decoder_{n}.self_attention",
+                softmax((1, 3, 5, 5), 10 + n, causal),
+                "decoder_self",
+                None,
+                True,
+                german,
+                german,
+            )
+        )
+        name = f"transformer_decoder_{n}.cross_attention"
+        values = softmax((1, 3, 5, 4), 20 + n)
+        maps.append(AttentionMap(name, values, "cross", None, False, german, english))
+    return AttentionMaps(maps, trained=False, source="translate.neural")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("pages")
+
+
+@pytest.fixture(scope="module")
+def minilm(folder, minilm_dir):
+    pytest.importorskip("tokenizers", reason="tokenizers is missing")
+    from neural_attn.importers.importing import import_model
+
+    file = folder / "minilm.neural"
+    import_model(minilm_dir, file)
+    request = Request(
+        file=file, backend="numpy", texts=[TEXT, "A second text."], output_dir=folder
+    )
+    return visualize(request).maps
+
+
+@pytest.fixture(scope="module")
+def causal(folder):
+    file = folder / "causal.neural"
+    file.write_text(NETWORK)
+    request = Request(file=file, backend="numpy", output_dir=folder / "causal")
+    return visualize(request).maps
+
+
+@pytest.fixture(scope="module")
+def pages(folder, request):
+    """Saves the page of each kind of model once."""
+    made = {}
+
+    def page(kind):
+        if kind not in made:
+            if kind == "encoder_decoder":
+                shown = explore(encoder_decoder())
+            elif kind == "two":
+                other = encoder_decoder().maps
+                noisy = [
+                    AttentionMap(
+                        one.name,
+                        one.weights * 0.9,
+                        one.kind,
+                        one.mask,
+                        one.causal,
+                        one.query_tokens,
+                        one.key_tokens,
+                    )
+                    for one in other
+                ]
+                second = AttentionMaps(noisy)
+                shown = explore(encoder_decoder(), other=second, labels=["one", "two"])
+            else:
+                shown = explore(request.getfixturevalue(kind))
+            made[kind] = shown.save(folder / f"{kind}.html")
+        return made[kind]
+
+    return page
+
+
+KINDS = ("minilm", "causal", "encoder_decoder", "two")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_view_draws(visit, pages, kind, scheme):
+    page = visit(pages(kind), color_scheme=scheme)
+    views = (*VIEWS, "compare") if kind == "two" else VIEWS
+    for number, view in enumerate(views, 1):
+        page.keyboard.press(str(number))
+        page.wait_for_selector(f"#panel-{view}.shown h2")
+        assert page.get_attribute(f"#tab-{view}", "aria-selected") == "true"
+        assert page.is_hidden("#tab-compare") == (kind != "two")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_arrows_move_through_heads_layers_queries_and_keys(visit, pages):
+    page = visit(pages("encoder_decoder"))
+    for key in (
+        "ArrowRight",
+        "ArrowDown",
+        "ArrowDown",
+        "Shift+ArrowDown",
+        "Shift+ArrowRight",
+    ):
+        page.keyboard.press(key)
+    arrive(page, "#layer=2&kind=decoder_self&head=1&query=0&key=0")
+    for key in ("ArrowLeft", "ArrowUp", "Escape"):
+        page.keyboard.press(key)
+    arrive(page, "#layer=1&head=0")
+    page.keyboard.press("ArrowLeft")
+    arrive(page, "#layer=1&head=0")
+
+
+def test_a_link_opens_its_state(visit, pages):
+    state = "#layer=2&kind=cross&head=2&query=1&view=head"
+    page = visit(pages("encoder_decoder"), state)
+    assert page.text_content("#panel-head h2") == "Layer 2 cross-attention · head 2"
+    assert page.input_value("#query") == "1"
+    assert page.text_content("#panel-head .readout b") == "Katze"
+
+
+def read_back(page, map_number, head, example=0):
+    """A head's weights as the page decodes them."""
+    return np.array(page.evaluate(ROWS, [map_number, head, example]))
+
+
+def test_the_page_shows_the_numbers_of_the_arrays(visit, pages, minilm):
+    page = visit(pages("minilm"))
+    for number, name in enumerate(minilm):
+        for head in (0, 11):
+            item = minilm.item(name, 0)
+            shown = read_back(page, number, head)
+            largest = item.weights[head].max(-1, keepdims=True)
+            assert (np.abs(shown - item.weights[head]) <= largest / 255).all()
+    second = minilm.item("transformer_encoder_0", 1)
+    assert read_back(page, 0, 0, 1).shape == second.weights[0].shape
+
+
+def test_full_precision_is_exact(visit, folder):
+    maps = encoder_decoder()
+    page = visit(explore(maps, precision="full").save(folder / "full.html"))
+    shown = read_back(page, 5, 2).astype(np.float32)
+    np.testing.assert_array_equal(shown, maps.maps[5].weights[0, 2])
+
+
+def test_the_value_under_the_pointer(visit, pages):
+    page = visit(pages("encoder_decoder"), "#layer=0&head=1")
+    place = page.evaluate(
+        """() => {
+          const { matrix } = document.documentElement.explorer.views;
+          const box = matrix.canvas.getBoundingClientRect();
+          const { left, top, cell } = matrix.place;
+          return [box.left + left + 2.5 * cell, box.top + top + 1.5 * cell];
+        }"""
+    )
+    page.mouse.move(*place)
+    said = page.locator("#panel-matrix .readout")
+    said.get_by_text("cat").wait_for()
+    exact = encoder_decoder().maps[0].weights[0, 1, 1, 2]
+    assert said.locator("b").text_content().startswith(f"{exact:.2f}"[:3])
+    page.mouse.click(*place)
+    arrive(page, "query=1&key=2")
+
+
+def test_masked_cells_are_masked_only_where_the_network_says_so(visit, pages):
+    ask = """async (map) => {
+      const { payload } = document.documentElement.explorer.scene;
+      const allowed = await payload.allowed(0, map, 0, 0);
+      return allowed && [...allowed];
+    }"""
+    page = visit(pages("encoder_decoder"))
+    assert page.evaluate(ask, 0) is None
+    assert page.evaluate(ask, 2) == np.tri(5).astype(int).ravel().tolist()
+    assert page.evaluate(ask, 3) is None
+    assert "causal" not in page.text_content("#about")
+    page.select_option("#layer", "2")
+    page.get_by_text("causal").first.wait_for()
+
+
+def test_search_marks_and_walks(visit, pages):
+    page = visit(pages("minilm"))
+    page.keyboard.press("/")
+    page.keyboard.type("it")
+    assert page.text_content("#found") == "3 of the queries"
+    page.keyboard.press("Enter")
+    arrive(page, "query=10")
+
+
+def test_filters_are_said_on_screen(visit, pages):
+    page = visit(pages("minilm"))
+    for name in ("special", "sinks", "renormalize"):
+        page.check(f"#{name}")
+    page.select_option("#unit", "word")
+    notes = page.locator("#notes .note")
+    page.get_by_text("By word").wait_for()
+    said = " ".join(notes.all_text_contents())
+    for part in ("Special tokens are hidden", "sink", "renormalized to sum 1"):
+        assert part in said
+    sums = page.evaluate(
+        "[...document.documentElement.explorer.views.matrix.sums.byRow]"
+    )
+    assert sums == pytest.approx([1] * len(sums), abs=1e-5)
+
+
+def test_untrained_weights_are_said(visit, pages):
+    page = visit(pages("encoder_decoder"))
+    assert "means nothing" in page.text_content("#notes")
+
+
+def test_examples_of_a_batch_are_chosen(visit, pages):
+    page = visit(pages("minilm"))
+    page.select_option("#example", "1")
+    page.get_by_text("6 tokens").wait_for()
+    page.wait_for_url(lambda url: "example=1" in url)
+
+
+def saved(page, button):
+    with page.expect_download() as download:
+        page.click(button)
+    return download.value.suggested_filename, Path(download.value.path()).read_bytes()
+
+
+@pytest.mark.parametrize("view", [*VIEWS, "compare"])
+def test_every_view_is_saved(visit, pages, view):
+    page = visit(pages("two"), f"#layer=1&head=1&view={view}")
+    page.wait_for_selector(f"#panel-{view}.shown h2")
+    name, svg = saved(page, "#save-svg")
+    root = ElementTree.fromstring(svg)
+    assert name.startswith(f"attention_{view}")
+    texts = [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert any("translate.neural" in (text or "") for text in texts)
+    _, png = saved(page, "#save-png")
+    assert png.startswith(b"\x89PNG")
+    _, csv = saved(page, "#save-csv")
+    lines = csv.decode("utf-8-sig").strip().split("\r\n")
+    assert len(lines) > 3
+    if view == "matrix":
+        assert "cat" in texts
+        assert lines[0] == "query,token,The,cat,sat,."
+        numbers = [float(cell) for cell in lines[2].split(",")[2:]]
+        exact = encoder_decoder().maps[1].weights[0, 1, 1]
+        assert np.abs(np.array(numbers) - exact).max() <= exact.max() / 255
+
+
+def test_hostile_tokens_are_text_everywhere(visit, folder):
+    count = len(HOSTILE)
+    one = AttentionMap(
+        "a",
+        softmax((1, 2, count, count)),
+        query_tokens=HOSTILE,
+        key_tokens=HOSTILE,
+    )
+    title = "<script>document.title='owned'</script>"
+    path = explore(AttentionMaps([one], source=title)).save(folder / "hostile.html")
+    page = visit(path)
+    for number in range(1, 6):
+        page.keyboard.press(str(number))
+        page.wait_for_timeout(60)
+    page.keyboard.press("2")
+    page.click("#panel-matrix summary")
+    page.keyboard.press("4")
+    page.get_by_text("</script>").first.wait_for(state="attached")
+    assert page.title().startswith(title)
+    assert page.locator("img").count() == 0
+    assert page.locator("script").count() == len(one.weights[0]) + 2
+    _, svg = saved(page, "#save-svg")
+    ElementTree.fromstring(svg)
+
+
+def test_a_spike_survives_in_a_long_text(visit, folder):
+    weights = softmax((1, 1, 1600, 1600), 3) * 0.001
+    weights[0, 0, 1234, 77] = 0.7
+    detail = Detail(longest=1000, rows=[5])
+    path = write_explorer(
+        [AttentionMap("m", weights)], folder / "long.html", detail=detail
+    )
+    page = visit(path)
+    assert "greatest weight of 4 × 4" in page.text_content("#notes")
+    values = page.evaluate(
+        """async () => {
+          const { scene, views } = document.documentElement.explorer;
+          const view = await scene.view();
+          const row = Math.floor(1234 / 4) * 400 + Math.floor(77 / 4);
+          const key = [...view.weights.row(1234)].indexOf(view.greatest);
+          const small = views.model.shrunk.get("0,0,0,0").greatest;
+          return [view.values[row], view.greatest, key, small, view.weights.row(5)[3]];
+        }"""
+    )
+    assert values[:4] == pytest.approx([0.7, 0.7, 77, 0.7])
+    assert values[4] == weights[0, 0, 5, 3]
+
+
+def test_a_notebook_s_frame_works_and_several_stand_side_by_side(browser, folder):
+    shown = "".join(explore(encoder_decoder())._repr_html_() for _ in range(2))
+    path = folder / "notebook.html"
+    path.write_text(f"<!DOCTYPE html><p>cells</p>{shown}")
+    page = browser.new_page()
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(path.as_uri())
+    for frame in page.frames[1:]:
+        frame.wait_for_selector("html[data-thumbnails=done]", state="attached")
+        frame.click("#tab-head")
+        frame.wait_for_selector("#panel-head.shown h2")
+    assert len(page.frames) == 3
+    assert problems == []
+    page.close()
+
+
+def test_a_phone_shows_every_view(visit, pages):
+    page = visit(pages("minilm"))
+    page.set_viewport_size({"width": 390, "height": 800})
+    for number in range(1, 6):
+        page.keyboard.press(str(number))
+        page.wait_for_timeout(50)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.fixture(scope="module")
+def axe():
+    """The accessibility checker, from npm; it is not kept in this repository."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not installed")
+    with tempfile.TemporaryDirectory() as place:
+        command = [npm, "install", "--silent", "--no-fund", "--prefix", place]
+        done = subprocess.run(
+            [*command, "axe-core@4.10.3"], capture_output=True, text=True, timeout=120
+        )
+        if done.returncode:
+            pytest.skip(f"axe-core could not be installed: {done.stderr[-200:]}")
+        file = Path(place) / "node_modules" / "axe-core" / "axe.min.js"
+        yield file.read_text("utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_accessibility_checker_finds_nothing(visit, pages, axe, scheme):
+    page = visit(pages("two"), "#layer=1&head=1&query=1", color_scheme=scheme)
+    page.evaluate(axe)
+    for view in (*VIEWS, "compare"):
+        page.click(f"#tab-{view}")
+        page.wait_for_selector(f"#panel-{view}.shown h2")
+        for closed in page.locator(f"#panel-{view} details:not([open]) summary").all():
+            closed.click()
+        found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+        told = [
+            (one["id"], [node["html"][:120] for node in one["nodes"][:3]])
+            for one in found["violations"]
+        ]
+        assert told == [], json.dumps(told, indent=1)

@@ -6,6 +6,8 @@ what is inside to a line of its own, then by giving each part its own line.
 
 from __future__ import annotations
 
+from neural_attn.grammar import tree
+
 WIDTH = 88
 INDENT = "    "
 _OPEN, _CLOSE = "([{", ")]}"
@@ -186,3 +188,16 @@ def docstring(text: str, indent: str) -> list[str]:
         return [f'{indent}"""{first}"""']
     lines = [f"{indent}{line}" if line else "" for line in rest]
     return [f'{indent}"""{first}', *lines, f'{indent}"""']
+
+
+def with_trivia(line: str, trivia: tree.Trivia, may_be_blank: bool) -> list[str]:
+    """A line with the comments and the blank line that the author put around it."""
+    indent = line[: len(line) - len(line.lstrip())]
+    lines = [""] if trivia.blank_before and may_be_blank else []
+    lines += [indent + comment(text) for text in trivia.comments]
+    if trivia.trailing:
+        noted = f"{line}  {comment(trivia.trailing)}"
+        if len(noted) <= 88 and "\n" not in noted:
+            return [*lines, noted]
+        lines.append(indent + comment(trivia.trailing))
+    return [*lines, line]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from neural_attn.backends.class_writer import ClassWriter
 from neural_attn.backends.layout import WIDTH, docstring, string
+from neural_attn.backends.usage import network_class
 from neural_attn.grammar import tree
 
 from neural_attn.inputs import is_mask
@@ -23,7 +24,7 @@ class ModelWriter(ClassWriter):
         """The whole class."""
         network = self.checked.network
         output = self.checked.root.output
-        lines = [f"class {network.name}(Network):"]
+        lines = [f"class {network_class(self.checked, self.backend.runtime)}(Network):"]
         lines += [*docstring(f"The network {network.name}.", "    "), ""]
         lines += ["    def __init__(self):", f"{_STATEMENTS}super().__init__()"]
         lines += [*self._made, ""]
@@ -54,9 +55,9 @@ class ModelWriter(ClassWriter):
             for given in sorted(inputs, key=lambda given: given.name == "inputs"):
                 key = string(given.name)
                 get = f"inputs.get({key})" if is_mask(given.name) else f"inputs[{key}]"
-                lines.append(f"{_STATEMENTS}{given.name} = {get}")
+                lines.append(f"{_STATEMENTS}{self.spell(given.name)} = {get}")
         elif inputs and inputs[0].name != "inputs":
-            lines.append(f"{_STATEMENTS}{inputs[0].name} = inputs")
+            lines.append(f"{_STATEMENTS}{self.spell(inputs[0].name)} = inputs")
         self.never_none = {i.name for i in inputs if not is_mask(i.name)}
         lines += self.body(self.block.forward.body, _STATEMENTS)
         end = f"{_STATEMENTS}x = "

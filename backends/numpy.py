@@ -5,15 +5,17 @@ from __future__ import annotations
 from neural_attn.backends.base import Backend, Row
 from neural_attn.backends.rows.numpy import ROWS
 from neural_attn.backends.training import cannot_train
+from neural_attn.backends.usage import network_class
 
 from neural_attn.shapes import Checked
 
 
 def _create(checked: Checked) -> list[str]:
+    name = network_class(checked, "numpy")
     return [
         'def create_model(dtype="float32", seed=0):',
         '    """Return the network with random weights."""',
-        f"    return {checked.network.name}().initialize(seed).astype(dtype)",
+        f"    return {name}().initialize(seed).astype(dtype)",
     ]
 
 

@@ -9,6 +9,7 @@ from neural_attn.backends.base import Backend, Row
 from neural_attn.backends.rows.pytorch import ROWS
 from neural_attn.backends.training import doubts
 from neural_attn.backends.training_pytorch import write_training
+from neural_attn.backends.usage import network_class
 from numpy.typing import NDArray
 
 from neural_attn.shapes import Checked
@@ -26,10 +27,11 @@ _ACTIVATIONS = {
 
 
 def _create(checked: Checked) -> list[str]:
+    name = network_class(checked, "pytorch")
     return [
         'def create_model(dtype="float32"):',
         '    """Return the network with random weights, in evaluation mode."""',
-        f"    return {checked.network.name}().to(getattr(torch, dtype)).eval()",
+        f"    return {name}().to(getattr(torch, dtype)).eval()",
     ]
 
 

@@ -9,6 +9,7 @@ from neural_attn.backends.layout import string
 from neural_attn.backends.rows.tensorflow import ROWS
 from neural_attn.backends.training import doubts
 from neural_attn.backends.training_tensorflow import write_training
+from neural_attn.backends.usage import network_class
 from numpy.typing import NDArray
 
 from neural_attn.errors import Problems
@@ -22,7 +23,7 @@ _DENSE = Row(
 
 
 def _create(checked: Checked) -> list[str]:
-    name, inputs = checked.network.name, checked.network.inputs
+    name, inputs = network_class(checked, "keras"), checked.network.inputs
     length = _example_length(checked.network)
     examples = []
     for given in inputs:

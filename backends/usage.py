@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from neural_attn.backends import runtime_source
 from neural_attn.backends.expressions import Rendered, render
 from neural_attn.grammar import tree
 
@@ -99,3 +100,16 @@ def _repeats_default(checked: Checked, outer: Block, use: LayerUse, name: str) -
 
 def _has_values(checked: Checked, block: Block, name: str) -> bool:
     return name in set_parameters(checked, block)
+
+
+def network_class(checked: Checked, runtime: str) -> str:
+    """The name of the network's class: its own, set apart from all other classes."""
+    name = checked.network.name
+    files = runtime_source.read(runtime)
+    blocks = {
+        block.name for block in checked.facts if block is not checked.network.block
+    }
+    taken = files.definitions.keys() | files.imports.keys() | blocks
+    while name in taken:
+        name += "Model"
+    return name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 from neural_attn import training
 from neural_attn.arguments import REPEAT_ALIASES, match
@@ -42,12 +43,20 @@ _NEEDLESS = {
 
 
 class Resolver:
-    """Resolves the networks of one file, with its defines and the prelude's."""
+    """Resolves the networks of one file, with its defines.
 
-    def __init__(self, file: tree.File, problems: Problems) -> None:
+    What the file does not define is looked up in the `library`: the built-in blocks,
+    which see each other and never the file's. So a define that is named like a
+    built-in one wins in its file, and leaves the built-in blocks as they are.
+    """
+
+    def __init__(
+        self, file: tree.File, problems: Problems, library: Resolver | None = None
+    ) -> None:
         self.file = file
         self.problems = problems
-        self._defines = {d.name.text: d for d in prelude().defines}
+        self.library = library
+        self._defines: dict[str, tree.Define] = {}
         for define in file.defines:
             earlier = self._defines.get(define.name.text)
             # by identity: a copy of a built-in block may be equal to it
@@ -133,12 +142,11 @@ class Resolver:
 
     def find(self, name: str) -> NativeLayer | Block | None:
         """The block or native layer of this name; an author's own come first."""
-        name = _SAME_BLOCK.get(name, name) if name not in self._defines else name
         if name not in self._defines:
             lowered = {n.lower(): n for n in self._defines}
-            native = find_layer(name)
-            if native or name.lower() not in lowered:
-                return native
+            found = self._built_in(name)
+            if found or name.lower() not in lowered:
+                return found
             name = lowered[name.lower()]
         if name not in self._blocks:
             self._open.append(name)
@@ -154,6 +162,15 @@ class Resolver:
             self._open.pop()
         return self._blocks[name]
 
+    def _built_in(self, name: str) -> NativeLayer | Block | None:
+        if self.library is None:
+            return find_layer(name)
+        return self.library.find(_SAME_BLOCK.get(name, name))
+
+    def known(self) -> list[str]:
+        """Every name that a layer can have here, for hints."""
+        return [*self._defines, *(self.library.known() if self.library else LAYERS)]
+
     def target(self, node: tree.LayerNode) -> NativeLayer | Block | None:
         """What a layer node names; notes a problem where it names nothing."""
         name = node.name.text
@@ -167,7 +184,7 @@ class Resolver:
             return None
         target = self.find(name)
         if target is None and name not in self._blocks:
-            known = [*self._defines, *LAYERS, *WRAPPERS]
+            known = [*self.known(), *WRAPPERS]
             hint = did_you_mean(name, known) or f"define it: `define {name}(…) {{ … }}`"
             if refused := refusal(name):
                 self.problems.add("E0234", refused[0], node.name.span, refused[1])
@@ -416,6 +433,12 @@ def _as_branch(item: tree.Item) -> Branch | None:
     return Branch(item.span, item.name, inside) if inside else None
 
 
+@cache
+def library() -> Resolver:
+    """The resolver of the built-in blocks; a problem in them is a bug of ours."""
+    return Resolver(prelude(), Problems())
+
+
 def resolve(file: tree.File, problems: Problems) -> list[Network]:
     """The networks of a parsed file; problems are noted, not raised."""
     for research in file.research:
@@ -425,7 +448,7 @@ def resolve(file: tree.File, problems: Problems) -> list[Network]:
             research.span,
         )
     settled, spaces = settle(file, problems)
-    networks = Resolver(settled, problems).networks()
+    networks = Resolver(settled, problems, library()).networks()
     for network, node in zip(networks, settled.networks, strict=True):
         inside = range(node.span.start, node.span.end)
         network.search_space = tuple(s for s in spaces if s.span.start in inside)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from neural_attn.errors import did_you_mean, fail
 from neural_attn.grammar import prelude, tree
 from neural_attn.layers import LAYERS, NativeLayer, find_layer
+from neural_attn.layers.refused import refusal
+from neural_attn.wrappers import WRAPPERS
 
 
 def listing() -> str:
@@ -16,6 +18,8 @@ def listing() -> str:
     lines += [f"  {name:<{width}}{doc}" for name, doc in blocks.items()]
     lines += ["", "Native layers:"]
     lines += [f"  {name:<{width}}{doc}" for name, doc in native.items()]
+    lines += ["", "Around a layer:"]
+    lines += [f"  {name:<{width}}{doc}" for name, doc in WRAPPERS.items()]
     return "\n".join(lines)
 
 
@@ -26,7 +30,12 @@ def describe(name: str) -> str:
             return _describe_block(define)
     layer = find_layer(name)
     if layer is None:
-        known = [*LAYERS, *(d.name.text for d in prelude().defines)]
+        for wrapper, doc in WRAPPERS.items():
+            if wrapper.lower() == name.lower():
+                return f"{wrapper}\n\n{doc}"
+        if refused := refusal(name):
+            fail("E0234", refused[0], hint=refused[1])
+        known = [*LAYERS, *WRAPPERS, *(d.name.text for d in prelude().defines)]
         fail("E0204", f"there is no layer `{name}`", hint=did_you_mean(name, known))
     return _describe_native(layer)
 

@@ -9,7 +9,12 @@ from neural_attn.errors import Problems
 from neural_attn.grammar import tree
 from neural_attn.layers.recurrent import BIDIRECTIONAL
 
-WRAPPERS = ("Bidirectional", "TimeDistributed")
+# name and one line about each
+WRAPPERS = {
+    "Bidirectional": "Bidirectional(LSTM(8), merge_mode=…) reads both ways; "
+    "concat, sum, mul or ave.",
+    "TimeDistributed": "TimeDistributed(Conv2D(8, 3)) gives a layer each step alone.",
+}
 
 # Layers that treat every step alike without being told.
 _ALONG_LAST_AXIS = (

@@ -8,6 +8,7 @@ from neural_attn.backends import get
 from neural_attn.backends.emitter import emit
 from safetensors.numpy import save_file
 
+from neural_attn import catalogue
 from neural_attn.capture import capture, run
 from neural_attn.compile import check_text, load_model
 from neural_attn.errors import NeuralError
@@ -312,3 +313,44 @@ def test_attention_between_recurrent_layers_gives_its_maps(tmp_path, backend, le
         assert not weights[0, :, :, 3:].any()  # padding is never attended
         np.testing.assert_allclose(weights, reference.maps[name], rtol=0, atol=1e-8)
     np.testing.assert_allclose(found.output, reference.output, rtol=0, atol=1e-8)
+
+
+def test_the_catalogue_tells_of_wrappers_and_refused_names():
+    assert "TimeDistributed(Conv2D(8, 3))" in catalogue.listing()
+    assert "merge_mode" in catalogue.describe("bidirectional")
+    with pytest.raises(NeuralError, match="code from a file is not run"):
+        catalogue.describe("lambda")
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_a_mask_that_may_be_left_out(tmp_path, backend, masked):
+    text = """network N {
+      input: { x: (5, 4) attention_mask: (5,) }
+      layers: LSTM(3, return_sequences=true) Bidirectional(GRU(2), merge_mode="ave")
+    }"""
+    checked = check_text(text)[0][0]
+    given = {"x": sample((5, 4))}
+    if masked:
+        given["attention_mask"] = np.array([[1, 1, 0, 0, 0], [0, 1, 0, 1, 1]])
+    reference = read(checked, "numpy", "float64", tmp_path, given)
+    found = read(checked, backend, "float64", tmp_path, given)
+    np.testing.assert_allclose(found, reference, rtol=0, atol=1e-8)
+
+
+@pytest.mark.requires_tensorflow
+def test_keras_trains_them_in_graph_mode():
+    import keras
+
+    keras.utils.set_random_seed(0)
+    text = """network Film {
+      input: (6, 8, 1)
+      layers:
+        TimeDistributed(Conv1D(4, 3)) TimeDistributed(Flatten())
+        Bidirectional(LSTM(4, dropout=0.1, recurrent_dropout=0.1)) Output(2)
+    }"""
+    model = load_model(check_text(text)[0][0], "tensorflow").model
+    x = np.random.default_rng(0).normal(size=(64, 6, 8, 1)).astype("float32")
+    y = (x.mean(axis=(1, 2, 3)) > 0).astype("int64")
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    losses = model.fit(x, y, epochs=16, batch_size=16, verbose=0).history["loss"]
+    assert losses[-1] < losses[0] / 2

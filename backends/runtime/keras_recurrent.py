@@ -40,7 +40,7 @@ class Recurrence(keras.layers.RNN):
         if cell.use_bias:
             pairs += [("bias_ih", cell.bias, 0), ("bias_hh", cell.bias, 1)]
         for name, variable, row in pairs:
-            gates = Gates(variable, self.order, row)
+            gates = PyTorchGates(variable, self.order, row)
             yield f"{prefix}{name}_l0{way}", gates, ((), ())
 
 
@@ -94,7 +94,7 @@ class Bidirectional(keras.layers.Layer):
         yield from self.back.named_weights(prefix, "_reverse")
 
 
-class Gates:
+class PyTorchGates:
     """A variable of a recurrent layer, as PyTorch lays it out: gate by gate.
 
     Where Keras has one bias, PyTorch has two that are added: row 0 and row 1.

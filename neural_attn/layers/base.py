@@ -14,6 +14,12 @@ ACTIVATIONS = (
     "mish",
 )  # fmt: skip
 
+INITIALIZERS = (
+    "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform",
+    "lecun_normal", "random_uniform", "random_normal", "truncated_normal", "uniform",
+    "normal", "orthogonal", "identity", "zeros", "ones",
+)  # fmt: skip
+
 REQUIRED = object()
 
 
@@ -109,6 +115,17 @@ class Weight:
     shape: tuple[int, ...]
     start: str = "glorot"  # or "zeros", "ones", "normal"
     trainable: bool = True
+
+
+def initializer(name: str, default: str) -> Parameter:
+    """A parameter that names how weights start: accepted, with a warning."""
+    return Parameter(
+        name,
+        Kind("str", choices=INITIALIZERS),
+        "how the weights start",
+        default,
+        needless="weights start as each framework starts them",
+    )
 
 
 Arguments = Mapping[str, Any]

@@ -17,6 +17,7 @@ from neural_attn.layers.base import (
     ShapeRule,
     Weight,
     WeightRule,
+    initializer,
     width_features,
 )
 from neural_attn.layers.spatial import (
@@ -38,6 +39,8 @@ _LAST = (
     Parameter("activation", ACTIVATION, "function applied last", "linear"),
     Parameter("use_bias", FLAG, "whether a bias is added", True, ("bias",)),
     DATA_FORMAT,
+    initializer("kernel_initializer", "glorot_uniform"),
+    initializer("bias_initializer", "zeros"),
 )
 
 

@@ -14,6 +14,7 @@ from neural_attn.layers.base import (
     NativeLayer,
     Parameter,
     Weight,
+    initializer,
     keep_shape,
     need_numbers,
     need_width,
@@ -24,6 +25,10 @@ from neural_attn.types import Dim, Positions, ShapeError, Tensor, same, times
 
 _UNITS = Parameter("units", SIZE, "width of the output", aliases=("output_dim",))
 _USE_BIAS = Parameter("use_bias", FLAG, "whether a bias is added", True, ("bias",))
+_STARTS = (
+    initializer("kernel_initializer", "glorot_uniform"),
+    initializer("bias_initializer", "zeros"),
+)
 
 
 def _activation(default: str) -> Parameter:
@@ -122,7 +127,7 @@ CORE = (
     NativeLayer(
         "Dense",
         "Multiplies the last axis by a learned matrix and adds a learned bias.",
-        (_UNITS, _activation("linear"), _USE_BIAS),
+        (_UNITS, _activation("linear"), _USE_BIAS, *_STARTS),
         _dense,
         _dense_weights,
         width_features,
@@ -131,7 +136,7 @@ CORE = (
     NativeLayer(
         "Output",
         "The dense layer that gives the answer; softmax unless said otherwise.",
-        (_UNITS, _activation("softmax"), _USE_BIAS),
+        (_UNITS, _activation("softmax"), _USE_BIAS, *_STARTS),
         _dense,
         _dense_weights,
         width_features,
@@ -160,6 +165,14 @@ CORE = (
                 "output_dim", SIZE, "width", aliases=("embedding_dim", "d_model")
             ),
             Parameter("mask_zero", FLAG, "whether id 0 is padding", False),
+            initializer("embeddings_initializer", "uniform"),
+            Parameter(
+                "input_length",
+                Kind("int", minimum=1, optional=True),
+                "number of ids",
+                None,
+                needless="the input tells its length",
+            ),
         ),
         _embedding,
         _embedding_weights,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import inspect
 import re
 from functools import cache
 from importlib.resources import files
@@ -116,7 +116,7 @@ class _Builder:
         doc, items, forward = "", (), None
         for part in parts[2:]:
             if isinstance(part, Token):
-                doc = _docstring(part)
+                doc = docstring_text(str(part))
             elif isinstance(part, tree.Forward):
                 forward = part
             elif isinstance(part, _Flow):
@@ -173,7 +173,8 @@ class _Builder:
         return tree.LayersMarker(self._span(meta))
 
     def layers_list(self, meta: Meta, parts: list[Any]) -> _Flow:
-        return _Flow((tree.LayersMarker(self._span(meta)), *parts[1]))
+        marker = tree.LayersMarker(self._span(meta))
+        return _Flow((self._deep(marker, *parts[1]), *parts[1]))
 
     def setting(self, meta: Meta, parts: list[Any]) -> tree.Setting:
         name, (value, block) = parts
@@ -346,11 +347,10 @@ def _string(token: Token) -> str:
     )
 
 
-def _docstring(token: Token) -> str:
-    """The text inside triple quotes, its common indentation removed."""
-    text = re.sub(r"\\(.)", r"\1", str(token)[3:-3], flags=re.S)
-    module = ast.Module([ast.Expr(ast.Constant(text))], [])
-    return ast.get_docstring(module) or ""
+def docstring_text(written: str) -> str:
+    """The text inside triple quotes, without indentation and spaces at line ends."""
+    text = re.sub(r"\\(.)", r"\1", written[3:-3], flags=re.S)
+    return "\n".join(line.rstrip() for line in inspect.cleandoc(text).split("\n"))
 
 
 @cache
@@ -383,24 +383,34 @@ def parse_file(path: str | Path) -> tree.File:
     Raises NeuralError where the file is missing, too large, not text or not in the
     language.
     """
-    path = Path(path)
+    return parse(decode(read_bytes(path), str(path)), str(path))
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """What a file holds. Raises NeuralError where it cannot be read."""
     try:
-        data = path.read_bytes()
+        return Path(path).read_bytes()
     except OSError as error:
         reason = error.strerror or "it cannot be read"
         fail("E0101", f"cannot read {path}: {reason.lower()}")
+
+
+def decode(data: bytes, name: str) -> str:
+    """The bytes of a .neural file as text; `name` is what messages call them.
+
+    Raises NeuralError where they are too many or not UTF-8.
+    """
     if len(data) > MAX_BYTES:
-        fail("E0102", f"{path} has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
+        fail("E0102", f"{name} has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         found = f"byte {error.start} is 0x{data[error.start]:02x}"
         fail(
             "E0103",
-            f"{path} is not UTF-8 text ({found})",
+            f"{name} is not UTF-8 text ({found})",
             hint="is this a .neural file? save it as UTF-8",
         )
-    return parse(text, str(path))
 
 
 @cache

@@ -61,6 +61,20 @@ MESSAGES = [
         ),
     ),
     SyntaxMessage(
+        "E0123",
+        "a `)` is missing before this `}`",
+        "every `(` needs a `)`",
+        (
+            "network A { layers: Dense(8 }",
+            "network A { layers: Dense(units=8 }",
+            'network A { layers: Dense("relu" }',
+            "network A { layers: Dense(units=8, }",
+            "network A { layers: Dense( }",
+            "network A { input: (4, }",
+            "network A { input: (4 }",
+        ),
+    ),
+    SyntaxMessage(
         "E0113",
         "a comma is missing between two arguments",
         'write `Dense(units=8, activation="relu")`',

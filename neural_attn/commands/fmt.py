@@ -1,0 +1,82 @@
+"""`neural fmt`: one canonical form for .neural files."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from neural_attn.commands.options import FILE, examples, say
+from neural_attn.errors import NeuralError, printable
+
+STDIN = Path("-")
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=FILE)
+@click.option(
+    "--check", is_flag=True, help="Write nothing; fail if a file would change."
+)
+@click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
+@examples(
+    "neural fmt model.neural",
+    "neural fmt --check *.neural",
+    "neural fmt - < model.neural",
+)
+def fmt(files: Sequence[Path], check: bool, diff: bool) -> None:
+    """Rewrite files in the one canonical form; `-` reads stdin, writes stdout.
+
+    Comments stay where they are, and the meaning stays what it is. Exit code 1 if a
+    file has a syntax error, or, with --check or --diff, is not in that form.
+    """
+    failed = changes = 0
+    for file in files:
+        try:
+            before, after = _formatted(file)
+        except NeuralError as error:
+            say(error.diagnostics)
+            failed += 1
+            continue
+        changes += before != after
+        _deliver(file, before, after, check, diff)
+    sys.exit(1 if failed or (changes and (check or diff)) else 0)
+
+
+def _formatted(file: Path) -> tuple[bytes, bytes]:
+    """What a file (or stdin) holds, and its canonical form."""
+    from neural_attn.grammar.build import decode, read_bytes
+    from neural_attn.grammar.format import format_text
+
+    if file == STDIN:
+        name, data = "<stdin>", sys.stdin.buffer.read()
+    else:
+        name, data = str(file), read_bytes(file)
+    return data, format_text(decode(data, name), name).encode("utf-8")
+
+
+def _deliver(file: Path, before: bytes, after: bytes, check: bool, diff: bool) -> None:
+    from neural_attn.files import atomic_write
+
+    if diff:
+        lines = difflib.unified_diff(
+            before.decode().splitlines(),
+            after.decode().splitlines(),
+            str(file),
+            f"{file} (formatted)",
+            lineterm="",
+        )
+        for line in lines:
+            click.echo(printable(line.replace("\t", " ")))
+    elif check:
+        if before != after:
+            click.echo(printable(f"would change {file}"), err=True)
+    elif file == STDIN:
+        sys.stdout.buffer.write(after)
+        sys.stdout.flush()
+    elif before != after:
+        # through links to the file itself, which a replacement would cut
+        atomic_write(file.resolve(), after)
+        click.echo(printable(f"formatted {file}"), err=True)

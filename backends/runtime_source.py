@@ -39,12 +39,30 @@ def read(name: str, words: Collection[str] | None = None) -> Runtime:
     A statement below a comment `# only with A, B:` is there for files that use A or
     B; where `words` holds neither, it is left out.
     """
+    marked = _marked(name)
+    return _read(name, None if words is None else marked.intersection(words))
+
+
+@cache
+def _read(name: str, words: frozenset[str] | None) -> Runtime:
     whole = Runtime({}, {})
     for text in _texts(name):
         part = _cut(_fitted(text, words))
         whole.definitions.update(part.definitions)
         whole.imports.update(part.imports)
     return whole
+
+
+@cache
+def _marked(name: str) -> frozenset[str]:
+    """The names behind `# only with` in the runtime files of a backend."""
+    lines = (line.strip() for text in _texts(name) for line in text.splitlines())
+    marks = (line for line in lines if line.startswith(_ONLY_WITH))
+    return frozenset(name for mark in marks for name in _marked_names(mark))
+
+
+def _marked_names(line: str) -> list[str]:
+    return line.strip().removeprefix(_ONLY_WITH).rstrip(":").split(", ")
 
 
 def _fitted(text: str, words: Collection[str] | None) -> str:
@@ -59,7 +77,7 @@ def _fitted(text: str, words: Collection[str] | None) -> str:
         if not line.lstrip().startswith(_ONLY_WITH):
             continue
         dropped.add(number)
-        names = line.strip().removeprefix(_ONLY_WITH).rstrip(":").split(", ")
+        names = _marked_names(line)
         if words is not None and not any(name in words for name in names):
             dropped |= set(range(number + 1, ends[number + 1] + 1))
     return "\n".join(line for n, line in enumerate(lines, 1) if n not in dropped)

@@ -1,0 +1,242 @@
+"""The explorer against inspectus, the fastest of its peers that opens at this size.
+
+Both write a page of the same random weights (the worst case for compression), each in
+a fresh process, and each page is opened in headless Chromium. inspectus must be
+installed in an environment of its own, as it pins other packages:
+
+    python -m venv /tmp/peer && /tmp/peer/bin/pip install inspectus==0.2.0
+    python -m benchmarks.explorer --peer /tmp/peer/bin/python [--tokens 512]
+
+The bars: no more time than inspectus to write and at most 1/4 of its extra memory; at
+most 1 byte a weight; the first head painted in at most 1/8 and all thumbnails in at
+most 1/4 of its time; switching heads and hovering no slower than inspectus at 32
+tokens. A page counts as painted two animation frames after it holds what it draws.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.timing import report
+
+CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+STEPS = 20
+
+# Runs in either environment: makes the weights, writes a page, tells time and memory.
+WRITER = """
+import json, sys, time, types
+import numpy as np
+tool, path, layers, heads, tokens = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6])
+random = np.random.default_rng(0)
+weights = np.empty((layers, heads, tokens, tokens), np.float32)
+for layer in weights:
+    for head in layer:
+        head[:] = np.exp(2 * random.standard_normal(head.shape, dtype=np.float32))
+        head /= head.sum(-1, keepdims=True)
+words = [f"token{n}" for n in range(tokens)]
+def memory(name):
+    for line in open("/proc/self/status"):
+        if line.startswith(name):
+            return int(line.split()[1]) / 1024
+if tool == "inspectus":
+    # It shows itself through IPython: what it hands over is the page.
+    parts = []
+    shown = types.ModuleType("IPython.display")
+    shown.HTML, shown.display = lambda html: html, parts.append
+    sys.modules["IPython"] = types.ModuleType("IPython")
+    sys.modules["IPython.display"] = shown
+    import inspectus
+    def write():
+        inspectus.attention(weights, words)
+        with open(path, "w") as file:
+            file.write("<!DOCTYPE html><meta charset=utf-8><body>")
+            for part in parts:
+                file.write(part)
+else:
+    from neural_attn.explorer.page import explore
+    from neural_attn.maps import AttentionMap, AttentionMaps
+    maps = AttentionMaps([
+        AttentionMap(f"layer_{n}", one[None], query_tokens=words, key_tokens=words)
+        for n, one in enumerate(weights)
+    ])
+    write = lambda: explore(maps).save(path)
+open("/proc/self/clear_refs", "w").write("5")  # the peak counts from here
+before, start = memory("VmRSS"), time.perf_counter()
+write()
+seconds = time.perf_counter() - start
+print(json.dumps({"seconds": seconds, "MiB": memory("VmHWM") - before}))
+"""
+
+# Before any script of the page: notes when what is waited for has been painted.
+WATCH = """
+(() => {
+  const times = window.paintTimes = {};
+  const parts = %s;
+  const look = () => {
+    for (const [name, ready] of Object.entries(parts)) {
+      if (times[name] === undefined && document.documentElement && ready()) {
+        times[name] = null;
+        requestAnimationFrame(() => requestAnimationFrame(() => {
+          times[name] = performance.now();
+        }));
+      }
+    }
+    const missing = Object.keys(parts).some((name) => times[name] == null);
+    if (missing) requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+})();
+"""
+OURS = """{
+  first: () => document.documentElement.dataset.head !== undefined,
+  all: () => document.documentElement.dataset.thumbnails === "done",
+}"""
+PEERS = "{ all: () => document.querySelectorAll('svg rect').length >= %d }"
+FRAMES = """() => new Promise((done) => {
+  requestAnimationFrame(() => requestAnimationFrame(done));
+})"""
+
+SWITCH_OURS = """async (steps) => {
+  const { scene } = document.documentElement.explorer;
+  const frame = %s;
+  const times = [];
+  for (let i = 1; i <= steps; i++) {
+    const start = performance.now();
+    const map = i %% scene.source.maps.length;
+    const head = (5 * i) %% scene.map.heads.length;
+    scene.store.set({ map, head });
+    while (document.documentElement.dataset.head !== `${map},${head}`) {
+      await new Promise((done) => setTimeout(done, 0));
+    }
+    await frame();
+    times.push(performance.now() - start);
+  }
+  return times;
+}"""
+# Every event in turn on another cell; the page has done its work two frames later.
+EVENTS = """async ([steps, selector, type]) => {
+  const frame = %s;
+  const cells = [...document.querySelectorAll(selector)];
+  const times = [];
+  for (let i = 1; i <= steps; i++) {
+    const cell = cells[Math.floor((i * cells.length) / (steps + 1))] ?? cells[0];
+    const box = cell.getBoundingClientRect();
+    const share = i / (steps + 2);
+    const place = { bubbles: true, clientX: box.left + box.width * (0.2 + 0.6 * share),
+      clientY: box.top + box.height * (0.2 + 0.6 * share) };
+    const start = performance.now();
+    for (const one of type.split(" ")) {
+      const Kind = one.startsWith("pointer") ? PointerEvent : MouseEvent;
+      cell.dispatchEvent(new Kind(one, place));
+    }
+    await frame();
+    times.push(performance.now() - start);
+  }
+  return times;
+}"""
+
+
+def write_page(python: str, tool: str, path: Path, shape: list[int]) -> dict[str, Any]:
+    """Write a page in a fresh process; give seconds, MiB, and MB of the file."""
+    command = [python, "-c", WRITER, tool, str(path), *map(str, shape)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    told: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    weights = shape[0] * shape[1] * shape[2] ** 2
+    size = path.stat().st_size
+    return {**told, "MB": size / 1e6, "bytes_per_weight": size / weights}
+
+
+def open_page(browser: Any, path: Path, parts: str) -> tuple[Any, dict[str, float]]:
+    """Open a page; give it, and the milliseconds until each part was painted."""
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.set_default_timeout(300_000)
+    page.add_init_script(WATCH % parts)
+    page.goto(path.as_uri(), wait_until="commit", timeout=300_000)
+    while True:
+        times = page.evaluate("window.paintTimes ?? {}")
+        wanted = parts.count("() =>")
+        if len(times) == wanted and all(time is not None for time in times.values()):
+            return page, times
+        page.wait_for_timeout(100)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peer", required=True, help="a Python that has inspectus")
+    parser.add_argument("--tokens", type=int, default=512)
+    parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--heads", type=int, default=12)
+    parser.add_argument("--short", type=int, default=32, help="for their interaction")
+    options = parser.parse_args()
+    from playwright.sync_api import sync_playwright
+
+    shape = [options.layers, options.heads, options.tokens]
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
+        pages = {
+            name: Path(place) / f"{name}.html"
+            for name in ("ours", "inspectus", "short")
+        }
+        written = {
+            "ours": write_page(sys.executable, "ours", pages["ours"], shape),
+            "inspectus": write_page(
+                options.peer, "inspectus", pages["inspectus"], shape
+            ),
+        }
+        write_page(
+            options.peer, "inspectus", pages["short"], [*shape[:2], options.short]
+        )
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=CHROMIUM_FLAGS
+        )
+        page, times = open_page(browser, pages["ours"], OURS)
+        switches = page.evaluate(SWITCH_OURS % FRAMES, STEPS)
+        hovers = page.evaluate(
+            EVENTS % FRAMES, [STEPS, "#panel-matrix canvas[role]", "pointermove"]
+        )
+        page.close()
+        rows.append(row("ours", written["ours"], times, switches, hovers))
+        page, times = open_page(browser, pages["inspectus"], PEERS % options.tokens**2)
+        page.close()
+        peers = times
+        page, _ = open_page(browser, pages["short"], PEERS % options.short**2)
+        clicks = page.evaluate(
+            EVENTS % FRAMES, [STEPS, "svg rect", "mousedown mouseup click"]
+        )
+        hovers = page.evaluate(
+            EVENTS % FRAMES, [STEPS, "svg rect", "mouseover mouseenter mousemove"]
+        )
+        browser.close()
+        rows.append(row("inspectus", written["inspectus"], peers, clicks, hovers))
+    report("explorer", rows, shape=shape, peers_interaction_at=options.short)
+
+
+def row(
+    name: str,
+    written: dict[str, Any],
+    times: dict[str, float],
+    switches: list[float],
+    hovers: list[float],
+) -> dict[str, Any]:
+    """One line of the table; all times of the page are milliseconds."""
+    return {
+        "tool": name,
+        **{key: round(value, 3) for key, value in written.items()},
+        "first_ms": round(times.get("first", times["all"])),
+        "all_ms": round(times["all"]),
+        "switch_ms": round(statistics.median(switches), 1),
+        "hover_ms": round(statistics.median(hovers), 1),
+    }
+
+
+if __name__ == "__main__":
+    main()

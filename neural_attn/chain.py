@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from neural_attn.arguments import match
 from neural_attn.errors import Problems, Span
 from neural_attn.grammar import tree
 from neural_attn.inputs import MASK, is_mask, takes_ids
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 MEMORY, MEMORY_MASK = "memory", "memory_mask"
 RESIDUAL = ("add", "residual")
 RESIDUAL_BLOCK = "residualconnection"
+MAX_COPIES = 100  # of a residual connection, which is written out for each
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Chain:
         self.pads_with = ""
         self._counts: Counter[str] = Counter()
         self._groups: Counter[str] = Counter()
+        self._copied = 1  # how often the layers at hand are written out
 
     # --- the two kinds of chain --------------------------------------------------
 
@@ -192,7 +195,46 @@ class Chain:
         return flow
 
     def _residual(self, node: tree.LayerNode, flow: _Flow) -> _Flow:
-        """`ResidualConnection { layers }`: what comes out plus what went in."""
+        """`ResidualConnection { layers } * count`: what comes out plus what went in."""
+        count, around = self._copies(node), self._copied
+        self._copied *= count
+        for _ in range(count):
+            flow = self._residual_once(node, flow)
+        self._copied = around
+        return flow
+
+    def _copies(self, node: tree.LayerNode) -> int:
+        """How often a residual connection stands here; notes what it cannot have."""
+        what = f"`{node.name.text}`"
+        match(what, (), node.arguments, self.problems)
+        if node.label is not None:
+            self.problems.add(
+                "E0211",
+                f"{what} holds layers, and has no name of its own",
+                node.label.span,
+                "name the layers inside",
+            )
+        if node.device is not None:
+            self.problems.add(
+                "W0101",
+                f"the device {node.device.value} is not used yet: "
+                "the whole network runs on one device",
+                node.device.span,
+            )
+        if node.repeat is None:
+            return 1
+        count = node.repeat.value if isinstance(node.repeat, tree.Literal) else None
+        if type(count) is int and 1 <= count * self._copied <= MAX_COPIES:
+            return count
+        self.problems.add(
+            "E0216",
+            f"{what} is repeated 1 to {MAX_COPIES} times in all",
+            node.repeat.span,
+            "put it into a `define`, which may be repeated more often",
+        )
+        return 1
+
+    def _residual_once(self, node: tree.LayerNode, flow: _Flow) -> _Flow:
         kept = f"residual_{self._groups[RESIDUAL_BLOCK]}"
         self._groups[RESIDUAL_BLOCK] += 1
         self._assign(kept, tree.Name(node.span, flow.value), node.span, node.trivia)
@@ -241,8 +283,9 @@ class Chain:
             node.name.text
         ):
             return self._each_step(node, flow)
-        memory, node = _take_memory(node)
-        crosses, node = _take_mode(node, self.problems)
+        crosses, memory, node = _take_wiring(
+            node, self.resolver.find(node.name.text), self.problems
+        )
         use = self._use(node)
         if use is None:
             self.used.add(flow.value)
@@ -468,8 +511,27 @@ def has_attention(block: Block) -> bool:
     return False
 
 
+def _take_wiring(
+    node: tree.LayerNode, target: NativeLayer | Block | None, problems: Problems
+) -> tuple[bool, tree.Name | None, tree.LayerNode]:
+    """Split off `mode=…` and `memory=NAME`, which are no parameters.
+
+    Only of blocks that have an input for the memory; to others they are unknown.
+    Gives whether the keys come from the memory, its name, and the rest.
+    """
+    if not isinstance(target, Block):
+        return False, None, node
+    memory, crosses = None, False
+    decodes, has_keys = MEMORY in target.inputs, "key" in target.inputs
+    if has_keys and not target.parameter("mode"):
+        crosses, node = _take_mode(node, problems)
+    if (decodes or has_keys) and not target.parameter(MEMORY):
+        memory, node = _take_memory(node)
+    return crosses or (memory is not None and not decodes), memory, node
+
+
 def _take_memory(node: tree.LayerNode) -> tuple[tree.Name | None, tree.LayerNode]:
-    """Split off `memory=NAME`, which is wiring rather than a parameter."""
+    """Split off `memory=NAME`."""
     for argument in node.arguments:
         if argument.name == MEMORY and isinstance(argument.value, tree.Name):
             rest = tuple(a for a in node.arguments if a is not argument)
@@ -487,6 +549,8 @@ def _take_mode(node: tree.LayerNode, problems: Problems) -> tuple[bool, tree.Lay
             problems.add(
                 "E0217", f'`mode` is "self" or "cross", not {mode!r}', argument.span
             )
+        if mode == "self" and any(a.name == MEMORY for a in node.arguments):
+            problems.add("E0217", '`mode="self"` takes no memory', argument.span)
         rest = tuple(a for a in node.arguments if a is not argument)
         return mode == "cross", replace(node, arguments=rest)
     return False, node

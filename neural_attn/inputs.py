@@ -91,9 +91,21 @@ def _shapes(setting: tree.Setting, problems: Problems) -> list[tuple[str, tree.E
             shapes = setting.value.items  # type: ignore[union-attr]
             return [(f"input_{i}", shape) for i, shape in enumerate(shapes)]
         return [("inputs", setting.value)]
-    found = []
+    found: list[tuple[str, tree.Expr]] = []
+    if setting.value is not None:
+        problems.add(
+            "E0225",
+            "an input has a shape, or several have names and shapes in braces",
+            setting.value.span,
+            "keep one of the two",
+        )
     for item in setting.block:
-        if isinstance(item, tree.Setting) and item.value is not None:
+        named = isinstance(item, tree.Setting) and item.block is None
+        if isinstance(item, tree.Setting) and named and item.value is not None:
+            if item.name.text in (name for name, _ in found):
+                problems.add(
+                    "E0208", f"`{item.name.text}` is set twice", item.name.span
+                )
             found.append((item.name.text, item.value))
         else:
             problems.add(

@@ -105,7 +105,7 @@ class Resolver:
         for item in node.items:
             if isinstance(item, tree.LayerNode) and training.is_group(item):
                 item = tree.Setting(item.span, item.name, None, item.block)
-            if (branch := _as_branch(item)) is not None:
+            if (branch := self._as_branch(item)) is not None:
                 layers.append(branch)
                 continue
             if isinstance(item, tree.Setting):
@@ -137,6 +137,20 @@ class Resolver:
         network.pads_with = chain.pads_with
         training.read_settings(network, settings, self.problems)
         return network
+
+    def _as_branch(self, item: tree.Item) -> Branch | None:
+        """`name: { layers }` as a branch; None where it holds settings."""
+        if not isinstance(item, tree.Setting) or item.value is not None:
+            return None
+        if item.name.text in training.SETTINGS:
+            return None
+        inside = tuple(i for i in item.block or () if isinstance(i, tree.LayerNode))
+        if not inside:
+            return None
+        for other in item.block or ():
+            if not isinstance(other, tree.LayerNode | tree.LayersMarker):
+                self.problems.add("E0211", "a branch holds layers only", other.span)
+        return Branch(item.span, item.name, inside)
 
     # --- blocks ------------------------------------------------------------------
 
@@ -326,6 +340,13 @@ class Resolver:
                 if argument.name in names:
                     continue
                 if argument.name in REPEAT_ALIASES:
+                    if repeat is not None:
+                        self.problems.add(
+                            "E0206",
+                            f"`{target.name}` is told twice how often it is repeated",
+                            argument.span,
+                            "keep one of them",
+                        )
                     repeat = argument.value
                     arguments.remove(argument)
                 elif argument.name in _NEEDLESS:
@@ -421,16 +442,6 @@ def check_value(
         message = f"`{name}` of `{target.name}` {complaint}, and is {shown}"
     problems.add("E0217", message, span, hint)
     return False
-
-
-def _as_branch(item: tree.Item) -> Branch | None:
-    """`name: { layers }` as a branch; None where it holds settings."""
-    if not isinstance(item, tree.Setting) or item.value is not None:
-        return None
-    if item.name.text == "input":
-        return None
-    inside = tuple(i for i in item.block or () if isinstance(i, tree.LayerNode))
-    return Branch(item.span, item.name, inside) if inside else None
 
 
 @cache

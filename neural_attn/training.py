@@ -26,7 +26,7 @@ from neural_attn.training_catalogue import (
 )
 
 GROUPS = ("train", "training", "execute", "execution")
-_SETTINGS = ("input", "layers", "loss", "optimizer", "metrics", "train")
+SETTINGS = ("input", "layers", "loss", "optimizer", "metrics", "train")
 _NOT_YET = ("device", "execute", "execution")
 
 
@@ -40,6 +40,9 @@ def read_settings(
 ) -> None:
     """Fill the network's training settings; notes unknown names and values."""
     reader = _Reader(problems)
+    if "train" in settings and "training" in settings:
+        span = settings["training"].name.span
+        problems.add("E0208", "`training` is another word for `train`", span)
     for name, setting in settings.items():
         if name == "loss":
             network.loss = reader.named("loss", LOSSES, setting)
@@ -52,12 +55,12 @@ def read_settings(
         elif name in _NOT_YET:
             reader.not_yet(name, setting.name.span)
         else:
-            hint = did_you_mean(name, _SETTINGS)
+            hint = did_you_mean(name, SETTINGS)
             problems.add(
                 "E0240",
                 f"a network has no setting `{name}`",
                 setting.name.span,
-                hint or "it has " + ", ".join(_SETTINGS),
+                hint or "it has " + ", ".join(SETTINGS),
             )
     _check_loss(network, problems)
     _check_metrics(network, problems)
@@ -116,12 +119,32 @@ class _Reader:
         if setting.value is None:
             self._refuse(what, setting.name.span, entries)
             return None
-        extra = [
-            tree.Argument(item.span, item.name.text, item.value)
-            for item in setting.block or ()
-            if isinstance(item, tree.Setting) and item.value is not None
-        ]
+        given = [self._argument(what, item) for item in setting.block or ()]
+        extra = [argument for argument in given if argument is not None]
         return self.entry(what, entries, setting.value, extra)
+
+    def _argument(self, what: str, item: tree.Item) -> tree.Argument | None:
+        """`name: value` in the braces of a setting; notes anything else."""
+        if isinstance(item, tree.Setting) and item.value is not None:
+            if item.block is None:
+                return tree.Argument(item.span, item.name.text, item.value)
+            self._surplus(what, item.block, item)
+        else:
+            self._surplus(what, (item,), item)
+        return None
+
+    def _surplus(
+        self, what: str, items: Sequence[tree.Item] | None, around: tree.Item
+    ) -> None:
+        """Note items in braces where none can stand."""
+        if items is not None:
+            span = items[0].span if items else around.span
+            self.problems.add(
+                "E0242",
+                f"this is no setting of `{what}`",
+                span,
+                "a setting is a name and a value, such as `learning_rate: 0.001`",
+            )
 
     def entry(
         self,
@@ -231,6 +254,7 @@ class _Reader:
         if expr is None:
             self._refuse("metric", setting.name.span, METRICS)
             return ()
+        self._surplus("metrics", setting.block, setting)
         items = expr.items if isinstance(expr, tree.Sequence) else (expr,)
         found: dict[str, Named] = {}
         for item in items:
@@ -252,7 +276,12 @@ class _Reader:
                 setting.name.span,
                 "write `train { epochs: 10 batch_size: 32 }`",
             )
+        elif setting.value is not None:
+            self.problems.add(
+                "E0241", "`train` holds settings in braces only", setting.value.span
+            )
         known = {n: p for p in TRAIN for n in (p.name, *p.aliases)}
+        given: set[str] = set()
         values: dict[str, object] = {p.name: p.default for p in TRAIN}
         for item in setting.block or ():
             name = _item_name(item)
@@ -268,6 +297,11 @@ class _Reader:
                 )
             else:
                 parameter = known[name]
+                if parameter.name in given:
+                    self.problems.add(
+                        "E0208", f"`{parameter.name}` is set twice", item.name.span
+                    )
+                given.add(parameter.name)
                 values[parameter.name] = self._train_value(parameter, item)
         return Training(setting.name.span, **values)  # type: ignore[arg-type]
 
@@ -275,6 +309,7 @@ class _Reader:
         if item.value is None:
             self.not_yet(item.name.text, item.name.span)
             return parameter.default
+        self._surplus(item.name.text, item.block, item)
         if parameter.name == "early_stopping_patience":
             flag = self.constant(item.value)
             if isinstance(flag, bool):

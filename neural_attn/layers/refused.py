@@ -34,6 +34,11 @@ _REFUSED = {
     "SimpleRNNDropoutWrapper": _wrapper("SimpleRNN"),
     "ConvLSTM2D": ("PyTorch has no such layer to agree with", _STEPS),
     "ConvGRU2D": ("neither PyTorch nor Keras has such a layer", _STEPS),
+    "ResidualConnection": (
+        "what it is a residual around stands in its braces, and there is nothing",
+        "write `ResidualConnection { Dense(8) }`; `Add()` is a residual around the "
+        "layers before it",
+    ),
     "QuantumLayer": ("it needs a quantum circuit, which no file describes", _EQUATIONS),
     "CapsuleLayer": (f"{_NO_MEANING}, and routing is no fixed layer", _EQUATIONS),
     "DynamicLayer": (_NO_MEANING, _EQUATIONS),

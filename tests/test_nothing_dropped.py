@@ -1,0 +1,374 @@
+"""Whatever an author writes has an effect, or an error, or a warning: never nothing.
+
+Each parameter of each block, optimizer, schedule and loss is changed alone; native
+layers have test_layers_parameters.py.
+"""
+
+from functools import cache
+
+import pytest
+from neural_attn.backends import get
+from neural_attn.backends.emitter import emit
+from neural_attn.grammar import prelude
+
+from neural_attn.compile import check_text
+from neural_attn.errors import NeuralError
+from neural_attn.training_catalogue import (
+    LOSSES,
+    METRICS,
+    METRICS_TO_COME,
+    OPTIMIZERS,
+    SCHEDULES,
+    TRAIN,
+    TRAIN_TO_COME,
+)
+
+BACKENDS = ("numpy", "pytorch", "tensorflow")
+
+
+def network(layers, shape="(8, 4)", settings=""):
+    return f"network N {{ input: {shape} layers: {layers} {settings} }}"
+
+
+@cache
+def outcome(text):
+    """For each backend the code and what is warned of; or the codes of the errors."""
+    try:
+        (checked,), warnings = check_text(text)
+    except NeuralError as error:
+        return "refused", [d.code for d in error.diagnostics]
+    found = {}
+    for backend in map(get, BACKENDS):
+        said = [*warnings, *backend.cannot(checked)]
+        found[backend.name] = emit(checked, backend), {d.code + d.message for d in said}
+    return found
+
+
+def assert_effect(before, after, *, but_for=()):
+    """The second text differs on each backend, or is refused."""
+    first, second = outcome(before), outcome(after)
+    assert "refused" not in first
+    for backend in BACKENDS:
+        if "refused" not in second and backend not in but_for:
+            assert first[backend] != second[backend], backend
+    return second
+
+
+# --- blocks ------------------------------------------------------------------------
+
+BLOCKS = {  # block: (arguments, input, another value for each parameter)
+    "MultiHeadAttention": (
+        "num_heads=2",
+        "(8, 4)",
+        "num_heads=4 key_dim=3 value_dim=3 dropout=0.5 use_bias=false causal=true "
+        "d_model=5",
+    ),
+    "FeedForward": ("ff_dim=6", "(8, 4)", 'ff_dim=7 activation="tanh" d_model=5'),
+    "TransformerEncoder": (
+        "num_heads=2, ff_dim=6",
+        "(8, 4)",
+        'num_heads=4 ff_dim=7 dropout=0.5 activation="tanh" norm_first=true '
+        "epsilon=0.1 key_dim=3 d_model=5",
+    ),
+    "TransformerDecoder": (
+        "num_heads=2, ff_dim=6",
+        "(8, 4)",
+        'num_heads=4 ff_dim=7 dropout=0.5 activation="tanh" norm_first=true '
+        "epsilon=0.1 causal=false with_memory=true key_dim=3 d_model=5",
+    ),
+    "PositionalEncoding": (
+        "",
+        "(8, 4)",
+        'max_len=9 encoding_type="learned" dropout=0.5 d_model=5',
+    ),
+    "TransformerEmbedding": (
+        "vocab_size=9, d_model=4",
+        "{ input_ids: (8,) token_type_ids: (8,) }",
+        "vocab_size=8 d_model=6 max_len=9 type_vocab_size=3 dropout=0.5 epsilon=0.1",
+    ),
+    "SeparableConv1D": (
+        "filters=4, kernel_size=2",
+        "(8, 4)",
+        'filters=3 kernel_size=3 strides=2 padding="same" dilation_rate=2 '
+        'depth_multiplier=2 activation="tanh" use_bias=false',
+    ),
+    "SeparableConv2D": (
+        "filters=4, kernel_size=2",
+        "(8, 8, 4)",
+        'filters=3 kernel_size=3 strides=2 padding="same" dilation_rate=2 '
+        'depth_multiplier=2 activation="tanh" use_bias=false',
+    ),
+    "GraphAttention": (
+        "num_heads=2",
+        "{ nodes: (8, 4) adjacency: (8, 8) }",
+        'num_heads=4 units=3 dropout=0.5 activation="tanh" d_model=5',
+    ),
+}
+OTHER_VALUES = [
+    (name, *change.split("="))
+    for name, (_, _, changes) in BLOCKS.items()
+    for change in changes.split()
+]
+# a width that does not fit what arrives; a decoder without an encoder
+MISFITS = ("d_model=5", "with_memory=true")
+# sinusoidal encodings have no longest length
+EXCEPT = ("PositionalEncoding", "max_len")
+
+
+def test_no_parameter_of_a_block_is_left_out():
+    declared = {(d.name.text, p.name) for d in prelude().defines for p in d.parameters}
+    assert declared == {(name, parameter) for name, parameter, _ in OTHER_VALUES}
+
+
+@pytest.mark.parametrize(("name", "parameter", "value"), OTHER_VALUES)
+def test_each_parameter_of_a_block_has_an_effect(name, parameter, value):
+    given, shape, _ = BLOCKS[name]
+    if (name, parameter) == EXCEPT:
+        given = 'encoding_type="learned"'
+    options = dict(item.split("=") for item in given.split(", ") if item)
+
+    def text():
+        arguments = ", ".join(f"{key}={value}" for key, value in options.items())
+        return network(f"{name}({arguments})", shape)
+
+    before = text()
+    options[parameter] = value
+    found = assert_effect(before, text())
+    assert "refused" not in found or f"{parameter}={value}" in MISFITS
+
+
+# --- what stands around layers -----------------------------------------------------
+
+AROUND = {
+    "device": ("Dense(4)", 'Dense(4) @ "cuda:0"'),
+    "repeat": ("Dense(4)", "Dense(4) * 2"),
+    "name": ("Dense(4)", "mine = Dense(4)"),
+    "comment": ("Dense(4)", "\n# why\nDense(4)"),
+    "layers inside": ("Dense(4)", "Dense(4) { Dense(4) }"),
+    "wiring of a layer that has none": ("Dense(4)", 'Dense(4, mode="self")'),
+    "memory of a layer that has none": ("Dense(4)", "Dense(4, memory=inputs)"),
+    "mode": (
+        "MultiHeadAttention(2)",
+        'MultiHeadAttention(2, mode="other")',
+    ),
+    "repeat of a layer with num_layers": (
+        "TransformerEncoder(2, 6, num_layers=2)",
+        "TransformerEncoder(2, 6, num_layers=2) * 3",
+    ),
+    "repeated residual": (
+        "ResidualConnection { Dense(4) }",
+        "ResidualConnection { Dense(4) } * 2",
+    ),
+    "device of a residual": (
+        "ResidualConnection { Dense(4) }",
+        'ResidualConnection { Dense(4) } @ "cpu"',
+    ),
+    "arguments of a residual": (
+        "ResidualConnection { Dense(4) }",
+        "ResidualConnection(scale=2) { Dense(4) }",
+    ),
+    "name of a residual": (
+        "ResidualConnection { Dense(4) }",
+        "mine = ResidualConnection { Dense(4) }",
+    ),
+    "setting in a residual": (
+        "ResidualConnection { Dense(4) }",
+        "ResidualConnection { Dense(4) scale: 2 }",
+    ),
+    "repeated wrapper": (
+        "TimeDistributed(Dense(4))",
+        "TimeDistributed(Dense(4)) * 2",
+    ),
+    "device of a wrapper": (
+        "TimeDistributed(Dense(4))",
+        'TimeDistributed(Dense(4)) @ "cpu"',
+    ),
+    "layers in a wrapper": (
+        "TimeDistributed(Dense(4))",
+        "TimeDistributed(Dense(4)) { Dense(4) }",
+    ),
+    "name of a wrapper": (
+        "TimeDistributed(Dense(4))",
+        "mine = TimeDistributed(Dense(4))",
+    ),
+    "a name given twice": (
+        "a = Dense(4) b = Dense(4)",
+        "a = Dense(4) a = Dense(4)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), AROUND.values(), ids=AROUND)
+def test_what_stands_around_a_layer_has_an_effect(before, after):
+    assert_effect(network(before), network(after))
+
+
+BRANCHES = "{{ a: (4,) b: (4,) }} layers: a: {{ Dense(3){} }} b: {{ Dense(3) }} Add()"
+
+
+@pytest.mark.parametrize(
+    "more", [" units: 3", ' @ "cpu"', " * 2", " if 1 { Dense(4) }", " layers: Dense(5)"]
+)
+def test_what_stands_in_a_branch_has_an_effect(more):
+    before, after = (
+        f"network N {{ input: {BRANCHES.format(more)} }}" for more in ("", more)
+    )
+    if more == " layers: Dense(5)":
+        before = before.replace("Add()", "Concatenate()")
+        after = after.replace("Add()", "Concatenate()")
+    assert_effect(before, after)
+
+
+def test_an_input_named_twice_is_refused():
+    text = "network N { input: { a: (4,) a: (5,) } layers: a: { Dense(3) } }"
+    assert outcome(text) == ("refused", ["E0208"])
+
+
+# --- training settings -------------------------------------------------------------
+
+TRAINERS_ONLY = ("numpy",)  # it says once that it does not train (W0114)
+SCHEDULED = {
+    "initial_learning_rate": ("0.1", "0.2"),
+    "decay_steps": ("100", "200"),
+    "decay_rate": ("0.5", "0.25"),
+    "boundaries": ("[10]", "[20]"),
+    "values": ("[0.1, 0.2]", "[0.1, 0.3]"),
+}
+TRAINED = {
+    "learning_rate": "0.5", "beta_1": "0.5", "beta_2": "0.5", "epsilon": "0.5",
+    "weight_decay": "0.5", "momentum": "0.5", "nesterov": "true", "rho": "0.5",
+    "centered": "true", "initial_accumulator_value": "0.5", "staircase": "true",
+    "end_learning_rate": "0.5", "power": "2.0", "alpha": "0.5",
+    "label_smoothing": "0.1", "delta": "2.0",
+    "epochs": "3", "batch_size": "8", "validation_split": "0.5", "shuffle": "false",
+    "gradient_clip": "1.0", "early_stopping_patience": "2",
+}  # fmt: skip
+ENTRIES = [
+    pytest.param(what, entry, p, id=f"{entry.name}-{p.name}")
+    for what, entries in (
+        ("loss", LOSSES), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)
+    )
+    for entry in entries
+    for p in entry.parameters
+]  # fmt: skip
+
+
+def trained(settings):
+    return network("Output(3)", "(4,)", settings)
+
+
+@pytest.mark.parametrize(("what", "entry", "parameter"), ENTRIES)
+def test_each_parameter_of_a_training_setting_has_an_effect(what, entry, parameter):
+    options = {p.name: SCHEDULED[p.name][0] for p in entry.parameters if p.required}
+
+    def text():
+        given = ", ".join(f"{key}={value}" for key, value in options.items())
+        call = f"{entry.name}({given})"
+        if what == "loss":
+            return trained(f"loss: {call}")
+        call = f"SGD(learning_rate={call})" if what == "schedule" else call
+        return trained(f'loss: "mse" optimizer: {call}')
+
+    before = text()
+    other = SCHEDULED.get(parameter.name, ("", ""))[1]
+    options[parameter.name] = other or TRAINED[parameter.name]
+    found = assert_effect(before, text(), but_for=TRAINERS_ONLY)
+    assert "refused" not in found
+
+
+@pytest.mark.parametrize("parameter", TRAIN, ids=lambda p: p.name)
+def test_each_setting_of_train_has_an_effect(parameter):
+    before = trained('loss: "mse" train { }')
+    after = trained(
+        f'loss: "mse" train {{ {parameter.name}: {TRAINED[parameter.name]} }}'
+    )
+    found = assert_effect(before, after, but_for=TRAINERS_ONLY)
+    assert "refused" not in found
+
+
+@pytest.mark.parametrize("name", TRAIN_TO_COME)
+def test_settings_of_train_to_come_are_named(name):
+    _, warnings = check_text(trained(f'loss: "mse" train {{ {name}: 3 }}'))
+    assert [w.code for w in warnings] == ["W0111"]
+    assert f"`{name}`" in warnings[0].message
+
+
+@pytest.mark.parametrize("entries", [LOSSES, OPTIMIZERS, METRICS], ids=str)
+def test_each_name_of_a_setting_has_code_of_its_own(entries):
+    what = {id(LOSSES): "loss", id(OPTIMIZERS): "optimizer"}.get(id(entries), "metrics")
+    texts = []
+    for entry in entries:
+        loss = "" if what == "loss" else 'loss: "mse" '
+        texts.append(trained(f'{loss}{what}: "{entry.name}"'))
+    for backend in ("pytorch", "tensorflow"):
+        found = {outcome(text)[backend][0] for text in texts}
+        said = [outcome(text)[backend][1] for text in texts]
+        assert len(found) + sum("W0113" in " ".join(s) for s in said) >= len(texts)
+
+
+@pytest.mark.parametrize("name", METRICS_TO_COME)
+def test_metrics_to_come_are_named(name):
+    _, warnings = check_text(trained(f'loss: "mse" metrics: ["{name}"]'))
+    assert [w.code for w in warnings] == ["W0112"]
+
+
+SETTINGS = {
+    "device": ("", 'device: "cuda"'),
+    "execution": ("", 'execution { device: "cuda" }'),
+    "execute": ("", 'execute { device: "cuda" }'),
+    "unknown": ("", "momentum: 3"),
+    "train twice": (
+        "train { epochs: 3 }", "train { epochs: 3 } training { epochs: 3 }"
+    ),
+    "epochs twice": ("train { epochs: 3 }", "train { epochs: 4 epochs: 3 }"),
+    "clip twice": (
+        "train { clipnorm: 3 }", "train { gradient_clip: 4 clipnorm: 3 }"
+    ),
+    "unknown in train": ("train { epochs: 3 }", "train { epochs: 3 epoch: 3 }"),
+    "a layer in train": ("train { epochs: 3 }", "train { epochs: 3 Dense(3) }"),
+    "a block in train": ("train { epochs: 3 }", "train { epochs: 3 { a: 3 } }"),
+    "a value of train": ("train { epochs: 3 }", "train: 3 { epochs: 3 }"),
+    "block of the optimizer": (
+        'optimizer: "adam"', 'optimizer: "adam" { learning_rate: 0.5 }'
+    ),
+    "unknown in the optimizer": (
+        'optimizer: "adam"', 'optimizer: "adam" { rate: 0.5 }'
+    ),
+    "a layer in the optimizer": (
+        'optimizer: "adam"', 'optimizer: "adam" { Dense(3) }'
+    ),
+    "a block in the optimizer": (
+        'optimizer: "adam"', 'optimizer: "adam" { beta_1: { a: 3 } }'
+    ),
+    "a rate twice": (
+        "optimizer: Adam(0.1)", "optimizer: Adam(0.1) { learning_rate: 0.1 }"
+    ),
+    "block of metrics": ('metrics: ["mse"]', 'metrics: ["mse"] { a: 3 }'),
+    "a metric twice": ('metrics: ["mse"]', 'metrics: ["mse", "mae"]'),
+    "a metric with an option": ('metrics: ["mse"]', "metrics: [mse(3)]"),
+    "search space": (
+        "optimizer: Adam(0.1)", "optimizer: Adam(HPO(choice(0.1, 0.2)))"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after"), SETTINGS.values(), ids=SETTINGS)
+def test_each_setting_has_an_effect(before, after):
+    texts = [trained(f'loss: "mse" {settings}') for settings in (before, after)]
+    assert_effect(*texts, but_for=TRAINERS_ONLY)
+
+
+INPUT = {
+    "a value and a block": ("{ a: (4,) }", "(5,) { a: (4,) }"),
+    "a device": ("(4,)", '(4,) @ "cpu"'),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), INPUT.values(), ids=INPUT)
+def test_each_part_of_the_input_has_an_effect(before, after):
+    assert_effect(network("Dense(3)", before), network("Dense(3)", after))
+
+
+def test_a_research_block_is_said_to_have_no_effect():
+    text = network("Dense(3)")
+    assert_effect(text, text + ' research R { references { paper: "A" } }')

@@ -207,6 +207,9 @@ OTHER_VALUES = {
     "go_backwards": "true",
     "reset_after": "false",
     "merge_mode": '"sum"',
+    "kernel_initializer": '"he_normal"',
+    "recurrent_initializer": '"identity"',
+    "bias_initializer": '"ones"',
 }
 
 

@@ -23,6 +23,7 @@ from neural_attn.layers.base import (
     ShapeRule,
     Weight,
     WeightRule,
+    initializer,
     need_numbers,
     width_features,
 )
@@ -60,6 +61,9 @@ _COMMON = (
         False,
         needless="how the loop runs changes only the speed",
     ),
+    initializer("kernel_initializer", "glorot_uniform"),
+    initializer("recurrent_initializer", "orthogonal"),
+    initializer("bias_initializer", "zeros"),
 )
 _BACKWARDS = Parameter(
     "go_backwards", FLAG, "steps are read, and given, from the last to the first", False

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from lark import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark import Token, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from neural_attn.errors import Diagnostic, NeuralError, Source, Span
 
@@ -182,6 +183,10 @@ MESSAGES = [
 ]
 
 
+# what these say holds for one token alone
+_ENDS = frozenset({"E0111", "E0112", "E0123"})
+
+
 def explain(
     error: UnexpectedInput, source: Source, parse: Callable[[str], Any]
 ) -> NeuralError:
@@ -191,15 +196,59 @@ def explain(
         return NeuralError([_bad_character(span)])
     if source.text[span.start : span.start + 2] == "/*":
         return NeuralError([_block_comment(span)])
-    examples = {index: row.examples for index, row in enumerate(MESSAGES)}
-    found = error.match_examples(parse, examples, use_accepts=False)
-    at_end = isinstance(error, UnexpectedToken) and error.token.type == "$END"
-    if found is not None and not (at_end and MESSAGES[found].code == "E0118"):
-        row = MESSAGES[found]
+    assert isinstance(error, UnexpectedToken)
+    at_end = error.token.type == "$END"
+    row = _row(error, _failures(parse))
+    if row is not None and not (at_end and row.code == "E0118"):
         return NeuralError([Diagnostic(row.code, row.message, span, row.hint)])
     what = "the end of the text" if at_end else f"`{span.text}`"
     hint = f"is one `{span.text}` too many?" if span.text in (")", "]", "}") else ""
     return NeuralError([Diagnostic("E0110", f"{what} cannot stand here", span, hint)])
+
+
+@cache
+def _failures(parse: Callable[[str], Any]) -> dict[tuple[int, str], SyntaxMessage]:
+    """For each example: the state that the parser is in, and what it cannot take.
+
+    Lark's own `match_examples` also compares how deep the parser is nested, and so
+    would know an error only in the surroundings of its example.
+    """
+    failures: dict[tuple[int, str], SyntaxMessage] = {}
+    for row in MESSAGES:
+        for text in row.examples:
+            try:
+                parse(text)
+            except UnexpectedToken as error:  # noqa: PERF203 - each example fails
+                key = (error.state.position, error.token.type)
+                failures.setdefault(key, row)
+                if row.code not in _ENDS:
+                    failures.setdefault((error.state.position, ""), row)
+    return failures
+
+
+def _innermost(error: UnexpectedToken) -> str:
+    """The code for the last bracket that is still open."""
+    closed = 0
+    for value in reversed(error.state.value_stack):
+        if isinstance(value, Token) and value.type in ("RPAR", "RSQB", "RBRACE"):
+            closed += 1
+        elif isinstance(value, Token) and value.type in ("LPAR", "LSQB", "LBRACE"):
+            if not closed:
+                return "E0111" if value.type == "LBRACE" else "E0112"
+            closed -= 1
+    return "E0111"
+
+
+def _row(
+    error: UnexpectedToken, failures: dict[tuple[int, str], SyntaxMessage]
+) -> SyntaxMessage | None:
+    """The message for this state and token, else for this state."""
+    position = error.state.position
+    row = failures.get((position, error.token.type)) or failures.get((position, ""))
+    if row is not None and row.code in ("E0111", "E0112"):
+        code = _innermost(error)
+        return next(row for row in MESSAGES if row.code == code)
+    return row
 
 
 def _block_comment(span: Span) -> Diagnostic:

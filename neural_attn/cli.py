@@ -23,6 +23,7 @@ GROUP = "neural_attn.commands"
 COMMANDS = {
     "check": "check:check",
     "fmt": "fmt:fmt",
+    "explain": "explain:explain",
     "compile": "compile:compile_command",
     "visualize": "visualize:visualize",
     "analyze": "analyze:analyze",

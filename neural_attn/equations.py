@@ -43,6 +43,23 @@ class Equations:
                 self.block.forward.span,
                 "end it, and both sides of every `if`, with `return …`",
             )
+        self._check_layers_are_called()
+
+    def _check_layers_are_called(self) -> None:
+        used = {
+            node.function.text if isinstance(node, tree.Call) else node.text
+            for expr in _in_statements(self.block.forward.body)
+            for node in tree.walk(expr)
+            if isinstance(node, tree.Call | tree.Name)
+        }
+        for use in self.block.uses():
+            if use.name not in used:
+                self.problems.add(
+                    "W0108",
+                    f"`{self.block.name}` never calls its layer `{use.name}`",
+                    use.span,
+                    f"call it in the forward, as in `{use.name}(x)`, or leave it out",
+                )
 
     def _check_parameters(self) -> None:
         """Defaults may use other parameters and width(input)."""

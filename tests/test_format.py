@@ -159,7 +159,7 @@ def test_long_arguments_fill_lines_of_88_columns():
     assert lines[2:-2] == [
         "    label = Layer(",
         "      number_0=0, number_1=1, number_2=2, number_3=3, number_4=4, number_5=5,",
-        "      number_6=6, number_7=7, number_8=8, number_9=9, number_10=10, number_11=11,",
+        "      number_6=6, number_7=7, number_8=8, number_9=9, number_10=10, number_11=11,",  # noqa: E501
         "      size=a + b * (c - d)",
     ]
 

@@ -140,6 +140,8 @@ CASES = [
     # warnings
     (network('Dense(8) @ "gpu:0"'), 'W0101 3:22 "gpu:0"'),
     (network("Dense(8)", "{ a: (4, 8), b: (4,) }"), "W0102 2:26 (4,)"),
+    (define("B() { layers: a = Dense(8) b = Dense(8) forward(x): return a(x) }"),
+     "W0108 1:35 b = Dense(8)"),
 ]  # fmt: skip
 
 

@@ -197,6 +197,8 @@ def test_every_view_draws(visit, pages, kind, scheme):
         page.wait_for_selector(f"#panel-{view}.shown h2")
         assert page.get_attribute(f"#tab-{view}", "aria-selected") == "true"
         assert page.is_hidden("#tab-compare") == (kind != "two")
+    body = page.inner_text("body")
+    assert not any(word in body for word in ("undefined", "NaN", "[object"))
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 

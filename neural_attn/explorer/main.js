@@ -28,8 +28,8 @@ function describe(scene, payload) {
   byId("about").textContent = `${layers} layers · ${map.heads.length} heads · ${tokens}${causal}${backend}`;
   const { levels, bound } = payload.header.precision;
   byId("precision").textContent = levels
-    ? `Weights are stored in 8 bits: none is off by more than ${(100 * bound).toFixed(2)} % of its row's maximum, which is exact. ${header.generator}.`
-    : `Weights are float32, as they were computed. ${header.generator}.`;
+    ? `Weights are stored in 8 bits: none is off by more than ${(100 * bound).toFixed(2)} % of its row's maximum, which is exact. ${payload.header.generator}.`
+    : `Weights are float32, as they were computed. ${payload.header.generator}.`;
 }
 
 /** Positions whose token holds the text, of queries and of keys. */

@@ -42,15 +42,19 @@ export function paintValues(canvas, { width, height, values, greatest, allowed }
   canvas.height = height;
   const context = canvas.getContext("2d");
   const image = context.createImageData(width, height);
-  const { data } = image;
   const { log = false, masked = null } = options;
+  // A whole pixel at a time, red in the lowest byte: every browser is little-endian.
+  const pixels = new Uint32Array(image.data.buffer);
+  const packed = (r, g, b) => (255 << 24) | (b << 16) | (g << 8) | r;
+  const colors = Uint32Array.from({ length: 256 }, (_, i) => packed(...table.subarray(3 * i, 3 * i + 3)));
+  const scale = greatest > 0 ? 255 / greatest : 0;
   for (let i = 0; i < values.length; i++) {
-    const at = 3 * Math.round(shareOf(values[i], greatest, log) * 255);
-    const hidden = masked && allowed && !allowed[i];
-    data[4 * i] = hidden ? masked[0] : table[at];
-    data[4 * i + 1] = hidden ? masked[1] : table[at + 1];
-    data[4 * i + 2] = hidden ? masked[2] : table[at + 2];
-    data[4 * i + 3] = 255;
+    const level = log ? shareOf(values[i], greatest, true) * 255 : Math.min(values[i] * scale, 255);
+    pixels[i] = colors[(level + 0.5) | 0];
+  }
+  if (masked && allowed) {
+    const hidden = packed(...masked);
+    for (let i = 0; i < values.length; i++) if (!allowed[i]) pixels[i] = hidden;
   }
   context.putImageData(image, 0, 0);
 }
@@ -72,7 +76,7 @@ export class ModelView {
     const whole = !changed || ["source", "example"].some((name) => changed.has(name));
     if (whole) this.build();
     if (whole || changed.has("palette") || changed.has("log") || changed.has("theme")) this.fill();
-    this.resize();
+    if (whole || changed.has("view")) this.resize();
     this.mark();
   }
 

@@ -74,8 +74,7 @@ export class TokenView {
     }
     this.links = this.strongest(entries);
     const scrolled = this.panel.querySelector(".strip")?.scrollTop ?? 0;
-    this.panel.replaceChildren(heading, this.strip(entries),
-      el("div", { className: "columns" }, this.grid(entries), this.list()));
+    this.panel.replaceChildren(heading, this.strip(entries), this.grid(entries), this.list());
     this.panel.querySelector(".strip").scrollTop = scrolled;
     performance.mark("token-painted");
   }

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_attn.analysis.arithmetic import divide, product, row_mean
 from neural_attn.analysis.geometry import Geometry
 from neural_attn.analysis.scores import SCORES, target
 
@@ -133,11 +134,11 @@ def measure(plan: Plan, weights: Sequence[NDArray[np.floating]]) -> Measured:
     choice = counts & (options > 1)
     values = np.full((len(sums.mass), len(COLUMNS)), np.nan)
     rows = {
-        "entropy": _row_mean(sums.entropy, counts),
-        "normalized_entropy": _row_mean(normalized, choice),
-        "max_weight": _row_mean(sums.high, counts),
-        "effective_keys": _row_mean(np.exp(sums.entropy), counts),
-        "top_key_share": _divide(sums.columns.max(axis=1), counts.sum(axis=1)),
+        "entropy": row_mean(sums.entropy, counts),
+        "normalized_entropy": row_mean(normalized, choice),
+        "max_weight": row_mean(sums.high, counts),
+        "effective_keys": row_mean(np.exp(sums.entropy), counts),
+        "top_key_share": divide(sums.columns.max(axis=1), counts.sum(axis=1)),
         "diagonal_strength": _diagonal_strength(geometry, weights, sums, counts),
         "monotonicity": _monotonicity(geometry, sums, counts),
         **_distribution(sums, counts, geometry.keys),
@@ -181,7 +182,7 @@ def _one_pass(plan: Plan, weights: Sequence[NDArray[np.floating]]) -> _Sums:
         sums.mass[:, at], sums.center[:, at] = both[..., 0], both[..., 1]
         sums.columns += some.sum(axis=1)
         cells = plan.targets[:, at].reshape(len(plan.names), (at.stop - start) * keys)
-        sums.scores += some.reshape(heads, -1) @ cells.T
+        sums.scores += product(some.reshape(heads, -1), cells)
     # A weight of 1 + 1e-7, from float32 rounding, gives an entropy just below 0.
     np.maximum(sums.entropy, 0.0, out=sums.entropy)
     return sums
@@ -197,11 +198,11 @@ def _scores(
     (Hoeffding, 1951). Rows are shuffled independently of each other.
     """
     options = np.maximum(plan.geometry.options, 1)
-    number = counts.astype(np.float64) @ plan.rows.T
+    number = product(counts.astype(np.float64), plan.rows)
     spread = np.maximum(sums.square - np.square(sums.mass) / options, 0.0)
-    mean = _divide(sums.mass @ (plan.rows * plan.mean).T, number)
-    variance = _divide(spread @ (plan.rows * plan.spread).T, np.square(number))
-    score = _divide(sums.scores, number)
+    mean = divide(product(sums.mass, plan.rows * plan.mean), number)
+    variance = divide(product(spread, plan.rows * plan.spread), np.square(number))
+    score = divide(sums.scores, number)
     everything = np.full((2, len(values), len(SCORES)), np.nan)
     order = list(SCORES)
     for index, name in enumerate(plan.names):
@@ -212,23 +213,12 @@ def _scores(
     return everything[0], everything[1]
 
 
-def _row_mean(rows: Float, counts: NDArray[np.bool_]) -> Float:
-    return _divide(np.where(counts, rows, 0.0).sum(axis=1), counts.sum(axis=1))
-
-
-def _divide(above: Float, below: NDArray[np.generic]) -> Float:
-    """`above / below`, NaN where `below` is 0."""
-    result: Float = np.full(above.shape, np.nan)
-    np.divide(above, below, out=result, where=np.asarray(below != 0))
-    return result
-
-
 def _distribution(
     sums: _Sums, counts: NDArray[np.bool_], keys: int
 ) -> dict[str, Float]:
     number = counts.sum(axis=1) * keys
-    mean = _divide(np.where(counts, sums.mass, 0.0).sum(axis=1), number)
-    square = _divide(np.where(counts, sums.square, 0.0).sum(axis=1), number)
+    mean = divide(np.where(counts, sums.mass, 0.0).sum(axis=1), number)
+    square = divide(np.where(counts, sums.square, 0.0).sum(axis=1), number)
     low = np.where(counts, sums.low, np.inf).min(axis=1)
     high = np.where(counts, sums.high, -np.inf).max(axis=1)
     return {
@@ -248,25 +238,25 @@ def _diagonal_strength(
     if not geometry.self_attention or geometry.queries != geometry.keys:
         return np.full(len(sums.mass), np.nan)
     diagonal = np.concatenate([np.diagonal(one, axis1=1, axis2=2) for one in weights])
-    own = _row_mean(diagonal.astype(np.float64), counts)
-    return _divide(own, _row_mean(sums.mass / geometry.keys, counts))
+    own = row_mean(diagonal.astype(np.float64), counts)
+    return divide(own, row_mean(sums.mass / geometry.keys, counts))
 
 
 def _monotonicity(geometry: Geometry, sums: _Sums, counts: NDArray[np.bool_]) -> Float:
     """Correlation of each query's position with the mean position it attends to."""
     if geometry.self_attention:
         return np.full(len(sums.mass), np.nan)
-    center = _divide(sums.center, sums.mass)
+    center = divide(sums.center, sums.mass)
     number = counts.sum(axis=1, keepdims=True)
-    mean = _divide(np.where(counts, center, 0.0).sum(axis=1, keepdims=True), number)
+    mean = divide(np.where(counts, center, 0.0).sum(axis=1, keepdims=True), number)
     position = np.broadcast_to(np.arange(geometry.queries), counts.shape)
-    middle = _divide((position * counts).sum(axis=1, keepdims=True) * 1.0, number)
+    middle = divide((position * counts).sum(axis=1, keepdims=True) * 1.0, number)
     dy = np.where(counts, center - mean, 0.0)
     dx = np.where(counts, position - middle, 0.0)
     scale = np.sqrt(np.square(dx).sum(axis=1) * np.square(dy).sum(axis=1))
     # Centers that differ by rounding alone have no order to speak of.
     flat = np.abs(dy).max(axis=1, initial=0.0) < 1e-6 * geometry.keys
-    return _divide(np.where(flat, 0.0, (dx * dy).sum(axis=1)), np.where(flat, 1, scale))
+    return divide(np.where(flat, 0.0, (dx * dy).sum(axis=1)), np.where(flat, 1, scale))
 
 
 def _histogram(rows: Float, counts: NDArray[np.bool_]) -> NDArray[np.int64]:

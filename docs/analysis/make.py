@@ -1,0 +1,235 @@
+"""Writes the pages of metrics and types, and their pictures.
+
+Run it after a change: python docs/analysis/make.py. A test runs `pages()` and compares,
+so that numbers and pictures cannot fall behind the code.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from facts import FACTS, TYPES  # beside this file
+from numpy.typing import NDArray
+
+from neural_attn.analysis import THRESHOLDS, analyze
+from neural_attn.analysis.connections import RULES
+from neural_attn.analysis.doctor import CODES, STOPS
+from neural_attn.analysis.measure import COLUMNS
+from neural_attn.analysis.parts import Squares
+from neural_attn.analysis.planted import PLANTED, planted_head, planted_tokens
+from neural_attn.maps import AttentionMap, AttentionMaps, Kind
+from neural_attn.visualize.analysis_svg import squares_svg
+
+FOLDER = Path(__file__).resolve().parent
+LENGTH, SEED, NOISE = 18, 3, 0.15
+
+
+def pages() -> dict[str, str]:
+    """Every generated file, path below docs/analysis to text."""
+    tokens = planted_tokens(LENGTH, SEED)
+    files = {f"images/{name}.svg": _picture(name, tokens) for name in PLANTED}
+    return {
+        **files,
+        "metrics.md": _metrics(tokens),
+        "patterns.md": _patterns(),
+        "doctor.md": _doctor(),
+        "connections.md": _connections(),
+    }
+
+
+def _head(name: str, tokens: tuple[str, ...]) -> NDArray[np.float64]:
+    return planted_head(name, tokens, noise=NOISE, seed=SEED)
+
+
+def _picture(name: str, tokens: tuple[str, ...]) -> str:
+    matrix = tuple(map(tuple, _head(name, tokens).tolist()))
+    return squares_svg(Squares((name,), (matrix,), tokens, f"a planted head: {name}"))
+
+
+def _metrics(tokens: tuple[str, ...]) -> str:
+    parts = [METRICS_PAGE.format(noise=f"{NOISE:.0%}", length=LENGTH)]
+    for name in COLUMNS:
+        formula, span, reading, source, pattern = FACTS[name]
+        parts.append(
+            f"\n## {name}\n\n- **Formula**: {formula}.\n- **Range**: {span}.\n"
+            f"- **Reading**: {reading}\n- **Source**: {source}.\n\n"
+            f"![a head with the pattern {pattern}](images/{pattern}.svg)\n\n"
+            f"{_value(name, pattern, tokens)}\n"
+        )
+    return "".join(parts)
+
+
+def _value(name: str, pattern: str, tokens: tuple[str, ...]) -> str:
+    weights = _head(pattern, tokens)[np.newaxis, np.newaxis]
+    cross = name in ("monotonicity", "diagonal")
+    kind: Kind = "cross" if cross else "encoder_self"
+    one = AttentionMap("a", weights, kind, None, False, tokens, tokens)
+    statistic = analyze(AttentionMaps([one])).heads[0].statistics[name]
+    known = statistic.uniform is not None
+    uniform = f", of uniform attention {statistic.uniform:.3f}" if known else ""
+    taken = ", taken as cross-attention" if cross else ""
+    return f"{name} of this head{taken}: {statistic.mean:.3f}{uniform}."
+
+
+def _patterns() -> str:
+    limits = [f"| `{name}` | {value:g} |" for name, value in THRESHOLDS.items()]
+    types = [
+        f"\n## {name}\n\n{words}\n\n![{name}](images/{name}.svg)\n"
+        for name, words in TYPES.items()
+    ]
+    return PATTERNS_PAGE.format(
+        limits="\n".join(limits), types="".join(types), rows="\n".join(_confusion())
+    )
+
+
+def _confusion() -> list[str]:
+    rows = []
+    for name in PLANTED:
+        found = []
+        for seed in range(20):
+            tokens = planted_tokens(20 + 4 * seed, seed)
+            for causal in (False, True):
+                if causal and name in ("next_token", "suffix"):
+                    continue
+                noise = 0.1 + 0.02 * (seed % 15)
+                head = planted_head(name, tokens, noise=noise, causal=causal, seed=seed)
+                kind: Kind = "decoder_self" if causal else "encoder_self"
+                weights = head[np.newaxis, np.newaxis]
+                one = AttentionMap("a", weights, kind, None, causal, tokens, tokens)
+                found.append(analyze(AttentionMaps([one])).heads[0].pattern.name)
+        right = found.count(name) / len(found)
+        taken = ", ".join(f"{n} {found.count(n)}" for n in sorted(set(found)))
+        rows.append(f"| {name} | {len(found)} | {right:.0%} | {taken} |")
+    return rows
+
+
+def _doctor() -> str:
+    rows = [
+        f"| {code} | {words} | {'yes' if code in STOPS else 'no'} |"
+        for code, words in CODES.items()
+    ]
+    return DOCTOR_PAGE.format(rows="\n".join(rows))
+
+
+def _connections() -> str:
+    rows = [f"| {rule.category} | {rule.name} |" for rule in RULES]
+    return CONNECTIONS_PAGE.replace("ROWS", "\n".join(rows))
+
+
+METRICS_PAGE = """\
+# The metrics
+
+One section for each number of `heads[].statistics`. A *score* (from `previous_token`
+on) is a mean over the queries that have a choice: whose allowed keys are neither all
+inside nor all outside the pattern. Scores have a baseline, z and p; see
+[the analysis](README.md#more-than-chance). Padding and rows that may attend to nothing
+count nowhere. Pictures are planted heads ({length} tokens, {noise} noise), and the
+value is that of the head in the picture.
+"""
+
+PATTERNS_PAGE = """\
+# Types of heads
+
+A score decides by c, the part of the way from chance to 1: c = (score - chance) /
+(1 - chance), where chance is uniform attention under the same mask. It must have
+evidence (corrected p < 0.01). Narrow types (previous, next, same, duplicate, induction,
+sink) are tried before wide ones (local, prefix, suffix, block, diagonal), then uniform,
+then several patterns together, then sparse. The confidence is the distance of the
+deciding number from its threshold, from 0 to 1: a margin, no probability. All
+thresholds stand in `neural_attn.analysis.THRESHOLDS`:
+
+| threshold | value |
+| --- | ---: |
+{limits}
+{types}
+## diagonal
+
+Cross-attention along the diagonal of relative positions, as in a translation that keeps
+the order of words.
+
+![along the diagonal](images/same_token.svg)
+
+## undefined
+
+No query has a choice: each may attend to one key only.
+
+## How often it is right
+
+Planted heads, 10 % to 38 % noise, 20 to 96 tokens, with and without a causal mask: what
+each was taken for.
+
+| planted | heads | right | taken for |
+| --- | ---: | ---: | --- |
+{rows}
+"""
+
+DOCTOR_PAGE = """\
+# The input doctor
+
+It looks at captured weights before anything is drawn or counted. A finding that stops
+leaves its map out of the analysis, and `neural visualize` draws nothing then.
+
+| code | finds | stops |
+| --- | --- | --- |
+{rows}
+
+Sums of rows may be off by 0.01, which is what float16 and bfloat16 do. W0809 is a
+guess: a trained network may attend evenly on purpose.
+
+```python
+from neural_attn.analysis.doctor import admit
+
+maps, findings = admit(())  # what a fused kernel hands out
+assert findings[0].code == "W0808"
+print(findings[0].hint)
+```
+"""
+
+CONNECTIONS_PAGE = """\
+# Strong connections
+
+Weights above 0.1 in the mean over a layer's heads, a token's own left out, each with a
+category and the rule that gave it. Rules are tried in this order, and the first that
+applies decides:
+
+| category | rule |
+| --- | --- |
+ROWS
+| other | no rule applies |
+
+The word list is English and crude: it holds a, an, the, this, that, these and those.
+With parts of speech (`--spacy en_core_web_sm`, or any `tagger=` of yours) it is not
+used. A strong weight alone does not make two words related, so what no rule knows is
+called other.
+
+![weights on other copies of the same word](images/duplicate_token.svg)
+
+The head above has connections of the category semantic, by the rule `the same word`;
+one that looks one back has positional ones, a sink those of special_token.
+
+Your own categories:
+
+```python
+from neural_attn.analysis.connections import RULES, Rule, find_connections
+from neural_attn.analysis.planted import planted_head, planted_tokens
+from neural_attn.maps import AttentionMaps
+
+tokens = planted_tokens(12)
+weights = planted_head("sink", tokens)[None]
+maps = AttentionMaps.from_arrays({"a": weights}, tokens)
+rest = Rule("rest", "attends to [CLS]", lambda pair: pair.key == "[CLS]")
+found = find_connections(maps, rules=(rest, *RULES), top=3)["a"]
+assert {one.category for one in found} == {"rest"}
+```
+"""
+
+
+def main() -> None:
+    """Write every generated file."""
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""docs/analysis: made by the code it describes; its examples run."""
+
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from neural_attn.analysis.measure import COLUMNS
+from neural_attn.analysis.patterns import PATTERNS
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "docs" / "analysis"
+BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = sorted(FOLDER.glob("*.md"))
+
+
+def examples():
+    for page in PAGES:
+        for language, code in BLOCK.findall(page.read_text("utf-8")):
+            if language == "python":
+                yield pytest.param(page.name, code, id=page.stem)
+
+
+@pytest.fixture(scope="module")
+def make():
+    sys.path.insert(0, str(FOLDER))
+    try:
+        yield importlib.import_module("make")
+    finally:
+        sys.path.remove(str(FOLDER))
+        for name in ("make", "facts"):
+            sys.modules.pop(name, None)
+
+
+def test_generated_pages_are_up_to_date(make):
+    stale = [
+        name
+        for name, text in make.pages().items()
+        if (FOLDER / name).read_text("utf-8") != text
+    ]
+    assert stale == [], "run python docs/analysis/make.py"
+
+
+def test_every_metric_and_type_has_a_section(make):
+    assert set(make.FACTS) == set(COLUMNS)
+    metrics = (FOLDER / "metrics.md").read_text("utf-8")
+    types = (FOLDER / "patterns.md").read_text("utf-8")
+    assert re.findall(r"^## (\S+)$", metrics, re.MULTILINE) == list(COLUMNS)
+    assert set(re.findall(r"^## (\S+)$", types, re.MULTILINE)) == set(PATTERNS)
+
+
+def test_planted_heads_of_the_page_are_recognized(make):
+    page = (FOLDER / "patterns.md").read_text("utf-8")
+    rates = re.findall(r"^\| \w+ \| \d+ \| (\d+)% \|", page, re.MULTILINE)
+    assert len(rates) == 13
+    assert all(int(rate) >= 95 for rate in rates)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_and_pictures_are_there(page):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+        assert (page.parent / target).is_file(), target
+
+
+@pytest.mark.parametrize(("page", "code"), list(examples()))
+def test_an_example_runs(page, code):
+    exec(compile(code, page, "exec"), {"__name__": "example"})
+
+
+def test_the_commands_of_the_first_page_run(tmp_path):
+    text = (FOLDER / "README.md").read_text("utf-8")
+    (block,) = [code for language, code in BLOCK.findall(text) if language == "bash"]
+    for line in block.splitlines():
+        command = line.replace("neural ", f"{sys.executable} -m neural_attn ", 1)
+        command = command.replace("analysis.json", f"{tmp_path}/analysis.json")
+        command = command.replace("report.html", f"{tmp_path}/report.html")
+        found = subprocess.run(
+            command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=300
+        )
+        assert found.returncode == 0, found.stderr
+    assert (tmp_path / "report.html").is_file()
+    assert (tmp_path / "analysis.json").stat().st_size > 1000

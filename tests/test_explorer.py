@@ -194,6 +194,14 @@ def test_words_of_people_are_not_taken_for_bytes(tokens):
     assert reading.shown == tuple(tokens)
 
 
+def test_signs_are_shown_as_people_see_them():
+    family = "\U0001f469\u200d\U0001f467"
+    reading = read_tokens([family, "\u200d", "a\u202eb", "中", "ab", "\u2764\ufe0f"])
+    assert reading.shown == (
+        family, "\\u200d", "a\\u202eb", "中", "ab", "\u2764\ufe0f"
+    )  # fmt: skip
+
+
 def test_bytes_that_are_no_text_do_not_stop_the_page():
     reading = read_tokens(["Ġok", "ä", "¸", "Ġend"])
     assert len(reading.shown) == 4

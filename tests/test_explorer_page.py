@@ -311,6 +311,25 @@ def test_filters_are_said_on_screen(visit, pages):
     assert sums == pytest.approx([1] * len(sums), abs=1e-5)
 
 
+def test_sentences_of_a_pair_are_told_apart(visit, folder):
+    tokens = "[CLS] a b [SEP] c d [SEP]".split()
+    weights = softmax((1, 2, 7, 7))
+    one = AttentionMap("m", weights, query_tokens=tokens, key_tokens=tokens)
+    page = visit(explore(AttentionMaps([one])).save(folder / "pair.html"))
+    page.select_option("#pair", "AB")
+    page.get_by_text("Only sentence A to sentence B.").wait_for()
+    shown = page.evaluate(
+        """async () => {
+          const view = await document.documentElement.explorer.scene.view();
+          return [view.rows.labels, view.columns.labels, [...view.values]];
+        }"""
+    )
+    assert shown[:2] == [["[CLS]", "a", "b", "[SEP]"], ["c", "d", "[SEP]"]]
+    exact = weights[0, 0]
+    error = np.abs(np.reshape(shown[2], (4, 3)) - exact[:4, 4:])
+    assert (error <= exact[:4].max(-1, keepdims=True) / 255).all()
+
+
 def test_untrained_weights_are_said(visit, pages):
     page = visit(pages("encoder_decoder"))
     assert "means nothing" in page.text_content("#notes")

@@ -22,6 +22,8 @@ _SPECIAL = re.compile(
     r"\[(?:CLS|SEP|PAD|BOS|EOS)\]|</?(?:s|pad|bos|eos|cls|sep)>|<\|[^|]{1,40}\|>"
 )
 _SENTENCE_END = re.compile(r"[.!?…。！？]['\")\]”’»]*$")
+# Zero-width joiner and variation selectors.
+_JOINERS = "\u200d\ufe0e\ufe0f"
 _FALLBACK = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
@@ -55,7 +57,7 @@ def read_tokens(tokens: Sequence[str]) -> Reading:
     sentences = _number(_sentence_starts(texts, words, special))
     strip = scheme in ("byte-level", "sentencepiece")
     shown = tuple(
-        readable(_without_space(text) if strip else text, SHOWN_LENGTH) + part
+        _show(_without_space(text) if strip else text) + part
         for text, part in zip(texts, parts, strict=True)
     )
     return Reading(scheme, shown, words, sentences, special)
@@ -156,6 +158,18 @@ def _character_length(data: bytes, position: int) -> int:
     except UnicodeDecodeError:
         return 1
     return length
+
+
+def _show(text: str) -> str:
+    """The text as `readable` gives it, but emoji that are one sign stay one.
+
+    Browsers draw what joiners join, and joiners do not change the direction of text.
+    """
+    if len(text) > SHOWN_LENGTH or not any(mark in text for mark in _JOINERS):
+        return readable(text, SHOWN_LENGTH)
+    if not text.strip(_JOINERS):
+        return text.encode("unicode_escape").decode("ascii")
+    return "".join(mark if mark in _JOINERS else readable(mark) for mark in text)
 
 
 def _without_space(text: str) -> str:

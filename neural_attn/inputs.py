@@ -9,6 +9,7 @@ from neural_attn.errors import Problems
 from neural_attn.grammar import tree
 from neural_attn.ir import Block, Input, LayerUse
 from neural_attn.layers import NativeLayer
+from neural_attn.names import trouble_with_variable
 
 if TYPE_CHECKING:
     from neural_attn.chain import Branch, Chain
@@ -102,6 +103,9 @@ def _shapes(setting: tree.Setting, problems: Problems) -> list[tuple[str, tree.E
     for item in setting.block:
         named = isinstance(item, tree.Setting) and item.block is None
         if isinstance(item, tree.Setting) and named and item.value is not None:
+            why = trouble_with_variable(item.name.text)
+            if why and item.name.text != "inputs":
+                problems.add("E0213", why, item.name.span)
             if item.name.text in (name for name, _ in found):
                 problems.add(
                     "E0208", f"`{item.name.text}` is set twice", item.name.span

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import keyword
 import re
 
@@ -71,6 +72,15 @@ def trouble_with_variable(name: str) -> str:
     if name.startswith("__"):
         return "names with two underscores in front are Python's own"
     return ""
+
+
+def trouble_with_class(name: str) -> str:
+    """Why a network or a define cannot have this name in generated code, or ""."""
+    if hasattr(builtins, name):
+        return f"`{name}` is a name of Python's own"
+    if name.startswith("_"):
+        return "names of classes do not begin with an underscore"
+    return trouble_with_variable(name)
 
 
 def trouble_with_attribute(name: str) -> str:

@@ -16,7 +16,11 @@ from neural_attn.inputs import read_inputs
 from neural_attn.ir import Block, LayerChoice, LayerUse, Network
 from neural_attn.layers import LAYERS, NativeLayer, find_layer
 from neural_attn.layers.refused import refusal
-from neural_attn.names import trouble_with_attribute, trouble_with_variable
+from neural_attn.names import (
+    trouble_with_attribute,
+    trouble_with_class,
+    trouble_with_variable,
+)
 from neural_attn.search import settle
 from neural_attn.wrappers import (
     WRAPPERS,
@@ -99,7 +103,7 @@ class Resolver:
 
     def network(self, node: tree.NetworkNode) -> Network:
         """One network: its inputs, its chain of layers, its training settings."""
-        self._check_variable(node.name, "network")
+        self._check_class(node.name, "network")
         settings: dict[str, tree.Setting] = {}
         layers: list[tree.LayerNode | Branch] = []
         for item in node.items:
@@ -209,8 +213,10 @@ class Resolver:
         return target
 
     def _block(self, define: tree.Define) -> Block:
+        self._check_class(define.name, "define")
         for parameter in define.parameters:
-            self._check_variable(parameter, "parameter")
+            if why := trouble_with_variable(parameter.name):
+                self._refuse_name(why, "parameter", parameter.span)
         names = [p.name for p in define.parameters]
         for position, parameter in enumerate(define.parameters):
             if parameter.name in names[:position]:
@@ -393,10 +399,12 @@ class Resolver:
         """Note a value that the parameter cannot have."""
         return check_value(self.problems, target, name, value, span)
 
-    def _check_variable(self, node: tree.Name | tree.Parameter, what: str) -> None:
-        name = node.text if isinstance(node, tree.Name) else node.name
-        if why := trouble_with_variable(name):
-            self.problems.add("E0213", f"{why}: no {what} can be called so", node.span)
+    def _check_class(self, name: tree.Name, what: str) -> None:
+        if why := trouble_with_class(name.text):
+            self._refuse_name(why, what, name.span)
+
+    def _refuse_name(self, why: str, what: str, span: Span) -> None:
+        self.problems.add("E0213", f"{why}: no {what} can be called so", span)
 
 
 def check_repeat(problems: Problems, count: object, span: Span) -> bool:

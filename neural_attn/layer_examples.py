@@ -1,0 +1,102 @@
+"""One example of each layer and block: the input, and the layers as they are written.
+
+`neural layers NAME` and docs/language.md show them; a test runs each.
+"""
+
+from __future__ import annotations
+
+_SERIES = "(16, 8)"
+_IMAGE = "(16, 16, 3)"
+_VOLUME = "(8, 8, 8, 2)"
+_PAIR = "{ left: (8,) right: (8,) }"
+
+
+def _merged(layer: str) -> tuple[str, str]:
+    return _PAIR, f"left: {{ Dense(4) }} right: {{ Dense(4) }} {layer}"
+
+
+# name: (input, layers)
+EXAMPLES = {
+    "Dense": (_SERIES, 'Dense(units=4, activation="relu")'),
+    "Output": (_SERIES, "Flatten() Output(units=3)"),
+    "Activation": (_SERIES, 'Activation("gelu")'),
+    "Dropout": (_SERIES, "Dropout(0.1)"),
+    "Embedding": ("(16,)", "Embedding(input_dim=1000, output_dim=8, mask_zero=true)"),
+    "GlobalAveragePooling1D": (_SERIES, "GlobalAveragePooling1D()"),
+    "GlobalMaxPooling1D": (_SERIES, "GlobalMaxPooling1D()"),
+    "Flatten": (_SERIES, "Flatten()"),
+    "Reshape": (_SERIES, "Reshape((4, 32))"),
+    "Add": (_SERIES, "LayerNormalization() Dense(8) Add()"),
+    "LayerNormalization": (_SERIES, "LayerNormalization(epsilon=1e-6)"),
+    "BatchNormalization": (_IMAGE, "BatchNormalization(momentum=0.9)"),
+    "GroupNormalization": (_SERIES, "GroupNormalization(groups=4)"),
+    "InstanceNormalization": (_IMAGE, "InstanceNormalization()"),
+    "Conv1D": (_SERIES, 'Conv1D(filters=4, kernel_size=3, padding="same")'),
+    "Conv2D": (_IMAGE, "Conv2D(filters=4, kernel_size=(3, 3), strides=2)"),
+    "Conv3D": (_VOLUME, "Conv3D(filters=4, kernel_size=3)"),
+    "Conv1DTranspose": (_SERIES, "Conv1DTranspose(4, 3, strides=2)"),
+    "Conv2DTranspose": (_IMAGE, "Conv2DTranspose(4, 3, strides=2)"),
+    "Conv3DTranspose": (_VOLUME, "Conv3DTranspose(4, 3)"),
+    "DepthwiseConv1D": (_SERIES, "DepthwiseConv1D(kernel_size=3)"),
+    "DepthwiseConv2D": (_IMAGE, "DepthwiseConv2D(kernel_size=3)"),
+    "MaxPooling1D": (_SERIES, "MaxPooling1D(pool_size=2)"),
+    "MaxPooling2D": (_IMAGE, "MaxPooling2D(pool_size=2)"),
+    "MaxPooling3D": (_VOLUME, "MaxPooling3D(pool_size=2)"),
+    "AveragePooling1D": (_SERIES, "AveragePooling1D(pool_size=2)"),
+    "AveragePooling2D": (_IMAGE, "AveragePooling2D(pool_size=2)"),
+    "AveragePooling3D": (_VOLUME, "AveragePooling3D(pool_size=2)"),
+    "GlobalMaxPooling2D": (_IMAGE, "GlobalMaxPooling2D()"),
+    "GlobalMaxPooling3D": (_VOLUME, "GlobalMaxPooling3D()"),
+    "GlobalAveragePooling2D": (_IMAGE, "GlobalAveragePooling2D()"),
+    "GlobalAveragePooling3D": (_VOLUME, "GlobalAveragePooling3D()"),
+    "AdaptiveMaxPooling1D": (_SERIES, "AdaptiveMaxPooling1D(4)"),
+    "AdaptiveMaxPooling2D": (_IMAGE, "AdaptiveMaxPooling2D(4)"),
+    "AdaptiveAveragePooling1D": (_SERIES, "AdaptiveAveragePooling1D(4)"),
+    "AdaptiveAveragePooling2D": (_IMAGE, "AdaptiveAveragePooling2D((4, 2))"),
+    "UpSampling1D": (_SERIES, "UpSampling1D(size=2)"),
+    "UpSampling2D": (_IMAGE, "UpSampling2D(size=2)"),
+    "UpSampling3D": (_VOLUME, "UpSampling3D(size=2)"),
+    "Permute": (_SERIES, "Permute((2, 1))"),
+    "SpatialDropout1D": (_SERIES, "SpatialDropout1D(0.1)"),
+    "SpatialDropout2D": (_IMAGE, "SpatialDropout2D(0.1)"),
+    "SpatialDropout3D": (_VOLUME, "SpatialDropout3D(0.1)"),
+    "GaussianNoise": (_SERIES, "GaussianNoise(0.1)"),
+    "Subtract": _merged("Subtract()"),
+    "Multiply": _merged("Multiply()"),
+    "Average": _merged("Average()"),
+    "Maximum": _merged("Maximum()"),
+    "Minimum": _merged("Minimum()"),
+    "Concatenate": _merged("Concatenate()"),
+    "Dot": _merged("Dot(axes=1)"),
+    "SimpleRNN": (_SERIES, "SimpleRNN(units=4)"),
+    "GRU": (_SERIES, "GRU(units=4, return_sequences=true)"),
+    "LSTM": (_SERIES, "LSTM(units=4, return_sequences=true)"),
+    "BidirectionalSimpleRNN": (_SERIES, "Bidirectional(SimpleRNN(4))"),
+    "BidirectionalGRU": (_SERIES, "Bidirectional(GRU(4, return_sequences=true))"),
+    "BidirectionalLSTM": (_SERIES, 'Bidirectional(LSTM(4), merge_mode="sum")'),
+    "MultiHeadAttention": (_SERIES, "MultiHeadAttention(num_heads=2)"),
+    "FeedForward": (_SERIES, 'FeedForward(ff_dim=32, activation="gelu")'),
+    "TransformerEncoder": (_SERIES, "TransformerEncoder(num_heads=2, ff_dim=32) * 2"),
+    "TransformerDecoder": (_SERIES, "TransformerDecoder(num_heads=2, ff_dim=32)"),
+    "PositionalEncoding": (_SERIES, "PositionalEncoding()"),
+    "TransformerEmbedding": (
+        "{ input_ids: (16,) token_type_ids: (16,) }",
+        "TransformerEmbedding(vocab_size=1000, d_model=8)",
+    ),
+    "SeparableConv1D": (_SERIES, "SeparableConv1D(filters=4, kernel_size=3)"),
+    "SeparableConv2D": (_IMAGE, "SeparableConv2D(filters=4, kernel_size=3)"),
+    "GraphAttention": (
+        "{ x: (6, 8) adjacency: (6, 6) }",
+        "GraphAttention(num_heads=2, units=4)",
+    ),
+}
+
+
+def example(name: str) -> str:
+    """A network that shows a layer or block, in canonical form; "" where none is."""
+    from neural_attn.grammar.format import format_text
+
+    if name not in EXAMPLES:
+        return ""
+    given, layers = EXAMPLES[name]
+    return format_text(f"network Example {{ input: {given}\n\nlayers: {layers} }}")

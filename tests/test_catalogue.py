@@ -1,0 +1,70 @@
+"""The catalogue in words: complete, and every example runs."""
+
+import ast
+
+import numpy as np
+import pytest
+from neural_attn.backends import get
+from neural_attn.backends.emitter import emit
+
+from neural_attn.capture import run
+from neural_attn.catalogue import describe, entries, functions, listing
+from neural_attn.compile import check_text, load_model
+from neural_attn.errors import NeuralError
+from neural_attn.layer_examples import EXAMPLES
+from neural_attn.layers import LAYERS
+
+ENTRIES = entries()
+
+
+def test_every_layer_and_block_has_an_example():
+    assert set(EXAMPLES) == set(ENTRIES)
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_example_runs_and_compiles_everywhere(name):
+    (checked,), warnings = check_text(ENTRIES[name].example, f"{name}.neural")
+    assert warnings == []
+    assert name in {part.target.name for parts in checked.root.children.values()
+                    for part in parts}  # fmt: skip
+    for backend in ("numpy", "pytorch", "tensorflow"):
+        ast.parse(emit(checked, get(backend)))
+    loaded = load_model(checked, "numpy")
+    values = {
+        given.name: np.ones((2, *given.shape), "int64" if given.dtype == "int" else "f")
+        for given in checked.network.inputs
+    }
+    inputs = values if len(values) > 1 else next(iter(values.values()))
+    output, _ = run(loaded.model, loaded.backend, inputs)
+    assert list(output.shape[1:]) == [dim.value for dim in checked.root.output.dims[1:]]
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_description_names_every_parameter_and_the_shapes(name):
+    text = describe(name.lower())
+    for parameter in ENTRIES[name].parameters:
+        assert f"  {parameter.name}" in text
+    assert "Example, (batch, " in text
+    assert all(line == line.rstrip() for line in text.splitlines())
+
+
+@pytest.mark.parametrize("layer", LAYERS.values(), ids=lambda layer: layer.name)
+def test_aliases_are_found(layer):
+    for alias in layer.aliases:
+        assert describe(alias).startswith(layer.name)
+
+
+def test_listing_has_a_line_for_each():
+    lines = listing().splitlines()
+    assert len(lines) == len(ENTRIES) + 3
+    assert all(len(line.split()) > 1 for line in lines if line)
+
+
+def test_functions_show_their_defaults():
+    causal = functions()["attend"].parameters[4]
+    assert (causal.name, causal.default) == ("causal", "false")
+
+
+def test_unknown_layer_has_a_suggestion():
+    with pytest.raises(NeuralError, match="did you mean `Dense`"):
+        describe("Densse")

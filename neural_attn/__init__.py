@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "AttentionMaps": "neural_attn.maps",
     "AttentionVisualizer": "neural_attn.visualizer",
+    "analyze": "neural_attn.analysis.whole",
     "compile_file": "neural_attn.compile",
     "explore": "neural_attn.explorer.page",
     "load_model": "neural_attn.compile",

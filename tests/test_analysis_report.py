@@ -230,6 +230,13 @@ def test_one_token_is_analysed():
     to_json(analysis)
 
 
+def test_a_long_text_has_its_agreement_but_no_matrices():
+    analysis = analyze(planted_maps(planted_tokens(65)))
+    assert analysis.example.raw == analysis.example.rollout == []
+    assert len(analysis.example.agreement) == 2
+    assert "correlation" in terminal(analysis)
+
+
 def test_no_maps_at_all():
     analysis = analyze(AttentionMaps([]))
     assert "no attention to analyse" in terminal(analysis)

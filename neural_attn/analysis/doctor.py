@@ -224,7 +224,9 @@ def _examine_rows(one: AttentionMap) -> list[Finding]:
 
 
 def _examine_mask(one: AttentionMap) -> list[Finding]:
-    outside = np.where(one.allowed, 0.0, one.weights).sum(axis=-1, dtype=np.float64)
+    if one.mask is None and not one.causal:
+        return []
+    outside = one.weights.sum(axis=-1, where=~one.allowed, dtype=np.float64)
     if not (outside > LEAK_TOLERANCE).any():
         return []
     queries, keys = one.weights.shape[-2:]

@@ -110,6 +110,7 @@ def _example(analysis: Analysis) -> list[Part]:
                 f"{example.residual:g}; rows attend to columns",
             )
         )
+    if example.agreement:
         rows = tuple(
             (f"layer {index}", number(value))
             for index, value in enumerate(example.agreement)

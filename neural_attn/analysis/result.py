@@ -27,6 +27,7 @@ SCHEMA = "neural-attn/analysis"
 SCHEMA_VERSION = "1.0"
 
 MOST_DIFFERENCES = 50
+MOST_TOKENS = 64  # of a text whose matrices are kept: they grow with the square
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Example:
     """One text looked at closely: its tokens, layers, rollout and connections.
 
     `raw` and `rollout` are lists [layers][time][time], rounded to 6 digits; empty
-    where the maps are no stack of self-attention. `agreement` is, per layer, the
-    correlation of raw attention with rollout.
+    where the maps are no stack of self-attention, or the text is longer than 64 tokens.
+    `agreement` is, per layer, the correlation of raw attention with rollout.
     """
 
     tokens: tuple[str, ...]
@@ -210,11 +211,12 @@ def _example(
         _correlation(raw.ravel(), rolled.ravel())
         for raw, rolled in zip(stack, rollout, strict=True)
     ]
+    short = stack.shape[1] <= MOST_TOKENS
     return Example(
         item.key_tokens,
         RESIDUAL,
-        np.round(stack, 6).tolist(),
-        np.round(rollout, 6).tolist(),
+        np.round(stack, 6).tolist() if short else [],
+        np.round(rollout, 6).tolist() if short else [],
         agreement,
         dict(connections),
     )

@@ -415,6 +415,10 @@ def test_a_spike_survives_in_a_long_text(visit, folder):
         }"""
     )
     assert values[:4] == pytest.approx([0.7, 0.7, 77, 0.7])
+    page.select_option("#query", "1234")
+    page.click("#tab-head")
+    page.locator("#panel-head .readout").get_by_text("77").wait_for()
+    assert page.evaluate("document.querySelector('.lines').scrollTop") > 10_000
     assert values[4] == weights[0, 0, 5, 3]
 
 

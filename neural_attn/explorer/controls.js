@@ -64,6 +64,10 @@ export function notesOf(scene, view) {
     const rows = example.exact_rows.length ? `; queries ${example.exact_rows.join(", ")} are exact` : "";
     const heads = Object.keys(example.exact_heads).map((head) => map.heads[head]);
     const exact = heads.length ? `; head ${heads.join(", ")} is kept in full` : "";
+    if (example.exact_heads[state.head] !== undefined) {
+      notes.push(["This head is kept in full; the others of this long text are reduced."]);
+      return notes;
+    }
     notes.push([`Reduced: each cell shows the greatest weight of ${example.tile} × ${example.tile}; the ${example.links} strongest keys of every query are exact${rows}${exact}.`, true]);
     return notes;
   }

@@ -57,6 +57,7 @@ export class HeadView {
     this.links = views.map((view) => linksOf(view, this.scene))
       .filter((one, i, all) => one.columns.labels.length === all[0].columns.labels.length);
     this.showChips();
+    this.draw(); // gives the list its height, without which there is nothing to scroll
     this.reveal();
     this.draw();
     performance.mark("lines-painted");

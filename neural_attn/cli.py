@@ -29,6 +29,7 @@ COMMANDS = {
     "analyze": "analyze:analyze",
     "import": "import_model:import_command",
     "layers": "layers:layers",
+    "new": "new:new",
     "extract": "extract:extract",
 }
 

@@ -21,6 +21,7 @@ FILES = sorted(
     path
     for folder in ("grammar", "examples", "neural_attn", "tests")
     for path in (ROOT / folder).rglob("*.neural")
+    if "invalid" not in path.parts
 )
 OWN = [path for path in FILES if "fixtures" not in path.parts]
 BLOCKS = re.findall(

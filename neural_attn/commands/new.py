@@ -1,0 +1,45 @@
+"""`neural new`: start from a whole network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from neural_attn.commands.options import FILE, examples
+from neural_attn.errors import fail, printable
+
+
+@click.command()
+@click.argument("template", required=False)
+@click.option("-o", "--output", type=FILE, help="Write here; `-` prints.")
+@click.option("--name", help="What the network is called.")
+@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@examples("neural new", "neural new text-classifier", "neural new gpt -o my.neural")
+def new(
+    template: str | None, output: Path | None, name: str | None, force: bool
+) -> None:
+    """Write a starting file, TEMPLATE.neural unless told otherwise; list them all."""
+    from neural_attn.files import atomic_write
+    from neural_attn.templates import summary, templates
+    from neural_attn.templates import template as text_of
+
+    if template is None:
+        width = max(map(len, templates())) + 2
+        for known, text in templates().items():
+            click.echo(f"{known:<{width}}{summary(text)}")
+        return
+    text = text_of(template, name)
+    if str(output) == "-":
+        click.echo(text, nl=False)
+        return
+    base = template.lower().replace("-", "_")
+    path = output or Path(f"{base}.neural")
+    if path.exists() and not force:
+        fail(
+            "E0128",
+            f"{path} is there already",
+            hint="give another name with -o, or --force to overwrite it",
+        )
+    atomic_write(path, text)
+    click.echo(printable(f"{path}: try `neural check {path}`"))

@@ -23,14 +23,19 @@ export function isDark() {
   return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
-/** The colours of the page for drawing. */
+let theme = null;
+
+/** The colours of the page for drawing; asked of the browser once for each theme. */
 export function themeColors() {
+  const dark = isDark();
+  if (theme?.dark === dark) return theme;
   const style = getComputedStyle(document.documentElement);
   const of = (name) => style.getPropertyValue(`--${name}`).trim();
-  return {
+  theme = {
     ink: of("ink"), muted: of("muted"), line: of("line"), ground: of("ground"),
-    accent: of("accent"), masked: of("masked"), dark: isDark(),
+    accent: of("accent"), masked: of("masked"), dark,
   };
+  return theme;
 }
 
 export const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif';

@@ -36,7 +36,11 @@ export class MatrixView {
       this.sentence, this.readout, this.stage, this.table);
     this.redraw = onceAFrame(() => this.draw());
     this.listen();
-    new ResizeObserver(this.redraw).observe(this.stage);
+    // Asking for the width while drawing would make the browser lay out the page.
+    new ResizeObserver(([entry]) => {
+      this.width = entry.contentRect.width;
+      this.redraw();
+    }).observe(this.stage);
   }
 
   async show() {
@@ -76,7 +80,7 @@ export class MatrixView {
   layout() {
     const rows = this.view.rows.labels.length;
     const columns = this.view.columns.labels.length;
-    const width = Math.max(this.stage.clientWidth, 240);
+    const width = Math.max(this.width || this.stage.clientWidth, 240);
     const narrow = width < 480;
     const left = narrow ? 72 : MARGIN.left;
     const top = narrow ? 60 : MARGIN.top;

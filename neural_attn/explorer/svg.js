@@ -91,7 +91,7 @@ export function linesSvg(how, colors) {
     }
   });
   const label = (axis, x, anchor) => axis.labels.forEach((text, i) => body.push(
-    `<text x="${x}" y="${top + (i + 0.5) * step + 4}" font-size="12" text-anchor="${anchor}" fill="${colors.ink}">${escapeXml(shorten(text, 28))}</text>`));
+    `<text x="${x}" y="${top + (i + 0.5) * step + 4}" font-size="12" text-anchor="${anchor}" fill="${colors.ink}">${escapeXml(shorten(text, 24))}</text>`));
   label(rows, left - 8, "end");
   label(columns, right + 8, "start");
   body.push(`<text x="16" y="46" font-size="12" opacity="0.75" fill="${colors.ink}">${escapeXml(["queries left, keys right", ...how.notes].join(" · "))}</text>`);

@@ -114,8 +114,10 @@ export function transform(head, allowed, rows, columns, renormalize) {
       if (renormalize) renormalizeRow(out);
     }
   }
+  // Where rows were quantized their maxima are known.
+  const among = plain && head.scales ? head.scales : values;
   let greatest = 0;
-  for (let i = 0; i < values.length; i++) if (values[i] > greatest) greatest = values[i];
+  for (let i = 0; i < among.length; i++) if (among[i] > greatest) greatest = among[i];
   const open = allowed && groupAllowed(allowed, head.columns, rows, columns);
   return { rows, columns, values, allowed: open, greatest };
 }

@@ -53,10 +53,7 @@ from neural_attn.errors import fail, printable
     "neural analyze maps.npz --json",
 )
 def analyze(file: Path, **options: Any) -> None:
-    """Say what each attention head does, with the numbers that say so.
-
-    FILE is a .neural file, or an .npz file that --save-maps wrote.
-    """
+    """Say what each head does, with numbers; FILE is .neural, or .npz of saved maps."""
     from neural_attn.analysis.run import AnalysisRequest, run_analysis
     from neural_attn.data import read_data
     from neural_attn.visualize import analysis_report

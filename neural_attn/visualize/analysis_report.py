@@ -34,13 +34,15 @@ a { color: var(--accent); }
 .scroll { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums;
   font-size: 0.85rem; }
-caption { text-align: left; color: var(--muted); padding-bottom: 0.4rem; }
+caption { text-align: left; white-space: nowrap; color: var(--muted);
+  padding-bottom: 0.4rem; }
 th, td { padding: 0.2rem 0.6rem; border-bottom: 1px solid var(--line);
   text-align: right; white-space: nowrap; }
 th:first-child, td:first-child, .text td { text-align: left; }
 tbody tr:nth-child(odd) { background: var(--odd); }
 tr:target { outline: 2px solid var(--accent); }
-figure { margin: 1.5rem 0; } figcaption { color: var(--muted); font-size: 0.85rem; }
+figure { display: inline-block; vertical-align: top; margin: 1rem 2rem 1rem 0; }
+figcaption { color: var(--muted); font-size: 0.85rem; }
 svg { max-width: 100%; height: auto; }
 """
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"

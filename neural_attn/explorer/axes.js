@@ -12,12 +12,15 @@ export function poolView({ values, allowed }, rows, columns, step) {
   if (step === 1) return { width, height, values, allowed };
   const pooled = new Float32Array(width * height);
   const open = allowed && new Uint8Array(width * height);
-  for (let r = 0; r < rows; r++) {
-    for (let c = 0; c < columns; c++) {
-      const from = r * columns + c;
-      const to = Math.floor(r / step) * width + Math.floor(c / step);
-      if (values[from] > pooled[to]) pooled[to] = values[from];
-      if (open && allowed[from]) open[to] = 1;
+  for (let r = 0, from = 0; r < rows; r++) {
+    let to = Math.floor(r / step) * width;
+    for (let c = 0; c < columns; to++) {
+      let most = pooled[to];
+      for (const stop = Math.min(c + step, columns); c < stop; c++, from++) {
+        if (values[from] > most) most = values[from];
+        if (open && allowed[from]) open[to] = 1;
+      }
+      pooled[to] = most;
     }
   }
   return { width, height, values: pooled, allowed: open };
@@ -27,11 +30,13 @@ export function poolView({ values, allowed }, rows, columns, step) {
 export function sumsOf(values, rows, columns) {
   const byRow = new Float32Array(rows);
   const byColumn = new Float32Array(columns);
-  for (let r = 0; r < rows; r++) {
-    for (let c = 0; c < columns; c++) {
-      byRow[r] += values[r * columns + c];
-      byColumn[c] += values[r * columns + c];
+  for (let r = 0, i = 0; r < rows; r++) {
+    let sum = 0;
+    for (let c = 0; c < columns; c++, i++) {
+      sum += values[i];
+      byColumn[c] += values[i];
     }
+    byRow[r] = sum;
   }
   return { byRow, byColumn };
 }

@@ -4,29 +4,30 @@ import { byId, el, isDark } from "./dom.js";
 import { KINDS } from "./scene.js";
 import { VIEWS } from "./state.js";
 
-/** Options of a `select`, made anew only where they differ. */
-function setOptions(select, options) {
-  const key = options.map(([value, text]) => `${value}\n${text}`).join("\n");
+/** Options of a `select`, made only where `key` says that they are others. */
+function setOptions(select, key, make) {
   if (select.dataset.key === key) return;
   select.dataset.key = key;
-  select.replaceChildren(...options.map(([value, text]) => el("option", { value, textContent: text })));
+  select.replaceChildren(...make().map(([value, text]) => el("option", { value, textContent: text })));
 }
 
 export function showControls(scene) {
   const { state, header, source, map } = scene;
   byId("source-field").hidden = header.sources.length < 2;
-  setOptions(byId("source"), header.sources.map((one, i) => [i, one.label]));
+  const at = `${state.source},${state.map}`;
+  setOptions(byId("source"), "all", () => header.sources.map((one, i) => [i, one.label]));
   byId("source").value = state.source;
   byId("example-field").hidden = map.examples.length < 2;
-  setOptions(byId("example"), map.examples.map((_, i) => [i, exampleName(scene, i)]));
+  setOptions(byId("example"), at, () => map.examples.map((_, i) => [i, exampleName(scene, i)]));
   byId("example").value = state.example;
-  setOptions(byId("layer"), source.maps.map((one, i) => [i, layerName(source, one)]));
+  setOptions(byId("layer"), String(state.source), () => source.maps.map((one, i) => [i, layerName(source, one)]));
   byId("layer").value = state.map;
-  setOptions(byId("head"), map.heads.map((number, i) => [i, String(number)]));
+  setOptions(byId("head"), at, () => map.heads.map((number, i) => [i, String(number)]));
   byId("head").value = state.head;
   const { queryText, example } = scene.about();
-  const queries = Array.from({ length: example.rows }, (_, p) => [p, `${p} ${queryText.shown[example.query_start + p]}`.slice(0, 60)]);
-  setOptions(byId("query"), [[-1, "none"], ...queries]);
+  const label = (_, p) => [p, `${p} ${queryText.shown[example.query_start + p]}`.slice(0, 60)];
+  setOptions(byId("query"), `${example.query_text},${example.query_start},${example.rows}`,
+    () => [[-1, "none"], ...Array.from({ length: example.rows }, label)]);
   byId("query").value = state.query;
   byId("pair-field").hidden = !scene.segments();
   for (const name of ["unit", "pair", "palette"]) byId(name).value = state[name];

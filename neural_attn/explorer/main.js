@@ -78,7 +78,7 @@ function start() {
       store.set(fitting);
       return;
     }
-    remember(state);
+    remember();
     showControls(scene);
     describe(scene, payload);
     try {
@@ -98,7 +98,14 @@ function start() {
     }
     if (changed) announce(`${scene.headName()}, ${state.view}`);
   };
-  const remember = (state) => {
+  // Changing the address takes as long as drawing: it waits until the eye has its picture.
+  let later = 0;
+  const remember = () => {
+    clearTimeout(later);
+    later = setTimeout(remembered, 150);
+  };
+  const remembered = () => {
+    const { state } = store;
     try {
       history.replaceState(null, "", toHash(state, header));
     } catch (error) {
@@ -119,7 +126,8 @@ function start() {
     views.head.redraw();
   };
   const link = async () => {
-    const address = location.href.startsWith("about:") ? toHash(store.state, header) : location.href;
+    const here = location.href.startsWith("about:") ? "" : location.href.split("#")[0];
+    const address = here + toHash(store.state, header);
     try {
       await navigator.clipboard.writeText(address);
       announce("Link copied");

@@ -23,7 +23,7 @@ from pygments.token import (
 __all__ = ["NeuralLexer"]
 
 
-class NeuralLexer(RegexLexer):
+class NeuralLexer(RegexLexer):  # type: ignore[misc]  # no types in Pygments
     """Colours the .neural language; what it does not know is an error token."""
 
     name = "Neural"

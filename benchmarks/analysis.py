@@ -64,6 +64,8 @@ def speed() -> None:
     except ImportError:
         print("attnspectra is not installed: no comparison")
         return
+    # Ours uses one thread; with more, a busy machine slows theirs many times over.
+    torch.set_num_threads(1)
     tensors = [torch.from_numpy(array) for array in arrays.values()]
     # Its own record of a run; scores before the softmax are part of its 14 metrics.
     scores = [one.log() for one in tensors]

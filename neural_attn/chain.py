@@ -301,8 +301,10 @@ class Chain:
             arguments = self._cross(arguments, memory, flow, span)
         call = tree.Call(span, tree.Name(node.name.span, use.name), arguments)
         self._assign(flow.variable, call, span, node.trivia)
-        keeps_mask = isinstance(target, Block) or self._keeps_mask(
-            use, target, flow.mask
+        keeps_mask = (
+            keeps_time(target)
+            if isinstance(target, Block)
+            else self._keeps_mask(use, target, flow.mask)
         )
         attends = isinstance(target, Block) and has_attention(target)
         return replace(
@@ -431,7 +433,7 @@ class Chain:
             return native.keeps_time
         turns = use.arguments.get("go_backwards")
         if isinstance(turns, tree.Literal) and turns.value:
-            if mask and self._is_on(use, native, native.keeps_time):
+            if mask and _is_on(use, native, native.keeps_time):
                 self.problems.add(
                     "W0107",
                     f"`{native.name}` gives the steps in reverse order: layers behind "
@@ -440,16 +442,7 @@ class Chain:
                     "Bidirectional(…) reads both ways and keeps the order",
                 )
             return False
-        return self._is_on(use, native, native.keeps_time)
-
-    def _is_on(self, use: LayerUse, native: NativeLayer, flag: str) -> bool:
-        """Whether a flag of a layer is true, or may be."""
-        decides = use.arguments.get(flag)
-        if decides is None:
-            parameter = native.parameter(flag)
-            return parameter is not None and bool(parameter.default)
-        # what a parameter of the define decides may be true
-        return not isinstance(decides, tree.Literal) or bool(decides.value)
+        return _is_on(use, native, native.keeps_time)
 
     def _make_mask(self, flow: _Flow, source: str, target: str, span: Span) -> None:
         value = tree.Argument(span, None, tree.Name(span, source))
@@ -509,6 +502,33 @@ def has_attention(block: Block) -> bool:
         waiting += parts - seen
         seen |= parts
     return False
+
+
+def _is_on(use: LayerUse, native: NativeLayer, flag: str) -> bool:
+    """Whether a flag of a layer is true, or may be."""
+    decides = use.arguments.get(flag)
+    if decides is None:
+        parameter = native.parameter(flag)
+        return parameter is not None and bool(parameter.default)
+    # what a parameter of the define decides may be true
+    return not isinstance(decides, tree.Literal) or bool(decides.value)
+
+
+def keeps_time(block: Block) -> bool:
+    """Whether a padding mask still fits behind a block: each layer in it keeps time."""
+    seen, waiting = {block}, [block]
+    while waiting:
+        for use in waiting.pop().uses():
+            target = use.target
+            if isinstance(target, Block):
+                if target not in seen:
+                    waiting.append(target)
+                    seen.add(target)
+                continue
+            flag = target.keeps_time
+            if not (_is_on(use, target, flag) if isinstance(flag, str) else flag):
+                return False
+    return True
 
 
 def _take_wiring(

@@ -1,0 +1,28 @@
+"""A share of the fuzzing: hostile texts, and random networks on every backend.
+
+The whole runs are `tests/fuzz/fuzz_language.py` and `benchmarks/random_networks.py`.
+"""
+
+import pytest
+
+from neural_attn.compile import check_text
+from tests.corpus import assert_backends_agree
+from tests.fuzz.fuzz_language import run
+from tests.fuzz.random_networks import text_of
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_hostile_texts_give_diagnostics(seed, monkeypatch):
+    # a worker of pytest holds the frameworks too, which the limit is not about
+    monkeypatch.setattr("tests.fuzz.fuzz_language.MOST_MEGABYTES", 4_000)
+    tally = run(400, seed)
+    assert tally["accepted"] > 0
+    assert len(tally) > 10  # many kinds of problems
+
+
+# drawn networks may well apply softmax to a single number
+@pytest.mark.filterwarnings("ignore:You are using a softmax over axis:UserWarning")
+@pytest.mark.parametrize("seed", range(15))
+def test_random_networks_agree_on_every_backend(seed, available_backends, tmp_path):
+    (checked,), _ = check_text(text_of(seed), f"random_{seed}.neural")
+    assert_backends_agree(checked, available_backends, tmp_path)

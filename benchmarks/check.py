@@ -147,7 +147,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
-        for name in options.layer or ("Dense", "TransformerEncoder"):
+        for name in options.layer or LAYERS:
             file = Path(scratch) / f"{name}.neural"
             file.write_text(FILE.format(layers=f"    {LAYERS[name]}\n" * DEPTH))
             row = parsing(file, options.peer, options.rounds)

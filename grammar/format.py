@@ -404,7 +404,7 @@ def _glued(parsed: Tree[Token]) -> Iterator[int]:
 def _begins(part: _Node, following: _Node) -> bool:
     """Whether a word leads to brackets or to a condition."""
     brackets = isinstance(following, Tree) and following.data in _BRACKETED
-    return brackets or _is_token(part, "IF")
+    return brackets or _is_token(part, "IF") or _is_token(part, "DEFINE")
 
 
 def _body_lines(body: _Node) -> list[_Line]:

@@ -138,6 +138,7 @@ CASES = {
     "network A{input:(4,),(5,) name:\"a'b\" other:'a\"b'}": (
         'network A {\n  input: (4,), (5,)\n  name: "a\'b"\n  other: "a\\"b"\n}\n'
     ),
+    "define # a\nB # b\n(\n# c\n) # d\n{ }": "define B(\n  # c\n) { }  # a  # b  # d\n",
     "": "",
     "# only": "# only\n",
 }

@@ -61,7 +61,11 @@ def format_text(text: str, name: str = "<text>") -> str:
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     before = parse(text, name)
     parsed = _parser().parse(text)
-    formatted = render(_Formatter(text, parsed).file(parsed))
+    try:
+        formatted = render(_Formatter(text, parsed).file(parsed))
+    except RecursionError:  # blocks of settings, which the parser takes 100 deep
+        where = Span(Source(name, text), 0, 0)
+        fail("E0105", "this is nested too deeply to be formatted", where)
     if _meaning(parse(formatted, name)) != _meaning(before):
         fail(
             "E0124",

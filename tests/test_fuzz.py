@@ -4,8 +4,11 @@ The whole runs are `tests/fuzz/fuzz_language.py` and `benchmarks/random_networks
 """
 
 import pytest
+from neural_attn.grammar import parse
+from neural_attn.grammar.format import format_text
 
 from neural_attn.compile import check_text
+from neural_attn.errors import NeuralError
 from tests.corpus import assert_backends_agree
 from tests.fuzz.fuzz_language import run
 from tests.fuzz.random_networks import text_of
@@ -18,6 +21,13 @@ def test_hostile_texts_give_diagnostics(seed, monkeypatch):
     tally = run(400, seed)
     assert tally["accepted"] > 0
     assert len(tally) > 10  # many kinds of problems
+
+
+def test_settings_nested_as_deeply_as_the_parser_takes_are_formatted_or_refused():
+    text = f"network A {{ input: (4,) {'a: { ' * 98}b: 3{' }' * 98} layers: Dense(3) }}"
+    assert parse(text)
+    with pytest.raises(NeuralError, match="E0105"):
+        format_text(text)
 
 
 # drawn networks may well apply softmax to a single number

@@ -91,7 +91,9 @@ class Generator:
         if len(shape) > 1:
             fitting += [self._arranged, self._convolution, self._convolution]
             fitting += [self._pooling, self._spatial, self._shrunk]
-        if len(shape) == 2:
+        if shape[-1] == 1:  # normalized alone, a number is rounding and nothing else
+            fitting.remove(self._norm)
+        elif len(shape) == 2:
             fitting += [self._attention] * 3 + [self._recurrent] * 2
             fitting.append(self._forward)
         if len(shape) == 3:

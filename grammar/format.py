@@ -6,10 +6,7 @@ What comes out is parsed again and compared, so that a text never changes its me
 
 from __future__ import annotations
 
-import inspect
-import itertools
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from functools import cache
 from importlib.resources import files
@@ -17,7 +14,7 @@ from typing import Any
 
 from lark import Lark, Token, Tree
 from neural_attn.grammar import tree
-from neural_attn.grammar.build import docstring_text, parse
+from neural_attn.grammar.build import parse
 from neural_attn.grammar.comments import Comment, Comments, tokens_of
 from neural_attn.grammar.document import (
     Concat,
@@ -31,25 +28,24 @@ from neural_attn.grammar.document import (
     Trailing,
     render,
 )
+from neural_attn.grammar.parts import (
+    Node,
+    Parts,
+    Placed,
+    binding,
+    body_lines,
+    dropped_tokens,
+    glued_tokens,
+    indented_docstring,
+    is_token,
+    quoted,
+    without,
+)
 
 from neural_attn.errors import Source, Span, fail
 
-_Node = Tree[Token] | Token
-_Parts = Sequence[_Node]
-_Line = tuple[int, list[_Node]]  # its level, what stands on it
-
-# blocks of settings, which look like layers but stand beside `layers:`
-_SETTINGS = frozenset({"train", "training", "execute", "execution"})
 _CONSTANTS = frozenset({"true", "false", "none"})
-_BRACKETED = frozenset(
-    {"arguments", "parameters", "list_", "tuple_", "group", "further_value"}
-)
-# rules whose own tokens never end a line, but for the last
-_RUNNING_ON = frozenset(
-    "unary call keyword parameter assign give_back setting named_layer layer".split()
-)
 _MOST_BLANKS = 1  # inside blocks; one more between the parts of a file
-_DOCSTRING = re.compile(r'"""(?:[^"\\]|\\.|"(?!""))*"""', re.DOTALL)
 
 
 def format_text(text: str, name: str = "<text>") -> str:
@@ -104,38 +100,38 @@ class _Formatter:
     """Lays out each rule of the parse, by the rule's name."""
 
     def __init__(self, text: str, parsed: Tree[Token]) -> None:
-        dropped = _dropped(parsed)
-        glued = set(_glued(parsed))
+        dropped = dropped_tokens(parsed)
+        glued = set(glued_tokens(parsed))
         self.comments = Comments(text, tokens_of(parsed), dropped, glued)
 
     # --- tokens and their comments -----------------------------------------------
 
-    def token(self, token: _Node, text: str | None = None) -> Doc:
+    def token(self, token: Node, text: str | None = None) -> Doc:
         """A token, and the comments that stand behind it."""
         assert isinstance(token, Token)
         comments = self.comments.take_trailing(token)
         return Concat(str(token) if text is None else text, *map(Trailing, comments))
 
-    def ending(self, node: _Node, build: Callable[[], Doc]) -> Doc:
+    def ending(self, node: Node, build: Callable[[], Doc]) -> Doc:
         """What `build` gives; a comment behind its last token breaks nothing in it."""
         *_, last = tokens_of(node)
         comments = self.comments.take_trailing(last)
         return Concat(build(), *map(Trailing, comments))
 
-    def above(self, *nodes: _Node) -> list[Comment]:
+    def above(self, *nodes: Node) -> list[Comment]:
         """The comments above any token of the nodes that nobody took yet."""
         return self.comments.take_leading(t for node in nodes for t in tokens_of(node))
 
-    def node(self, node: _Node) -> Doc:
+    def node(self, node: Node) -> Doc:
         """Any part of a line."""
         if isinstance(node, Token):
             if node.type == "DOCSTRING":
-                return self.token(node, _docstring(str(node)))
+                return self.token(node, indented_docstring(str(node)))
             return self.token(node)
-        layout: Callable[[_Parts], Doc] = getattr(self, f"_{node.data}")
+        layout: Callable[[Parts], Doc] = getattr(self, f"_{node.data}")
         return self.ending(node, lambda: layout(node.children))
 
-    def element(self, node: _Node) -> Doc:
+    def element(self, node: Node) -> Doc:
         """A part that may begin a line, with the comments above it."""
         doc = self.node(node)
         return Concat(*map(OwnLine, self._texts(node)), doc)
@@ -145,7 +141,7 @@ class _Formatter:
     def file(self, parsed: Tree[Token]) -> Doc:
         """The whole text."""
         parts: list[Doc] = []
-        for node in _without(parsed.children, "separator"):
+        for node in without(parsed.children, "separator"):
             doc = self.node(node)
             lines = self.lines_of([node], doc, _MOST_BLANKS + 1)
             for index, (blanks, line) in enumerate(lines):
@@ -157,7 +153,7 @@ class _Formatter:
         return Concat(*parts)
 
     def lines_of(
-        self, nodes: _Parts, doc: Doc, most: int = _MOST_BLANKS
+        self, nodes: Parts, doc: Doc, most: int = _MOST_BLANKS
     ) -> list[tuple[int, Doc]]:
         """The comments above nodes, then the nodes; each line with its empty lines."""
         first = next(tokens_of(nodes[0]))
@@ -169,7 +165,7 @@ class _Formatter:
         return [*lines, (min(self.comments.blanks(first), most), doc)]
 
     def indented(
-        self, lines: Iterable[_Line], above: Iterable[Comment] = ()
+        self, lines: Iterable[Placed], above: Iterable[Comment] = ()
     ) -> tuple[list[Doc], int]:
         """Lines further to the right, and the level of the last."""
         parts: list[Doc] = [Indent(Concat(Hard(), c.text)) for c in above]
@@ -185,9 +181,9 @@ class _Formatter:
 
     def block(
         self,
-        opening: _Node,
-        lines: Iterable[_Line],
-        closing: _Node,
+        opening: Node,
+        lines: Iterable[Placed],
+        closing: Node,
         above: Iterable[Comment] = (),
     ) -> Doc:
         """`{`, the lines, `}`; comments before the brace stand with the last line."""
@@ -200,97 +196,97 @@ class _Formatter:
         parts.append(Hard() if parts else " ")
         return Concat(brace, *parts, self.token(closing))
 
-    def _network(self, parts: _Parts) -> Doc:
+    def _network(self, parts: Parts) -> Doc:
         *words, opening, body, closing = parts
-        block = self.block(opening, _body_lines(body), closing)
+        block = self.block(opening, body_lines(body), closing)
         return Concat(*(Concat(self.token(word), " ") for word in words), block)
 
     _research = _network
 
-    def _define(self, parts: _Parts) -> Doc:
-        brace = next(i for i, part in enumerate(parts) if _is_token(part, "LBRACE"))
+    def _define(self, parts: Parts) -> Doc:
+        brace = next(i for i, part in enumerate(parts) if is_token(part, "LBRACE"))
         heading = [self.token(parts[0], "define"), " ", *map(self.node, parts[1:brace])]
-        lines: list[_Line] = []
+        lines: list[Placed] = []
         for part in parts[brace + 1 : -1]:
             if isinstance(part, Tree) and part.data == "body":
-                lines += _body_lines(part)
+                lines += body_lines(part)
             else:
                 lines.append((0, [part]))
         return Concat(*heading, " ", self.block(parts[brace], lines, parts[-1]))
 
-    def _forward(self, parts: _Parts) -> Doc:
+    def _forward(self, parts: Parts) -> Doc:
         heading = Concat(*map(self.node, parts[:3]))
-        lines: list[_Line] = [(0, [statement]) for statement in parts[3:]]
+        lines: list[Placed] = [(0, [statement]) for statement in parts[3:]]
         return Concat(heading, *self.indented(lines)[0])
 
-    def _choose(self, parts: _Parts) -> Doc:
+    def _choose(self, parts: Parts) -> Doc:
         """`if condition { … } else { … }` around layers or statements."""
         docs: list[Doc] = [self.token(parts[0]), " ", self.node(parts[1]), " "]
         above: list[Comment] = []
-        opening: _Node = parts[2]
-        lines: list[_Line] = []
+        opening: Node = parts[2]
+        lines: list[Placed] = []
         for part in parts[2:]:
-            if _is_token(part, "LBRACE"):
+            if is_token(part, "LBRACE"):
                 opening, lines = part, []
                 if len(docs) > 4:
                     above += self.above(part)
-            elif _is_token(part, "RBRACE"):
+            elif is_token(part, "RBRACE"):
                 docs.append(self.block(opening, lines, part, above))
-            elif _is_token(part, "ELSE"):
+            elif is_token(part, "ELSE"):
                 above = self.above(part)
                 docs += [" ", self.token(part), " "]
             elif isinstance(part, Tree) and part.data == "body":
-                lines += _body_lines(part)
+                lines += body_lines(part)
             else:
                 lines.append((0, [part]))
         return Concat(*docs)
 
     _layer_choice = _choose
 
-    def _layers_marker(self, parts: _Parts) -> Doc:
+    def _layers_marker(self, parts: Parts) -> Doc:
         return Concat(*map(self.token, parts[:2]))
 
-    def _setting(self, parts: _Parts) -> Doc:
+    def _setting(self, parts: Parts) -> Doc:
         name, colon, value = parts
         return Concat(self.token(name), self.token(colon), " ", self.node(value))
 
-    def _value(self, parts: _Parts) -> Doc:
+    def _value(self, parts: Parts) -> Doc:
         first, *rest = map(self.node, parts)
         return Concat(first, *(Concat(" ", block) for block in rest))
 
-    def _block(self, parts: _Parts) -> Doc:
+    def _block(self, parts: Parts) -> Doc:
         opening, body, closing = parts
-        return self.block(opening, _body_lines(body), closing)
+        return self.block(opening, body_lines(body), closing)
 
-    def _further_value(self, parts: _Parts) -> Doc:
+    def _further_value(self, parts: Parts) -> Doc:
         return Concat(", ", self._tuple_(parts))
 
-    def _named_layer(self, parts: _Parts) -> Doc:
+    def _named_layer(self, parts: Parts) -> Doc:
         label, sign, layer = parts
         return Concat(self.token(label), " ", self.token(sign), " ", self.node(layer))
 
-    def _layer(self, parts: _Parts) -> Doc:
+    def _layer(self, parts: Parts) -> Doc:
         docs: list[Doc] = [self.token(parts[0])]
         inner = {part.data for part in parts if isinstance(part, Tree)}
         if not inner & {"arguments", "block"}:
             docs.append("()")
         for part in parts[1:]:
             glued = isinstance(part, Tree) and part.data == "arguments"
-            text = _quoted(part) if _is_token(part, "STRING") else None
+            text = quoted(part) if is_token(part, "STRING") else None
             doc = self.node(part) if text is None else self.token(part, text)
             docs += [doc] if glued else [" ", doc]
         return Concat(*docs)
 
-    def _assign(self, parts: _Parts) -> Doc:
+    def _assign(self, parts: Parts) -> Doc:
         target, sign, value = parts
         return Concat(self.token(target), " ", self.token(sign), " ", self.node(value))
 
-    def _give_back(self, parts: _Parts) -> Doc:
+    def _give_back(self, parts: Parts) -> Doc:
         return Concat(self.token(parts[0]), " ", self.node(parts[1]))
 
     # --- in brackets -------------------------------------------------------------
 
-    def brackets(self, parts: _Parts, one_comma: bool = False) -> Doc:
+    def brackets(self, parts: Parts, one_comma: bool = False) -> Doc:
         """Items in brackets, as many on a line as fit where one line is too short."""
         opening, *inner, closing = parts
         items = [part for part in inner if isinstance(part, Tree)]
@@ -311,27 +307,27 @@ class _Formatter:
 
     _arguments = _parameters = _list_ = _group = brackets
 
-    def _tuple_(self, parts: _Parts) -> Doc:
+    def _tuple_(self, parts: Parts) -> Doc:
         return self.brackets(parts, one_comma=True)
 
-    def _parameter(self, parts: _Parts) -> Doc:
+    def _parameter(self, parts: Parts) -> Doc:
         return self._assign(parts) if len(parts) > 1 else self.token(parts[0])
 
-    def _keyword(self, parts: _Parts) -> Doc:
+    def _keyword(self, parts: Parts) -> Doc:
         name, sign, value = parts
         return Concat(self.token(name), self.token(sign, "="), self.node(value))
 
-    def _positional(self, parts: _Parts) -> Doc:
+    def _positional(self, parts: Parts) -> Doc:
         return self.node(parts[0])
 
     # --- expressions -------------------------------------------------------------
 
-    def _binary(self, parts: _Parts) -> Doc:
+    def _binary(self, parts: Parts) -> Doc:
         """A row of operators that bind alike, broken before operators."""
         row = list(parts)
         while isinstance(row[0], Tree) and row[0].data == "binary":
             inner = row[0].children
-            if _binding(inner[1]) != _binding(parts[1]):
+            if binding(inner[1]) != binding(parts[1]):
                 break
             row[:1] = inner
         docs: list[Doc] = [self.node(row[0])]
@@ -340,133 +336,24 @@ class _Formatter:
             docs.append(Concat(*map(OwnLine, self._texts(operator, right)), doc))
         return Group(Fill(docs, hang=1))
 
-    def _texts(self, *nodes: _Node) -> list[str]:
+    def _texts(self, *nodes: Node) -> list[str]:
         return [comment.text for comment in self.above(*nodes)]
 
-    def _unary(self, parts: _Parts) -> Doc:
+    def _unary(self, parts: Parts) -> Doc:
         space = "" if str(parts[0]) == "-" else " "
         return Concat(self.token(parts[0]), space, self.node(parts[1]))
 
-    def _call(self, parts: _Parts) -> Doc:
+    def _call(self, parts: Parts) -> Doc:
         return Concat(self.token(parts[0]), self.node(parts[1]))
 
-    def _number(self, parts: _Parts) -> Doc:
+    def _number(self, parts: Parts) -> Doc:
         return self.token(parts[0], str(parts[0]).lower())
 
-    def _string(self, parts: _Parts) -> Doc:
-        return self.token(parts[0], _quoted(parts[0]))
+    def _string(self, parts: Parts) -> Doc:
+        return self.token(parts[0], quoted(parts[0]))
 
-    def _name(self, parts: _Parts) -> Doc:
+    def _name(self, parts: Parts) -> Doc:
         text = str(parts[0])
         return self.token(
             parts[0], text.lower() if text.lower() in _CONSTANTS else text
         )
-
-
-def _is_token(node: _Node, kind: str) -> bool:
-    return isinstance(node, Token) and node.type == kind
-
-
-def _binding(operator: _Node) -> str:
-    """What operators of one row have in common."""
-    assert isinstance(operator, Token)
-    kinds = {"MINUS": "PLUS", "SLASH": "STAR", "AT": "STAR"}
-    return kinds.get(operator.type, operator.type)
-
-
-def _without(nodes: _Parts, rule: str) -> list[_Node]:
-    return [n for n in nodes if not (isinstance(n, Tree) and n.data == rule)]
-
-
-def _dropped(parsed: Tree[Token]) -> set[int]:
-    """Tokens that are not written again, by identity: commas and needless brackets."""
-    dropped = {id(t) for t in tokens_of(parsed) if t.type in ("COMMA", "SEMICOLON")}
-    for found in parsed.iter_subtrees():
-        if found.data == "layers_list":
-            dropped |= {id(t) for t in found.children if isinstance(t, Token)} - {
-                id(found.children[0]),
-                id(found.children[1]),
-            }
-    return dropped
-
-
-def _glued(parsed: Tree[Token]) -> Iterator[int]:
-    """Tokens, by identity, that a line inside brackets never ends with."""
-    for found in parsed.iter_subtrees():
-        parts = found.children
-        if found.data == "binary":
-            yield id(parts[1])
-        elif found.data in _RUNNING_ON:
-            yield from map(id, parts[:-1])
-        elif found.data in ("define", "forward", "choose", "layer_choice"):
-            heads = itertools.pairwise(parts)
-            yield from (id(p) for p, then in heads if _begins(p, then))
-        elif found.data in _BRACKETED and len(parts) == 2:
-            yield id(parts[0])
-
-
-def _begins(part: _Node, following: _Node) -> bool:
-    """Whether a word leads to brackets or to a condition."""
-    brackets = isinstance(following, Tree) and following.data in _BRACKETED
-    return brackets or _is_token(part, "IF") or _is_token(part, "DEFINE")
-
-
-def _body_lines(body: _Node) -> list[_Line]:
-    """The lines of a body, each with its level: layers stand below `layers:`."""
-    assert isinstance(body, Tree)
-    lines: list[_Line] = []
-    marked = False
-    for node in _without(body.children, "separator"):
-        assert isinstance(node, Tree)
-        if node.data == "further_value":
-            lines[-1][1].append(node)
-            continue
-        if node.data == "layers_list":
-            lines.append((0, [Tree("layers_marker", node.children[:2])]))
-            lines += [(1, nodes) for _, nodes in _body_lines(node.children[3])]
-            marked = True
-            continue
-        marked |= node.data == "layers_marker"
-        lines.append((int(marked and _is_layer(node)), [node]))
-    return lines
-
-
-def _is_layer(node: Tree[Token]) -> bool:
-    """Whether an item belongs below `layers:`; a branch does, a setting does not."""
-    if node.data == "setting":
-        name, _, value = node.children
-        block = value.children[0] if isinstance(value, Tree) else value
-        if str(name) == "input" or not isinstance(block, Tree) or block.data != "block":
-            return False
-        inside = block.children[1].children  # type: ignore[union-attr]  # its body
-        return any(isinstance(i, Tree) and i.data.endswith("layer") for i in inside)
-    has_block = any(isinstance(p, Tree) and p.data == "block" for p in node.children)
-    settings = has_block and str(node.children[0]) in _SETTINGS
-    return node.data in ("layer", "named_layer", "layer_choice") and not settings
-
-
-def _quoted(token: _Node) -> str:
-    """A string in double quotes."""
-    text = str(token)[1:-1]
-
-    def written(found: re.Match[str]) -> str:
-        pair = found[0]
-        return "'" if pair == "\\'" else '\\"' if pair == '"' else pair
-
-    return '"' + re.sub(r'\\.|"', written, text, flags=re.DOTALL) + '"'
-
-
-def _docstring(raw: str) -> str:
-    """A docstring at the indentation of a define; as it was where that changed it."""
-    lines = [line.rstrip() for line in inspect.cleandoc(raw[3:-3]).split("\n")]
-    margin = min((len(x) - len(x.lstrip()) for x in lines[1:] if x), default=0)
-    text = "\n".join(
-        f"  {line}" if line and (number or margin) else line
-        for number, line in enumerate(lines)
-    )
-    if text.endswith('"'):
-        text = text[:-1] + '\\"'
-    written = '"""' + ("\n" if margin else "") + text + '"""'
-    if not _DOCSTRING.fullmatch(written):
-        return raw
-    return written if docstring_text(written) == docstring_text(raw) else raw

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from neural_attn.errors import Diagnostic
-    from neural_attn.shapes import Checked
+    from neural_attn.shapes.infer import Checked
 
 
 @dataclass(frozen=True)

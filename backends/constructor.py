@@ -12,8 +12,8 @@ from neural_attn.backends.layout import with_trivia
 from neural_attn.backends.parameters import Parameters
 from neural_attn.grammar import tree
 
-from neural_attn.ir import Block, LayerChoice, LayerUse
 from neural_attn.layers import NativeLayer
+from neural_attn.resolve.ir import Block, LayerChoice, LayerUse
 
 
 class Constructor(Parameters):

@@ -11,10 +11,10 @@ from neural_attn.backends.parameters import ATOM
 from neural_attn.backends.usage import assigned
 from neural_attn.grammar import tree
 
-from neural_attn.arguments import match
-from neural_attn.equations import call_parameters, width_of
 from neural_attn.errors import Problems
-from neural_attn.ir import LayerUse
+from neural_attn.resolve.arguments import match
+from neural_attn.resolve.equations import call_parameters, width_of
+from neural_attn.resolve.ir import LayerUse
 
 STATEMENTS = "        "  # the indent of statements in a method
 

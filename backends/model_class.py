@@ -7,10 +7,10 @@ from neural_attn.backends.layout import WIDTH, docstring, string
 from neural_attn.backends.usage import network_class
 from neural_attn.grammar import tree
 
-from neural_attn.inputs import is_mask
-from neural_attn.ir import Input, LayerUse
 from neural_attn.layers import NativeLayer
-from neural_attn.shapes import Checked, Instance
+from neural_attn.resolve.inputs import is_mask
+from neural_attn.resolve.ir import Input, LayerUse
+from neural_attn.shapes.infer import Checked, Instance
 
 _STATEMENTS = "        "
 _LOOP_LINES = 5  # def, docstring, layers = {}, for, one layer

@@ -13,8 +13,8 @@ from neural_attn.backends.usage import network_class
 from numpy.typing import NDArray
 
 from neural_attn.errors import Problems
-from neural_attn.ir import Network
-from neural_attn.shapes import Checked, Shapes
+from neural_attn.resolve.ir import Network
+from neural_attn.shapes.infer import Checked, Shapes
 
 _DENSE = Row(
     "keras.layers.Dense({units}, activation={activation}, use_bias={use_bias})",

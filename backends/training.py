@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from neural_attn.backends.expressions import literal
 
 from neural_attn.errors import Diagnostic
-from neural_attn.ir import Block, Named, Training
-from neural_attn.shapes import Checked, Instance
-from neural_attn.training_catalogue import OPTIMIZERS, TRAIN, find
+from neural_attn.resolve.ir import Block, Named, Training
+from neural_attn.resolve.training_catalogue import OPTIMIZERS, TRAIN, find
+from neural_attn.shapes.infer import Checked, Instance
 
 CROSSENTROPIES = (
     "sparse_categorical_crossentropy",

@@ -13,8 +13,8 @@ from neural_attn.backends.training import (
     settings,
 )
 
-from neural_attn.ir import Named
-from neural_attn.shapes import Checked
+from neural_attn.resolve.ir import Named
+from neural_attn.shapes.infer import Checked
 
 _OPTIMIZERS = {"Nadam": "NAdam"}  # others are called as in Keras
 _NAMES = {"learning_rate": "lr", "epsilon": "eps", "rho": "alpha"}

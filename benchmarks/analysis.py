@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from neural_attn.analysis import Analyzer, analyze
 from neural_attn.analysis.planted import planted_tokens
-from neural_attn.maps import AttentionMaps
+from neural_attn.maps.attention_maps import AttentionMaps
 
 LAYERS, HEADS = 12, 12
 

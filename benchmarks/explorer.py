@@ -62,7 +62,7 @@ if tool == "inspectus":
                 file.write(part)
 else:
     from neural_attn.explorer.page import explore
-    from neural_attn.maps import AttentionMap, AttentionMaps
+    from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
     maps = AttentionMaps([
         AttentionMap(f"layer_{n}", one[None], query_tokens=words, key_tokens=words)
         for n, one in enumerate(weights)

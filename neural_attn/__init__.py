@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for type checkers and editors, which cannot follow _PUBLIC
-    from neural_attn.maps import AttentionMaps as AttentionMaps
+    from neural_attn.maps.attention_maps import AttentionMaps as AttentionMaps
 
 __version__ = "0.1.0"
 
 # public name -> the module that defines it
 _PUBLIC = {
-    "AttentionMaps": "neural_attn.maps",
+    "AttentionMaps": "neural_attn.maps.attention_maps",
     "AttentionVisualizer": "neural_attn.visualizer",
     "analyze": "neural_attn.analysis.whole",
     "compile_file": "neural_attn.compile",

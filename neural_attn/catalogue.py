@@ -10,8 +10,8 @@ from neural_attn.grammar import prelude, tree
 from neural_attn.layer_examples import example
 from neural_attn.layers import LAYERS, NativeLayer, find_layer
 from neural_attn.layers import Parameter as NativeParameter
-from neural_attn.primitives import PRIMITIVES
-from neural_attn.wrappers import WRAPPERS
+from neural_attn.resolve.wrappers import WRAPPERS
+from neural_attn.shapes.primitives import PRIMITIVES
 
 _NO_MAXIMUM = (None, 2**40)  # a bound that only keeps hostile sizes out
 

@@ -17,9 +17,9 @@ from neural_attn.backends.emitter import emit
 from neural_attn.errors import Diagnostic, Problems, did_you_mean, fail
 from neural_attn.files import atomic_write
 from neural_attn.grammar import parse, parse_file, tree
-from neural_attn.ir import Network
-from neural_attn.resolve import resolve
-from neural_attn.shapes import Checked, Shapes
+from neural_attn.resolve.ir import Network
+from neural_attn.resolve.resolver import resolve
+from neural_attn.shapes.infer import Checked, Shapes
 
 
 def check_tree(file: tree.File) -> tuple[list[Checked], list[Diagnostic]]:
@@ -143,7 +143,7 @@ def load_model(
     Raises NeuralError where the file has problems, the framework is not installed
     or the weights do not fit.
     """
-    from neural_attn import weights
+    from neural_attn.capture import weights
 
     checked = (
         path if isinstance(path, Checked) else choose(check_file(path)[0], network)

@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn import backends
-from neural_attn.capture import Captured, capture, require_attention
+from neural_attn.capture.data import Prepared, Tokens, max_length, prepare
+from neural_attn.capture.run import Captured, capture, require_attention
 from neural_attn.compile import LoadedModel, check_file, choose, load_model
-from neural_attn.data import Prepared, Tokens, max_length, prepare
 from neural_attn.errors import Diagnostic, NeuralError, fail
 from neural_attn.files import atomic_write
-from neural_attn.maps import AttentionMaps, SelectionError
-from neural_attn.shapes import Checked
+from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
+from neural_attn.shapes.infer import Checked
 
 if TYPE_CHECKING:
-    from neural_attn.tokenizer import Encoded
+    from neural_attn.capture.tokenizer import Encoded
 
 
 EXPLORER = "attention_explorer.html"
@@ -182,7 +182,7 @@ def _check_options(request: Request) -> None:
 def _prepare(request: Request, checked: Checked) -> Prepared:
     if not request.texts:
         return prepare(checked, request.data, request.tokens, request.seed)
-    from neural_attn.tokenizer import Tokenizer, find_tokenizer
+    from neural_attn.capture.tokenizer import Tokenizer, find_tokenizer
 
     path = find_tokenizer(request.file, request.checkpoint, request.tokenizer)
     if path is None:

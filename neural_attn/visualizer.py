@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn import analysis, capture, session
+from neural_attn import analysis, session
+from neural_attn.capture import run as capture
 from neural_attn.compile import LoadedModel
 from neural_attn.errors import fail
-from neural_attn.maps import AttentionMap, AttentionMaps, SelectionError
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, SelectionError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -239,7 +240,7 @@ class AttentionVisualizer:
                 hint="give one to AttentionVisualizer, or call visualize_from_dsl",
             )
         if self.loaded is not None:
-            from neural_attn.data import prepare
+            from neural_attn.capture.data import prepare
 
             prepared = prepare(self.loaded.checked, data, tokens)
             return capture.capture(self.loaded, prepared.inputs, prepared.tokens).maps

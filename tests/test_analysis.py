@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from neural_attn.analysis import analyze_attention_patterns, guide_patterns
-from neural_attn.maps import AttentionMap, AttentionMaps, SelectionError
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, SelectionError
 
 try:  # a second opinion; not a dependency
     from scipy.stats import entropy as scipy_entropy

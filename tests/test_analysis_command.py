@@ -11,7 +11,7 @@ from neural_attn.analysis.run import AnalysisRequest, run_analysis
 from neural_attn.cli import cli
 from neural_attn.errors import NeuralError
 from neural_attn.importers import import_model
-from neural_attn.maps import AttentionMaps
+from neural_attn.maps.attention_maps import AttentionMaps
 
 NETWORK = """
 network Tiny {
@@ -194,7 +194,7 @@ def test_a_file_that_cannot_be_read(tmp_path, name):
 
 
 def test_a_layer_with_nan_is_named_and_the_rest_is_analysed(tiny, monkeypatch):
-    from neural_attn import capture
+    from neural_attn.capture import run as capture
 
     run = capture.run
 

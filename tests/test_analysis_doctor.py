@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neural_attn.analysis.doctor import CODES, STOPS, admit, examine, usable
-from neural_attn.maps import AttentionMap, AttentionMaps
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 
 N = 12
 
@@ -124,7 +124,8 @@ network Tiny {
 
 
 def test_a_picture_that_would_lie_is_not_drawn(tmp_path, monkeypatch):
-    from neural_attn import capture, session
+    from neural_attn import session
+    from neural_attn.capture import run as capture
     from neural_attn.errors import NeuralError
 
     source = tmp_path / "tiny.neural"

@@ -14,7 +14,7 @@ from neural_attn.analysis.redundancy import (
     js_divergence,
 )
 from neural_attn.analysis.rollout import attention_flow, attention_rollout, stack_of
-from neural_attn.maps import AttentionMap, AttentionMaps
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 
 
 def layers(count, time, seed=0, causal=False):

@@ -8,7 +8,7 @@ import pytest
 from neural_attn.analysis import Analyzer
 from neural_attn.analysis.patterns import PATTERNS, above_chance
 from neural_attn.analysis.planted import PLANTED, planted_head, planted_tokens
-from neural_attn.maps import AttentionMap, AttentionMaps
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 
 # Under a causal mask these do not exist.
 NOT_CAUSAL = {"next_token", "suffix"}

@@ -19,7 +19,7 @@ from neural_attn.analysis.planted import PLANTED, planted_head, planted_tokens
 from neural_attn.analysis.result import SCHEMA, SCHEMA_VERSION, finish
 from neural_attn.analysis.texts import read_links
 from neural_attn.errors import NeuralError
-from neural_attn.maps import AttentionMap, AttentionMaps
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.visualize.analysis_report import (
     print_analysis,
     spark,

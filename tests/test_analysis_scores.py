@@ -13,7 +13,7 @@ from neural_attn.analysis.geometry import Geometry, is_punctuation, is_special
 from neural_attn.analysis.measure import COLUMNS, METRICS, measure, plan_for
 from neural_attn.analysis.planted import planted_head, planted_tokens
 from neural_attn.analysis.scores import SCORES
-from neural_attn.maps import AttentionMap, AttentionMaps
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 
 TOKENS = ("[CLS]", "a", "b", ".", "a", "b", "##b", "a", "!", "[SEP]")
 

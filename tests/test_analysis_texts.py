@@ -16,7 +16,7 @@ from neural_attn.analysis.connections import (
 from neural_attn.analysis.groups import compare_groups, t_quantile, t_tail
 from neural_attn.analysis.links import LinkFinder
 from neural_attn.errors import NeuralError
-from neural_attn.maps import AttentionMaps
+from neural_attn.maps.attention_maps import AttentionMaps
 
 TOKENS = ["[CLS]", "the", "cat", "saw", "the", "red", "mat", "[SEP]"]
 

@@ -7,7 +7,7 @@ import pytest
 from neural_attn.backends import get
 from neural_attn.backends.emitter import emit
 
-from neural_attn.capture import run
+from neural_attn.capture.run import run
 from neural_attn.catalogue import describe, entries, functions, listing
 from neural_attn.compile import check_text, load_model
 from neural_attn.errors import NeuralError

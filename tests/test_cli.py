@@ -19,8 +19,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import neural_attn.cli
+from neural_attn.capture.weights import initial
 from neural_attn.compile import check_file
-from neural_attn.weights import initial
 
 NETWORK = """
 network Small {

@@ -12,7 +12,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from neural_attn.maps import AttentionMap, AttentionMaps, SelectionError
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, SelectionError
 from neural_attn.visualize import dashboard
 from neural_attn.visualize.dashboard import build_dashboard, write_dashboard
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from neural_attn.capture import capture
+from neural_attn.capture.data import prepare, read_data
+from neural_attn.capture.run import capture
 from neural_attn.compile import check_text, load_model
-from neural_attn.data import prepare, read_data
 from neural_attn.errors import NeuralError
 
 IDS = "input: ({length}) layers: Embedding(20, 8) TransformerEncoder(2, 8)"

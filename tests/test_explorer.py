@@ -24,7 +24,7 @@ from neural_attn.explorer.page import Detail, explore, write_explorer
 from neural_attn.explorer.pyramid import reduce_head, tile_size
 from neural_attn.explorer.quantize import PRECISIONS, dequantize, quantize
 from neural_attn.explorer.reading import read_tokens
-from neural_attn.maps import AttentionMap, AttentionMaps
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 
 ROOT = Path(__file__).resolve().parent.parent
 BOUND = 1 / 255

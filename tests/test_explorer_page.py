@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from neural_attn.explorer.page import Detail, explore, write_explorer
-from neural_attn.maps import AttentionMap, AttentionMaps
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.session import Request, visualize
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is missing")

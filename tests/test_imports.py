@@ -82,7 +82,7 @@ def run_neural(arguments, tmp_path):
         "neural_attn.backends",
         "neural_attn.cli",
         "neural_attn.grammar",
-        "neural_attn.maps",
+        "neural_attn.maps.attention_maps",
     ],
 )
 def test_import_loads_nothing_heavy(module, tmp_path):

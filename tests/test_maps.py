@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neural_attn.files import atomic_write, atomic_writer, safe_name, safe_names
-from neural_attn.map_file import HEADER, MapFileError
-from neural_attn.maps import AttentionMap, AttentionMaps, SelectionError
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, SelectionError
+from neural_attn.maps.map_file import HEADER, MapFileError
 
 
 def softmax(shape, seed=0):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from neural_attn.names import (
+from neural_attn.resolve.names import (
     RESERVED_ATTRIBUTES,
     RESERVED_GLOBALS,
     snake_case,

@@ -13,7 +13,7 @@ from neural_attn.grammar import prelude
 
 from neural_attn.compile import check_text
 from neural_attn.errors import NeuralError
-from neural_attn.training_catalogue import (
+from neural_attn.resolve.training_catalogue import (
     LOSSES,
     METRICS,
     METRICS_TO_COME,

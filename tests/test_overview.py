@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from neural_attn.maps import AttentionMap, AttentionMaps, SelectionError
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, SelectionError
 from neural_attn.visualize import palette
 from neural_attn.visualize.heatmap import save_figure
 from neural_attn.visualize.overview import draw_overview

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from neural_attn.maps import AttentionMap, AttentionMaps, SelectionError
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, SelectionError
 from neural_attn.visualize import fonts
 from neural_attn.visualize.heatmap import (
     plot_attention_summary,

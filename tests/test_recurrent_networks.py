@@ -9,7 +9,7 @@ from neural_attn.backends.emitter import emit
 from safetensors.numpy import save_file
 
 from neural_attn import catalogue
-from neural_attn.capture import capture, run
+from neural_attn.capture.run import capture, run
 from neural_attn.compile import check_text, load_model
 from neural_attn.errors import NeuralError
 from neural_attn.layers.refused import _REFUSED

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from neural_attn.analysis import guide_patterns
-from neural_attn.maps import AttentionMap, AttentionMaps
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.visualize.report import build_report
 
 

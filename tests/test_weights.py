@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from neural_attn import weights
+from neural_attn.capture import weights
 from neural_attn.compile import check_text, load_model
 from neural_attn.errors import NeuralError
 

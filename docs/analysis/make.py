@@ -18,7 +18,7 @@ from neural_attn.analysis.doctor import CODES, STOPS
 from neural_attn.analysis.measure import COLUMNS
 from neural_attn.analysis.parts import Squares
 from neural_attn.analysis.planted import PLANTED, planted_head, planted_tokens
-from neural_attn.maps import AttentionMap, AttentionMaps, Kind
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, Kind
 from neural_attn.visualize.analysis_svg import squares_svg
 
 FOLDER = Path(__file__).resolve().parent
@@ -213,7 +213,7 @@ Your own categories:
 ```python
 from neural_attn.analysis.connections import RULES, Rule, find_connections
 from neural_attn.analysis.planted import planted_head, planted_tokens
-from neural_attn.maps import AttentionMaps
+from neural_attn.maps.attention_maps import AttentionMaps
 
 tokens = planted_tokens(12)
 weights = planted_head("sink", tokens)[None]

@@ -18,7 +18,7 @@ from neural_attn.analysis.heads import Head, Place, describe
 from neural_attn.analysis.measure import measure, plan_for
 from neural_attn.analysis.redundancy import Divergences, js_divergence
 from neural_attn.analysis.tally import Tally
-from neural_attn.maps import AttentionItem, AttentionMaps
+from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
 
 __all__ = ["Analyzer"]
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from neural_attn.analysis.geometry import bare, is_punctuation, is_special
 from neural_attn.errors import fail
-from neural_attn.maps import AttentionItem, AttentionMaps
+from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
 
 __all__ = [
     "OTHER",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from neural_attn.analysis.findings import CODES, STOPS, Finding
 from neural_attn.analysis.patterns import THRESHOLDS
-from neural_attn.maps import AttentionMap, AttentionMaps
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 
 __all__ = ["CODES", "STOPS", "Finding", "admit", "examine", "usable"]
 

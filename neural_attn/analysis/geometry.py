@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.maps import AttentionItem
+from neural_attn.maps.attention_maps import AttentionItem
 
 __all__ = [
     "Geometry",

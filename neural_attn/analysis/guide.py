@@ -12,7 +12,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neural_attn.maps import AttentionMaps
+from neural_attn.maps.attention_maps import AttentionMaps
 
 __all__ = [
     "AttentionPatterns",
@@ -134,7 +134,7 @@ def guide_patterns(
 
     Raises
     ------
-    neural_attn.maps.SelectionError
+    neural_attn.maps.attention_maps.SelectionError
         If a map has no such example.
     """
     results = {}

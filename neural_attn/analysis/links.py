@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from neural_attn.analysis.baselines import SIGNIFICANT, holm
 from neural_attn.analysis.geometry import is_special
-from neural_attn.maps import AttentionItem, AttentionMaps
+from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
 
 __all__ = ["LinkFinder", "LinkScore"]
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.doctor import usable
-from neural_attn.capture import capture
+from neural_attn.capture.data import id_limits, max_length, prepare
+from neural_attn.capture.run import capture
 from neural_attn.compile import LoadedModel
-from neural_attn.data import id_limits, max_length, prepare
-from neural_attn.maps import AttentionMaps
+from neural_attn.maps.attention_maps import AttentionMaps
 
 __all__ = ["PROBES", "PROBE_LENGTH", "measure_induction"]
 

@@ -19,7 +19,7 @@ from neural_attn.analysis.measure import BINS
 from neural_attn.analysis.redundancy import CLUSTER_DISTANCE, cluster
 from neural_attn.analysis.rollout import RESIDUAL, attention_rollout, stack_of
 from neural_attn.analysis.standing_out import Highlight, standing_out
-from neural_attn.maps import AttentionMaps
+from neural_attn.maps.attention_maps import AttentionMaps
 
 __all__ = ["SCHEMA", "SCHEMA_VERSION", "Analysis", "Example", "finish"]
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neural_attn.errors import fail
-from neural_attn.maps import AttentionMaps
+from neural_attn.maps.attention_maps import AttentionMaps
 
 __all__ = ["attention_flow", "attention_rollout", "residual_layers", "stack_of"]
 

@@ -18,13 +18,13 @@ from neural_attn.analysis.links import LinkFinder
 from neural_attn.analysis.probe import measure_induction
 from neural_attn.analysis.result import Analysis, finish
 from neural_attn.analysis.texts import batches, count_all
-from neural_attn.capture import Captured, capture, require_attention
+from neural_attn.capture.data import max_length, prepare
+from neural_attn.capture.run import Captured, capture, require_attention
+from neural_attn.capture.tokenizer import Tokenizer, find_tokenizer
 from neural_attn.compile import LoadedModel, check_file, choose, load_model
-from neural_attn.data import max_length, prepare
 from neural_attn.errors import Diagnostic, fail
-from neural_attn.maps import AttentionMap, AttentionMaps
-from neural_attn.shapes import Checked
-from neural_attn.tokenizer import Tokenizer, find_tokenizer
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
+from neural_attn.shapes.infer import Checked
 
 __all__ = ["AnalysisRequest", "run_analysis"]
 

@@ -8,7 +8,7 @@ from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.connections import RULES, Rule, Tagger, find_connections
 from neural_attn.analysis.doctor import Finding, examine, usable
 from neural_attn.analysis.result import Analysis, finish
-from neural_attn.maps import AttentionMaps
+from neural_attn.maps.attention_maps import AttentionMaps
 
 __all__ = ["analyze"]
 

@@ -55,7 +55,7 @@ from neural_attn.errors import fail, printable
 def analyze(file: Path, **options: Any) -> None:
     """Say what each head does, with numbers; FILE is .neural, or .npz of saved maps."""
     from neural_attn.analysis.run import AnalysisRequest, run_analysis
-    from neural_attn.data import read_data
+    from neural_attn.capture.data import read_data
     from neural_attn.visualize import analysis_report
 
     if options["as_json"] and options["markdown"]:

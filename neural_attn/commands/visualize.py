@@ -20,7 +20,7 @@ from neural_attn.commands.options import (
 from neural_attn.errors import fail, printable
 
 if TYPE_CHECKING:
-    from neural_attn.maps import AttentionMaps
+    from neural_attn.maps.attention_maps import AttentionMaps
 
 
 @click.command()
@@ -146,8 +146,8 @@ def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
 
 def _visualize_saved(file: Path, options: dict[str, Any]) -> None:
     from neural_attn import session
-    from neural_attn.map_file import MapFileError
-    from neural_attn.maps import AttentionMaps
+    from neural_attn.maps.attention_maps import AttentionMaps
+    from neural_attn.maps.map_file import MapFileError
 
     try:
         maps = AttentionMaps.load(file)
@@ -197,7 +197,7 @@ def _report(
 
 
 def _read_data(path: Path | None) -> Any:
-    from neural_attn.data import read_data
+    from neural_attn.capture.data import read_data
 
     return None if path is None else read_data(path)
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from neural_attn.explorer.payload import FORMAT, VERSION
 from neural_attn.explorer.quantize import Precision, dequantize
-from neural_attn.maps import AttentionMap, AttentionMaps
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 
 __all__ = ["PageError", "read_page"]
 

@@ -18,7 +18,7 @@ from neural_attn.analysis import Analyzer
 from neural_attn.analysis.geometry import geometries
 from neural_attn.analysis.measure import COLUMNS, measure, plan_for
 from neural_attn.analysis.scores import SCORES
-from neural_attn.maps import AttentionMaps
+from neural_attn.maps.attention_maps import AttentionMaps
 
 __all__ = [
     "QUICK",

@@ -24,7 +24,7 @@ from neural_attn.explorer.measures import (
 from neural_attn.explorer.payload import FORMAT, VERSION, Detail, PayloadWriter
 from neural_attn.explorer.quantize import PRECISIONS
 from neural_attn.files import atomic_writer
-from neural_attn.maps import AttentionMap, AttentionMaps
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 
 __all__ = ["ExplorerPage", "explore", "write_explorer"]
 

@@ -22,7 +22,7 @@ from neural_attn.explorer.measures import Measures, measure_head
 from neural_attn.explorer.pyramid import reduce_head, tile_size
 from neural_attn.explorer.quantize import Precision, quantize
 from neural_attn.explorer.reading import read_tokens
-from neural_attn.maps import AttentionItem, AttentionMap, AttentionMaps
+from neural_attn.maps.attention_maps import AttentionItem, AttentionMap, AttentionMaps
 
 __all__ = ["BLOCK_TAG", "FORMAT", "VERSION", "Detail", "PayloadWriter"]
 

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from neural_attn.capture.tokenizer import FILE_NAME, tokenizer_path
 from neural_attn.compile import check_text
 from neural_attn.errors import fail
 from neural_attn.files import atomic_write
@@ -19,7 +20,6 @@ from neural_attn.importers.network_text import (
     network_text,
 )
 from neural_attn.importers.tensors import stored_tensors, weight_files, write_weights
-from neural_attn.tokenizer import FILE_NAME, tokenizer_path
 
 _MAX_TOKENIZER_BYTES = 256 * 2**20
 

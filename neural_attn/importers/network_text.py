@@ -8,7 +8,7 @@ from pathlib import Path
 
 from neural_attn.errors import fail, printable
 from neural_attn.importers.family import Layer, Plan
-from neural_attn.names import trouble_with_variable
+from neural_attn.resolve.names import trouble_with_variable
 
 _LINE = 88
 _INDENT = "    "

@@ -13,7 +13,7 @@ from neural_attn.layers.base import (
     need_numbers,
 )
 from neural_attn.layers.spatial import DATA_FORMAT, need_axes, per_axis, sizes_kind
-from neural_attn.types import Dim, ShapeError, Tensor
+from neural_attn.shapes.types import Dim, ShapeError, Tensor
 
 
 def _enlarged(name: str, axes: int) -> ShapeRule:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from neural_attn.types import Dim, ShapeError, Tensor
+from neural_attn.shapes.types import Dim, ShapeError, Tensor
 
 ACTIVATIONS = (
     "relu", "gelu", "gelu_tanh", "sigmoid", "tanh", "softmax", "linear", "elu",

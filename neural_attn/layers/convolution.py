@@ -28,7 +28,7 @@ from neural_attn.layers.spatial import (
     sizes_kind,
     slid,
 )
-from neural_attn.types import Dim, ShapeError, Tensor, times
+from neural_attn.shapes.types import Dim, ShapeError, Tensor, times
 
 _FILTERS = Parameter("filters", SIZE, "number of channels that come out")
 _GROUPS = Parameter("groups", SIZE, "parts of the channels that are kept apart", 1)

@@ -21,7 +21,7 @@ from neural_attn.layers.base import (
     operands,
     width_features,
 )
-from neural_attn.types import Dim, Positions, ShapeError, Tensor, same, times
+from neural_attn.shapes.types import Dim, Positions, ShapeError, Tensor, same, times
 
 _UNITS = Parameter("units", SIZE, "width of the output", aliases=("output_dim",))
 _USE_BIAS = Parameter("use_bias", FLAG, "whether a bias is added", True, ("bias",))

@@ -13,7 +13,7 @@ from neural_attn.layers.base import (
     need_numbers,
     operands,
 )
-from neural_attn.types import Dim, ShapeError, Tensor, broadcast, same
+from neural_attn.shapes.types import Dim, ShapeError, Tensor, broadcast, same
 
 _TWO, _MORE = ("x", "y"), operands("x", "y")
 

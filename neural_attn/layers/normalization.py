@@ -16,7 +16,7 @@ from neural_attn.layers.base import (
     need_width,
     width_features,
 )
-from neural_attn.types import ShapeError, Tensor
+from neural_attn.shapes.types import ShapeError, Tensor
 
 _AXIS = Parameter(
     "axis", Kind("int", minimum=-1), "the axis of the features: always the last", -1

@@ -11,7 +11,7 @@ from neural_attn.layers.spatial import (
     sizes_kind,
     slid,
 )
-from neural_attn.types import Dim, Tensor
+from neural_attn.shapes.types import Dim, Tensor
 
 _KINDS = (("Max", "maximum"), ("Average", "mean"))
 

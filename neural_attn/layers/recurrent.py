@@ -27,7 +27,7 @@ from neural_attn.layers.base import (
     need_numbers,
     width_features,
 )
-from neural_attn.types import Dim, ShapeError, Tensor
+from neural_attn.shapes.types import Dim, ShapeError, Tensor
 
 _MERGE = Kind("str", choices=("concat", "sum", "mul", "ave"))
 _UNITS = Parameter("units", SIZE, "width of the state and of the output")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from neural_attn.layers.base import Kind, Parameter, need_numbers
-from neural_attn.types import Dim, ShapeError, Tensor
+from neural_attn.shapes.types import Dim, ShapeError, Tensor
 
 AXES = {1: "time", 2: "height, width", 3: "depth, height, width"}
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from neural_attn.errors import printable
-from neural_attn.instance import Checked, Instance
-from neural_attn.ir import Block
+from neural_attn.resolve.ir import Block
+from neural_attn.shapes.instance import Checked, Instance
 from neural_attn.visualize.architecture_svg import draw_nodes
 from neural_attn.visualize.flow import Node, block_nodes, literal, network_nodes
 from neural_attn.visualize.svg import escaped

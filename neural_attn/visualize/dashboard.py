@@ -22,7 +22,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from neural_attn.files import atomic_write
-from neural_attn.maps import AttentionItem, AttentionMaps, SelectionError
+from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
 from neural_attn.visualize.tokens import readable
 
 __all__ = ["build_dashboard", "write_dashboard"]
@@ -115,7 +115,7 @@ def build_dashboard(maps: AttentionMaps, batch_index: int = 0) -> go.Figure:
 
     Raises
     ------
-    neural_attn.maps.SelectionError
+    neural_attn.maps.attention_maps.SelectionError
         If there are no maps, or no such example.
     """
     if not len(maps):
@@ -161,7 +161,7 @@ def write_dashboard(
 
     Raises
     ------
-    neural_attn.maps.SelectionError
+    neural_attn.maps.attention_maps.SelectionError
         If there are no maps, or no such example.
     OSError
         If the file cannot be written.

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from neural_attn.grammar import tree
-from neural_attn.instance import Attention, Checked, Instance, Step
-from neural_attn.ir import Block
-from neural_attn.primitives import PRIMITIVES
+from neural_attn.resolve.ir import Block
+from neural_attn.shapes.instance import Attention, Checked, Instance, Step
+from neural_attn.shapes.primitives import PRIMITIVES
 
 __all__ = ["Node", "block_nodes", "network_nodes"]
 

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from neural_attn.maps import AttentionItem, AttentionMaps, SelectionError
+from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
 from neural_attn.visualize import palette
 from neural_attn.visualize.fonts import choose_fonts
 from neural_attn.visualize.layout import wrap
@@ -45,7 +45,7 @@ def draw_overview(
 
     Raises
     ------
-    neural_attn.maps.SelectionError
+    neural_attn.maps.attention_maps.SelectionError
         If there is no map, or no such example.
     ValueError
         If there is no such colour map.

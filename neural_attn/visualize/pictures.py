@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from neural_attn.files import safe_names
-from neural_attn.maps import AttentionItem, AttentionMaps, SelectionError
+from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
 from neural_attn.visualize import palette
 from neural_attn.visualize.dashboard import write_dashboard
 from neural_attn.visualize.heatmap import (
@@ -69,7 +69,7 @@ def write_pictures(
 
     Raises
     ------
-    neural_attn.maps.SelectionError
+    neural_attn.maps.attention_maps.SelectionError
         If there is no such layer, head or example; nothing is written.
     ValueError
         If there is no such format or colour map; nothing is written.

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from neural_attn.analysis import AttentionPatterns, analyze_attention_patterns
-from neural_attn.maps import AttentionItem, AttentionMaps
+from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
 from neural_attn.visualize.tokens import readable
 
 __all__ = ["AttentionReport", "LayerReport", "build_report"]
@@ -140,7 +140,7 @@ def build_report(maps: AttentionMaps, batch_index: int = 0) -> AttentionReport:
 
     Raises
     ------
-    neural_attn.maps.SelectionError
+    neural_attn.maps.attention_maps.SelectionError
         If a map has no such example.
     """
     layers = []

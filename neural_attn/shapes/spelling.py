@@ -6,13 +6,13 @@ gets the expression that comes to it in every use of the block, where there is o
 
 from __future__ import annotations
 
-from neural_attn import constants
-from neural_attn.entering import Entry
-from neural_attn.evaluation import Again
 from neural_attn.grammar import tree
-from neural_attn.ir import LayerUse
 from neural_attn.layers import NativeLayer
-from neural_attn.types import ShapeError, Tensor, spelled
+from neural_attn.resolve.ir import LayerUse
+from neural_attn.shapes import constants
+from neural_attn.shapes.entering import Entry
+from neural_attn.shapes.evaluation import Again
+from neural_attn.shapes.types import ShapeError, Tensor, spelled
 
 
 def note_arguments(entry: Entry, use: LayerUse, inner: Entry) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from neural_attn import constants
-from neural_attn.equations import width_of
-from neural_attn.evaluation import Evaluation, Session, Stop
 from neural_attn.grammar import tree
-from neural_attn.instance import Instance
-from neural_attn.ir import Block
-from neural_attn.resolve import check_value
-from neural_attn.types import (
+from neural_attn.resolve.equations import width_of
+from neural_attn.resolve.ir import Block
+from neural_attn.resolve.resolver import check_value
+from neural_attn.shapes import constants
+from neural_attn.shapes.evaluation import Evaluation, Session, Stop
+from neural_attn.shapes.instance import Instance
+from neural_attn.shapes.types import (
     Constant,
     Dim,
     ShapeError,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from neural_attn.errors import Span
 from neural_attn.grammar import tree
 from neural_attn.layers import Kind, NativeLayer
-from neural_attn.search import SearchSpace
+from neural_attn.resolve.search import SearchSpace
 
 
 @dataclass(eq=False)

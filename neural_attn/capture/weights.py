@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from neural_attn.errors import fail
 from neural_attn.layers import Weight
-from neural_attn.shapes import Checked
+from neural_attn.shapes.infer import Checked
 
 _MAX_HEADER = 100_000_000
 _FLOATS = ("F64", "F32", "F16")

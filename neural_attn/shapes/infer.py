@@ -11,19 +11,19 @@ from dataclasses import replace
 from itertools import zip_longest
 from typing import cast
 
-from neural_attn.arguments import match
-from neural_attn.calls import alike, call_key, seen_outside, with_spelling
-from neural_attn.entering import Entry
-from neural_attn.equations import call_parameters
 from neural_attn.errors import Problems
-from neural_attn.evaluation import Again, Session, Stop
 from neural_attn.grammar import tree
-from neural_attn.instance import Attention, Checked, Facts, Instance
-from neural_attn.ir import Block, Input, LayerChoice, LayerUse, Network
 from neural_attn.layers import NativeLayer
-from neural_attn.resolve import check_repeat, check_value
-from neural_attn.spelling import note_arguments, note_features
-from neural_attn.types import (
+from neural_attn.resolve.arguments import match
+from neural_attn.resolve.equations import call_parameters
+from neural_attn.resolve.ir import Block, Input, LayerChoice, LayerUse, Network
+from neural_attn.resolve.resolver import check_repeat, check_value
+from neural_attn.shapes.calls import alike, call_key, seen_outside, with_spelling
+from neural_attn.shapes.entering import Entry
+from neural_attn.shapes.evaluation import Again, Session, Stop
+from neural_attn.shapes.instance import Attention, Checked, Facts, Instance
+from neural_attn.shapes.spelling import note_arguments, note_features
+from neural_attn.shapes.types import (
     Dim,
     ShapeError,
     Static,

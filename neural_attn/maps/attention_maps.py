@@ -18,7 +18,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neural_attn.attention_map import (
+from neural_attn.maps.attention_map import (
     AttentionItem,
     AttentionMap,
     Kind,
@@ -232,7 +232,7 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
         keys]. Tokens, kinds, masks and metadata are beside them under names that hold
         a `/`, which no map's name does. The file is written whole or not at all.
         """
-        from neural_attn.map_file import write_maps
+        from neural_attn.maps.map_file import write_maps
 
         write_maps(self, path, compress=compress)
 
@@ -242,12 +242,12 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
 
         Raises
         ------
-        neural_attn.map_file.MapFileError
+        neural_attn.maps.map_file.MapFileError
             A ValueError that says in one line what is wrong with the file.
         OSError
             If it cannot be read.
         """
-        from neural_attn.map_file import read_maps
+        from neural_attn.maps.map_file import read_maps
 
         return read_maps(path)
 

@@ -6,15 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from neural_attn import constants
-from neural_attn.arguments import match
 from neural_attn.errors import Problems, Span
 from neural_attn.grammar import prelude, tree
-from neural_attn.instance import Attention, Facts, Instance, Step
-from neural_attn.ir import Block, LayerUse
-from neural_attn.primitives import PRIMITIVES, Primitive
-from neural_attn.tensor_arithmetic import arithmetic, negative
-from neural_attn.types import Constant, ShapeError, Static, Tensor, Value
+from neural_attn.resolve.arguments import match
+from neural_attn.resolve.ir import Block, LayerUse
+from neural_attn.shapes import constants
+from neural_attn.shapes.instance import Attention, Facts, Instance, Step
+from neural_attn.shapes.primitives import PRIMITIVES, Primitive
+from neural_attn.shapes.tensor_arithmetic import arithmetic, negative
+from neural_attn.shapes.types import Constant, ShapeError, Static, Tensor, Value
 
 
 class Stop(Exception):  # noqa: N818 - a signal

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from neural_attn.layers import SIZE, Kind
-from neural_attn.types import (
+from neural_attn.shapes.types import (
     Dim,
     Positions,
     ShapeError,

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from neural_attn.arguments import match
 from neural_attn.errors import NeuralError, Problems, Span, did_you_mean
 from neural_attn.grammar import parse, tree
-from neural_attn.ir import Named, Network, Training
 from neural_attn.layers import Parameter
-from neural_attn.training_catalogue import (
+from neural_attn.resolve.arguments import match
+from neural_attn.resolve.ir import Named, Network, Training
+from neural_attn.resolve.training_catalogue import (
     LOSSES,
     METRICS,
     METRICS_TO_COME,

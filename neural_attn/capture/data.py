@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from neural_attn.backends.model_class import accepts_embedded
 from neural_attn.compile import at_shapes
 from neural_attn.errors import NeuralError, fail
-from neural_attn.inputs import is_mask
-from neural_attn.ir import Input
 from neural_attn.layers import NativeLayer
-from neural_attn.shapes import Checked, Instance
-from neural_attn.types import Positions
+from neural_attn.resolve.inputs import is_mask
+from neural_attn.resolve.ir import Input
+from neural_attn.shapes.infer import Checked, Instance
+from neural_attn.shapes.types import Positions
 
 SAMPLE_LENGTH = 16  # where the network takes any length and nobody says one
 Tokens = Sequence[str] | Sequence[Sequence[str]]

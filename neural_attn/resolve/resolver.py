@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from neural_attn import training
-from neural_attn.arguments import REPEAT_ALIASES, match
-from neural_attn.chain import Branch, Chain
-from neural_attn.equations import Equations, layer_nodes, mentioned
 from neural_attn.errors import Problems, Span, did_you_mean, fail
 from neural_attn.grammar import prelude, tree
-from neural_attn.inference import infer_kinds
-from neural_attn.inputs import read_inputs
-from neural_attn.ir import Block, LayerChoice, LayerUse, Network
 from neural_attn.layers import LAYERS, NativeLayer, find_layer
 from neural_attn.layers.refused import refusal
-from neural_attn.names import (
+from neural_attn.resolve import training
+from neural_attn.resolve.arguments import REPEAT_ALIASES, match
+from neural_attn.resolve.chain import Branch, Chain
+from neural_attn.resolve.equations import Equations, layer_nodes, mentioned
+from neural_attn.resolve.inference import infer_kinds
+from neural_attn.resolve.inputs import read_inputs
+from neural_attn.resolve.ir import Block, LayerChoice, LayerUse, Network
+from neural_attn.resolve.names import (
     trouble_with_attribute,
     trouble_with_class,
     trouble_with_variable,
 )
-from neural_attn.search import settle
-from neural_attn.wrappers import (
+from neural_attn.resolve.search import settle
+from neural_attn.resolve.wrappers import (
     WRAPPERS,
     both_directions,
     each_step,

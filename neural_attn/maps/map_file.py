@@ -20,11 +20,11 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.attention_map import AttentionMap, check_name
 from neural_attn.files import atomic_writer
+from neural_attn.maps.attention_map import AttentionMap, check_name
 
 if TYPE_CHECKING:
-    from neural_attn.maps import AttentionMaps
+    from neural_attn.maps.attention_maps import AttentionMaps
 
 __all__ = ["MapFileError", "read_maps", "write_maps"]
 
@@ -115,7 +115,7 @@ def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> No
 
 
 def _read(stream: IO[bytes]) -> AttentionMaps:
-    from neural_attn.maps import AttentionMaps
+    from neural_attn.maps.attention_maps import AttentionMaps
 
     with zipfile.ZipFile(stream) as archive:
         members = _checked_members(archive)

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from neural_attn import backends
 from neural_attn.analysis.doctor import Finding, examine, examine_array
-from neural_attn.attention_map import Kind
 from neural_attn.backends.base import Backend
 from neural_attn.compile import LoadedModel
 from neural_attn.errors import fail
-from neural_attn.maps import AttentionMap, AttentionMaps
-from neural_attn.shapes import Attention, Checked
+from neural_attn.maps.attention_map import Kind
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
+from neural_attn.shapes.infer import Attention, Checked
 
 Inputs = NDArray[Any] | Mapping[str, NDArray[Any]]
 Tokens = Sequence[str] | Sequence[Sequence[str]] | None

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from neural_attn.errors import Problems
 from neural_attn.grammar import tree
-from neural_attn.ir import Block, Input, LayerUse
 from neural_attn.layers import NativeLayer
-from neural_attn.names import trouble_with_variable
+from neural_attn.resolve.ir import Block, Input, LayerUse
+from neural_attn.resolve.names import trouble_with_variable
 
 if TYPE_CHECKING:
-    from neural_attn.chain import Branch, Chain
+    from neural_attn.resolve.chain import Branch, Chain
 
 MASK = "attention_mask"
 

@@ -10,17 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from neural_attn.arguments import match
 from neural_attn.errors import Problems, Span
 from neural_attn.grammar import tree
-from neural_attn.inputs import MASK, is_mask, takes_ids
-from neural_attn.ir import Block, Input, LayerUse
 from neural_attn.layers import NativeLayer
-from neural_attn.names import snake_case
-from neural_attn.wrappers import each_step, is_stepwise, is_wrapper
+from neural_attn.resolve.arguments import match
+from neural_attn.resolve.inputs import MASK, is_mask, takes_ids
+from neural_attn.resolve.ir import Block, Input, LayerUse
+from neural_attn.resolve.names import snake_case
+from neural_attn.resolve.wrappers import each_step, is_stepwise, is_wrapper
 
 if TYPE_CHECKING:
-    from neural_attn.resolve import Resolver
+    from neural_attn.resolve.resolver import Resolver
 
 MEMORY, MEMORY_MASK = "memory", "memory_mask"
 RESIDUAL = ("add", "residual")

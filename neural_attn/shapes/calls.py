@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from neural_attn.grammar import tree
-from neural_attn.instance import Instance
-from neural_attn.ir import Block
-from neural_attn.types import Dim, Static, Tensor, Value, spelled, substitute, times
+from neural_attn.resolve.ir import Block
+from neural_attn.shapes.instance import Instance
+from neural_attn.shapes.types import (
+    Dim,
+    Static,
+    Tensor,
+    Value,
+    spelled,
+    substitute,
+    times,
+)
 
 
 def call_key(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from neural_attn.errors import Problems
 from neural_attn.grammar import tree
-from neural_attn.ir import Block
 from neural_attn.layers import FLAG, SIZE, Kind
-from neural_attn.primitives import PRIMITIVES
+from neural_attn.resolve.ir import Block
+from neural_attn.shapes.primitives import PRIMITIVES
 
 
 def infer_kinds(block: Block, problems: Problems) -> None:
     """Fill `block.kinds`: a parameter is what the layers it is passed to demand."""
-    from neural_attn.equations import width_of
-    from neural_attn.resolve import check_value
+    from neural_attn.resolve.equations import width_of
+    from neural_attn.resolve.resolver import check_value
 
     choices: dict[str, list[str]] = {}
     for parameter in block.parameters:
@@ -60,7 +60,7 @@ def _demand(block: Block, expr: tree.Expr, kind: Kind | None) -> None:
 def _conditions(
     block: Block, layers: tuple[object, ...], choices: dict[str, list[str]]
 ) -> None:
-    from neural_attn.ir import LayerChoice
+    from neural_attn.resolve.ir import LayerChoice
 
     for layer in layers:
         if isinstance(layer, LayerChoice):

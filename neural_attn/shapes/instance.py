@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from neural_attn.grammar import tree
-from neural_attn.ir import Block, LayerUse, Network
 from neural_attn.layers import NativeLayer, Weight
-from neural_attn.types import Tensor
+from neural_attn.resolve.ir import Block, LayerUse, Network
+from neural_attn.shapes.types import Tensor
 
 
 @dataclass(frozen=True)

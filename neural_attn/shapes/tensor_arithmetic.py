@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from neural_attn import constants
-from neural_attn.primitives import Length
-from neural_attn.types import Dim, ShapeError, Static, Tensor, Value, broadcast, same
+from neural_attn.shapes import constants
+from neural_attn.shapes.primitives import Length
+from neural_attn.shapes.types import (
+    Dim,
+    ShapeError,
+    Static,
+    Tensor,
+    Value,
+    broadcast,
+    same,
+)
 
 
 def negative(operator: str, value: Value) -> Tensor:

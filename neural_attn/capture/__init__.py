@@ -1,0 +1,1 @@
+"""Data in, attention out: inputs, weights, and one run of a model."""

@@ -1,0 +1,1 @@
+"""The container of attention maps, and its file format."""

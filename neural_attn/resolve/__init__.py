@@ -1,0 +1,1 @@
+"""Syntax tree to IR: what each name means, how chains become equations."""

@@ -1,0 +1,1 @@
+"""IR to checked IR: every equation run on shapes alone."""

@@ -10,6 +10,7 @@ from neural_attn.grammar import prelude, tree
 from neural_attn.layer_examples import example
 from neural_attn.layers import LAYERS, NativeLayer, find_layer
 from neural_attn.layers import Parameter as NativeParameter
+from neural_attn.layers.refused import refusal
 from neural_attn.resolve.wrappers import WRAPPERS
 from neural_attn.shapes.primitives import PRIMITIVES
 
@@ -114,13 +115,21 @@ def listing() -> str:
             for found in known.values()
             if found.is_block == is_block
         ]
+    lines += ["", "Layers around layers:"]
+    lines += [f"  {name:<{width}}{doc}" for name, doc in WRAPPERS.items()]
     return "\n".join(lines)
 
 
 def describe(name: str) -> str:
     """One layer with its parameters. Raises NeuralError where there is none."""
+    wrappers = {wrapper.lower(): wrapper for wrapper in WRAPPERS}
+    if name.lower() in wrappers:
+        wrapper = wrappers[name.lower()]
+        return f"{wrapper}\n\n{WRAPPERS[wrapper]}"
     found = entry(name)
     if found is None:
+        if refused := refusal(name):
+            fail("E0234", refused[0], hint=refused[1])
         hint = did_you_mean(name, [*entries(), *WRAPPERS])
         fail("E0204", f"there is no layer `{name}`", hint=hint)
     lines = [found.name, "", found.doc]

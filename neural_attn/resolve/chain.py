@@ -5,77 +5,44 @@ After this, a network and a `define` without equations look like any other block
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from neural_attn.errors import Problems, Span
+from neural_attn.errors import Span
 from neural_attn.grammar import tree
 from neural_attn.layers import NativeLayer
 from neural_attn.resolve.arguments import match
-from neural_attn.resolve.inputs import MASK, is_mask, takes_ids
+from neural_attn.resolve.flow import (
+    MEMORY,
+    MEMORY_MASK,
+    RESIDUAL_BLOCK,
+    Branch,
+    Flow,
+    function_call,
+    has_attention,
+    keeps_time,
+    residual_starts,
+    take_wiring,
+)
+from neural_attn.resolve.inputs import MASK, is_mask
 from neural_attn.resolve.ir import Block, Input, LayerUse
-from neural_attn.resolve.names import snake_case
+from neural_attn.resolve.wiring import Wiring
 from neural_attn.resolve.wrappers import each_step, is_stepwise, is_wrapper
 
 if TYPE_CHECKING:
-    from neural_attn.resolve.resolver import Resolver
+    pass
 
-MEMORY, MEMORY_MASK = "memory", "memory_mask"
-RESIDUAL = ("add", "residual")
-RESIDUAL_BLOCK = "residualconnection"
 MAX_COPIES = 100  # of a residual connection, which is written out for each
 
 
-@dataclass(frozen=True)
-class Branch(tree.Node):
-    """`name: { layers }`: layers that work on the input or branch of that name."""
-
-    name: tree.Name
-    layers: tuple[tree.LayerNode, ...]
-
-
-@dataclass
-class _Flow:
-    """A value on its way through a chain.
-
-    `value` is the variable that holds it now, `variable` the one that the next layer
-    assigns, `mask` the variable of its padding mask, "" while it has none.
-    """
-
-    value: str
-    variable: str = "x"
-    mask: str = ""
-    has_attention: bool = False
-    started: bool = False
-
-
-class Chain:
+class Chain(Wiring):
     """Wires the layers of a network or of a define without equations.
 
     The first argument of a layer takes the running value. Every other one is filled
     by name: from an input or branch of that name, `attention_mask` from the padding
     mask, `memory` from the last encoder before a decoder.
     """
-
-    def __init__(
-        self, resolver: Resolver, node: tree.NetworkNode | tree.Define
-    ) -> None:
-        self.resolver = resolver
-        self.problems = resolver.problems
-        self.node = node
-        self.uses: list[LayerUse] = []
-        self.body: list[tree.Statement] = []
-        self.named: dict[str, str] = {}  # what layers may take by name, its variable
-        self.used: set[str] = set()
-        self.waiting: list[Input] = []  # inputs of ids that no layer has taken yet
-        self.pads_with = ""
-        self._counts: Counter[str] = Counter()
-        self._groups: Counter[str] = Counter()
-        self._copied = 1  # how often the layers at hand are written out
-
-    # --- the two kinds of chain --------------------------------------------------
 
     def network_block(
         self,
@@ -87,8 +54,8 @@ class Chain:
         self.named = {given.name: given.name for given in inputs}
         values = [given for given in inputs if not is_mask(given.name)]
         self.waiting = [given for given in values[1:] if given.dtype == "int"]
-        flow = _Flow(values[0].name if values else "inputs")
-        branches: list[_Flow] = []
+        flow = Flow(values[0].name if values else "inputs")
+        branches: list[Flow] = []
         if not any(isinstance(item, Branch) for item in layers):
             self._mask_from_input(flow, node.name.span)
         for item in layers:
@@ -119,7 +86,7 @@ class Chain:
         span = define.name.span
         optional = (MASK, MEMORY, MEMORY_MASK)
         self.named = {MEMORY: MEMORY, MEMORY_MASK: MEMORY_MASK}
-        flow = self._run(layers, _Flow("x", mask=MASK), [])
+        flow = self._run(layers, Flow("x", mask=MASK), [])
         self._return(flow, layers[-1].span if layers else span)
         nothing = tree.Literal(span, None)
         parameters = [tree.Parameter(span, "x", None)]
@@ -145,7 +112,7 @@ class Chain:
         span = name.span
         return Block(name.text, parameters, doc, layers, forward, span, trivia=trivia)
 
-    def _return(self, flow: _Flow, span: Span) -> None:
+    def _return(self, flow: Flow, span: Span) -> None:
         self.used.add(flow.value)
         self.body.append(tree.Return(span, tree.Name(span, flow.value)))
 
@@ -161,7 +128,7 @@ class Chain:
 
     # --- chains ------------------------------------------------------------------
 
-    def _branch(self, branch: Branch) -> _Flow:
+    def _branch(self, branch: Branch) -> Flow:
         """The layers of one branch; its result goes by the branch's name."""
         name = branch.name.text
         if name not in self.named:
@@ -172,7 +139,7 @@ class Chain:
                 "inputs and branches so far: " + ", ".join(self.named),
             )
         self.waiting = [given for given in self.waiting if given.name != name]
-        flow = _Flow(name, variable=name)
+        flow = Flow(name, variable=name)
         self._mask_from_input(flow, branch.name.span)
         flow = self._run(branch.layers, flow, [])
         self.named[name] = flow.value
@@ -181,10 +148,10 @@ class Chain:
         return flow
 
     def _run(
-        self, layers: Sequence[tree.LayerNode], flow: _Flow, merged: list[str]
-    ) -> _Flow:
+        self, layers: Sequence[tree.LayerNode], flow: Flow, merged: list[str]
+    ) -> Flow:
         """Layers one after another; the first may merge the branches before it."""
-        starts = {} if merged else _residual_starts(layers)
+        starts = {} if merged else residual_starts(layers)
         for position, node in enumerate(layers):
             if position in starts:
                 self._assign("residual", tree.Name(node.span, flow.value), node.span)
@@ -194,7 +161,7 @@ class Chain:
                 flow = self._layer(node, flow, merged if position == 0 else [])
         return flow
 
-    def _residual(self, node: tree.LayerNode, flow: _Flow) -> _Flow:
+    def _residual(self, node: tree.LayerNode, flow: Flow) -> Flow:
         """`ResidualConnection { layers } * count`: what comes out plus what went in."""
         count, around = self._copies(node), self._copied
         self._copied *= count
@@ -234,7 +201,7 @@ class Chain:
         )
         return 1
 
-    def _residual_once(self, node: tree.LayerNode, flow: _Flow) -> _Flow:
+    def _residual_once(self, node: tree.LayerNode, flow: Flow) -> Flow:
         kept = f"residual_{self._groups[RESIDUAL_BLOCK]}"
         self._groups[RESIDUAL_BLOCK] += 1
         self._assign(kept, tree.Name(node.span, flow.value), node.span, node.trivia)
@@ -251,7 +218,7 @@ class Chain:
         self._assign(flow.variable, total, node.span)
         return replace(flow, value=flow.variable)
 
-    def _each_step(self, node: tree.LayerNode, flow: _Flow) -> _Flow:
+    def _each_step(self, node: tree.LayerNode, flow: Flow) -> Flow:
         """`TimeDistributed(layer)`: the steps of all examples become one batch."""
         inner = each_step(node, self.problems)
         if inner is None:
@@ -264,8 +231,8 @@ class Chain:
             steps += "_"
         self.used.add(flow.value)
         span, before = node.span, tree.Name(node.span, flow.value)
-        self._assign(steps, _call("fold_time", before), span, node.trivia)
-        folded = _Flow(steps, steps, started=True)
+        self._assign(steps, function_call("fold_time", before), span, node.trivia)
+        folded = Flow(steps, steps, started=True)
         inside = self._layer(replace(inner, trivia=tree.Trivia()), folded, [])
         if inside.has_attention:
             self.problems.add(
@@ -275,15 +242,15 @@ class Chain:
                 "attend along the time axis, without TimeDistributed",
             )
         after = tree.Name(span, inside.value)
-        self._assign(flow.variable, _call("unfold_time", after, before), span)
+        self._assign(flow.variable, function_call("unfold_time", after, before), span)
         return replace(flow, value=flow.variable, started=True)
 
-    def _layer(self, node: tree.LayerNode, flow: _Flow, merged: list[str]) -> _Flow:
+    def _layer(self, node: tree.LayerNode, flow: Flow, merged: list[str]) -> Flow:
         if is_wrapper(node, "TimeDistributed") and not self.resolver.find(
             node.name.text
         ):
             return self._each_step(node, flow)
-        crosses, memory, node = _take_wiring(
+        crosses, memory, node = take_wiring(
             node, self.resolver.find(node.name.text), self.problems
         )
         use = self._use(node)
@@ -316,7 +283,7 @@ class Chain:
         )
 
     def _arguments(
-        self, use: LayerUse, flow: _Flow, merged: list[str], span: Span
+        self, use: LayerUse, flow: Flow, merged: list[str], span: Span
     ) -> tuple[tree.Argument, ...]:
         """The running value (or the branches to merge), then what is taken by name."""
         names = use.target.inputs
@@ -345,7 +312,7 @@ class Chain:
         self,
         arguments: tuple[tree.Argument, ...],
         memory: tree.Name | None,
-        flow: _Flow,
+        flow: Flow,
         span: Span,
     ) -> tuple[tree.Argument, ...]:
         """`mode="cross"`: the keys and values come from the memory."""
@@ -363,229 +330,3 @@ class Chain:
         if mask := self.named.get(MEMORY_MASK):
             crossed.append(tree.Argument(span, MASK, tree.Name(span, mask)))
         return tuple(crossed)
-
-    # --- several inputs, masks and memory ------------------------------------------
-
-    def _next_input(
-        self, target: NativeLayer | Block, flow: _Flow, span: Span
-    ) -> _Flow:
-        """A layer for ids in the middle of a chain starts the next input of ids."""
-        if not flow.started or not self.waiting or not takes_ids(target):
-            return flow
-        given = self.waiting.pop(0)
-        if flow.has_attention:
-            self._remember(flow, span)
-        fresh = _Flow(given.name, variable=flow.variable)
-        self._mask_from_input(fresh, span)
-        return fresh
-
-    def _remember(self, flow: _Flow, span: Span | None = None) -> None:
-        """Keep the encoder's output, and its mask, for the decoders behind it."""
-        if span is not None:
-            self._assign(MEMORY, tree.Name(span, flow.value), span)
-            if flow.mask:
-                self._assign(MEMORY_MASK, tree.Name(span, flow.mask), span)
-        self.named[MEMORY] = MEMORY if span is not None else flow.value
-        masked = MEMORY_MASK if span is not None else flow.mask
-        self.named.pop(MEMORY_MASK, None)
-        if flow.mask:
-            self.named[MEMORY_MASK] = masked
-
-    def _attend_memory(
-        self, use: LayerUse, flow: _Flow, memory: tree.Name | None, span: Span
-    ) -> None:
-        """A decoder attends to the last encoder before it, or to `memory=NAME`."""
-        if memory is not None:
-            if memory.text not in self.named:
-                self.problems.add(
-                    "E0230",
-                    f"there is no input or branch `{memory.text}` to attend to",
-                    memory.span,
-                    "there are: " + ", ".join(self.named),
-                )
-            self.named[MEMORY] = self.named.get(memory.text, memory.text)
-        elif MEMORY not in self.named and flow.has_attention:
-            self._remember(flow, span)
-        block = use.target
-        switch = isinstance(block, Block) and block.parameter("with_memory")
-        inside = isinstance(self.node, tree.Define)
-        if switch and MEMORY in self.named and not inside:
-            use.arguments.setdefault("with_memory", tree.Literal(span, True))
-
-    def _mask_from_input(self, flow: _Flow, span: Span) -> None:
-        """An input called attention_mask, or like its values with _mask."""
-        for name in (f"{flow.value}_mask", MASK):
-            if name in self.named and name not in self.used:
-                self._make_mask(flow, name, name, span)
-                return
-
-    def _mask_from_ids(self, use: LayerUse, flow: _Flow, span: Span) -> None:
-        """An Embedding with mask_zero: id 0 is padding."""
-        masks = use.arguments.get("mask_zero")
-        if isinstance(masks, tree.Literal) and masks.value is True and not flow.mask:
-            alone = flow.variable == "x" and not self.pads_with
-            name = MASK if alone else f"{flow.value}_mask"
-            self._make_mask(flow, flow.value, name, span)
-
-    def _keeps_mask(self, use: LayerUse, native: NativeLayer, mask: str) -> bool:
-        """Whether the padding mask fits what comes out of a native layer."""
-        if not isinstance(native.keeps_time, str):
-            return native.keeps_time
-        turns = use.arguments.get("go_backwards")
-        if isinstance(turns, tree.Literal) and turns.value:
-            if mask and _is_on(use, native, native.keeps_time):
-                self.problems.add(
-                    "W0107",
-                    f"`{native.name}` gives the steps in reverse order: layers behind "
-                    "it are not told which of them are padding",
-                    use.span,
-                    "Bidirectional(…) reads both ways and keeps the order",
-                )
-            return False
-        return _is_on(use, native, native.keeps_time)
-
-    def _make_mask(self, flow: _Flow, source: str, target: str, span: Span) -> None:
-        value = tree.Argument(span, None, tree.Name(span, source))
-        function = tree.Name(span, "padding_mask")
-        self._assign(target, tree.Call(span, function, (value,)), span)
-        self.used.add(source)
-        self.pads_with = self.pads_with or source
-        flow.mask = target
-
-    # --- layers under names --------------------------------------------------------
-
-    def _use(self, node: tree.LayerNode) -> LayerUse | None:
-        """The layer under its name: the author's, or its type with a number."""
-        if node.label is not None:
-            return self.resolver.use(node, node.label.text)
-        target = self.resolver.find(node.name.text)
-        kind = snake_case(target.name if target else node.name.text)
-        index = self._counts[kind]
-        use = self.resolver.use(node, f"{kind}_{index}", kind, index)
-        if use is None:
-            return None
-        if use.repeat is None:
-            self._counts[kind] += 1
-        else:
-            group = self._groups[kind]
-            use.name = f"{kind}_layers" + (f"_{group}" if group else "")
-            self._groups[kind] += 1
-            count = use.repeat.value if isinstance(use.repeat, tree.Literal) else 1
-            self._counts[kind] += count if isinstance(count, int) else 1
-        return use
-
-    def _assign(
-        self,
-        target: str,
-        value: tree.Expr,
-        span: Span,
-        trivia: tree.Trivia | None = None,
-    ) -> None:
-        name = tree.Name(span, target)
-        self.body.append(tree.Assign(span, name, value, trivia or tree.Trivia()))
-
-
-def _call(function: str, *values: tree.Expr) -> tree.Call:
-    span = values[0].span
-    arguments = tuple(tree.Argument(span, None, value) for value in values)
-    return tree.Call(span, tree.Name(span, function), arguments)
-
-
-def has_attention(block: Block) -> bool:
-    """Whether a block computes attention, itself or in a part."""
-    seen, waiting = {block}, [block]
-    while waiting:
-        inside = waiting.pop()
-        if inside.is_attention:
-            return True
-        parts = {u.target for u in inside.uses() if isinstance(u.target, Block)}
-        waiting += parts - seen
-        seen |= parts
-    return False
-
-
-def _is_on(use: LayerUse, native: NativeLayer, flag: str) -> bool:
-    """Whether a flag of a layer is true, or may be."""
-    decides = use.arguments.get(flag)
-    if decides is None:
-        parameter = native.parameter(flag)
-        return parameter is not None and bool(parameter.default)
-    # what a parameter of the define decides may be true
-    return not isinstance(decides, tree.Literal) or bool(decides.value)
-
-
-def keeps_time(block: Block) -> bool:
-    """Whether a padding mask still fits behind a block: each layer in it keeps time."""
-    seen, waiting = {block}, [block]
-    while waiting:
-        for use in waiting.pop().uses():
-            target = use.target
-            if isinstance(target, Block):
-                if target not in seen:
-                    waiting.append(target)
-                    seen.add(target)
-                continue
-            flag = target.keeps_time
-            if not (_is_on(use, target, flag) if isinstance(flag, str) else flag):
-                return False
-    return True
-
-
-def _take_wiring(
-    node: tree.LayerNode, target: NativeLayer | Block | None, problems: Problems
-) -> tuple[bool, tree.Name | None, tree.LayerNode]:
-    """Split off `mode=…` and `memory=NAME`, which are no parameters.
-
-    Only of blocks that have an input for the memory; to others they are unknown.
-    Gives whether the keys come from the memory, its name, and the rest.
-    """
-    if not isinstance(target, Block):
-        return False, None, node
-    memory, crosses = None, False
-    decodes, has_keys = MEMORY in target.inputs, "key" in target.inputs
-    if has_keys and not target.parameter("mode"):
-        crosses, node = _take_mode(node, problems)
-    if (decodes or has_keys) and not target.parameter(MEMORY):
-        memory, node = _take_memory(node)
-    return crosses or (memory is not None and not decodes), memory, node
-
-
-def _take_memory(node: tree.LayerNode) -> tuple[tree.Name | None, tree.LayerNode]:
-    """Split off `memory=NAME`."""
-    for argument in node.arguments:
-        if argument.name == MEMORY and isinstance(argument.value, tree.Name):
-            rest = tuple(a for a in node.arguments if a is not argument)
-            return argument.value, replace(node, arguments=rest)
-    return None, node
-
-
-def _take_mode(node: tree.LayerNode, problems: Problems) -> tuple[bool, tree.LayerNode]:
-    """Split off `mode="cross"` or `mode="self"` of an attention layer."""
-    for argument in node.arguments:
-        if argument.name != "mode" or not isinstance(argument.value, tree.Literal):
-            continue
-        mode = argument.value.value
-        if mode not in ("self", "cross"):
-            problems.add(
-                "E0217", f'`mode` is "self" or "cross", not {mode!r}', argument.span
-            )
-        if mode == "self" and any(a.name == MEMORY for a in node.arguments):
-            problems.add("E0217", '`mode="self"` takes no memory', argument.span)
-        rest = tuple(a for a in node.arguments if a is not argument)
-        return mode == "cross", replace(node, arguments=rest)
-    return False, node
-
-
-def _residual_starts(layers: Sequence[tree.LayerNode]) -> dict[int, int]:
-    """Where the values begin that each `Add()` adds again.
-
-    That is after the last normalization or merge before it, or at the start.
-    """
-    starts, start = {}, 0
-    for position, node in enumerate(layers):
-        name = node.name.text.lower()
-        if name in RESIDUAL and not node.arguments:
-            starts[start] = position
-        if name in RESIDUAL or "norm" in name:
-            start = position + 1
-    return starts

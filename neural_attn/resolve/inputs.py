@@ -12,7 +12,8 @@ from neural_attn.resolve.ir import Block, Input, LayerUse
 from neural_attn.resolve.names import trouble_with_variable
 
 if TYPE_CHECKING:
-    from neural_attn.resolve.chain import Branch, Chain
+    from neural_attn.resolve.chain import Chain
+    from neural_attn.resolve.flow import Branch
 
 MASK = "attention_mask"
 

@@ -11,8 +11,9 @@ from neural_attn.layers import LAYERS, NativeLayer, find_layer
 from neural_attn.layers.refused import refusal
 from neural_attn.resolve import training
 from neural_attn.resolve.arguments import REPEAT_ALIASES, match
-from neural_attn.resolve.chain import Branch, Chain
+from neural_attn.resolve.chain import Chain
 from neural_attn.resolve.equations import Equations, layer_nodes, mentioned
+from neural_attn.resolve.flow import Branch
 from neural_attn.resolve.inference import infer_kinds
 from neural_attn.resolve.inputs import read_inputs
 from neural_attn.resolve.ir import Block, LayerChoice, LayerUse, Network

@@ -1,0 +1,145 @@
+"""A value on its way through a chain, and what a layer says of its own wiring."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from neural_attn.errors import Problems
+from neural_attn.grammar import tree
+from neural_attn.layers import NativeLayer
+from neural_attn.resolve.ir import Block, LayerUse
+
+MEMORY, MEMORY_MASK = "memory", "memory_mask"
+RESIDUAL = ("add", "residual")
+RESIDUAL_BLOCK = "residualconnection"
+
+
+@dataclass(frozen=True)
+class Branch(tree.Node):
+    """`name: { layers }`: layers that work on the input or branch of that name."""
+
+    name: tree.Name
+    layers: tuple[tree.LayerNode, ...]
+
+
+@dataclass
+class Flow:
+    """A value on its way through a chain.
+
+    `value` is the variable that holds it now, `variable` the one that the next layer
+    assigns, `mask` the variable of its padding mask, "" while it has none.
+    """
+
+    value: str
+    variable: str = "x"
+    mask: str = ""
+    has_attention: bool = False
+    started: bool = False
+
+
+def function_call(function: str, *values: tree.Expr) -> tree.Call:
+    """The call of a function on values, at the place of the first."""
+    span = values[0].span
+    arguments = tuple(tree.Argument(span, None, value) for value in values)
+    return tree.Call(span, tree.Name(span, function), arguments)
+
+
+def has_attention(block: Block) -> bool:
+    """Whether a block computes attention, itself or in a part."""
+    seen, waiting = {block}, [block]
+    while waiting:
+        inside = waiting.pop()
+        if inside.is_attention:
+            return True
+        parts = {u.target for u in inside.uses() if isinstance(u.target, Block)}
+        waiting += parts - seen
+        seen |= parts
+    return False
+
+
+def is_on(use: LayerUse, native: NativeLayer, flag: str) -> bool:
+    """Whether a flag of a layer is true, or may be."""
+    decides = use.arguments.get(flag)
+    if decides is None:
+        parameter = native.parameter(flag)
+        return parameter is not None and bool(parameter.default)
+    # what a parameter of the define decides may be true
+    return not isinstance(decides, tree.Literal) or bool(decides.value)
+
+
+def keeps_time(block: Block) -> bool:
+    """Whether a padding mask still fits behind a block: each layer in it keeps time."""
+    seen, waiting = {block}, [block]
+    while waiting:
+        for use in waiting.pop().uses():
+            target = use.target
+            if isinstance(target, Block):
+                if target not in seen:
+                    waiting.append(target)
+                    seen.add(target)
+                continue
+            flag = target.keeps_time
+            if not (is_on(use, target, flag) if isinstance(flag, str) else flag):
+                return False
+    return True
+
+
+def take_wiring(
+    node: tree.LayerNode, target: NativeLayer | Block | None, problems: Problems
+) -> tuple[bool, tree.Name | None, tree.LayerNode]:
+    """Split off `mode=…` and `memory=NAME`, which are no parameters.
+
+    Only of blocks that have an input for the memory; to others they are unknown.
+    Gives whether the keys come from the memory, its name, and the rest.
+    """
+    if not isinstance(target, Block):
+        return False, None, node
+    memory, crosses = None, False
+    decodes, has_keys = MEMORY in target.inputs, "key" in target.inputs
+    if has_keys and not target.parameter("mode"):
+        crosses, node = take_mode(node, problems)
+    if (decodes or has_keys) and not target.parameter(MEMORY):
+        memory, node = take_memory(node)
+    return crosses or (memory is not None and not decodes), memory, node
+
+
+def take_memory(node: tree.LayerNode) -> tuple[tree.Name | None, tree.LayerNode]:
+    """Split off `memory=NAME`."""
+    for argument in node.arguments:
+        if argument.name == MEMORY and isinstance(argument.value, tree.Name):
+            rest = tuple(a for a in node.arguments if a is not argument)
+            return argument.value, replace(node, arguments=rest)
+    return None, node
+
+
+def take_mode(node: tree.LayerNode, problems: Problems) -> tuple[bool, tree.LayerNode]:
+    """Split off `mode="cross"` or `mode="self"` of an attention layer."""
+    for argument in node.arguments:
+        if argument.name != "mode" or not isinstance(argument.value, tree.Literal):
+            continue
+        mode = argument.value.value
+        if mode not in ("self", "cross"):
+            problems.add(
+                "E0217", f'`mode` is "self" or "cross", not {mode!r}', argument.span
+            )
+        if mode == "self" and any(a.name == MEMORY for a in node.arguments):
+            problems.add("E0217", '`mode="self"` takes no memory', argument.span)
+        rest = tuple(a for a in node.arguments if a is not argument)
+        return mode == "cross", replace(node, arguments=rest)
+    return False, node
+
+
+def residual_starts(layers: Sequence[tree.LayerNode]) -> dict[int, int]:
+    """Where the values begin that each `Add()` adds again.
+
+    That is after the last normalization or merge before it, or at the start.
+    """
+    starts, start = {}, 0
+    for position, node in enumerate(layers):
+        name = node.name.text.lower()
+        if name in RESIDUAL and not node.arguments:
+            starts[start] = position
+        if name in RESIDUAL or "norm" in name:
+            start = position + 1
+    return starts

@@ -1,0 +1,159 @@
+"""Masks, memory and names: what reaches the layers of a chain besides its value."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from neural_attn.errors import Span
+from neural_attn.grammar import tree
+from neural_attn.layers import NativeLayer
+from neural_attn.resolve.flow import MEMORY, MEMORY_MASK, Flow, is_on
+from neural_attn.resolve.inputs import MASK, takes_ids
+from neural_attn.resolve.ir import Block, Input, LayerUse
+from neural_attn.resolve.names import snake_case
+
+if TYPE_CHECKING:
+    from neural_attn.resolve.resolver import Resolver
+
+
+class Wiring:
+    """The state of a chain: its layers and statements so far, and who takes what.
+
+    A padding mask reaches every layer that takes one, until a layer changes the time
+    axis; the last encoder's output reaches the decoders behind it.
+    """
+
+    def __init__(
+        self, resolver: Resolver, node: tree.NetworkNode | tree.Define
+    ) -> None:
+        self.resolver = resolver
+        self.problems = resolver.problems
+        self.node = node
+        self.uses: list[LayerUse] = []
+        self.body: list[tree.Statement] = []
+        self.named: dict[str, str] = {}  # what layers may take by name, its variable
+        self.used: set[str] = set()
+        self.waiting: list[Input] = []  # inputs of ids that no layer has taken yet
+        self.pads_with = ""
+        self._counts: Counter[str] = Counter()
+        self._groups: Counter[str] = Counter()
+        self._copied = 1  # how often the layers at hand are written out
+
+    # --- several inputs, masks and memory ------------------------------------------
+
+    def _next_input(self, target: NativeLayer | Block, flow: Flow, span: Span) -> Flow:
+        """A layer for ids in the middle of a chain starts the next input of ids."""
+        if not flow.started or not self.waiting or not takes_ids(target):
+            return flow
+        given = self.waiting.pop(0)
+        if flow.has_attention:
+            self._remember(flow, span)
+        fresh = Flow(given.name, variable=flow.variable)
+        self._mask_from_input(fresh, span)
+        return fresh
+
+    def _remember(self, flow: Flow, span: Span | None = None) -> None:
+        """Keep the encoder's output, and its mask, for the decoders behind it."""
+        if span is not None:
+            self._assign(MEMORY, tree.Name(span, flow.value), span)
+            if flow.mask:
+                self._assign(MEMORY_MASK, tree.Name(span, flow.mask), span)
+        self.named[MEMORY] = MEMORY if span is not None else flow.value
+        masked = MEMORY_MASK if span is not None else flow.mask
+        self.named.pop(MEMORY_MASK, None)
+        if flow.mask:
+            self.named[MEMORY_MASK] = masked
+
+    def _attend_memory(
+        self, use: LayerUse, flow: Flow, memory: tree.Name | None, span: Span
+    ) -> None:
+        """A decoder attends to the last encoder before it, or to `memory=NAME`."""
+        if memory is not None:
+            if memory.text not in self.named:
+                self.problems.add(
+                    "E0230",
+                    f"there is no input or branch `{memory.text}` to attend to",
+                    memory.span,
+                    "there are: " + ", ".join(self.named),
+                )
+            self.named[MEMORY] = self.named.get(memory.text, memory.text)
+        elif MEMORY not in self.named and flow.has_attention:
+            self._remember(flow, span)
+        block = use.target
+        switch = isinstance(block, Block) and block.parameter("with_memory")
+        inside = isinstance(self.node, tree.Define)
+        if switch and MEMORY in self.named and not inside:
+            use.arguments.setdefault("with_memory", tree.Literal(span, True))
+
+    def _mask_from_input(self, flow: Flow, span: Span) -> None:
+        """An input called attention_mask, or like its values with _mask."""
+        for name in (f"{flow.value}_mask", MASK):
+            if name in self.named and name not in self.used:
+                self._make_mask(flow, name, name, span)
+                return
+
+    def _mask_from_ids(self, use: LayerUse, flow: Flow, span: Span) -> None:
+        """An Embedding with mask_zero: id 0 is padding."""
+        masks = use.arguments.get("mask_zero")
+        if isinstance(masks, tree.Literal) and masks.value is True and not flow.mask:
+            alone = flow.variable == "x" and not self.pads_with
+            name = MASK if alone else f"{flow.value}_mask"
+            self._make_mask(flow, flow.value, name, span)
+
+    def _keeps_mask(self, use: LayerUse, native: NativeLayer, mask: str) -> bool:
+        """Whether the padding mask fits what comes out of a native layer."""
+        if not isinstance(native.keeps_time, str):
+            return native.keeps_time
+        turns = use.arguments.get("go_backwards")
+        if isinstance(turns, tree.Literal) and turns.value:
+            if mask and is_on(use, native, native.keeps_time):
+                self.problems.add(
+                    "W0107",
+                    f"`{native.name}` gives the steps in reverse order: layers behind "
+                    "it are not told which of them are padding",
+                    use.span,
+                    "Bidirectional(…) reads both ways and keeps the order",
+                )
+            return False
+        return is_on(use, native, native.keeps_time)
+
+    def _make_mask(self, flow: Flow, source: str, target: str, span: Span) -> None:
+        value = tree.Argument(span, None, tree.Name(span, source))
+        function = tree.Name(span, "padding_mask")
+        self._assign(target, tree.Call(span, function, (value,)), span)
+        self.used.add(source)
+        self.pads_with = self.pads_with or source
+        flow.mask = target
+
+    # --- layers under names --------------------------------------------------------
+
+    def _use(self, node: tree.LayerNode) -> LayerUse | None:
+        """The layer under its name: the author's, or its type with a number."""
+        if node.label is not None:
+            return self.resolver.use(node, node.label.text)
+        target = self.resolver.find(node.name.text)
+        kind = snake_case(target.name if target else node.name.text)
+        index = self._counts[kind]
+        use = self.resolver.use(node, f"{kind}_{index}", kind, index)
+        if use is None:
+            return None
+        if use.repeat is None:
+            self._counts[kind] += 1
+        else:
+            group = self._groups[kind]
+            use.name = f"{kind}_layers" + (f"_{group}" if group else "")
+            self._groups[kind] += 1
+            count = use.repeat.value if isinstance(use.repeat, tree.Literal) else 1
+            self._counts[kind] += count if isinstance(count, int) else 1
+        return use
+
+    def _assign(
+        self,
+        target: str,
+        value: tree.Expr,
+        span: Span,
+        trivia: tree.Trivia | None = None,
+    ) -> None:
+        name = tree.Name(span, target)
+        self.body.append(tree.Assign(span, name, value, trivia or tree.Trivia()))

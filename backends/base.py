@@ -56,6 +56,7 @@ class Backend:
     create: Callable[[Checked], list[str]]
     applied: Mapping[str, str] = field(default_factory=dict)  # calls of activations
     passes_training: bool = False
+    start: Callable[[], None] = lambda: None  # import the framework
     # how the framework runs: arrays in, a context without gradients, arrays out
     tensor: Callable[[NDArray[Any]], Any] = lambda array: array
     array: Callable[[Any], NDArray[Any]] = lambda tensor: tensor

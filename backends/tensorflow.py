@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
+from importlib import import_module
 from typing import Any
 
 from neural_attn.backends.base import Backend, Row
@@ -56,6 +60,29 @@ def _example_length(network: Network) -> int:
         if Shapes(Problems()).network(network, sizes) is not None:
             return length
     return 2
+
+
+def _start() -> None:
+    """Import TensorFlow without its start-up chatter.
+
+    Its C++ code writes to stderr past Python; what it wrote is shown only where the
+    import fails.
+    """
+    if "keras" in sys.modules:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    real = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            import_module("keras")
+        except BaseException:
+            held.seek(0)
+            os.write(real, held.read())
+            raise
+        finally:
+            os.dup2(real, 2)
+            os.close(real)
 
 
 def _array(tensor: Any) -> NDArray[Any]:
@@ -122,6 +149,7 @@ BACKEND = Backend(
     },
     activation=_activation,
     create=_create,
+    start=_start,
     array=_array,
     passes_training=True,
     training=write_training,

@@ -154,6 +154,7 @@ def load_model(
         tensors: Mapping[str, Any] = weights.initial(checked, seed)
     else:
         tensors = weights.read_checkpoint(checked, Path(checkpoint))
+    target.start()
     module = load_source(source, f"compiled_model_{target.name}")
     model = module.create_model(dtype=dtype)
     _fill(model, tensors)

@@ -13,6 +13,7 @@ from neural_attn.compile import check_text, load_model
 from neural_attn.errors import NeuralError
 from neural_attn.layer_examples import EXAMPLES
 from neural_attn.layers import LAYERS
+from neural_attn.resolve.wrappers import WRAPPERS
 
 ENTRIES = entries()
 
@@ -56,7 +57,8 @@ def test_aliases_are_found(layer):
 
 def test_listing_has_a_line_for_each():
     lines = listing().splitlines()
-    assert len(lines) == len(ENTRIES) + 3
+    headings = 3 + 2  # with the blank lines between the three groups
+    assert len(lines) == len(ENTRIES) + len(WRAPPERS) + headings
     assert all(len(line.split()) > 1 for line in lines if line)
 
 

@@ -439,6 +439,24 @@ def test_a_notebook_s_frame_works_and_several_stand_side_by_side(browser, folder
     page.close()
 
 
+def test_a_window_that_changes_before_the_maps_are_read(browser, pages):
+    page = browser.new_page()
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    # the page listens before it has decoded anything
+    page.add_init_script(
+        """const listen = window.addEventListener;
+        window.addEventListener = function (name, ...rest) {
+          listen.call(this, name, ...rest);
+          if (name === "resize") window.dispatchEvent(new Event("resize"));
+        };"""
+    )
+    page.goto(pages("minilm").as_uri())
+    page.wait_for_selector("html[data-thumbnails=done]", state="attached")
+    assert problems == []
+    page.close()
+
+
 def test_a_phone_shows_every_view(visit, pages):
     page = visit(pages("minilm"))
     page.set_viewport_size({"width": 390, "height": 800})

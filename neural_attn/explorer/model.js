@@ -116,6 +116,7 @@ export class ModelView {
   }
 
   resize() {
+    if (!this.grid) return; // the window may change before the maps are read
     const alone = this.scene.state.view === "model";
     const room = (this.panel.clientWidth || 600) - 44;
     const side = Math.floor(room / this.most) - 4;

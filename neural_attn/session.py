@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from neural_attn import backends
 from neural_attn.capture.data import Prepared, Tokens, max_length, prepare
@@ -18,10 +15,6 @@ from neural_attn.errors import Diagnostic, NeuralError, fail
 from neural_attn.files import atomic_write
 from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
 from neural_attn.shapes.infer import Checked
-
-if TYPE_CHECKING:
-    from neural_attn.capture.tokenizer import Encoded
-
 
 EXPLORER = "attention_explorer.html"
 
@@ -182,40 +175,9 @@ def _check_options(request: Request) -> None:
 def _prepare(request: Request, checked: Checked) -> Prepared:
     if not request.texts:
         return prepare(checked, request.data, request.tokens, request.seed)
-    from neural_attn.capture.tokenizer import Tokenizer, find_tokenizer
+    from neural_attn.capture.texts import open_tokenizer, prepare_encoded
 
-    path = find_tokenizer(request.file, request.checkpoint, request.tokenizer)
-    if path is None:
-        fail(
-            "E0415",
-            f"there is no tokenizer for {request.file.name}",
-            hint="give one with --tokenizer tokenizer.json, or ids with --data",
-        )
-    encoded = Tokenizer(path).encode(list(request.texts), max_length(checked))
-    names = [given.name for given in checked.network.inputs]
-    arrays = {name: a for name, a in encoded.inputs.items() if name in names}
-    if len(names) == 1:
-        arrays = {names[0]: _ids_alone(checked, encoded)}
-    try:
-        prepared = prepare(checked, arrays, encoded.tokens)
-    except NeuralError as error:
-        problem = error.diagnostics[0]
-        fail(
-            problem.code,
-            f"the text does not fit the network: {problem.message}",
-            problem.span,
-            "is this the tokenizer that the network was trained with?",
-        )
+    tokenizer = open_tokenizer(request.file, request.checkpoint, request.tokenizer)
+    encoded = tokenizer.encode(list(request.texts), max_length(checked))
+    prepared = prepare_encoded(checked, encoded)
     return Prepared(prepared.inputs, prepared.tokens, [*encoded.notes, *prepared.notes])
-
-
-def _ids_alone(checked: Checked, encoded: Encoded) -> NDArray[np.int64]:
-    """The ids for a network that takes nothing else; padding must be id 0."""
-    real = encoded.inputs["attention_mask"] != 0
-    if not real.all() and not checked.network.pads_with:
-        fail(
-            "E0418",
-            "the texts are of different length, and the network cannot tell padding",
-            hint="write Embedding(…, mask_zero=true), or give one text at a time",
-        )
-    return np.where(real, encoded.inputs["input_ids"], 0)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neural_attn import backends
 from neural_attn.analysis.analyzer import Analyzer
@@ -20,7 +19,7 @@ from neural_attn.analysis.result import Analysis, finish
 from neural_attn.analysis.texts import batches, count_all
 from neural_attn.capture.data import max_length, prepare
 from neural_attn.capture.run import Captured, capture, require_attention
-from neural_attn.capture.tokenizer import Tokenizer, find_tokenizer
+from neural_attn.capture.texts import open_tokenizer, prepare_encoded
 from neural_attn.compile import LoadedModel, check_file, choose, load_model
 from neural_attn.errors import Diagnostic, fail
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
@@ -188,21 +187,13 @@ def _run_texts(
     total: int,
     progress: Progress,
 ) -> None:
-    path = find_tokenizer(request.file, request.checkpoint, request.tokenizer)
-    if path is None:
-        fail(
-            "E0415",
-            f"there is no tokenizer for {request.file.name}",
-            hint="give one with --tokenizer tokenizer.json, or ids with --data",
-        )
-    tokenizer = Tokenizer(path)
+    tokenizer = open_tokenizer(request.file, request.checkpoint, request.tokenizer)
     done = 0
     for group, texts, links in batches(
         request.texts, request.groups, request.links, request.batch_size
     ):
         encoded = tokenizer.encode(texts, max_length(loaded.checked))
-        inputs = _inputs(loaded.checked, encoded.inputs)
-        prepared = prepare(loaded.checked, inputs, encoded.tokens)
+        prepared = prepare_encoded(loaded.checked, encoded)
         run.note(_numbered(encoded.notes, done))
         maps = run.take(capture(loaded, prepared.inputs, prepared.tokens), group)
         for index, one in enumerate(links):
@@ -223,12 +214,3 @@ def _count_links(
         run.links.add(maps, [(int(a), int(b)) for a, b in links], index)
     except (ValueError, TypeError) as error:
         fail("E0422", f"text {before + index + 1}: {error}")
-
-
-def _inputs(
-    checked: Checked, given: Mapping[str, NDArray[Any]]
-) -> dict[str, NDArray[Any]]:
-    names = [one.name for one in checked.network.inputs]
-    if len(names) == 1:
-        return {names[0]: given["input_ids"]}
-    return {name: array for name, array in given.items() if name in names}

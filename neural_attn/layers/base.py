@@ -80,7 +80,6 @@ RATE = Kind("float", minimum=0, maximum=1)
 FLAG = Kind("bool")
 ACTIVATION = Kind("activation")
 EPSILON = Kind("float", minimum=0, maximum=1)
-ANY = Kind("any")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from neural_attn.errors import Problems
 from neural_attn.resolve.arguments import match
 from neural_attn.resolve.equations import call_parameters, width_of
 from neural_attn.resolve.ir import LayerUse
+from neural_attn.shapes.entering import LONGEST
 
 STATEMENTS = "        "  # the indent of statements in a method
 
@@ -40,7 +41,16 @@ class Forward(Calls):
         if self.backend.passes_training and self.block.is_attention:
             inputs.append("training=None")
         head = f"    def {self.backend.forward}({', '.join(inputs)}):"
-        return [head, *defaults, *self.body(self.block.forward.body, STATEMENTS)]
+        body = self.body(self.block.forward.body, STATEMENTS)
+        return [head, *defaults, *self._length_check(), *body]
+
+    def _length_check(self) -> list[str]:
+        """The line that refuses more steps than the parameter `max_len` allows."""
+        if not self.facts.is_bounded:
+            return []
+        name = tree.Name(self.static[LONGEST].span, LONGEST)
+        first = self.spell(self.block.inputs[0])
+        return [f"{STATEMENTS}check_length({first}, {render(name, self.in_forward)})"]
 
     def body(self, body: Sequence[tree.Statement], indent: str) -> list[str]:
         """Statements, with the author's comments and blank lines."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from neural_attn.capture.data import prepare, read_data
+from neural_attn.capture.data import max_length, prepare, read_data
 from neural_attn.capture.run import capture
 from neural_attn.compile import check_text, load_model
 from neural_attn.errors import NeuralError
@@ -93,7 +93,7 @@ def test_another_length_is_refused_where_a_layer_needs_the_declared_one():
 
 
 def test_longer_than_the_table_of_positions_is_refused():
-    with pytest.raises(NeuralError, match="12 positions"):
+    with pytest.raises(NeuralError, match="at most 12 steps"):
         prepare(network(BERT), {"input_ids": np.ones((1, 13), np.int64)})
 
 
@@ -104,6 +104,26 @@ def test_inputs_that_are_left_out_have_a_meaning(backend):
     assert (prepared.inputs["token_type_ids"] == 0).all()
     loaded = load_model(checked, backend)
     assert capture(loaded, prepared.inputs).output.shape == (2, 5, 8)
+
+
+@pytest.mark.parametrize("kind", ["sinusoidal", "learned"])
+def test_max_len_bounds_the_input_of_the_tool_and_of_the_generated_code(kind, backend):
+    found = network(
+        "input: (none, 4) "
+        f'layers: PositionalEncoding(max_len=6, encoding_type="{kind}")'
+    )
+    assert max_length(found) == 6
+    prepare(found, np.ones((1, 6, 4)))
+    with pytest.raises(NeuralError, match="at most 6 steps"):
+        prepare(found, np.ones((1, 7, 4)))
+    loaded = load_model(found, backend)
+    for steps in (6, 7):
+        inputs = loaded.backend.tensor(np.ones((1, steps, 4), np.float32))
+        if steps == 7:
+            with pytest.raises(ValueError, match="7 steps are more than max_len, 6"):
+                loaded.model(inputs)
+        else:
+            assert loaded.model(inputs).shape == (1, 6, 4)
 
 
 @pytest.mark.parametrize(

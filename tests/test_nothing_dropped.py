@@ -111,8 +111,6 @@ OTHER_VALUES = [
 ]
 # a width that does not fit what arrives; a decoder without an encoder
 MISFITS = ("d_model=5", "with_memory=true")
-# sinusoidal encodings have no longest length
-EXCEPT = ("PositionalEncoding", "max_len")
 
 
 def test_no_parameter_of_a_block_is_left_out():
@@ -120,21 +118,72 @@ def test_no_parameter_of_a_block_is_left_out():
     assert declared == {(name, parameter) for name, parameter, _ in OTHER_VALUES}
 
 
+def block(name, changes):
+    given, shape, _ = BLOCKS[name]
+    options = dict(item.split("=") for item in given.split(", ") if item) | changes
+    arguments = ", ".join(f"{key}={value}" for key, value in options.items())
+    return network(f"{name}({arguments})", shape)
+
+
 @pytest.mark.parametrize(("name", "parameter", "value"), OTHER_VALUES)
 def test_each_parameter_of_a_block_has_an_effect(name, parameter, value):
-    given, shape, _ = BLOCKS[name]
-    if (name, parameter) == EXCEPT:
-        given = 'encoding_type="learned"'
-    options = dict(item.split("=") for item in given.split(", ") if item)
-
-    def text():
-        arguments = ", ".join(f"{key}={value}" for key, value in options.items())
-        return network(f"{name}({arguments})", shape)
-
-    before = text()
-    options[parameter] = value
-    found = assert_effect(before, text())
+    found = assert_effect(block(name, {}), block(name, {parameter: value}))
     assert "refused" not in found or f"{parameter}={value}" in MISFITS
+
+
+@pytest.mark.parametrize(("name", "parameter", "value"), OTHER_VALUES)
+def test_each_parameter_has_an_effect_beside_each_other_one(name, parameter, value):
+    """One that matters only for some values of another must not be dropped there."""
+    for other, first, second in OTHER_VALUES:
+        if other != name or first == parameter:
+            continue
+        before = block(name, {first: second})
+        if "refused" not in outcome(before):
+            assert_effect(before, block(name, {first: second, parameter: value}))
+
+
+CHOOSING = """
+define Choosing(kind = "a", size = 4) {
+  layers:
+    if kind == "b" { dense = Dense(size) } else { dense = Dense(8) }
+  forward(x): return dense(x)
+}
+define Passing(kind = "a", size = 5) { Choosing(kind=kind, size=size) }
+define Both(size = 6) { Choosing(size=size) Choosing("b", size) }
+define Fixed() { Choosing("b", 4) Choosing("a", 4) }
+"""
+
+
+@pytest.mark.parametrize(
+    ("layers", "warned"),
+    [
+        ("Choosing(size=3)", ["size=3"]),
+        ('Choosing("b", size=3)', []),
+        ("Passing(size=3)", ["size=3"]),
+        ('Passing("b", size=3)', []),
+        ("Passing(size=3) * 2 Choosing(size=2)", ["size=3", "size=2"]),
+        ("Both(size=3)", []),
+    ],
+)
+def test_a_parameter_that_nothing_looks_at_is_named_where_it_is_given(layers, warned):
+    text = CHOOSING.replace("define Fixed", "# define Fixed") + network(layers)
+    _, warnings = check_text(text)
+    assert [w.code for w in warnings] == ["W0116"] * len(warned)
+    places = [
+        text[: w.span.end].rpartition("(")[2].rpartition(" ")[2] for w in warnings
+    ]
+    assert places == warned
+
+
+def test_a_parameter_given_in_vain_inside_a_define_is_named_there():
+    text = CHOOSING + network("Fixed() Fixed()")
+    (warning,) = check_text(text)[1]
+    assert text[warning.span.start - 5 : warning.span.end] == '"a", 4'
+
+
+def test_an_unused_parameter_is_warned_of_once():
+    text = "define Own(rate = 1) { Dense(4) }" + network("Own(rate=2)")
+    assert [w.code for w in check_text(text)[1]] == ["W0106"]
 
 
 # --- what stands around layers -----------------------------------------------------

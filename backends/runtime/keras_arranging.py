@@ -20,3 +20,9 @@ def upsample(x, size, interpolation="nearest"):
         after = ops.take(x, np.minimum(before + 1, last), axis=axis)
         x = ops.take(x, before, axis=axis) * (1 - share) + after * share
     return x
+
+
+def check_length(x, max_len):
+    """Refuse x [batch, time, ...] of more than `max_len` steps."""
+    if x.shape[1] is not None and x.shape[1] > max_len:
+        raise ValueError(f"{x.shape[1]} steps are more than max_len, {max_len}")

@@ -50,3 +50,9 @@ def batch_dot(x, y, axes, normalize=False):
     rest = x.shape[1:-1] + y.shape[1:-1] or (1,)
     x, y = (z.reshape(len(z), -1, z.shape[-1]) for z in (x, y))
     return (x @ y.swapaxes(1, 2)).reshape(len(x), *rest)
+
+
+def check_length(x, max_len):
+    """Refuse x [batch, time, ...] of more than `max_len` steps."""
+    if x.shape[1] > max_len:
+        raise ValueError(f"{x.shape[1]} steps are more than max_len, {max_len}")

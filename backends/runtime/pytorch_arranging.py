@@ -57,3 +57,9 @@ def batch_dot(x, y, axes, normalize=False):
     rest = x.shape[1:-1] + y.shape[1:-1] or (1,)
     x, y = (z.reshape(z.size(0), -1, z.size(-1)) for z in (x, y))
     return (x @ y.transpose(1, 2)).reshape(x.size(0), *rest)
+
+
+def check_length(x, max_len):
+    """Refuse x [batch, time, ...] of more than `max_len` steps."""
+    if x.size(1) > max_len:
+        raise ValueError(f"{x.size(1)} steps are more than max_len, {max_len}")

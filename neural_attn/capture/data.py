@@ -16,7 +16,8 @@ from neural_attn.compile import at_shapes
 from neural_attn.errors import NeuralError, fail
 from neural_attn.layers import NativeLayer
 from neural_attn.resolve.inputs import is_mask
-from neural_attn.resolve.ir import Input
+from neural_attn.resolve.ir import Block, Input
+from neural_attn.shapes.entering import LONGEST
 from neural_attn.shapes.infer import Checked, Instance
 from neural_attn.shapes.types import Positions
 
@@ -356,12 +357,13 @@ def parts_of(instance: Instance) -> Iterator[Instance]:
 
 
 def max_length(checked: Checked) -> int | None:
-    """The longest input that the network takes, where a table of positions ends."""
-    limits = [
-        part.values["input_dim"]
-        for part in parts_of(checked.root)
-        if part.inputs and isinstance(part.inputs[0], Positions)
-    ]
+    """The longest input that the network takes, where something in it has an end."""
+    limits = []
+    for part in parts_of(checked.root):
+        if part.inputs and isinstance(part.inputs[0], Positions):
+            limits.append(part.values["input_dim"])  # a table of positions
+        if isinstance(part.target, Block) and checked.facts[part.target].is_bounded:
+            limits.append(part.values[LONGEST])
     return min((n for n in limits if isinstance(n, int)), default=None)
 
 

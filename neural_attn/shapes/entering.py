@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeGuard
 
 from neural_attn.grammar import tree
 from neural_attn.resolve.equations import width_of
 from neural_attn.resolve.ir import Block
 from neural_attn.resolve.resolver import check_value
 from neural_attn.shapes import constants
+from neural_attn.shapes.consulted import closure
 from neural_attn.shapes.evaluation import Evaluation, Session, Stop
 from neural_attn.shapes.instance import Instance
 from neural_attn.shapes.types import (
@@ -20,6 +22,8 @@ from neural_attn.shapes.types import (
     Value,
     substitute,
 )
+
+LONGEST = "max_len"  # the parameter of a block that bounds its first input's length
 
 
 class Entry(Evaluation):
@@ -60,6 +64,11 @@ class Entry(Evaluation):
             pending = [p for p in pending if p not in ready]
         for parameter in self.block.parameters:
             self._check(parameter)
+        self.static.seen.clear()  # what only sets a default matters to nobody yet
+
+    def matter(self) -> set[str]:
+        """The parameters that this run looked at, and those they depend on."""
+        return closure(self.block, self.static.seen, self.given)
 
     def _bind_width(self, parameter: tree.Parameter, value: Value | None) -> None:
         name = parameter.name
@@ -146,6 +155,8 @@ class Entry(Evaluation):
                 value = _entered(value, hidden, parameter)
             self.values[name] = value
             self.note_step("input", name, (), value)
+            if not position:
+                self._check_length(value)
         tensors = {n: v for n, v in self.values.items() if isinstance(v, Tensor)}
         self.instance.inputs = list(tensors.values())
         self.widths = {
@@ -153,6 +164,20 @@ class Entry(Evaluation):
             for name, tensor in tensors.items()
             if tensor.dims
         }
+
+    def _check_length(self, value: Value) -> None:
+        """Refuse a sequence longer than the parameter `max_len`, where there is one."""
+        if self.block.parameter(LONGEST) is None or not _is_sequence(value):
+            return
+        self.facts.is_bounded = True
+        longest, length = self.static[LONGEST], value.dims[1].value
+        if length and isinstance(longest, int) and length > longest:
+            error = ShapeError(
+                f"`{self.block.name}` takes at most {longest:,} steps (`{LONGEST}`), "
+                f"and gets {value}",
+                f"give it {LONGEST}={length}",
+            )
+            raise self.session.note(error, self._place())
 
     def _default_input(self, parameter: tree.Parameter) -> Value:
         default = parameter.default
@@ -162,6 +187,11 @@ class Entry(Evaluation):
             return Static(default.value, default)
         error = ShapeError(f"`{self.block.name}` is called without `{parameter.name}`")
         raise self.session.note(error, self._place())
+
+
+def _is_sequence(value: Value) -> TypeGuard[Tensor]:
+    """Whether axis 1 is time: of ids [batch, time], of vectors [batch, time, width]."""
+    return isinstance(value, Tensor) and value.rank > (1 if value.dtype == "int" else 2)
 
 
 def _entered(value: Tensor, width: str, parameter: tree.Parameter) -> Tensor:

@@ -11,6 +11,7 @@ from neural_attn.grammar import prelude, tree
 from neural_attn.resolve.arguments import match
 from neural_attn.resolve.ir import Block, LayerUse
 from neural_attn.shapes import constants
+from neural_attn.shapes.consulted import Consulted, Vain
 from neural_attn.shapes.instance import Attention, Facts, Instance, Step
 from neural_attn.shapes.primitives import PRIMITIVES, Primitive
 from neural_attn.shapes.tensor_arithmetic import arithmetic, negative
@@ -39,6 +40,7 @@ class Session:
         self.known: dict[tuple[object, ...], Any] = {}
         # every block that is made: who makes it, as which layer, and its run
         self.made: dict[tuple[object, ...], tuple[Any, LayerUse, Any]] = {}
+        self.vain = Vain()
 
     def note(self, error: ShapeError, node: tree.Node) -> Stop:
         """Note a broken rule at a place, with the layers that led there."""
@@ -68,7 +70,7 @@ class Evaluation(ABC):
         self.instance = instance
         self.values: dict[str, Value] = {}
         self.uses: dict[str, LayerUse] = {}
-        self.static: dict[str, Constant] = {}
+        self.static = Consulted()
 
     @abstractmethod
     def call_layer(self, use: LayerUse, call: tree.Call) -> Value:

@@ -19,6 +19,7 @@ from neural_attn.resolve.equations import call_parameters
 from neural_attn.resolve.ir import Block, Input, LayerChoice, LayerUse, Network
 from neural_attn.resolve.resolver import check_repeat, check_value
 from neural_attn.shapes.calls import alike, call_key, seen_outside, with_spelling
+from neural_attn.shapes.consulted import names_in
 from neural_attn.shapes.entering import Entry
 from neural_attn.shapes.evaluation import Again, Session, Stop
 from neural_attn.shapes.instance import Attention, Checked, Facts, Instance
@@ -52,6 +53,7 @@ class Shapes:
             try:
                 _Run(session, network.block, root, {}, {}, None).forward(given)
                 _note_made(session)
+                session.vain.warn(self.problems)
             except Again:
                 continue
             except Stop:
@@ -170,11 +172,13 @@ class _Run(Entry):
     def _instance(
         self, use: LayerUse, inputs: tuple[Value | None, ...], call: tree.Call
     ) -> Instance:
+        seen = set(self.static.seen)
         given = {
             name: Static(self.constant(expr), expr)
             for name, expr in use.arguments.items()
         }
         if isinstance(use.target, Block):
+            self.static.seen = seen  # what is only passed on may matter to nobody
             return self._block_instance(use, use.target, given, inputs, call)
         return self._native_instance(use, use.target, given, inputs, call)
 
@@ -196,6 +200,10 @@ class _Run(Entry):
             part.output = seen_outside(part.output, run.outer)
             self.session.known[key] = run
         run = cast(_Run, self.session.known[key])
+        matter = run.matter()
+        self.session.vain.note(use, matter)
+        for name in matter & use.arguments.keys():
+            self.static.seen |= names_in(use.arguments[name])
         self.session.made[(self.block, use.name, id(run))] = (self, use, run)
         return replace(run.instance, name=use.name)
 

@@ -127,7 +127,8 @@ class Facts:
     `decisions` holds the outcomes of each condition; `tensors` the calls and names
     that stand for tensors rather than constants, by node identity; `live` the layers
     that exist; `values` what each parameter is, over all instances; `passed` the
-    optional inputs that some call gives.
+    optional inputs that some call gives; `is_bounded` whether `max_len` bounds the
+    length of its first input.
     """
 
     features: dict[str, dict[str, tree.Expr]] = field(default_factory=dict)
@@ -138,3 +139,4 @@ class Facts:
     live: set[str] = field(default_factory=set)
     values: dict[str, list[object]] = field(default_factory=dict)
     passed: set[str] = field(default_factory=set)
+    is_bounded: bool = False

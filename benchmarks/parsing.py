@@ -6,6 +6,9 @@ Each parser runs in a process of its own, after its grammar is loaded and once w
 the figures are medians. `parse` of ours gives the typed tree, `check` also names,
 parameters and shapes; `parse` of 0.2.9 gives a bare parse tree, `all` its model. The
 last column is its `all` over our `parse`. Without --peer only ours is printed.
+
+The `mixed` file has the three kinds in turn. What a layer costs 0.2.9 depends on its
+kind: it checks the arguments of Dense and LSTM and takes those of an encoder as read.
 """
 
 from __future__ import annotations
@@ -75,11 +78,14 @@ print(json.dumps(found), file=out)
 
 
 def write_files(folder: Path) -> dict[str, Path]:
-    """One file of 1,000 layers of each kind."""
+    """One file of 1,000 layers of each kind, and one of all of them in turn."""
     paths = {}
-    for name, (shape, line) in LINES.items():
+    lines = [line for _, line in LINES.values()]
+    kinds = {name: (shape, [line]) for name, (shape, line) in LINES.items()}
+    kinds["mixed"] = ("(8, 16)", lines)
+    for name, (shape, lines) in kinds.items():
         paths[name] = folder / f"{name}.neural"
-        layers = f"    {line}\n" * LAYERS
+        layers = "".join(f"    {lines[i % len(lines)]}\n" for i in range(LAYERS))
         tail = '  loss: "mse"\n  optimizer: "Adam"\n'
         head = f"network Many {{\n  input: {shape}\n  layers:\n"
         paths[name].write_text(f"{head}{layers}{tail}}}\n", "utf-8")

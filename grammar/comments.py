@@ -8,8 +8,41 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lark import Token, Tree
+from neural_attn.grammar.tree import Trivia
+
+from neural_attn.errors import Span
 
 _COMMENT = re.compile(r"(?:#|//)[^\n]*")
+_COMMENT_LINE = re.compile(r"\s*(?:#|//)(.*)")
+_AFTER_NODE = re.compile(r"[ \t,;]*(?:#|//)([^\n]*)")
+_NONE = Trivia()
+
+
+def trivia(span: Span) -> Trivia:
+    """The comments directly above a node, and behind it on its last line."""
+    text = span.source.text
+    after = _AFTER_NODE.match(text, span.end)
+    trailing = after[1].strip() if after else ""
+    line_start = text.rfind("\n", 0, span.start) + 1
+    if line_start == 0 or text[line_start : span.start].strip():
+        return Trivia(trailing=trailing) if trailing else _NONE
+    comments: list[str] = []
+    above, line_start = _line_above(text, line_start)
+    while found := _COMMENT_LINE.fullmatch(above):
+        comments.append(found[1].strip())
+        if line_start == 0:
+            return Trivia(tuple(reversed(comments)), trailing)
+        above, line_start = _line_above(text, line_start)
+    blank = not above.strip()
+    if not (comments or trailing or blank):
+        return _NONE
+    return Trivia(tuple(reversed(comments)), trailing, blank)
+
+
+def _line_above(text: str, line_start: int) -> tuple[str, int]:
+    """The line above the one that begins at an offset, and where it begins."""
+    start = text.rfind("\n", 0, line_start - 1) + 1
+    return text[start : line_start - 1].rstrip("\r"), start
 
 
 @dataclass(frozen=True)

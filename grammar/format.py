@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from lark import Lark, Token, Tree
 from neural_attn.grammar import tree
-from neural_attn.grammar.build import parse
 from neural_attn.grammar.comments import Comment, Comments, tokens_of
 from neural_attn.grammar.document import (
     Concat,
@@ -28,6 +26,7 @@ from neural_attn.grammar.document import (
     Trailing,
     render,
 )
+from neural_attn.grammar.parser import grammar_text, parse
 from neural_attn.grammar.parts import (
     Node,
     Parts,
@@ -41,6 +40,7 @@ from neural_attn.grammar.parts import (
     quoted,
     without,
 )
+from neural_attn.grammar.precedence import bind
 
 from neural_attn.errors import Source, Span, fail
 
@@ -72,14 +72,24 @@ def format_text(text: str, name: str = "<text>") -> str:
     return formatted
 
 
+class _Nested:
+    """Makes trees of operators, nested as `bind` finds them, of rows of operators."""
+
+    def operation(self, parts: list[Node]) -> Node:
+        return bind(  # type: ignore[no-any-return]
+            parts,
+            lambda *parts: Tree("unary", list(parts)),
+            lambda *parts: Tree("binary", list(parts)),
+        )
+
+
 @cache
 def _parser() -> Lark:
     """The parser of the language, keeping every bracket and comma."""
-    grammar = files("neural_attn.grammar").joinpath("neural.lark").read_text("utf-8")
     return Lark(
-        grammar,
+        grammar_text(),
         parser="lalr",
-        propagate_positions=True,
+        transformer=_Nested(),
         maybe_placeholders=False,
         keep_all_tokens=True,
     )

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from lark import Token, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark import UnexpectedToken
+from neural_attn.grammar.lexer import Lexeme
 
 from neural_attn.errors import Diagnostic, NeuralError, Source, Span
 
@@ -188,15 +189,15 @@ _ENDS = frozenset({"E0111", "E0112", "E0123"})
 
 
 def explain(
-    error: UnexpectedInput, source: Source, parse: Callable[[str], Any]
+    error: UnexpectedToken, source: Source, parse: Callable[[str, str], Any]
 ) -> NeuralError:
-    """The NeuralError for a parser error: place, sentence and hint."""
+    """The NeuralError for a parser error: place, sentence and hint.
+
+    `parse(text, name)` is the parser, which the examples are given to.
+    """
     span = _span(error, source)
-    if isinstance(error, UnexpectedCharacters):
-        return NeuralError([_bad_character(span)])
     if source.text[span.start : span.start + 2] == "/*":
         return NeuralError([_block_comment(span)])
-    assert isinstance(error, UnexpectedToken)
     at_end = error.token.type == "$END"
     row = _row(error, _failures(parse))
     if row is not None and not (at_end and row.code == "E0118"):
@@ -207,7 +208,7 @@ def explain(
 
 
 @cache
-def _failures(parse: Callable[[str], Any]) -> dict[tuple[int, str], SyntaxMessage]:
+def _failures(parse: Callable[[str, str], Any]) -> dict[tuple[int, str], SyntaxMessage]:
     """For each example: the state that the parser is in, and what it cannot take.
 
     Lark's own `match_examples` also compares how deep the parser is nested, and so
@@ -217,7 +218,7 @@ def _failures(parse: Callable[[str], Any]) -> dict[tuple[int, str], SyntaxMessag
     for row in MESSAGES:
         for text in row.examples:
             try:
-                parse(text)
+                parse(text, "example")
             except UnexpectedToken as error:  # noqa: PERF203 - each example fails
                 key = (error.state.position, error.token.type)
                 failures.setdefault(key, row)
@@ -230,9 +231,9 @@ def _innermost(error: UnexpectedToken) -> str:
     """The code for the last bracket that is still open."""
     closed = 0
     for value in reversed(error.state.value_stack):
-        if isinstance(value, Token) and value.type in ("RPAR", "RSQB", "RBRACE"):
+        if isinstance(value, Lexeme) and value.type in ("RPAR", "RSQB", "RBRACE"):
             closed += 1
-        elif isinstance(value, Token) and value.type in ("LPAR", "LSQB", "LBRACE"):
+        elif isinstance(value, Lexeme) and value.type in ("LPAR", "LSQB", "LBRACE"):
             if not closed:
                 return "E0111" if value.type == "LBRACE" else "E0112"
             closed -= 1
@@ -257,22 +258,8 @@ def _block_comment(span: Span) -> Diagnostic:
     )
 
 
-def _bad_character(span: Span) -> Diagnostic:
-    if span.text in "\"'":
-        message, hint = (
-            "a closing quote is missing",
-            "strings end on the line they begin",
-        )
-        return Diagnostic("E0108", message, span, hint)
-    return Diagnostic(
-        "E0107", f"the character `{span.text}` has no place in the language", span
-    )
-
-
-def _span(error: UnexpectedInput, source: Source) -> Span:
-    if isinstance(error, UnexpectedToken) and error.token.type == "$END":
-        end = len(source.text.rstrip())
-        return Span(source, max(0, end - 1), end)
-    start: int = error.pos_in_stream  # type: ignore[assignment]  # lark: None
-    width = len(error.token) if isinstance(error, UnexpectedToken) else 1
-    return Span(source, start, start + width)
+def _span(error: UnexpectedToken, source: Source) -> Span:
+    if isinstance(error.token, Lexeme):
+        return error.token.span
+    end = len(source.text.rstrip())
+    return Span(source, max(0, end - 1), end)

@@ -74,7 +74,12 @@ def glued_tokens(parsed: Tree[Token]) -> Iterator[int]:
 def _begins(part: Node, following: Node) -> bool:
     """Whether a word leads to brackets or to a condition."""
     brackets = isinstance(following, Tree) and following.data in _BRACKETED
-    return brackets or is_token(part, "IF") or is_token(part, "DEFINE")
+    return (
+        brackets
+        or is_token(part, "IF")
+        or is_token(part, "DEFINE")
+        or is_token(part, "MACRO")
+    )
 
 
 def body_lines(body: Node) -> list[Placed]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Any
 
 from neural_attn.errors import Span
+from neural_attn.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Node:
     """Anything that stands in the text."""
 
@@ -18,21 +19,21 @@ class Node:
 # --- expressions -----------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Literal(Node):
     """A number, string, true, false or none."""
 
     value: int | float | str | bool | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Name(Node):
     """A name that is used: `x`, `num_heads`, `$units` (the dollar is dropped)."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sequence(Node):
     """A tuple or a list of expressions."""
 
@@ -40,7 +41,7 @@ class Sequence(Node):
     is_list: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unary(Node):
     """`-x` or `not x`."""
 
@@ -48,7 +49,7 @@ class Unary(Node):
     operand: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Binary(Node):
     """`left operator right`."""
 
@@ -57,7 +58,7 @@ class Binary(Node):
     right: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Argument(Node):
     """One argument of a call: positional when `name` is None."""
 
@@ -65,7 +66,7 @@ class Argument(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Call(Node):
     """`function(arguments)`: a sublayer, a primitive or a constructor."""
 
@@ -79,7 +80,7 @@ Expr = Literal | Name | Sequence | Unary | Binary | Call
 # --- layers and settings ---------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Trivia:
     """What a reader sees around a node: kept so that it reaches generated code."""
 
@@ -88,7 +89,7 @@ class Trivia:
     blank_before: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LayerNode(Node):
     """`label = Name(arguments) { block } @ "device" * repeat`."""
 
@@ -101,7 +102,7 @@ class LayerNode(Node):
     trivia: Trivia = Trivia()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Setting(Node):
     """`name: value`, `name: { … }` or `name: value { … }`."""
 
@@ -110,12 +111,12 @@ class Setting(Node):
     block: tuple[Item, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LayersMarker(Node):
     """`layers:`; the layers follow it as items."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LayerChoice(Node):
     """Layers that exist only where a condition, known when compiling, holds."""
 
@@ -131,7 +132,7 @@ Item = LayerNode | Setting | LayersMarker | LayerChoice
 # --- equations -------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Parameter(Node):
     """A parameter of a define or of its forward; required when `default` is None."""
 
@@ -139,7 +140,7 @@ class Parameter(Node):
     default: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Assign(Node):
     """`target = value`."""
 
@@ -148,7 +149,7 @@ class Assign(Node):
     trivia: Trivia = Trivia()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Return(Node):
     """`return value`."""
 
@@ -156,7 +157,7 @@ class Return(Node):
     trivia: Trivia = Trivia()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class If(Node):
     """`if condition { … } else { … }`; the condition is known when compiling."""
 
@@ -169,7 +170,7 @@ class If(Node):
 Statement = Assign | Return | If
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Forward(Node):
     """`forward(parameters): statements`."""
 
@@ -180,7 +181,7 @@ class Forward(Node):
 # --- files -----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Define(Node):
     """A block of the author's or of the prelude."""
 
@@ -192,7 +193,7 @@ class Define(Node):
     trivia: Trivia = Trivia()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NetworkNode(Node):
     """`network NAME { … }`."""
 
@@ -201,14 +202,14 @@ class NetworkNode(Node):
     trivia: Trivia = Trivia()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Research(Node):
     """`research NAME { … }`: what a paper says of the network, for readers."""
 
     items: tuple[Item, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class File(Node):
     """A whole source file."""
 
@@ -228,6 +229,26 @@ def children(expr: Expr) -> tuple[Expr, ...]:
     if isinstance(expr, Call):
         return tuple(argument.value for argument in expr.arguments)
     return ()
+
+
+def inside(node: Any) -> list[Any]:
+    """The nodes directly inside any node: expressions, items and statements."""
+    if isinstance(node, LayerNode):
+        values: list[Any] = [argument.value for argument in node.arguments]
+        return [*values, *(node.block or ()), *([node.repeat] if node.repeat else [])]
+    if isinstance(node, Setting):
+        return [*([node.value] if node.value else []), *(node.block or ())]
+    if isinstance(node, LayerChoice | If):
+        return [node.condition, *node.then, *node.otherwise]
+    if isinstance(node, Assign | Return):
+        return [node.value]
+    if isinstance(node, Define):
+        return [*node.items, *(node.forward.body if node.forward else ())]
+    if isinstance(node, NetworkNode | Research):
+        return list(node.items)
+    if isinstance(node, LayersMarker):
+        return []
+    return list(children(node))
 
 
 def walk(expr: Expr) -> Iterator[Expr]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NoReturn
 
+from neural_attn.record import record
+
 
 @dataclass(frozen=True)
 class Source:
@@ -36,7 +38,7 @@ class Source:
         return self.text[start : end if end >= 0 else None].rstrip("\r")
 
 
-@dataclass(frozen=True)
+@record
 class Span:
     """A stretch of a source text, `start` inclusive to `end` exclusive."""
 

@@ -1,8 +1,8 @@
 """The corpus: each valid file runs alike on all backends, each invalid one says why."""
 
 import pytest
-from neural_attn.grammar.build import decode, parse
 from neural_attn.grammar.format import format_text
+from neural_attn.grammar.parser import decode, parse
 
 from neural_attn.compile import check_file
 from neural_attn.errors import NeuralError

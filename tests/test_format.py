@@ -9,9 +9,9 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.lark import from_lark
-from neural_attn.grammar.build import parse
 from neural_attn.grammar.comments import tokens_of
 from neural_attn.grammar.format import _meaning, _parser, format_text
+from neural_attn.grammar.parser import parse
 
 from neural_attn.cli import cli
 from neural_attn.errors import NeuralError

@@ -47,8 +47,8 @@ def fmt(files: Sequence[Path], check: bool, diff: bool) -> None:
 
 def _formatted(file: Path) -> tuple[bytes, bytes]:
     """What a file (or stdin) holds, and its canonical form."""
-    from neural_attn.grammar.build import decode, read_bytes
     from neural_attn.grammar.format import format_text
+    from neural_attn.grammar.parser import decode, read_bytes
 
     if file == STDIN:
         name, data = "<stdin>", sys.stdin.buffer.read()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from neural_attn.errors import Problems
 from neural_attn.grammar import tree
 from neural_attn.layers import NativeLayer
+from neural_attn.record import record
 from neural_attn.resolve.ir import Block, LayerUse
 
 MEMORY, MEMORY_MASK = "memory", "memory_mask"
@@ -15,7 +16,7 @@ RESIDUAL = ("add", "residual")
 RESIDUAL_BLOCK = "residualconnection"
 
 
-@dataclass(frozen=True)
+@record
 class Branch(tree.Node):
     """`name: { layers }`: layers that work on the input or branch of that name."""
 

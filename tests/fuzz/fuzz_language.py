@@ -15,8 +15,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from neural_attn.grammar.build import decode, parse
 from neural_attn.grammar.format import format_text
+from neural_attn.grammar.parser import decode, parse
 
 from neural_attn.compile import check_tree
 from neural_attn.errors import NeuralError

@@ -1,0 +1,101 @@
+"""Text to tokens, for the parser of grammar/parser.py.
+
+The terminals are those of neural.lark. Lark's own lexer counts lines and tries one
+pattern set for each state of the parser; this one makes a single pass with a single
+pattern and looks at the parser only for the few words that are keywords in some places
+and names in others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from lark.lexer import Lexer as LarkLexer
+from lark.lexer import LexerState, PatternStr, TerminalDef
+
+from neural_attn.errors import Span, fail
+
+MAX_DEPTH = 100
+
+_OTHER = "OTHER"  # a character that begins no token
+_DEPTH = {"LPAR": 1, "LSQB": 1, "LBRACE": 1, "RPAR": -1, "RSQB": -1, "RBRACE": -1}
+
+
+class Lexeme:
+    """A token: its terminal in neural.lark, and where it stands."""
+
+    __slots__ = ("span", "type")
+    # lark copies them to the token that it puts at the end
+    line = column = end_line = end_column = start_pos = end_pos = None
+
+    def __init__(self, kind: str, span: Span) -> None:
+        self.type = kind
+        self.span = span
+
+    @property
+    def text(self) -> str:
+        """The characters themselves."""
+        return self.span.text
+
+
+class Lexer(LarkLexer):
+    """Yields the lexemes of a `Source` to lark's parser."""
+
+    __future_interface__ = 2  # lark: lex() is given the states of lexer and parser
+
+    def __init__(self, conf: Any) -> None:
+        terminals: list[TerminalDef] = list(conf.terminals)
+        words = [t for t in terminals if _is_word(t)]
+        self._keywords = {t.pattern.value: t.name for t in words}
+        rest = [t for t in terminals if t not in words]
+        rest.sort(key=lambda t: (-t.priority, -t.pattern.max_width, t.name))
+        patterns = [f"(?P<{t.name}>{t.pattern.to_regexp()})" for t in rest]
+        self._pattern = re.compile("|".join([*patterns, f"(?P<{_OTHER}>(?s:.))"]))
+        self._ignored = frozenset(conf.ignore)
+
+    def lex(self, lexer_state: LexerState, parser_state: Any) -> Iterator[Any]:
+        """Every token of the text. Raises NeuralError at a character of none."""
+        source: Any = lexer_state.text
+        keywords, ignored = self._keywords, self._ignored
+        states = parser_state.parse_conf.states
+        depth = 0
+        for found in self._pattern.finditer(source.text):
+            kind: Any = found.lastgroup
+            if kind in ignored:
+                continue
+            span = Span(source, *found.span())
+            if kind == "NAME" and (word := keywords.get(found[0])):
+                accepted = states[parser_state.position]
+                if word in accepted or kind not in accepted:
+                    kind = word
+            elif kind == _OTHER:
+                _refuse(span)
+            elif kind in _DEPTH:
+                depth += _DEPTH[kind]
+                if depth > MAX_DEPTH:
+                    refuse_depth(span)
+            yield Lexeme(kind, span)
+
+
+def _is_word(terminal: TerminalDef) -> bool:
+    pattern = terminal.pattern
+    return isinstance(pattern, PatternStr) and pattern.value.isidentifier()
+
+
+def refuse_depth(span: Span) -> NoReturn:
+    """Later passes are recursive: they could not bear deeper nesting."""
+    fail(
+        "E0105",
+        f"this is nested more than {MAX_DEPTH} levels deep",
+        span,
+        "give parts of it a name, or split the block into smaller ones",
+    )
+
+
+def _refuse(span: Span) -> NoReturn:
+    if span.text in "\"'":
+        hint = "strings end on the line they begin"
+        fail("E0108", "a closing quote is missing", span, hint)
+    fail("E0107", f"the character `{span.text}` has no place in the language", span)

@@ -40,7 +40,7 @@ class Request:
     seed: int = 0
     examples: int = 3
     save_maps: Path | None = None
-    precision: str = "fine"
+    precision: str = "compact"
 
 
 @dataclass(frozen=True)

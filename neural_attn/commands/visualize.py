@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     help="Pictures: png (default), svg, pdf; architecture: svg (default), html.",
 )  # fmt: skip
 @click.option(
-    "--precision", type=click.Choice(["fine", "compact", "full"]), default="fine",
+    "--precision", type=click.Choice(["compact", "fine", "full"]), default="compact",
     show_default=True, help="How the explorer keeps weights; full is float32.",
 )  # fmt: skip
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True)

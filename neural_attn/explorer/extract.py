@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_attn.explorer.arrange import Ranks, restore
 from neural_attn.explorer.payload import FORMAT, VERSION
 from neural_attn.explorer.quantize import Precision, dequantize
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
@@ -81,9 +82,7 @@ class _Page:
                 f"this program reads version {VERSION}"
             )
         stored = self.header["precision"]
-        self.precision = Precision(
-            str(stored["name"]), int(stored["levels"]), int(stored["power"]), 1, 0
-        )
+        self.precision = Precision(stored["name"], tuple(map(float, stored["shares"])))
         # Where each block stands; the text is cut out when it is needed.
         self.data = data
         self.blocks = {int(m[1]): m.span(2) for m in _BLOCK.finditer(data)}
@@ -140,14 +139,21 @@ class _Page:
                     f"{example['tile']}): its weights cannot be given back"
                 )
             block = kept
-        if self.precision.levels:
-            data = self._block(block, rows * (4 + columns))
-            scales = np.frombuffer(data, "<f4", rows)
-            codes = np.frombuffer(data, np.uint8, offset=4 * rows)
-            return dequantize(scales, codes.reshape(rows, columns), self.precision)
+        if self.precision.shares:
+            return self._decoded(block, rows, columns)
         data = self._block(block, 4 * rows * columns)
         planes = np.frombuffer(data, np.uint8).reshape(4, rows * columns)
         return np.ascontiguousarray(planes.T).view("<f4").reshape(rows, columns)
+
+    def _decoded(self, block: int, rows: int, columns: int) -> NDArray[np.float32]:
+        sizes = [4 * rows, rows, columns, rows + columns - 1, rows * columns]
+        data = np.frombuffer(self._block(block, sum(sizes)), np.uint8)
+        scales, *ranks, codes = np.split(data, np.cumsum(sizes)[:-1])
+        if codes.max() >= len(self.precision.shares):
+            raise PageError(f"block {block} holds a code that stands for nothing")
+        return dequantize(
+            scales.view("<f4"), restore(Ranks(*ranks), codes), self.precision
+        )
 
     def _allowed(
         self, entry: dict[str, Any], example: dict[str, Any]

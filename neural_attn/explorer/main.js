@@ -26,8 +26,8 @@ function describe(scene, payload) {
   const backend = source.backend ? ` · ${source.backend}` : "";
   const causal = map.causal ? " · causal" : "";
   byId("about").textContent = `${layers} layers · ${map.heads.length} heads · ${tokens}${causal}${backend}`;
-  const { levels, bound } = payload.header.precision;
-  byId("precision").textContent = levels
+  const { shares, bound } = payload.header.precision;
+  byId("precision").textContent = shares.length
     ? `Weights are stored in 8 bits: none is off by more than ${(100 * bound).toFixed(2)} % of its row's maximum, which is exact. ${payload.header.generator}.`
     : `Weights are float32, as they were computed. ${payload.header.generator}.`;
 }

@@ -43,7 +43,7 @@ class ExplorerPage:
     maps: AttentionMaps
     other: AttentionMaps | None = None
     labels: Sequence[str] = ()
-    precision: str = "fine"
+    precision: str = "compact"
     title: str | None = None
     detail: Detail = field(default_factory=Detail)
     metrics: str = "auto"
@@ -90,7 +90,7 @@ def explore(
     *,
     other: AttentionMaps | None = None,
     labels: Sequence[str] = (),
-    precision: str = "fine",
+    precision: str = "compact",
     title: str | None = None,
     detail: Detail | None = None,
     metrics: str = "auto",
@@ -107,7 +107,7 @@ def explore(
         A second model, framework or text, to see side by side with the difference.
     labels : two texts
         How `maps` and `other` are called; else by their source, backend or A and B.
-    precision : "fine", "compact" or "full"
+    precision : "compact", "fine" or "full"
         How weights are kept; see `neural_attn.explorer.quantize`. "full" is float32.
     title : str or None
         Over the page; else the source of the maps.
@@ -143,7 +143,7 @@ def write_explorer(
     trained: bool | None = None,
     source: str | None = None,
     backend: str | None = None,
-    precision: str = "fine",
+    precision: str = "compact",
     detail: Detail | None = None,
 ) -> Path:
     """Write a page of maps that come one by one, so that never all are in memory.
@@ -213,8 +213,7 @@ def _write_page(
         "title": title,
         "precision": {
             "name": precision.name,
-            "levels": precision.levels,
-            "power": precision.power,
+            "shares": precision.shares,
             "bound": precision.bound,
         },
         "measures": [one._asdict() for one in describe_measures(_known(described))],

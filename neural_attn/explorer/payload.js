@@ -3,13 +3,29 @@
 /** How many bytes of unpacked heads are kept. */
 const ROOM = 256 * 2 ** 20;
 
-/** Weight of each code where the maximum of its row is 1. */
-export function codeTable(precision) {
-  const table = new Float32Array(256);
-  for (let code = 0; code < 256; code++) {
-    table[code] = (code / (precision.levels || 1)) ** precision.power;
+/** Codes as they were: they are stored by the sum of the ranks of row, column, diagonal. */
+export function restoreOrder(bytes, offset, rows, columns) {
+  const rank = (start, length) => bytes.subarray(offset + start, offset + start + length);
+  const ofRow = rank(0, rows);
+  const ofColumn = rank(rows, columns);
+  const ofDiagonal = rank(rows + columns, rows + columns - 1);
+  const ordered = rank(2 * (rows + columns) - 1, rows * columns);
+  const next = new Uint32Array(766); // of the codes of each sum: where the next one stands
+  for (let r = 0; r < rows; r++) {
+    for (let c = 0, d = r + columns - 1; c < columns; c++, d--) next[ofRow[r] + ofColumn[c] + ofDiagonal[d]]++;
   }
-  return table;
+  for (let sum = 0, start = 0; sum < next.length; sum++) {
+    const count = next[sum];
+    next[sum] = start;
+    start += count;
+  }
+  const codes = new Uint8Array(rows * columns);
+  for (let r = 0, i = 0; r < rows; r++) {
+    for (let c = 0, d = r + columns - 1; c < columns; c++, d--, i++) {
+      codes[i] = ordered[next[ofRow[r] + ofColumn[c] + ofDiagonal[d]]++];
+    }
+  }
+  return codes;
 }
 
 /** @param {string} text base64 @returns {Uint8Array} */
@@ -50,11 +66,11 @@ export class Weights {
     this.columns = columns;
     this.precision = precision;
     const count = rows * columns;
-    if (precision.levels) {
+    this.table = Float32Array.from(precision.shares);
+    if (this.table.length) {
       this.scales = floats(bytes, offset, rows);
-      this.codes = bytes.subarray(offset + 4 * rows, offset + 4 * rows + count);
-      this.table = codeTable(precision);
-      this.end = offset + 4 * rows + count;
+      this.codes = restoreOrder(bytes, offset + 4 * rows, rows, columns);
+      this.end = offset + 6 * rows + 2 * columns - 1 + count;
       this.bytes = count + 4 * rows;
     } else {
       this.values = joinPlanes(bytes, offset, count);
@@ -71,20 +87,19 @@ export class Weights {
   /** How far at() may be off, at most. */
   error(row, column) {
     if (this.values) return 0;
-    const { levels, power } = this.precision;
-    const code = this.codes[row * this.columns + column];
-    const up = Math.min(code + 0.5, levels);
-    const down = Math.max(code - 0.5, 0);
-    const here = (code / levels) ** power;
-    const wide = Math.max((up / levels) ** power - here, here - (down / levels) ** power);
+    const { codes, table } = this;
+    const code = codes[row * this.columns + column];
     // The maximum of a row is stored as it is.
-    return code === levels && this.isMaximum(row) ? 0 : wide * this.scales[row];
+    if (code === table.length - 1 && this.isMaximum(row)) return 0;
+    const gap = Math.max(code ? table[code] - table[code - 1] : 0, (table[code + 1] ?? 1) - table[code]);
+    // Shares are rounded to 65,535 steps before the nearest value is taken.
+    return (gap / 2 + 0.5 / 65535) * this.scales[row];
   }
 
   isMaximum(row) {
     const codes = this.codes.subarray(row * this.columns, (row + 1) * this.columns);
-    const { levels } = this.precision;
-    return codes.indexOf(levels) === codes.lastIndexOf(levels);
+    const last = this.table.length - 1;
+    return codes.indexOf(last) === codes.lastIndexOf(last);
   }
 
   /** One row into `out`, or a new array. @returns {Float32Array} */
@@ -154,7 +169,7 @@ export class Payload {
   constructor(page) {
     this.page = page;
     this.header = JSON.parse(page.getElementById("header").textContent);
-    if (this.header.version !== 1) throw new Error("this page is of another version");
+    if (this.header.version !== 2) throw new Error("this page is of another version");
     this.kept = new Map();
     this.used = 0;
   }

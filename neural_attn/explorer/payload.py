@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_attn.explorer.arrange import arrange
 from neural_attn.explorer.measures import Measures, measure_head
 from neural_attn.explorer.pyramid import reduce_head, tile_size
 from neural_attn.explorer.quantize import Precision, quantize
@@ -27,7 +28,7 @@ from neural_attn.maps.attention_maps import AttentionItem, AttentionMap, Attenti
 __all__ = ["BLOCK_TAG", "FORMAT", "VERSION", "Detail", "PayloadWriter"]
 
 FORMAT = "neural-attn explorer"
-VERSION = 1
+VERSION = 2
 BLOCK_TAG = '<script type="application/octet-stream" id="b{}">'
 # A head whose longer side is above the limit of `Detail` is reduced to this many tiles.
 TILES = 512
@@ -130,7 +131,7 @@ class PayloadWriter:
             "key_start": _start(one, item, index, maps, axis=2),
             "rows": queries,
             "columns": keys,
-            "form": "codes" if self.precision.levels else "float",
+            "form": "codes" if self.precision.shares else "float",
             "mask": None if mask is None else self._add_mask(mask),
         }
         if reduced:
@@ -188,10 +189,10 @@ class PayloadWriter:
             exact.astype("<f4").tobytes(),
             reduced.keys.astype(key_type).tobytes(),
         ]
-        return _deflate(b"".join(parts), precision)
+        return _deflate(parts, precision)
 
     def _pack_weights(self, weights: NDArray[np.float32]) -> bytes:
-        return _deflate(b"".join(_codes(weights, self.precision)), self.precision)
+        return _deflate(_codes(weights, self.precision), self.precision)
 
     def _add_mask(self, allowed: NDArray[np.bool_]) -> dict[str, int]:
         # A mask that is the same for all heads, as it nearly always is, is kept once.
@@ -213,23 +214,27 @@ class PayloadWriter:
 
 
 def _codes(weights: NDArray[np.float32], precision: Precision) -> list[bytes]:
-    if not precision.levels:
+    if not precision.shares:
         # The four bytes of a float apart: exponents are alike and compress then.
         planes = _little(weights).view(np.uint8).reshape(-1, 4)
         return [np.ascontiguousarray(planes.T).tobytes()]
     scales, codes = quantize(weights, precision)
-    return [_little(scales).tobytes(), codes.tobytes()]
+    ranks, ordered = arrange(codes, np.array(precision.shares))
+    parts = (scales.astype("<f4"), *ranks, ordered)
+    return [part.tobytes() for part in parts]
 
 
 def _little(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(values, dtype="<f4")
 
 
-def _deflate(data: bytes, precision: Precision) -> bytes:
-    packer = zlib.compressobj(
-        precision.zlib_level, zlib.DEFLATED, 15, 9, precision.zlib_strategy
-    )
-    return packer.compress(data) + packer.flush()
+def _deflate(parts: Sequence[bytes], precision: Precision) -> bytes:
+    # Codes hardly ever repeat a longer sequence: looking for runs of one code alone is
+    # three times as fast, and smaller.
+    strategy = zlib.Z_RLE if precision.shares else zlib.Z_DEFAULT_STRATEGY
+    # Memory level 7: a new code table every 8,192 symbols, as what is alike lies together.
+    packer = zlib.compressobj(1, zlib.DEFLATED, 15, 7, strategy)
+    return packer.compress(b"".join(parts)) + packer.flush()
 
 
 def _only_causal(item: AttentionItem, one: AttentionMap) -> bool:

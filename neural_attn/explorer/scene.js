@@ -9,6 +9,12 @@ export const KINDS = {
   cross: "cross-attention",
 };
 
+/** To one digit, and never less than it is. */
+export function roundedUp(error) {
+  const unit = 10 ** Math.floor(Math.log10(error));
+  return (Math.ceil(error / unit - 1e-6) * unit).toPrecision(1);
+}
+
 /** Answers questions about the selected example, for every view alike. */
 export class Scene {
   constructor(payload, store) {
@@ -125,9 +131,9 @@ export class Scene {
 
   /** How far a shown value may be off: for one cell of one head, else the bound. */
   errorText(view, row, column) {
-    if (!this.header.precision.levels) return "";
+    if (!this.header.precision.shares.length) return "";
     if (view.tiles || !this.isPlain) return " (8-bit)";
     const error = view.weights.error(view.rows.members[row][0], view.columns.members[column][0]);
-    return error ? ` ± ${error.toPrecision(1)}` : "";
+    return error ? ` ± ${roundedUp(error)}` : "";
   }
 }

@@ -56,10 +56,10 @@ test("zooming out keeps the greatest, not the mean", () => {
 });
 
 test("a thumbnail keeps a single strong link", () => {
-  const bytes = new Uint8Array(4 * 200 + 200 * 200);
+  const bytes = new Uint8Array(4 * 200 + 799 + 200 * 200);
   new Float32Array(bytes.buffer, 0, 200).fill(0.5);
-  bytes[4 * 200 + 200 * 150 + 3] = 255;
-  const small = shrink(new Weights(bytes, 0, 200, 200, { levels: 255, power: 2 }));
+  bytes[4 * 200 + 799 + 200 * 150 + 3] = 2;
+  const small = shrink(new Weights(bytes, 0, 200, 200, { shares: [0, 0.1, 1] }));
   assert.equal(small.greatest, 0.5);
   assert.equal(small.values.filter((value) => value > 0).length, 1);
 });

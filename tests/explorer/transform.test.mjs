@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { codeTable, Weights } from "../../neural_attn/explorer/payload.js";
+import { restoreOrder, Weights } from "../../neural_attn/explorer/payload.js";
 import { addRow, findSinks, joinTokens, makeAxis, renormalizeRow, segmentsOf, transform }
   from "../../neural_attn/explorer/transform.js";
+import { roundedUp } from "../../neural_attn/explorer/scene.js";
 
-const FULL = { levels: 0, power: 1 };
-const FINE = { levels: 255, power: 2 };
+const FULL = { shares: [] };
 
 /** Weights as a full-precision block holds them: planes of bytes. */
 function weightsOf(rows) {
@@ -91,12 +91,28 @@ test("a character over several tokens is read once", () => {
   assert.equal(joinTokens(text, [0, 1, 2], "word"), "中");
 });
 
-test("codes decode to shares of the row's maximum", () => {
-  const table = codeTable(FINE);
-  assert.equal(table[255], 1);
-  assert.equal(table[0], 0);
-  assert.ok(Math.abs(table[128] - (128 / 255) ** 2) < 1e-7);
+test("codes are put back where they were", () => {
+  // Sums of ranks: [[1, 3, 1], [2, 2, 5]].
+  const ranks = [0, 1, 0, 0, 1, 0, 3, 1, 1];
+  const bytes = Uint8Array.from([...ranks, 10, 11, 12, 13, 14, 15]);
+  assert.deepEqual([...restoreOrder(bytes, 0, 2, 3)], [10, 14, 11, 12, 13, 15]);
 });
+
+test("codes stand for shares of the row's maximum, off by half a step at most", () => {
+  const bytes = new Uint8Array(8 + 7 + 4);
+  new Float32Array(bytes.buffer, 0, 2).set([0.5, 0.25]);
+  bytes.set([2, 0, 1, 2], 15);
+  const weights = new Weights(bytes, 0, 2, 2, { shares: [0, 0.25, 1] });
+  assert.deepEqual([...weights.all()], [0.5, 0, 0.0625, 0.25]);
+  assert.equal(weights.end, bytes.length);
+  assert.equal(weights.error(0, 0), 0);
+  assert.ok(Math.abs(weights.error(0, 1) - 0.5 * 0.125) < 1e-5);
+  assert.ok(Math.abs(weights.error(1, 0) - 0.25 * 0.375) < 1e-5);
+});
+
+for (const [error, said] of [[0.0144, "0.02"], [0.02, "0.02"], [0.00099, "0.001"], [0.95, "1"]]) {
+  test(`an error of ${error} is never told as less`, () => assert.equal(roundedUp(error), said));
+}
 
 test("sums add with a factor", () => {
   const out = new Float32Array(4);

@@ -23,7 +23,7 @@ from neural_attn.explorer.extract import PageError, read_page
 from neural_attn.explorer.frame import MODULES, frame
 from neural_attn.explorer.measures import QUICK, analyze_example, measure_head
 from neural_attn.explorer.page import Detail, explore, write_explorer
-from neural_attn.explorer.pyramid import reduce_head, tile_size
+from neural_attn.explorer.pyramid import group_head, reduce_head, tile_size
 from neural_attn.explorer.quantize import PRECISIONS, dequantize, quantize
 from neural_attn.explorer.reading import read_tokens
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
@@ -152,6 +152,14 @@ def test_tiles_hold_maximum_and_mean(tile):
     np.testing.assert_array_equal(reduced.weights, ranked)
     kept = np.take_along_axis(weights, reduced.keys.astype(int), 1)
     np.testing.assert_array_equal(kept, ranked)
+
+
+def test_groups_take_the_mean_of_queries_and_the_sum_of_keys():
+    weights = softmax((5, 7))
+    grouped = group_head(weights, np.array([0, 2]), np.array([0, 3, 4]))
+    assert grouped.shape == (2, 3)
+    assert grouped[1, 0] == pytest.approx(weights[2:, :3].sum(1).mean(), rel=1e-5)
+    np.testing.assert_allclose(grouped.sum(1), 1, rtol=1e-5)
 
 
 def test_blocks_of_rows_join_without_a_seam():

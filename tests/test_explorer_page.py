@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from neural_attn.explorer.page import Detail, explore, write_explorer
+from neural_attn.explorer.pyramid import group_head
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.session import Request, visualize
 
@@ -420,6 +421,43 @@ def test_a_spike_survives_in_a_long_text(visit, folder):
     page.locator("#panel-head .readout").get_by_text("77").wait_for()
     assert page.evaluate("document.querySelector('.lines').scrollTop") > 10_000
     assert values[4] == weights[0, 0, 5, 3]
+
+
+def test_a_long_text_by_sentences_and_its_exact_head(visit, folder):
+    count = 1200
+    tokens = ["[CLS]", *(f"w{n}" + "." * (n % 40 == 0) for n in range(1, count))]
+    weights = softmax((1, 2, count, count), 4)
+    one = AttentionMap("m", weights, query_tokens=tokens, key_tokens=tokens)
+    detail = Detail(longest=1000, heads=[("m", 1)])
+    page = visit(write_explorer([one], folder / "units.html", detail=detail))
+    assert page.is_disabled("#special")
+    assert page.is_disabled("#unit option[value=word]")
+    assert "need every weight: words, hiding" in page.text_content("#notes")
+    page.select_option("#unit", "sentence")
+    page.get_by_text("by sentence nothing is left out").wait_for()
+    view = """async () => {
+      const { scene } = document.documentElement.explorer;
+      const { values, rows, columns } = await scene.view();
+      return [[...values], rows.members.map((m) => m[0]), columns.labels.length];
+    }"""
+    values, starts, width = page.evaluate(view)
+    exact = group_head(weights[0, 0], np.array(starts), np.array(starts))
+    error = np.abs(np.reshape(values, (len(starts), width)) - exact)
+    assert (error <= exact.max(-1, keepdims=True) / 255).all()
+    for key in "345":
+        page.keyboard.press(key)
+    page.click("#tab-token")
+    page.locator("#panel-token .grid td button").first.wait_for()
+    page.select_option("#head", "1")
+    page.get_by_text("This head is kept in full").wait_for()
+    page.check("#special")
+    page.select_option("#unit", "word")
+    page.get_by_text("Special tokens are hidden.").wait_for()
+    values, starts, width = page.evaluate(view)
+    assert (starts[0], width) == (1, count - 1)
+    page.select_option("#head", "0")
+    page.get_by_text("Off, as they need every weight").wait_for()
+    assert page.evaluate(view)[2] == 300
 
 
 def test_a_notebook_s_frame_works_and_several_stand_side_by_side(browser, folder):

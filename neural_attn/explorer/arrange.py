@@ -98,7 +98,9 @@ def _diagonal_means(values: NDArray[np.float32]) -> NDArray[np.float32]:
     sums = slanted.reshape(-1)[: rows * count].reshape(rows, count).sum(axis=0)
     position = np.arange(count)
     lengths = np.minimum(position + 1, count - position)
-    return sums / np.minimum(lengths, min(rows, columns)).astype(np.float32)
+    lengths = np.minimum(lengths, min(rows, columns))
+    means: NDArray[np.float32] = np.divide(sums, lengths, dtype=np.float32)
+    return means
 
 
 def _along_diagonals(numbers: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:

@@ -30,9 +30,12 @@ export function showControls(scene) {
     () => [[-1, "none"], ...Array.from({ length: example.rows }, label)]);
   byId("query").value = state.query;
   byId("pair-field").hidden = !scene.segments();
-  for (const name of ["unit", "pair", "palette"]) byId(name).value = state[name];
+  for (const name of ["pair", "palette"]) byId(name).value = state[name];
+  byId("unit").value = scene.options().unit;
   for (const name of ["special", "sinks", "renormalize", "log"]) byId(name).checked = state[name];
-  for (const name of ["unit", "pair", "special", "sinks", "renormalize"]) byId(name).disabled = example.form === "reduced";
+  const units = scene.reducedUnits(scene.about());
+  for (const name of ["pair", "special", "sinks", "renormalize"]) byId(name).disabled = units !== null;
+  for (const option of byId("unit").options) option.disabled = units !== null && option.value !== "token" && !units[option.value];
   for (const view of VIEWS) {
     const tab = byId(`tab-${view}`);
     tab.hidden = view === "compare" && header.sources.length < 2;
@@ -57,31 +60,35 @@ function layerName(source, map) {
 
 /** What the reader must know to read the picture right. */
 export function notesOf(scene, view) {
-  const { state, source, map, header } = scene;
-  const { example } = scene.about();
+  const { state, source, header } = scene;
+  const about = scene.about();
+  const { example } = about;
   const notes = [];
   if (source.trained === false) notes.push(["Untrained (random) weights: this attention means nothing.", true]);
-  if (example.form === "reduced") {
-    const rows = example.exact_rows.length ? `; queries ${example.exact_rows.join(", ")} are exact` : "";
-    const heads = Object.keys(example.exact_heads).map((head) => map.heads[head]);
-    const exact = heads.length ? `; head ${heads.join(", ")} is kept in full` : "";
-    if (example.exact_heads[state.head] !== undefined) {
-      notes.push(["This head is kept in full; the others of this long text are reduced."]);
-      return notes;
-    }
-    notes.push([`Reduced: each cell shows the greatest weight of ${example.tile} × ${example.tile}; the ${example.links} strongest keys of every query are exact${rows}${exact}.`, true]);
-    return notes;
-  }
-  if (state.special) notes.push(["Special tokens are hidden."]);
-  if (state.sinks) {
-    const names = (view?.sinks ?? []).map((p) => scene.about().keyText.shown[example.key_start + p]);
+  if (header.sources.length > 1) notes.push([`Model: ${source.label}.`]);
+  const { unit, special, sinks, pair, renormalize } = scene.options();
+  const units = scene.reducedUnits(about);
+  if (units) notes.push(reducedNote(scene, about, units, unit));
+  else if (example.form === "reduced") notes.push(["This head is kept in full; others of this long text are reduced."]);
+  if (special) notes.push(["Special tokens are hidden."]);
+  if (sinks) {
+    const names = (view?.sinks ?? []).map((p) => about.keyText.shown[example.key_start + p]);
     notes.push([names.length ? `Hidden as sinks of this head: ${names.slice(0, 6).join(", ")}.` : "No key of this head is a sink."]);
   }
-  if (state.pair !== "all") notes.push([`Only sentence ${state.pair[0]} to sentence ${state.pair[1]}.`]);
-  if (state.unit !== "token") notes.push([`By ${state.unit}: mean over its queries, sum over its keys.`]);
-  if (state.renormalize) notes.push(["Rows are renormalized to sum 1: these are not the network's own weights."]);
-  if (header.sources.length > 1) notes.push([`Model: ${source.label}.`]);
+  if (pair !== "all") notes.push([`Only sentence ${pair[0]} to sentence ${pair[1]}.`]);
+  if (unit !== "token") notes.push([`By ${unit}: mean over its queries, sum over its keys.`]);
+  if (renormalize) notes.push(["Rows are renormalized to sum 1: these are not the network's own weights."]);
   return notes;
+}
+
+/** What is missing of a head that is too long to be kept in full. */
+function reducedNote({ map }, { example }, units, unit) {
+  if (unit !== "token") return [`Reduced by token; by ${unit} nothing is left out.`];
+  const rows = example.exact_rows.length ? `; queries ${example.exact_rows.join(", ")} are exact` : "";
+  const heads = Object.keys(example.exact_heads).map((head) => map.heads[head]);
+  const exact = heads.length ? `; head ${heads.join(", ")} is kept in full` : "";
+  const off = [units.word ? "" : "words, ", units.sentence ? "" : "sentences, "].join("");
+  return [`Reduced: each cell shows the greatest weight of ${example.tile} × ${example.tile}; the ${example.links} strongest keys of every query are exact${rows}${exact}. Off, as they need every weight: ${off}hiding and renormalizing.`, true];
 }
 
 export function showNotes(scene, view) {

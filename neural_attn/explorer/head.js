@@ -2,11 +2,15 @@
 
 import { drawText, el, FONT, formatWeight, isolated, onceAFrame, sizeCanvas, themeColors } from "./dom.js";
 import { headColor } from "./colors.js";
+import { greatestOf } from "./transform.js";
 
 const ROW = 22;
 /** Weaker links than this share of the greatest are not drawn, nor more than so many. */
 const FAINTEST = 0.02;
 const MOST_LINES = 6000;
+
+/** Links of a reduced head are known for each token, not for groups. */
+const TOKENS = { unit: "token", special: false, pair: "all" };
 
 /** Tokens and links of one head, whether it is kept in full or not. */
 export function linksOf(view, scene) {
@@ -18,10 +22,8 @@ export function linksOf(view, scene) {
     };
   }
   const { weights } = view;
-  let greatest = 0;
-  for (const weight of weights.linkWeights) if (weight > greatest) greatest = weight;
-  const plain = scene.axes(view.about, []);
-  return { ...plain, greatest, row: (r) => weights.row(plain.rows.members[r][0]), reduced: weights.links };
+  const plain = scene.axes(view.about, [], TOKENS);
+  return { ...plain, greatest: greatestOf(weights.linkWeights), row: (r) => weights.row(plain.rows.members[r][0]), reduced: weights.links };
 }
 
 /** The panel of lines. */

@@ -184,7 +184,7 @@ export class MatrixView {
     this.readout.replaceChildren(
       "query ", isolated(rows.labels[cell.row]), ` (${rows.members[cell.row][0]}) → key `,
       isolated(columns.labels[cell.column]), ` (${columns.members[cell.column][0]}): `,
-      el("b", { textContent: value }), tiles ? " greatest of the tile" : "",
+      el("b", { textContent: value }), tiles ? ` greatest of the tile, mean ${formatWeight(this.view.weights.mean.at(cell.row, cell.column))}` : "",
       ` · ${sums} · key receives ${this.sums.byColumn[cell.column].toFixed(2)}`);
   }
 

@@ -183,6 +183,13 @@ export class Payload {
     return inflate(fromBase64(this.page.getElementById(`b${number}`).textContent));
   }
 
+  /** A reduced head by words or sentences, which were made of all its weights. */
+  grouped(source, map, example, head, unit, rows, columns) {
+    const number = this.example(source, map, example).units[unit][head];
+    return this.keep(number, async () => (
+      new Weights(await this.block(number), 0, rows, columns, this.header.precision)));
+  }
+
   /** One head. @returns {Promise<Weights | Reduced>} */
   head(source, map, example, head) {
     const entry = this.example(source, map, example);

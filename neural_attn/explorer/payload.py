@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import binascii
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from functools import partial
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.explorer.arrange import arrange
 from neural_attn.explorer.measures import Measures, measure_head
-from neural_attn.explorer.pyramid import reduce_head, tile_size
+from neural_attn.explorer.pyramid import group_head, reduce_head, tile_size
 from neural_attn.explorer.quantize import Precision, quantize
-from neural_attn.explorer.reading import read_tokens
+from neural_attn.explorer.reading import Reading, read_tokens
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMap, AttentionMaps
 
 __all__ = ["BLOCK_TAG", "FORMAT", "VERSION", "Detail", "PayloadWriter"]
@@ -34,6 +35,8 @@ BLOCK_TAG = '<script type="application/octet-stream" id="b{}">'
 TILES = 512
 # zlib and NumPy let go of the interpreter: two threads write in half the time.
 THREADS = 2
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class PayloadWriter:
     precision: Precision
     detail: Detail
     _blocks: int = 0
-    _texts: dict[tuple[str, ...], int] = field(default_factory=dict)
+    _texts: dict[tuple[str, ...], Reading] = field(default_factory=dict)
 
     def add_map(
         self,
@@ -96,8 +99,7 @@ class PayloadWriter:
     def texts(self) -> list[dict[str, Any]]:
         """Every list of tokens that the header refers to by number, and its reading."""
         entries = []
-        for tokens in self._texts:
-            reading = read_tokens(tokens)
+        for tokens, reading in self._texts.items():
             entries.append(
                 {
                     "tokens": list(tokens),
@@ -143,6 +145,7 @@ class PayloadWriter:
             key: [_rounded(head[key]) for head in of_heads] for key in of_heads[0]
         }
         if reduced:
+            entry["units"] = self._add_units(item, entry)
             entry["exact_heads"] = {
                 str(head): self._add_block(self._pack_weights(item.weights[head]))
                 for name, head in self.detail.heads
@@ -166,11 +169,40 @@ class PayloadWriter:
             )
 
         numbers, measured = [], []
-        with ThreadPoolExecutor(THREADS) as pool:
-            for block, measures in pool.map(work, range(len(item.weights))):
-                numbers.append(self._add_block(block))
-                measured.append(measures)
+        for block, measures in _in_threads(work, len(item.weights)):
+            numbers.append(self._add_block(block))
+            measured.append(measures)
         return numbers, measured
+
+    def _add_units(
+        self, item: AttentionItem, entry: dict[str, Any]
+    ) -> dict[str, list[int]]:
+        """Write reduced heads by words and by sentences, where those are few enough."""
+        readings = list(self._texts.values())
+        blocks = {}
+        for unit in ("word", "sentence"):
+            rows, columns = (
+                readings[entry[f"{side}_text"]].starts(
+                    unit, entry[f"{side}_start"], length
+                )
+                for side, length in zip(
+                    ("query", "key"), item.weights.shape[1:], strict=True
+                )
+            )
+            if 1 < max(len(rows), len(columns)) <= self.detail.longest:
+                work = partial(self._pack_groups, item, rows, columns)
+                packed = _in_threads(work, len(item.weights))
+                blocks[unit] = [self._add_block(block) for block in packed]
+        return blocks
+
+    def _pack_groups(
+        self,
+        item: AttentionItem,
+        rows: NDArray[np.intp],
+        columns: NDArray[np.intp],
+        head: int,
+    ) -> bytes:
+        return self._pack_weights(group_head(item.weights[head], rows, columns))
 
     def _pack_head(
         self, item: AttentionItem, head: int, entry: dict[str, Any]
@@ -210,7 +242,14 @@ class PayloadWriter:
         return number
 
     def _text(self, tokens: tuple[str, ...]) -> int:
-        return self._texts.setdefault(tokens, len(self._texts))
+        if tokens not in self._texts:
+            self._texts[tokens] = read_tokens(tokens)
+        return list(self._texts).index(tokens)
+
+
+def _in_threads(work: Callable[[int], Result], count: int) -> Iterator[Result]:
+    with ThreadPoolExecutor(THREADS) as pool:
+        yield from pool.map(work, range(count))
 
 
 def _codes(weights: NDArray[np.float32], precision: Precision) -> list[bytes]:
@@ -232,7 +271,7 @@ def _deflate(parts: Sequence[bytes], precision: Precision) -> bytes:
     # Codes hardly ever repeat a longer sequence: looking for runs of one code alone is
     # three times as fast, and smaller.
     strategy = zlib.Z_RLE if precision.shares else zlib.Z_DEFAULT_STRATEGY
-    # Memory level 7: a new code table every 8,192 symbols, as what is alike lies together.
+    # Memory level 7: a code table for every 8,192 symbols, as like stands beside like.
     packer = zlib.compressobj(1, zlib.DEFLATED, 15, 7, strategy)
     return packer.compress(b"".join(parts)) + packer.flush()
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LINKS", "Reduced", "reduce_head", "tile_size"]
+__all__ = ["LINKS", "Reduced", "group_head", "reduce_head", "tile_size"]
 
 # How many keys of every query are kept exactly.
 LINKS = 8
@@ -72,3 +72,16 @@ def reduce_head(weights: NDArray[np.float32], tile: int) -> Reduced:
         np.concatenate(chosen_keys).astype(np.uint32),
         np.concatenate(chosen_weights),
     )
+
+
+def group_head(
+    weights: NDArray[np.float32], rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """Take queries and keys in groups that start at `rows` and at `columns`.
+
+    The mean over the queries of a group, the sum over its keys: sums of rows stay.
+    """
+    sums = np.add.reduceat(np.add.reduceat(weights, columns, axis=1), rows, axis=0)
+    sizes = np.diff(np.append(rows, len(weights)))[:, np.newaxis]
+    means: NDArray[np.float32] = np.divide(sums, sizes, dtype=np.float32)
+    return means

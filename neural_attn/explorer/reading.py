@@ -12,6 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from neural_attn.visualize.tokens import readable
 
 __all__ = ["Reading", "read_tokens"]
@@ -40,6 +43,12 @@ class Reading:
     words: tuple[int, ...]
     sentences: tuple[int, ...]
     special: tuple[bool, ...]
+
+    def starts(self, unit: str, first: int, length: int) -> NDArray[np.intp]:
+        """Where each "word" or "sentence" starts among `length` tokens from `first`."""
+        groups = self.words if unit == "word" else self.sentences
+        numbers = np.array(groups[first : first + length])
+        return np.flatnonzero(np.diff(numbers, prepend=numbers[0] - 1))
 
 
 def read_tokens(tokens: Sequence[str]) -> Reading:

@@ -1,6 +1,6 @@
 // What the selection means: which head, which tokens, which groups of them.
 
-import { findSinks, makeAxis, segmentsOf, tileView, transform } from "./transform.js";
+import { findSinks, greatestOf, groupAllowed, makeAxis, segmentsOf, tileView, transform } from "./transform.js";
 import { Reduced } from "./payload.js";
 
 export const KINDS = {
@@ -52,10 +52,23 @@ export class Scene {
     return keys && queries ? { keys, queries } : null;
   }
 
+  /** Units that a reduced head is kept by beside tokens; null for a head kept in full. */
+  reducedUnits({ example }, head = this.state.head) {
+    return example.form === "reduced" && example.exact_heads[head] === undefined ? example.units : null;
+  }
+
+  /** How a head is shown: as the state says, less what needs weights that are not there. */
+  options(about = this.about(), head = this.state.head) {
+    const units = this.reducedUnits(about, head);
+    const { unit, special, sinks, pair, renormalize } = this.state;
+    return units
+      ? { unit: units[unit] ? unit : "token", special: false, sinks: false, pair: "all", renormalize: false }
+      : { unit, special, sinks, pair, renormalize };
+  }
+
   /** Rows and columns as they are shown. @param {number[]} sinks */
-  axes(about, sinks) {
+  axes(about, sinks, { unit, special, pair } = this.options(about)) {
     const { example, queryText, keyText } = about;
-    const { unit, special, pair } = this.state;
     const parts = pair === "all" ? null : this.segments(about);
     const wanted = { A: 0, B: 1 };
     const hide = (text, start, segments, letter, drop) => (position) => (
@@ -75,11 +88,12 @@ export class Scene {
   async view({ head = this.state.head, ...where } = {}) {
     const about = this.about(where);
     const { source, map, number, example } = about;
-    const { unit, special, sinks, pair, renormalize } = this.state;
-    const key = [source, map, number, head, unit, special, sinks, pair, renormalize].join();
+    const options = this.options(about, head);
+    const key = [source, map, number, head, ...Object.values(options)].join();
     if (!this.views.has(key)) {
       if (this.views.size > 24) this.views.clear();
       this.views.set(key, (async () => {
+        if (options.unit !== "token" && this.reducedUnits(about, head)) return this.groupedView(about, head, options);
         const weights = await this.payload.head(source, map, number, head);
         if (weights instanceof Reduced) {
           const starts = [example.query_start, example.key_start];
@@ -87,18 +101,29 @@ export class Scene {
           return { ...tiles, about, weights, sinks: [] };
         }
         const allowed = await this.payload.allowed(source, map, number, head);
-        const found = sinks ? findSinks(weights.all(), weights.rows, weights.columns) : [];
-        const { rows, columns } = this.axes(about, found);
-        const shown = transform(weights, allowed, rows, columns, renormalize);
+        const found = options.sinks ? findSinks(weights.all(), weights.rows, weights.columns) : [];
+        const { rows, columns } = this.axes(about, found, options);
+        const shown = transform(weights, allowed, rows, columns, options.renormalize);
         return { ...shown, about, weights, sinks: found };
       })());
     }
     return this.views.get(key);
   }
 
+  /** A reduced head by words or sentences. */
+  async groupedView(about, head, options) {
+    const { source, map, number, example } = about;
+    const axes = this.axes(about, [], options);
+    const sizes = [axes.rows.labels.length, axes.columns.labels.length];
+    const weights = await this.payload.grouped(source, map, number, head, options.unit, ...sizes);
+    const allowed = await this.payload.allowed(source, map, number, head);
+    const open = allowed && groupAllowed(allowed, example.columns, axes.rows, axes.columns);
+    return { ...axes, values: weights.all(), allowed: open, greatest: greatestOf(weights.scales ?? weights.values), about, weights, sinks: [] };
+  }
+
   /** Whether what is shown is what the network computed, cell by cell. */
   get isPlain() {
-    const { unit, renormalize } = this.state;
+    const { unit, renormalize } = this.options();
     return unit === "token" && !renormalize;
   }
 

@@ -3,8 +3,7 @@
 import { el, formatWeight, isDark, isolated } from "./dom.js";
 import { cssColor, inkOn, ramp, shareOf } from "./colors.js";
 import { KINDS } from "./scene.js";
-import { addRow, findSinks, renormalizeRow } from "./transform.js";
-import { Reduced } from "./payload.js";
+import { addRow, findSinks, greatestOf, renormalizeRow } from "./transform.js";
 
 const LISTED = 40;
 
@@ -18,7 +17,7 @@ export class TokenView {
   /** Every head's row of the query: maps whose queries are the selected map's. */
   async rows(position) {
     const { scene } = this;
-    const { source, state } = scene;
+    const { source } = scene;
     const mine = scene.about();
     const found = [];
     const work = [];
@@ -28,23 +27,37 @@ export class TokenView {
       map.heads.forEach((number, head) => {
         const entry = { map: place, layer: map.layer, head, number, kind: map.kind };
         found.push(entry);
-        work.push(scene.payload.head(state.source, place, about.number, head).then((weights) => {
-          const full = !(weights instanceof Reduced);
-          const sinks = state.sinks && full ? findSinks(weights.all(), weights.rows, weights.columns) : [];
-          const { rows, columns } = scene.axes(about, sinks);
-          const group = rows.of[position];
+        work.push(this.row(about, head, position).then(({ columns, row }) => {
           entry.columns = columns;
-          entry.row = new Float32Array(columns.labels.length);
-          if (group < 0) return;
-          const positions = rows.members[group];
-          for (const p of positions) addRow(weights.row(p), columns, 1 / positions.length, entry.row);
-          if (state.renormalize) renormalizeRow(entry.row);
-          entry.best = entry.row.indexOf(entry.row.reduce((a, b) => Math.max(a, b), 0));
+          if (!row) return;
+          entry.row = row;
+          entry.best = row.indexOf(greatestOf(row));
         }));
       });
     });
     await Promise.all(work);
     return found.filter((entry) => entry.best !== undefined);
+  }
+
+  /** The row of a query in one head; none where the query is hidden. */
+  async row(about, head, position) {
+    const { scene } = this;
+    const options = scene.options(about, head);
+    const { source, map, number } = about;
+    if (options.unit !== "token" && scene.reducedUnits(about, head)) {
+      const { rows, columns, weights } = await scene.groupedView(about, head, options);
+      return { columns, row: weights.row(rows.of[position]) };
+    }
+    const weights = await scene.payload.head(source, map, number, head);
+    const sinks = options.sinks ? findSinks(weights.all(), weights.rows, weights.columns) : [];
+    const { rows, columns } = scene.axes(about, sinks, options);
+    const group = rows.of[position];
+    if (group < 0) return { columns, row: null };
+    const row = new Float32Array(columns.labels.length);
+    const positions = rows.members[group];
+    for (const p of positions) addRow(weights.row(p), columns, 1 / positions.length, row);
+    if (options.renormalize) renormalizeRow(row);
+    return { columns, row };
   }
 
   /** The query shown: the selected one, else the first with letters. */

@@ -115,15 +115,19 @@ export function transform(head, allowed, rows, columns, renormalize) {
     }
   }
   // Where rows were quantized their maxima are known.
-  const among = plain && head.scales ? head.scales : values;
-  let greatest = 0;
-  for (let i = 0; i < among.length; i++) if (among[i] > greatest) greatest = among[i];
+  const greatest = greatestOf(plain && head.scales ? head.scales : values);
   const open = allowed && groupAllowed(allowed, head.columns, rows, columns);
   return { rows, columns, values, allowed: open, greatest };
 }
 
+export function greatestOf(values) {
+  let greatest = 0;
+  for (let i = 0; i < values.length; i++) if (values[i] > greatest) greatest = values[i];
+  return greatest;
+}
+
 /** A group may attend where any of its tokens may. */
-function groupAllowed(allowed, stride, rows, columns) {
+export function groupAllowed(allowed, stride, rows, columns) {
   const width = columns.members.length;
   const out = new Uint8Array(rows.members.length * width);
   rows.members.forEach((queries, r) => {
@@ -150,11 +154,9 @@ export function tileView(head, rowText, columnText, starts) {
   };
   const { greatest } = head;
   const values = greatest.all();
-  let most = 0;
-  for (const value of values) if (value > most) most = value;
   return {
     rows: axis(greatest.rows, head.rows, rowText, starts[0]),
     columns: axis(greatest.columns, head.columns, columnText, starts[1]),
-    values, allowed: null, greatest: most, tiles: true,
+    values, allowed: null, greatest: greatestOf(values), tiles: true,
   };
 }

@@ -20,6 +20,7 @@ from neural_attn.errors import Span, fail
 MAX_DEPTH = 100
 
 _OTHER = "OTHER"  # a character that begins no token
+_WORD = re.compile(r"\w+")
 _DEPTH = {"LPAR": 1, "LSQB": 1, "LBRACE": 1, "RPAR": -1, "RSQB": -1, "RBRACE": -1}
 
 
@@ -72,6 +73,8 @@ class Lexer(LarkLexer):
                     kind = word
             elif kind == _OTHER:
                 _refuse(span)
+            elif kind == "NUMBER" and (tail := _WORD.match(source.text, span.end)):
+                _refuse_number(Span(source, span.start, tail.end()))
             elif kind in _DEPTH:
                 depth += _DEPTH[kind]
                 if depth > MAX_DEPTH:
@@ -94,8 +97,32 @@ def refuse_depth(span: Span) -> NoReturn:
     )
 
 
+# what other languages write with a character, and how it is said here
+_HABITS = {
+    "^": "a power is written `**`",
+    "%": "a share is written as a number: 0.5",
+    ".": "layers are not called on each other: write the next one on its own line",
+    "|": "layers follow each other: write the next one on its own line",
+    "&": "write `and`",
+    "!": "write `not`",
+    "\\": "lines need no sign at their end: they may break anywhere",
+    "?": "a size that is not known is written `none`",
+    "`": "strings stand in straight quotes",
+    **dict.fromkeys("“”„‘’‚«»＂", "strings stand in straight quotes"),
+    **dict.fromkeys("–—−", "write `-`"),
+    **dict.fromkeys("×·", "write `*`"),
+}
+
+
 def _refuse(span: Span) -> NoReturn:
     if span.text in "\"'":
         hint = "strings end on the line they begin"
         fail("E0108", "a closing quote is missing", span, hint)
-    fail("E0107", f"the character `{span.text}` has no place in the language", span)
+    message = f"the character `{span.text}` has no place in the language"
+    fail("E0107", message, span, _HABITS.get(span.text, ""))
+
+
+def _refuse_number(span: Span) -> NoReturn:
+    plain = span.text.replace("_", "")
+    hint = f"write `{plain}`" if plain.isdigit() else ""
+    fail("E0137", f"`{span.text}` is neither a number nor a name", span, hint)

@@ -1,30 +1,27 @@
 """Syntax errors in the author's words, chosen by example.
 
-Each row holds texts that fail in the same way; the parser state of a new error is
-matched against theirs. A test feeds every example back.
+Each row holds texts that fail in the same way; grammar/explain.py matches the parser
+state of a new error against theirs. A test feeds every example back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
-
-from lark import UnexpectedToken
-from neural_attn.grammar.lexer import Lexeme
-
-from neural_attn.errors import Diagnostic, NeuralError, Source, Span
 
 
 @dataclass(frozen=True)
 class SyntaxMessage:
-    """A sentence and a hint for all errors that look like the examples."""
+    """A sentence and a hint for all errors that look like the examples.
+
+    An `exact` one holds for the tokens of its examples alone; others for every token
+    that the parser cannot take where it cannot take theirs.
+    """
 
     code: str
     message: str
     hint: str
-    examples: tuple[str, ...]
+    examples: tuple[str, ...] = ()
+    exact: bool = False
 
 
 MESSAGES = [
@@ -48,6 +45,7 @@ MESSAGES = [
             "define A { forward(x): return a(x)",
             "define A { forward(x): y = x",
         ),
+        exact=True,
     ),
     SyntaxMessage(
         "E0112",
@@ -61,10 +59,11 @@ MESSAGES = [
             "network A { layers: Dense(units=8,",
             "network A { layers: Dense(",
         ),
+        exact=True,
     ),
     SyntaxMessage(
         "E0123",
-        "a `)` is missing before this `}`",
+        "a `)` is missing before this",
         "every `(` needs a `)`",
         (
             "network A { layers: Dense(8 }",
@@ -74,7 +73,15 @@ MESSAGES = [
             "network A { layers: Dense( }",
             "network A { input: (4, }",
             "network A { input: (4 }",
+            "network A { layers: Dense(8] }",
+            'network A { layers: Dense("relu"] }',
+            "network A { layers: Dense(units=8] }",
+            "network A { layers: Dense(8, units] }",
+            "network A { input: (4] }",
+            "network A { input: (4, 8] }",
+            "network A { input: (4, 8 }",
         ),
+        exact=True,
     ),
     SyntaxMessage(
         "E0113",
@@ -133,7 +140,6 @@ MESSAGES = [
             "8",
             '"a"',
             "}",
-            "netwrk A {",
         ),
     ),
     SyntaxMessage(
@@ -181,85 +187,105 @@ MESSAGES = [
             "network A { layers: Dense(8 /) }",
         ),
     ),
+    SyntaxMessage(
+        "E0130",
+        "a `:` is missing after `layers`",
+        "write `layers:` and the layers below it",
+        (
+            "network A { layers Dense(8) }",
+            "network A { layers { Dense(8) } }",
+            "network A { layers [Dense(8)] }",
+            "network A { layers = Dense(8) }",
+        ),
+    ),
+    SyntaxMessage(
+        "E0131",
+        "a value cannot follow a name directly",
+        'write `Dense(8)` for a layer, `loss: "mse"` for a setting',
+        (
+            "network A { layers: Dense 8 }",
+            'network A { loss "mse" }',
+            "define A(n) { Dense $n }",
+            "network A { metrics [accuracy] }",
+        ),
+        exact=True,
+    ),
+    SyntaxMessage(
+        "E0132",
+        "a setting takes `:`; what follows `=` is a layer",
+        'write `loss: "mse"`',
+        (
+            'network A { loss = "mse" }',
+            "network A { train { epochs = 3 } }",
+            "network A { input = (4, 8) }",
+            "network A { metrics = [accuracy] }",
+            "network A { rate = -1 }",
+        ),
+    ),
+    SyntaxMessage(
+        "E0133",
+        "a value cannot begin a layer or a setting",
+        "names stand without quotes: `Dense(8)`; several sizes stand in parentheses: "
+        "`input: (4, 8)`",
+        (
+            "network A { 8 }",
+            'network A { "Dense"(8) }',
+            'network A { layers: "Dense"(8) }',
+            "network A { layers: 8 }",
+            'network A { layers: Dense(8) "Dense"(8) }',
+            "network A { layers: Dense(8) 8 }",
+            'network A { layers: Dense(8) { } "Dense"(8) }',
+            "network A { layers: Dense(8) * 2 3 }",
+            "network A { input: 4, 8 }",
+            'network A { input: 4, "a" }',
+            "network A { input: 4 8 }",
+            'network A { loss: "mse" "mae" }',
+            'network A { loss: mse "mae" }',
+            "network A { input: (4, 8) 3 }",
+            'network A { input: (4, 8) "a" }',
+        ),
+        exact=True,
+    ),
+    SyntaxMessage(
+        "E0134",
+        "a value is missing before this comma",
+        "is one `,` too many?",
+        (
+            "network A { layers: Dense(, 8) }",
+            "network A { layers: Dense(8,, 9) }",
+            "network A { layers: Dense(units=8,, rate=9) }",
+            "network A { input: (, 8) }",
+            "network A { input: (4,, 8) }",
+            "network A { input: (4, 8,, 9) }",
+            "network A { metrics: [, a] }",
+            "network A { metrics: [a,, b] }",
+            "define A(, b) { }",
+            "define A(a,, b) { }",
+        ),
+        exact=True,
+    ),
+    SyntaxMessage(
+        "E0135",
+        "layers follow each other without a sign between them",
+        "write each layer on a line of its own",
+        (
+            "network A { layers: Dense(8) -> Dense(9) }",
+            "network A { layers: Dense(8) > Dense(9) }",
+            "network A { layers: Dense(8) + Dense(9) }",
+            "network A { layers: Dense(8) / Dense(9) }",
+            "network A { layers: Flatten -> Dense(9) }",
+            "network A { layers: Flatten + Dense(9) }",
+            "network A { layers: Dense(8) * 2 -> Dense(9) }",
+        ),
+        exact=True,
+    ),
+    SyntaxMessage(
+        "E0136",
+        "a `)` or a comma is missing before this line",
+        "every `(` needs a `)`, and arguments have commas between them",
+        (
+            "network A { layers: Dense(8\n loss: mse }",
+            "network A { layers: Dense(\n units=8\n rate=9) }",
+        ),
+    ),
 ]
-
-
-# what these say holds for one token alone
-_ENDS = frozenset({"E0111", "E0112", "E0123"})
-
-
-def explain(
-    error: UnexpectedToken, source: Source, parse: Callable[[str, str], Any]
-) -> NeuralError:
-    """The NeuralError for a parser error: place, sentence and hint.
-
-    `parse(text, name)` is the parser, which the examples are given to.
-    """
-    span = _span(error, source)
-    if source.text[span.start : span.start + 2] == "/*":
-        return NeuralError([_block_comment(span)])
-    at_end = error.token.type == "$END"
-    row = _row(error, _failures(parse))
-    if row is not None and not (at_end and row.code == "E0118"):
-        return NeuralError([Diagnostic(row.code, row.message, span, row.hint)])
-    what = "the end of the text" if at_end else f"`{span.text}`"
-    hint = f"is one `{span.text}` too many?" if span.text in (")", "]", "}") else ""
-    return NeuralError([Diagnostic("E0110", f"{what} cannot stand here", span, hint)])
-
-
-@cache
-def _failures(parse: Callable[[str, str], Any]) -> dict[tuple[int, str], SyntaxMessage]:
-    """For each example: the state that the parser is in, and what it cannot take.
-
-    Lark's own `match_examples` also compares how deep the parser is nested, and so
-    would know an error only in the surroundings of its example.
-    """
-    failures: dict[tuple[int, str], SyntaxMessage] = {}
-    for row in MESSAGES:
-        for text in row.examples:
-            try:
-                parse(text, "example")
-            except UnexpectedToken as error:  # noqa: PERF203 - each example fails
-                key = (error.state.position, error.token.type)
-                failures.setdefault(key, row)
-                if row.code not in _ENDS:
-                    failures.setdefault((error.state.position, ""), row)
-    return failures
-
-
-def _innermost(error: UnexpectedToken) -> str:
-    """The code for the last bracket that is still open."""
-    closed = 0
-    for value in reversed(error.state.value_stack):
-        if isinstance(value, Lexeme) and value.type in ("RPAR", "RSQB", "RBRACE"):
-            closed += 1
-        elif isinstance(value, Lexeme) and value.type in ("LPAR", "LSQB", "LBRACE"):
-            if not closed:
-                return "E0111" if value.type == "LBRACE" else "E0112"
-            closed -= 1
-    return "E0111"
-
-
-def _row(
-    error: UnexpectedToken, failures: dict[tuple[int, str], SyntaxMessage]
-) -> SyntaxMessage | None:
-    """The message for this state and token, else for this state."""
-    position = error.state.position
-    row = failures.get((position, error.token.type)) or failures.get((position, ""))
-    if row is not None and row.code in ("E0111", "E0112"):
-        code = _innermost(error)
-        return next(row for row in MESSAGES if row.code == code)
-    return row
-
-
-def _block_comment(span: Span) -> Diagnostic:
-    return Diagnostic(
-        "E0109", "`/* … */` is no comment here", span, "begin each line with `#`"
-    )
-
-
-def _span(error: UnexpectedToken, source: Source) -> Span:
-    if isinstance(error.token, Lexeme):
-        return error.token.span
-    end = len(source.text.rstrip())
-    return Span(source, max(0, end - 1), end)

@@ -10,8 +10,8 @@ from typing import Any
 from lark import Lark, UnexpectedToken
 from neural_attn.grammar import tree
 from neural_attn.grammar.build import BUILDER
+from neural_attn.grammar.explain import explain
 from neural_attn.grammar.lexer import MAX_DEPTH, Lexer, refuse_depth
-from neural_attn.grammar.messages import explain
 
 from neural_attn.errors import Source, Span, fail
 

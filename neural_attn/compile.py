@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import linecache
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from typing import Any
 from neural_attn import backends
 from neural_attn.backends.base import Backend
 from neural_attn.backends.emitter import emit
-from neural_attn.errors import Diagnostic, Problems, did_you_mean, fail
+from neural_attn.errors import Diagnostic, NeuralError, Problems, did_you_mean, fail
 from neural_attn.files import atomic_write
-from neural_attn.grammar import parse, parse_file, tree
+from neural_attn.grammar import parse, tree
+from neural_attn.grammar.parser import decode, read_bytes
+from neural_attn.grammar.recovery import salvage
 from neural_attn.resolve.ir import Network
 from neural_attn.resolve.resolver import resolve
 from neural_attn.shapes.infer import Checked, Shapes
@@ -40,12 +43,37 @@ def check_text(
     text: str, name: str = "<text>"
 ) -> tuple[list[Checked], list[Diagnostic]]:
     """The same for a text; `name` is what messages call it."""
-    return check_tree(parse(text, name))
+    try:
+        file = parse(text, name)
+    except NeuralError as error:
+        raise NeuralError(_all_problems(text, name, error)) from None
+    return check_tree(file)
+
+
+# what these say of a place holds whatever else the text lacks
+_LOCAL = frozenset(
+    "E0203 E0204 E0205 E0206 E0216 E0217 E0225 E0226 E0234 E0240 E0242 E0243".split()
+)
+
+
+def _all_problems(text: str, name: str, error: NeuralError) -> list[Diagnostic]:
+    """What is wrong with a text that does not parse, its names and values too."""
+    file, found = salvage(text, name, error)
+    if file is not None:
+        problems = Problems()
+        try:
+            resolve(file, problems)
+        except NeuralError as further:
+            problems.diagnostics += further.diagnostics
+        defined = re.search(r"\b(define|macro)\b", text) is not None
+        local = _LOCAL - {"E0204"} if defined else _LOCAL
+        found += [d for d in problems.diagnostics if d.code in local]
+    return sorted(found, key=lambda d: d.span.start if d.span else -1)
 
 
 def check_file(path: str | Path) -> tuple[list[Checked], list[Diagnostic]]:
     """The same for a file."""
-    return check_tree(parse_file(path))
+    return check_text(decode(read_bytes(path), str(path)), str(path))
 
 
 def at_shapes(

@@ -65,6 +65,12 @@ CASES = [
     ("network { input: (4,) }", "E0116 1:9 {"),
     ("define { }", "E0117 1:8 {"),
     ("Dense(8)", "E0118 1:1 Dense"),
+    ("Network A {", "E0118 1:1 Network"),
+    (network("Dense(2^3)"), "E0107 3:18 ^"),
+    (network("Dense(8)", "(4x8)"), "E0137 2:11 4x8"),
+    (network("Dense(1_000)"), "E0137 3:17 1_000"),
+    (network('Dense(8\n  Dropout(0.1)'), "E0136 4:3 Dropout"),
+    (network("Dense(8) Dense(9)", "4 8"), "E0133 2:12 8"),
     (network("Dense(8) * "), "E0119 4:1 }"),
     ("define A { forward(x): x }", "E0120 1:26 }"),
     ("define A { forward x }", "E0121 1:20 x"),
@@ -278,3 +284,54 @@ def test_file_that_is_no_text(tmp_path):
     path.write_bytes(b"network \xff")
     with pytest.raises(NeuralError, match=r"E0103.*byte 8 is 0xff"):
         parse_file(path)
+
+
+MANY = """network A {
+  input: (4, 8)
+  layers:
+    Dense(units 8)
+    Dens(8)
+    Dense(8, activation="relu)
+    TransformerEncoder(num_head=2,
+       ff_dim=16
+       dropout=0.1)
+    LSTM(8
+    "Output"(3)
+    Dropout(2)
+  loss = "mse"
+  optimizer: Adm
+  train { epochs = 3 }
+}
+"""
+
+
+def test_all_mistakes_are_told_at_once_also_behind_one_of_syntax():
+    found = [(d.code, d.span.line, d.span.column) for d in problems(MANY)]
+    assert found == [
+        ("E0113", 4, 17),
+        ("E0204", 5, 5),
+        ("E0108", 6, 25),
+        ("E0136", 9, 8),
+        ("E0136", 11, 5),
+        ("E0133", 11, 5),
+        ("E0217", 12, 13),
+        ("E0132", 13, 10),
+        ("E0243", 14, 14),
+        ("E0132", 15, 20),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mistake", "code"),
+    [
+        ("input: 4, 8", "E0133"),
+        ("input: (4, 8", "E0136"),
+        ("input: (4, 8))", "E0110"),
+        ("input: (4, 8) {", "E0111"),
+        ("input: {{ (4, 8)", "E0110"),
+        ('input: "(4, 8)', "E0108"),
+    ],
+)
+def test_one_mistake_of_syntax_is_told_as_one(mistake, code):
+    text = f"network A {{\n  {mistake}\n  layers:\n    Dense(8)\n    Dense(9)\n}}\n"
+    assert [d.code for d in problems(text)] == [code]

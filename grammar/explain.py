@@ -1,0 +1,123 @@
+"""Picks the message for a syntax error: by the state of the parser and the token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from lark import UnexpectedToken
+from neural_attn.grammar.lexer import Lexeme
+from neural_attn.grammar.messages import MESSAGES, SyntaxMessage
+
+from neural_attn.errors import Diagnostic, NeuralError, Source, Span, did_you_mean
+
+_TOP = ("network", "define", "macro", "research")
+_BRACKETS = frozenset("()[]{}")
+# what cannot stand between the items of a block, whatever the parser has read of them
+_AMONG_ITEMS = {
+    **dict.fromkeys(("STRING", "NUMBER", "DOLLAR_NAME"), "E0133"),
+    **dict.fromkeys(("MINUS", "PLUS", "SLASH", "COMPARE"), "E0135"),
+}
+_AMONG_VALUES = dict.fromkeys(("NAME", "STRING", "NUMBER", "LAYERS"), "E0113")
+
+
+def explain(
+    error: UnexpectedToken, source: Source, parse: Callable[[str, str], Any]
+) -> NeuralError:
+    """The NeuralError for a parser error: place, sentence and hint.
+
+    `parse(text, name)` is the parser, which the examples are given to.
+    """
+    span = _span(error, source)
+    if source.text[span.start : span.start + 2] == "/*":
+        return NeuralError([_block_comment(span)])
+    at_end = error.token.type == "$END"
+    row = _row(error, _failures(parse))
+    if row is None and not _in_forward(error):
+        known = _AMONG_ITEMS if _innermost(error) == "E0111" else _AMONG_VALUES
+        code = known.get(error.token.type)
+        row = _by_code(code) if code else None
+    if row is None or (at_end and row.code == "E0118"):
+        what = "the end of the text" if at_end else f"`{span.text}`"
+        hint = f"is one `{span.text}` too many?" if span.text in _BRACKETS else ""
+        row = SyntaxMessage("E0110", f"{what} cannot stand here", hint)
+    elif row.code == "E0113" and _innermost(error) == "E0111":
+        row = _by_code("E0133")
+    elif row.code == "E0113" and _begins_line(span):
+        row = _by_code("E0136")
+    elif row.code == "E0118":
+        row = replace(row, hint=did_you_mean(span.text, _TOP, 0.8) or row.hint)
+    return NeuralError([Diagnostic(row.code, row.message, span, row.hint)])
+
+
+def _in_forward(error: UnexpectedToken) -> bool:
+    stack = error.state.value_stack
+    return any(isinstance(v, Lexeme) and v.type == "FORWARD" for v in stack)
+
+
+def _begins_line(span: Span) -> bool:
+    text = span.source.text
+    return not text[text.rfind("\n", 0, span.start) + 1 : span.start].strip()
+
+
+def _by_code(code: str) -> SyntaxMessage:
+    return next(row for row in MESSAGES if row.code == code)
+
+
+@cache
+def _failures(parse: Callable[[str, str], Any]) -> dict[tuple[int, str], SyntaxMessage]:
+    """For each example: the state that the parser is in, and what it cannot take.
+
+    Lark's own `match_examples` also compares how deep the parser is nested, and so
+    would know an error only in the surroundings of its example.
+    """
+    failures: dict[tuple[int, str], SyntaxMessage] = {}
+    for row in MESSAGES:
+        for text in row.examples:
+            try:
+                parse(text, "example")
+            except UnexpectedToken as error:  # noqa: PERF203 - each example fails
+                key = (error.state.position, error.token.type)
+                failures.setdefault(key, row)
+                if not row.exact:
+                    failures.setdefault((error.state.position, ""), row)
+    return failures
+
+
+def _innermost(error: UnexpectedToken) -> str:
+    """The code for the last bracket that is still open."""
+    closed = 0
+    for value in reversed(error.state.value_stack):
+        if isinstance(value, Lexeme) and value.type in ("RPAR", "RSQB", "RBRACE"):
+            closed += 1
+        elif isinstance(value, Lexeme) and value.type in ("LPAR", "LSQB", "LBRACE"):
+            if not closed:
+                return "E0111" if value.type == "LBRACE" else "E0112"
+            closed -= 1
+    return "E0111"
+
+
+def _row(
+    error: UnexpectedToken, failures: dict[tuple[int, str], SyntaxMessage]
+) -> SyntaxMessage | None:
+    """The message for this state and token, else for this state."""
+    position = error.state.position
+    row = failures.get((position, error.token.type)) or failures.get((position, ""))
+    if row is not None and row.code in ("E0111", "E0112"):
+        return _by_code(_innermost(error))
+    return row
+
+
+def _block_comment(span: Span) -> Diagnostic:
+    return Diagnostic(
+        "E0109", "`/* … */` is no comment here", span, "begin each line with `#`"
+    )
+
+
+def _span(error: UnexpectedToken, source: Source) -> Span:
+    if isinstance(error.token, Lexeme):
+        return error.token.span
+    end = len(source.text.rstrip())
+    return Span(source, max(0, end - 1), end)

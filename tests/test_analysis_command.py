@@ -1,6 +1,7 @@
 """`neural analyze`: on networks, texts, saved maps, and on bad input."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -165,6 +166,14 @@ def test_a_file_without_texts(tiny, tmp_path, content, code):
     texts.write_bytes(raw)
     with pytest.raises(NeuralError, match=code):
         run_analysis(AnalysisRequest(tiny, backend="numpy", groups={"": texts}))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_texts_from_a_pipe_are_refused(tiny, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(NeuralError, match="no ordinary file"):
+        run_analysis(AnalysisRequest(tiny, backend="numpy", groups={"": pipe}))
 
 
 def test_text_needs_a_tokenizer(tiny):

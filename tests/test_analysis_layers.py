@@ -1,20 +1,22 @@
 """Rollout and flow against independent computations; redundancy of heads."""
 
 import itertools
+import re
+import sys
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neural_attn.analysis.redundancy import (
-    Divergences,
-    cluster,
-    effective_rank,
-    js_divergence,
-)
+from neural_attn.analysis import analyze
+from neural_attn.analysis.extras import effective_rank
+from neural_attn.analysis.redundancy import Divergences, cluster, js_divergence
 from neural_attn.analysis.rollout import attention_flow, attention_rollout, stack_of
+from neural_attn.analysis.run import AnalysisRequest, run_analysis
+from neural_attn.errors import NeuralError
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
+from neural_attn.visualize.analysis_report import to_html, to_markdown
 
 
 def layers(count, time, seed=0, causal=False):
@@ -158,3 +160,66 @@ def test_divergences_merge():
 def test_effective_rank():
     weights = np.stack([np.eye(8), np.full((8, 8), 1 / 8)])
     assert effective_rank(weights) == pytest.approx([8, 1])
+
+
+def stack_maps(time=7, count=3):
+    arrays = {
+        f"layer_{i}": one[np.newaxis] for i, one in enumerate(layers(count, time))
+    }
+    return AttentionMaps.from_arrays(arrays, [f"t{i}" for i in range(time)])
+
+
+def test_every_report_has_the_flow_that_was_asked_for():
+    pytest.importorskip("scipy", reason="attention flow needs SciPy")
+    analysis = analyze(stack_maps(), flow=True)
+    expected = attention_flow(stack_of(stack_maps()))
+    example = analysis.to_dict()["example"]
+    np.testing.assert_allclose(example["flow"], expected, atol=1e-6)
+    rollout = attention_rollout(stack_of(stack_maps()))[-1]
+    apart = np.corrcoef(expected.ravel(), rollout.ravel())[0, 1]
+    assert example["flow_agreement"] == pytest.approx(apart)
+    row = f"| flow | {apart:.3f} |"
+    mean = f"{expected[:, 0].mean():.3f}"
+    assert row in to_markdown(analysis)
+    assert re.search(rf"\| 0 t0 \| .* \| {mean} \|", to_markdown(analysis))
+    assert "flow through all layers" in to_html(analysis)
+    assert analyze(stack_maps()).to_dict()["example"]["flow"] == []
+
+
+def test_layers_stand_side_by_side_in_the_page():
+    page = to_html(analyze(stack_maps(count=8)))
+    for index in range(8):
+        assert f">layer {index}, raw<" in page
+        assert f">to layer {index}, rollout<" in page
+
+
+@pytest.mark.parametrize(
+    ("maps", "reason"),
+    [
+        (stack_maps(time=65), "the first text has 65 tokens.*at most 64"),
+        (AttentionMaps.from_arrays({"c": layers(2, 5)[:, :3]}), "no stack of self-att"),
+    ],
+)
+def test_where_there_is_no_flow_a_note_says_why(maps, reason):
+    analysis = analyze(maps, flow=True)
+    assert analysis.example.flow == []
+    (note,) = analysis.notes
+    assert re.search(reason, note)
+
+
+def test_flow_without_scipy_fails_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    request = AnalysisRequest(tmp_path / "not even there.neural", flow=True)
+    with pytest.raises(NeuralError, match="E0502") as caught:
+        run_analysis(request)
+    assert "pip install" in str(caught.value)
+
+
+def test_ranks_are_measured_where_they_are_asked_for():
+    maps = stack_maps()
+    head = analyze(maps, rank=True).heads[1]
+    expected = effective_rank(maps["layer_1"][0])[0]
+    assert head.statistics["effective_rank"].mean == pytest.approx(expected, abs=1e-6)
+    assert head.statistics["effective_rank"].uniform == pytest.approx(1)
+    assert "effective_rank" not in analyze(maps).heads[1].statistics
+    assert r"effective\_rank" in to_markdown(analyze(maps, rank=True))

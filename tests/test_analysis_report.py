@@ -13,7 +13,9 @@ from neural_attn.analysis import Analyzer, analyze
 from neural_attn.analysis.connections import find_connections
 from neural_attn.analysis.doctor import Finding
 from neural_attn.analysis.document import document
+from neural_attn.analysis.example import look_closely
 from neural_attn.analysis.links import LinkFinder
+from neural_attn.analysis.partial import PartialAnalysis
 from neural_attn.analysis.parts import Table, number
 from neural_attn.analysis.planted import PLANTED, planted_head, planted_tokens
 from neural_attn.analysis.result import SCHEMA, SCHEMA_VERSION, finish
@@ -141,20 +143,23 @@ def key_paths(value, path=""):
 
 
 def test_the_schema_is_documented(project_root):
+    pytest.importorskip("scipy", reason="attention flow needs SciPy")
     analyzer, finder = Analyzer(), LinkFinder()
     for group in ("a", "b"):
         for seed in range(3):
             maps = planted_maps(planted_tokens(20 + seed, seed))
             analyzer.add(maps, group)
             finder.add(maps, [(2, 5), (3, 1)])
+    first = planted_maps()
     full = finish(
-        analyzer,
-        maps=planted_maps(),
-        probe=analyzer,
-        links=finder.scores(),
-        connections=find_connections(planted_maps()),
-        findings=[Finding("W0809", "", "even", "were weights loaded?")],
-        notes=["a note"],
+        PartialAnalysis(
+            analyzer,
+            finder,
+            probe=analyzer,
+            example=look_closely(first, find_connections(first), flow=True),
+            findings=[Finding("W0809", "", "even", "were weights loaded?")],
+            notes=["a note"],
+        )
     )
     data = full.to_dict()
     assert (data["schema"], data["schema_version"]) == (SCHEMA, SCHEMA_VERSION)

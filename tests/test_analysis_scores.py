@@ -104,6 +104,26 @@ def test_one_pass_gives_the_numbers_of_the_guide(mask):
         assert own[name] == pytest.approx(np.array(expected, float), abs=1e-12), name
 
 
+@pytest.mark.parametrize("mask", ["none", "causal", "holes"])
+def test_content_entropy_is_its_definition(mask):
+    allowed = masks(10)[mask]
+    weights = softmax(np.random.default_rng(6), (3, 10, 10), allowed)
+    found = measure(plan_for(Geometry(allowed, TOKENS, TOKENS, True)), [weights])
+    for head, values in zip(weights, found.extra[:, 0], strict=True):
+        above = below = 0.0
+        for q in range(10):
+            keys = [k for k in range(1, 9) if allowed[q, k]]  # not [CLS], not [SEP]
+            mass = sum(head[q, k] for k in keys)
+            if len(keys) > 1 and mass > 0:
+                shares = [head[q, k] / mass for k in keys]
+                entropy = -sum(p * math.log(p) for p in shares)
+                above += mass * entropy / math.log(len(keys))
+                below += mass
+        assert values == pytest.approx(above / below, abs=1e-12)
+    assert found.extra_uniform[0] == 1
+    assert np.isnan(found.extra[:, 1]).all()  # the rank is not asked for
+
+
 @pytest.mark.parametrize("name", list(SCORES))
 def test_null_moments_are_those_of_shuffled_rows(name):
     random = np.random.default_rng(3)

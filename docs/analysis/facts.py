@@ -201,6 +201,24 @@ FACTS: dict[str, tuple[str, str, str, str, str]] = {
         VIG,
         "local",
     ),
+    "content_entropy": (
+        "Σ_q m_q H_q / Σ_q m_q, where m_q is the attention of query q to ordinary keys "
+        "(not the first, not special) and H_q the normalized entropy within them",
+        "0 to 1",
+        "What a head does beside resting on a sink: near 1 it spreads the rest evenly, "
+        "near 0 it picks a key.",
+        "entropy without [CLS] and [SEP], as Clark et al. 2019 set them aside",
+        "mixed",
+    ),
+    "effective_rank": (
+        "exp(-Σ s ln s), where s are the singular values divided by their sum; only "
+        "with `--rank`",
+        "1 to min(queries, keys)",
+        "1: all queries attend alike; low rank: what the query is hardly matters. It "
+        "takes far longer than all else.",
+        "Roy and Vetterli 2007",
+        "sink",
+    ),
 }
 
 TYPES = {

@@ -6,6 +6,7 @@ so that numbers and pictures cannot fall behind the code.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 from neural_attn.analysis import THRESHOLDS, analyze
 from neural_attn.analysis.connections import RULES
 from neural_attn.analysis.doctor import CODES, STOPS
-from neural_attn.analysis.measure import COLUMNS
+from neural_attn.analysis.example import look_closely
+from neural_attn.analysis.measure import STATISTICS
+from neural_attn.analysis.particulars import layer_pictures
 from neural_attn.analysis.parts import Squares
 from neural_attn.analysis.planted import PLANTED, planted_head, planted_tokens
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, Kind
@@ -31,6 +34,7 @@ def pages() -> dict[str, str]:
     files = {f"images/{name}.svg": _picture(name, tokens) for name in PLANTED}
     return {
         **files,
+        **({"images/layers.svg": _layers(tokens)} if find_spec("scipy") else {}),
         "metrics.md": _metrics(tokens),
         "patterns.md": _patterns(),
         "doctor.md": _doctor(),
@@ -44,12 +48,23 @@ def _head(name: str, tokens: tuple[str, ...]) -> NDArray[np.float64]:
 
 def _picture(name: str, tokens: tuple[str, ...]) -> str:
     matrix = tuple(map(tuple, _head(name, tokens).tolist()))
-    return squares_svg(Squares((name,), (matrix,), tokens, f"a planted head: {name}"))
+    return squares_svg(Squares((((name, matrix),),), tokens, f"a planted head: {name}"))
+
+
+def _layers(tokens: tuple[str, ...]) -> str:
+    """Four layers of one local head each, as the report shows them."""
+    heads = {
+        f"layer_{seed}": planted_head("local", tokens, noise=NOISE, seed=seed)[None]
+        for seed in range(4)
+    }
+    example = look_closely(AttentionMaps.from_arrays(heads, tokens), flow=True)
+    assert example is not None
+    return squares_svg(layer_pictures(example)[0])
 
 
 def _metrics(tokens: tuple[str, ...]) -> str:
     parts = [METRICS_PAGE.format(noise=f"{NOISE:.0%}", length=LENGTH)]
-    for name in COLUMNS:
+    for name in STATISTICS:
         formula, span, reading, source, pattern = FACTS[name]
         parts.append(
             f"\n## {name}\n\n- **Formula**: {formula}.\n- **Range**: {span}.\n"
@@ -65,7 +80,8 @@ def _value(name: str, pattern: str, tokens: tuple[str, ...]) -> str:
     cross = name in ("monotonicity", "diagonal")
     kind: Kind = "cross" if cross else "encoder_self"
     one = AttentionMap("a", weights, kind, None, False, tokens, tokens)
-    statistic = analyze(AttentionMaps([one])).heads[0].statistics[name]
+    maps = AttentionMaps([one])
+    statistic = analyze(maps, rank=True).heads[0].statistics[name]
     known = statistic.uniform is not None
     uniform = f", of uniform attention {statistic.uniform:.3f}" if known else ""
     taken = ", taken as cross-attention" if cross else ""

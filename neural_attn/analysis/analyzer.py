@@ -31,7 +31,8 @@ class Analyzer:
     """Statistics of every head over the texts that were added.
 
     `groups` holds tallies by group of texts, then by map; `places` says where maps
-    stand in the network.
+    stand in the network. With `rank`, every head's effective rank is measured, too;
+    singular values take far longer than all else.
     """
 
     groups: dict[str, dict[str, Tally]] = field(default_factory=dict)
@@ -39,6 +40,7 @@ class Analyzer:
     divergences: Divergences = field(default_factory=lambda: Divergences.empty(0))
     texts: int = 0
     tokens: int = 0
+    rank: bool = False
 
     def add(
         self,
@@ -87,7 +89,7 @@ class Analyzer:
                 else items[number].weights[heads]
                 for number, heads in places
             ]
-            found = measure(plan, weights)
+            found = measure(plan, weights, rank=self.rank)
             start = 0
             for number, heads in places:
                 item = items[number]
@@ -140,6 +142,7 @@ class Analyzer:
         result.divergences = _reordered(self, result).merge(_reordered(other, result))
         result.texts = self.texts + other.texts
         result.tokens = self.tokens + other.tokens
+        result.rank = self.rank or other.rank
         return result
 
     @property

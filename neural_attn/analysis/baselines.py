@@ -33,9 +33,10 @@ def z_scores(tally: Tally, first: int) -> tuple[Float, Float]:
     `first` is the column of the first score in the tally's values. NaN where a score
     is not defined.
     """
-    count = tally.values.count[:, first:]
+    scores = slice(first, first + len(SCORES))
+    count = tally.values.count[:, scores]
     there = count > 0
-    observed = tally.values.mean[:, first:] * count
+    observed = tally.values.mean[:, scores] * count
     apart = observed - tally.expected
     scale = np.sqrt(tally.variance)
     rounding = np.abs(apart) <= _ROUNDING * count * np.maximum(tally.expected, 1.0)

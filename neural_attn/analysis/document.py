@@ -93,8 +93,18 @@ def _types(heads: Sequence[Head]) -> Part:
 
 
 def _head_table(heads: Sequence[Head]) -> Part:
-    columns = ("entropy", "normalized_entropy", "max_weight", "diagonal_strength",
-               "distance", "effective_keys", "top_key_share")  # fmt: skip
+    columns = [
+        "entropy",
+        "normalized_entropy",
+        "content_entropy",
+        "max_weight",
+        "diagonal_strength",
+        "distance",
+        "effective_keys",
+        "top_key_share",
+    ]
+    if any("effective_rank" in head.statistics for head in heads):
+        columns.append("effective_rank")
     rows = []
     for head in heads:
         means = [_mean(head, name) for name in columns]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neural_attn.analysis.baselines import SIGNIFICANT, holm
-from neural_attn.analysis.measure import COLUMNS
+from neural_attn.analysis.measure import STATISTICS
 from neural_attn.analysis.tally import Tally
 
 __all__ = ["Difference", "compare_groups", "t_quantile", "t_tail"]
@@ -83,7 +83,7 @@ def _compare(name: str, first: Tally, second: Tally) -> Iterator[Difference]:
         effect, effect_error = _hedges(apart, v1, v2, n1, n2)
         p = min(1.0, 2 * t_tail(abs(apart) / math.sqrt(error), freedom))
         yield Difference(
-            name, head, COLUMNS[column], mean1, mean2, apart, apart - margin,
+            name, head, STATISTICS[column], mean1, mean2, apart, apart - margin,
             apart + margin, effect, effect - 1.959964 * effect_error,
             effect + 1.959964 * effect_error, p, p,
         )  # fmt: skip

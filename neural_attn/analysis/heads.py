@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neural_attn.analysis.baselines import SIGNIFICANT, holm, p_values, z_scores
-from neural_attn.analysis.measure import COLUMNS, METRICS
+from neural_attn.analysis.measure import METRICS, STATISTICS
 from neural_attn.analysis.patterns import Pattern, name_pattern, same_family
 from neural_attn.analysis.scores import SCORES
 from neural_attn.analysis.tally import Tally
@@ -103,7 +103,7 @@ def _head(
 ) -> Head:
     values, uniform, std = tally.values, tally.uniform, tally.values.std
     statistics = {}
-    for column, metric in enumerate(COLUMNS):
+    for column, metric in enumerate(STATISTICS):
         count = int(values.count[index, column])
         if not count:
             continue
@@ -141,8 +141,8 @@ def _head(
 def _pattern(
     statistics: Mapping[str, Statistic], evidence: Mapping[str, Evidence]
 ) -> Pattern:
-    values = dict.fromkeys(COLUMNS, math.nan)
-    chance = dict.fromkeys(COLUMNS, math.nan)
+    values = dict.fromkeys(STATISTICS, math.nan)
+    chance = dict.fromkeys(STATISTICS, math.nan)
     for name, statistic in statistics.items():
         values[name] = statistic.mean
         if statistic.uniform is not None:

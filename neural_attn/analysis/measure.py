@@ -1,9 +1,4 @@
-"""Measures every head of one text in a single pass over its weights.
-
-The weights are read once, a few rows of all heads at a time. What a block of rows
-needs fits the processor's cache, so memory does not grow with the number of heads and
-nothing is computed per head or position in Python.
-"""
+"""Measures every head of one text, from a single pass over its weights."""
 
 from __future__ import annotations
 
@@ -14,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.analysis.arithmetic import divide, product, row_mean
+from neural_attn.analysis.extras import EXTRA, extras
 from neural_attn.analysis.geometry import Geometry
-from neural_attn.analysis.scores import SCORES, target
+from neural_attn.analysis.plan import Plan, Sums, one_pass, plan_for
+from neural_attn.analysis.scores import SCORES
 
 __all__ = [
     "BINS",
     "COLUMNS",
     "METRICS",
+    "STATISTICS",
     "Measured",
     "Plan",
     "measure",
@@ -44,90 +42,44 @@ METRICS = (
     "monotonicity",
 )
 COLUMNS = (*METRICS, *SCORES)
+STATISTICS = (*COLUMNS, *EXTRA)
 BINS = 20  # of the histograms of normalized entropy and greatest weight, on 0 … 1
-
-_BLOCK_CELLS = 1 << 17  # 1 MiB of float64: two such blocks fit a core's cache
-_TINY = np.finfo(np.float64).tiny
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What one geometry asks of the weights, made once for all layers of a text.
-
-    `targets` is float64 [scores, queries, keys]; the rest, float64 [scores, queries],
-    belongs to rows with a choice and is 0 elsewhere: `rows` is 1 there, `mean` is the
-    mean of the target over allowed keys, and `spread` its sum of squared deviations
-    divided by (allowed keys - 1). `names` are the scores.
-    """
-
-    geometry: Geometry
-    names: tuple[str, ...]
-    targets: Float
-    rows: Float
-    mean: Float
-    spread: Float
 
 
 @dataclass(frozen=True)
 class Measured:
     """The numbers of one text; NaN where a number is not defined.
 
-    `values` is float64 [heads, COLUMNS]. `expected` and `variance`, float64 [heads,
-    SCORES], are those of each score if every row's weights stood in random order.
-    `uniform` [COLUMNS] are the values of uniform attention under the same mask. The
-    histograms, int64 [heads, BINS], count queries.
+    `values` is float64 [heads, COLUMNS], `extra` [heads, EXTRA]. `expected` and
+    `variance`, float64 [heads, SCORES], are those of each score if every row's weights
+    stood in random order. `uniform` [COLUMNS] and `extra_uniform` [EXTRA] are the
+    values of uniform attention under the same mask. The histograms, int64 [heads,
+    BINS], count queries.
     """
 
     values: Float
+    extra: Float
     expected: Float
     variance: Float
     uniform: Float
+    extra_uniform: Float
     entropy_histogram: NDArray[np.int64]
     maximum_histogram: NDArray[np.int64]
 
 
-def plan_for(geometry: Geometry, extra: Sequence[tuple[str, Float]] = ()) -> Plan:
-    """Make the targets of all scores that are defined, then those of `extra`."""
-    found = [(name, target(score, geometry)) for name, score in SCORES.items()]
-    defined = [(n, cells) for n, cells in (*found, *extra) if cells is not None]
-    shape = (len(defined), geometry.queries, geometry.keys)
-    targets = np.empty(shape)
-    for index, (_, cells) in enumerate(defined):
-        targets[index] = cells
-    rows = np.asarray(targets.any(axis=2), dtype=np.float64)
-    options = np.maximum(geometry.options, 1)
-    total = targets.sum(axis=2)
-    mean: Float = total / options
-    spread = np.einsum("sqk,sqk->sq", targets, targets) - total * mean
-    spread = np.maximum(spread / np.maximum(options - 1, 1), 0.0)
-    names = tuple(name for name, _ in defined)
-    return Plan(geometry, names, targets, rows, mean, spread)
-
-
-@dataclass
-class _Sums:
-    """What the pass over the weights leaves: [heads, queries] unless said otherwise."""
-
-    mass: Float
-    square: Float
-    entropy: Float
-    high: Float
-    low: Float
-    center: Float
-    columns: Float  # [heads, keys]
-    scores: Float  # [heads, scores], summed over queries
-
-
-def measure(plan: Plan, weights: Sequence[NDArray[np.floating]]) -> Measured:
+def measure(
+    plan: Plan, weights: Sequence[NDArray[np.floating]], *, rank: bool = False
+) -> Measured:
     """Measure heads that share one geometry.
 
     Parameters
     ----------
     weights : float [heads, queries, keys], one array per layer
         Heads may differ in number. Masked cells must be 0.
+    rank : also the effective rank, which takes far longer than all else
     """
     geometry = plan.geometry
-    sums = _one_pass(plan, weights)
+    sums = one_pass(plan, weights)
     counts = (geometry.options > 0) & (sums.mass > 0)
     options = geometry.options
     normalized = sums.entropy / np.log(np.maximum(options, 2))
@@ -146,50 +98,22 @@ def measure(plan: Plan, weights: Sequence[NDArray[np.floating]]) -> Measured:
     for name, column in rows.items():
         values[:, COLUMNS.index(name)] = column
     expected, variance = _scores(plan, sums, counts, values)
+    ordinary = sums.entropy - sums.aside_entropy, sums.mass - sums.aside_mass
+    extra, extra_uniform = extras(geometry, weights, *ordinary, rank=rank)
     return Measured(
         values,
+        extra,
         expected,
         variance,
         _uniform(geometry, plan),
+        extra_uniform,
         _histogram(normalized, choice),
         _histogram(sums.high, counts),
     )
 
 
-def _one_pass(plan: Plan, weights: Sequence[NDArray[np.floating]]) -> _Sums:
-    queries, keys = plan.geometry.queries, plan.geometry.keys
-    heads = sum(len(one) for one in weights)
-    step = min(queries, max(1, _BLOCK_CELLS // (heads * keys)))
-    block, logs = np.empty((heads, step, keys)), np.empty((heads, step, keys))
-    scores = np.zeros((heads, len(plan.names)))
-    a, b, c, d, e, f = np.empty((6, heads, queries))
-    sums = _Sums(a, b, c, d, e, f, np.zeros((heads, keys)), scores)
-    columns = np.stack([np.ones(keys), np.arange(keys, dtype=np.float64)], axis=1)
-    for start in range(0, queries, step):
-        at = slice(start, min(start + step, queries))
-        some, log = block[:, : at.stop - start], logs[:, : at.stop - start]
-        first = 0
-        for one in weights:
-            some[first : first + len(one)] = one[:, at]
-            first += len(one)
-        # 0 ln 0 = 0: the logarithm of the least number stands in, and 0 times it is 0.
-        np.log(np.maximum(some, _TINY, out=log), out=log)
-        sums.entropy[:, at] = -np.einsum("hqk,hqk->hq", some, log)
-        sums.square[:, at] = np.einsum("hqk,hqk->hq", some, some)
-        sums.high[:, at] = some.max(axis=2)
-        sums.low[:, at] = some.min(axis=2)
-        both = some @ columns
-        sums.mass[:, at], sums.center[:, at] = both[..., 0], both[..., 1]
-        sums.columns += some.sum(axis=1)
-        cells = plan.targets[:, at].reshape(len(plan.names), (at.stop - start) * keys)
-        sums.scores += product(some.reshape(heads, -1), cells)
-    # A weight of 1 + 1e-7, from float32 rounding, gives an entropy just below 0.
-    np.maximum(sums.entropy, 0.0, out=sums.entropy)
-    return sums
-
-
 def _scores(
-    plan: Plan, sums: _Sums, counts: NDArray[np.bool_], values: Float
+    plan: Plan, sums: Sums, counts: NDArray[np.bool_], values: Float
 ) -> tuple[Float, Float]:
     """Fill the scores in; their mean and variance over orders of each row's weights.
 
@@ -213,9 +137,7 @@ def _scores(
     return everything[0], everything[1]
 
 
-def _distribution(
-    sums: _Sums, counts: NDArray[np.bool_], keys: int
-) -> dict[str, Float]:
+def _distribution(sums: Sums, counts: NDArray[np.bool_], keys: int) -> dict[str, Float]:
     number = counts.sum(axis=1) * keys
     mean = divide(np.where(counts, sums.mass, 0.0).sum(axis=1), number)
     square = divide(np.where(counts, sums.square, 0.0).sum(axis=1), number)
@@ -232,7 +154,7 @@ def _distribution(
 def _diagonal_strength(
     geometry: Geometry,
     weights: Sequence[NDArray[np.floating]],
-    sums: _Sums,
+    sums: Sums,
     counts: NDArray[np.bool_],
 ) -> Float:
     if not geometry.self_attention or geometry.queries != geometry.keys:
@@ -242,7 +164,7 @@ def _diagonal_strength(
     return divide(own, row_mean(sums.mass / geometry.keys, counts))
 
 
-def _monotonicity(geometry: Geometry, sums: _Sums, counts: NDArray[np.bool_]) -> Float:
+def _monotonicity(geometry: Geometry, sums: Sums, counts: NDArray[np.bool_]) -> Float:
     """Correlation of each query's position with the mean position it attends to."""
     if geometry.self_attention:
         return np.full(len(sums.mass), np.nan)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from neural_attn.analysis.example import Example
 from neural_attn.analysis.heads import p_text
 from neural_attn.analysis.parts import Heading, Part, Squares, Table, number
 from neural_attn.analysis.result import Analysis
 from neural_attn.visualize.tokens import readable
 
-__all__ = ["more_parts"]
+__all__ = ["layer_pictures", "more_parts"]
 
 _MOST_CONNECTIONS = 5
+_MOST_INPUTS = 8
+_LAYERS_IN_A_ROW = 6
 
 
 def more_parts(analysis: Analysis) -> list[Part]:
@@ -96,28 +99,68 @@ def _example(analysis: Analysis) -> list[Part]:
     example = analysis.example
     if example is None:
         return []
-    tokens = tuple(readable(token, 16) for token in example.tokens)
     parts: list[Part] = [Heading(2, "The first text")]
     if example.raw:
-        last = len(example.raw) - 1
-        pictures = (example.raw[0], example.raw[last], example.rollout[last])
-        parts.append(
-            Squares(
-                ("first layer", "last layer", "rollout through all layers"),
-                tuple(tuple(tuple(row) for row in one) for one in pictures),
-                tokens,
-                f"Raw attention (mean over heads) beside rollout, residual share "
-                f"{example.residual:g}; rows attend to columns",
-            )
-        )
+        parts += [*layer_pictures(example), _inputs(example)]
     if example.agreement:
-        rows = tuple(
-            (f"layer {index}", number(value))
+        rows = [
+            (f"layer {index}, raw", number(value))
             for index, value in enumerate(example.agreement)
-        )
+        ]
+        if example.flow:
+            rows.append(("flow", number(example.flow_agreement)))
         caption = "Correlation of raw attention with rollout up to the same layer"
-        parts.append(Table(("layer", "correlation"), rows, caption))
-    rows_ = tuple(
+        parts.append(Table(("layer", "correlation"), tuple(rows), caption))
+    return [*parts, *_connections(example)]
+
+
+def layer_pictures(example: Example) -> list[Squares]:
+    """The whole network in large, then its layers side by side."""
+    tokens = tuple(readable(token, 16) for token in example.tokens)
+    large = [
+        ("raw, last layer", example.raw[-1]),
+        ("rollout through all layers", example.rollout[-1]),
+        *([("flow through all layers", example.flow)] if example.flow else []),
+    ]
+    residual = f"residual share {example.residual:g}; rows attend to columns"
+    names = "rollout and flow" if example.flow else "rollout"
+    caption = f"Raw attention (mean over heads) beside {names}, {residual}"
+    count = len(example.raw)
+    rows = []
+    for start in range(0, count, _LAYERS_IN_A_ROW):
+        some = range(start, min(start + _LAYERS_IN_A_ROW, count))
+        rows.append(tuple((f"layer {i}, raw", example.raw[i]) for i in some))
+        rows.append(tuple((f"to layer {i}, rollout", example.rollout[i]) for i in some))
+    below = f"Layers side by side: raw attention above, rollout below, {residual}"
+    return [
+        Squares((tuple(large),), tokens, caption),
+        Squares(tuple(rows), tokens, below, side=130),
+    ]
+
+
+def _inputs(example: Example) -> Table:
+    """How much of each input is in the outputs, by each way to reckon it."""
+    ways = {"raw, last layer": example.raw[-1], "rollout": example.rollout[-1]}
+    if example.flow:
+        ways["flow"] = example.flow
+    means = [
+        [sum(column) / len(column) for column in zip(*matrix, strict=True)]
+        for matrix in ways.values()
+    ]
+    order = sorted(range(len(example.tokens)), key=lambda index: -means[1][index])
+    rows = tuple(
+        (
+            f"{index} {readable(example.tokens[index])}",
+            *(number(one[index]) for one in means),
+        )
+        for index in order[:_MOST_INPUTS]
+    )
+    caption = "Inputs that reach the outputs most: means over positions"
+    return Table(("input", *ways), rows, caption)
+
+
+def _connections(example: Example) -> list[Part]:
+    rows = tuple(
         (
             readable(one.map, 40),
             f"{readable(one.query_token)} → {readable(one.key_token)}",
@@ -128,8 +171,8 @@ def _example(analysis: Analysis) -> list[Part]:
         for found in example.connections.values()
         for one in found[:_MOST_CONNECTIONS]
     )
-    if rows_:
-        header = ("layer", "connection", "weight", "category", "rule")
-        caption = "Strongest connections of each layer, mean over heads, above 0.1"
-        parts.append(Table(header, rows_, caption))
-    return parts
+    if not rows:
+        return []
+    header = ("layer", "connection", "weight", "category", "rule")
+    caption = "Strongest connections of each layer, mean over heads, above 0.1"
+    return [Table(header, rows, caption)]

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Bars", "Grid", "Heading", "Part", "Sentences", "Squares", "Table", "number"]
+__all__ = [
+    "Bars",
+    "Grid",
+    "Heading",
+    "Matrix",
+    "Part",
+    "Sentences",
+    "Squares",
+    "Table",
+    "number",
+]
 
 
 @dataclass(frozen=True)
@@ -51,14 +62,20 @@ class Bars:
     caption: str
 
 
+Matrix = Sequence[Sequence[float]]
+
+
 @dataclass(frozen=True)
 class Squares:
-    """Square matrices side by side, over the same tokens."""
+    """Square matrices over the same tokens: rows of (title, matrix).
 
-    titles: tuple[str, ...]
-    matrices: tuple[tuple[tuple[float, ...], ...], ...]
+    `side` is the width of one, in pixels.
+    """
+
+    rows: tuple[tuple[tuple[str, Matrix], ...], ...]
     tokens: tuple[str, ...]
     caption: str
+    side: int = 260
 
 
 Part = Heading | Sentences | Table | Grid | Bars | Squares

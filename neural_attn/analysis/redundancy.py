@@ -1,4 +1,4 @@
-"""Which heads do the same: Jensen-Shannon distance, clusters, rank."""
+"""Which heads do the same: Jensen-Shannon distance, and clusters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Divergences", "cluster", "effective_rank", "js_divergence"]
+__all__ = ["Divergences", "cluster", "js_divergence"]
 
 Float = NDArray[np.float64]
 
@@ -110,21 +110,3 @@ def cluster(distance: ArrayLike, limit: float = CLUSTER_DISTANCE) -> list[list[i
         apart = np.delete(np.delete(apart, second, axis=0), second, axis=1)
     several = [group for group in members if len(group) > 1]
     return sorted(several, key=lambda group: (-len(group), group))
-
-
-def effective_rank(weights: NDArray[np.floating]) -> Float:
-    """Exponential of the entropy of the singular values' shares, per head.
-
-    From 1 (all queries attend alike) to min(queries, keys); Roy and Vetterli, 2007.
-    Needs singular values, which take far longer than all other metrics together.
-
-    Parameters
-    ----------
-    weights : float [heads, queries, keys]
-    """
-    values = np.linalg.svd(weights.astype(np.float64), compute_uv=False)
-    total = values.sum(axis=1, keepdims=True)
-    shares = np.divide(values, total, out=np.zeros_like(values), where=total > 0)
-    logs = np.log(np.where(shares > 0, shares, 1.0))
-    result: Float = np.exp(-np.einsum("hs,hs->h", shares, logs))
-    return result

@@ -2,49 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from neural_attn.analysis.analyzer import Analyzer
-from neural_attn.analysis.connections import Connection
-from neural_attn.analysis.doctor import Finding
+from neural_attn.analysis.example import Example
+from neural_attn.analysis.findings import Finding
 from neural_attn.analysis.groups import Difference, compare_groups
 from neural_attn.analysis.heads import Head
 from neural_attn.analysis.links import LinkScore
 from neural_attn.analysis.measure import BINS
+from neural_attn.analysis.partial import PartialAnalysis
 from neural_attn.analysis.redundancy import CLUSTER_DISTANCE, cluster
-from neural_attn.analysis.rollout import RESIDUAL, attention_rollout, stack_of
 from neural_attn.analysis.standing_out import Highlight, standing_out
 from neural_attn.maps.attention_maps import AttentionMaps
 
-__all__ = ["SCHEMA", "SCHEMA_VERSION", "Analysis", "Example", "finish"]
+__all__ = ["SCHEMA", "SCHEMA_VERSION", "Analysis", "finish"]
 
 SCHEMA = "neural-attn/analysis"
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 MOST_DIFFERENCES = 50
-MOST_TOKENS = 64  # of a text whose matrices are kept: they grow with the square
-
-
-@dataclass(frozen=True)
-class Example:
-    """One text looked at closely: its tokens, layers, rollout and connections.
-
-    `raw` and `rollout` are lists [layers][time][time], rounded to 6 digits; empty
-    where the maps are no stack of self-attention, or the text is longer than 64 tokens.
-    `agreement` is, per layer, the correlation of raw attention with rollout.
-    """
-
-    tokens: tuple[str, ...]
-    residual: float
-    raw: list[list[list[float]]]
-    rollout: list[list[list[float]]]
-    agreement: list[float | None]
-    connections: dict[str, list[Connection]]
 
 
 @dataclass(frozen=True)
@@ -95,7 +73,7 @@ class Analysis:
             "texts": self.texts,
             "tokens": self.tokens,
             "highlights": [asdict(one) for one in self.highlights],
-            "heads": [_head_dict(head) for head in self.heads],
+            "heads": [asdict(head) for head in self.heads],
             "induction_probe": [
                 {"label": head.label, "map": head.map, **_induction(head)}
                 for head in self.probe
@@ -117,10 +95,6 @@ class Analysis:
         }
 
 
-def _head_dict(head: Head) -> dict[str, Any]:
-    return asdict(head)
-
-
 def _induction(head: Head) -> dict[str, Any]:
     return {
         "score": head.statistics["induction"].mean,
@@ -128,35 +102,21 @@ def _induction(head: Head) -> dict[str, Any]:
     }
 
 
-def finish(
-    analyzer: Analyzer,
-    *,
-    maps: AttentionMaps | None = None,
-    probe: Analyzer | None = None,
-    links: Sequence[LinkScore] = (),
-    connections: Mapping[str, list[Connection]] | None = None,
-    findings: Sequence[Finding] = (),
-    notes: Sequence[str] = (),
-) -> Analysis:
-    """Make the analysis of what was counted.
-
-    Parameters
-    ----------
-    maps : those of the text to look at closely (its first example); also says where
-        the network came from
-    probe : an analyzer of repeated random sequences, for induction
-    """
+def finish(part: PartialAnalysis) -> Analysis:
+    """Make the analysis of what was counted, of all texts or some."""
+    analyzer = part.analyzer
     heads = analyzer.heads()
-    probed = probe.heads() if probe is not None else ()
+    probed = part.probe.heads() if part.probe is not None else ()
     groups = cluster(analyzer.divergences.distance)
     names = {(head.map, head.head): head.label for head in heads}
     clusters = tuple(
         tuple(names[analyzer.labels[index]] for index in group) for group in groups
     )
+    left_out = [f"and {part.left_out:,} more notes like these"] if part.left_out else []
     return Analysis(
-        source=maps.source if maps else None,
-        backend=maps.backend if maps else None,
-        trained=maps.trained if maps else None,
+        source=part.source,
+        backend=part.backend,
+        trained=part.trained,
         texts=analyzer.texts,
         tokens=analyzer.tokens,
         highlights=standing_out(heads, probed, clusters),
@@ -165,11 +125,11 @@ def finish(
         clusters=clusters,
         histograms=_histograms(analyzer),
         differences=_differences(analyzer),
-        links=tuple(links),
-        example=_example(maps, connections or {}) if maps else None,
-        findings=tuple(findings),
-        notes=tuple(notes),
-        maps=maps,
+        links=tuple(part.links.scores()),
+        example=part.example,
+        findings=tuple(part.findings),
+        notes=(*part.notes, *left_out),
+        maps=part.maps,
     )
 
 
@@ -194,36 +154,3 @@ def _differences(analyzer: Analyzer) -> dict[str, list[Difference]]:
         )[:MOST_DIFFERENCES]
         for name in rest
     }
-
-
-def _example(
-    maps: AttentionMaps, connections: Mapping[str, list[Connection]]
-) -> Example | None:
-    if not len(maps):
-        return None
-    kind = next((m.kind for m in maps.maps if m.kind != "cross"), None)
-    stack = None if kind is None else stack_of(maps, kind)
-    item = maps.item(next(iter(maps)))
-    if stack is None:
-        return Example(item.key_tokens, RESIDUAL, [], [], [], dict(connections))
-    rollout = attention_rollout(stack)
-    agreement = [
-        _correlation(raw.ravel(), rolled.ravel())
-        for raw, rolled in zip(stack, rollout, strict=True)
-    ]
-    short = stack.shape[1] <= MOST_TOKENS
-    return Example(
-        item.key_tokens,
-        RESIDUAL,
-        np.round(stack, 6).tolist() if short else [],
-        np.round(rollout, 6).tolist() if short else [],
-        agreement,
-        dict(connections),
-    )
-
-
-def _correlation(one: Any, other: Any) -> float | None:
-    if one.std() < 1e-9 or other.std() < 1e-9:
-        return None
-    value = float(np.corrcoef(one, other)[0, 1])
-    return None if math.isnan(value) else value

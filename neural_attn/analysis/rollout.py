@@ -16,7 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 from neural_attn.errors import fail
 from neural_attn.maps.attention_maps import AttentionMaps
 
-__all__ = ["attention_flow", "attention_rollout", "residual_layers", "stack_of"]
+__all__ = [
+    "attention_flow",
+    "attention_rollout",
+    "require_scipy",
+    "residual_layers",
+    "stack_of",
+]
 
 Float = NDArray[np.float64]
 
@@ -107,15 +113,10 @@ def attention_flow(
     NeuralError
         (E0502) if SciPy is not installed.
     """
-    try:
-        from scipy.sparse import coo_array, csr_array
-        from scipy.sparse.csgraph import maximum_flow
-    except ImportError:
-        fail(
-            "E0502",
-            "attention flow needs SciPy, which is not installed",
-            hint='pip install "neural-attn[analysis]", or pip install scipy',
-        )
+    require_scipy()
+    from scipy.sparse import coo_array, csr_array
+    from scipy.sparse.csgraph import maximum_flow
+
     mixed = residual_layers(layers, residual)
     count, time = len(mixed), mixed.shape[1]
     # Node l * time + i is position i after l layers; node 0 to time - 1 are the inputs.
@@ -134,3 +135,15 @@ def attention_flow(
     ]
     result: Float = np.array(flows, dtype=np.float64) / _SCALE
     return result
+
+
+def require_scipy() -> None:
+    """Raise NeuralError (E0502) where attention flow cannot be computed."""
+    try:
+        import scipy  # noqa: F401
+    except ImportError:
+        fail(
+            "E0502",
+            "attention flow needs SciPy, which is not installed",
+            hint='pip install "neural-attn[analysis]", or pip install scipy',
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +12,15 @@ import numpy as np
 
 from neural_attn import backends
 from neural_attn.analysis.analyzer import Analyzer
-from neural_attn.analysis.connections import Tagger, find_connections, spacy_tagger
-from neural_attn.analysis.doctor import Finding, examine, usable
+from neural_attn.analysis.connections import spacy_tagger
+from neural_attn.analysis.doctor import examine, usable
 from neural_attn.analysis.links import LinkFinder
+from neural_attn.analysis.partial import PartialAnalysis
 from neural_attn.analysis.probe import measure_induction
 from neural_attn.analysis.result import Analysis, finish
+from neural_attn.analysis.rollout import require_scipy
 from neural_attn.analysis.texts import batches, count_all
+from neural_attn.analysis.whole import finish_example
 from neural_attn.capture.data import max_length, prepare
 from neural_attn.capture.run import Captured, capture, require_attention
 from neural_attn.capture.texts import open_tokenizer, prepare_encoded
@@ -25,9 +29,7 @@ from neural_attn.errors import Diagnostic, fail
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.shapes.infer import Checked
 
-__all__ = ["AnalysisRequest", "run_analysis"]
-
-_MOST_NOTES = 5
+__all__ = ["AnalysisRequest", "collect", "run_analysis"]
 
 Progress = Callable[[int, int], None]  # texts done, texts in all
 
@@ -36,8 +38,8 @@ Progress = Callable[[int, int], None]  # texts done, texts in all
 class AnalysisRequest:
     """What to analyse; the fields are the options of the command.
 
-    `file` is a .neural file, or an .npz file of saved maps, for which only `links` and
-    `tagger` matter. `groups` maps a name to a file of texts, one a line.
+    `file` is a .neural file, or an .npz file of saved maps, for which only `spacy`,
+    `flow` and `rank` matter. `groups` maps a name to a file of texts, one a line.
     """
 
     file: Path
@@ -54,54 +56,31 @@ class AnalysisRequest:
     seed: int = 0
     probe: bool = True
     spacy: str | None = None
-
-
-@dataclass
-class _Run:
-    """What is collected while texts pass by."""
-
-    analyzer: Analyzer = field(default_factory=Analyzer)
-    links: LinkFinder = field(default_factory=LinkFinder)
-    findings: list[Finding] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    left_out: int = 0
-    first: AttentionMaps | None = None
-    network: AttentionMaps | None = None
-
-    def take(self, captured: Captured, group: str) -> AttentionMaps:
-        """Count one batch; gives the maps that can be trusted."""
-        known = {(one.code, one.map) for one in self.findings}
-        for one in captured.findings:
-            if (one.code, one.map) not in known:
-                self.findings.append(one)
-        maps = usable(captured.maps, captured.findings)
-        self.analyzer.add(maps, group, self.network)
-        self.first = maps if self.first is None else self.first
-        return maps
-
-    def note(self, notes: Sequence[str]) -> None:
-        """Keep the first few notes, and count the others."""
-        for note in notes:
-            if note in self.notes:
-                continue
-            if len(self.notes) < _MOST_NOTES:
-                self.notes.append(note)
-            else:
-                self.left_out += 1
+    flow: bool = False
+    rank: bool = False
 
 
 def run_analysis(
     request: AnalysisRequest, progress: Progress = lambda done, total: None
 ) -> tuple[Analysis, list[Diagnostic]]:
-    """Run a network over texts, or read saved maps, and analyse the attention.
+    """Collect, and finish; see `collect`."""
+    part, warnings = collect(request, progress)
+    return finish(part), warnings
+
+
+def collect(
+    request: AnalysisRequest, progress: Progress = lambda done, total: None
+) -> tuple[PartialAnalysis, list[Diagnostic]]:
+    """Run a network over texts, or read saved maps, and count the attention.
 
     `progress` is told how many texts are done. Texts pass in batches and are not kept.
 
     Returns
     -------
-    analysis, warnings
-        Warnings are those of the network; what the input doctor found is in the
-        analysis.
+    part, warnings
+        The part may be saved and merged with others before `finish` makes an analysis
+        of it. Warnings are those of the network; what the input doctor found is in the
+        part.
 
     Raises
     ------
@@ -109,8 +88,32 @@ def run_analysis(
         For whatever the user can mend.
     """
     tagger = None if request.spacy is None else spacy_tagger(request.spacy)
+    if request.flow:
+        require_scipy()
+    part = PartialAnalysis(Analyzer(rank=request.rank))
+    warnings: list[Diagnostic] = []
     if request.file.suffix == ".npz":
-        return _of_saved_maps(request, tagger), []
+        maps = _saved_maps(request.file)
+        found = examine(maps)
+        part.take(usable(maps, found), found, network=maps)
+    else:
+        warnings = _run_network(request, part, progress)
+    finish_example(part, tagger=tagger, flow=request.flow)
+    return part, warnings
+
+
+def _saved_maps(file: Path) -> AttentionMaps:
+    try:
+        return AttentionMaps.load(file)
+    except OSError as error:
+        fail("E0403", f"cannot read {file}: {(error.strerror or '').lower()}")
+    except ValueError as error:
+        fail("E0419", str(error), hint="AttentionMaps.save and --save-maps write them")
+
+
+def _run_network(
+    request: AnalysisRequest, part: PartialAnalysis, progress: Progress
+) -> list[Diagnostic]:
     files = [*request.groups.values(), *([request.links] if request.links else [])]
     # First: a file without texts fails before any work is done.
     total = count_all(request.texts, files)
@@ -119,49 +122,43 @@ def run_analysis(
     require_attention(checked)
     name = backends.choose(request.backend).name
     loaded = load_model(checked, name, request.checkpoint, seed=request.seed)
-    run = _Run(network=_outline(checked))
+    network = _outline(checked)
+    part.network = _fingerprint(request, checked.network.name)
     if total:
-        _run_texts(request, loaded, run, total, progress)
+        _run_texts(request, loaded, part, network, total, progress)
     else:
         prepared = prepare(checked, request.data, request.tokens, request.seed)
-        run.note(prepared.notes)
-        run.take(capture(loaded, prepared.inputs, prepared.tokens), "")
+        part.note(prepared.notes)
+        _take(part, capture(loaded, prepared.inputs, prepared.tokens), "", network)
         progress(prepared.batch, prepared.batch)
-    probed = None
     if request.probe:
-        probed = measure_induction(loaded, run.network, request.seed)
-    if probed is not None:
-        run.note([probed[1]])
-    return _finished(run, tagger, probed[0] if probed else None), warnings
+        probed = measure_induction(loaded, network, request.seed)
+        if probed is not None:
+            part.probe = probed[0]
+            part.note([probed[1]])
+    return warnings
 
 
-def _finished(run: _Run, tagger: Tagger | None, probe: Analyzer | None) -> Analysis:
-    connections = {}
-    if run.first is not None and len(run.first):
-        connections = find_connections(run.first, tagger=tagger)
-    if run.left_out:
-        run.notes.append(f"and {run.left_out:,} more notes like these")
-    return finish(
-        run.analyzer,
-        maps=run.first,
-        probe=probe,
-        links=run.links.scores(),
-        connections=connections,
-        findings=run.findings,
-        notes=run.notes,
-    )
+def _take(
+    part: PartialAnalysis, captured: Captured, group: str, network: AttentionMaps
+) -> AttentionMaps:
+    """Count one batch; gives the maps that can be trusted."""
+    maps = usable(captured.maps, captured.findings)
+    part.take(maps, captured.findings, group, network)
+    return maps
 
 
-def _of_saved_maps(request: AnalysisRequest, tagger: Tagger | None) -> Analysis:
-    try:
-        maps = AttentionMaps.load(request.file)
-    except OSError as error:
-        fail("E0403", f"cannot read {request.file}: {(error.strerror or '').lower()}")
-    except ValueError as error:
-        fail("E0419", str(error), hint="AttentionMaps.save and --save-maps write them")
-    run = _Run(network=maps)
-    run.take(Captured(np.empty(0), maps, tuple(examine(maps))), "")
-    return _finished(run, tagger, None)
+def _fingerprint(request: AnalysisRequest, name: str) -> str:
+    """A digest of the network and its weights: parts of another one do not merge."""
+    digest = hashlib.sha256(f"{name}\n".encode())
+    for path in (request.file, request.checkpoint):
+        if path is not None:
+            with path.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+    if request.checkpoint is None:
+        digest.update(f"random weights {request.seed}".encode())
+    return digest.hexdigest()
 
 
 def _outline(checked: Checked) -> AttentionMaps:
@@ -183,7 +180,8 @@ def _outline(checked: Checked) -> AttentionMaps:
 def _run_texts(
     request: AnalysisRequest,
     loaded: LoadedModel,
-    run: _Run,
+    part: PartialAnalysis,
+    network: AttentionMaps,
     total: int,
     progress: Progress,
 ) -> None:
@@ -194,10 +192,11 @@ def _run_texts(
     ):
         encoded = tokenizer.encode(texts, max_length(loaded.checked))
         prepared = prepare_encoded(loaded.checked, encoded)
-        run.note(_numbered(encoded.notes, done))
-        maps = run.take(capture(loaded, prepared.inputs, prepared.tokens), group)
+        part.note(_numbered(encoded.notes, done))
+        captured = capture(loaded, prepared.inputs, prepared.tokens)
+        maps = _take(part, captured, group, network)
         for index, one in enumerate(links):
-            _count_links(run, maps, one, index, done)
+            _count_links(part.links, maps, one, index, done)
         done += len(texts)
         progress(done, total)
 
@@ -208,9 +207,13 @@ def _numbered(notes: Sequence[str], before: int) -> list[str]:
 
 
 def _count_links(
-    run: _Run, maps: AttentionMaps, links: Sequence[Any], index: int, before: int
+    finder: LinkFinder,
+    maps: AttentionMaps,
+    links: Sequence[Any],
+    index: int,
+    before: int,
 ) -> None:
     try:
-        run.links.add(maps, [(int(a), int(b)) for a, b in links], index)
+        finder.add(maps, [(int(a), int(b)) for a, b in links], index)
     except (ValueError, TypeError) as error:
         fail("E0422", f"text {before + index + 1}: {error}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.analysis.measure import BINS, COLUMNS, Measured
+from neural_attn.analysis.measure import BINS, STATISTICS, Measured
 from neural_attn.analysis.scores import SCORES
 
 __all__ = ["Moments", "Tally"]
@@ -83,9 +83,9 @@ class Moments:
 class Tally:
     """Statistics of the heads of one map; the arrays begin with the heads.
 
-    `expected` and `variance` [heads, SCORES] are sums over texts, as `measure` gives
-    them for one; `uniform` are the moments of uniform attention [COLUMNS];
-    histograms [heads, BINS] count queries.
+    `values` are the moments of the metrics [heads, STATISTICS] and `uniform` those of
+    uniform attention. `expected` and `variance` [heads, SCORES] are sums over texts, as
+    `measure` gives them for one; histograms [heads, BINS] count queries.
     """
 
     texts: int
@@ -101,10 +101,10 @@ class Tally:
         """Take nothing yet."""
         return cls(
             0,
-            Moments.empty((heads, len(COLUMNS))),
+            Moments.empty((heads, len(STATISTICS))),
             np.zeros((heads, len(SCORES))),
             np.zeros((heads, len(SCORES))),
-            Moments.empty((heads, len(COLUMNS))),
+            Moments.empty((heads, len(STATISTICS))),
             np.zeros((heads, BINS), dtype=np.int64),
             np.zeros((heads, BINS), dtype=np.int64),
         )
@@ -114,13 +114,12 @@ class Tally:
 
         `texts` is left to the caller: the heads of a layer may come in several calls.
         """
-        uniform = np.broadcast_to(found.uniform, found.values[at].shape)
-        for mine, values in (
-            (self.values, found.values[at]),
-            (self.uniform, uniform),
-        ):
+        values = np.concatenate([found.values[at], found.extra[at]], axis=1)
+        even = np.concatenate([found.uniform, found.extra_uniform])
+        uniform = np.broadcast_to(even, values.shape)
+        for mine, new in ((self.values, values), (self.uniform, uniform)):
             part = Moments(*(getattr(mine, f.name)[heads] for f in fields(Moments)))
-            part = part.merge(Moments.of(values))
+            part = part.merge(Moments.of(new))
             for field in fields(Moments):
                 getattr(mine, field.name)[heads] = getattr(part, field.name)
         self.expected[heads] += np.nan_to_num(found.expected[at])

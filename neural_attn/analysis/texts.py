@@ -37,6 +37,12 @@ def batches(
 
 def count_texts(path: Path) -> int:
     """The number of texts in a file; raises NeuralError (E0408) if there is none."""
+    if path.exists() and not path.is_file():
+        fail(
+            "E0403",
+            f"cannot read {path}: it is no ordinary file",
+            hint="texts are counted, then read: a pipe can be read once only",
+        )
     count = sum(1 for _ in read_texts(path))
     if not count:
         fail("E0408", f"{path} holds no text")

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.connections import RULES, Rule, Tagger, find_connections
-from neural_attn.analysis.doctor import Finding, examine, usable
+from neural_attn.analysis.doctor import examine, usable
+from neural_attn.analysis.example import look_closely, why_no_flow
+from neural_attn.analysis.partial import PartialAnalysis
 from neural_attn.analysis.result import Analysis, finish
 from neural_attn.maps.attention_maps import AttentionMaps
 
-__all__ = ["analyze"]
+__all__ = ["analyze", "finish_example"]
 
 
 def analyze(
@@ -18,6 +20,8 @@ def analyze(
     *,
     rules: tuple[Rule, ...] = RULES,
     tagger: Tagger | None = None,
+    flow: bool = False,
+    rank: bool = False,
 ) -> Analysis:
     """Examine maps, then say what each head does.
 
@@ -27,6 +31,8 @@ def analyze(
         Every example is one text. Batches are dropped when they are counted, so a
         generator runs in constant memory; the first text is looked at closely.
     rules, tagger : as in `find_connections`
+    flow : also attention flow of the first text, which needs SciPy
+    rank : also the effective rank of every head, which takes far longer than the rest
 
     Returns
     -------
@@ -40,17 +46,25 @@ def analyze(
         If batches hold maps of one name with different heads.
     """
     batches = [maps] if isinstance(maps, AttentionMaps) else maps
-    analyzer = Analyzer()
-    findings: list[Finding] = []
-    first: AttentionMaps | None = None
+    part = PartialAnalysis(Analyzer(rank=rank))
     for batch in batches:
         found = examine(batch)
-        known = {(one.code, one.map) for one in findings}
-        findings += [one for one in found if (one.code, one.map) not in known]
-        good = usable(batch, found)
-        analyzer.add(good, network=batch)
-        first = good if first is None else first
-    connections = (
-        {} if first is None else find_connections(first, rules=rules, tagger=tagger)
-    )
-    return finish(analyzer, maps=first, connections=connections, findings=findings)
+        part.take(usable(batch, found), found, network=batch)
+    finish_example(part, rules=rules, tagger=tagger, flow=flow)
+    return finish(part)
+
+
+def finish_example(
+    part: PartialAnalysis,
+    *,
+    rules: tuple[Rule, ...] = RULES,
+    tagger: Tagger | None = None,
+    flow: bool = False,
+) -> None:
+    """Look closely at the first text of a part, and note what cannot be had of it."""
+    if part.maps is None or not len(part.maps):
+        return
+    connections = find_connections(part.maps, rules=rules, tagger=tagger)
+    part.example = look_closely(part.maps, connections, flow=flow)
+    reason = why_no_flow(part.maps) if flow else None
+    part.note([reason] if reason else [])

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from neural_attn.commands.options import BACKEND, FILE, NETWORK, examples, say
 from neural_attn.errors import fail, printable
+from neural_attn.files import atomic_write
+
+if TYPE_CHECKING:
+    from neural_attn.analysis.partial import PartialAnalysis
+    from neural_attn.analysis.result import Analysis
+
+# Of no use to parts, which were made with or without it: parameters by their names.
+_OF_A_RUN = {
+    **{name: f"--{name}" for name in ("checkpoint", "data", "tokens", "tokenizer")},
+    **{name: f"--{name}" for name in ("links", "network", "spacy", "flow", "rank")},
+    "texts": "--text",
+    "texts_file": "--file",
+    "groups": "--group",
+    "grid": "--grid",
+}
 
 
 @click.command()
-@click.argument("file", type=FILE)
+@click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE")
 @BACKEND
 @click.option("--checkpoint", type=FILE, help="Weights: .safetensors, .pt or .pth.")
 @click.option("--text", "texts", multiple=True, metavar="TEXT", help="A text; repeat.")
@@ -40,6 +55,15 @@ from neural_attn.errors import fail, printable
 @click.option(
     "--spacy", metavar="PIPELINE", help="Parts of speech for connections, by spaCy."
 )
+@click.option(
+    "--flow", is_flag=True, help="Also attention flow of the first text, by SciPy."
+)
+@click.option("--rank", is_flag=True, help="Also effective ranks: far slower.")
+@click.option(
+    "--part", type=FILE, metavar="PART",
+    help="Also write what was counted, to be merged: .json.",
+)  # fmt: skip
+@click.option("--merge", is_flag=True, help="FILE … are such parts: analyse them all.")
 @click.option("--no-probe", is_flag=True, help="Do not measure induction.")
 @click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
@@ -51,17 +75,52 @@ from neural_attn.errors import fail, printable
     "neural analyze bert.neural --checkpoint b.safetensors --group a=a.txt "
     "--group b=b.txt --html report.html",
     "neural analyze maps.npz --json",
+    "neural analyze bert.neural --checkpoint b.safetensors --file 1.txt --part 1.json",
+    "neural analyze --merge 1.json 2.json --html report.html",
 )
-def analyze(file: Path, **options: Any) -> None:
+def analyze(files: tuple[Path, ...], **options: Any) -> None:
     """Say what each head does, with numbers; FILE is .neural, or .npz of saved maps."""
-    from neural_attn.analysis.run import AnalysisRequest, run_analysis
-    from neural_attn.capture.data import read_data
-    from neural_attn.visualize import analysis_report
+    from neural_attn.analysis.result import finish
 
+    _check_options(files, options)
+    part = _merge(files) if options["merge"] else _collect(files[0], options)
+    analysis = finish(part)
+    if options["part"] is not None:
+        _wrote(part.save(options["part"]))
+    _show(analysis, options)
+    if not analysis.heads:
+        sys.exit(1)
+
+
+def _check_options(files: tuple[Path, ...], options: Mapping[str, Any]) -> None:
     if options["as_json"] and options["markdown"]:
         raise click.UsageError("give --json or --markdown, not both")
     if options["grid"] and options["grid"].suffix not in (".png", ".svg", ".pdf"):
         raise click.UsageError("--grid draws .png, .svg or .pdf")
+    if not options["merge"]:
+        if len(files) > 1:
+            raise click.UsageError("give one FILE; only --merge takes several")
+        return
+    given = [option for name, option in _OF_A_RUN.items() if options[name]]
+    if given:
+        raise click.UsageError(f"{given[0]} was decided when the parts were made")
+
+
+def _merge(files: Sequence[Path]) -> PartialAnalysis:
+    from neural_attn.analysis.partial import merge_files
+
+    try:
+        return merge_files(files)
+    except OSError as error:
+        fail("E0403", f"cannot read {error.filename}: {(error.strerror or '').lower()}")
+    except ValueError as error:
+        fail("E0419", str(error), hint="neural analyze … --part FILE writes parts")
+
+
+def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:
+    from neural_attn.analysis.run import AnalysisRequest, collect
+    from neural_attn.capture.data import read_data
+
     tokens = options["tokens"]
     request = AnalysisRequest(
         file=file,
@@ -78,30 +137,36 @@ def analyze(file: Path, **options: Any) -> None:
         seed=options["seed"],
         probe=not options["no_probe"],
         spacy=options["spacy"],
+        flow=options["flow"],
+        rank=options["rank"],
     )
     _check(request)
     with _bar() as progress:
-        analysis, warnings = run_analysis(request, progress)
+        part, warnings = collect(request, progress)
     say(warnings)
-    if options["html"] is not None:
-        from neural_attn.files import atomic_write
+    return part
 
-        path = atomic_write(options["html"], analysis_report.to_html(analysis))
-        click.echo(f"wrote {printable(str(path))}", err=True)
+
+def _show(analysis: Analysis, options: Mapping[str, Any]) -> None:
+    from neural_attn.visualize import analysis_report
+
+    if options["html"] is not None:
+        _wrote(atomic_write(options["html"], analysis_report.to_html(analysis)))
     if options["grid"] is not None and analysis.maps:
         from neural_attn.visualize.heatmap import save_figure
         from neural_attn.visualize.overview import draw_overview
 
-        path = save_figure(draw_overview(analysis.maps), options["grid"])
-        click.echo(f"wrote {printable(str(path))}", err=True)
+        _wrote(save_figure(draw_overview(analysis.maps), options["grid"]))
     if options["as_json"]:
         click.echo(analysis_report.to_json(analysis))
     elif options["markdown"]:
         click.echo(analysis_report.to_markdown(analysis), nl=False)
     else:
         analysis_report.print_analysis(analysis, heads=options["heads"])
-    if not analysis.heads:
-        sys.exit(1)
+
+
+def _wrote(path: Path) -> None:
+    click.echo(f"wrote {printable(str(path))}", err=True)
 
 
 def _check(request: Any) -> None:

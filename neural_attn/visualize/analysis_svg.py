@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from neural_attn.visualize.svg import escaped, text_width
 
 if TYPE_CHECKING:
-    from neural_attn.analysis.parts import Bars, Grid, Squares
+    from neural_attn.analysis.parts import Bars, Grid, Matrix, Squares
 
 __all__ = ["bars_svg", "grid_svg", "squares_svg"]
 
@@ -18,7 +19,6 @@ _STYLE = (
 )
 _CELL = 34
 _BAR, _BAR_HEIGHT = 22, 90
-_SQUARE = 260
 
 
 @cache
@@ -103,30 +103,45 @@ def bars_svg(bars: Bars) -> str:
 
 def squares_svg(squares: Squares) -> str:
     """Matrices side by side, each on its own scale, which is written below it."""
-    count = len(squares.tokens)
-    side = _SQUARE / count
-    labels = side >= 8  # narrower rows have no room for a letter
-    size = min(11.0, side)
+    side, count = squares.side, len(squares.tokens)
+    cell = side / max(count, 1)
+    labels = cell >= 8  # narrower rows have no room for a letter
+    size = min(11.0, cell)
     margin = max(text_width(t, size) for t in squares.tokens) + 8 if labels else 0
     body = []
-    for index, (title, matrix) in enumerate(
-        zip(squares.titles, squares.matrices, strict=True)
-    ):
-        left = margin + index * (_SQUARE + 20)
-        top = max(map(max, matrix))
-        body.append(_text(left, 14, title, 12, 'font-weight="600"'))
-        for row, values in enumerate(matrix):
-            for column, value in enumerate(values):
-                body.append(
-                    f'<rect x="{left + column * side:.5g}" y="{24 + row * side:.5g}" '
-                    f'width="{side:.4g}" height="{side:.4g}" '
-                    f'fill="{_shade(value, top)[0]}"/>'
-                )
-        below = f"0 to {top:.3f}"
-        body.append(_text(left, 24 + _SQUARE + 16, below, 11))
-    if labels:
-        for row, token in enumerate(squares.tokens):
-            y = 24 + (row + 0.5) * side + size / 3
-            body.append(_text(margin - 6, y, token, size, 'text-anchor="end"'))
-    width = margin + len(squares.titles) * (_SQUARE + 20)
-    return _svg(width, _SQUARE + 50, squares.caption, body)
+    for line, row in enumerate(squares.rows):
+        y = line * (side + 50) + 24
+        for column, (title, matrix) in enumerate(row):
+            x = margin + column * (side + 20)
+            top = max(map(max, matrix))
+            body += [
+                _text(x, y - 10, title, 12, 'font-weight="600"'),
+                _cells(x, y, side, matrix, top),
+                _text(x, y + side + 16, f"0 to {top:.3f}", 11),
+            ]
+        for index, token in enumerate(squares.tokens if labels else ()):
+            middle = y + (index + 0.5) * cell + size / 3
+            body.append(_text(margin - 6, middle, token, size, 'text-anchor="end"'))
+    width = margin + max(map(len, squares.rows)) * (side + 20)
+    height = len(squares.rows) * (side + 50)
+    return _svg(width, height, squares.caption, body)
+
+
+def _cells(x: float, y: float, side: float, matrix: Matrix, top: float) -> str:
+    """The cells of a matrix: one path per colour, a stroke per run of equal cells."""
+    runs: dict[str, list[str]] = {}
+    for row, values in enumerate(matrix):
+        start = 0
+        for color, group in groupby(_shade(value, top)[0] for value in values):
+            length = sum(1 for _ in group)
+            runs.setdefault(color, []).append(f"M{start} {row}.5h{length}")
+            start += length
+    paths = "".join(
+        f'<path stroke="{color}" d="{"".join(found)}"/>'
+        for color, found in runs.items()
+    )
+    scale = side / len(matrix)
+    return (
+        f'<g transform="translate({x:g} {y:g}) scale({scale:.5g})" '
+        f'shape-rendering="crispEdges">{paths}</g>'
+    )

@@ -1,0 +1,107 @@
+"""One text looked at closely: its layers side by side, rollout, flow, connections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_attn.analysis.connections import Connection
+from neural_attn.analysis.rollout import (
+    RESIDUAL,
+    attention_flow,
+    attention_rollout,
+    stack_of,
+)
+from neural_attn.maps.attention_maps import AttentionMaps
+
+__all__ = ["MOST_TOKENS", "Example", "look_closely", "why_no_flow"]
+
+# Of a text whose matrices are kept: they grow with the square of its length, and the
+# time of all flows with its cube and more (3 s at 64 tokens, 45 s at 128).
+MOST_TOKENS = 64
+
+
+@dataclass(frozen=True)
+class Example:
+    """The tokens of one text, and what its layers do together.
+
+    `raw` and `rollout` are lists [layers][time][time], rounded to 6 digits; empty
+    where the maps are no stack of self-attention, or the text is longer than 64 tokens.
+    `agreement` is, per layer, the correlation of raw attention with rollout. `flow`
+    [time][time] is attention flow from the last layer to the inputs, empty unless it
+    was asked for; `flow_agreement` is its correlation with rollout.
+    """
+
+    tokens: tuple[str, ...]
+    residual: float
+    raw: list[list[list[float]]]
+    rollout: list[list[list[float]]]
+    agreement: list[float | None]
+    flow: list[list[float]]
+    flow_agreement: float | None
+    connections: dict[str, list[Connection]]
+
+
+def look_closely(
+    maps: AttentionMaps,
+    connections: Mapping[str, list[Connection]] | None = None,
+    *,
+    flow: bool = False,
+) -> Example | None:
+    """Look at the first example of the maps; None if there are no maps.
+
+    `flow` asks for attention flow, which needs SciPy; see `why_no_flow`.
+    """
+    if not len(maps):
+        return None
+    found = dict(connections or {})
+    tokens = maps.item(next(iter(maps))).key_tokens
+    stack = _stack(maps)
+    if stack is None:
+        return Example(tokens, RESIDUAL, [], [], [], [], None, found)
+    rollout = attention_rollout(stack)
+    agreement = [_correlation(*pair) for pair in zip(stack, rollout, strict=True)]
+    short = stack.shape[1] <= MOST_TOKENS
+    flows = attention_flow(stack) if flow and short else None
+    return Example(
+        tokens,
+        RESIDUAL,
+        np.round(stack, 6).tolist() if short else [],
+        np.round(rollout, 6).tolist() if short else [],
+        agreement,
+        [] if flows is None else np.round(flows, 6).tolist(),
+        None if flows is None else _correlation(flows, rollout[-1]),
+        found,
+    )
+
+
+def why_no_flow(maps: AttentionMaps) -> str | None:
+    """Say why these maps have no attention flow; None if they have."""
+    stack = _stack(maps)
+    if stack is None:
+        return (
+            "no attention flow: the layers are no stack of self-attention over one "
+            "sequence, so nothing flows from one to the next"
+        )
+    if stack.shape[1] > MOST_TOKENS:
+        return (
+            f"no attention flow: the first text has {stack.shape[1]} tokens, and every "
+            f"pair of tokens is a maximum flow of its own; at most {MOST_TOKENS} are "
+            "taken, so put a shorter text first"
+        )
+    return None
+
+
+def _stack(maps: AttentionMaps) -> NDArray[np.float64] | None:
+    kind = next((one.kind for one in maps.maps if one.kind != "cross"), None)
+    return None if kind is None else stack_of(maps, kind)
+
+
+def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
+    """Pearson's correlation of two matrices; None where one of them is constant."""
+    if one.std() < 1e-9 or other.std() < 1e-9:
+        return None
+    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])

@@ -45,7 +45,7 @@ class Kind:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if self.name == "sizes":
             return self._complaint_on_sizes(value)
-        if self.name == "int" and not (number and value == value // 1):  # type: ignore[operator]
+        if self.name == "int" and not (number and isinstance(value, int)):
             return "must be a whole number"
         if self.name == "float" and not number:
             return "must be a number"

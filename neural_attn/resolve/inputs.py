@@ -88,9 +88,10 @@ def _shapes(setting: tree.Setting, problems: Problems) -> list[tuple[str, tree.E
     if setting.block is None:
         if setting.value is None:
             return []
-        several = isinstance(setting.value, tree.Sequence) and setting.value.is_list
-        if several:
-            shapes = setting.value.items  # type: ignore[union-attr]
+        value = setting.value
+        several = isinstance(value, tree.Sequence) and value.is_list
+        if several and any(not isinstance(s, tree.Literal) for s in value.items):  # type: ignore[union-attr]
+            shapes = value.items  # type: ignore[union-attr]
             return [(f"input_{i}", shape) for i, shape in enumerate(shapes)]
         return [("inputs", setting.value)]
     found: list[tuple[str, tree.Expr]] = []
@@ -135,10 +136,12 @@ def _sizes(expr: tree.Expr, problems: Problems) -> list[int | None]:
         if value is None or (whole and 1 <= value < _MAX_SIZE):  # type: ignore[operator]
             sizes.append(value)  # type: ignore[arg-type]
         else:
+            is_batch = isinstance(item, tree.Name) and "batch" in item.text.lower()
             problems.add(
                 "E0226",
                 "sizes of an input are whole numbers from 1, or none for any length",
                 item.span,
+                "leave the batch out: it is always there" if is_batch else "",
             )
             sizes.append(None)
     return sizes

@@ -14,6 +14,7 @@ from neural_attn.resolve.arguments import REPEAT_ALIASES, match
 from neural_attn.resolve.chain import Chain
 from neural_attn.resolve.equations import Equations, layer_nodes, mentioned
 from neural_attn.resolve.flow import Branch
+from neural_attn.resolve.habits import as_setting, quoted_name
 from neural_attn.resolve.inference import infer_kinds
 from neural_attn.resolve.inputs import read_inputs
 from neural_attn.resolve.ir import Block, LayerChoice, LayerUse, Network
@@ -39,6 +40,8 @@ _SAME_BLOCK = {
     "Transformer": "TransformerEncoder",
     "PositionEmbedding": "PositionalEncoding",
 }
+
+_LOOPS = ("for", "while", "repeat")
 
 # parameters that say what holds anyway: accepted, with a warning that says why
 _NEEDLESS = {
@@ -75,6 +78,7 @@ class Resolver:
             self._defines[define.name.text] = define
         self._blocks: dict[str, Block | None] = {}
         self._open: list[str] = []
+        self._parameters: set[str] = set()  # of the define that is being read
 
     # --- networks ----------------------------------------------------------------
 
@@ -110,6 +114,8 @@ class Resolver:
         for item in node.items:
             if isinstance(item, tree.LayerNode) and training.is_group(item):
                 item = tree.Setting(item.span, item.name, None, item.block)
+            elif isinstance(item, tree.LayerNode) and not self._is_defined(item.name):
+                item = as_setting(item, self.problems) or item
             if (branch := self._as_branch(item)) is not None:
                 layers.append(branch)
                 continue
@@ -142,6 +148,9 @@ class Resolver:
         network.pads_with = chain.pads_with
         training.read_settings(network, settings, self.problems)
         return network
+
+    def _is_defined(self, name: tree.Name) -> bool:
+        return name.text in self._defines
 
     def _as_branch(self, item: tree.Item) -> Branch | None:
         """`name: { layers }` as a branch; None where it holds settings."""
@@ -177,7 +186,10 @@ class Resolver:
                     self._defines[name].name.span,
                     "a define may use others, but not in so long a row",
                 )
-            self._blocks[name] = self._block(self._defines[name])
+            outside, define = self._parameters, self._defines[name]
+            self._parameters = {p.name for p in define.parameters}
+            self._blocks[name] = self._block(define)
+            self._parameters = outside
             self._open.pop()
         return self._blocks[name]
 
@@ -205,6 +217,8 @@ class Resolver:
         if target is None and name not in self._blocks:
             known = [*self.known(), *WRAPPERS]
             hint = did_you_mean(name, known) or f"define it: `define {name}(…) {{ … }}`"
+            if name in _LOOPS:
+                hint = "there are no loops: `Dense(8) * 3` repeats a layer"
             if refused := refusal(name):
                 self.problems.add("E0234", refused[0], node.name.span, refused[1])
             else:
@@ -378,6 +392,8 @@ class Resolver:
                 f"write `{target.name}({', '.join(f'{m}=…' for m in missing)})`",
             )
         for name, expr in given.items():
+            if isinstance(expr, tree.Name) and expr.text not in self._parameters:
+                expr = given[name] = quoted_name(target, name, expr)
             if isinstance(expr, tree.Literal):
                 self.check_value(target, name, expr.value, expr.span)
                 self._note_needless(target, name, expr)
@@ -408,13 +424,18 @@ class Resolver:
         self.problems.add("E0213", f"{why}: no {what} can be called so", span)
 
 
+def shown(value: object) -> str:
+    """A value as it is written in the language."""
+    return f'"{value}"' if isinstance(value, str) else str(value).lower()
+
+
 def check_repeat(problems: Problems, count: object, span: Span) -> bool:
     """Note a repeat that is no whole number from 1 to MAX_REPEAT."""
     if type(count) is int and 1 <= count <= MAX_REPEAT:
         return True
     problems.add(
         "E0216",
-        f"a layer is repeated 1 to {MAX_REPEAT:,} times, not {count}",
+        f"a layer is repeated 1 to {MAX_REPEAT:,} times, not {shown(count)}",
         span,
     )
     return False
@@ -440,15 +461,14 @@ def check_value(
     complaint = kind.complaint(value) if kind else ""
     if not complaint:
         return True
-    shown = f'"{value}"' if isinstance(value, str) else str(value).lower()
     hint = ""
     if isinstance(value, str) and kind and "one of" in complaint:
         options = complaint.removeprefix("must be one of ").split(", ")
         hint = did_you_mean(value, options, 0.5) or f"it {complaint}"
         complaint = "cannot be"
-        message = f"`{name}` of `{target.name}` cannot be {shown}"
+        message = f"`{name}` of `{target.name}` cannot be {shown(value)}"
     else:
-        message = f"`{name}` of `{target.name}` {complaint}, and is {shown}"
+        message = f"`{name}` of `{target.name}` {complaint}, and is {shown(value)}"
     problems.add("E0217", message, span, hint)
     return False
 

@@ -62,13 +62,14 @@ def read_settings(
                 setting.name.span,
                 hint or "it has " + ", ".join(SETTINGS),
             )
-    _check_loss(network, problems)
+    if "loss" not in settings:
+        _check_loss(network, problems)
     _check_metrics(network, problems)
 
 
 def _check_loss(network: Network, problems: Problems) -> None:
     given = network.optimizer or network.train
-    if given is not None and network.loss is None:
+    if given is not None:
         problems.add(
             "W0110",
             f"network {network.name} has no loss, so it cannot be trained",

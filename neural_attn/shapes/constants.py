@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from neural_attn.errors import did_you_mean
 from neural_attn.grammar import tree
 
 _LIMIT = 10**15
@@ -13,6 +14,10 @@ _LIMIT = 10**15
 
 class ConstantError(Exception):
     """An expression has no constant value, for the reason given."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -35,7 +40,10 @@ def evaluate(expr: tree.Expr, names: Mapping[str, object]) -> Any:
         return expr.value
     if isinstance(expr, tree.Name):
         if expr.text not in names:
-            raise ConstantError(f"nothing is called `{expr.text}` here")
+            hint = did_you_mean(expr.text, names) or (
+                "write its value: names stand for the parameters of a define"
+            )
+            raise ConstantError(f"nothing is called `{expr.text}` here", hint)
         return names[expr.text]
     if isinstance(expr, tree.Sequence):
         return tuple(evaluate(item, names) for item in expr.items)
@@ -44,7 +52,8 @@ def evaluate(expr: tree.Expr, names: Mapping[str, object]) -> Any:
     if isinstance(expr, tree.Binary):
         left = evaluate(expr.left, names)
         return binary(expr.operator, left, evaluate(expr.right, names), exact=True)
-    raise ConstantError(f"`{expr.span.text}` is not known when compiling")
+    hint = "write a number, or a word in quotes"
+    raise ConstantError(f"`{expr.span.text}` is not known when compiling", hint)
 
 
 def unary(sign: str, value: Any) -> Any:

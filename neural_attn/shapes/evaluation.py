@@ -42,14 +42,14 @@ class Session:
         self.made: dict[tuple[object, ...], tuple[Any, LayerUse, Any]] = {}
         self.vain = Vain()
 
-    def note(self, error: ShapeError, node: tree.Node) -> Stop:
-        """Note a broken rule at a place, with the layers that led there."""
+    def note(self, error: ShapeError, node: tree.Node, of_shapes: bool = True) -> Stop:
+        """Note a broken rule at a place; one of shapes with what led there."""
         hint = error.hint
         span = node.span
         calls = [call for call in self.calls if not _is_built_in(call.span)]
         if _is_built_in(span) and calls:
             span = calls[-1].span  # the author's own line
-        if len(self.trail) > 1:
+        if len(self.trail) > 1 and of_shapes:
             chain = " → ".join(self.trail[-4:])
             hint = f"{hint}; it came by: {chain}" if hint else f"it came by: {chain}"
         self.problems.add("E0301", error.message, span, hint)
@@ -126,7 +126,8 @@ class Evaluation(ABC):
         try:
             value: Constant = constants.evaluate(expr, self.static)
         except constants.ConstantError as error:
-            raise self.session.note(ShapeError(str(error)), expr) from None
+            broken = ShapeError(str(error), error.hint)
+            raise self.session.note(broken, expr, of_shapes=False) from None
         return value
 
     def evaluate(self, expr: tree.Expr) -> Value:

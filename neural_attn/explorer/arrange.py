@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 __all__ = ["Ranks", "arrange", "restore"]
 
 # More ranks tell apart what is alike already, and cost more than that saves.
-CLASSES = 32
+CLASSES = 48
+# So many rows tell enough of the diagonals.
+SAMPLE = 512
 # Added to each share, as 0 has no logarithm.
 FAINTEST = 1 / 1024
-# What a rank costs, about, once it is packed.
-BITS_OF_A_RANK = 5
+# What a rank must save, in bits: it takes five, and what it saves is overestimated.
+LEAST_GAIN = 20
 
 
 class Ranks(NamedTuple):
@@ -49,18 +51,24 @@ def arrange(
     rows, columns = codes.shape
     # Small weights differ by factors: their logarithms are what adds up.
     levels = np.log(shares + FAINTEST).astype(np.float32)[codes]
-    levels -= levels.mean(dtype=np.float64)
     of_rows = levels.mean(axis=1)
     of_columns = levels.mean(axis=0)
-    expected = of_rows[:, np.newaxis] + of_columns
-    of_diagonals = _diagonal_means(levels - expected)
-    expected += _along_diagonals(of_diagonals, rows, columns)
+    of_columns -= of_columns.mean()
+    # Of a long text some rows tell enough of the diagonals, and of what it is worth.
+    step = max(1, rows // SAMPLE)
+    sample = levels[::step]
+    rest = sample - of_rows[::step, np.newaxis]
+    rest -= of_columns
+    of_diagonals = _diagonal_means(rest, step, rows)
+    rest -= _along_diagonals(of_diagonals, rows, columns)[::step]
+    gain = codes.size / 2 * math.log2(max(sample.var(), 1e-9) / max(rest.var(), 1e-9))
     ranks = [np.zeros(n, np.uint8) for n in (rows, columns, rows + columns - 1)]
-    if _gain(levels, expected) < BITS_OF_A_RANK * sum(map(len, ranks)):
+    if gain < LEAST_GAIN * sum(map(len, ranks)):
         return Ranks(*ranks), codes.reshape(-1)
-    step = (expected.max() - expected.min()) / CLASSES
-    for number, means in enumerate((of_rows, of_columns, of_diagonals)):
-        ranks[number] = np.minimum((means - means.min()) / step, 255).astype(np.uint8)
+    means = (of_rows, of_columns, of_diagonals)
+    # The sum of ranks is near to the number of a class.
+    width = sum(float(np.ptp(part)) for part in means) / CLASSES
+    ranks = [((part - part.min()) / width).astype(np.uint8) for part in means]
     found = Ranks(*ranks)
     return found, codes.reshape(-1)[_order(found)]
 
@@ -79,28 +87,24 @@ def _order(ranks: Ranks) -> NDArray[np.intp]:
     return np.argsort(sums, axis=None, kind="stable")
 
 
-def _gain(levels: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
-    """Bits that are saved, about, where what is expected is known: of normal levels."""
-    rest = levels - expected
-    before, after = float(np.vdot(levels, levels)), float(np.vdot(rest, rest))
-    if not before:
-        return 0.0
-    return levels.size / 2 * math.log2(before / max(after, before * 1e-9))
+def _diagonal_means(
+    sample: NDArray[np.float32], step: int, rows: int
+) -> NDArray[np.float32]:
+    """The mean of each diagonal, that of the last column first, from every step-th row.
 
-
-def _diagonal_means(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mean of each diagonal, from that of the last column to that of the first."""
-    rows, columns = values.shape
-    # Rows that are longer by `rows` than they are read: each starts one place further.
-    slanted = np.zeros((rows, rows + columns), np.float32)
-    slanted[:, :columns] = values[:, ::-1]
-    count = rows + columns - 1
-    sums = slanted.reshape(-1)[: rows * count].reshape(rows, count).sum(axis=0)
-    position = np.arange(count)
-    lengths = np.minimum(position + 1, count - position)
-    lengths = np.minimum(lengths, min(rows, columns))
-    means: NDArray[np.float32] = np.divide(sums, lengths, dtype=np.float32)
-    return means
+    Diagonals that these rows do not cross have 0.
+    """
+    count, columns = sample.shape
+    length = rows + columns - 1
+    # Rows are longer by `step` than they are read: each starts so much further on.
+    slanted = np.zeros((count, length + step), np.float32)
+    slanted[:, :columns] = sample[:, ::-1]
+    sums = slanted.reshape(-1)[: count * length].reshape(count, length).sum(axis=0)
+    position = np.arange(length)
+    last = np.minimum(position // step, count - 1)
+    first = np.maximum((position - columns) // step + 1, 0)
+    means: NDArray[np.float32] = sums / np.maximum(last - first + 1, 1)
+    return means.astype(np.float32)
 
 
 def _along_diagonals(numbers: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:

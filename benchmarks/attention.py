@@ -9,11 +9,9 @@ the one way in which it returns them. The bar: at most 1.0 times the time.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import logging
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,8 @@ from typing import Any
 import torch
 import transformers
 
-from benchmarks.timing import compare, milliseconds, ratio, report
+from benchmarks.command import begin, columns, options
+from benchmarks.timing import compare, report
 from neural_attn.compile import load_model
 from neural_attn.importers import import_model
 
@@ -90,39 +89,21 @@ def measure(
             rounds,
             clock=clock,
         )
-    return {
-        "batch": batch,
-        "length": length,
-        "mask": "padding" if padded else "none",
-        "ours ms": milliseconds(times["ours"]),
-        "transformers ms": milliseconds(times["transformers"]),
-        "ratio": round(ratio(times, "ours", "transformers"), 3),
-        "rounds": len(times["ours"]),
-    }
+    return {"batch": batch, "length": length, **columns(times, padded, "transformers")}
 
 
 def main() -> None:
     """Measure all the batches and lengths that were asked for."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = options(__doc__ or "")
     parser.add_argument("--batch", type=int, action="append")
-    parser.add_argument("--length", type=int, action="append")
-    parser.add_argument("--rounds", type=int, default=9, help="at least 7")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument(
-        "--cpu-time",
-        action="store_true",
-        help="count processor time: for a busy machine, with --threads 1",
-    )
-    options = parser.parse_args()
-    clock = time.process_time if options.cpu_time else time.perf_counter
+    chosen = parser.parse_args()
+    clock = begin(chosen)
     logging.disable(logging.WARNING)
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
     models = pair(minilm_folder())
     rows = [
-        measure(models, batch, length, padded, clock, options.rounds)
-        for batch in options.batch or BATCHES
-        for length in options.length or LENGTHS
+        measure(models, batch, length, padded, clock, chosen.rounds)
+        for batch in chosen.batch or BATCHES
+        for length in chosen.length or LENGTHS
         for padded in (False, True)
     ]
     report(
@@ -130,7 +111,7 @@ def main() -> None:
         rows,
         torch=torch.__version__,
         transformers=transformers.__version__,
-        threads=options.threads,
+        threads=chosen.threads,
     )
 
 

@@ -9,16 +9,15 @@ time.
 
 from __future__ import annotations
 
-import argparse
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from benchmarks.command import begin, columns, options
 from benchmarks.handwritten import Encoder, copy_weights
-from benchmarks.timing import compare, milliseconds, ratio, report
+from benchmarks.timing import compare, report
 from neural_attn.compile import check_text, load_model
 
 
@@ -93,42 +92,24 @@ def measure(
             rounds,
             clock=clock,
         )
-    return {
-        "shape": name,
-        "length": length,
-        "mask": "padding" if padded else "none",
-        "ours ms": milliseconds(times["ours"]),
-        "by hand ms": milliseconds(times["by hand"]),
-        "ratio": round(ratio(times, "ours", "by hand"), 3),
-        "rounds": len(times["ours"]),
-    }
+    return {"shape": name, "length": length, **columns(times, padded, "by hand")}
 
 
 def main() -> None:
     """Measure all the shapes and lengths that were asked for."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = options(__doc__ or "")
     parser.add_argument("--shape", choices=SHAPES, action="append")
-    parser.add_argument("--length", type=int, action="append")
-    parser.add_argument("--rounds", type=int, default=9, help="at least 7")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument(
-        "--cpu-time",
-        action="store_true",
-        help="count processor time: for a busy machine, with --threads 1",
-    )
-    options = parser.parse_args()
-    clock = time.process_time if options.cpu_time else time.perf_counter
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
+    chosen = parser.parse_args()
+    clock = begin(chosen)
     rows = []
-    for name in options.shape or SHAPES:
+    for name in chosen.shape or SHAPES:
         models = pair(SHAPES[name])
         rows += [
-            measure(name, models, length, padded, clock, options.rounds)
-            for length in options.length or LENGTHS
+            measure(name, models, length, padded, clock, chosen.rounds)
+            for length in chosen.length or LENGTHS
             for padded in (False, True)
         ]
-    report("forward", rows, torch=torch.__version__, threads=options.threads)
+    report("forward", rows, torch=torch.__version__, threads=chosen.threads)
 
 
 if __name__ == "__main__":

@@ -133,7 +133,7 @@ CASES = [
     (network("Dense(8.0)"), "E0217 3:17 8.0"),
     (network("Dense(8)", "(batch, 4, 8)"), "E0226 2:11 batch"),
     (network("for"), "E0204 3:11 for"),
-    (network("Dense(classes)"), "E0301 3:17 classes"),
+    (network("Dense(classes)"), "E0223 3:17 classes"),
     # shapes
     (network("TransformerEncoder(num_heads=3)"),
      "E0301 3:11 TransformerEncoder(num_heads=3)"),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from neural_attn.errors import Span
 from neural_attn.grammar import tree
@@ -27,11 +26,9 @@ from neural_attn.resolve.flow import (
 )
 from neural_attn.resolve.inputs import MASK, is_mask
 from neural_attn.resolve.ir import Block, Input, LayerUse
+from neural_attn.resolve.labels import check_labels
 from neural_attn.resolve.wiring import Wiring
 from neural_attn.resolve.wrappers import each_step, is_stepwise, is_wrapper
-
-if TYPE_CHECKING:
-    pass
 
 MAX_COPIES = 100  # of a residual connection, which is written out for each
 
@@ -51,7 +48,9 @@ class Chain(Wiring):
         layers: Sequence[tree.LayerNode | Branch],
     ) -> Block:
         """The block of a network: its forward takes the inputs."""
+        self.labels = check_labels(self.problems, node.items)
         self.named = {given.name: given.name for given in inputs}
+        self.has_inputs = bool(inputs)
         values = [given for given in inputs if not is_mask(given.name)]
         self.waiting = [given for given in values[1:] if given.dtype == "int"]
         flow = Flow(values[0].name if values else "inputs")
@@ -71,6 +70,7 @@ class Chain(Wiring):
 
     def define_block(self, define: tree.Define) -> Block:
         """The block of a define without equations."""
+        self.labels = check_labels(self.problems, define.items)
         layers = []
         for item in define.items:
             if isinstance(item, tree.LayerNode):
@@ -81,7 +81,10 @@ class Chain(Wiring):
                 )
         if not layers:
             self.problems.add(
-                "E0202", f"define `{define.name.text}` has no layers", define.name.span
+                "E0202",
+                f"define `{define.name.text}` has no layers",
+                define.name.span,
+                "write them in its braces, such as `Dense(8)`",
             )
         span = define.name.span
         optional = (MASK, MEMORY, MEMORY_MASK)
@@ -131,7 +134,7 @@ class Chain(Wiring):
     def _branch(self, branch: Branch) -> Flow:
         """The layers of one branch; its result goes by the branch's name."""
         name = branch.name.text
-        if name not in self.named:
+        if name not in self.named and self.has_inputs:
             self.problems.add(
                 "E0229",
                 f"the branch `{name}` has no input of its name",

@@ -9,6 +9,7 @@ from neural_attn.grammar import tree
 from neural_attn.resolve.arguments import match
 from neural_attn.resolve.ir import Block, LayerUse
 from neural_attn.resolve.names import trouble_with_variable
+from neural_attn.resolve.values import unknown_name
 from neural_attn.shapes.primitives import PRIMITIVES
 
 
@@ -62,37 +63,18 @@ class Equations:
                 )
 
     def _check_parameters(self) -> None:
-        """Defaults may use other parameters and width(input)."""
+        """A width is that of an input; layers and parameters differ in name."""
         for name, use in self.layers.items():
             if name in self.static:
                 self.problems.add("E0207", f"`{name}` is a parameter already", use.span)
-            for expr in use.arguments.values():
-                self._check_static(expr)
         for parameter in self.block.parameters:
-            if parameter.default is not None and not width_of(parameter):
-                self._check_static(parameter.default)
-            elif (name := width_of(parameter)) and name not in self.block.inputs:
+            if (name := width_of(parameter)) and name not in self.block.inputs:
                 self.problems.add(
                     "E0219",
                     f"the forward has no input `{name}`",
                     parameter.default.span if parameter.default else None,
                     "its inputs: " + ", ".join(self.block.inputs),
                 )
-
-    def _check_static(self, expr: tree.Expr) -> None:
-        if isinstance(expr, tree.Name) and expr.text not in self.static:
-            self._unknown(expr, self.static)
-        elif isinstance(expr, tree.Call):
-            name = expr.function.text
-            hint = "arguments of layers are numbers, names and arithmetic"
-            if name == "width":
-                hint = f"give it a parameter of its own: `width = {expr.span.text}`"
-            self.problems.add(
-                "E0220", f"`{name}(…)` cannot stand here", expr.span, hint
-            )
-        else:
-            for part in tree.children(expr):
-                self._check_static(part)
 
     def _check_body(self, body: tuple[tree.Statement, ...], known: set[str]) -> bool:
         """Check statements in order; True where they always return."""
@@ -130,7 +112,7 @@ class Equations:
                 self._check_call(node)
             elif isinstance(node, tree.Name) and node.text not in known:
                 if node.text not in self.labels:
-                    self._unknown(node, known)
+                    unknown_name(self.problems, node, known)
 
     def _check_call(self, call: tree.Call) -> None:
         name = call.function.text
@@ -148,7 +130,9 @@ class Equations:
                 "E0221",
                 f"there is no layer or function `{name}`",
                 call.function.span,
-                hint or "functions: " + ", ".join(PRIMITIVES),
+                hint
+                or f"layers: {', '.join(self.layers) or 'none'}; "
+                f"functions: {', '.join(PRIMITIVES)}",
             )
             return
         match(f"`{name}`", parameters, call.arguments, self.problems)
@@ -162,15 +146,6 @@ class Equations:
                 "give each attention a define of its own, so that each has a name",
             )
         self.block.is_attention |= is_attention
-
-    def _unknown(self, node: tree.Name, known: Iterable[str]) -> None:
-        names = list(known)
-        self.problems.add(
-            "E0223",
-            f"nothing is called `{node.text}` here",
-            node.span,
-            did_you_mean(node.text, names) or "known: " + ", ".join(sorted(names)),
-        )
 
 
 def layer_nodes(items: Iterable[tree.Item]) -> Iterator[tree.LayerNode]:

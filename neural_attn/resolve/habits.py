@@ -10,6 +10,7 @@ from neural_attn.grammar import tree
 from neural_attn.layers import NativeLayer
 from neural_attn.resolve import training
 from neural_attn.resolve.ir import Block
+from neural_attn.resolve.values import kind_of
 
 
 def as_setting(node: tree.LayerNode, problems: Problems) -> tree.Setting | None:
@@ -76,10 +77,6 @@ def quoted_name(
     """
     if not isinstance(value, tree.Name):
         return value
-    if isinstance(target, Block):
-        kind = target.kinds.get(parameter)
-    else:
-        declared = target.parameter(parameter)
-        kind = declared.kind if declared else None
+    kind = kind_of(target, parameter)
     takes_words = kind is not None and kind.name in ("str", "activation")
     return tree.Literal(value.span, value.text) if takes_words else value

@@ -5,22 +5,21 @@ from __future__ import annotations
 from neural_attn.errors import Problems
 from neural_attn.grammar import tree
 from neural_attn.layers import FLAG, SIZE, Kind
-from neural_attn.resolve.ir import Block
+from neural_attn.resolve.equations import width_of
+from neural_attn.resolve.ir import Block, LayerChoice
+from neural_attn.resolve.values import check_value, kind_of
 from neural_attn.shapes.primitives import PRIMITIVES
 
 
 def infer_kinds(block: Block, problems: Problems) -> None:
     """Fill `block.kinds`: a parameter is what the layers it is passed to demand."""
-    from neural_attn.resolve.equations import width_of
-    from neural_attn.resolve.resolver import check_value
-
     choices: dict[str, list[str]] = {}
     for parameter in block.parameters:
         if width_of(parameter):
             block.kinds[parameter.name] = SIZE
     for use in block.uses():
         for name, expr in use.arguments.items():
-            _demand(block, expr, _kind(use.target, name))
+            _demand(block, expr, kind_of(use.target, name))
         if use.repeat is not None:
             _demand(block, use.repeat, SIZE)
     _conditions(block, block.layers, choices)
@@ -34,13 +33,6 @@ def infer_kinds(block: Block, problems: Problems) -> None:
         if isinstance(parameter.default, tree.Literal):
             value, span = parameter.default.value, parameter.default.span
             check_value(problems, block, parameter.name, value, span)
-
-
-def _kind(target: object, name: str) -> Kind | None:
-    if isinstance(target, Block):
-        return target.kinds.get(name)
-    parameter = target.parameter(name)  # type: ignore[attr-defined]
-    return parameter.kind if parameter else None
 
 
 def _demand(block: Block, expr: tree.Expr, kind: Kind | None) -> None:
@@ -60,8 +52,6 @@ def _demand(block: Block, expr: tree.Expr, kind: Kind | None) -> None:
 def _conditions(
     block: Block, layers: tuple[object, ...], choices: dict[str, list[str]]
 ) -> None:
-    from neural_attn.resolve.ir import LayerChoice
-
     for layer in layers:
         if isinstance(layer, LayerChoice):
             _condition(block, layer.condition, choices)

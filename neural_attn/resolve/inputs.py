@@ -30,9 +30,16 @@ def read_inputs(
     node: tree.NetworkNode,
     chain: Chain,
     layers: Sequence[tree.LayerNode | Branch],
+    *,
+    misspelled: bool = False,
 ) -> tuple[Input, ...]:
-    """The network's inputs, in order. Notes problems."""
+    """The network's inputs, in order. Notes problems.
+
+    With `misspelled`, another setting is reported that was meant to be the input.
+    """
     problems = chain.problems
+    if setting is None and misspelled:
+        return ()
     if setting is None:
         problems.add(
             "E0224",

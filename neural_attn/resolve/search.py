@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from neural_attn.errors import Problems, Span, did_you_mean
 from neural_attn.grammar import tree
+from neural_attn.resolve.arguments import match
 
-_KINDS = {
+# what an author writes in `HPO(…)`, and the kind of space it is
+SEARCHES = {
     "choice": "choice",
     "categorical": "choice",
     "range": "range",
     "int_range": "range",
     "log_range": "log_range",
 }
+_BOUNDS = {"range": ("low", "high", "step"), "log_range": ("low", "high")}
 _Item = TypeVar("_Item", bound=tree.Item)
 
 
@@ -23,19 +27,38 @@ class SearchSpace:
     """The values that an author wants tried somewhere.
 
     `kind` is choice (any of the values), range (low, high, perhaps a step) or
-    log_range (low, high); `taken` is the value compiled with.
+    log_range (low, high); `taken` is the value compiled with. `places` are those of
+    the values.
     """
 
     kind: str
     values: tuple[object, ...]
     taken: object
     span: Span
+    places: tuple[Span, ...] = ()
 
 
-def settle(file: tree.File, problems: Problems) -> tuple[tree.File, list[SearchSpace]]:
+class Spaces(list[SearchSpace]):
+    """The search spaces of a file, and the places where one was meant."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broken: list[Span] = []
+
+    def values(self, expr: tree.Literal) -> Iterator[tuple[object, Span]]:
+        """Every value that may be tried where a literal stands, with its place."""
+        for space in self:
+            if space.span == expr.span:
+                ends = 2 if space.kind != "choice" else None
+                yield from zip(space.values[:ends], space.places[:ends], strict=True)
+                return
+        yield expr.value, expr.span
+
+
+def settle(file: tree.File, problems: Problems) -> tuple[tree.File, Spaces]:
     """The file with each `HPO(…)` replaced by its first value, and the spaces."""
-    if "HPO" not in file.span.source.text:
-        return file, []
+    if "HPO" not in file.span.source.text.upper():
+        return file, Spaces()
     settler = _Settler(problems)
     networks = tuple(
         replace(n, items=tuple(map(settler.item, n.items))) for n in file.networks
@@ -51,7 +74,7 @@ class _Settler:
 
     def __init__(self, problems: Problems) -> None:
         self.problems = problems
-        self.spaces: list[SearchSpace] = []
+        self.spaces = Spaces()
 
     def item(self, item: _Item) -> _Item:
         """An item without any HPO."""
@@ -93,30 +116,73 @@ class _Settler:
     def _taken(self, call: tree.Call) -> tree.Expr:
         """The value to compile with: the first choice, or the low end of a range."""
         inner = call.arguments[0].value if len(call.arguments) == 1 else None
-        kind = _KINDS.get(inner.function.text) if isinstance(inner, tree.Call) else None
-        if not isinstance(inner, tree.Call) or kind is None or not inner.arguments:
-            word = inner.function.text if isinstance(inner, tree.Call) else ""
-            self.problems.add(
-                "E0231",
+        word = inner.function.text if isinstance(inner, tree.Call) else ""
+        if not isinstance(inner, tree.Call) or word not in SEARCHES:
+            return self._broken(
+                call,
                 "HPO needs one search space with values in it",
-                call.span,
-                (did_you_mean(word, _KINDS) if word else "")
+                (did_you_mean(word, SEARCHES) if word else "")
                 or "write HPO(choice(32, 64)), HPO(range(1, 8, step=1)) "
                 "or HPO(log_range(1e-5, 1e-2))",
             )
-            return tree.Literal(call.span, None)
-        values = [self.expr(argument.value) for argument in inner.arguments]
-        taken = replace(values[0], span=call.span)
+        kind = SEARCHES[word]
+        values = self._values(kind, inner)
         constants = tuple(_constant(value) for value in values)
-        self.spaces.append(SearchSpace(kind, constants, constants[0], call.span))
+        if why := _trouble(kind, constants):
+            return self._broken(call, f"`{word}` {why}", _EXAMPLES[kind])
+        places = tuple(value.span for value in values)
+        self.spaces.append(
+            SearchSpace(kind, constants, constants[0], call.span, places)
+        )
         self.problems.add(
             "W0103",
             f"{call.span.text} is a search space: {values[0].span.text} is taken, "
             + ("its first choice" if kind == "choice" else "its low end"),
             call.span,
         )
-        return taken
+        return replace(values[0], span=call.span)
+
+    def _values(self, kind: str, inner: tree.Call) -> list[tree.Expr]:
+        """The choices; or low, high and perhaps a step."""
+        if kind == "choice":
+            return [self.expr(argument.value) for argument in inner.arguments]
+        names = _BOUNDS[kind]
+        word = f"`{inner.function.text}`"
+        given = match(word, names, inner.arguments, self.problems)
+        return [self.expr(given[name]) for name in names if name in given]
+
+    def _broken(self, call: tree.Call, why: str, hint: str) -> tree.Expr:
+        self.problems.add("E0231", why, call.span, hint)
+        self.spaces.broken.append(call.span)
+        return tree.Literal(call.span, None)
+
+
+_EXAMPLES = {
+    "choice": "write HPO(choice(32, 64))",
+    "range": "write HPO(range(1, 8)) or HPO(range(1, 8, step=1))",
+    "log_range": "write HPO(log_range(1e-5, 1e-2))",
+}
+
+
+def _trouble(kind: str, values: tuple[object, ...]) -> str:
+    """Why these values are no search space of the kind, or ""."""
+    if kind == "choice":
+        return "" if values else "needs values to choose from"
+    numbers = [v for v in values if isinstance(v, int | float)]
+    if len(values) < 2 or len(numbers) < len(values):
+        return "needs a low and a high end, both numbers"
+    low, high, *step = numbers
+    if low >= high:
+        return f"needs a low end below its high end, and {low} is not below {high}"
+    if step and step[0] <= 0:
+        return "needs a step above 0"
+    if kind == "log_range" and low <= 0:
+        return "needs a low end above 0: there is no logarithm of 0"
+    return ""
 
 
 def _constant(expr: tree.Expr) -> object:
+    if isinstance(expr, tree.Unary) and expr.operator == "-":
+        value = _constant(expr.operand)
+        return -value if isinstance(value, int | float) else expr.span.text
     return expr.value if isinstance(expr, tree.Literal) else expr.span.text

@@ -12,6 +12,7 @@ from neural_attn.resolve.flow import MEMORY, MEMORY_MASK, Flow, is_on
 from neural_attn.resolve.inputs import MASK, takes_ids
 from neural_attn.resolve.ir import Block, Input, LayerUse
 from neural_attn.resolve.names import snake_case
+from neural_attn.resolve.values import MAX_REPEAT
 
 if TYPE_CHECKING:
     from neural_attn.resolve.resolver import Resolver
@@ -36,6 +37,8 @@ class Wiring:
         self.used: set[str] = set()
         self.waiting: list[Input] = []  # inputs of ids that no layer has taken yet
         self.pads_with = ""
+        self.labels: set[str] = set()  # the names that the author gives to layers
+        self.has_inputs = True  # False where the input is missing, as was reported
         self._counts: Counter[str] = Counter()
         self._groups: Counter[str] = Counter()
         self._copied = 1  # how often the layers at hand are written out
@@ -139,14 +142,27 @@ class Wiring:
         if use is None:
             return None
         if use.repeat is None:
+            self._check_number(use, 1)
             self._counts[kind] += 1
         else:
             group = self._groups[kind]
             use.name = f"{kind}_layers" + (f"_{group}" if group else "")
             self._groups[kind] += 1
             count = use.repeat.value if isinstance(use.repeat, tree.Literal) else 1
-            self._counts[kind] += count if isinstance(count, int) else 1
+            count = count if isinstance(count, int) else 1
+            self._check_number(use, min(count, MAX_REPEAT))
+            self._counts[kind] += count
         return use
+
+    def _check_number(self, use: LayerUse, count: int) -> None:
+        """Note a name that an author gave to a layer, and a number gives to another."""
+        for taken in {use.part_name(i) for i in range(count)} & self.labels:
+            self.problems.add(
+                "E0207",
+                f"this layer is called `{taken}` by its number, and another is by name",
+                use.span,
+                f"give the layer `{taken}` another name",
+            )
 
     def _assign(
         self,

@@ -8,7 +8,7 @@ from typing import TypeGuard
 from neural_attn.grammar import tree
 from neural_attn.resolve.equations import width_of
 from neural_attn.resolve.ir import Block
-from neural_attn.resolve.resolver import check_value
+from neural_attn.resolve.values import check_value
 from neural_attn.shapes import constants
 from neural_attn.shapes.consulted import closure
 from neural_attn.shapes.evaluation import Evaluation, Session, Stop
@@ -185,7 +185,10 @@ class Entry(Evaluation):
             return self.values[default.text]
         if isinstance(default, tree.Literal):
             return Static(default.value, default)
-        error = ShapeError(f"`{self.block.name}` is called without `{parameter.name}`")
+        error = ShapeError(
+            f"`{self.block.name}` is called without `{parameter.name}`",
+            f"in a chain, an input or branch called `{parameter.name}` would be taken",
+        )
         raise self.session.note(error, self._place())
 
 

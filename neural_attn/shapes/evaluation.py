@@ -190,12 +190,19 @@ class Evaluation(ABC):
         try:
             result = primitive.rule(given)
         except ShapeError as error:
+            error.hint = error.hint or self._here(call)
             raise self.session.note(error, call) from None
         if primitive.is_attention:
             self.instance.attention = self._attention(given)
         inputs = [t for value in given.values() for t in _tensors(value)]
         self.note_step("function", name, inputs, result, call.span.text)
         return result
+
+    def _here(self, call: tree.Call) -> str:
+        """What the parameters come to that a call names."""
+        names = {n.text for n in tree.walk(call) if isinstance(n, tree.Name)}
+        known = [f"{n} = {self.static[n]}" for n in sorted(names & self.static.keys())]
+        return f"here {', '.join(known)}" if known else ""
 
     def _given(self, primitive: Primitive, call: tree.Call) -> dict[str, Value]:
         """The values of a primitive's parameters in one call."""

@@ -15,9 +15,10 @@ from neural_attn.errors import Problems
 from neural_attn.grammar import tree
 from neural_attn.layers import NativeLayer
 from neural_attn.resolve.arguments import match
+from neural_attn.resolve.causes import first_causes
 from neural_attn.resolve.equations import call_parameters
 from neural_attn.resolve.ir import Block, Input, LayerChoice, LayerUse, Network
-from neural_attn.resolve.resolver import check_repeat, check_value
+from neural_attn.resolve.values import check_repeat, check_value
 from neural_attn.shapes.calls import alike, call_key, seen_outside, with_spelling
 from neural_attn.shapes.consulted import names_in
 from neural_attn.shapes.entering import Entry
@@ -57,6 +58,7 @@ class Shapes:
             except Again:
                 continue
             except Stop:
+                self.problems.diagnostics = first_causes(self.problems.diagnostics)
                 return None
             except RecursionError:
                 self.problems.add(

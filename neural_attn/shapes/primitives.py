@@ -55,7 +55,7 @@ def _tensor(given: Given, name: str) -> Tensor:
 
 
 def _shown(value: Static) -> str:
-    return "none" if value.value is None else f"the constant {value.value!r}"
+    return "none" if value.value is None else f"{value.value!r}"
 
 
 def _whole(given: Given, name: str) -> Dim:
@@ -68,7 +68,8 @@ def _whole(given: Given, name: str) -> Dim:
     if isinstance(number, float) and number.is_integer():
         number = int(number)
     if not isinstance(number, int) or isinstance(number, bool):
-        raise ShapeError(f"`{name}` must be a whole number, and is {_shown(value)}")
+        what = f"`{value.expr.span.text if value.expr else name}`"
+        raise ShapeError(f"{what} must be a whole number, and is {_shown(value)}")
     return Dim(number, value.expr)
 
 

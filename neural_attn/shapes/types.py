@@ -102,7 +102,10 @@ def broadcast(left: Tensor, right: Tensor) -> tuple[Dim, ...]:
         elif b.value == 1 or same(a, b):
             dims.append(b if a.value is None and b.value not in (None, 1) else a)
         else:
-            raise ShapeError(f"shapes {left} and {right} do not fit together")
+            raise ShapeError(
+                f"shapes {left} and {right} do not fit together",
+                "each axis must be as long in both, or 1",
+            )
     return tuple(dims)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 
 from neural_attn.backends.expressions import literal
 
-from neural_attn.errors import Diagnostic
+from neural_attn.errors import Diagnostic, Span
+from neural_attn.layers import NativeLayer
 from neural_attn.resolve.ir import Block, Named, Training
 from neural_attn.resolve.training_catalogue import OPTIMIZERS, TRAIN, find
 from neural_attn.shapes.infer import Checked, Instance
@@ -107,22 +108,41 @@ def doubts(checked: Checked) -> list[Diagnostic]:
 
 
 def cannot_train(checked: Checked) -> list[Diagnostic]:
-    """The warning of a backend that has no training code, if there are settings."""
+    """One warning of what a backend without training code leaves out, if anything."""
     network = checked.network
-    given: Iterable[Named | Training | None] = (
-        network.train,
-        network.optimizer,
-        network.loss,
-    )
-    found = next((setting for setting in given if setting is not None), None)
-    if found is None:
+    given: dict[str, Span] = {
+        name: setting.span
+        for name, setting in (
+            ("loss", network.loss),
+            ("optimizer", network.optimizer),
+            ("metrics", next(iter(network.metrics), None)),
+            ("train", network.train),
+        )
+        if setting is not None
+    }
+    for layer, parameter, span in _only_learned(checked):
+        given.setdefault(f"{parameter} of {layer}", span)
+    if not given:
         return []
+    *others, last = given
+    left_out = f"{', '.join(others)} and {last} are" if others else f"{last} is"
     return [
         Diagnostic(
             "W0114",
             "the numpy backend runs networks and does not train them: "
-            "loss, optimizer, metrics and train are left out",
-            found.span,
+            f"{left_out} left out",
+            min(given.values(), key=lambda span: span.start),
             "choose --backend pytorch or tensorflow to train",
         )
     ]
+
+
+def _only_learned(checked: Checked) -> Iterator[tuple[str, str, Span]]:
+    """What authors gave that matters only while a network learns."""
+    for block, facts in checked.facts.items():
+        for use in block.uses():
+            momentum = use.arguments.get("momentum")
+            if momentum is None or not isinstance(use.target, NativeLayer):
+                continue
+            if use.name in facts.live:
+                yield use.target.name, "momentum", momentum.span

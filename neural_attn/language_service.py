@@ -10,10 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from neural_attn.catalogue import Entry, Parameter, entries, entry, functions
 from neural_attn.errors import Diagnostic, NeuralError, Source, Span
 from neural_attn.layers import ACTIVATIONS
+
+if TYPE_CHECKING:
+    from neural_attn.shapes.infer import Checked
 
 _PIECE = re.compile(
     r'"""(?:[^"\\]|\\.|"(?!""))*(?:"""|\Z)|"(?:[^"\\\n]|\\.)*"?|\'(?:[^\'\\\n]|\\.)*\'?'
@@ -73,17 +77,23 @@ class _Place:
     start: int = 0  # where the word begins that is being written
 
 
-def diagnose(text: str, name: str = "<text>") -> list[Diagnostic]:
-    """Every problem of a text, in order: errors, or warnings if there is none.
+def check(text: str, name: str = "<text>") -> tuple[list[Checked], list[Diagnostic]]:
+    """The networks of a text, where it has no errors, and its problems in order.
 
     `name` is what messages call the text, usually its path.
     """
     from neural_attn.compile import check_text
 
     try:
-        return check_text(text, name)[1]
+        networks, found = check_text(text, name)
     except NeuralError as error:
-        return error.diagnostics
+        networks, found = [], error.diagnostics
+    return networks, sorted(found, key=lambda d: d.span.start if d.span else -1)
+
+
+def diagnose(text: str, name: str = "<text>") -> list[Diagnostic]:
+    """Every problem of a text, in order; `neural check --json` prints the same."""
+    return check(text, name)[1]
 
 
 def hover(text: str, line: int, column: int) -> Hover | None:

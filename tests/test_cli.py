@@ -21,6 +21,7 @@ from safetensors.numpy import load_file, save_file
 import neural_attn.cli
 from neural_attn.capture.weights import initial
 from neural_attn.compile import check_file
+from neural_attn.language_service import diagnose
 
 NETWORK = """
 network Small {
@@ -514,6 +515,20 @@ def test_json_is_all_that_stdout_holds(neural):
     (problem,) = problems
     assert problem["line"] == 7
     assert problem["code"] == "E0204"
+
+
+def test_check_prints_twenty_problems_errors_first_and_all_when_asked(neural, folder):
+    layers = "\n".join(['Dense(8) @ "gpu"'] * 15 + ["Dense(0)"] * 15)
+    text = f"network N {{ input: (8,) layers:\n{layers}\n}}"
+    (folder / "many.neural").write_text(text, "utf-8")
+    code, out, err = neural("check", "many.neural")
+    assert (code, out) == (1, "")
+    assert (err.count("error[E0217]"), err.count("warning[W0101]")) == (15, 5)
+    assert "… and 10 more (--all shows them)\n15 errors\n" in err
+    assert neural("check", "many.neural", "--all")[2].count("W0101") == 15
+    found = json.loads(neural("check", "many.neural", "--json")[1])
+    assert found == [d.as_dict() for d in diagnose(text, "many.neural")]
+    assert [d["line"] for d in found] == list(range(2, 32))
 
 
 def test_the_kinds_of_file_and_the_report(neural):

@@ -16,9 +16,9 @@ from collections import Counter
 from pathlib import Path
 
 from neural_attn.grammar.format import format_text
-from neural_attn.grammar.parser import decode, parse
+from neural_attn.grammar.parser import decode
 
-from neural_attn.compile import check_tree
+from neural_attn.compile import check_text
 from neural_attn.errors import NeuralError
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
@@ -111,9 +111,9 @@ def outcome(text_of: object, formats: bool) -> str:
     """What a text comes to: "accepted", or the code of its first problem."""
     try:
         text = text_of()  # type: ignore[operator]
+        check_text(text)
         if formats:
             format_text(text)
-        check_tree(parse(text))
     except NeuralError as error:
         for diagnostic in error.diagnostics:
             diagnostic.render().encode("utf-8", "backslashreplace")

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from neural_attn.analysis import analyze
 from neural_attn.analysis.measure import STATISTICS
 from neural_attn.analysis.patterns import PATTERNS
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "analysis"
@@ -31,7 +33,7 @@ def make():
         yield importlib.import_module("make")
     finally:
         sys.path.remove(str(FOLDER))
-        for name in ("make", "facts"):
+        for name in ("make", "facts", "held_out"):
             sys.modules.pop(name, None)
 
 
@@ -52,11 +54,24 @@ def test_every_metric_and_type_has_a_section(make):
     assert set(re.findall(r"^## (\S+)$", types, re.MULTILINE)) == set(PATTERNS)
 
 
-def test_planted_heads_of_the_page_are_recognized(make):
+def test_held_out_heads_are_recognized(make):
     page = (FOLDER / "patterns.md").read_text("utf-8")
-    rates = re.findall(r"^\| \w+ \| \d+ \| (\d+)% \|", page, re.MULTILINE)
-    assert len(rates) == 13
-    assert all(int(rate) >= 95 for rate in rates)
+    rates = re.findall(r"^\| (\w+) \| (\d+)% \|", page, re.MULTILINE)
+    assert [name for name, _ in rates] == list(make.HELD_OUT)
+    assert all(int(rate) >= 95 for _, rate in rates)
+
+
+def test_mixed_heads_name_what_they_mix(make):
+    right = []
+    for head in make.held_out_heads("mixed", 60):
+        kind = "decoder_self" if head.causal else "encoder_self"
+        tokens, weights = head.tokens, head.weights[None, None]
+        one = AttentionMap("a", weights, kind, None, head.causal, tokens, tokens)
+        pattern = analyze(AttentionMaps([one])).heads[0].pattern
+        right.append({part.name for part in pattern.parts[:2]} == set(head.parts))
+        shown = [part.name for part in pattern.parts[:2]]
+        assert pattern.title == f"mixed: {' + '.join([*shown, 'rest'][:2])}"
+    assert sum(right) >= 0.95 * len(right)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

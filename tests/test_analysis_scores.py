@@ -58,6 +58,7 @@ def wanted(name, q, k, tokens):
         "suffix": k >= n - band,
         "local": abs(q - k) <= 2,
         "block": parts[q] == parts[k],
+        "far_in_block": parts[q] == parts[k] and abs(q - k) > 2,
         "distance": abs(q - k),
     }[name]
 

@@ -42,7 +42,8 @@ FACTS: dict[str, tuple[str, str, str, str, str]] = {
         "sparse",
     ),
     "top_key_share": (
-        "max_k of the mean over queries of w[q, k]",
+        "max_k of the mean of w[q, k] over the queries that may attend to k; only keys "
+        "that at least half of the queries may attend to",
         "1 / keys to 1",
         "High: all queries attend to one position, whichever it is. It has no z, as "
         "the position is chosen after seeing it.",
@@ -186,6 +187,13 @@ FACTS: dict[str, tuple[str, str, str, str, str]] = {
         "block-diagonal heads: Kovaleva et al. 2019, arXiv:1908.08593",
         "block",
     ),
+    "far_in_block": (
+        "share of attention inside the query's own sentence or part, on |q - k| > 2",
+        "0 to 1",
+        "Tells a block from a window: it is at chance or below in a local head.",
+        "this project; `block` and `local` overlap",
+        "block",
+    ),
     "diagonal": (
         "Σ_k w exp(-(q/(Q-1) - k/(K-1))² / (2 · 0.2²)), mean over queries; "
         "cross-attention only",
@@ -234,5 +242,12 @@ TYPES = {
     "block": "Looks inside its own sentence or part.",
     "uniform": "Looks everywhere alike (the guide's global attention).",
     "sparse": "Looks at few keys that neither position nor token explains.",
-    "mixed": "Several patterns partly, or none clearly: no evidence is an answer.",
+    "mixed": (
+        "Several patterns partly, or none clearly: no evidence is an answer. The\n"
+        "title names the two strongest parts (`mixed: sink + local`), at least 0.15 of\n"
+        "the way from chance to 1 each; beside a single part stands `uniform`, if what\n"
+        "a sink leaves goes evenly to ordinary tokens (`content_entropy` at least 0.9),\n"
+        "else `rest`. Many heads of trained networks are mixed: they rest on a sink and\n"
+        "do something else with what is left."
+    ),
 }

@@ -6,6 +6,7 @@ construction.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from neural_attn.analysis.heads import Head
@@ -81,11 +82,10 @@ def _about(analysis: Analysis) -> Part:
 
 def _types(heads: Sequence[Head]) -> Part:
     layers = sorted({head.layer for head in heads})
-    names = list(dict.fromkeys(head.pattern.name for head in heads))
-    names.sort(key=lambda name: -sum(h.pattern.name == name for h in heads))
+    names = Counter(head.pattern.title for head in heads)
     rows = []
-    for name in names:
-        found = [head for head in heads if head.pattern.name == name]
+    for name, _ in names.most_common():
+        found = [head for head in heads if head.pattern.title == name]
         counts = (sum(h.layer == layer for h in found) for layer in layers)
         rows.append((name, str(len(found)), *(str(n) if n else "" for n in counts)))
     header = ("type", "heads", *(f"layer {layer}" for layer in layers))
@@ -109,7 +109,7 @@ def _head_table(heads: Sequence[Head]) -> Part:
     for head in heads:
         means = [_mean(head, name) for name in columns]
         confidence = number(head.pattern.confidence)
-        rows.append((head.label, head.pattern.name, confidence, *means))
+        rows.append((head.label, head.pattern.title, confidence, *means))
     header = ("head", "type", "confidence", *columns)
     caption = "How focused each head is: means over texts"
     return Table(header, tuple(rows), caption, anchor=True)

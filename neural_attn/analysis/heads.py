@@ -10,7 +10,12 @@ import numpy as np
 
 from neural_attn.analysis.baselines import SIGNIFICANT, holm, p_values, z_scores
 from neural_attn.analysis.measure import METRICS, STATISTICS
-from neural_attn.analysis.patterns import Pattern, name_pattern, same_family
+from neural_attn.analysis.patterns import (
+    Pattern,
+    PatternPart,
+    above_chance,
+    name_pattern,
+)
 from neural_attn.analysis.scores import SCORES
 from neural_attn.analysis.tally import Tally
 
@@ -172,23 +177,30 @@ def _sentence(
     if name == "undefined":
         return "has no choice: each query may attend to one key"
     if name == "mixed":
-        return _mixed_sentence(statistics, evidence)
-    score = next(iter(numbers))
-    if score == "top_key_share":
-        share = statistics[score]
-        return (
-            f"attends to one position from everywhere: {share.mean:.2f} "
-            f"(uniform {numbers['top_key_share_chance']:.2f})"
-        )
-    return f"attends to {SCORES[score].words}: {_numbers(score, statistics, evidence)}"
+        return _mixed_sentence(pattern, statistics, evidence)
+    first, *others = pattern.parts
+    main = f"attends to {_words(first.metric)}: {_numbers(first, evidence)}"
+    more = "".join(f"; also to {_words(o.metric)}: {o.value:.2f}" for o in others[:1])
+    return main + more
 
 
 def _mixed_sentence(
-    statistics: Mapping[str, Statistic], evidence: Mapping[str, Evidence]
+    pattern: Pattern,
+    statistics: Mapping[str, Statistic],
+    evidence: Mapping[str, Evidence],
 ) -> str:
-    """Name what has the most evidence for it, or say that nothing has."""
+    """Name its two strongest parts, or what has the most evidence, or that none has."""
+    shown = [
+        f"{_words(part.metric)} ({_numbers(part, evidence)})"
+        for part in pattern.parts[:2]
+        if part.name != "uniform"
+    ]
+    if len(shown) == 2:
+        return f"attends partly to {shown[0]} and partly to {shown[1]}"
+    if shown:
+        return f"attends partly to {shown[0]}{_rest(pattern, statistics)}"
     some = [
-        (statistics[name].mean - found.chance, name)
+        (above_chance(statistics[name].mean, found.chance), name)
         for name, found in evidence.items()
         if found.significant and SCORES[name].share and found.z > 0
     ]
@@ -198,26 +210,35 @@ def _mixed_sentence(
             "shows no evidence of any pattern: all p above "
             f"{SIGNIFICANT:g}, normalized entropy {entropy:.2f}"
         )
-    some.sort(reverse=True)
-    (_, first), *rest = some
-    other = [name for _, name in rest if not same_family(name, first)]
-    parts = [
-        f"{SCORES[name].words} ({_numbers(name, statistics, evidence)})"
-        for name in (first, *other[:1])
-    ]
-    return "mixes patterns, most of all " + " and ".join(parts)
-
-
-def _numbers(
-    score: str,
-    statistics: Mapping[str, Statistic],
-    evidence: Mapping[str, Evidence],
-) -> str:
-    found = evidence[score]
+    name = max(some)[1]
+    most = PatternPart("", name, statistics[name].mean, evidence[name].chance)
     return (
-        f"{statistics[score].mean:.2f}, chance {found.chance:.2f}, "
-        f"z {found.z:.0f}, {p_text(found.p_corrected)}"
+        f"has no clear pattern; the most is {_words(name)}: {_numbers(most, evidence)}"
     )
+
+
+def _rest(pattern: Pattern, statistics: Mapping[str, Statistic]) -> str:
+    """What the remaining attention does, as far as it is known."""
+    if pattern.parts[0].name != "sink" or "content_entropy" not in statistics:
+        return ""
+    entropy = statistics["content_entropy"].mean
+    even = any(part.name == "uniform" for part in pattern.parts)
+    how = "evenly" if even else "by no known pattern"
+    return f", the rest to ordinary tokens {how}: normalized entropy {entropy:.2f}"
+
+
+def _words(metric: str) -> str:
+    if metric == "top_key_share":
+        return "one position from everywhere"
+    return SCORES[metric].words
+
+
+def _numbers(part: PatternPart, evidence: Mapping[str, Evidence]) -> str:
+    numbers = f"{part.value:.2f}, chance {part.chance:.2f}"
+    found = evidence.get(part.metric)
+    if found is None:
+        return numbers  # the greatest column has no z: it was chosen after seeing it
+    return f"{numbers}, z {found.z:.0f}, {p_text(found.p_corrected)}"
 
 
 def p_text(p: float) -> str:

@@ -90,7 +90,7 @@ def measure(
         "normalized_entropy": row_mean(normalized, choice),
         "max_weight": row_mean(sums.high, counts),
         "effective_keys": row_mean(np.exp(sums.entropy), counts),
-        "top_key_share": divide(sums.columns.max(axis=1), counts.sum(axis=1)),
+        "top_key_share": _top_key(geometry, sums.columns, counts),
         "diagonal_strength": _diagonal_strength(geometry, weights, sums, counts),
         "monotonicity": _monotonicity(geometry, sums, counts),
         **_distribution(sums, counts, geometry.keys),
@@ -151,6 +151,18 @@ def _distribution(sums: Sums, counts: NDArray[np.bool_], keys: int) -> dict[str,
     }
 
 
+def _top_key(geometry: Geometry, columns: Float, counts: NDArray[np.bool_]) -> Float:
+    """Greatest mean weight of a key, over the queries that may attend to it.
+
+    Keys that fewer than half of the queries may attend to do not take part: under a
+    causal mask the last ones are seen by hardly any query but themselves.
+    """
+    seen = product(counts.astype(np.float64), geometry.allowed.T.astype(np.float64))
+    enough = (seen > 0) & (2 * seen >= counts.sum(axis=1, keepdims=True))
+    top = np.where(enough, divide(columns, seen), -np.inf).max(axis=1)
+    return np.where(np.isfinite(top), top, np.nan)
+
+
 def _diagonal_strength(
     geometry: Geometry,
     weights: Sequence[NDArray[np.floating]],
@@ -199,7 +211,9 @@ def _uniform(geometry: Geometry, plan: Plan) -> Float:
         "entropy": np.log(options).mean(),
         "max_weight": (1 / options).mean(),
         "effective_keys": options.mean(),
-        "top_key_share": rows.sum(axis=0).max() / len(options),
+        "top_key_share": _top_key(
+            geometry, rows.sum(axis=0)[np.newaxis], (geometry.options > 0)[np.newaxis]
+        )[0],
     }
     if (options > 1).any():
         flat["normalized_entropy"] = 1.0

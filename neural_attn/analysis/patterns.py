@@ -9,7 +9,7 @@ keys, does not make a pattern.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from neural_attn.analysis.baselines import SIGNIFICANT
@@ -18,18 +18,22 @@ __all__ = [
     "PATTERNS",
     "THRESHOLDS",
     "Pattern",
+    "PatternPart",
     "above_chance",
     "name_pattern",
-    "same_family",
 ]
 
 THRESHOLDS: dict[str, float] = {
     # c of the pattern that names a head, at least
     "clear": 0.5,
-    # share of its first (last) token in a prefix (suffix), at most
-    "one_token": 0.6,
+    # c of a narrow pattern inside a wide one, relative to the wide one's, at most
+    "inside": 0.6,
     # c of each of several patterns that make a head mixed, at least
     "part": 0.15,
+    # c of a known token that names a sink, relative to that of any one position
+    "known": 0.75,
+    # c beyond the window in a block, relative to the block's, at least
+    "far": 0.15,
     # normalized entropy of a uniform head, at least
     "uniform": 0.9,
     # effective keys of a sparse head, relative to uniform attention, at most
@@ -55,6 +59,13 @@ WIDE: dict[str, tuple[str, ...]] = {
     "block": ("block",),
     "diagonal": ("diagonal",),
 }
+# wide type -> scores of what is inside it: a band that is mostly its first token is a
+# weak sink, and a window that is mostly one neighbour a weak previous token
+INSIDE: dict[str, tuple[str, ...]] = {
+    "prefix": ("first_token",),
+    "suffix": ("last_token",),
+    "local": ("previous_token", "next_token", "same_token"),
+}
 # Two patterns of one family are one finding, not a mixture.
 FAMILIES = (
     ("previous_token", "next_token", "same_token", "local", "block", "diagonal"),
@@ -66,17 +77,32 @@ PATTERNS = (*NARROW, *WIDE, "uniform", "sparse", "mixed", "undefined")
 
 
 @dataclass(frozen=True)
+class PatternPart:
+    """A pattern that is there, wholly or partly, and the metric that shows it."""
+
+    name: str
+    metric: str
+    value: float
+    chance: float
+
+
+@dataclass(frozen=True)
 class Pattern:
     """The type of one head.
 
+    `title` is the type, for mixed heads with what they mix ("mixed: sink + local").
     `confidence`, from 0 to 1, is how far the deciding number is from its threshold: a
     margin, no probability. `decided_by` are the numbers, `rule` says them in words.
+    `parts` are the patterns that are there, the deciding or strongest one first, at
+    most one of each family.
     """
 
     name: str
+    title: str
     confidence: float
     decided_by: dict[str, float]
     rule: str
+    parts: tuple[PatternPart, ...] = ()
 
 
 def above_chance(score: float, chance: float) -> float:
@@ -100,28 +126,24 @@ def name_pattern(
     p_corrected : of the scores, by name; a score without evidence decides nothing
     """
     found = _patterns(values, chance, p_corrected)
+    parts = _parts(found, values, chance)
     for group in (NARROW, WIDE):
         # Ties go to the type named first.
         best = max(group, key=lambda name: found.get(name, (-1.0, ""))[0])
         c, score = found.get(best, (-1.0, ""))
         if c >= THRESHOLDS["clear"]:
-            return _by_score(best, c, score, values, chance)
+            part = PatternPart(best, score, values[score], chance[score])
+            return _by_score(best, c, part, parts)
     entropy = values["normalized_entropy"]
     if math.isnan(entropy):
         rule = "no query has a choice between keys"
-        return Pattern("undefined", 0.0, {}, rule)
+        return Pattern("undefined", "undefined", 0.0, {}, rule)
     if entropy >= THRESHOLDS["uniform"]:
         return _uniform(entropy)
-    parts = [
-        max((found[name][0], name) for name in family if name in found)
-        for family in FAMILIES
-        if any(name in found for name in family)
-    ]
-    parts = sorted((p for p in parts if p[0] >= THRESHOLDS["part"]), reverse=True)
     ratio = values["effective_keys"] / chance["effective_keys"]
-    if len(parts) < 2 and ratio <= THRESHOLDS["sparse"]:
+    if not parts and ratio <= THRESHOLDS["sparse"]:
         return _sparse(values, chance, ratio)
-    return _mixed(parts, found)
+    return _mixed(parts, found, values["content_entropy"])
 
 
 def _patterns(
@@ -139,34 +161,62 @@ def _patterns(
             evidence = score == "top_key" or p_corrected[score] < SIGNIFICANT
             best = found.get(name, (-1.0, ""))[0]
             # A known token says more than "some position".
-            named = score == "top_key" and best >= THRESHOLDS["clear"]
+            named = score == "top_key" and (
+                best >= THRESHOLDS["clear"] or best >= THRESHOLDS["known"] * c
+            )
             if evidence and not named and not math.isnan(c) and c > best:
                 found[name] = (c, column)
-    # A band that is mostly its outermost token is a weak sink, and no band.
-    for band, token in (("prefix", "first_token"), ("suffix", "last_token")):
-        if values[token] > THRESHOLDS["one_token"] * values[band]:
-            found.pop(band, None)
+    _drop_covered(found, {n: above_chance(values[n], chance[n]) for n in values})
     return found
 
 
-def _by_score(
-    name: str,
-    c: float,
-    score: str,
+def _drop_covered(found: dict[str, tuple[float, str]], c: Mapping[str, float]) -> None:
+    """Remove types that are a side of another one; `c` is that of every metric."""
+    for wide, inside in INSIDE.items():
+        limit = THRESHOLDS["inside"] * found.get(wide, (math.inf, ""))[0]
+        if any(c[one] > limit for one in inside):
+            del found[wide]
+    # A window lies mostly inside a sentence, and short sentences inside a window: what
+    # is far in the own sentence tells which of them it is.
+    if "block" in found:
+        block = c["far_in_block"] >= THRESHOLDS["far"] * found["block"][0]
+        found.pop("local" if block else "block", None)
+
+
+def _parts(
+    found: Mapping[str, tuple[float, str]],
     values: Mapping[str, float],
     chance: Mapping[str, float],
+) -> tuple[PatternPart, ...]:
+    """The strongest pattern of each family that is there, the strongest first."""
+    best = [
+        max(((*found[name], name) for name in family if name in found), default=None)
+        for family in FAMILIES
+    ]
+    strong = [one for one in best if one is not None and one[0] >= THRESHOLDS["part"]]
+    return tuple(
+        PatternPart(name, metric, values[metric], chance[metric])
+        for _, metric, name in sorted(strong, reverse=True)
+    )
+
+
+def _by_score(
+    name: str, c: float, part: PatternPart, others: Sequence[PatternPart]
 ) -> Pattern:
     limit = THRESHOLDS["clear"]
-    decided = {score: values[score], f"{score}_chance": chance[score], "c": c}
+    score = part.metric
+    decided = {score: part.value, f"{score}_chance": part.chance, "c": c}
     rule = f"{score} is {c:.2f} of the way from chance to 1, at least {limit:g}"
-    return Pattern(name, _margin(c, limit, 1.0), decided, rule)
+    family = next(family for family in FAMILIES if name in family)
+    parts = (part, *(one for one in others if one.name not in family))
+    return Pattern(name, name, _margin(c, limit, 1.0), decided, rule, parts)
 
 
 def _uniform(entropy: float) -> Pattern:
     limit = THRESHOLDS["uniform"]
     rule = f"normalized entropy {entropy:.2f} is at least {limit:g}"
     decided = {"normalized_entropy": entropy}
-    return Pattern("uniform", _margin(entropy, limit, 1.0), decided, rule)
+    return Pattern("uniform", "uniform", _margin(entropy, limit, 1.0), decided, rule)
 
 
 def _sparse(
@@ -179,33 +229,37 @@ def _sparse(
         "or token explains which"
     )
     decided = {"effective_keys": values["effective_keys"], "ratio": ratio}
-    return Pattern("sparse", _margin(ratio, limit, 0.0), decided, rule)
+    return Pattern("sparse", "sparse", _margin(ratio, limit, 0.0), decided, rule)
 
 
 def _mixed(
-    parts: list[tuple[float, str]], found: Mapping[str, tuple[float, str]]
+    parts: tuple[PatternPart, ...],
+    found: Mapping[str, tuple[float, str]],
+    content_entropy: float,
 ) -> Pattern:
-    best = max((c for c, _ in found.values()), default=0.0)
-    decided = {name: c for c, name in parts}
-    if len(parts) > 1:
-        shown = ", ".join(f"{name} {c:.2f}" for c, name in parts)
-        rule = f"several patterns are partly there: {shown} of the way from chance to 1"
-    else:
+    """Several patterns, or one that is not clear and a rest, or none."""
+    limit = THRESHOLDS["clear"]
+    best = max([0.0, *(c for c, _ in found.values())])
+    decided = {part.name: found[part.name][0] for part in parts}
+    if not parts:
         rule = (
-            f"no pattern is {THRESHOLDS['clear']:g} of the way from chance to 1 "
-            f"(the most: {max(best, 0.0):.2f}), and it is neither uniform nor sparse"
+            f"no pattern is {THRESHOLDS['part']:g} of the way from chance to 1 "
+            f"(the most: {best:.2f}), and it is neither uniform nor sparse"
         )
-    confidence = _margin(max(best, 0.0), THRESHOLDS["clear"], 0.0)
-    return Pattern("mixed", confidence, decided, rule)
-
-
-def same_family(one: str, other: str) -> bool:
-    """Whether two scores are signs of patterns that are one finding, not two."""
-    types = {**NARROW, **WIDE}
-    return any(
-        all(any(score in types[name] for name in family) for score in (one, other))
-        for family in FAMILIES
-    )
+        return Pattern("mixed", "mixed", _margin(best, limit, 0.0), decided, rule)
+    shown = ", ".join(f"{name} {c:.2f}" for name, c in decided.items())
+    rule = f"partly there: {shown} of the way from chance to 1, none at least {limit:g}"
+    names = [part.name for part in parts[:2]]
+    if len(parts) == 1:
+        names.append("rest")
+        if parts[0].name == "sink" and content_entropy >= THRESHOLDS["uniform"]:
+            names[1] = "uniform"
+            decided["content_entropy"] = content_entropy
+            even = PatternPart("uniform", "content_entropy", content_entropy, 1.0)
+            parts = (*parts, even)
+            rule += f"; the rest is even: normalized entropy {content_entropy:.2f}"
+    title = f"mixed: {' + '.join(names)}"
+    return Pattern("mixed", title, _margin(best, limit, 0.0), decided, rule, parts)
 
 
 def _margin(value: float, limit: float, most: float) -> float:

@@ -84,8 +84,8 @@ def _suffix(geometry: Geometry) -> NDArray[np.generic] | None:
     return _end(geometry, geometry.keys - _band(geometry))
 
 
-def _local(geometry: Geometry) -> NDArray[np.generic]:
-    near: NDArray[np.generic] = np.abs(geometry.offset) <= LOCAL_WINDOW
+def _local(geometry: Geometry) -> NDArray[np.bool_]:
+    near: NDArray[np.bool_] = np.abs(geometry.offset) <= LOCAL_WINDOW
     return near
 
 
@@ -102,13 +102,18 @@ def _induction(geometry: Geometry) -> NDArray[np.generic]:
     return after & (geometry.offset <= 0)
 
 
-def _block(geometry: Geometry) -> NDArray[np.generic] | None:
+def _block(geometry: Geometry) -> NDArray[np.bool_] | None:
     segments = geometry.segments
     if segments[-1] == 0:
         return None
     own = segments[geometry.keys - geometry.queries :]
-    same: NDArray[np.generic] = own[:, np.newaxis] == segments
+    same: NDArray[np.bool_] = own[:, np.newaxis] == segments
     return same
+
+
+def _far_in_block(geometry: Geometry) -> NDArray[np.generic] | None:
+    block = _block(geometry)
+    return None if block is None else block & ~_local(geometry)
 
 
 def _diagonal(geometry: Geometry) -> NDArray[np.generic]:
@@ -138,6 +143,12 @@ SCORES: dict[str, Score] = {
         Score("suffix", "both", _suffix, "the end of the text"),
         Score("local", "self", _local, f"tokens at most {LOCAL_WINDOW} away"),
         Score("block", "self", _block, "its own sentence or part"),
+        Score(
+            "far_in_block",
+            "self",
+            _far_in_block,
+            f"tokens of its own sentence or part more than {LOCAL_WINDOW} away",
+        ),
         Score("diagonal", "cross", _diagonal, "the same relative position"),
         Score("distance", "self", _distance, "tokens this far away", share=False),
     )

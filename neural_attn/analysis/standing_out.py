@@ -52,8 +52,14 @@ def _sinks(heads: Sequence[Head]) -> Iterator[Highlight]:
     deciding = Counter(next(iter(head.pattern.decided_by)) for head in sinks)
     words = ", ".join(f"{score} {count}" for score, count in deciding.most_common())
     verb = "is a sink" if len(sinks) == 1 else "are sinks"
+    partly = sum(
+        head.pattern.name != "sink"
+        and any(p.name == "sink" for p in head.pattern.parts)
+        for head in heads
+    )
+    more = f", and {partly} more rest on one partly" if partly else ""
     yield Highlight(
-        f"{len(sinks)} of {len(heads)} heads {verb} (by {words}); the clearest: "
+        f"{len(sinks)} of {len(heads)} heads {verb} (by {words}){more}; the clearest: "
         f"{first.sentence}",
         tuple(head.label for head in sinks),
     )

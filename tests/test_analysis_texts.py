@@ -1,7 +1,10 @@
 """Connections, comparison of groups, and given links."""
 
+import json
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +18,7 @@ from neural_attn.analysis.connections import (
 )
 from neural_attn.analysis.groups import compare_groups, t_quantile, t_tail
 from neural_attn.analysis.links import LinkFinder
+from neural_attn.cli import cli
 from neural_attn.errors import NeuralError
 from neural_attn.maps.attention_maps import AttentionMaps
 
@@ -74,9 +78,9 @@ def test_parts_of_speech_decide_where_there_is_a_tagger():
     found = find_connections(maps, tagger=lambda words: [known[w] for w in words])
     rules = [(c.category, c.rule) for c in found["layer"]]
     assert rules == [
-        ("syntactic", "parts of speech that depend on each other"),
+        ("syntactic", "parts of speech that can depend on each other"),
         ("semantic", "two content words (parts of speech)"),
-        ("syntactic", "parts of speech that depend on each other"),
+        ("syntactic", "parts of speech that can depend on each other"),
     ]
 
 
@@ -107,6 +111,49 @@ def test_spacy_is_an_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "spacy", None)
     with pytest.raises(NeuralError, match="pip install spacy"):
         spacy_tagger()
+
+
+def spacy_pipeline(folder, tags):
+    """A blank pipeline that knows the parts of speech of these words, on disk."""
+    spacy = pytest.importorskip("spacy", reason="spaCy is not installed")
+    pipeline = spacy.blank("en")
+    if tags:
+        ruler = pipeline.add_pipe("attribute_ruler")
+        for word, tag in tags.items():
+            ruler.add([[{"LOWER": word}]], {"POS": tag})
+    pipeline.to_disk(folder)
+    return str(folder)
+
+
+def test_spacy_tags_the_words_as_they_are(tmp_path):
+    known = {"the": "DET", "playing": "VERB", "cat": "NOUN"}
+    tagger = spacy_tagger(spacy_pipeline(tmp_path / "pipeline", known))
+    tokens = ["[CLS]", "The", "cat", "play", "##ing", "x", "[SEP]"]
+    tags = [None, "DET", "NOUN", "VERB", "VERB", "", None]
+    assert tags_of(tokens, tagger) == tags
+    maps = maps_with({(3, 1): 0.5, (2, 5): 0.4}, tokens)
+    rules = [c.rule for c in find_connections(maps, tagger=tagger)["layer"]]
+    assert rules == ["no rule applies"] * 2
+    maps = maps_with({(4, 2): 0.5, (3, 1): 0.4}, tokens)
+    rules = [c.rule for c in find_connections(maps, tagger=tagger)["layer"]]
+    assert rules == ["parts of speech that can depend on each other", "no rule applies"]
+
+
+def test_the_command_takes_a_spacy_pipeline(tmp_path):
+    pipeline = spacy_pipeline(tmp_path / "p", {"cat": "NOUN", "mat": "NOUN"})
+    maps_with({(6, 2): 0.5}).save(tmp_path / "maps.npz")
+    arguments = ["analyze", str(tmp_path / "maps.npz"), "--spacy", pipeline, "--json"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.output
+    (found,) = json.loads(result.stdout)["example"]["connections"]["layer"]
+    assert found["rule"] == "two content words (parts of speech)"
+
+
+def test_a_spacy_pipeline_without_parts_of_speech_is_refused(tmp_path):
+    tagger = spacy_tagger(spacy_pipeline(tmp_path / "p", {}))
+    assert tagger([]) == []
+    with pytest.raises(NeuralError, match="gives no parts of speech"):
+        tagger(["a", "cat"])
 
 
 def softmax_maps(random, sharp, length=12):

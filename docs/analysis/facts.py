@@ -244,10 +244,10 @@ TYPES = {
     "sparse": "Looks at few keys that neither position nor token explains.",
     "mixed": (
         "Several patterns partly, or none clearly: no evidence is an answer. The\n"
-        "title names the two strongest parts (`mixed: sink + local`), at least 0.15 of\n"
-        "the way from chance to 1 each; beside a single part stands `uniform`, if what\n"
-        "a sink leaves goes evenly to ordinary tokens (`content_entropy` at least 0.9),\n"
-        "else `rest`. Many heads of trained networks are mixed: they rest on a sink and\n"
-        "do something else with what is left."
+        "title names the two strongest parts (`mixed: sink + local`), at least 0.15\n"
+        "of the way from chance to 1 each; beside a single part stands `uniform`,\n"
+        "if what a sink leaves goes evenly to ordinary tokens (`content_entropy` at\n"
+        "least 0.9), else `rest`. Many heads of trained networks are mixed: they\n"
+        "rest on a sink and do something else with what is left."
     ),
 }

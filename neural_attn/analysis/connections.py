@@ -121,7 +121,7 @@ RULES: tuple[Rule, ...] = (
     Rule("special_token", "one of them is a special token", _special),
     Rule("positional", "neighbouring tokens", _adjacent),
     Rule("semantic", "the same word", _same_word),
-    Rule("syntactic", "parts of speech that depend on each other", _tagged),
+    Rule("syntactic", "parts of speech that can depend on each other", _tagged),
     Rule("syntactic", "an English determiner (word list)", _determiner),
     Rule("semantic", "two content words (parts of speech)", _content),
 )
@@ -240,10 +240,14 @@ def tags_of(tokens: Sequence[str], tagger: Tagger) -> list[str | None]:
 def spacy_tagger(model: str = "en_core_web_sm") -> Tagger:
     """A tagger that is an installed spaCy pipeline, given the words as they are.
 
+    `model` is the name of an installed pipeline or the folder of one. A word that it
+    gives no part of speech has the tag "".
+
     Raises
     ------
     NeuralError
-        (E0502) if spaCy or the pipeline is not installed.
+        (E0502) if spaCy or the pipeline is not installed, or the pipeline gives no
+        parts of speech.
     """
     try:
         import spacy
@@ -258,6 +262,14 @@ def spacy_tagger(model: str = "en_core_web_sm") -> Tagger:
 
     def tag(words: Sequence[str]) -> list[str]:
         document = spacy.tokens.Doc(pipeline.vocab, words=list(words))
-        return [token.pos_ for token in pipeline(document)]
+        tags = [token.pos_ for token in pipeline(document)]
+        if words and not any(tags):
+            fail(
+                "E0502",
+                f"the spaCy pipeline {model} gives no parts of speech",
+                hint="it needs a tagger, a morphologizer or an attribute ruler: "
+                f"it has {', '.join(pipeline.pipe_names) or 'nothing'}",
+            )
+        return tags
 
     return tag

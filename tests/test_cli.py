@@ -22,6 +22,7 @@ import neural_attn.cli
 from neural_attn.capture.weights import initial
 from neural_attn.compile import check_file
 from neural_attn.language_service import diagnose
+from neural_attn.maps.attention_maps import AttentionMaps
 
 NETWORK = """
 network Small {
@@ -270,6 +271,9 @@ def folder_without_permission():
 
 REFUSED = {
     "token count": (["--data", "ids.npy", "--tokens", "a,b,c"], ["3 tokens", "8"]),
+    "tokens of no input": (["--tokens", "a=b,c"], ["no input `a`", "inputs"]),
+    "tokens of whom": (["-t", "a", "-t", "b"], ["without the name", "NAME="]),
+    "tokens twice": (["-t", "a=a", "-t", "a=b"], ["twice for `a`"]),
     "layer": (["--layer", "transformer_encoder_7"], ["transformer_encoder_1"]),
     "layer index": (["--layer", "2"], ["layers 0 to 1"]),
     "layer below": (["--layer", "-3"], ["layers 0 to 1"]),
@@ -529,6 +533,22 @@ def test_check_prints_twenty_problems_errors_first_and_all_when_asked(neural, fo
     found = json.loads(neural("check", "many.neural", "--json")[1])
     assert found == [d.as_dict() for d in diagnose(text, "many.neural")]
     assert [d["line"] for d in found] == list(range(2, 32))
+
+
+def test_tokens_of_several_inputs_are_given_by_name(neural, folder):
+    encode = "Embedding(9, 4) TransformerEncoder(2, 6)"
+    decode = "Embedding(9, 4) TransformerDecoder(2, 6)"
+    (folder / "translate.neural").write_text(
+        "network T { input: { source: (none,) target: (none,) } "
+        f"layers: source: {{ {encode} }} target: {{ {decode} }} }}"
+    )
+    tokens = ["-t", "source= The, cat=x", "-t", "target=Le,chat,."]
+    options = attention("translate.neural", *tokens, "--save-maps", "maps.npz")
+    assert neural(*options)[0] == 0
+    maps = AttentionMaps.load("maps.npz")
+    cross = maps.item("transformer_decoder_0.cross_attention")
+    assert cross.query_tokens == ("Le", "chat", ".")
+    assert cross.key_tokens == ("The", "cat=x")
 
 
 def test_the_kinds_of_file_and_the_report(neural):

@@ -206,6 +206,52 @@ def test_tokens_of_the_source_label_the_encoder_side_alone(targets, backend):
     }
 
 
+@pytest.mark.parametrize("targets", [5, 7])
+def test_tokens_of_both_sides_label_the_steps_of_their_input(targets, backend):
+    Path("translator.neural").write_text(TRANSLATOR, encoding="utf-8")
+    target = [f"t{i}" for i in range(targets)]
+    results = AttentionVisualizer(None, backend).visualize_from_dsl(
+        "translator.neural", tokens={"target": target, "source": TOKENS[:5]}
+    )
+    labels = {
+        name: (list(item.query_tokens), list(item.key_tokens))
+        for name in results.maps
+        for item in [results.maps.item(name)]
+    }
+    assert labels == {
+        "transformer_encoder_0": (TOKENS[:5], TOKENS[:5]),
+        "transformer_decoder_0.self_attention": (target, target),
+        "transformer_decoder_0.cross_attention": (target, TOKENS[:5]),
+    }
+
+
+STEPS = {  # layers: which inputs the queries and the keys of the maps stand for
+    "TransformerEncoder(2, 8) * 3": [("a", "a")] * 3,
+    "ResidualConnection { LSTM(8, return_sequences=true) } MultiHeadAttention(2)": [
+        ("a", "a")
+    ],
+    "LSTM(8, return_sequences=true, go_backwards=true) MultiHeadAttention(2)": [
+        ("", "")
+    ],
+    "Permute((2, 1)) MultiHeadAttention(2)": [("", "")],
+    "MultiHeadAttention(2, memory=b) MultiHeadAttention(2)": [("a", "b"), ("a", "a")],
+    "Swapped() MultiHeadAttention(2)": [("b", "a"), ("b", "b")],
+}
+SWAPPED = """define Swapped(heads = 2) {
+  layers: attention = MultiHeadAttention(heads)
+  forward(x, b): return attention(query=b, key=x)
+}
+"""
+
+
+@pytest.mark.parametrize(("layers", "steps"), STEPS.items())
+def test_maps_know_whose_steps_their_queries_and_keys_are(layers, steps):
+    text = f"network N {{ input: {{ a: (8, 8) b: (8, 8) }} layers: {layers} }}"
+    (checked,), _ = check_text(SWAPPED + text)
+    found = checked.attentions.values()
+    assert [(attention.queries, attention.keys) for attention in found] == steps
+
+
 def test_tokens_are_left_off_where_a_layer_changes_the_length():
     text = TEXT.replace("    MultiHead", "    Reshape((3, 16))\n    MultiHead")
     Path("halved.neural").write_text(text, encoding="utf-8")

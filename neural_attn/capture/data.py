@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.backends.model_class import accepts_embedded
+from neural_attn.capture.limits import id_limits, max_length, parts_of
+from neural_attn.capture.sample import sample
+from neural_attn.capture.tokens import Tokens, by_input, check_count, count
 from neural_attn.compile import at_shapes
 from neural_attn.errors import NeuralError, fail
-from neural_attn.layers import NativeLayer
 from neural_attn.resolve.inputs import is_mask
-from neural_attn.resolve.ir import Block, Input
-from neural_attn.shapes.entering import LONGEST
-from neural_attn.shapes.infer import Checked, Instance
-from neural_attn.shapes.types import Positions
+from neural_attn.resolve.ir import Input
+from neural_attn.shapes.infer import Checked
 
-SAMPLE_LENGTH = 16  # where the network takes any length and nobody says one
-Tokens = Sequence[str] | Sequence[Sequence[str]]
+__all__ = [
+    "Prepared", "Tokens", "id_limits", "max_length", "parts_of", "prepare", "read_data"
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,14 +82,21 @@ def prepare(
 ) -> Prepared:
     """Check data against a network, or make a sample where there is none.
 
-    `data` is an array [batch, …], or a mapping of input name to array. Raises
+    `data` is an array [batch, …], or a mapping of input name to array; `tokens` label
+    the positions of the first input, or of several by name. Raises
     NeuralError for a wrong shape or type, NaN, ids out of range, or a number of
     tokens that is not the length.
     """
     notes: list[str] = []
     inputs = checked.network.inputs
+    labels = by_input(checked, tokens)
     if data is None:
-        arrays = _sample(checked, tokens, seed, notes)
+        lengths = {name: count(given) for name, given in labels.items()}
+        arrays = sample(checked, lengths, seed)
+        shapes = ", ".join(str(array.shape) for array in arrays.values())
+        notes.append(
+            f"no data given: made a random sample of shape {shapes} (seed {seed})"
+        )
     else:
         arrays = _named(checked, data, notes)
     arrays = {
@@ -99,54 +107,10 @@ def prepare(
     _check_batches(arrays)
     _check_lengths(checked, arrays, notes)
     _check_ids(checked, arrays)
-    first = arrays[inputs[0].name]
-    if tokens is not None:
-        _check_tokens(tokens, first, inputs[0])
-    result = arrays if len(inputs) > 1 else first
+    for name, given_labels in labels.items():
+        check_count(name, given_labels, arrays[name])
+    result = arrays if len(inputs) > 1 else arrays[inputs[0].name]
     return Prepared(result, tokens, notes)
-
-
-# --- making ----------------------------------------------------------------------
-
-
-def _sample(
-    checked: Checked, tokens: Tokens | None, seed: int, notes: list[str]
-) -> dict[str, NDArray[Any]]:
-    """Random ids or numbers, the same for the same seed, as long as the tokens."""
-    random = np.random.default_rng(seed)
-    length = len(_rows(tokens)[0]) if tokens else None
-    length_if_any = min(SAMPLE_LENGTH, max_length(checked) or SAMPLE_LENGTH)
-    arrays: dict[str, NDArray[Any]] = {}
-    for given in checked.network.inputs:
-        sizes = [size or length_if_any for size in given.shape]
-        if length and sizes:
-            sizes[0] = length
-        arrays[given.name] = _random(checked, given, (1, *sizes), random)
-    shapes = ", ".join(str(array.shape) for array in arrays.values())
-    notes.append(f"no data given: made a random sample of shape {shapes} (seed {seed})")
-    return arrays
-
-
-def _random(
-    checked: Checked, given: Input, shape: tuple[int, ...], random: np.random.Generator
-) -> NDArray[Any]:
-    if is_mask(given.name):
-        return np.ones(shape, np.int64)
-    if given.dtype == "int":
-        limit = min(id_limits(checked).get(given.name, 2), 2**31)
-        lowest = 1 if limit > 1 and given.name != "token_type_ids" else 0
-        high = 1 if given.name == "token_type_ids" else limit
-        return random.integers(lowest, max(high, lowest + 1), shape)
-    return random.standard_normal(shape).astype(np.float32)
-
-
-def _rows(tokens: Tokens) -> list[Sequence[str]]:
-    """The tokens of each example; one list stands for all of them."""
-    rows = [row for row in tokens if not isinstance(row, str)]
-    return rows or [[token for token in tokens if isinstance(token, str)]]
-
-
-# --- checking --------------------------------------------------------------------
 
 
 def _named(checked: Checked, data: Any, notes: list[str]) -> dict[str, NDArray[Any]]:
@@ -327,52 +291,4 @@ def _check_ids(checked: Checked, arrays: Mapping[str, NDArray[Any]]) -> None:
                 "E0410",
                 f"`{name}` holds the id {wrong}, and the embedding has rows "
                 f"0 to {limit - 1:,}",
-            )
-
-
-def id_limits(checked: Checked) -> dict[str, int]:
-    """The number of rows of the embedding that each input's ids go to."""
-    names = {
-        tensor.uid: given.name
-        for tensor, given in zip(
-            checked.root.inputs, checked.network.inputs, strict=True
-        )
-    }
-    limits: dict[str, int] = {}
-    for part in parts_of(checked.root):
-        if isinstance(part.target, NativeLayer) and part.target.name == "Embedding":
-            name = names.get(part.inputs[0].uid)
-            rows = part.values.get("input_dim")
-            if name and isinstance(rows, int):
-                limits[name] = min(rows, limits.get(name, rows))
-    return limits
-
-
-def parts_of(instance: Instance) -> Iterator[Instance]:
-    """An instance and everything inside it."""
-    yield instance
-    for parts in instance.children.values():
-        for part in parts:
-            yield from parts_of(part)
-
-
-def max_length(checked: Checked) -> int | None:
-    """The longest input that the network takes, where something in it has an end."""
-    limits = []
-    for part in parts_of(checked.root):
-        if part.inputs and isinstance(part.inputs[0], Positions):
-            limits.append(part.values["input_dim"])  # a table of positions
-        if isinstance(part.target, Block) and checked.facts[part.target].is_bounded:
-            limits.append(part.values[LONGEST])
-    return min((n for n in limits if isinstance(n, int)), default=None)
-
-
-def _check_tokens(tokens: Tokens, first: NDArray[Any], given: Input) -> None:
-    length = first.shape[1]
-    for row in _rows(tokens):
-        if len(row) != length:
-            fail(
-                "E0411",
-                f"{len(row)} tokens do not fit the {length} positions of the data",
-                hint="give one token per position",
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from neural_attn import backends
 from neural_attn.analysis.doctor import Finding, examine, examine_array
 from neural_attn.backends.base import Backend
+from neural_attn.capture.tokens import Labels, Tokens, by_input, count
 from neural_attn.compile import LoadedModel
 from neural_attn.errors import fail
 from neural_attn.maps.attention_map import Kind
@@ -19,7 +20,6 @@ from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.shapes.infer import Attention, Checked
 
 Inputs = NDArray[Any] | Mapping[str, NDArray[Any]]
-Tokens = Sequence[str] | Sequence[Sequence[str]] | None
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,14 @@ class Captured:
     findings: tuple[Finding, ...] = ()
 
 
-def capture(loaded: LoadedModel, inputs: Inputs, tokens: Tokens = None) -> Captured:
+def capture(
+    loaded: LoadedModel, inputs: Inputs, tokens: Tokens | None = None
+) -> Captured:
     """Run a loaded network and keep the attention of all its layers.
 
     `inputs` is one array, or a mapping of input name to array. `tokens` label the
-    positions of the first input: one list for all examples, or one per example. In an
-    encoder-decoder network that is the encoder's; the decoder's are numbered.
+    positions of the first input, or of several by name: one list for all examples, or
+    one per example. Positions of other inputs are numbered.
 
     Raises NeuralError where the network has no attention.
     """
@@ -48,7 +50,7 @@ def capture(loaded: LoadedModel, inputs: Inputs, tokens: Tokens = None) -> Captu
     kinds = loaded.checked.attentions
     output, found = run(loaded.model, loaded.backend, _cast(inputs, loaded.dtype))
     wrong = {name: examine_array(name, found[name][0]) for name in found}
-    crosses = any(attention.kind == "cross" for attention in kinds.values())
+    labels = by_input(loaded.checked, tokens)
     made = [
         AttentionMap(
             name,
@@ -56,7 +58,8 @@ def capture(loaded: LoadedModel, inputs: Inputs, tokens: Tokens = None) -> Captu
             _kind(kinds[name]),
             mask,
             kinds[name].causal,
-            *_labels(tokens, kinds[name], weights, crosses),
+            _fitting(labels.get(kinds[name].queries), weights.shape[2]),
+            _fitting(labels.get(kinds[name].keys), weights.shape[3]),
         )
         for name, (weights, mask) in found.items()
         if wrong[name] is None
@@ -67,20 +70,9 @@ def capture(loaded: LoadedModel, inputs: Inputs, tokens: Tokens = None) -> Captu
     return Captured(output, maps, (*findings, *examine(maps)))
 
 
-def _labels(
-    tokens: Tokens, attention: Attention, weights: NDArray[Any], crosses: bool
-) -> tuple[Tokens, Tokens]:
-    """The tokens of a map's queries and keys; None where they are other positions."""
-    if not tokens:
-        return None, None
-    first = tokens[0]
-    length = len(tokens) if isinstance(first, str) else len(first)
-    is_decoder = crosses and attention.kind != "encoder_self"
-    of_keys = length == weights.shape[3] and not (
-        crosses and attention.kind == "decoder_self"
-    )
-    of_queries = length == weights.shape[2] and not is_decoder
-    return tokens if of_queries else None, tokens if of_keys else None
+def _fitting(labels: Labels | None, length: int) -> Labels | None:
+    """Tokens where they label so many positions; layers may change the number."""
+    return labels if labels is not None and count(labels) == length else None
 
 
 def _cast(inputs: Inputs, dtype: str) -> Inputs:

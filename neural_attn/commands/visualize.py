@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 @click.option(
     "-d", "--data", type=FILE, help="Input: .npy, or .npz for several inputs."
 )
-@click.option("-t", "--tokens", metavar="TEXT", help="Labels: The,cat,sat")
+@click.option(
+    "-t", "--tokens", multiple=True, metavar="[NAME=]TEXT",
+    help="Labels: The,cat,sat; for several inputs repeat it, with their names.",
+)  # fmt: skip
 @click.option("--text", "--input", "text", metavar="TEXT", help="A text to run on.")
 @click.option("--file", "texts_file", type=FILE, help="Texts to run on, one a line.")
 @click.option("--tokenizer", type=FILE, help="tokenizer.json, if not beside the file.")
@@ -70,6 +73,8 @@ if TYPE_CHECKING:
     "neural visualize model.neural",
     "neural visualize model.neural --attention",
     'neural visualize model.neural --attention --tokens "The,cat,sat"',
+    "neural visualize translate.neural --attention --tokens source=The,cat "
+    "--tokens target=Le,chat",
     "neural visualize model.neural --attention --data ids.npy --layer -1 --head 2",
     'neural visualize bert.neural --attention --checkpoint w.safetensors --text "Hi"',
     "neural visualize maps.npz",
@@ -112,6 +117,7 @@ def _refuse_options(meaningful: tuple[str, ...], where: str) -> None:
 
 def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
     from neural_attn import session
+    from neural_attn.capture.tokens import parse_tokens
 
     formats = _picture_formats(options)
     with progress() as step:
@@ -122,7 +128,7 @@ def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
                 network=options["network"],
                 checkpoint=options["checkpoint"],
                 data=_read_data(options["data"]),
-                tokens=_tokens(options["tokens"]),
+                tokens=parse_tokens(options["tokens"]),
                 texts=_texts(options["text"], options["texts_file"]),
                 tokenizer=options["tokenizer"],
                 layer=options["layer"],
@@ -200,10 +206,6 @@ def _read_data(path: Path | None) -> Any:
     from neural_attn.capture.data import read_data
 
     return None if path is None else read_data(path)
-
-
-def _tokens(text: str | None) -> list[str] | None:
-    return None if text is None else [token.strip() for token in text.split(",")]
 
 
 def _texts(text: str | None, file: Path | None) -> list[str]:

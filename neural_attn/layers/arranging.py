@@ -59,7 +59,8 @@ def _permuted(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
             f"{', '.join(map(str, dims))}",
             "the axes are counted from 1; the batch stays first",
         )
-    return x.like(x.dims[0], *(x.dims[axis] for axis in dims))
+    along = x.along if dims[0] == 1 else None
+    return x.like(x.dims[0], *(x.dims[axis] for axis in dims)).at(along)
 
 
 def _same_axes(name: str, axes: int) -> ShapeRule:

@@ -120,7 +120,7 @@ def _add(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
         if not fits or not all(map(same, first.dims[1:], other.dims[1:])):
             raise ShapeError(f"Add needs equal shapes, and gets {first} and {other}")
     roots = frozenset().union(*(x.roots for x in inputs))
-    return Tensor(first.dims, first.dtype, roots)
+    return Tensor(first.dims, first.dtype, roots, along=first.along)
 
 
 CORE = (

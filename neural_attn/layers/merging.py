@@ -25,7 +25,8 @@ def _elementwise(name: str) -> ShapeRule:
         for other in others:
             need_numbers(name, other)
             roots = merged.roots | other.roots
-            merged = Tensor(broadcast(merged, other), "float", roots)
+            dims, along = broadcast(merged, other), merged.along or other.along
+            merged = Tensor(dims, "float", roots, along=along)
         return merged
 
     return shape
@@ -64,7 +65,8 @@ def _joined(x: Tensor, y: Tensor, axis: int) -> Tensor:
         a if a.value is not None else b for a, b in zip(x.dims, y.dims, strict=True)
     ]
     dims[at] = _sum(x.dims[at], y.dims[at])
-    return Tensor(tuple(dims), x.dtype, x.roots | y.roots)
+    along = x.along if at > 1 else None
+    return Tensor(tuple(dims), x.dtype, x.roots | y.roots, along=along)
 
 
 def _sum(a: Dim, b: Dim) -> Dim:

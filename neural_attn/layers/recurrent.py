@@ -102,7 +102,8 @@ def _shape(name: str) -> ShapeRule:
         both = arguments.get("merge_mode") == "concat"
         width = Dim(arguments["units"] * (2 if both else 1))
         if arguments["return_sequences"]:
-            return x.like(x.dims[0], x.dims[1], width)
+            along = None if arguments.get("go_backwards") else x.along
+            return x.like(x.dims[0], x.dims[1], width).at(along)
         return x.like(x.dims[0], width)
 
     return shape

@@ -71,6 +71,5 @@ def with_spelling(output: Tensor, given: Mapping[str, Static]) -> Tensor:
             expr = expr and times(tree.Literal(expr.span, 2), expr)
         elif width.value != static.value:
             continue
-        dims = (*output.dims[:-1], Dim(width.value, expr, width.label))
-        return Tensor(dims, output.dtype, output.roots)
+        return output.like(*output.dims[:-1], Dim(width.value, expr, width.label))
     return output

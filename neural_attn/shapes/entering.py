@@ -154,6 +154,8 @@ class Entry(Evaluation):
                 self.outer.setdefault(f"{name}_width", self.outer.get(hidden))
                 value = _entered(value, hidden, parameter)
             self.values[name] = value
+            if isinstance(value, Tensor):
+                self.input_names.setdefault(value.uid, name)
             self.note_step("input", name, (), value)
             if not position:
                 self._check_length(value)
@@ -204,4 +206,5 @@ def _entered(value: Tensor, width: str, parameter: tree.Parameter) -> Tensor:
         last = dims[-1]
         spelling = tree.Name(parameter.span, width)
         dims[-1] = Dim(last.value, spelling, last.label)
-    return Tensor(tuple(dims), value.dtype, frozenset({value.uid}), value.uid)
+    roots = frozenset({value.uid})
+    return Tensor(tuple(dims), value.dtype, roots, value.uid, along=value.uid)

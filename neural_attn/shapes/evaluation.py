@@ -71,6 +71,7 @@ class Evaluation(ABC):
         self.values: dict[str, Value] = {}
         self.uses: dict[str, LayerUse] = {}
         self.static = Consulted()
+        self.input_names: dict[int | None, str] = {}  # of the inputs, by uid
 
     @abstractmethod
     def call_layer(self, use: LayerUse, call: tree.Call) -> Value:
@@ -231,10 +232,15 @@ class Evaluation(ABC):
         query = given.get("query", given.get("logits"))
         assert isinstance(query, Tensor)
         heads = query.dims[1].value
-        if self._crosses(given):
-            return Attention("cross", heads, is_causal)
+        key = given.get("key")
+        across = key.along if isinstance(key, Tensor) else query.across
+        kind = "decoder_self" if is_causal else "encoder_self"
         return Attention(
-            "decoder_self" if is_causal else "encoder_self", heads, is_causal
+            "cross" if self._crosses(given) else kind,
+            heads,
+            is_causal,
+            self.input_names.get(query.along, ""),
+            self.input_names.get(across, ""),
         )
 
     def _crosses(self, given: Mapping[str, Value]) -> bool:

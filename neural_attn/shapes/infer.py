@@ -79,7 +79,8 @@ def _input_tensor(given: Input, shape: tuple[int | None, ...] | None) -> Tensor:
         Dim(size, tree.Literal(given.span, size) if size else None, label)
         for size, label in zip(sizes, labels, strict=False)
     ]
-    return Tensor((batch, *dims), given.dtype)
+    tensor = Tensor((batch, *dims), given.dtype)
+    return tensor.at(tensor.uid)
 
 
 class _Run(Entry):
@@ -102,6 +103,7 @@ class _Run(Entry):
                 self.block.forward,
             )
         self.instance.output = output
+        self.instance.along = self.input_names.get(output.along, "")
         parts = self.instance.children.values()
         self.instance.layer_count += sum(p.layer_count for ps in parts for p in ps)
         if self.instance.layer_count > MAX_LAYERS:
@@ -137,7 +139,9 @@ class _Run(Entry):
         output = parts[-1].output
         assert output is not None
         roots = frozenset().union(*(v.roots for v in inputs if isinstance(v, Tensor)))
-        result = Tensor(output.dims, output.dtype, roots)
+        result = Tensor(output.dims, output.dtype, roots).at(
+            output.along, output.across
+        )
         self.note_step("layer", use.name, inputs, result, call.span.text)
         return result
 
@@ -199,7 +203,6 @@ class _Run(Entry):
             self.session.calls.append(call)
             run.forward(inputs)
             self.session.calls.pop()
-            part.output = seen_outside(part.output, run.outer)
             self.session.known[key] = run
         run = cast(_Run, self.session.known[key])
         matter = run.matter()
@@ -207,7 +210,21 @@ class _Run(Entry):
         for name in matter & use.arguments.keys():
             self.static.seen |= names_in(use.arguments[name])
         self.session.made[(self.block, use.name, id(run))] = (self, use, run)
-        return replace(run.instance, name=use.name)
+        return self._placed(use, run, inputs)
+
+    def _placed(
+        self, use: LayerUse, run: _Run, inputs: tuple[Value | None, ...]
+    ) -> Instance:
+        """A run of a block as a layer of this one: what it takes and gives here."""
+        given = zip(run.block.inputs, inputs, strict=False)
+        along = {n: v.along for n, v in given if isinstance(v, Tensor)}
+        output = seen_outside(run.instance.output, run.outer)
+        return replace(
+            run.instance,
+            name=use.name,
+            output=output.at(along.get(run.instance.along)),
+            sources={n: self.input_names.get(uid, "") for n, uid in along.items()},
+        )
 
     def _native_instance(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from neural_attn.grammar import tree
 from neural_attn.layers import NativeLayer, Weight
@@ -14,11 +14,17 @@ from neural_attn.shapes.types import Tensor
 
 @dataclass(frozen=True)
 class Attention:
-    """One attention map that a network gives: its kind and its number of heads."""
+    """One attention map that a network gives: its kind and its number of heads.
+
+    `queries` and `keys` name the inputs whose steps they stand for, "" where that is
+    not known: inputs of the layer at hand, and of the network in `Checked.attentions`.
+    """
 
     kind: str  # encoder_self, decoder_self or cross
     heads: int | None
     causal: bool
+    queries: str = ""
+    keys: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +44,11 @@ class Step:
 
 @dataclass(eq=False)
 class Instance:
-    """One layer as it stands in the network, with concrete sizes."""
+    """One layer as it stands in the network, with concrete sizes.
+
+    `along` names the input of a block whose steps those of its output stand for;
+    `sources` says which inputs of the block around it its own come from.
+    """
 
     name: str
     target: NativeLayer | Block
@@ -51,6 +61,8 @@ class Instance:
     attention: Attention | None = None
     steps: list[Step] = field(default_factory=list)
     layer_count: int = 1  # itself and all inside
+    along: str = ""
+    sources: dict[str, str] = field(default_factory=dict)
 
     @property
     def parameter_count(self) -> int:
@@ -72,13 +84,24 @@ class Instance:
 
     def attentions(self) -> list[tuple[tuple[str, ...], Attention]]:
         """The attention maps inside, each with the path of part names to it."""
-        found = [((), self.attention)] if self.attention else []
-        paths: list[tuple[tuple[str, ...], Attention]] = list(found)
+        paths: list[tuple[tuple[str, ...], Attention]] = []
+        if self.attention:
+            paths.append(((), self.attention))
         for name, parts in self.children.items():
             for i, part in enumerate(parts):
                 step = self.uses[name].part_name(i)
-                paths += [((step, *path), kind) for path, kind in part.attentions()]
+                paths += [
+                    ((step, *path), part.seen_around(found))
+                    for path, found in part.attentions()
+                ]
         return paths
+
+    def seen_around(self, attention: Attention) -> Attention:
+        """An attention inside, its inputs those of the block around this layer."""
+        queries = self.sources.get(attention.queries, "")
+        return replace(
+            attention, queries=queries, keys=self.sources.get(attention.keys, "")
+        )
 
 
 @dataclass(eq=False)

@@ -114,7 +114,7 @@ def _attend(given: Given) -> Tensor:
     weights = query.like(*query.dims[:3], key.dims[2])
     _check_mask(given["mask"], weights)
     roots = query.roots | key.roots | value.roots
-    return Tensor((*query.dims[:3], value.width), "float", roots)
+    return Tensor((*query.dims[:3], value.width), "float", roots, along=query.along)
 
 
 def _attention_softmax(given: Given) -> Tensor:
@@ -180,7 +180,7 @@ def _transpose(given: Given) -> Tensor:
     x = _tensor(given, "x")
     if x.rank < 2:
         raise ShapeError(f"transpose swaps the last two axes, and {x} has fewer")
-    return x.like(*x.dims[:-2], x.dims[-1], x.dims[-2])
+    return x.like(*x.dims[:-2], x.dims[-1], x.dims[-2]).at(x.across, x.along)
 
 
 def _reshape(given: Given) -> Tensor:
@@ -221,7 +221,7 @@ def _unfold_time(given: Given) -> Tensor:
     x, like = _tensor(given, "x"), _tensor(given, "like")
     if not x.rank or like.rank < 2:
         raise ShapeError(f"unfold_time gives {x} the first two axes of {like}")
-    return x.like(*like.dims[:2], *x.dims[1:])
+    return x.like(*like.dims[:2], *x.dims[1:]).at(like.along)
 
 
 def _product(dims: tuple[Dim, ...]) -> int | None:
@@ -245,7 +245,8 @@ def _stack(given: Given) -> Tensor:
     for item in items[1:]:
         broadcast(items[0], item)
     roots = frozenset().union(*(item.roots for item in items))
-    return Tensor((*items[0].dims, Dim(len(items))), items[0].dtype, roots)
+    dims = (*items[0].dims, Dim(len(items)))
+    return Tensor(dims, items[0].dtype, roots, along=items[0].along)
 
 
 def _concatenate(given: Given) -> Tensor:
@@ -259,7 +260,8 @@ def _concatenate(given: Given) -> Tensor:
     widths = [item.width.value for item in items]
     total = None if None in widths else sum(w for w in widths if w is not None)
     roots = frozenset().union(*(item.roots for item in items))
-    return Tensor((*first.dims[:-1], Dim(total)), first.dtype, roots)
+    dims = (*first.dims[:-1], Dim(total))
+    return Tensor(dims, first.dtype, roots, along=first.along)
 
 
 # --- arithmetic ------------------------------------------------------------------

@@ -44,9 +44,11 @@ def arithmetic(operator: str, left: Value, right: Value) -> Value:
         return tensor.like(*tensor.dims, dtype="float")
     roots = left.roots | right.roots
     if operator == "@":
-        return Tensor(_matmul(left, right), "float", roots)
+        product = Tensor(_matmul(left, right), "float", roots)
+        return product.at(left.along, right.across)
     dtype = "float" if "float" in (left.dtype, right.dtype) else left.dtype
-    return Tensor(broadcast(left, right), dtype, roots)
+    along, across = left.along or right.along, left.across or right.across
+    return Tensor(broadcast(left, right), dtype, roots).at(along, across)
 
 
 def _length_arithmetic(operator: str, left: Value, right: Value) -> Length:

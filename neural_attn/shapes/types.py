@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from neural_attn.grammar import tree
 
@@ -34,13 +34,16 @@ class Tensor:
     """A tensor as the compiler sees it: axes with the batch first, and a kind.
 
     `dtype` is "float", "int" or "bool". `roots` names the inputs of the block it was
-    computed from; two tensors with the same `uid` are the same values.
+    computed from; two tensors with the same `uid` are the same values. `along` is the
+    uid of the input whose steps its own stand for, `across` the same of its last axis.
     """
 
     dims: tuple[Dim, ...]
     dtype: str = "float"
     roots: frozenset[int] = frozenset()
     uid: int = field(default_factory=lambda: next(_numbers))
+    along: int | None = None
+    across: int | None = None
 
     def __str__(self) -> str:
         return "(" + ", ".join(map(str, self.dims)) + ")"
@@ -57,7 +60,12 @@ class Tensor:
 
     def like(self, *dims: Dim, dtype: str | None = None) -> Tensor:
         """A new tensor computed from this one."""
-        return Tensor(dims, dtype or self.dtype, self.roots)
+        dtype = dtype or self.dtype
+        return Tensor(dims, dtype, self.roots, along=self.along, across=self.across)
+
+    def at(self, along: int | None, across: int | None = None) -> Tensor:
+        """The same values, their steps those of another input."""
+        return replace(self, along=along, across=across)
 
 
 @dataclass(frozen=True, eq=False)

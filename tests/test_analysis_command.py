@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -102,6 +103,87 @@ def test_saved_maps_are_analysed(tmp_path):
     assert result.exit_code == 0, result.output
     (head,) = json.loads(result.stdout)["heads"]
     assert head["pattern"]["name"] == "previous_token"
+
+
+def softmax(heads, queries, keys=None, batch=1):
+    random = np.random.default_rng(heads)
+    scores = np.exp(
+        2 * random.standard_normal((batch, heads, queries, keys or queries))
+    )
+    return (scores / scores.sum(-1, keepdims=True)).astype(np.float32)
+
+
+def spoiled(weights):
+    weights[0, -1, 3] = np.nan
+    return weights
+
+
+GOOD = softmax(2, 12)
+BAD = {
+    "nan": (spoiled(softmax(3, 12)), "W0801", r"12 weights are NaN .*\(heads 2\)"),
+    "negative": (GOOD - 0.1, "W0802", "are these the scores before the softmax"),
+    "logits": (np.log(GOOD), "W0802", "before the softmax"),
+    "sums": (GOOD * 2, "W0803", "rows do not sum to 1"),
+    "transposed": (GOOD.swapaxes(-1, -2), "W0806", "swap the last two axes"),
+    "no array": (np.float32(3), "W0811", r"float32 \(\) is no attention"),
+    "two axes": (np.eye(3), "W0811", "is no attention"),
+    "whole numbers": (np.ones((1, 1, 3, 3), int), "W0811", "int64"),
+    "no weights": (np.empty((1, 2, 0, 0), np.float32), "W0808", "fused kernel"),
+    "another batch": (softmax(2, 12, batch=2), "W0811", "2 examples, .* has 1"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_layer_is_named_and_the_rest_is_analysed(tmp_path, name):
+    array, code, message = BAD[name]
+    path = tmp_path / "maps.npz"
+    np.savez(path, layer_0=GOOD, layer_1=array, layer_2=softmax(5, 12))
+    result = invoke(path)
+    assert result.exit_code == 0, (result.output, result.exception)
+    (line,) = [line for line in result.output.splitlines() if "warning[" in line]
+    assert f"warning[{code}]: layer_1: " in line
+    assert re.search(message, line)
+    heads = json.loads(invoke(path, "--json").stdout)["heads"]
+    # The third layer keeps its number, and its own number of heads.
+    assert [head["label"] for head in heads] == [
+        "L0H0", "L0H1", "L2H0", "L2H1", "L2H2", "L2H3", "L2H4"
+    ]  # fmt: skip
+
+
+def test_plain_arrays_take_tokens(tmp_path):
+    tokens = planted_tokens(12)
+    arrays = {"self": GOOD[0], "cross": softmax(3, 5, 12)}
+    np.savez(tmp_path / "maps.npz", **arrays)
+    result = invoke(tmp_path / "maps.npz", "--json", "--tokens", ",".join(tokens))
+    data = json.loads(result.stdout)
+    assert data["example"]["tokens"] == list(tokens)
+    assert {head["kind"] for head in data["heads"]} == {"encoder_self", "cross"}
+    result = invoke(tmp_path / "maps.npz", "--tokens", "a,b")
+    assert "warning[W0807]: self: 2 tokens for 12 keys" in result.output
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_files_with_nothing_or_one_token(tmp_path, count):
+    arrays = {"layer_0": np.ones((1, 2, 1, 1), np.float32)} if count else {}
+    np.savez(tmp_path / "maps.npz", **arrays)
+    result = invoke(tmp_path / "maps.npz")
+    assert result.exit_code == 1 - count, result.exception
+    expected = "1 text, 1 token, 2 heads" if count else "warning[W0808]"
+    assert expected in result.output
+    assert "cluster" not in result.output
+
+
+def test_a_name_that_no_map_may_have_is_said(tmp_path):
+    np.savez(tmp_path / "maps.npz", **{"a/b": GOOD})
+    result = invoke(tmp_path / "maps.npz")
+    assert isinstance(result.exception, NeuralError)
+    assert "'a/b'" in str(result.exception)
+
+
+def test_saved_maps_have_their_tokens(tmp_path):
+    AttentionMaps.from_arrays({"a": GOOD}).save(tmp_path / "maps.npz")
+    result = invoke(tmp_path / "maps.npz", "--tokens", "a,b")
+    assert "saved maps have their tokens already" in str(result.exception)
 
 
 def test_a_real_bert_over_texts(minilm):

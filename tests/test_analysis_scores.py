@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from neural_attn.analysis import Analyzer, analyze_attention_patterns
 from neural_attn.analysis.baselines import holm, p_values
 from neural_attn.analysis.geometry import Geometry, is_punctuation, is_special
-from neural_attn.analysis.measure import COLUMNS, METRICS, measure, plan_for
+from neural_attn.analysis.measure import BASED, COLUMNS, METRICS, measure, plan_for
 from neural_attn.analysis.planted import planted_head, planted_tokens
 from neural_attn.analysis.scores import SCORES
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
@@ -150,6 +150,50 @@ def test_null_moments_are_those_of_shuffled_rows(name):
     assert mean == pytest.approx(found.uniform[COLUMNS.index(name)], abs=1e-12)
 
 
+@pytest.mark.parametrize("mask", ["none", "causal", "holes"])
+def test_the_baseline_of_the_greatest_column_is_a_bound(mask):
+    random = np.random.default_rng(8)
+    allowed = masks(10)[mask]
+    weights = softmax(random, (1, 10, 10), allowed)
+    plan = plan_for(Geometry(allowed, TOKENS, TOKENS, True))
+    shuffled = []
+    for _ in range(2000):
+        one = weights.copy()
+        for q in range(10):
+            keys = np.flatnonzero(allowed[q])
+            one[0, q, keys] = random.permutation(one[0, q, keys])
+        shuffled.append(one[0])
+    at = COLUMNS.index("top_key_share")
+    found = measure(plan, np.stack(shuffled)[np.newaxis])
+    draws = found.values[:, at]
+    z = (draws - found.expected[:, -1]) / np.sqrt(found.variance[:, -1])
+    assert draws.mean() <= found.expected[:, -1].mean() < 1.5 * draws.mean()
+    assert np.mean(z > 1.645) < 0.05
+
+
+def test_one_position_is_found_under_a_causal_mask():
+    weights = np.tri(30) / np.arange(1, 31)[:, np.newaxis]
+    weights[12:] *= 0.2
+    weights[12:, 12] += 0.8
+    one = AttentionMap("a", weights[None, None], "decoder_self", None, True)
+    analyzer = Analyzer()
+    analyzer.add(AttentionMaps([one]))
+    (head,) = analyzer.heads()
+    assert head.pattern.name == "sink"
+    assert head.statistics["top_key_share"].mean > 0.8
+    assert "one position from everywhere" in head.sentence
+
+
+@pytest.mark.parametrize("tokens", [2, 3])
+def test_a_few_tokens_are_no_evidence_of_a_sink(tokens):
+    random = np.random.default_rng(9)
+    weights = softmax(random, (20, tokens, tokens)) ** 3
+    weights /= weights.sum(-1, keepdims=True)
+    analyzer = Analyzer()
+    analyzer.add(AttentionMaps.from_arrays({"a": weights}))
+    assert not any(head.pattern.name == "sink" for head in analyzer.heads())
+
+
 def test_uniform_values_are_those_of_uniform_attention():
     for allowed in masks(10).values():
         options = allowed.sum(1, keepdims=True)
@@ -225,8 +269,8 @@ def test_holm_is_stepwise_and_ignores_what_is_not_there():
 
 
 def test_p_is_one_sided_for_shares_and_two_sided_for_distance():
-    z = np.full((1, len(SCORES)), -1.959964)
-    p = dict(zip(SCORES, p_values(z)[0], strict=True))
+    z = np.full((1, len(BASED)), -1.959964)
+    p = dict(zip(BASED, p_values(z)[0], strict=True))
     assert p["previous_token"] == pytest.approx(0.975)
     assert p["distance"] == pytest.approx(0.05)
 

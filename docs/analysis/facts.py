@@ -45,8 +45,9 @@ FACTS: dict[str, tuple[str, str, str, str, str]] = {
         "max_k of the mean of w[q, k] over the queries that may attend to k; only keys "
         "that at least half of the queries may attend to",
         "1 / keys to 1",
-        "High: all queries attend to one position, whichever it is. It has no z, as "
-        "the position is chosen after seeing it.",
+        "High: all queries attend to one position, whichever it is. Its chance is a "
+        "bound on the greatest of so many columns in shuffled rows, so z is too small "
+        "rather than too great.",
         "attention sinks: Xiao et al. 2023, arXiv:2309.17453",
         "sink",
     ),

@@ -103,7 +103,8 @@ class Analyzer:
                 for number, heads in places
                 for head in heads
             ]
-            self.divergences.add(_divergence(weights), at_heads)
+            if geometry.keys > 1:  # over one key all heads are alike, and say nothing
+                self.divergences.add(_divergence(weights), at_heads)
         for item in items:
             tallies[item.name].texts += 1
 

@@ -14,7 +14,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.analysis.scores import SCORES
+from neural_attn.analysis.measure import BASED, STATISTICS
 from neural_attn.analysis.tally import Tally
 
 __all__ = ["SIGNIFICANT", "holm", "p_values", "z_scores"]
@@ -27,16 +27,18 @@ SIGNIFICANT = 0.01  # a corrected p below this is evidence
 _ROUNDING = 1e-6
 
 
-def z_scores(tally: Tally, first: int) -> tuple[Float, Float]:
-    """Means under the null hypothesis, and z, both float64 [heads, SCORES].
+_COLUMNS = [STATISTICS.index(name) for name in BASED]
 
-    `first` is the column of the first score in the tally's values. NaN where a score
-    is not defined.
+
+def z_scores(tally: Tally) -> tuple[Float, Float]:
+    """Means under the null hypothesis, and z, both float64 [heads, BASED].
+
+    NaN where a score is not defined. `top_key_share` is the greatest of many columns:
+    its mean and variance are bounds, so that its z is too small rather than too great.
     """
-    scores = slice(first, first + len(SCORES))
-    count = tally.values.count[:, scores]
+    count = tally.values.count[:, _COLUMNS]
     there = count > 0
-    observed = tally.values.mean[:, scores] * count
+    observed = tally.values.mean[:, _COLUMNS] * count
     apart = observed - tally.expected
     scale = np.sqrt(tally.variance)
     rounding = np.abs(apart) <= _ROUNDING * count * np.maximum(tally.expected, 1.0)
@@ -51,14 +53,12 @@ def z_scores(tally: Tally, first: int) -> tuple[Float, Float]:
 def p_values(z: Float) -> Float:
     """Chance of such a z or a greater one; for `distance`, of one as far from 0.
 
-    `z` is float64 [heads, SCORES]; NaN stays. The normal tail is 0 in float64 beyond
+    `z` is float64 [heads, BASED]; NaN stays. The normal tail is 0 in float64 beyond
     z = 38.
     """
     tails = np.array([[math.erfc(x / math.sqrt(2)) / 2 for x in row] for row in z])
-    for index, score in enumerate(SCORES.values()):
-        if not score.share:
-            both = [math.erfc(abs(x) / math.sqrt(2)) for x in z[:, index]]
-            tails[:, index] = both
+    at = BASED.index("distance")
+    tails[:, at] = [math.erfc(abs(x) / math.sqrt(2)) for x in z[:, at]]
     return tails.reshape(z.shape)
 
 

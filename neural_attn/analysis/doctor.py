@@ -36,6 +36,7 @@ def examine(maps: AttentionMaps) -> list[Finding]:
     """Look for everything that would make a picture of these maps lie."""
     found = []
     for one in maps.maps:
+        found += _examine_batch(one, maps.maps[0])
         found += _examine_rows(one)
         found += _examine_mask(one)
         found += _examine_padding(one)
@@ -94,9 +95,9 @@ def admit(
 def _admit_one(
     name: str, values: Any, tokens: Any, causal: bool, mask: NDArray[np.bool_] | None
 ) -> tuple[AttentionMap | None, list[Finding]]:
-    if values is None or not len(values):
+    array = np.empty(0) if values is None else as_array(values)
+    if not array.size:
         return None, [Finding("W0808", name, "there are no weights", FUSED)]
-    array = as_array(values)
     array = array[np.newaxis] if array.ndim == 3 else array
     wrong = examine_array(name, array)
     if wrong is not None:
@@ -153,6 +154,21 @@ def examine_array(name: str, array: NDArray[np.floating]) -> Finding | None:
             "are these the scores before the softmax?",
         )
     return None
+
+
+def _examine_batch(one: AttentionMap, first: AttentionMap) -> list[Finding]:
+    count, expected = len(one.weights), len(first.weights)
+    if count == expected:
+        return []
+    return [
+        Finding(
+            "W0811",
+            one.name,
+            f"{count} examples, where {first.name} has {expected}: they are not of the "
+            "same texts",
+            "give the weights of all layers from one run",
+        )
+    ]
 
 
 def _examine_rows(one: AttentionMap) -> list[Finding]:

@@ -21,6 +21,7 @@ from neural_attn.analysis.parts import (
     number,
 )
 from neural_attn.analysis.result import Analysis
+from neural_attn.analysis.scores import SCORES
 from neural_attn.visualize.tokens import readable
 
 __all__ = ["document"]
@@ -73,11 +74,15 @@ def document(analysis: Analysis) -> list[Part]:
 def _about(analysis: Analysis) -> Part:
     words = [readable(analysis.source, 80)] if analysis.source else []
     words += [f"backend {readable(analysis.backend, 40)}"] if analysis.backend else []
-    words.append(f"{analysis.texts:,} text{'s' * (analysis.texts != 1)}")
-    words.append(f"{analysis.tokens:,} tokens")
-    words.append(f"{len(analysis.heads)} heads")
+    words.append(_count(analysis.texts, "text"))
+    words.append(_count(analysis.tokens, "token"))
+    words.append(_count(len(analysis.heads), "head"))
     notes = [(f"note: {note}", ()) for note in analysis.notes]
     return Sentences(((", ".join(words), ()), *notes))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _types(heads: Sequence[Head]) -> Part:
@@ -119,7 +124,7 @@ def _score_table(heads: Sequence[Head]) -> Part:
     names = [
         name
         for name in dict.fromkeys(n for head in heads for n in head.evidence)
-        if name != "distance"
+        if name in SCORES and name != "distance"
     ]
     rows = []
     for head in heads:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neural_attn.analysis.baselines import SIGNIFICANT, holm, p_values, z_scores
-from neural_attn.analysis.measure import METRICS, STATISTICS
+from neural_attn.analysis.measure import BASED, STATISTICS
 from neural_attn.analysis.patterns import (
     Pattern,
     PatternPart,
@@ -77,8 +77,7 @@ def describe(
     names = [name for name in tallies if tallies[name].texts]
     if not names:
         return ()
-    first = len(METRICS)
-    both = [z_scores(tallies[name], first) for name in names]
+    both = [z_scores(tallies[name]) for name in names]
     chance = np.concatenate([c for c, _ in both])
     z = np.concatenate([z for _, z in both])
     p = p_values(z)
@@ -95,7 +94,7 @@ def describe(
                     float(corrected[row, column]),
                     bool(corrected[row, column] < SIGNIFICANT),
                 )
-                for column, score in enumerate(SCORES)
+                for column, score in enumerate(BASED)
                 if not math.isnan(z[row, column])
             }
             heads.append(_head(name, index, tallies[name], places[name], evidence))
@@ -152,7 +151,7 @@ def _pattern(
         values[name] = statistic.mean
         if statistic.uniform is not None:
             chance[name] = statistic.uniform
-    p = dict.fromkeys(SCORES, 1.0)
+    p = dict.fromkeys(BASED, 1.0)
     for name, found in evidence.items():
         chance[name] = found.chance
         p[name] = found.p_corrected
@@ -202,7 +201,7 @@ def _mixed_sentence(
     some = [
         (above_chance(statistics[name].mean, found.chance), name)
         for name, found in evidence.items()
-        if found.significant and SCORES[name].share and found.z > 0
+        if found.significant and name != "distance" and found.z > 0
     ]
     if not some:
         entropy = statistics["normalized_entropy"].mean
@@ -234,11 +233,11 @@ def _words(metric: str) -> str:
 
 
 def _numbers(part: PatternPart, evidence: Mapping[str, Evidence]) -> str:
-    numbers = f"{part.value:.2f}, chance {part.chance:.2f}"
-    found = evidence.get(part.metric)
-    if found is None:
-        return numbers  # the greatest column has no z: it was chosen after seeing it
-    return f"{numbers}, z {found.z:.0f}, {p_text(found.p_corrected)}"
+    found = evidence[part.metric]
+    return (
+        f"{part.value:.2f}, chance {part.chance:.2f}, "
+        f"z {found.z:.0f}, {p_text(found.p_corrected)}"
+    )
 
 
 def p_text(p: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from neural_attn.analysis.plan import Plan, Sums, one_pass, plan_for
 from neural_attn.analysis.scores import SCORES
 
 __all__ = [
+    "BASED",
     "BINS",
     "COLUMNS",
     "METRICS",
@@ -43,6 +45,7 @@ METRICS = (
 )
 COLUMNS = (*METRICS, *SCORES)
 STATISTICS = (*COLUMNS, *EXTRA)
+BASED = (*SCORES, "top_key_share")  # what has a baseline in shuffled rows
 BINS = 20  # of the histograms of normalized entropy and greatest weight, on 0 … 1
 
 
@@ -51,7 +54,7 @@ class Measured:
     """The numbers of one text; NaN where a number is not defined.
 
     `values` is float64 [heads, COLUMNS], `extra` [heads, EXTRA]. `expected` and
-    `variance`, float64 [heads, SCORES], are those of each score if every row's weights
+    `variance`, float64 [heads, BASED], are those of each score if every row's weights
     stood in random order. `uniform` [COLUMNS] and `extra_uniform` [EXTRA] are the
     values of uniform attention under the same mask. The histograms, int64 [heads,
     BINS], count queries.
@@ -90,7 +93,6 @@ def measure(
         "normalized_entropy": row_mean(normalized, choice),
         "max_weight": row_mean(sums.high, counts),
         "effective_keys": row_mean(np.exp(sums.entropy), counts),
-        "top_key_share": _top_key(geometry, sums.columns, counts),
         "diagonal_strength": _diagonal_strength(geometry, weights, sums, counts),
         "monotonicity": _monotonicity(geometry, sums, counts),
         **_distribution(sums, counts, geometry.keys),
@@ -98,6 +100,8 @@ def measure(
     for name, column in rows.items():
         values[:, COLUMNS.index(name)] = column
     expected, variance = _scores(plan, sums, counts, values)
+    top, expected[:, -1], variance[:, -1] = _top_key(geometry, sums, counts)
+    values[:, COLUMNS.index("top_key_share")] = top
     ordinary = sums.entropy - sums.aside_entropy, sums.mass - sums.aside_mass
     extra, extra_uniform = extras(geometry, weights, *ordinary, rank=rank)
     return Measured(
@@ -127,7 +131,7 @@ def _scores(
     mean = divide(product(sums.mass, plan.rows * plan.mean), number)
     variance = divide(product(spread, plan.rows * plan.spread), np.square(number))
     score = divide(sums.scores, number)
-    everything = np.full((2, len(values), len(SCORES)), np.nan)
+    everything = np.full((2, len(values), len(BASED)), np.nan)
     order = list(SCORES)
     for index, name in enumerate(plan.names):
         if name in SCORES:
@@ -151,16 +155,44 @@ def _distribution(sums: Sums, counts: NDArray[np.bool_], keys: int) -> dict[str,
     }
 
 
-def _top_key(geometry: Geometry, columns: Float, counts: NDArray[np.bool_]) -> Float:
+def _top_key(
+    geometry: Geometry, sums: Sums, counts: NDArray[np.bool_]
+) -> tuple[Float, Float, Float]:
     """Greatest mean weight of a key, over the queries that may attend to it.
 
-    Keys that fewer than half of the queries may attend to do not take part: under a
-    causal mask the last ones are seen by hardly any query but themselves.
+    Its mean if rows stood in random order, and its variance, are bounds: those of one
+    key, and sqrt(2 ln keys) standard deviations more for choosing the greatest.
     """
     seen = product(counts.astype(np.float64), geometry.allowed.T.astype(np.float64))
-    enough = (seen > 0) & (2 * seen >= counts.sum(axis=1, keepdims=True))
-    top = np.where(enough, divide(columns, seen), -np.inf).max(axis=1)
-    return np.where(np.isfinite(top), top, np.nan)
+    enough = _often_seen(seen, counts.sum(axis=1))
+    share = np.where(enough, divide(sums.columns, seen), -np.inf)
+    at = share.argmax(axis=1)
+    top = share.max(axis=1)
+    top[~np.isfinite(top)] = np.nan
+    rows = counts & geometry.allowed[:, at].T
+    options = np.maximum(geometry.options, 1)
+    spread = np.maximum(sums.square - np.square(sums.mass) / options, 0.0) / options
+    variance = divide(np.where(rows, spread, 0.0).sum(axis=1), rows.sum(axis=1) ** 2)
+    choices = np.maximum(enough.sum(axis=1), 1)
+    mean = row_mean(sums.mass / options, rows)
+    return top, mean + np.sqrt(2 * np.log(choices) * variance), variance
+
+
+def _top_of_uniform(geometry: Geometry) -> float:
+    seen = geometry.allowed.sum(axis=0)
+    enough = _often_seen(seen, (geometry.options > 0).sum())
+    rows = geometry.allowed / np.maximum(geometry.options, 1)[:, np.newaxis]
+    top = divide(rows.sum(axis=0), seen)[enough]
+    return float(top.max()) if top.size else np.nan
+
+
+def _often_seen(seen: NDArray[Any], queries: NDArray[Any]) -> NDArray[np.bool_]:
+    """Keys that at least half of the queries may attend to.
+
+    Under a causal mask the last ones are seen by hardly any query but themselves.
+    """
+    often: NDArray[np.bool_] = (seen > 0) & (2 * seen >= queries[..., np.newaxis])
+    return often
 
 
 def _diagonal_strength(
@@ -211,9 +243,7 @@ def _uniform(geometry: Geometry, plan: Plan) -> Float:
         "entropy": np.log(options).mean(),
         "max_weight": (1 / options).mean(),
         "effective_keys": options.mean(),
-        "top_key_share": _top_key(
-            geometry, rows.sum(axis=0)[np.newaxis], (geometry.options > 0)[np.newaxis]
-        )[0],
+        "top_key_share": _top_of_uniform(geometry),
     }
     if (options > 1).any():
         flat["normalized_entropy"] = 1.0

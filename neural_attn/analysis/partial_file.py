@@ -24,11 +24,10 @@ from neural_attn.analysis.example import Example
 from neural_attn.analysis.findings import CODES, Finding
 from neural_attn.analysis.heads import Place
 from neural_attn.analysis.links import LinkFinder
-from neural_attn.analysis.measure import BINS, STATISTICS
+from neural_attn.analysis.measure import BASED, BINS, STATISTICS
 from neural_attn.analysis.partial import PartialAnalysis
 from neural_attn.analysis.redundancy import Divergences
 from neural_attn.analysis.result import finish
-from neural_attn.analysis.scores import SCORES
 from neural_attn.analysis.tally import Moments, Tally
 from neural_attn.files import atomic_write
 from neural_attn.maps.attention_map import KINDS
@@ -42,7 +41,7 @@ MOST_BYTES = 1 << 30  # a thousand times what the heads of a large model take
 MOST_COUNT = 1 << 53  # above it, float64 skips whole numbers
 
 # Numbers of other metrics do not merge, even where there are as many.
-LAYOUT = {"statistics": list(STATISTICS), "scores": list(SCORES), "bins": BINS}
+LAYOUT = {"statistics": list(STATISTICS), "scores": list(BASED), "bins": BINS}
 
 _TEXTS = ("source", "backend", "network")  # fields that are a text or null
 
@@ -208,8 +207,8 @@ def _tally(data: dict[str, Any], place: Place) -> Tally:
     return Tally(
         _count(data["texts"]),
         _moments(data["values"], heads),
-        _array(data["expected"], (heads, len(SCORES))),
-        _array(data["variance"], (heads, len(SCORES)), least=0.0),
+        _array(data["expected"], (heads, len(BASED))),
+        _array(data["variance"], (heads, len(BASED)), least=0.0),
         _moments(data["uniform"], heads),
         _counts(data["entropy_histogram"], (heads, BINS)),
         _counts(data["maximum_histogram"], (heads, BINS)),

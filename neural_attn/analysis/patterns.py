@@ -50,7 +50,13 @@ NARROW: dict[str, tuple[str, ...]] = {
     "same_token": ("same_token",),
     "duplicate_token": ("duplicate_token",),
     "induction": ("induction",),
-    "sink": ("first_token", "last_token", "special_tokens", "punctuation", "top_key"),
+    "sink": (
+        "first_token",
+        "last_token",
+        "special_tokens",
+        "punctuation",
+        "top_key_share",
+    ),
 }
 WIDE: dict[str, tuple[str, ...]] = {
     "local": ("local",),
@@ -155,17 +161,14 @@ def _patterns(
     found: dict[str, tuple[float, str]] = {}
     for name, scores in {**NARROW, **WIDE}.items():
         for score in scores:
-            column = "top_key_share" if score == "top_key" else score
-            c = above_chance(values[column], chance[column])
-            # The greatest column is chosen after seeing it: it has no p of its own.
-            evidence = score == "top_key" or p_corrected[score] < SIGNIFICANT
+            c = above_chance(values[score], chance[score])
             best = found.get(name, (-1.0, ""))[0]
             # A known token says more than "some position".
-            named = score == "top_key" and (
+            named = score == "top_key_share" and (
                 best >= THRESHOLDS["clear"] or best >= THRESHOLDS["known"] * c
             )
-            if evidence and not named and not math.isnan(c) and c > best:
-                found[name] = (c, column)
+            if p_corrected[score] < SIGNIFICANT and c > best and not named:
+                found[name] = (c, score)
     _drop_covered(found, {n: above_chance(values[n], chance[n]) for n in values})
     return found
 

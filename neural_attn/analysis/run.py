@@ -13,17 +13,19 @@ import numpy as np
 from neural_attn import backends
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.connections import spacy_tagger
-from neural_attn.analysis.doctor import examine, usable
+from neural_attn.analysis.doctor import usable
 from neural_attn.analysis.links import LinkFinder
 from neural_attn.analysis.partial import PartialAnalysis
 from neural_attn.analysis.probe import measure_induction
 from neural_attn.analysis.result import Analysis, finish
 from neural_attn.analysis.rollout import require_scipy
+from neural_attn.analysis.saved import read_saved
 from neural_attn.analysis.texts import batches, count_all
 from neural_attn.analysis.whole import finish_example
 from neural_attn.capture.data import max_length, prepare
 from neural_attn.capture.run import Captured, capture, require_attention
 from neural_attn.capture.texts import open_tokenizer, prepare_encoded
+from neural_attn.capture.tokens import Tokens
 from neural_attn.compile import LoadedModel, check_file, choose, load_model
 from neural_attn.errors import Diagnostic, fail
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
@@ -38,7 +40,7 @@ Progress = Callable[[int, int], None]  # texts done, texts in all
 class AnalysisRequest:
     """What to analyse; the fields are the options of the command.
 
-    `file` is a .neural file, or an .npz file of saved maps, for which only `spacy`,
+    `file` is a .neural file, or an .npz file of maps, for which only `tokens`, `spacy`,
     `flow` and `rank` matter. `groups` maps a name to a file of texts, one a line.
     """
 
@@ -47,7 +49,7 @@ class AnalysisRequest:
     network: str | None = None
     checkpoint: Path | None = None
     data: Any = None
-    tokens: Sequence[str] | None = None
+    tokens: Tokens | None = None
     texts: Sequence[str] = ()
     groups: Mapping[str, Path] = field(default_factory=dict)
     links: Path | None = None
@@ -93,22 +95,12 @@ def collect(
     part = PartialAnalysis(Analyzer(rank=request.rank))
     warnings: list[Diagnostic] = []
     if request.file.suffix == ".npz":
-        maps = _saved_maps(request.file)
-        found = examine(maps)
-        part.take(usable(maps, found), found, network=maps)
+        saved = read_saved(request.file, request.tokens)
+        part.take(saved.maps, saved.findings, network=saved.network)
     else:
         warnings = _run_network(request, part, progress)
     finish_example(part, tagger=tagger, flow=request.flow)
     return part, warnings
-
-
-def _saved_maps(file: Path) -> AttentionMaps:
-    try:
-        return AttentionMaps.load(file)
-    except OSError as error:
-        fail("E0403", f"cannot read {file}: {(error.strerror or '').lower()}")
-    except ValueError as error:
-        fail("E0419", str(error), hint="AttentionMaps.save and --save-maps write them")
 
 
 def _run_network(

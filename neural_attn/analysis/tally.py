@@ -12,8 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.analysis.measure import BINS, STATISTICS, Measured
-from neural_attn.analysis.scores import SCORES
+from neural_attn.analysis.measure import BASED, BINS, STATISTICS, Measured
 
 __all__ = ["Moments", "Tally"]
 
@@ -84,7 +83,7 @@ class Tally:
     """Statistics of the heads of one map; the arrays begin with the heads.
 
     `values` are the moments of the metrics [heads, STATISTICS] and `uniform` those of
-    uniform attention. `expected` and `variance` [heads, SCORES] are sums over texts, as
+    uniform attention. `expected` and `variance` [heads, BASED] are sums over texts, as
     `measure` gives them for one; histograms [heads, BINS] count queries.
     """
 
@@ -102,8 +101,8 @@ class Tally:
         return cls(
             0,
             Moments.empty((heads, len(STATISTICS))),
-            np.zeros((heads, len(SCORES))),
-            np.zeros((heads, len(SCORES))),
+            np.zeros((heads, len(BASED))),
+            np.zeros((heads, len(BASED))),
             Moments.empty((heads, len(STATISTICS))),
             np.zeros((heads, BINS), dtype=np.int64),
             np.zeros((heads, BINS), dtype=np.int64),

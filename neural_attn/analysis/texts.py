@@ -37,7 +37,7 @@ def batches(
 
 def count_texts(path: Path) -> int:
     """The number of texts in a file; raises NeuralError (E0408) if there is none."""
-    if path.exists() and not path.is_file():
+    if path.exists() and not (path.is_file() or path.is_dir()):
         fail(
             "E0403",
             f"cannot read {path}: it is no ordinary file",

@@ -30,7 +30,7 @@ _OF_A_RUN = {
 
 
 @click.command()
-@click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE")
+@click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
 @BACKEND
 @click.option("--checkpoint", type=FILE, help="Weights: .safetensors, .pt or .pth.")
 @click.option("--text", "texts", multiple=True, metavar="TEXT", help="A text; repeat.")
@@ -44,7 +44,10 @@ _OF_A_RUN = {
     help='Lines of {"text": "…", "links": [[from, to], …]}: do heads find them?',
 )  # fmt: skip
 @click.option("-d", "--data", type=FILE, help="Input: .npy, or .npz for several.")
-@click.option("-t", "--tokens", metavar="TEXT", help="Labels: The,cat,sat")
+@click.option(
+    "-t", "--tokens", multiple=True, metavar="[NAME=]TEXT",
+    help="Labels: The,cat,sat; for several inputs repeat it, with their names.",
+)  # fmt: skip
 @click.option("--tokenizer", type=FILE, help="tokenizer.json, if not beside the file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the analysis as JSON.")
 @click.option("--markdown", is_flag=True, help="Print the report as Markdown.")
@@ -79,7 +82,11 @@ _OF_A_RUN = {
     "neural analyze --merge 1.json 2.json --html report.html",
 )
 def analyze(files: tuple[Path, ...], **options: Any) -> None:
-    """Say what each head does, with numbers; FILE is .neural, or .npz of saved maps."""
+    """Say what each head does, with numbers.
+
+    FILE is .neural; or .npz of saved maps, or of the arrays that other libraries give,
+    [batch, heads, queries, keys], one for each layer.
+    """
     from neural_attn.analysis.result import finish
 
     _check_options(files, options)
@@ -120,15 +127,15 @@ def _merge(files: Sequence[Path]) -> PartialAnalysis:
 def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:
     from neural_attn.analysis.run import AnalysisRequest, collect
     from neural_attn.capture.data import read_data
+    from neural_attn.capture.tokens import parse_tokens
 
-    tokens = options["tokens"]
     request = AnalysisRequest(
         file=file,
         backend=options["backend"],
         network=options["network"],
         checkpoint=options["checkpoint"],
         data=None if options["data"] is None else read_data(options["data"]),
-        tokens=None if tokens is None else [t.strip() for t in tokens.split(",")],
+        tokens=parse_tokens(options["tokens"]),
         texts=options["texts"],
         groups=_groups(options["groups"], options["texts_file"]),
         links=options["links"],

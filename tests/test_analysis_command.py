@@ -199,6 +199,8 @@ def test_a_real_bert_over_texts(minilm):
     assert head.statistics["previous_token"].mean > 0.99
     assert any(h.pattern.name == "sink" for h in analysis.heads)
     assert analysis.findings == ()
+    assert analysis.example.tokens[:3] == ("[CLS]", "the", "cat")
+    assert analysis.head("L2H7").statistics["special_tokens"].mean > 0.5
 
 
 def test_batches_do_not_change_the_numbers(minilm):

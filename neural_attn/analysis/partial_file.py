@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.connections import Connection
@@ -29,6 +28,7 @@ from neural_attn.analysis.partial import PartialAnalysis
 from neural_attn.analysis.redundancy import Divergences
 from neural_attn.analysis.result import finish
 from neural_attn.analysis.tally import Moments, Tally
+from neural_attn.analysis.trust import count, counts, number_or_none, numbers, typed
 from neural_attn.files import atomic_write
 from neural_attn.maps.attention_map import KINDS
 
@@ -38,7 +38,6 @@ SCHEMA = "neural-attn/partial-analysis"
 VERSION = 1
 
 MOST_BYTES = 1 << 30  # a thousand times what the heads of a large model take
-MOST_COUNT = 1 << 53  # above it, float64 skips whole numbers
 
 # Numbers of other metrics do not merge, even where there are as many.
 LAYOUT = {"statistics": list(STATISTICS), "scores": list(BASED), "bins": BINS}
@@ -148,11 +147,11 @@ def _part(data: dict[str, Any]) -> PartialAnalysis:
         links=_links(data["links"]),
         probe=None if probe is None else _analyzer(probe),
         example=None if example is None else _example(example),
-        findings=[_finding(one) for one in _typed(data["findings"], list)],
-        notes=[_typed(note, str) for note in _typed(data["notes"], list)],
-        left_out=_count(data["left_out"]),
-        trained=_typed(data["trained"], bool, type(None)),
-        **{name: _typed(data[name], str, type(None)) for name in _TEXTS},
+        findings=[_finding(one) for one in typed(data["findings"], list)],
+        notes=[typed(note, str) for note in typed(data["notes"], list)],
+        left_out=count(data["left_out"]),
+        trained=typed(data["trained"], bool, type(None)),
+        **{name: typed(data[name], str, type(None)) for name in _TEXTS},
     )
 
 
@@ -179,70 +178,70 @@ def _analyzer(data: dict[str, Any]) -> Analyzer:
     }
     found = data["divergences"]
     # Places of maps that were never counted may have come after the last divergence.
-    known = min(len(_typed(found["total"], list)), heads)
+    known = min(len(typed(found["total"], list)), heads)
     divergences = Divergences(
-        _array(found["total"], (known, known)), _counts(found["count"], (known, known))
+        numbers(found["total"], (known, known)), counts(found["count"], (known, known))
     )
     return Analyzer(
         groups,
         places,
         divergences,
-        _count(data["texts"]),
-        _count(data["tokens"]),
-        _typed(data["rank"], bool),
+        count(data["texts"]),
+        count(data["tokens"]),
+        typed(data["rank"], bool),
     )
 
 
 def _place(data: dict[str, Any]) -> Place:
-    kind = _typed(data["kind"], str)
-    heads = tuple(_count(number) for number in data["head_indices"])
+    kind = typed(data["kind"], str)
+    heads = tuple(count(number) for number in data["head_indices"])
     if kind not in KINDS or len(set(heads)) != len(heads):
         raise ValueError("it names heads that no network has")
-    several = _typed(data["several"], bool)
-    return Place(_count(data["layer"]), kind, heads, several)
+    several = typed(data["several"], bool)
+    return Place(count(data["layer"]), kind, heads, several)
 
 
 def _tally(data: dict[str, Any], place: Place) -> Tally:
     heads = len(place.head_indices)
     return Tally(
-        _count(data["texts"]),
+        count(data["texts"]),
         _moments(data["values"], heads),
-        _array(data["expected"], (heads, len(BASED))),
-        _array(data["variance"], (heads, len(BASED)), least=0.0),
+        numbers(data["expected"], (heads, len(BASED))),
+        numbers(data["variance"], (heads, len(BASED)), least=0.0),
         _moments(data["uniform"], heads),
-        _counts(data["entropy_histogram"], (heads, BINS)),
-        _counts(data["maximum_histogram"], (heads, BINS)),
+        counts(data["entropy_histogram"], (heads, BINS)),
+        counts(data["maximum_histogram"], (heads, BINS)),
     )
 
 
 def _moments(data: dict[str, Any], heads: int) -> Moments:
     shape = (heads, len(STATISTICS))
-    count = _counts(data["count"], shape)
-    low, high = _array(data["low"], shape), _array(data["high"], shape)
+    number = counts(data["count"], shape)
+    low, high = numbers(data["low"], shape), numbers(data["high"], shape)
     return Moments(
-        count.astype(np.float64),
-        _array(data["mean"], shape),
-        _array(data["squares"], shape, least=0.0),
-        np.where(count > 0, low, np.inf),
-        np.where(count > 0, high, -np.inf),
+        number.astype(np.float64),
+        numbers(data["mean"], shape),
+        numbers(data["squares"], shape, least=0.0),
+        np.where(number > 0, low, np.inf),
+        np.where(number > 0, high, -np.inf),
     )
 
 
 def _links(data: dict[str, Any]) -> LinkFinder:
     hits, numbers = {}, {}
     for name, one in data["maps"].items():
-        numbers[name] = tuple(_count(number) for number in one["heads"])
-        hits[name] = _counts(one["hits"], (len(numbers[name]),))
-    offsets = {_typed(offset, int): _count(n) for offset, n in data["offsets"]}
-    return LinkFinder(hits, numbers, Counter(offsets), _count(data["links"]))
+        numbers[name] = tuple(count(number) for number in one["heads"])
+        hits[name] = counts(one["hits"], (len(numbers[name]),))
+    offsets = {typed(offset, int): count(n) for offset, n in data["offsets"]}
+    return LinkFinder(hits, numbers, Counter(offsets), count(data["links"]))
 
 
 def _example(data: dict[str, Any]) -> Example:
-    tokens = tuple(_typed(token, str) for token in _typed(data["tokens"], list))
-    agreement = [_share(one) for one in _typed(data["agreement"], list)]
+    tokens = tuple(typed(token, str) for token in typed(data["tokens"], list))
+    agreement = [number_or_none(one) for one in typed(data["agreement"], list)]
     layers, time = len(agreement), len(tokens)
     raw, rollout, flow = (
-        _array(data[name], shape).tolist() if _typed(data[name], list) else []
+        numbers(data[name], shape).tolist() if typed(data[name], list) else []
         for name, shape in (
             ("raw", (layers, time, time)),
             ("rollout", (layers, time, time)),
@@ -253,8 +252,8 @@ def _example(data: dict[str, Any]) -> Example:
         name: [_connection(one) for one in found]
         for name, found in data["connections"].items()
     }
-    residual = float(_array(data["residual"], ()))
-    flow_agreement = _share(data["flow_agreement"])
+    residual = float(numbers(data["residual"], ()))
+    flow_agreement = number_or_none(data["flow_agreement"])
     return Example(
         tokens, residual, raw, rollout, agreement, flow, flow_agreement, connections
     )
@@ -263,10 +262,10 @@ def _example(data: dict[str, Any]) -> Example:
 def _connection(data: dict[str, Any]) -> Connection:
     texts = ("map", "query_token", "key_token", "category", "rule")
     return Connection(
-        **{name: _typed(data[name], str) for name in texts},
-        query=_count(data["query"]),
-        key=_count(data["key"]),
-        weight=float(_array(data["weight"], ())),
+        **{name: typed(data[name], str) for name in texts},
+        query=count(data["query"]),
+        key=count(data["key"]),
+        weight=float(numbers(data["weight"], ())),
     )
 
 
@@ -275,41 +274,3 @@ def _finding(data: dict[str, Any]) -> Finding:
     if data["code"] not in CODES or any(type(value) is not str for value in values):
         raise ValueError("it holds a finding that the input doctor does not know")
     return Finding(**data)
-
-
-def _array(
-    value: Any, shape: tuple[int, ...], least: float = -np.inf
-) -> NDArray[np.float64]:
-    """Finite numbers of this shape, and nothing that NumPy would take for numbers."""
-    array = np.asarray(value)
-    if array.size == 0 and 0 in shape:
-        return np.zeros(shape)
-    if array.dtype.kind not in "iuf" or array.shape != shape:
-        raise ValueError(f"where {shape} numbers belong are {array.dtype}{array.shape}")
-    exact = array.astype(np.float64)
-    if not np.isfinite(exact).all() or (exact < least).any():
-        raise ValueError("it holds a number that no analysis gives")
-    return exact
-
-
-def _counts(value: Any, shape: tuple[int, ...]) -> NDArray[np.int64]:
-    exact = _array(value, shape, least=0.0)
-    if (exact > MOST_COUNT).any() or (exact != np.floor(exact)).any():
-        raise ValueError("it holds a count that is no whole number")
-    return exact.astype(np.int64)
-
-
-def _count(value: Any) -> int:
-    if type(value) is not int or not 0 <= value <= MOST_COUNT:
-        raise ValueError("it holds a count that is no whole number")
-    return value
-
-
-def _share(value: Any) -> float | None:
-    return None if value is None else float(_array(value, ()))
-
-
-def _typed(value: Any, *types: type) -> Any:
-    if type(value) not in types:
-        raise ValueError(f"it holds {str(value)[:40]!r} in a wrong place")
-    return value

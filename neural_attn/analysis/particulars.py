@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from neural_attn.analysis.example import Example
 from neural_attn.analysis.heads import p_text
 from neural_attn.analysis.parts import Heading, Part, Squares, Table, number
@@ -10,7 +12,6 @@ from neural_attn.visualize.tokens import readable
 
 __all__ = ["layer_pictures", "more_parts"]
 
-_MOST_CONNECTIONS = 5
 _MOST_INPUTS = 8
 _LAYERS_IN_A_ROW = 6
 
@@ -160,6 +161,24 @@ def _inputs(example: Example) -> Table:
 
 
 def _connections(example: Example) -> list[Part]:
+    """How many connections of each category a layer has, and the strongest of each."""
+    found = example.connections
+    categories = Counter(one.category for layer in found.values() for one in layer)
+    if not categories:
+        return []
+    names = [name for name, _ in categories.most_common()]
+    counts = tuple(
+        (
+            readable(name, 40),
+            *(str(sum(one.category == c for one in layer) or "") for c in names),
+        )
+        for name, layer in found.items()
+    )
+    strongest = [
+        next((one for one in layer if one.category == c), None)
+        for layer in found.values()
+        for c in names
+    ]
     rows = tuple(
         (
             readable(one.map, 40),
@@ -168,11 +187,15 @@ def _connections(example: Example) -> list[Part]:
             one.category,
             one.rule,
         )
-        for found in example.connections.values()
-        for one in found[:_MOST_CONNECTIONS]
+        for one in strongest
+        if one is not None
     )
-    if not rows:
-        return []
     header = ("layer", "connection", "weight", "category", "rule")
-    caption = "Strongest connections of each layer, mean over heads, above 0.1"
-    return [Table(header, rows, caption)]
+    return [
+        Table(
+            ("layer", *names),
+            counts,
+            "Strong connections: weights above 0.1 in the mean over heads, by category",
+        ),
+        Table(header, rows, "The strongest connection of each category"),
+    ]

@@ -29,6 +29,7 @@ from neural_attn.capture.tokens import Tokens
 from neural_attn.compile import LoadedModel, check_file, choose, load_model
 from neural_attn.errors import Diagnostic, fail
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
+from neural_attn.resolve.inputs import is_mask
 from neural_attn.shapes.infer import Checked
 
 __all__ = ["AnalysisRequest", "collect", "run_analysis"]
@@ -185,7 +186,10 @@ def _run_texts(
         encoded = tokenizer.encode(texts, max_length(loaded.checked))
         prepared = prepare_encoded(loaded.checked, encoded)
         part.note(_numbered(encoded.notes, done))
-        captured = capture(loaded, prepared.inputs, prepared.tokens)
+        # One text fills every input: its tokens are those of each of them.
+        given = [one.name for one in loaded.checked.network.inputs]
+        tokens = {name: encoded.tokens for name in given if not is_mask(name)}
+        captured = capture(loaded, prepared.inputs, tokens)
         maps = _take(part, captured, group, network)
         for index, one in enumerate(links):
             _count_links(part.links, maps, one, index, done)

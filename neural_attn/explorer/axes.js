@@ -53,44 +53,61 @@ export function sumsOfTiles({ weights, rows, columns }) {
   return { byRow, byColumn: sumsOf(means, rows.members.length, width).byColumn };
 }
 
-/** Tokens along the left and the top, as many as there is room for. */
-export function drawLabels(context, panel, colors) {
-  const { place } = panel;
-  context.font = `12px ${FONT}`;
+/** The tokens of one side: which, and where they stand. */
+function sideOf({ view, place, zoom, scene }, name) {
+  return name === "rows"
+    ? { axis: view.rows, found: scene.found?.rows, chosen: scene.queryGroup(view),
+      origin: place.top, size: place.shown.height, offset: zoom.y }
+    : { axis: view.columns, found: scene.found?.columns, chosen: scene.keyGroup(view),
+      origin: place.left, size: place.shown.width, offset: zoom.x };
+}
+
+function writeLabel(context, { place }, name, text, middle) {
+  context.save();
   context.textBaseline = "middle";
-  const every = Math.max(1, Math.ceil(13 / place.cell));
-  const chosenRow = panel.hover?.row ?? panel.scene.queryGroup(panel.view);
-  const chosenColumn = panel.hover?.column ?? panel.scene.keyGroup(panel.view);
-  const label = (axis, found, origin, size, offset, chosen, write) => {
-    const { length } = axis.labels;
-    const first = Math.max(0, Math.floor(offset / place.cell));
-    const last = Math.min(length, Math.ceil((offset + size) / place.cell));
-    const marked = new Set();
-    for (let i = first; i < last; i++) {
-      if (axis.members[i].some((p) => found?.has(p))) marked.add(i);
-    }
-    for (let i = first; i < last; i++) {
-      const near = chosen >= 0 && chosen !== i && Math.abs(i - chosen) * place.cell < 12;
-      if ((i % every && i !== chosen && !marked.has(i)) || near) continue;
-      const middle = origin + (i + 0.5) * place.cell - offset;
-      if (middle < origin || middle > origin + size) continue;
-      context.fillStyle = i === chosen || marked.has(i) ? colors.accent : colors.ink;
-      context.font = `${i === chosen || marked.has(i) ? "600 " : ""}12px ${FONT}`;
-      write(axis.labels[i], middle);
-    }
-  };
-  const { rows, columns } = panel.view;
-  context.textAlign = "right";
-  label(rows, panel.scene.found?.rows, place.top, place.shown.height, panel.zoom.y, chosenRow,
-    (text, y) => drawText(context, text, place.left - 8, y, place.left - 12));
-  context.textAlign = "left";
-  label(columns, panel.scene.found?.columns, place.left, place.shown.width, panel.zoom.x, chosenColumn, (text, x) => {
-    context.save();
-    context.translate(x, place.top - 8);
+  context.textAlign = name === "rows" ? "right" : "left";
+  if (name === "rows") {
+    drawText(context, text, place.left - 8, middle, place.left - 12);
+  } else {
+    context.translate(middle, place.top - 8);
     context.rotate(-Math.PI / 2);
     drawText(context, text, 0, 0, place.top - 12);
-    context.restore();
-  });
+  }
+  context.restore();
+}
+
+/** Tokens along the left and the top, as many as there is room for. */
+export function drawLabels(context, panel, colors) {
+  const { cell } = panel.place;
+  const every = Math.max(1, Math.ceil(13 / cell));
+  for (const name of ["rows", "columns"]) {
+    const { axis, found, chosen, origin, size, offset } = sideOf(panel, name);
+    const first = Math.max(0, Math.floor(offset / cell));
+    const last = Math.min(axis.labels.length, Math.ceil((offset + size) / cell));
+    for (let i = first; i < last; i++) {
+      const strong = i === chosen || (found && axis.members[i].some((p) => found.has(p)));
+      const near = chosen >= 0 && chosen !== i && Math.abs(i - chosen) * cell < 12;
+      if ((i % every && !strong) || near) continue;
+      const middle = origin + (i + 0.5) * cell - offset;
+      if (middle < origin || middle > origin + size) continue;
+      context.fillStyle = strong ? colors.accent : colors.ink;
+      context.font = `${strong ? "600 " : ""}12px ${FONT}`;
+      writeLabel(context, panel, name, axis.labels[i], middle);
+    }
+  }
+}
+
+/** The token under the pointer, over those that stand where it does. */
+export function drawHovered(context, panel, name, index, colors) {
+  const { place } = panel;
+  const { axis, origin, offset } = sideOf(panel, name);
+  const middle = origin + (index + 0.5) * place.cell - offset;
+  context.fillStyle = colors.ground;
+  if (name === "rows") context.fillRect(0, middle - 9, place.left - 4, 18);
+  else context.fillRect(middle - 9, 0, 18, place.top - 4);
+  context.fillStyle = colors.accent;
+  context.font = `600 12px ${FONT}`;
+  writeLabel(context, panel, name, axis.labels[index], middle);
 }
 
 /** Bars: what the rows sum to, and what the columns receive. */
@@ -106,14 +123,18 @@ export function drawSums(context, panel, colors) {
   context.fillStyle = colors.muted;
   context.globalAlpha = 0.4;
   const gap = place.cell > 4 ? 1 : 0;
+  // Where several stand on a pixel, the greatest of them.
+  const step = Math.max(1, Math.ceil(1 / place.cell));
+  const long = step * place.cell - gap;
+  const greatest = (sums, i) => sums.subarray(i, i + step).reduce((a, b) => Math.max(a, b));
   context.save();
   context.beginPath();
   context.rect(right, place.top, thick, place.shown.height);
   context.clip();
   // One path for all bars: filling each by itself takes longer than the matrix.
   context.beginPath();
-  for (let r = 0; r < place.rows; r++) {
-    context.rect(right, place.top + r * place.cell - panel.zoom.y, thick * (byRow[r] / mostRow), place.cell - gap);
+  for (let r = 0; r < place.rows; r += step) {
+    context.rect(right, place.top + r * place.cell - panel.zoom.y, thick * (greatest(byRow, r) / mostRow), long);
   }
   context.fill();
   context.restore();
@@ -121,8 +142,8 @@ export function drawSums(context, panel, colors) {
   context.rect(place.left, bottom, place.shown.width, thick);
   context.clip();
   context.beginPath();
-  for (let c = 0; c < place.columns; c++) {
-    context.rect(place.left + c * place.cell - panel.zoom.x, bottom, place.cell - gap, thick * (byColumn[c] / most));
+  for (let c = 0; c < place.columns; c += step) {
+    context.rect(place.left + c * place.cell - panel.zoom.x, bottom, long, thick * (greatest(byColumn, c) / most));
   }
   context.fill();
   context.restore();

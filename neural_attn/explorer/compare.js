@@ -1,10 +1,11 @@
 // Two models, frameworks or texts side by side, and the difference of their weights.
 
-import { el, formatWeight, isolated, themeColors } from "./dom.js";
+import { el, formatWeight, hint, isolated, themeColors } from "./dom.js";
 import { ramp } from "./colors.js";
 import { paintValues } from "./model.js";
 import { poolView } from "./axes.js";
 import { short } from "./measures.js";
+import { headCell, numberCell, tableBox } from "./table.js";
 
 const LISTED_HEADS = 30;
 
@@ -40,7 +41,7 @@ export class CompareView {
     const pair = this.partners(state.source, state.map);
     if (!pair || pair.some((map, source) => state.head >= header.sources[source].maps[map].heads.length)) {
       this.panel.replaceChildren(el("h2", { textContent: "Compare" }),
-        el("p", { className: "hint", textContent: "The other model has no such map." }));
+        hint("The other model has no such map."));
       return;
     }
     const views = await Promise.all(pair.map((map, source) => this.scene.view({ source, map })));
@@ -73,7 +74,7 @@ export class CompareView {
   }
 
   hint() {
-    this.readout.replaceChildren(el("span", { className: "hint", textContent: "Point at a cell to read both." }));
+    this.readout.replaceChildren(hint("Point at a cell to read both.", "span"));
   }
 
   card(label, view, values, most, signed) {
@@ -132,14 +133,12 @@ export class CompareView {
     const rows = entries.slice(0, LISTED_HEADS).map(({ map, head, divergence, largest }) => {
       const open = el("button", { type: "button", textContent: this.scene.headName({ source: 0, map, head }) });
       open.addEventListener("click", () => this.scene.store.set({ source: 0, map, head }));
-      return el("tr", {}, el("td", {}, open), el("td", { className: "number", textContent: short(divergence) }),
-        el("td", { className: "number", textContent: short(largest) }));
+      return el("tr", {}, el("td", {}, open), numberCell(short(divergence)), numberCell(short(largest)));
     });
     if (!rows.length) return el("span");
-    const heads = [`Head of ${sources[0].label}`, "Divergence (nats)", "Largest difference"];
-    return el("div", {}, el("h2", { textContent: "Heads that differ most" }),
-      el("div", { className: "tablebox", tabIndex: 0, role: "region", "aria-label": "Heads that differ most" },
-        el("table", {}, el("thead", {}, el("tr", {}, ...heads.map((text, i) => el("th", { textContent: text, scope: "col", className: i ? "number" : "" })))),
-          el("tbody", {}, ...rows))));
+    const heads = [`Head of ${sources[0].label}`, "Divergence (nats)", "Largest difference"]
+      .map((text, i) => headCell(text, { className: i ? "number" : "" }));
+    const title = "Heads that differ most";
+    return el("div", {}, el("h2", { textContent: title }), tableBox(title, heads, rows));
   }
 }

@@ -11,27 +11,32 @@ function setOptions(select, key, make) {
   select.replaceChildren(...make().map(([value, text]) => el("option", { value, textContent: text })));
 }
 
+/** Setting a long list makes the browser walk through it, also to where it stands. */
+function choose(select, value) {
+  if (select.value !== String(value)) select.value = value;
+}
+
 export function showControls(scene) {
   const { state, header, source, map } = scene;
   byId("source-field").hidden = header.sources.length < 2;
   const at = `${state.source},${state.map}`;
   setOptions(byId("source"), "all", () => header.sources.map((one, i) => [i, one.label]));
-  byId("source").value = state.source;
+  choose(byId("source"), state.source);
   byId("example-field").hidden = map.examples.length < 2;
   setOptions(byId("example"), at, () => map.examples.map((_, i) => [i, exampleName(scene, i)]));
-  byId("example").value = state.example;
+  choose(byId("example"), state.example);
   setOptions(byId("layer"), String(state.source), () => source.maps.map((one, i) => [i, layerName(source, one)]));
-  byId("layer").value = state.map;
+  choose(byId("layer"), state.map);
   setOptions(byId("head"), at, () => map.heads.map((number, i) => [i, String(number)]));
-  byId("head").value = state.head;
+  choose(byId("head"), state.head);
   const { queryText, example } = scene.about();
   const label = (_, p) => [p, `${p} ${queryText.shown[example.query_start + p]}`.slice(0, 60)];
   setOptions(byId("query"), `${example.query_text},${example.query_start},${example.rows}`,
     () => [[-1, "none"], ...Array.from({ length: example.rows }, label)]);
-  byId("query").value = state.query;
+  choose(byId("query"), state.query);
   byId("pair-field").hidden = !scene.segments();
-  for (const name of ["pair", "palette"]) byId(name).value = state[name];
-  byId("unit").value = scene.options().unit;
+  for (const name of ["pair", "palette"]) choose(byId(name), state[name]);
+  choose(byId("unit"), scene.options().unit);
   for (const name of ["special", "sinks", "renormalize", "log"]) byId(name).checked = state[name];
   const units = scene.reducedUnits(scene.about());
   for (const name of ["pair", "special", "sinks", "renormalize"]) byId(name).disabled = units !== null;

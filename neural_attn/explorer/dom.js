@@ -13,6 +13,8 @@ export function el(tag, properties = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
+export const hint = (text, tag = "p") => el(tag, { className: "hint", textContent: text });
+
 /** Text of strangers, kept from turning the direction of what stands around it. */
 export function isolated(text) {
   return el("bdi", { textContent: text });

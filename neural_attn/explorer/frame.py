@@ -15,8 +15,8 @@ __all__ = ["frame", "inert_json", "script"]
 
 # In this order, so that each module comes after those it imports.
 MODULES = """
-    payload state colors transform dom scene model axes matrix head token measures
-    compare table svg export keyboard controls main
+    payload state colors transform dom scene table model axes matrix head token measures
+    compare svg export keyboard controls main
 """.split()
 
 

@@ -1,6 +1,6 @@
 // Queries on the left, keys on the right, joined by lines; several heads in colours.
 
-import { drawText, el, FONT, formatWeight, isolated, onceAFrame, sizeCanvas, themeColors } from "./dom.js";
+import { drawText, el, FONT, formatWeight, hint, isolated, onceAFrame, sizeCanvas, themeColors } from "./dom.js";
 import { headColor } from "./colors.js";
 import { greatestOf } from "./transform.js";
 
@@ -40,7 +40,7 @@ export class HeadView {
     this.readout = el("p", { className: "readout" });
     this.table = el("div");
     panel.replaceChildren(el("div", { className: "row" }, this.heading,
-      el("span", { className: "hint", textContent: "queries left · keys right" })),
+      hint("queries left · keys right", "span")),
     this.chips, this.readout, this.stage, this.table);
     this.redraw = onceAFrame(() => this.draw());
     this.stage.addEventListener("scroll", this.redraw);
@@ -207,8 +207,7 @@ export class HeadView {
     this.canvas.setAttribute("aria-label",
       `Lines of ${this.scene.headName()} from ${rows.labels.length} queries to ${columns.labels.length} keys. Numbers are in the data table below.`);
     if (!active) {
-      this.readout.replaceChildren(el("span", { className: "hint",
-        textContent: "Point at a token to see where it looks, or who looks at it; click to keep it." }));
+      this.readout.replaceChildren(hint("Point at a token to see where it looks, or who looks at it; click to keep it.", "span"));
       return;
     }
     const isQuery = active.side === "query";

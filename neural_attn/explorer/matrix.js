@@ -1,7 +1,7 @@
 // One head as a matrix: zoom, pan, the value under the pointer, sums of rows and columns.
 
-import { drawLabels, drawSums, poolView, SUMS, sumsOf, sumsOfTiles } from "./axes.js";
-import { el, formatWeight, isolated, onceAFrame, sizeCanvas, themeColors } from "./dom.js";
+import { drawHovered, drawLabels, drawSums, poolView, SUMS, sumsOf, sumsOfTiles } from "./axes.js";
+import { el, formatWeight, hint, isolated, onceAFrame, sizeCanvas, themeColors } from "./dom.js";
 import { ramp, shareOf } from "./colors.js";
 import { paintValues } from "./model.js";
 
@@ -17,11 +17,15 @@ export class MatrixView {
     this.panel = panel;
     this.hover = null;
     this.zoom = { scale: 1, x: 0, y: 0 };
+    this.bitmaps = new Map();
+    this.spare = [];
     this.heading = el("h2");
     this.legend = el("canvas", { width: 120, height: 10 });
     this.ends = [el("span"), el("span")];
     this.canvas = el("canvas", { tabIndex: 0, role: "img" });
-    this.stage = el("div", { className: "stage" }, this.canvas);
+    // What follows the pointer lies over the picture, which need not be drawn again.
+    this.over = el("canvas", { className: "over", "aria-hidden": "true" });
+    this.stage = el("div", { className: "stage" }, this.canvas, this.over);
     this.readout = el("p", { className: "readout" });
     const zoomTo = (factor) => () => this.zoomBy(factor);
     const tools = el("span", { className: "stepper", role: "group" },
@@ -35,6 +39,7 @@ export class MatrixView {
     panel.replaceChildren(el("div", { className: "row" }, this.heading, scale, tools),
       this.sentence, this.readout, this.stage, this.table);
     this.redraw = onceAFrame(() => this.draw());
+    this.repoint = onceAFrame(() => this.drawPointer());
     this.listen();
     // Asking for the width while drawing would make the browser lay out the page.
     new ResizeObserver(([entry]) => {
@@ -52,11 +57,11 @@ export class MatrixView {
         && this.view.columns.labels.length === view.columns.labels.length;
       if (!sameShape) this.zoom = { scale: 1, x: 0, y: 0 };
       this.view = view;
-      this.bitmaps = new Map();
       this.sums = view.tiles ? sumsOfTiles(view)
         : sumsOf(view.values, view.rows.labels.length, view.columns.labels.length);
       this.hover = null;
     }
+    this.spare.push(...this.bitmaps.values());
     this.bitmaps.clear();
     this.draw();
     performance.mark("head-painted");
@@ -118,13 +123,14 @@ export class MatrixView {
     drawLabels(context, this, colors);
     drawSums(context, this, colors);
     this.drawHeading(colors);
-    this.describe();
+    this.drawPointer();
     this.canvas.style.touchAction = this.zoom.scale > 1 ? "none" : "pan-y";
   }
 
   bitmap(step, colors) {
     if (!this.bitmaps.has(step)) {
-      const canvas = el("canvas");
+      // A head has few bitmaps, and making a canvas takes as long as painting it.
+      const canvas = this.spare.pop() ?? el("canvas");
       const { rows, columns } = this.place;
       const pooled = poolView(this.view, rows, columns, step);
       const table = ramp(this.scene.state.palette, colors.dark);
@@ -135,7 +141,23 @@ export class MatrixView {
     return this.bitmaps.get(step);
   }
 
-  /** Row and column of the selection and under the pointer. */
+  /** The cell under the pointer: its frame, its tokens and its weight. */
+  drawPointer() {
+    const { place, hover, zoom } = this;
+    if (!place) return;
+    const context = sizeCanvas(this.over, place.width, place.height);
+    if (hover) {
+      const colors = themeColors();
+      context.strokeStyle = colors.ink;
+      context.strokeRect(place.left + hover.column * place.cell - zoom.x - 0.5,
+        place.top + hover.row * place.cell - zoom.y - 0.5, place.cell + 1, place.cell + 1);
+      drawHovered(context, this, "rows", hover.row, colors);
+      drawHovered(context, this, "columns", hover.column, colors);
+    }
+    this.describe();
+  }
+
+  /** Row and column of the selection. */
   drawCross(context, place, colors) {
     const at = (group, axis) => place[axis === "x" ? "left" : "top"] + group * place.cell - this.zoom[axis];
     const { shown, cell, left, top } = place;
@@ -145,10 +167,6 @@ export class MatrixView {
     context.lineWidth = 1.5;
     if (row >= 0) context.strokeRect(left - 2, at(row, "y"), shown.width + 4, Math.max(cell, 1.5));
     if (column >= 0) context.strokeRect(at(column, "x"), top - 2, Math.max(cell, 1.5), shown.height + 4);
-    if (!this.hover) return;
-    context.strokeStyle = colors.ink;
-    context.lineWidth = 1;
-    context.strokeRect(at(this.hover.column, "x") - 0.5, at(this.hover.row, "y") - 0.5, cell + 1, cell + 1);
   }
 
   drawHeading(colors) {
@@ -168,8 +186,7 @@ export class MatrixView {
     const cell = this.hover ?? { row: this.scene.queryGroup(this.view), column: this.scene.keyGroup(this.view) };
     const { rows, columns, values, allowed, tiles } = this.view;
     if (cell.row < 0 || (cell.column < 0 && cell.row < 0)) {
-      this.readout.replaceChildren(el("span", { className: "hint",
-        textContent: "Point at a cell for its weight; click to keep its query and key. Bars: sums of rows and columns." }));
+      this.readout.replaceChildren(hint("Point at a cell for its weight; click to keep its query and key. Bars: sums of rows and columns.", "span"));
       return;
     }
     // Sums of rounded weights: more digits would say that rows do not sum to 1.
@@ -216,7 +233,8 @@ export class MatrixView {
         pointers.set(event.pointerId, event);
       }
       this.hover = this.cellAt(event);
-      this.redraw();
+      if (before) this.redraw();
+      else this.repoint();
     });
     const end = (event) => pointers.delete(event.pointerId);
     canvas.addEventListener("pointerup", (event) => {
@@ -231,7 +249,7 @@ export class MatrixView {
     canvas.addEventListener("pointerleave", (event) => {
       end(event);
       this.hover = null;
-      this.redraw();
+      this.repoint();
     });
     canvas.addEventListener("dblclick", (event) => this.zoomBy(2, this.cellAt(event) ?? undefined));
     canvas.addEventListener("wheel", (event) => {

@@ -1,8 +1,9 @@
 // Every measure of every head: as a heatmap of layers and heads, and as a table.
 
 import { el, isDark } from "./dom.js";
-import { cssColor, inkOn, ramp } from "./colors.js";
+import { ramp } from "./colors.js";
 import { KINDS } from "./scene.js";
+import { grid, gridRow, headCell, numberCell, tableBox } from "./table.js";
 
 const DIFFERENCES = [
   { key: "divergence", label: "Divergence", help: "Mean Jensen-Shannon divergence from the other model, in nats: 0 is equal, 0.693 has nothing in common." },
@@ -62,29 +63,19 @@ export class MeasuresView {
     const all = maps.flatMap((one, place) => one.heads.map((_, h) => this.value(this.measure.key, place, h)));
     const known = all.filter((value) => value !== null);
     const [least, most] = [Math.min(...known), Math.max(...known)];
-    const table = ramp(palette, isDark());
-    const width = Math.max(...maps.map((one) => one.heads.length));
-    const top = el("tr", {}, el("th", { textContent: "layer", scope: "col" }));
-    for (let h = 0; h < width; h++) top.append(el("th", { textContent: String(h), scope: "col" }));
-    const body = maps.map((one, place) => {
+    const colors = ramp(palette, isDark());
+    const rows = maps.map((one, place) => {
       const several = maps.filter((m) => m.layer === one.layer).length > 1;
-      const line = el("tr", {}, el("th", { scope: "row", textContent: several ? `${one.layer} ${KINDS[one.kind]}` : String(one.layer) }));
-      one.heads.forEach((_, h) => {
+      return gridRow(several ? `${one.layer} ${KINDS[one.kind]}` : String(one.layer), one.heads.map((_, h) => {
         const value = this.value(this.measure.key, place, h);
-        const share = value === null ? 0 : most > least ? (value - least) / (most - least) : 0.5;
-        const button = el("button", { type: "button", textContent: short(value) });
-        button.setAttribute("aria-label", `${this.scene.headName({ map: place, head: h })}: ${short(value)}`);
-        button.setAttribute("aria-pressed", String(place === map && h === head));
-        button.style.background = cssColor(table, share);
-        button.style.color = inkOn(table, share);
-        button.addEventListener("click", () => this.scene.store.set({ map: place, head: h }));
-        line.append(el("td", {}, button));
-      });
-      return line;
+        return {
+          content: short(value), label: `${this.scene.headName({ map: place, head: h })}: ${short(value)}`,
+          share: value === null ? 0 : most > least ? (value - least) / (most - least) : 0.5,
+          chosen: place === map && h === head, choose: () => this.scene.store.set({ map: place, head: h }),
+        };
+      }), colors);
     });
-    const made = el("table", { className: "grid" }, el("caption", { className: "unseen", textContent: this.measure.label }),
-      el("thead", {}, top), el("tbody", {}, ...body));
-    return el("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": `${this.measure.label}, layers by heads` }, made);
+    return grid(`${this.measure.label}, layers by heads`, Math.max(...maps.map((one) => one.heads.length)), rows);
   }
 
   /** One entry per head, in the order that was asked for. */
@@ -113,7 +104,7 @@ export class MeasuresView {
         this.order = { key, up: chosen ? !this.order.up : key === "layer" || key === "head" };
         this.show();
       });
-      const cell = el("th", { className: "number", scope: "col" }, button);
+      const cell = headCell(button, { className: "number" });
       if (chosen) cell.setAttribute("aria-sort", this.order.up ? "ascending" : "descending");
       return cell;
     });
@@ -122,14 +113,10 @@ export class MeasuresView {
       const open = el("button", { type: "button", textContent: String(entry.number) });
       open.setAttribute("aria-label", `Show ${this.scene.headName(entry)}`);
       open.addEventListener("click", () => this.scene.store.set({ map: entry.map, head: entry.head, view: "matrix" }));
-      line.append(el("td", { className: "number", textContent: entry.layer }), el("td", { className: "number" }, open));
-      for (const { key } of this.measures) {
-        line.append(el("td", { className: "number", textContent: short(this.value(key, entry.map, entry.head)) }));
-      }
+      line.append(numberCell(entry.layer), el("td", { className: "number" }, open),
+        ...this.measures.map(({ key }) => numberCell(short(this.value(key, entry.map, entry.head)))));
       return line;
     });
-    const made = el("table", {}, el("caption", { className: "unseen", textContent: "All measures of all heads" }),
-      el("thead", {}, el("tr", {}, ...heads)), el("tbody", {}, ...rows));
-    return el("div", { className: "tablebox", tabIndex: 0, role: "region", "aria-label": "All measures of all heads" }, made);
+    return tableBox("All measures of all heads", heads, rows);
   }
 }

@@ -1,6 +1,6 @@
 // All heads at once: a thumbnail for each, in a grid of layers and heads.
 
-import { byId, el, isDark } from "./dom.js";
+import { byId, el, hint, isDark } from "./dom.js";
 import { ramp, shareOf } from "./colors.js";
 import { KINDS } from "./scene.js";
 import { Reduced } from "./payload.js";
@@ -101,7 +101,7 @@ export class ModelView {
     this.most = most;
     const intro = el("div", { className: "row" },
       el("h2", { textContent: "All heads" }),
-      el("span", { className: "hint", textContent: "rows: layers · columns: heads · each on its own scale" }));
+      hint("rows: layers · columns: heads · each on its own scale", "span"));
     this.panel.replaceChildren(intro, el("div", { className: "scroll", tabIndex: -1 }, this.grid));
   }
 

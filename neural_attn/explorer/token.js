@@ -1,8 +1,8 @@
 // One query: what every head of every layer makes of it.
 
-import { el, formatWeight, isDark, isolated } from "./dom.js";
+import { el, formatWeight, hint, isDark, isolated } from "./dom.js";
 import { cssColor, inkOn, ramp, shareOf } from "./colors.js";
-import { KINDS } from "./scene.js";
+import { grid, gridRow, headCell, numberCell, tableBox } from "./table.js";
 import { addRow, findSinks, greatestOf, renormalizeRow } from "./transform.js";
 
 const LISTED = 40;
@@ -82,7 +82,7 @@ export class TokenView {
     this.token = token;
     const heading = el("h2", {}, "Where ", isolated(token), ` (${position}) looks, over all layers and heads`);
     if (!entries.length) {
-      this.panel.replaceChildren(heading, el("p", { className: "hint", textContent: "This query is hidden by the filters." }));
+      this.panel.replaceChildren(heading, hint("This query is hidden by the filters."));
       return;
     }
     this.links = this.strongest(entries);
@@ -133,35 +133,23 @@ export class TokenView {
   /** Layers by heads; in each cell the head's strongest key. */
   grid(entries) {
     const { palette, log, map, head } = this.scene.state;
-    const table = ramp(palette, isDark());
-    const maps = [...new Set(entries.map((entry) => entry.map))];
-    const most = Math.max(...entries.map((entry) => entry.head)) + 1;
-    const made = el("table", { className: "grid" }, el("caption", { className: "unseen", textContent: "Strongest key of each head" }));
-    const top = el("tr", {}, el("th", { textContent: "layer", scope: "col" }));
-    for (let h = 0; h < most; h++) top.append(el("th", { textContent: String(h), scope: "col" }));
-    made.append(el("thead", {}, top));
-    const body = el("tbody");
-    for (const place of maps) {
+    const colors = ramp(palette, isDark());
+    const title = "Strongest key of each head";
+    const rows = [...new Set(entries.map((entry) => entry.map))].map((place) => {
       const one = this.scene.source.maps[place];
-      const line = el("tr", {}, el("th", { scope: "row", textContent: one.kind === "cross" ? `${one.layer} cross` : String(one.layer), title: KINDS[one.kind] }));
-      for (const entry of entries.filter((e) => e.map === place)) {
+      return gridRow(one.kind === "cross" ? `${one.layer} cross` : String(one.layer), entries.filter((e) => e.map === place).map((entry) => {
         const weight = entry.row[entry.best];
-        const share = shareOf(weight, 1, log);
-        const button = el("button", { type: "button" }, isolated(entry.columns.labels[entry.best]));
-        button.title = `${this.scene.headName(entry)}: ${formatWeight(weight)}`;
-        button.setAttribute("aria-label", `${button.title} on ${entry.columns.labels[entry.best]}`);
-        button.setAttribute("aria-pressed", String(place === map && entry.head === head));
-        button.style.background = cssColor(table, share);
-        button.style.color = inkOn(table, share);
-        button.addEventListener("click", () => this.scene.store.set(
-          { map: place, head: entry.head, key: entry.columns.members[entry.best][0] }));
-        line.append(el("td", {}, button));
-      }
-      body.append(line);
-    }
-    made.append(body);
-    const box = el("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Strongest key of each head" }, made);
-    return el("div", {}, el("p", { className: "hint", textContent: "The strongest key of each head; colour: its weight, from 0 to 1." }), box);
+        const key = entry.columns.labels[entry.best];
+        const said = `${this.scene.headName(entry)}: ${formatWeight(weight)}`;
+        return {
+          content: isolated(key), title: said, label: `${said} on ${key}`, share: shareOf(weight, 1, log),
+          chosen: place === map && entry.head === head,
+          choose: () => this.scene.store.set({ map: place, head: entry.head, key: entry.columns.members[entry.best][0] }),
+        };
+      }), colors);
+    });
+    const most = Math.max(...entries.map((entry) => entry.head)) + 1;
+    return el("div", {}, hint(`${title}; colour: its weight, from 0 to 1.`), grid(title, most, rows));
   }
 
   list() {
@@ -169,16 +157,11 @@ export class TokenView {
     const rows = this.links.map(({ entry, key, weight }) => {
       const bar = el("span", { className: "bar" });
       bar.style.width = `${Math.max(2, 60 * weight / most)}px`;
-      return el("tr", {},
-        el("td", { className: "number", textContent: entry.layer }),
-        el("td", { className: "number", textContent: entry.number }),
-        el("td", { className: "token" }, isolated(entry.columns.labels[key])),
-        el("td", {}, bar, formatWeight(weight)));
+      return el("tr", {}, numberCell(entry.layer), numberCell(entry.number),
+        el("td", { className: "token" }, isolated(entry.columns.labels[key])), el("td", {}, bar, formatWeight(weight)));
     });
-    const heads = ["Layer", "Head", "Key", "Weight"].map((text, i) => el("th", { textContent: text, scope: "col", className: i < 2 ? "number" : "" }));
-    const table = el("table", {}, el("caption", { className: "unseen", textContent: "Strongest links" }),
-      el("thead", {}, el("tr", {}, ...heads)), el("tbody", {}, ...rows));
-    return el("div", {}, el("p", { className: "hint", textContent: "The strongest links of all heads." }),
-      el("div", { className: "tablebox", tabIndex: 0, role: "region", "aria-label": "Strongest links" }, table));
+    const heads = ["Layer", "Head", "Key", "Weight"].map((text, i) => headCell(text, { className: i < 2 ? "number" : "" }));
+    const title = "Strongest links of all heads";
+    return el("div", {}, hint(title), tableBox(title, heads, rows));
   }
 }

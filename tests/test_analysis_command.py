@@ -201,6 +201,7 @@ def test_a_real_bert_over_texts(minilm):
     assert analysis.findings == ()
     assert analysis.example.tokens[:3] == ("[CLS]", "the", "cat")
     assert analysis.head("L2H7").statistics["special_tokens"].mean > 0.5
+    assert len(analysis.to_dict()["induction_probe"]) == 72
 
 
 def test_batches_do_not_change_the_numbers(minilm):

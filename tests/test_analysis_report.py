@@ -19,7 +19,7 @@ from neural_attn.analysis.partial import PartialAnalysis
 from neural_attn.analysis.parts import Table, number
 from neural_attn.analysis.planted import PLANTED, planted_head, planted_tokens
 from neural_attn.analysis.result import SCHEMA, SCHEMA_VERSION, finish
-from neural_attn.analysis.texts import read_links
+from neural_attn.analysis.texts import read_links, read_texts
 from neural_attn.errors import NeuralError
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.visualize.analysis_report import (
@@ -273,3 +273,18 @@ def test_bad_links_are_named_with_their_line(tmp_path, line):
     path.write_text('{"text": "a b", "links": [[0, 1]]}\n' + line, "utf-8")
     with pytest.raises(NeuralError, match="text 2 is not a text with links"):
         list(read_links(path))
+
+
+def test_texts_of_json_lines(tmp_path):
+    path = tmp_path / "data.jsonl"
+    rows = [{"text": "a b", "label": 1}, {"label": 0, "text": "c"}]
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n\n", "utf-8")
+    assert list(read_texts(path)) == ["a b", "c"]
+
+
+@pytest.mark.parametrize("line", ["a text", "[]", '{"text": 1}', "{}", "[" * 100_000])
+def test_a_json_line_without_a_text_is_named(tmp_path, line):
+    path = tmp_path / "data.jsonl"
+    path.write_text('{"text": "a"}\n' + line, "utf-8")
+    with pytest.raises(NeuralError, match="text 2 is not a text"):
+        list(read_texts(path))

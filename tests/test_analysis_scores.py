@@ -238,6 +238,20 @@ def test_monotonic_alignment_of_cross_attention():
     assert math.isnan(found.values[0, COLUMNS.index("previous_token")])
 
 
+def test_induction_on_repeated_tokens_is_the_prefix_matching_score():
+    # Olsson et al. (2022): the mean attention from each token of the repetition to the
+    # token after its first copy: one diagonal of the pattern, len - 1 positions back.
+    count = 25
+    tokens = tuple(str(number) for number in range(count)) * 2
+    mask = np.tri(2 * count, dtype=bool)
+    weights = softmax(np.random.default_rng(11), (3, 2 * count, 2 * count), mask)
+    found = measure(plan_for(Geometry(mask, tokens, tokens, True)), [weights])
+    diagonal = np.diagonal(weights, 1 - count, axis1=1, axis2=2)
+    expected = diagonal[:, 1:].mean(axis=1)  # its first cell is of the first half
+    at = COLUMNS.index("induction")
+    assert found.values[:, at] == pytest.approx(expected, abs=1e-12)
+
+
 def test_generation_with_a_cache_has_its_queries_at_the_end():
     weights = np.zeros((1, 2, 5))
     weights[0, 0, 2] = weights[0, 1, 3] = 1  # positions 3 and 4 look one back

@@ -81,6 +81,7 @@ class Analyzer:
 
     def _add_items(self, items: Sequence[AttentionItem], group: str) -> None:
         tallies = self.groups.setdefault(group, {})
+        starts = self._starts
         for geometry, places in geometries(items):
             plan = plan_for(geometry)
             weights = [
@@ -99,7 +100,7 @@ class Analyzer:
                 tallies[item.name].add(heads, found, at)
                 start = at.stop
             at_heads = [
-                self._starts[items[number].name] + head
+                starts[items[number].name] + head
                 for number, heads in places
                 for head in heads
             ]

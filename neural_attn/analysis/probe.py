@@ -6,6 +6,7 @@ import numpy as np
 
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.doctor import usable
+from neural_attn.analysis.texts import of_every_input
 from neural_attn.capture.data import id_limits, max_length, prepare
 from neural_attn.capture.run import capture
 from neural_attn.compile import LoadedModel
@@ -52,7 +53,7 @@ def measure_induction(
         inputs[other.name] = np.full_like(ids, int(flag))
     prepared = prepare(checked, inputs)
     tokens = [[str(number) for number in row] for row in ids.tolist()]
-    captured = capture(loaded, prepared.inputs, tokens)
+    captured = capture(loaded, prepared.inputs, of_every_input(checked, tokens))
     probe = Analyzer()
     probe.add(usable(captured.maps, captured.findings), network=network)
     return probe, (

@@ -20,7 +20,7 @@ from neural_attn.analysis.probe import measure_induction
 from neural_attn.analysis.result import Analysis, finish
 from neural_attn.analysis.rollout import require_scipy
 from neural_attn.analysis.saved import read_saved
-from neural_attn.analysis.texts import batches, count_all
+from neural_attn.analysis.texts import batches, count_all, of_every_input
 from neural_attn.analysis.whole import finish_example
 from neural_attn.capture.data import max_length, prepare
 from neural_attn.capture.run import Captured, capture, require_attention
@@ -29,7 +29,6 @@ from neural_attn.capture.tokens import Tokens
 from neural_attn.compile import LoadedModel, check_file, choose, load_model
 from neural_attn.errors import Diagnostic, fail
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
-from neural_attn.resolve.inputs import is_mask
 from neural_attn.shapes.infer import Checked
 
 __all__ = ["AnalysisRequest", "collect", "run_analysis"]
@@ -186,9 +185,7 @@ def _run_texts(
         encoded = tokenizer.encode(texts, max_length(loaded.checked))
         prepared = prepare_encoded(loaded.checked, encoded)
         part.note(_numbered(encoded.notes, done))
-        # One text fills every input: its tokens are those of each of them.
-        given = [one.name for one in loaded.checked.network.inputs]
-        tokens = {name: encoded.tokens for name in given if not is_mask(name)}
+        tokens = of_every_input(loaded.checked, encoded.tokens)
         captured = capture(loaded, prepared.inputs, tokens)
         maps = _take(part, captured, group, network)
         for index, one in enumerate(links):

@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from neural_attn.errors import fail
+from neural_attn.resolve.inputs import is_mask
+from neural_attn.shapes.infer import Checked
 
-__all__ = ["batches", "count_all", "read_links", "read_texts"]
+__all__ = ["batches", "count_all", "of_every_input", "read_links", "read_texts"]
 
 
 def count_all(texts: Sequence[str], files: Iterable[Path]) -> int:
@@ -50,7 +52,32 @@ def count_texts(path: Path) -> int:
 
 
 def read_texts(path: Path) -> Iterator[str]:
-    """The lines of a file that hold more than spaces, one at a time."""
+    """The texts of a file, one at a time: its lines, or `text` of each JSON line.
+
+    Lines of spaces alone are left out. Files of JSON lines end in .jsonl.
+    """
+    if path.suffix != ".jsonl":
+        yield from _lines(path)
+        return
+    for number, line in enumerate(_lines(path), 1):
+        text = _field(line, "text")
+        if not isinstance(text, str):
+            _refuse(path, number, "a text", '{"text": "…"}')
+        yield text
+
+
+def read_links(path: Path) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Lines of JSON: {"text": "…", "links": [[from, to], …]}, positions of tokens."""
+    for number, line in enumerate(_lines(path), 1):
+        text, links = _field(line, "text"), _field(line, "links")
+        if not isinstance(text, str) or not isinstance(links, list):
+            _refuse(
+                path, number, "a text with links", '{"text": "…", "links": [[2, 5]]}'
+            )
+        yield text, links
+
+
+def _lines(path: Path) -> Iterator[str]:
     try:
         with path.open(encoding="utf-8-sig") as lines:
             for line in lines:
@@ -62,18 +89,26 @@ def read_texts(path: Path) -> Iterator[str]:
         fail("E0103", f"{path} is not UTF-8 text")
 
 
-def read_links(path: Path) -> Iterator[tuple[str, Sequence[Any]]]:
-    """Lines of JSON: {"text": "…", "links": [[from, to], …]}, positions of tokens."""
-    for number, line in enumerate(read_texts(path), 1):
-        try:
-            row = json.loads(line)
-            text, links = row["text"], row["links"]
-        except (ValueError, KeyError, TypeError):
-            text, links = None, None
-        if not isinstance(text, str) or not isinstance(links, list):
-            fail(
-                "E0422",
-                f"{path}, text {number} is not a text with links",
-                hint='write {"text": "…", "links": [[2, 5]]} on each line',
-            )
-        yield text, links
+def _field(line: str, name: str) -> Any:
+    """A field of a JSON object; None where there is no such thing."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row.get(name) if isinstance(row, dict) else None
+
+
+def _refuse(path: Path, number: int, what: str, example: str) -> NoReturn:
+    fail(
+        "E0422",
+        f"{path}, text {number} is not {what}",
+        hint=f"write {example} on each line",
+    )
+
+
+def of_every_input(
+    checked: Checked, tokens: Sequence[Sequence[str]]
+) -> dict[str, Sequence[Sequence[str]]]:
+    """The tokens of texts that fill every input: ids, segments, and so on."""
+    names = [given.name for given in checked.network.inputs]
+    return {name: tokens for name in names if not is_mask(name)}

@@ -34,7 +34,9 @@ _OF_A_RUN = {
 @BACKEND
 @click.option("--checkpoint", type=FILE, help="Weights: .safetensors, .pt or .pth.")
 @click.option("--text", "texts", multiple=True, metavar="TEXT", help="A text; repeat.")
-@click.option("--file", "texts_file", type=FILE, help="Texts, one a line.")
+@click.option(
+    "--file", "texts_file", type=FILE, help="Texts, one a line; .jsonl: its `text`."
+)
 @click.option(
     "--group", "groups", multiple=True, metavar="NAME=FILE",
     help="Texts of one group; the others are compared with the first.",

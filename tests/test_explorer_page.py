@@ -497,11 +497,40 @@ def test_a_window_that_changes_before_the_maps_are_read(browser, pages):
 
 def test_a_phone_shows_every_view(visit, pages):
     page = visit(pages("minilm"))
-    page.set_viewport_size({"width": 390, "height": 800})
+    page.set_viewport_size({"width": 360, "height": 740})
     for number in range(1, 6):
         page.keyboard.press(str(number))
         page.wait_for_timeout(50)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_two_fingers_zoom_a_matrix_and_one_moves_it(visit, pages):
+    page = visit(pages("minilm"), has_touch=True)
+    page.set_viewport_size({"width": 360, "height": 740})
+    canvas = page.locator("#panel-matrix canvas[role]")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    x, y = box["x"] + 200, box["y"] + 180
+    touches = page.context.new_cdp_session(page)
+
+    def touch(kind, *points):
+        told = [{"x": px, "y": py, "id": n} for n, (px, py) in enumerate(points)]
+        touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": told})
+
+    zoom = "document.documentElement.explorer.views.matrix.zoom"
+    touch("touchStart", (x - 20, y), (x + 20, y))
+    for far in range(25, 65, 5):
+        touch("touchMove", (x - far, y), (x + far, y))
+    touch("touchEnd")
+    assert page.evaluate(f"{zoom}.scale") == pytest.approx(3, rel=0.1)
+    before = page.evaluate(zoom)
+    touch("touchStart", (x, y))
+    for far in range(5, 45, 5):
+        touch("touchMove", (x - far, y - far))
+    touch("touchEnd")
+    after = page.evaluate(zoom)
+    assert after["scale"] == before["scale"]
+    assert after["x"] - before["x"] == pytest.approx(40, abs=6)
 
 
 @pytest.fixture(scope="module")

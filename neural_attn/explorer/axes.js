@@ -103,8 +103,14 @@ export function drawHovered(context, panel, name, index, colors) {
   const { axis, origin, offset } = sideOf(panel, name);
   const middle = origin + (index + 0.5) * place.cell - offset;
   context.fillStyle = colors.ground;
-  if (name === "rows") context.fillRect(0, middle - 9, place.left - 4, 18);
-  else context.fillRect(middle - 9, 0, 18, place.top - 4);
+  const every = Math.max(1, Math.ceil(13 / place.cell));
+  const before = Math.floor(index / every) * every;
+  for (const i of [index, before, before + every]) {
+    const at = middle + (i - index) * place.cell;
+    if (Math.abs(at - middle) > 15) continue;
+    if (name === "rows") context.fillRect(0, at - 8, place.left - 4, 16);
+    else context.fillRect(at - 8, 0, 16, place.top - 4);
+  }
   context.fillStyle = colors.accent;
   context.font = `600 12px ${FONT}`;
   writeLabel(context, panel, name, axis.labels[index], middle);

@@ -227,7 +227,7 @@ export class MatrixView {
     canvas.addEventListener("pointermove", (event) => {
       if (!this.view) return;
       const before = pointers.get(event.pointerId);
-      if (before && this.zoom.scale > 1) this.drag(pointers, before, event);
+      if (before) this.drag(pointers, before, event);
       if (before) {
         moved += Math.abs(event.clientX - before.clientX) + Math.abs(event.clientY - before.clientY);
         pointers.set(event.pointerId, event);
@@ -251,6 +251,10 @@ export class MatrixView {
       this.hover = null;
       this.repoint();
     });
+    // One finger scrolls the page past a matrix that is not zoomed; two are ours.
+    canvas.addEventListener("touchmove", (event) => {
+      if (event.touches.length > 1) event.preventDefault();
+    }, { passive: false });
     canvas.addEventListener("dblclick", (event) => this.zoomBy(2, this.cellAt(event) ?? undefined));
     canvas.addEventListener("wheel", (event) => {
       // Scrolling the page stays possible: zoom with Ctrl, by pinching, or once focused.
@@ -265,9 +269,11 @@ export class MatrixView {
     const other = [...pointers.values()].find((one) => one.pointerId !== event.pointerId);
     if (other) {
       const spread = (one) => Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY);
-      this.zoomBy(spread(event) / Math.max(spread(before), 1));
+      const middle = { clientX: (event.clientX + other.clientX) / 2, clientY: (event.clientY + other.clientY) / 2 };
+      this.zoomBy(spread(event) / Math.max(spread(before), 1), this.cellAt(middle) ?? undefined);
       return;
     }
+    if (this.zoom.scale === 1) return;
     this.zoom.x -= event.clientX - before.clientX;
     this.zoom.y -= event.clientY - before.clientY;
   }

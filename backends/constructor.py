@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from neural_attn.backends.base import Row
@@ -14,6 +14,7 @@ from neural_attn.grammar import tree
 
 from neural_attn.layers import NativeLayer
 from neural_attn.resolve.ir import Block, LayerChoice, LayerUse
+from neural_attn.shapes.spelling import of_repeats
 
 
 class Constructor(Parameters):
@@ -21,6 +22,8 @@ class Constructor(Parameters):
 
     A condition with one outcome in the whole network leaves only that branch.
     """
+
+    _varied: dict[str, list[tree.Expr]]  # sizes in which repeats differ, by variable
 
     def in_forward(self, expr: tree.Expr) -> Rendered | None:
         """How an expression of the forward is spelled; see `forward.py`."""
@@ -67,15 +70,46 @@ class Constructor(Parameters):
 
     def make(self, use: LayerUse) -> str:
         """The constructor call of a layer; "" where the backend needs no object."""
+        self._varied = {}
         if isinstance(use.target, Block):
             made = self._make_block(use, use.target)
         else:
             made = "" if self.is_idle(use) else self._make_native(use, use.target)
         if use.repeat is None or not made:
             return made
-        count = render(use.repeat, self.in_constructor, whole=True)
-        made = f"{made} for _ in range({count})"
+        made = f"{made} for {self._loop_over(use.repeat)}"
         return self.backend.list_of_layers.format(made=made)
+
+    def _loop_over(self, repeat: tree.Expr) -> str:
+        """`_ in range(6)`; or the sizes in which the repeats differ."""
+        count = render(repeat, self.in_constructor, whole=True)
+        if not self._varied:
+            return f"_ in range({count})"
+        length = max(map(len, self._varied.values()))
+        rows = [
+            [render(sizes[min(i, len(sizes) - 1)], self.in_constructor, whole=True)
+             for sizes in self._varied.values()]
+            for i in range(length)
+        ]  # fmt: skip
+        items = [row[0] if len(row) == 1 else f"({', '.join(row)})" for row in rows]
+        known = self.known_value(repeat)
+        left = length - 1
+        rest = str(known - left) if isinstance(known, int) else f"({count} - {left})"
+        last = f"[{items.pop()}]" + ("" if rest == "1" else f" * {rest}")
+        values = f"[{', '.join(items)}] + {last}"
+        if not isinstance(known, int) and left > 1:
+            values = f"({values})[:{count}]"
+        return f"{', '.join(self._varied)} in {values}"
+
+    def size(self, use: LayerUse, sizes: Mapping[str, tree.Expr], name: str) -> str:
+        """A size of a layer's input; of repeats that differ in it, the loop's."""
+        several = of_repeats(sizes, name) if use.repeat is not None else []
+        if len(several) < 2:
+            return render(sizes[name], self.in_constructor, whole=True)
+        while name in self.static or name in self.facts.hidden:
+            name += "_"
+        self._varied[name] = several
+        return name
 
     def is_idle(self, use: LayerUse) -> bool:
         """Whether a layer is a Dropout that drops nothing."""
@@ -90,11 +124,12 @@ class Constructor(Parameters):
         arguments: list[str] = []
         for name, default in inner.signature.items():
             expr = use.arguments.get(name)
-            if expr is None and default is None:
-                expr = spelling.get(name)
-            if expr is None:
+            if expr is not None:
+                text = self.argument(inner.block, name, expr)
+            elif default is None and name in spelling:
+                text = self.size(use, spelling, name)
+            else:
                 continue
-            text = self.argument(inner.block, name, expr)
             name = self.spell(name)
             if text == name and default is None and "=" not in "".join(arguments):
                 arguments.append(text)
@@ -160,7 +195,8 @@ class Constructor(Parameters):
                 fields[name] = self.backend.activation(parameter.default)
             elif not parameter.required:
                 fields[name] = literal(parameter.default)
-        for name, size in self.facts.features.get(use.name, {}).items():
+        sizes = self.facts.features.get(use.name, {})
+        for name in sizes:
             if f"{{{name}}}" in template:
-                fields[name] = render(size, rule, whole=True)
+                fields[name] = self.size(use, sizes, name)
         return fields

@@ -39,7 +39,7 @@ def _broken(head: str, inside: str, tail: str) -> list[str]:
         return [head, one_line, indent + tail]
     lines = []
     loop = _split(inside, " for ")
-    if len(parts) == 1 and len(loop) > 1:  # a comprehension
+    if len(loop) > 1:  # a comprehension
         for part in loop:
             lines += lay_out(inner + part.strip())
     elif len(parts) == 1 and head.rstrip().endswith("("):

@@ -57,9 +57,15 @@ def alike(one: Instance, two: Instance) -> bool:
     return same_output and shapes == [[d.value for d in t.dims] for t in two.inputs]
 
 
-def with_spelling(output: Tensor, given: Mapping[str, Static]) -> Tensor:
+def with_spelling(
+    output: Tensor, given: Mapping[str, Static], inputs: Sequence[Tensor]
+) -> Tensor:
     """Give the new width the spelling of the argument that set it."""
     width = output.dims[-1] if output.dims else None
+    factor = given.get("depth_multiplier")
+    if width is not None and factor is not None and inputs:
+        expr = times(inputs[0].width.expr, factor.expr)
+        return output.like(*output.dims[:-1], Dim(width.value, expr, width.label))
     if width is None or width.expr is not None:
         return output
     for name in ("units", "output_dim", "filters"):

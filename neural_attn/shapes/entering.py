@@ -43,6 +43,7 @@ class Entry(Evaluation):
         self.outer = dict(expressions)  # parameters, spelled in the caller's terms
         self.caller = caller  # None for the network itself
         self.widths: dict[str, object] = {}  # of the inputs, by hidden name
+        self.part = 0  # which of the repeats of a layer is called
         self.features: dict[tuple[str, str], Dim] = {}  # told to layers so far
 
     def bind_parameters(self, inputs: Sequence[Value | None]) -> None:

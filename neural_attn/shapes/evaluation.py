@@ -29,8 +29,15 @@ class Again(Exception):  # noqa: N818 - a signal
 class Session:
     """What all blocks of one run on shapes share."""
 
-    def __init__(self, problems: Problems, general: set[Block]) -> None:
+    def __init__(
+        self,
+        problems: Problems,
+        general: set[Block],
+        told: set[tuple[Block, str, str]],
+    ) -> None:
         self.problems = problems
+        # sizes of layers in blocks that no expression gives: the class is told them
+        self.told = told
         # blocks whose inputs may differ in width: each width gets a name of its own
         self.general = general
         self.facts: dict[Block, Facts] = {}
@@ -38,8 +45,9 @@ class Session:
         self.calls: list[tree.Node] = []  # of blocks, outermost first
         # runs of blocks by what they were given: a file of 1,000 encoders runs one
         self.known: dict[tuple[object, ...], Any] = {}
-        # every block that is made: who makes it, as which layer, and its run
-        self.made: dict[tuple[object, ...], tuple[Any, LayerUse, Any]] = {}
+        # every block that is made: who makes it, as which layer (and which of its
+        # repeats), and its run
+        self.made: dict[tuple[object, ...], tuple[Any, LayerUse, Any, int]] = {}
         self.vain = Vain()
 
     def note(self, error: ShapeError, node: tree.Node, of_shapes: bool = True) -> Stop:

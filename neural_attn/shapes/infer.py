@@ -48,8 +48,9 @@ class Shapes:
         """Check a network; `lengths` may replace the shapes of its inputs."""
         given = [_input_tensor(i, lengths.get(i.name)) for i in network.inputs]
         general: set[Block] = set()
+        told: set[tuple[Block, str, str]] = set()
         while True:
-            session = Session(self.problems, general)
+            session = Session(self.problems, general, told)
             root = Instance(network.name, network.block, {})
             try:
                 _Run(session, network.block, root, {}, {}, None).forward(given)
@@ -154,6 +155,7 @@ class _Run(Entry):
         for i in range(count):
             arrives = f" {inputs[0]}" if isinstance(inputs[0], Tensor) else ""
             trail.append(f"{use.part_name(i)}{arrives}")
+            self.part = i
             if i > 1 and parts[-1] is parts[-2]:
                 parts.append(parts[-1])
             else:
@@ -209,7 +211,8 @@ class _Run(Entry):
         self.session.vain.note(use, matter)
         for name in matter & use.arguments.keys():
             self.static.seen |= names_in(use.arguments[name])
-        self.session.made[(self.block, use.name, id(run))] = (self, use, run)
+        made = (self, use, run, self.part)
+        self.session.made[(id(self), use.name, id(run), self.part)] = made
         return self._placed(use, run, inputs)
 
     def _placed(
@@ -252,7 +255,7 @@ class _Run(Entry):
         except ShapeError as error:
             raise self.session.note(error, call) from None
         note_features(self, use, native, tensors, call)
-        output = with_spelling(output, given)
+        output = with_spelling(output, given, tensors)
         return Instance(use.name, native, arguments, tensors, output, weights)
 
     def _native_arguments(
@@ -277,8 +280,8 @@ def _note_made(session: Session) -> None:
     known = -1
     while (count := sum(len(f.hidden) for f in session.facts.values())) != known:
         known = count
-        for entry, use, inner in session.made.values():
-            note_arguments(entry, use, inner)
+        for entry, use, inner, part in session.made.values():
+            note_arguments(entry, use, inner, part)
 
 
 __all__ = ["Attention", "Checked", "Facts", "Instance", "Shapes"]

@@ -146,7 +146,8 @@ class Facts:
     """What all instances of a block have in common, for the code of its class.
 
     `features` holds, per layer, sizes of its input as expressions in the block's
-    parameters; `hidden` names inputs whose width the class must be told;
+    parameters, those of its repeats under names such as `in_features@1`;
+    `hidden` names sizes that the class must be told;
     `decisions` holds the outcomes of each condition; `tensors` the calls and names
     that stand for tensors rather than constants, by node identity; `live` the layers
     that exist; `values` what each parameter is, over all instances; `passed` the

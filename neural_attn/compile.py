@@ -91,19 +91,19 @@ def at_shapes(
 
 
 def choose(networks: list[Checked], name: str | None) -> Checked:
-    """The network of this name, or the only one of the file."""
-    if name is None and len(networks) == 1:
-        return networks[0]
-    known = [c.network.name for c in networks]
+    """The network of this name, or the only one of the file; the last of its name."""
+    by_name = {checked.network.name: checked for checked in networks}
+    known = list(by_name)
+    if name is None and len(known) == 1:
+        return by_name[known[0]]
     if name is None:
         fail(
             "E0227",
             f"the file holds several networks: {', '.join(known)}",
             hint="choose one with --network NAME",
         )
-    for checked in networks:
-        if checked.network.name == name:
-            return checked
+    if name in by_name:
+        return by_name[name]
     fail(
         "E0228",
         f"the file has no network `{name}`",

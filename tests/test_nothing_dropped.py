@@ -57,6 +57,7 @@ def assert_effect(before, after, *, but_for=()):
 # --- blocks ------------------------------------------------------------------------
 
 BLOCKS = {  # block: (arguments, input, another value for each parameter)
+    "Attention": ("", "(8, 4)", "num_heads=2 dropout=0.5 causal=true"),
     "MultiHeadAttention": (
         "num_heads=2",
         "(8, 4)",

@@ -30,7 +30,7 @@ from neural_attn.resolve.labels import check_labels
 from neural_attn.resolve.wiring import Wiring
 from neural_attn.resolve.wrappers import each_step, is_stepwise, is_wrapper
 
-MAX_COPIES = 100  # of a residual connection, which is written out for each
+MAX_COPIES = 100  # of layers in braces, which are written out for each
 
 
 class Chain(Wiring):
@@ -158,23 +158,48 @@ class Chain(Wiring):
         for position, node in enumerate(layers):
             if position in starts:
                 self._assign("residual", tree.Name(node.span, flow.value), node.span)
+            operands = merged if position == 0 else []
             if node.name.text.lower() == RESIDUAL_BLOCK and node.block:
                 flow = self._residual(node, flow)
+            elif node.block is not None:
+                flow = self._nested(node, flow, operands)
             else:
-                flow = self._layer(node, flow, merged if position == 0 else [])
+                flow = self._layer(node, flow, operands)
         return flow
 
-    def _residual(self, node: tree.LayerNode, flow: Flow) -> Flow:
-        """`ResidualConnection { layers } * count`: what comes out plus what went in."""
+    def _nested(self, node: tree.LayerNode, flow: Flow, merged: list[str]) -> Flow:
+        """`Layer(…) { layers } * count`: the layer, then those in its braces."""
+        if self.resolver.find(node.name.text) is None:
+            return self._layer(node, flow, merged)
+        outer = replace(node, block=None)
+        inner = self._layers_inside(node)
+        if not inner:
+            return self._layer(outer, flow, merged)
+        self.problems.add(
+            "W0117",
+            f"the layers in these braces run behind `{node.name.text}`, one by one",
+            inner[0].span,
+            "write them behind it, or a `define` that says how they belong together",
+        )
         count, around = self._copies(node), self._copied
         self._copied *= count
         for _ in range(count):
-            flow = self._residual_once(node, flow)
+            flow = self._run((replace(outer, repeat=None), *inner), flow, merged)
+            merged = []
         self._copied = around
         return flow
 
-    def _copies(self, node: tree.LayerNode) -> int:
-        """How often a residual connection stands here; notes what it cannot have."""
+    def _layers_inside(self, node: tree.LayerNode) -> list[tree.LayerNode]:
+        inner = [item for item in node.block or () if isinstance(item, tree.LayerNode)]
+        for item in node.block or ():
+            if not isinstance(item, tree.LayerNode):
+                self.problems.add(
+                    "E0211", f"`{node.name.text}` holds layers only", item.span
+                )
+        return inner
+
+    def _residual(self, node: tree.LayerNode, flow: Flow) -> Flow:
+        """`ResidualConnection { layers } * count`: what comes out plus what went in."""
         what = f"`{node.name.text}`"
         match(what, (), node.arguments, self.problems)
         if node.label is not None:
@@ -191,6 +216,15 @@ class Chain(Wiring):
                 "the whole network runs on one device",
                 node.device.span,
             )
+        count, around = self._copies(node), self._copied
+        self._copied *= count
+        for _ in range(count):
+            flow = self._residual_once(node, flow)
+        self._copied = around
+        return flow
+
+    def _copies(self, node: tree.LayerNode) -> int:
+        """How often layers in braces are written out here."""
         if node.repeat is None:
             return 1
         count = node.repeat.value if isinstance(node.repeat, tree.Literal) else None
@@ -198,7 +232,8 @@ class Chain(Wiring):
             return count
         self.problems.add(
             "E0216",
-            f"{what} is repeated 1 to {MAX_COPIES} times in all",
+            f"`{node.name.text}` with layers in braces is repeated 1 to {MAX_COPIES} "
+            "times in all",
             node.repeat.span,
             "put it into a `define`, which may be repeated more often",
         )
@@ -208,13 +243,7 @@ class Chain(Wiring):
         kept = f"residual_{self._groups[RESIDUAL_BLOCK]}"
         self._groups[RESIDUAL_BLOCK] += 1
         self._assign(kept, tree.Name(node.span, flow.value), node.span, node.trivia)
-        inner = [item for item in node.block or () if isinstance(item, tree.LayerNode)]
-        for item in node.block or ():
-            if not isinstance(item, tree.LayerNode):
-                self.problems.add(
-                    "E0211", "a residual connection holds layers only", item.span
-                )
-        flow = self._run(inner, flow, [])
+        flow = self._run(self._layers_inside(node), flow, [])
         total = tree.Binary(
             node.span, "+", tree.Name(node.span, flow.value), tree.Name(node.span, kept)
         )

@@ -18,6 +18,7 @@ from neural_attn.resolve.labels import check_labels
 from neural_attn.resolve.names import trouble_with_class, trouble_with_variable
 from neural_attn.resolve.networks import NetworkReader
 from neural_attn.resolve.search import Spaces, settle
+from neural_attn.resolve.training import GROUPS
 from neural_attn.resolve.uses import Uses
 from neural_attn.resolve.values import check_static
 from neural_attn.resolve.wrappers import WRAPPERS
@@ -72,8 +73,9 @@ class Resolver(Uses):
         for node in self.file.networks:
             if node.name.text in names:
                 self.problems.add(
-                    "E0207",
-                    f"there is a network `{node.name.text}` already",
+                    "W0118",
+                    f"there is a network `{node.name.text}` above, too: of one name "
+                    "the last is taken",
                     node.name.span,
                     "give one of the two another name",
                 )
@@ -146,7 +148,11 @@ class Resolver(Uses):
             return None
         target = self.find(name)
         if target is None and name not in self._blocks:
-            known = [*self.known(), *WRAPPERS, *(["else"] if node.block else [])]
+            known = [
+                *self.known(),
+                *WRAPPERS,
+                *(("else", *GROUPS) if node.block else ()),
+            ]
             hint = did_you_mean(name, known) or f"define it: `define {name}(…) {{ … }}`"
             if name in _LOOPS:
                 hint = "there are no loops: `Dense(8) * 3` repeats a layer"

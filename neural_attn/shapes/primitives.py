@@ -76,10 +76,21 @@ def _whole(given: Given, name: str) -> Dim:
 # --- heads and attention ---------------------------------------------------------
 
 
+def _row_of(x: Tensor) -> str:
+    """How a picture becomes a row of patches."""
+    sizes = [dim.value for dim in x.dims[1:]]
+    if x.rank != 4 or None in sizes:
+        return ""
+    rows, columns, width = (size or 0 for size in sizes)
+    return f"write `Reshape(({rows * columns}, {width}))` before it"
+
+
 def _split_heads(given: Given) -> Tensor:
     x, heads = _tensor(given, "x"), _whole(given, "num_heads")
     if x.rank != 3:
-        raise ShapeError(f"split_heads needs (batch, time, width), and gets {x}")
+        raise ShapeError(
+            f"attention needs (batch, time, width), and gets {x}", _row_of(x)
+        )
     width, count = x.width.value, heads.value
     if width is None or not count or width % count:
         raise ShapeError(

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 import xml.etree.ElementTree as ElementTree
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -473,6 +474,44 @@ def test_a_notebook_s_frame_works_and_several_stand_side_by_side(browser, folder
         frame.click("#tab-head")
         frame.wait_for_selector("#panel-head.shown h2")
     assert len(page.frames) == 3
+    assert problems == []
+    page.close()
+
+
+# What stands around a notebook's output: a frame from nowhere, as in Colab; and the
+# policy of VS Code's outputs, which the page inherits and must live with.
+SURROUNDINGS = {
+    "sandbox": lambda shown: (
+        f'<iframe sandbox="allow-scripts allow-downloads" srcdoc="{escape(shown)}" '
+        'width="1200" height="800"></iframe>'
+    ),
+    "policy": lambda shown: (
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+        "script-src https: 'unsafe-inline' 'unsafe-eval'; style-src https: "
+        "'unsafe-inline'; img-src https: http: data:; child-src https: data:"
+        f'">{shown}'
+    ),
+}
+
+
+@pytest.mark.parametrize("around", SURROUNDINGS)
+def test_the_frame_works_where_notebooks_put_it(browser, folder, around):
+    shown = explore(encoder_decoder())._repr_html_()
+    path = folder / f"{around}.html"
+    path.write_text(f"<!DOCTYPE html>{SURROUNDINGS[around](shown)}")
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+    page.goto(path.as_uri())
+    frame = page.frames[-1]
+    frame.wait_for_selector("html[data-thumbnails=done]", state="attached")
+    assert frame.evaluate("origin") == "null"
+    frame.click("#tab-head")
+    frame.wait_for_selector("#panel-head.shown h2")
+    with page.expect_download() as download:
+        frame.click("#save-png")
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
     assert problems == []
     page.close()
 

@@ -28,18 +28,18 @@ def inert_json(value: object) -> str:
 
 def frame(title: str) -> tuple[bytes, bytes]:
     """What stands before the blocks, and what after them."""
-    code, style = script(), _style()
+    code, style = script(), _unindented("explorer.css")
     policy = "; ".join(
         [
             "default-src 'none'",
             f"script-src '{_digest(code)}'",
             f"style-src '{_digest(style)}'",
-            "img-src data: blob:",
+            "img-src data:",
             "base-uri 'none'",
             "form-action 'none'",
         ]
     )
-    before, after = _part("explorer.html").split("<!-- blocks -->\n")
+    before, after = _unindented("explorer.html").split("<!-- blocks -->\n")
     values = {
         "<!-- title -->": html.escape(title),
         "<!-- policy -->": policy,
@@ -92,8 +92,8 @@ def _plain_lines(module: str) -> Iterator[str]:
             yield text.removeprefix("export ")
 
 
-def _style() -> str:
-    return _part("explorer.css")
+def _unindented(name: str) -> str:
+    return "".join(f"{line.strip()}\n" for line in _part(name).splitlines())
 
 
 def _part(name: str) -> str:

@@ -15,6 +15,8 @@ import { Exporter } from "./export.js";
 import { listenToKeys } from "./keyboard.js";
 import { listenToControls, showControls, showNotes } from "./controls.js";
 
+const count = (number, one) => `${number} ${one}${number === 1 ? "" : "s"}`;
+
 const announce = (text) => { byId("announce").textContent = text; };
 
 /** What the page holds, in a line; and how exact it is. */
@@ -25,7 +27,7 @@ function describe(scene, payload) {
   const tokens = rows === columns ? `${rows} tokens` : `${rows} queries × ${columns} keys`;
   const backend = source.backend ? ` · ${source.backend}` : "";
   const causal = map.causal ? " · causal" : "";
-  byId("about").textContent = `${layers} layers · ${map.heads.length} heads · ${tokens}${causal}${backend}`;
+  byId("about").textContent = `${count(layers, "layer")} · ${count(map.heads.length, "head")} · ${tokens}${causal}${backend}`;
   const { shares, bound } = payload.header.precision;
   byId("precision").textContent = shares.length
     ? `Weights are stored in 8 bits: none is off by more than ${(100 * bound).toFixed(2)} % of its row's maximum, which is exact. ${payload.header.generator}.`

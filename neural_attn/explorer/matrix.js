@@ -29,9 +29,9 @@ export class MatrixView {
     this.readout = el("p", { className: "readout" });
     const zoomTo = (factor) => () => this.zoomBy(factor);
     const tools = el("span", { className: "stepper", role: "group" },
-      el("button", { type: "button", textContent: "−", onclick: zoomTo(0.5), "aria-label": "Zoom out" }),
-      el("button", { type: "button", textContent: "Fit", onclick: () => this.fit() }),
-      el("button", { type: "button", textContent: "+", onclick: zoomTo(2), "aria-label": "Zoom in" }));
+      el("button", { textContent: "−", onclick: zoomTo(0.5), "aria-label": "Zoom out" }),
+      el("button", { textContent: "Fit", onclick: () => this.fit() }),
+      el("button", { textContent: "+", onclick: zoomTo(2), "aria-label": "Zoom in" }));
     tools.setAttribute("aria-label", "Zoom");
     const scale = el("span", { className: "legend" }, this.ends[0], this.legend, this.ends[1]);
     this.table = el("div");

@@ -99,7 +99,7 @@ export class MeasuresView {
     const heads = columns.map(({ key, label, help }) => {
       const chosen = this.order.key === key;
       const mark = chosen ? (this.order.up ? " ▴" : " ▾") : "";
-      const button = el("button", { type: "button", id: `sort-${key}`, textContent: label + mark, title: help ?? "" });
+      const button = el("button", { id: `sort-${key}`, textContent: label + mark, title: help ?? "" });
       button.addEventListener("click", () => {
         this.order = { key, up: chosen ? !this.order.up : key === "layer" || key === "head" };
         this.show();
@@ -110,7 +110,7 @@ export class MeasuresView {
     });
     const rows = this.sorted().map((entry) => {
       const line = el("tr", { className: entry.map === map && entry.head === head ? "chosen" : "" });
-      const open = el("button", { type: "button", textContent: String(entry.number) });
+      const open = el("button", { textContent: String(entry.number) });
       open.setAttribute("aria-label", `Show ${this.scene.headName(entry)}`);
       open.addEventListener("click", () => this.scene.store.set({ map: entry.map, head: entry.head, view: "matrix" }));
       line.append(numberCell(entry.layer), el("td", { className: "number" }, open),

@@ -108,7 +108,7 @@ export class ModelView {
   button(map, head) {
     const name = this.scene.headName({ map, head });
     const said = this.scene.sentence({ map, head });
-    const button = el("button", { type: "button", title: said || name }, el("canvas"));
+    const button = el("button", { title: said || name }, el("canvas"));
     button.setAttribute("aria-label", said ? `${name}: ${said}` : name);
     button.addEventListener("click", () => this.scene.store.set({ map, head }));
     this.buttons.set(`${map},${head}`, button);

@@ -34,7 +34,7 @@ export function grid(label, heads, rows) {
 /** @param {{content: Node | string, label: string, share: number, chosen: boolean, choose: () => void}[]} cells */
 export function gridRow(layer, cells, colors) {
   return el("tr", {}, headCell(layer, { scope: "row" }), ...cells.map(({ content, label, title, share, chosen, choose }) => {
-    const button = el("button", { type: "button", title: title ?? "", "aria-label": label, "aria-pressed": String(chosen) }, content);
+    const button = el("button", { title: title ?? "", "aria-label": label, "aria-pressed": String(chosen) }, content);
     button.style.background = cssColor(colors, share);
     button.style.color = inkOn(colors, share);
     button.addEventListener("click", choose);

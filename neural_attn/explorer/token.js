@@ -118,7 +118,7 @@ export class TokenView {
     columns.labels.forEach((label, i) => {
       const share = shareOf(sums[i], most, log);
       const position = columns.members[i][0];
-      const button = el("button", { type: "button", title: `mean over ${same.length} heads: ${formatWeight(sums[i])}` }, isolated(label));
+      const button = el("button", { title: `mean over ${same.length} heads: ${formatWeight(sums[i])}` }, isolated(label));
       button.style.background = cssColor(table, share);
       button.style.color = inkOn(table, share);
       const chosen = !cross && columns.members[i].includes(this.position());

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from neural_attn.analysis import Analyzer, analyze
-from neural_attn.analysis.connections import find_connections
+from neural_attn.analysis.connections import Rule, find_connections
 from neural_attn.analysis.doctor import Finding
 from neural_attn.analysis.document import document
 from neural_attn.analysis.example import look_closely
@@ -185,6 +185,22 @@ def test_what_tokens_hold_is_text_everywhere():
     assert "<script>" not in to_markdown(analysis)
     data = re.search(r'id="analysis">(.*)</script>', page).group(1)
     assert HOSTILE in json.loads(data)["example"]["tokens"]
+
+
+def test_lone_surrogates_are_written_in_every_format():
+    tokens = [*planted_tokens(10), "x\ud800", "y"]
+    rule = Rule("odd \udfff", "all of them", lambda pair: True)
+    analysis = analyze(planted_maps(tuple(tokens)), rules=(rule,))
+    for shown in (terminal(analysis), to_markdown(analysis), to_html(analysis)):
+        assert shown.encode("utf-8")
+    assert json.loads(to_json(analysis).encode())["example"]["tokens"] == tokens
+
+
+def test_a_category_may_have_any_name():
+    rule = Rule("[bold]x[/]|<b>", "all of them", lambda pair: True)
+    analysis = analyze(planted_maps(), rules=(rule,))
+    assert "[bold]x[/]|<b>" in terminal(analysis)
+    assert "<b>" not in to_html(analysis).partition("<script")[0]
 
 
 def test_a_narrow_terminal_cuts_no_number(analysis):

@@ -24,6 +24,7 @@ from neural_attn.analysis.guide import (
     guide_patterns,
 )
 from neural_attn.analysis.heads import Head
+from neural_attn.analysis.partial import PartialAnalysis
 from neural_attn.analysis.patterns import THRESHOLDS, Pattern
 from neural_attn.analysis.result import Analysis
 from neural_attn.analysis.whole import analyze
@@ -35,6 +36,7 @@ __all__ = [
     "AttentionPatterns",
     "Distribution",
     "Head",
+    "PartialAnalysis",
     "Pattern",
     "analyze",
     "analyze_attention_patterns",

@@ -84,11 +84,7 @@ _OF_A_RUN = {
     "neural analyze --merge 1.json 2.json --html report.html",
 )
 def analyze(files: tuple[Path, ...], **options: Any) -> None:
-    """Say what each head does, with numbers.
-
-    FILE is .neural; or .npz of saved maps, or of the arrays that other libraries give,
-    [batch, heads, queries, keys], one for each layer.
-    """
+    """Say what each head does; FILE is .neural, or .npz of saved maps or arrays."""
     from neural_attn.analysis.result import finish
 
     _check_options(files, options)

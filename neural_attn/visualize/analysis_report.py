@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from neural_attn.visualize.analysis_svg import bars_svg, grid_svg, squares_svg
 
 __all__ = ["print_analysis", "to_html", "to_json", "to_markdown"]
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 _CSS = """
@@ -50,7 +52,9 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 def to_json(analysis: Analysis) -> str:
     """The analysis as one JSON object; NaN does not occur in it."""
-    return json.dumps(analysis.to_dict(), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(analysis.to_dict(), ensure_ascii=False, allow_nan=False)
+    # Tokens may hold lone surrogates, which no encoding takes; JSON has escapes.
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 # --- terminal ---------------------------------------------------------------------
@@ -80,20 +84,27 @@ def _terminal(part: Part) -> list[Any]:
     if isinstance(part, Table):
         return _terminal_table(part)
     if isinstance(part, Grid):
-        lines = [Text(f"  {part.caption}")]
+        lines = [Text(f"  {printable(part.caption)}")]
         for name, row in zip(part.rows, part.values, strict=True):
             cells = " ".join("  – " if v is None else f"{v:.2f}" for v in row)
             lines.append(Text(f"    {printable(name):<28} {cells}"))
         return lines
     if isinstance(part, Bars):
-        return [Text(f"  {part.caption}"), Text(f"    0 {spark(part.counts)} 1")]
-    return [Text(f"  {part.caption}: pictures in the HTML report", style="dim")]
+        return [
+            Text(f"  {printable(part.caption)}"),
+            Text(f"    0 {spark(part.counts)} 1"),
+        ]
+    return [
+        Text(f"  {printable(part.caption)}: pictures in the HTML report", style="dim")
+    ]
 
 
 def _terminal_table(part: Table) -> list[Any]:
     table = RichTable(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
     for index, name in enumerate(part.header):
-        table.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
+        side: Any = "left" if index == 0 else "right"
+        # As `Text`: rich would obey markup in a plain string.
+        table.add_column(Text(printable(name)), justify=side, no_wrap=True)
     for row in part.rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     # Rendered at its natural width: a narrow terminal must not cut numbers.
@@ -101,7 +112,10 @@ def _terminal_table(part: Table) -> list[Any]:
     with wide.capture() as captured:
         wide.print(table)
     lines = [line.rstrip() for line in captured.get().splitlines()]
-    return [Text(f"  {part.caption}"), *(Text(f"    {line}") for line in lines)]
+    return [
+        Text(f"  {printable(part.caption)}"),
+        *(Text(f"    {line}") for line in lines),
+    ]
 
 
 def spark(counts: Sequence[int]) -> str:

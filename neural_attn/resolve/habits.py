@@ -5,12 +5,18 @@ What the author meant is read all the same, so that no further problem follows.
 
 from __future__ import annotations
 
+import re
+
 from neural_attn.errors import Problems
 from neural_attn.grammar import tree
 from neural_attn.layers import NativeLayer
 from neural_attn.resolve import training
 from neural_attn.resolve.ir import Block
-from neural_attn.resolve.values import kind_of
+from neural_attn.resolve.values import kind_of, shown
+
+_NUMBER = re.compile(
+    r"-?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][+-]?\d{1,2})?", re.ASCII
+)
 
 
 def as_setting(node: tree.LayerNode, problems: Problems) -> tree.Setting | None:
@@ -68,15 +74,42 @@ def _as_items(arguments: tuple[tree.Argument, ...]) -> tuple[tree.Item, ...]:
     )
 
 
-def quoted_name(
-    target: NativeLayer | Block, parameter: str, value: tree.Expr
+def as_meant(
+    target: NativeLayer | Block, parameter: str, value: tree.Expr, problems: Problems
 ) -> tree.Expr:
-    """A bare name where a parameter takes one of a few words: `Dense(8, relu)`.
+    """What an argument means where its spelling is not that of its parameter.
 
-    For names that stand for nothing else.
+    A bare name where the parameter takes a word, for names that stand for nothing
+    else: `Dense(8, relu)`. With a warning, a number that is written as text or with a
+    point: `Dense("64")`, `Dense(256.0)`.
     """
-    if not isinstance(value, tree.Name):
-        return value
     kind = kind_of(target, parameter)
-    takes_words = kind is not None and kind.name in ("str", "activation")
-    return tree.Literal(value.span, value.text) if takes_words else value
+    if kind is None:
+        return value
+    if isinstance(value, tree.Name):
+        takes_words = kind.name in ("str", "activation")
+        return tree.Literal(value.span, value.text) if takes_words else value
+    if not isinstance(value, tree.Literal):
+        return value
+    number = _number(kind.name, value.value)
+    if number is None or kind.complaint(number):
+        return value
+    problems.add(
+        "W0119",
+        f"{shown(value.value)} is read as the number {number}",
+        value.span,
+        f"write `{number}`",
+    )
+    return tree.Literal(value.span, number)
+
+
+def _number(kind: str, value: object) -> int | float | None:
+    """The number that a value means, if it is none of this kind yet."""
+    if kind not in ("int", "float"):
+        return None
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)
+        return int(value) if value.is_integer() else value
+    if kind == "int" and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return None

@@ -9,7 +9,7 @@ from neural_attn.errors import Problems
 from neural_attn.grammar import tree
 from neural_attn.layers import NativeLayer
 from neural_attn.resolve.arguments import REPEAT_ALIASES, match
-from neural_attn.resolve.habits import quoted_name
+from neural_attn.resolve.habits import as_meant
 from neural_attn.resolve.ir import Block, LayerUse
 from neural_attn.resolve.names import trouble_with_attribute
 from neural_attn.resolve.search import Spaces
@@ -128,12 +128,18 @@ class Uses(ABC):
                 f"write `{target.name}({', '.join(f'{m}=…' for m in missing)})`",
             )
         for name, expr in given.items():
-            if isinstance(expr, tree.Name) and expr.text not in self.scope:
-                expr = given[name] = quoted_name(target, name, expr)
+            if not isinstance(expr, tree.Name) or expr.text not in self.scope:
+                expr = given[name] = self._as_meant(target, name, expr)
             self._check_argument(target, name, expr)
         if repeat is not None:
             self._check_repeat(repeat)
         return given, repeat
+
+    def _as_meant(
+        self, target: NativeLayer | Block, name: str, expr: tree.Expr
+    ) -> tree.Expr:
+        searched = any(space.span == expr.span for space in self.spaces)
+        return expr if searched else as_meant(target, name, expr, self.problems)
 
     def _split_repeat(
         self, node: tree.LayerNode, target: Block

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FACTS", "TYPES"]
+__all__ = ["FACTS", "LIMITS", "TYPES"]
 
 VIG = "Vig and Belinkov 2019, arXiv:1906.04284"
 CLARK = "Clark et al. 2019, arXiv:1906.04341"
@@ -251,4 +251,20 @@ TYPES = {
         "least 0.9), else `rest`. Many heads of trained networks are mixed: they\n"
         "rest on a sink and do something else with what is left."
     ),
+}
+
+# threshold -> what it limits
+LIMITS = {
+    "clear": "c of the pattern that names a head, at least",
+    "inside": "c of a narrow pattern inside a wide one, relative to the wide one's, "
+    "at most: above it the wide one does not count",
+    "part": "c of a pattern that is one of the parts of a head, at least",
+    "known": "c of a known token (the first, the last, special ones, punctuation), "
+    "relative to that of any one position, at least: it then names the sink",
+    "far": "c of `far_in_block`, relative to that of `block`, at least: below it the "
+    "head is local",
+    "uniform": "normalized entropy of a uniform head or rest, at least",
+    "sparse": "effective keys of a sparse head, relative to uniform attention, at most",
+    "untrained": "normalized entropy of every layer above which the input doctor asks "
+    "whether weights were loaded",
 }

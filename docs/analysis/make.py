@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from facts import FACTS, TYPES  # these two are beside this file
+from facts import FACTS, LIMITS, TYPES  # these two are beside this file
 from held_out import HELD_OUT, HeldOut, held_out_heads
 from numpy.typing import NDArray
 
@@ -92,7 +92,7 @@ def _value(name: str, pattern: str, tokens: tuple[str, ...]) -> str:
 
 
 def _patterns() -> str:
-    limits = [f"| `{name}` | {value:g} |" for name, value in THRESHOLDS.items()]
+    limits = [f"| `{n}` | {value:g} | {LIMITS[n]} |" for n, value in THRESHOLDS.items()]
     types = [
         f"\n## {name}\n\n{words}\n\n![{name}](images/{name}.svg)\n"
         for name, words in TYPES.items()
@@ -165,8 +165,8 @@ sparse if nothing explains its few keys, and mixed otherwise. The confidence is 
 distance of the deciding number from its threshold, from 0 to 1: a margin, no
 probability. All thresholds stand in `neural_attn.analysis.THRESHOLDS`:
 
-| threshold | value |
-| --- | ---: |
+| threshold | value | of what |
+| --- | ---: | --- |
 {limits}
 {types}
 ## diagonal

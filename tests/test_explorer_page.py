@@ -1,9 +1,8 @@
 """The explorer in a browser: every view, key and export, on four kinds of model."""
 
+import importlib.util
 import json
 import shutil
-import subprocess
-import tempfile
 import xml.etree.ElementTree as ElementTree
 from html import escape
 from pathlib import Path
@@ -574,19 +573,11 @@ def test_two_fingers_zoom_a_matrix_and_one_moves_it(visit, pages):
 
 @pytest.fixture(scope="module")
 def axe():
-    """The accessibility checker, from npm; it is not kept in this repository."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not installed")
-    with tempfile.TemporaryDirectory() as place:
-        command = [npm, "install", "--silent", "--no-fund", "--prefix", place]
-        done = subprocess.run(
-            [*command, "axe-core@4.10.3"], capture_output=True, text=True, timeout=120
-        )
-        if done.returncode:
-            pytest.skip(f"axe-core could not be installed: {done.stderr[-200:]}")
-        file = Path(place) / "node_modules" / "axe-core" / "axe.min.js"
-        yield file.read_text("utf-8")
+    """The accessibility checker, out of the package that brings it."""
+    package = importlib.util.find_spec("axe_playwright_python")
+    if package is None:
+        pytest.skip("axe-playwright-python is not installed")
+    return Path(package.origin).with_name("axe.min.js").read_text("utf-8")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -106,7 +106,7 @@ def test_reversed_steps_lose_the_padding_mask_with_a_warning():
     }"""
     warnings = check_text(text)[1]
     assert [w.code for w in warnings] == ["W0107"]
-    assert "reverse order" in warnings[0].message
+    assert "Bidirectional" in warnings[0].hint
 
 
 # --- wrappers ----------------------------------------------------------------------

@@ -129,6 +129,7 @@ def initializer(name: str, default: str) -> Parameter:
 
 Arguments = Mapping[str, Any]
 ShapeRule = Callable[[Arguments, list[Tensor]], Tensor]
+KeepRule = Callable[[Arguments], bool]
 WeightRule = Callable[[Arguments, list[Tensor]], tuple[Weight, ...]]
 
 
@@ -147,7 +148,8 @@ class NativeLayer:
     `inputs` are the arguments of its forward; a trailing "?" marks one that the
     chain fills by name where it can. `features` are sizes of its input that
     frameworks without lazy building must be told. `keeps_time` says whether a padding
-    mask still fits the output, or names the parameter that decides it. One that
+    mask still fits the output: always, where a parameter of this name is on, or by a
+    rule, to which a value that is not known yet is `...`. One that
     `merges` takes two or more tensors, and its shape rule sees them all.
     """
 
@@ -158,7 +160,7 @@ class NativeLayer:
     weights: WeightRule = _no_weights
     features: Callable[[list[Tensor]], dict[str, Dim]] = _no_features
     inputs: tuple[str, ...] = ("x",)
-    keeps_time: bool | str = False
+    keeps_time: bool | str | KeepRule = False
     merges: bool = False
     aliases: tuple[str, ...] = field(default=())
 
@@ -168,6 +170,14 @@ class NativeLayer:
             if name == parameter.name or name in parameter.aliases:
                 return parameter
         return None
+
+
+def keeps_steps(arguments: Arguments) -> bool:
+    """Whether a window that slides along time leaves each step where it stands."""
+    strides = arguments["strides"]
+    if strides is None:  # of pooling: as long as the window
+        strides = arguments["pool_size"]
+    return arguments["padding"] in ("same", "causal") and strides in (1, (1,))
 
 
 def operands(*names: str) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from neural_attn.layers.base import (
     Weight,
     WeightRule,
     initializer,
+    keeps_steps,
     width_features,
 )
 from neural_attn.layers.spatial import (
@@ -115,6 +116,7 @@ def _convolution(axes: int, over: str) -> NativeLayer:
         _convolved(name, axes),
         _kernel(axes),
         width_features,
+        keeps_time=keeps_steps if axes == 1 else False,
         aliases=(f"Convolution{axes}D",),
     )
 
@@ -202,6 +204,7 @@ def _depthwise_convolution(axes: int) -> NativeLayer:
         _depthwise(name, axes),
         _depthwise_kernel(axes),
         width_features,
+        keeps_time=keeps_steps if axes == 1 else False,
     )
 
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from neural_attn.layers.base import Arguments, NativeLayer, Parameter, ShapeRule
+from neural_attn.layers.base import (
+    Arguments,
+    NativeLayer,
+    Parameter,
+    ShapeRule,
+    keeps_steps,
+)
 from neural_attn.layers.spatial import (
     DATA_FORMAT,
     need_axes,
@@ -47,6 +53,7 @@ def _pooling(kind: str, word: str, axes: int) -> NativeLayer:
             DATA_FORMAT,
         ),
         _pooled(name, axes),
+        keeps_time=keeps_steps if axes == 1 else False,
         aliases=(f"{kind[:3] if kind == 'Max' else 'Avg'}Pool{axes}D",),
     )
 

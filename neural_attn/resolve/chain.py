@@ -20,9 +20,9 @@ from neural_attn.resolve.flow import (
     Flow,
     function_call,
     has_attention,
-    keeps_time,
     residual_starts,
     take_wiring,
+    takes_mask,
 )
 from neural_attn.resolve.inputs import MASK, is_mask
 from neural_attn.resolve.ir import Block, Input, LayerUse
@@ -98,9 +98,11 @@ class Chain(Wiring):
             for name in optional
             if name in self.used
         ]
-        return self._block(
+        block = self._block(
             define.name, define.parameters, define.doc, parameters, define.trivia
         )
+        block.loses_padding = self.loses_padding
+        return block
 
     def _block(
         self,
@@ -295,21 +297,19 @@ class Chain(Wiring):
         self._mask_from_ids(use, flow, span)
         if isinstance(target, Block) and MEMORY in target.inputs:
             self._attend_memory(use, flow, memory, span)
+        if takes_mask(target):
+            flow = self._masked(use, flow)
         arguments = self._arguments(use, flow, merged, span)
         if crosses:
             arguments = self._cross(arguments, memory, flow, span)
         call = tree.Call(span, tree.Name(node.name.span, use.name), arguments)
         self._assign(flow.variable, call, span, node.trivia)
-        keeps_mask = (
-            keeps_time(target)
-            if isinstance(target, Block)
-            else self._keeps_mask(use, target, flow.mask)
-        )
+        if isinstance(target, Block) and target.loses_padding and flow.mask:
+            self._warn_of_padding(target.loses_padding, span)
         attends = isinstance(target, Block) and has_attention(target)
         return replace(
-            flow,
+            self._behind(use, flow),
             value=flow.variable,
-            mask=flow.mask if keeps_mask else "",
             has_attention=flow.has_attention or attends,
             started=True,
         )
@@ -357,6 +357,7 @@ class Chain(Wiring):
                 "name an input or branch: memory=NAME",
             )
             return arguments
+        self._note_lost("attention to this memory", self._memory)
         key = tree.Name(span, self.named[name])
         crossed = [arguments[0], tree.Argument(span, "key", key)]
         if mask := self.named.get(MEMORY_MASK):

@@ -9,6 +9,7 @@ from neural_attn.errors import Problems
 from neural_attn.grammar import tree
 from neural_attn.layers import NativeLayer
 from neural_attn.record import record
+from neural_attn.resolve.inputs import MASK
 from neural_attn.resolve.ir import Block, LayerUse
 
 MEMORY, MEMORY_MASK = "memory", "memory_mask"
@@ -29,7 +30,8 @@ class Flow:
     """A value on its way through a chain.
 
     `value` is the variable that holds it now, `variable` the one that the next layer
-    assigns, `mask` the variable of its padding mask, "" while it has none.
+    assigns, `mask` the variable of its padding mask, "" while it has none. `lost_at` is
+    the layer behind which the mask fitted no more.
     """
 
     value: str
@@ -37,6 +39,7 @@ class Flow:
     mask: str = ""
     has_attention: bool = False
     started: bool = False
+    lost_at: LayerUse | None = None
 
 
 def function_call(function: str, *values: tree.Expr) -> tree.Call:
@@ -69,6 +72,25 @@ def is_on(use: LayerUse, native: NativeLayer, flag: str) -> bool:
     return not isinstance(decides, tree.Literal) or bool(decides.value)
 
 
+def keeps_steps(use: LayerUse, native: NativeLayer) -> bool:
+    """Whether a padding mask still fits what a native layer gives."""
+    rule = native.keeps_time
+    if isinstance(rule, bool):
+        return rule
+    if isinstance(rule, str):
+        return is_on(use, native, rule) and not turns_round(use)
+    known = {p.name: p.default for p in native.parameters}
+    for name, expr in use.arguments.items():
+        known[name] = expr.value if isinstance(expr, tree.Literal) else ...
+    return rule(known)
+
+
+def turns_round(use: LayerUse) -> bool:
+    """Whether a recurrent layer gives the steps from the last to the first."""
+    turns = use.arguments.get("go_backwards")
+    return isinstance(turns, tree.Literal) and bool(turns.value)
+
+
 def keeps_time(block: Block) -> bool:
     """Whether a padding mask still fits behind a block: each layer in it keeps time."""
     seen, waiting = {block}, [block]
@@ -79,11 +101,14 @@ def keeps_time(block: Block) -> bool:
                 if target not in seen:
                     waiting.append(target)
                     seen.add(target)
-                continue
-            flag = target.keeps_time
-            if not (is_on(use, target, flag) if isinstance(flag, str) else flag):
+            elif not keeps_steps(use, target):
                 return False
     return True
+
+
+def takes_mask(target: NativeLayer | Block) -> bool:
+    """Whether a layer asks which steps are padding."""
+    return any(name.rstrip("?") == MASK for name in target.inputs[1:])
 
 
 def take_wiring(

@@ -52,7 +52,11 @@ class LayerChoice:
 
 @dataclass(eq=False)
 class Block:
-    """A `define` of the author's or the prelude's, or a network."""
+    """A `define` of the author's or the prelude's, or a network.
+
+    `loses_padding` names a layer in it behind which padding is not known any more, one
+    that asks for it, and what would help.
+    """
 
     name: str
     parameters: tuple[tree.Parameter, ...]
@@ -61,6 +65,7 @@ class Block:
     forward: tree.Forward
     span: Span
     is_attention: bool = False
+    loses_padding: tuple[str, str, str] | None = None
     kinds: dict[str, Kind] = field(default_factory=dict)
     trivia: tree.Trivia = field(default_factory=tree.Trivia)
 

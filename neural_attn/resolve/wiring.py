@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from neural_attn.errors import Span
 from neural_attn.grammar import tree
 from neural_attn.layers import NativeLayer
-from neural_attn.resolve.flow import MEMORY, MEMORY_MASK, Flow, is_on
+from neural_attn.resolve.flow import (
+    MEMORY,
+    MEMORY_MASK,
+    Flow,
+    keeps_steps,
+    keeps_time,
+    takes_mask,
+    turns_round,
+)
 from neural_attn.resolve.inputs import MASK, takes_ids
 from neural_attn.resolve.ir import Block, Input, LayerUse
 from neural_attn.resolve.names import snake_case
@@ -38,6 +47,9 @@ class Wiring:
         self.waiting: list[Input] = []  # inputs of ids that no layer has taken yet
         self.pads_with = ""
         self.labels: set[str] = set()  # the names that the author gives to layers
+        # in a define: the layer behind which padding is unknown, one that asks, a hint
+        self.loses_padding: tuple[str, str, str] | None = None
+        self._memory = Flow("")  # what decoders attend to, as it was remembered
         self.has_inputs = True  # False where the input is missing, as was reported
         self._counts: Counter[str] = Counter()
         self._groups: Counter[str] = Counter()
@@ -67,6 +79,7 @@ class Wiring:
         self.named.pop(MEMORY_MASK, None)
         if flow.mask:
             self.named[MEMORY_MASK] = masked
+        self._memory = replace(flow)
 
     def _attend_memory(
         self, use: LayerUse, flow: Flow, memory: tree.Name | None, span: Span
@@ -86,6 +99,8 @@ class Wiring:
         block = use.target
         switch = isinstance(block, Block) and block.parameter("with_memory")
         inside = isinstance(self.node, tree.Define)
+        if MEMORY in self.named:
+            self._note_lost("attention to this memory", self._memory)
         if switch and MEMORY in self.named and not inside:
             use.arguments.setdefault("with_memory", tree.Literal(span, True))
 
@@ -104,22 +119,53 @@ class Wiring:
             name = MASK if alone else f"{flow.value}_mask"
             self._make_mask(flow, flow.value, name, span)
 
-    def _keeps_mask(self, use: LayerUse, native: NativeLayer, mask: str) -> bool:
-        """Whether the padding mask fits what comes out of a native layer."""
-        if not isinstance(native.keeps_time, str):
-            return native.keeps_time
-        turns = use.arguments.get("go_backwards")
-        if isinstance(turns, tree.Literal) and turns.value:
-            if mask and is_on(use, native, native.keeps_time):
-                self.problems.add(
-                    "W0107",
-                    f"`{native.name}` gives the steps in reverse order: layers behind "
-                    "it are not told which of them are padding",
-                    use.span,
-                    "Bidirectional(…) reads both ways and keeps the order",
-                )
-            return False
-        return is_on(use, native, native.keeps_time)
+    def _masked(self, use: LayerUse, flow: Flow) -> Flow:
+        """The flow to a layer that asks for padding; said where it is not known."""
+        taker = f"`{use.target.name}`"
+        if flow.mask and use.repeat is not None and not self._keeps(use):
+            # the mask would not fit what the first of the repeats gives
+            flow = replace(flow, mask="", lost_at=use)
+            taker = "the next of its repeats"
+        self._note_lost(taker, flow)
+        return flow
+
+    def _behind(self, use: LayerUse, flow: Flow) -> Flow:
+        """The flow behind a layer: whether its padding is still known."""
+        target = use.target
+        if not flow.mask or self._keeps(use):
+            return flow
+        # a layer that takes the mask ends the time axis itself, or turns it round
+        used_up = isinstance(target, NativeLayer) and takes_mask(target)
+        lost = None if used_up and not turns_round(use) else use
+        return replace(flow, mask="", lost_at=lost)
+
+    def _keeps(self, use: LayerUse) -> bool:
+        if isinstance(use.target, Block):
+            return keeps_time(use.target)
+        return keeps_steps(use, use.target)
+
+    def _note_lost(self, taker: str, flow: Flow) -> None:
+        """A layer asks for padding that a layer before it made unknown: said once."""
+        lost, flow.lost_at = flow.lost_at, None
+        if lost is not None:
+            order = "Bidirectional(…) reads both ways and keeps the order"
+            window = 'padding="same" with strides 1 would keep the steps in place'
+            hint = order if turns_round(lost) else window
+            self._warn_of_padding((lost.target.name, taker, hint), lost.span)
+
+    def _warn_of_padding(self, facts: tuple[str, str, str], span: Span) -> None:
+        """Warn of padding that is taken for real; a define where a network uses it."""
+        if isinstance(self.node, tree.Define):
+            self.loses_padding = self.loses_padding or facts
+            return
+        lost, taker, hint = facts
+        self.problems.add(
+            "W0107",
+            f"behind `{lost}` it is not known which steps are padding: {taker} takes "
+            "all of them for real",
+            span,
+            hint,
+        )
 
     def _make_mask(self, flow: Flow, source: str, target: str, span: Span) -> None:
         value = tree.Argument(span, None, tree.Name(span, source))

@@ -26,6 +26,7 @@ from neural_attn.shapes.evaluation import Again, Session, Stop
 from neural_attn.shapes.instance import Attention, Checked, Facts, Instance
 from neural_attn.shapes.spelling import note_arguments, note_features
 from neural_attn.shapes.types import (
+    BATCH,
     Dim,
     ShapeError,
     Static,
@@ -74,7 +75,7 @@ class Shapes:
 
 def _input_tensor(given: Input, shape: tuple[int | None, ...] | None) -> Tensor:
     sizes = given.shape if shape is None else shape
-    batch = Dim(None, None, "batch")
+    batch = Dim(None, None, BATCH)
     labels = ["time", *("?" for _ in sizes)]
     dims = [
         Dim(size, tree.Literal(given.span, size) if size else None, label)

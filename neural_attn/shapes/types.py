@@ -9,6 +9,8 @@ from neural_attn.grammar import tree
 
 Constant = int | float | str | bool | None | tuple[object, ...]
 
+BATCH = "batch"  # the label of the first axis
+
 _numbers = itertools.count()
 
 
@@ -101,6 +103,12 @@ def same(left: Dim, right: Dim) -> bool:
 def broadcast(left: Tensor, right: Tensor) -> tuple[Dim, ...]:
     """The axes of an elementwise result (NumPy's rules). Raises ShapeError."""
     length = max(left.rank, right.rank)
+    for shorter in (left, right):
+        if 0 < shorter.rank < length and shorter.dims[0].label == BATCH:
+            raise ShapeError(
+                f"shapes {left} and {right} do not fit together",
+                "axes are compared from the last one on: the batch would meet another",
+            )
     one = Dim(1)
     padded = [(one,) * (length - tensor.rank) + tensor.dims for tensor in (left, right)]
     dims = []

@@ -113,6 +113,8 @@ class Generator:
         layer = f"Dense({units}, {self._activation()}, use_bias={self._flag()})"
         if self.random.random() < 0.2:
             return f"Output({units})", (*shape[:-1], units)
+        if self.random.random() < 0.2:
+            layer += f" * {self.random.randint(2, 3)}"
         return layer, (*shape[:-1], units)
 
     def _elementwise(self, shape: Shape) -> Drawn:
@@ -136,13 +138,19 @@ class Generator:
         return self.random.choice(names), shape
 
     def _residual(self, shape: Shape) -> Drawn:
+        known = len(self.defines)
         layers, inner = self._chain(shape[-1:], self.random.randint(0, 1))
+        if any("Shared" in layer for layer in layers):  # it would flatten what is added
+            layers, inner = [], shape[-1:]
+            del self.defines[known:]
         dense = f"Dense({shape[-1]})"
         inside = " ".join([*(layers if len(inner) == 1 else []), dense])
         times = self.random.choice(("", "", " * 2"))
         return f"ResidualConnection {{ {inside} }}{times}", shape
 
     def _define(self, shape: Shape) -> Drawn:
+        if self.random.random() < 0.4:
+            return self._shared(shape)
         name = f"Block{len(self.defines)}"
         self.defines.append(
             f"define {name}(units, rate = 0.1) {{\n  Dense($units * 2, "
@@ -150,6 +158,16 @@ class Generator:
         )
         units = self.random.choice((2, 4))
         return f"{name}({units})", (*shape[:-1], units)
+
+    def _shared(self, shape: Shape) -> Drawn:
+        """One define that may stand at several places, each with another shape."""
+        if not any("Shared" in define for define in self.defines):
+            self.defines.append(
+                "define Shared(units) {\n  Dense(3)\n  Flatten()\n  Dense($units, "
+                f"{self._activation()})\n  Dense($units) * 2\n}}\n"
+            )
+        units = self.random.choice((2, 3))
+        return f"Shared({units})", (units,)
 
     def _forward(self, shape: Shape) -> Drawn:
         name = f"Block{len(self.defines)}"
@@ -253,6 +271,7 @@ class Generator:
         kind = self.random.choice(("LSTM", "GRU", "SimpleRNN"))
         units, sequences = self.random.choice((2, 3)), self._flag()
         options = f"{units}, return_sequences={sequences}, use_bias={self._flag()}"
+        times = " * 2" if sequences == "true" and self.random.random() < 0.3 else ""
         before = shape[:1] if sequences == "true" else ()
         if self.random.random() < 0.4:
             mode = self.random.choice(("concat", "sum", "mul", "ave"))
@@ -260,7 +279,8 @@ class Generator:
             layer = f'Bidirectional({kind}({options}), merge_mode="{mode}")'
             return layer, (*before, width)
         backwards = self._flag()
-        return f"{kind}({options}, go_backwards={backwards})", (*before, units)
+        layer = f"{kind}({options}, go_backwards={backwards})"
+        return layer + times, (*before, units)
 
     def _each_step(self, shape: Shape) -> Drawn:
         units = self.random.choice((2, 3))

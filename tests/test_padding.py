@@ -1,0 +1,100 @@
+"""Padding is known as long as its steps stand where they stood, or it is said."""
+
+import numpy as np
+import pytest
+
+from neural_attn.capture.run import run
+from neural_attn.compile import check_text, load_model
+
+DEFINES = """
+define Down(n) { Conv1D(n, 3) MultiHeadAttention(2) }
+define Keep(n) { Conv1D(n, 3, padding="same") MultiHeadAttention(2) }
+define Deep(n) { MultiHeadAttention(2) Down(n) }
+"""
+IDS = "Embedding(9, 4, mask_zero=true)"
+SAME = 'padding="same"'
+
+
+def check(layers, shape="(8,)"):
+    text = f"{DEFINES}\nnetwork N {{ input: {shape} layers: {layers} }}"
+    (checked,), warnings = check_text(text)
+    assert {w.code for w in warnings} <= {"W0107"}
+    return checked, warnings
+
+
+LOST = {  # the layers, and what is named: what loses the steps, and what asks for them
+    f"{IDS} MaxPooling1D(2) TransformerEncoder(2, 4) TransformerEncoder(2, 4)": (
+        "MaxPooling1D",
+        "TransformerEncoder",
+    ),
+    f"{IDS} Conv1D(4, 2) GlobalMaxPooling1D()": ("Conv1D", "GlobalMaxPooling1D"),
+    f"{IDS} Conv1D(4, 3, strides=2, {SAME}) LSTM(3)": ("Conv1D", "LSTM"),
+    f"{IDS} AveragePooling1D(2, {SAME}) LSTM(3)": ("AveragePooling1D", "LSTM"),
+    f"{IDS} SeparableConv1D(4, 2) GRU(3)": ("SeparableConv1D", "GRU"),
+    f"{IDS} Permute((2, 1)) MultiHeadAttention(2)": ("Permute", "MultiHeadAttention"),
+    f"{IDS} LSTM(4, return_sequences=true, go_backwards=true) GRU(2)": ("LSTM", "GRU"),
+    f"{IDS} Down(4)": ("Conv1D", "MultiHeadAttention"),
+    f"{IDS} Deep(4)": ("Conv1D", "MultiHeadAttention"),
+    f"{IDS} Down(4) * 2": ("Conv1D", "MultiHeadAttention"),
+}
+REPEATED = ["Deep(4) * 2", "LSTM(4, return_sequences=true, go_backwards=true) * 2"]
+KNOWN = [
+    f"{IDS} Conv1D(4, 3, {SAME}) TransformerEncoder(2, 4)",
+    f'{IDS} Conv1D(4, 3, padding="causal") LSTM(3)',
+    f"{IDS} DepthwiseConv1D(3, {SAME}) LSTM(3)",
+    f"{IDS} MaxPooling1D(3, strides=1, {SAME}) LSTM(3)",
+    f"{IDS} Keep(4) LSTM(3)",
+    # nobody asks for padding behind these
+    f"{IDS} MaxPooling1D(2) Flatten() Dense(2)",
+    f"{IDS} LSTM(4) Dense(4) Reshape((2, 2)) MultiHeadAttention(1)",
+    f"{IDS} GlobalAveragePooling1D() Dense(2)",
+    # there is no padding
+    "Embedding(9, 4) Down(4) Deep(4) Flatten()",
+]
+
+
+@pytest.mark.parametrize(("layers", "named"), LOST.items())
+def test_padding_that_is_not_known_any_more_is_said_once(layers, named):
+    _, (warning,) = check(layers)
+    lost, taker = named
+    assert warning.message.startswith(f"behind `{lost}` it is not known")
+    assert f"`{taker}` takes" in warning.message
+
+
+@pytest.mark.parametrize("layers", REPEATED)
+def test_the_mask_reaches_no_repeat_of_a_layer_behind_which_it_does_not_fit(layers):
+    _, (warning,) = check(f"{IDS} {layers}")
+    assert "the next of its repeats takes all" in warning.message
+
+
+@pytest.mark.parametrize("layers", KNOWN)
+def test_nothing_is_said_where_padding_is_known_or_nobody_asks(layers):
+    assert check(layers)[1] == []
+
+
+TWO = "{ source: (8,) target: (8,) }"
+DECODE = "target: { Embedding(9, 4) TransformerDecoder(2, 4) }"
+
+
+@pytest.mark.parametrize(
+    ("encode", "after", "count"),
+    [
+        ("TransformerEncoder(2, 4) Conv1D(4, 2)", DECODE, 1),
+        ("Conv1D(4, 2) TransformerEncoder(2, 4)", DECODE, 1),
+        (f"TransformerEncoder(2, 4) Conv1D(4, 2, {SAME})", DECODE, 0),
+        ("TransformerEncoder(2, 4) Conv1D(4, 2)", "target: { Embedding(9, 4) }", 0),
+    ],
+)
+def test_the_padding_of_a_memory(encode, after, count):
+    assert len(check(f"source: {{ {IDS} {encode} }} {after}", TWO)[1]) == count
+
+
+def test_kept_padding_gets_no_attention_behind_a_window(backend):
+    layers = f"{IDS} Conv1D(4, 3, {SAME}) MaxPooling1D(2, strides=1, {SAME}) Keep(4)"
+    checked, _ = check(layers)
+    loaded = load_model(checked, backend)
+    _, maps = run(loaded.model, loaded.backend, np.array([[3, 4, 5, 6, 7, 0, 0, 0]]))
+    ((weights, _),) = maps.values()
+    assert (weights[..., 5:] == 0).all()
+    np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
+    assert (weights[..., :5] > 0).all()

@@ -1,14 +1,17 @@
 """The explorer in a browser: every view, key and export, on four kinds of model."""
 
 import importlib.util
+import io
 import json
 import shutil
+import subprocess
 import xml.etree.ElementTree as ElementTree
 from html import escape
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from neural_attn.explorer.page import Detail, explore, write_explorer
 from neural_attn.explorer.pyramid import group_head
@@ -369,6 +372,33 @@ def test_every_view_is_saved(visit, pages, view):
         numbers = [float(cell) for cell in lines[2].split(",")[2:]]
         exact = encoder_decoder().maps[1].weights[0, 1, 1]
         assert np.abs(np.array(numbers) - exact).max() <= exact.max() / 255
+
+
+def blurred(png):
+    """Brightness, 0 to 1, of a picture as 40 x 40 areas: fonts differ in detail."""
+    image = Image.open(io.BytesIO(png)).convert("RGBA")
+    on_white = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return (
+        np.asarray(on_white.convert("L").resize((40, 40), Image.Resampling.BOX)) / 255
+    )
+
+
+@pytest.mark.skipif(shutil.which("rsvg-convert") is None, reason="librsvg is missing")
+@pytest.mark.parametrize("view", ["matrix", "head"])
+def test_librsvg_draws_an_svg_as_the_browser_does(visit, pages, browser, view):
+    page = visit(pages("minilm"), f"#layer=1&head=1&query=3&view={view}")
+    page.wait_for_selector(f"#panel-{view}.shown h2")
+    _, svg = saved(page, "#save-svg")
+    root = ElementTree.fromstring(svg)
+    size = {side: round(float(root.get(side))) for side in ("width", "height")}
+    drawn = subprocess.run(["rsvg-convert"], input=svg, capture_output=True, check=True)
+    shown = browser.new_page(viewport=size)
+    shown.set_content(f"<body style='margin:0'>{svg.decode()}</body>")
+    mine, theirs = blurred(shown.screenshot()), blurred(drawn.stdout)
+    shown.close()
+    assert mine.min() < 0.9
+    assert np.abs(mine - theirs).max() < 0.15
+    assert np.corrcoef(mine.ravel(), theirs.ravel())[0, 1] > 0.97
 
 
 def test_hostile_tokens_are_text_everywhere(visit, folder):

@@ -259,6 +259,7 @@ def test_a_long_text_has_its_agreement_but_no_matrices():
     assert analysis.example.raw == analysis.example.rollout == []
     assert len(analysis.example.agreement) == 2
     assert "correlation" in terminal(analysis)
+    assert "it has 65 tokens: layers are shown up to 64" in terminal(analysis)
 
 
 def test_no_maps_at_all():

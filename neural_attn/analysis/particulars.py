@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 
-from neural_attn.analysis.example import Example
+from neural_attn.analysis.example import MOST_TOKENS, Example
 from neural_attn.analysis.heads import p_text
-from neural_attn.analysis.parts import Heading, Part, Squares, Table, number
+from neural_attn.analysis.parts import (
+    Heading,
+    Part,
+    Sentences,
+    Squares,
+    Table,
+    number,
+)
 from neural_attn.analysis.result import Analysis
 from neural_attn.visualize.tokens import readable
 
@@ -103,6 +110,11 @@ def _example(analysis: Analysis) -> list[Part]:
     parts: list[Part] = [Heading(2, "The first text")]
     if example.raw:
         parts += [*layer_pictures(example), _inputs(example)]
+    elif example.agreement:
+        words = (
+            f"it has {len(example.tokens)} tokens: layers are shown up to {MOST_TOKENS}"
+        )
+        parts.append(Sentences(((words, ()),)))
     if example.agreement:
         rows = [
             (f"layer {index}, raw", number(value))

@@ -11,7 +11,7 @@ from neural_attn.grammar import prelude, tree
 from neural_attn.resolve.arguments import match
 from neural_attn.resolve.ir import Block, LayerUse
 from neural_attn.shapes import constants
-from neural_attn.shapes.consulted import Consulted, Vain
+from neural_attn.shapes.consulted import Consulted, Vain, names_in
 from neural_attn.shapes.instance import Attention, Facts, Instance, Step
 from neural_attn.shapes.primitives import PRIMITIVES, Primitive
 from neural_attn.shapes.tensor_arithmetic import arithmetic, negative
@@ -224,6 +224,8 @@ class Evaluation(ABC):
                 if isinstance(expr, tree.Name) and expr.text in self.uses:
                     # a layer, such as a dropout, has no value of its own
                     self.facts.live.add(expr.text)
+                    for value in self.uses[expr.text].arguments.values():
+                        self.static.seen |= names_in(value)
                     given[parameter] = Static(None)
                 else:
                     given[parameter] = self.evaluate(expr)

@@ -63,3 +63,29 @@ def test_problems_that_do_not_follow_are_all_shown():
     network N { input: (8,) layers: B(n=HPO(3)) Dense(3, "rel") loss: 3 train { } }"""
     codes = [d.code for d in diagnose(text)]
     assert codes == ["W0101", "E0217", "E0231", "E0217", "E0243"]
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        "a = Dense(4) a = Dense(4)",
+        "ResidualConnection { a = Dense(4) } a = Dense(4)",
+        "ResidualConnection { a = Dense(4) } * 2",
+        "Dense(4) { a = Dense(4) a = Dense(4) }",
+        "a = Dense(4) { Dense(4) } * 2",
+        "dense_0 = Dense(4) Dense(4)",
+        "dense_1 = Dense(4) Dense(4) * 2",
+    ],
+)
+def test_a_name_stands_for_one_layer(layers):
+    found = diagnose(f"network N {{ input: (8, 4) layers: {layers} }}")
+    assert [d.code for d in found if d.is_error] == ["E0207"]
+
+
+def test_the_sides_of_a_choice_may_share_a_name():
+    text = """define Own(wide) {
+      layers: if wide { d = Dense(8) } else { d = Dense(4) }
+      forward(x): return d(x)
+    }
+    network N { input: (8, 4) layers: Own(true) Own(false) }"""
+    assert diagnose(text) == []

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from neural_attn.errors import Problems
 from neural_attn.grammar import tree
-from neural_attn.resolve.flow import RESIDUAL_BLOCK
 
 
 def check_labels(
@@ -22,32 +21,36 @@ def check_labels(
             sides = (item.then, item.otherwise)
             names |= set().union(*(check_labels(problems, s, names) for s in sides))
         elif isinstance(item, tree.LayerNode):
-            _check_label(problems, item, names)
-            if item.name.text.lower() == RESIDUAL_BLOCK:
-                names |= check_labels(problems, item.block or (), names)
+            if item.block and item.repeat is not None:
+                _check_repeated(problems, item)
+            if item.label is not None:
+                _take(problems, item.label, names)
+            names |= check_labels(problems, item.block or (), names)
         elif isinstance(item, tree.Setting):
             names |= check_labels(problems, item.block or (), names)
     return names
 
 
-def _check_label(problems: Problems, node: tree.LayerNode, names: set[str]) -> None:
-    if node.block and node.repeat is not None:
-        for inner in node.block:
-            if isinstance(inner, tree.LayerNode) and inner.label is not None:
-                problems.add(
-                    "E0207",
-                    f"`{inner.label.text}` would name several layers, as "
-                    f"`{node.name.text}` is repeated",
-                    inner.label.span,
-                    "leave the name out: layers without one are numbered",
-                )
-    if node.label is None:
-        return
-    if node.label.text in names:
+def _check_repeated(problems: Problems, node: tree.LayerNode) -> None:
+    """Layers in braces are written out for each repeat, under names of their own."""
+    inside = [item for item in node.block or () if isinstance(item, tree.LayerNode)]
+    for layer in (node, *inside):
+        if layer.label is not None:
+            problems.add(
+                "E0207",
+                f"`{layer.label.text}` would name several layers, as "
+                f"`{node.name.text}` is repeated",
+                layer.label.span,
+                "leave the name out: layers without one are numbered",
+            )
+
+
+def _take(problems: Problems, label: tree.Name, names: set[str]) -> None:
+    if label.text in names:
         problems.add(
             "E0207",
-            f"there is a layer `{node.label.text}` already",
-            node.label.span,
+            f"there is a layer `{label.text}` already",
+            label.span,
             "give one of the two another name",
         )
-    names.add(node.label.text)
+    names.add(label.text)

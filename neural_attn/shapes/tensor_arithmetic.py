@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from neural_attn.shapes import constants
-from neural_attn.shapes.primitives import Length
+from neural_attn.shapes.given import Length
 from neural_attn.shapes.types import (
     Dim,
     ShapeError,

@@ -11,14 +11,13 @@ from dataclasses import replace
 from neural_attn.errors import Span
 from neural_attn.grammar import tree
 from neural_attn.layers import NativeLayer
-from neural_attn.resolve.arguments import match
+from neural_attn.resolve.enclosing import Enclosing
 from neural_attn.resolve.flow import (
     MEMORY,
     MEMORY_MASK,
     RESIDUAL_BLOCK,
     Branch,
     Flow,
-    function_call,
     has_attention,
     residual_starts,
     take_wiring,
@@ -27,13 +26,10 @@ from neural_attn.resolve.flow import (
 from neural_attn.resolve.inputs import MASK, is_mask
 from neural_attn.resolve.ir import Block, Input, LayerUse
 from neural_attn.resolve.labels import check_labels
-from neural_attn.resolve.wiring import Wiring
-from neural_attn.resolve.wrappers import each_step, is_stepwise, is_wrapper
-
-MAX_COPIES = 100  # of layers in braces, which are written out for each
+from neural_attn.resolve.wrappers import is_wrapper
 
 
-class Chain(Wiring):
+class Chain(Enclosing):
     """Wires the layers of a network or of a define without equations.
 
     The first argument of a layer takes the running value. Every other one is filled
@@ -62,11 +58,23 @@ class Chain(Wiring):
                 flow = self._branch(item)
                 branches.append(flow)
         rest = [item for item in layers if not isinstance(item, Branch)]
-        flow = self._run(rest, flow, [b.value for b in branches])
+        merged = [b.value for b in branches] or self._merged_inputs(values, rest)
+        flow = self._run(rest, flow, merged)
         self._return(flow, layers[-1].span if layers else node.name.span)
         self._note_unused(inputs)
         parameters = [tree.Parameter(i.span, i.name, None) for i in inputs]
         return self._block(node.name, (), "", parameters, node.trivia)
+
+    def _merged_inputs(
+        self, values: Sequence[Input], layers: Sequence[tree.LayerNode]
+    ) -> list[str]:
+        """The inputs, where the first layer of a chain merges them."""
+        first = self.resolver.find(layers[0].name.text) if layers else None
+        merges = isinstance(first, NativeLayer) and first.merges
+        if not merges or len(values) < 2:
+            return []
+        self.waiting = []
+        return [given.name for given in values]
 
     def define_block(self, define: tree.Define) -> Block:
         """The block of a define without equations."""
@@ -168,116 +176,6 @@ class Chain(Wiring):
             else:
                 flow = self._layer(node, flow, operands)
         return flow
-
-    def _nested(self, node: tree.LayerNode, flow: Flow, merged: list[str]) -> Flow:
-        """`Layer(…) { layers } * count`: the layer, then those in its braces."""
-        if self.resolver.find(node.name.text) is None:
-            return self._layer(node, flow, merged)
-        outer = replace(node, block=None)
-        inner = self._layers_inside(node)
-        if not inner:
-            return self._layer(outer, flow, merged)
-        self.problems.add(
-            "W0117",
-            f"the layers in these braces run behind `{node.name.text}`, one by one",
-            inner[0].span,
-            "write them behind it, or a `define` that says how they belong together",
-        )
-        count, around = self._copies(node), self._copied
-        self._copied *= count
-        for _ in range(count):
-            flow = self._run((replace(outer, repeat=None), *inner), flow, merged)
-            merged = []
-        self._copied = around
-        return flow
-
-    def _layers_inside(self, node: tree.LayerNode) -> list[tree.LayerNode]:
-        inner = [item for item in node.block or () if isinstance(item, tree.LayerNode)]
-        for item in node.block or ():
-            if not isinstance(item, tree.LayerNode):
-                self.problems.add(
-                    "E0211", f"`{node.name.text}` holds layers only", item.span
-                )
-        return inner
-
-    def _residual(self, node: tree.LayerNode, flow: Flow) -> Flow:
-        """`ResidualConnection { layers } * count`: what comes out plus what went in."""
-        what = f"`{node.name.text}`"
-        match(what, (), node.arguments, self.problems)
-        if node.label is not None:
-            self.problems.add(
-                "E0211",
-                f"{what} holds layers, and has no name of its own",
-                node.label.span,
-                "name the layers inside",
-            )
-        if node.device is not None:
-            self.problems.add(
-                "W0101",
-                f"the device {node.device.value} is not used yet: "
-                "the whole network runs on one device",
-                node.device.span,
-            )
-        count, around = self._copies(node), self._copied
-        self._copied *= count
-        for _ in range(count):
-            flow = self._residual_once(node, flow)
-        self._copied = around
-        return flow
-
-    def _copies(self, node: tree.LayerNode) -> int:
-        """How often layers in braces are written out here."""
-        if node.repeat is None:
-            return 1
-        count = node.repeat.value if isinstance(node.repeat, tree.Literal) else None
-        if type(count) is int and 1 <= count * self._copied <= MAX_COPIES:
-            return count
-        self.problems.add(
-            "E0216",
-            f"`{node.name.text}` with layers in braces is repeated 1 to {MAX_COPIES} "
-            "times in all",
-            node.repeat.span,
-            "put it into a `define`, which may be repeated more often",
-        )
-        return 1
-
-    def _residual_once(self, node: tree.LayerNode, flow: Flow) -> Flow:
-        kept = f"residual_{self._groups[RESIDUAL_BLOCK]}"
-        self._groups[RESIDUAL_BLOCK] += 1
-        self._assign(kept, tree.Name(node.span, flow.value), node.span, node.trivia)
-        flow = self._run(self._layers_inside(node), flow, [])
-        total = tree.Binary(
-            node.span, "+", tree.Name(node.span, flow.value), tree.Name(node.span, kept)
-        )
-        self._assign(flow.variable, total, node.span)
-        return replace(flow, value=flow.variable)
-
-    def _each_step(self, node: tree.LayerNode, flow: Flow) -> Flow:
-        """`TimeDistributed(layer)`: the steps of all examples become one batch."""
-        inner = each_step(node, self.problems)
-        if inner is None:
-            self.used.add(flow.value)
-            return replace(flow, value=flow.variable)
-        if is_stepwise(inner):
-            return self._layer(inner, flow, [])
-        steps = "steps"
-        while steps in (*self.named, flow.value):
-            steps += "_"
-        self.used.add(flow.value)
-        span, before = node.span, tree.Name(node.span, flow.value)
-        self._assign(steps, function_call("fold_time", before), span, node.trivia)
-        folded = Flow(steps, steps, started=True)
-        inside = self._layer(replace(inner, trivia=tree.Trivia()), folded, [])
-        if inside.has_attention:
-            self.problems.add(
-                "E0235",
-                "attention inside TimeDistributed would give a map for every step",
-                span,
-                "attend along the time axis, without TimeDistributed",
-            )
-        after = tree.Name(span, inside.value)
-        self._assign(flow.variable, function_call("unfold_time", after, before), span)
-        return replace(flow, value=flow.variable, started=True)
 
     def _layer(self, node: tree.LayerNode, flow: Flow, merged: list[str]) -> Flow:
         if is_wrapper(node, "TimeDistributed") and not self.resolver.find(

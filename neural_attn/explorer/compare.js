@@ -62,7 +62,6 @@ export class CompareView {
       el("h2", {}, this.scene.headName({ source: 0, map: pair[0] })),
       el("p", { className: "hint", textContent: delta ? "One scale for both; the difference has its own, with 0 in the middle." : `There is no difference to show: ${reason ?? "they differ in length"}.` }),
       this.readout, el("div", { className: "columns" }, ...cards), this.ranking());
-    performance.mark("compare-painted");
   }
 
   /** Places of the map in both models. */

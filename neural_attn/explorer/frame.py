@@ -15,8 +15,8 @@ __all__ = ["frame", "inert_json", "script"]
 
 # In this order, so that each module comes after those it imports.
 MODULES = """
-    payload state colors transform dom scene table model axes matrix head token measures
-    compare svg export keyboard controls main
+    payload state colors transform dom scene table model axes pointer matrix head token
+    measures compare svg export keyboard controls main
 """.split()
 
 
@@ -28,7 +28,7 @@ def inert_json(value: object) -> str:
 
 def frame(title: str) -> tuple[bytes, bytes]:
     """What stands before the blocks, and what after them."""
-    code, style = script(), _unindented("explorer.css")
+    code, style = script(), _style()
     policy = "; ".join(
         [
             "default-src 'none'",
@@ -90,6 +90,11 @@ def _plain_lines(module: str) -> Iterator[str]:
             skipping = "" if text.endswith(";") else ";"
         elif text and not text.startswith("//"):
             yield text.removeprefix("export ")
+
+
+def _style() -> str:
+    # No text in the style holds a space that this takes.
+    return re.sub(r"(?<=[{};:,])\s+|\s+(?=[{}])", "", _part("explorer.css"))
 
 
 def _unindented(name: str) -> str:

@@ -62,7 +62,6 @@ export class HeadView {
     this.draw(); // gives the list its height, without which there is nothing to scroll
     this.reveal();
     this.draw();
-    performance.mark("lines-painted");
   }
 
   showChips() {

@@ -2,8 +2,9 @@
 
 import { drawHovered, drawLabels, drawSums, poolView, SUMS, sumsOf, sumsOfTiles } from "./axes.js";
 import { el, formatWeight, hint, isolated, onceAFrame, sizeCanvas, themeColors } from "./dom.js";
-import { ramp, shareOf } from "./colors.js";
+import { ramp } from "./colors.js";
 import { paintValues } from "./model.js";
+import { listenToPointer } from "./pointer.js";
 
 const MARGIN = { left: 104, top: 84 };
 const MOST_ZOOM = 64;
@@ -23,9 +24,10 @@ export class MatrixView {
     this.legend = el("canvas", { width: 120, height: 10 });
     this.ends = [el("span"), el("span")];
     this.canvas = el("canvas", { tabIndex: 0, role: "img" });
-    // What follows the pointer lies over the picture, which need not be drawn again.
-    this.over = el("canvas", { className: "over", "aria-hidden": "true" });
-    this.stage = el("div", { className: "stage" }, this.canvas, this.over);
+    // Over the picture lie the tokens, which heads share, and what follows the pointer:
+    // neither is drawn again with the other.
+    [this.tokens, this.over] = [0, 1].map(() => el("canvas", { className: "over", "aria-hidden": "true" }));
+    this.stage = el("div", { className: "stage" }, this.canvas, this.tokens, this.over);
     this.readout = el("p", { className: "readout" });
     const zoomTo = (factor) => () => this.zoomBy(factor);
     const tools = el("span", { className: "stepper", role: "group" },
@@ -40,7 +42,7 @@ export class MatrixView {
       this.sentence, this.readout, this.stage, this.table);
     this.redraw = onceAFrame(() => this.draw());
     this.repoint = onceAFrame(() => this.drawPointer());
-    this.listen();
+    listenToPointer(this);
     // Asking for the width while drawing would make the browser lay out the page.
     new ResizeObserver(([entry]) => {
       this.width = entry.contentRect.width;
@@ -64,7 +66,6 @@ export class MatrixView {
     this.spare.push(...this.bitmaps.values());
     this.bitmaps.clear();
     this.draw();
-    performance.mark("head-painted");
     document.documentElement.dataset.head = `${this.scene.state.map},${this.scene.state.head}`;
   }
 
@@ -120,10 +121,11 @@ export class MatrixView {
       bitmap.width * step * place.cell, bitmap.height * step * place.cell);
     this.drawCross(context, place, colors);
     context.restore();
-    drawLabels(context, this, colors);
     drawSums(context, this, colors);
+    this.drawTokens(colors);
     this.drawHeading(colors);
-    this.drawPointer();
+    if (this.pointed || this.hover) this.drawPointer();
+    else this.describe();
     this.canvas.style.touchAction = this.zoom.scale > 1 ? "none" : "pan-y";
   }
 
@@ -141,11 +143,23 @@ export class MatrixView {
     return this.bitmaps.get(step);
   }
 
+  /** The tokens, where they are not those that stand there. */
+  drawTokens(colors) {
+    const { place, view, zoom, scene } = this;
+    const { left, top, width, height, cell } = place;
+    const shown = [view.rows, view.columns, scene.queryGroup(view), scene.keyGroup(view), scene.found, colors,
+      left, top, width, height, cell, zoom.x, zoom.y, window.devicePixelRatio];
+    if (shown.every((one, i) => one === this.drawn?.[i])) return;
+    this.drawn = shown;
+    drawLabels(sizeCanvas(this.tokens, width, height), this, colors);
+  }
+
   /** The cell under the pointer: its frame, its tokens and its weight. */
   drawPointer() {
     const { place, hover, zoom } = this;
     if (!place) return;
     const context = sizeCanvas(this.over, place.width, place.height);
+    this.pointed = hover;
     if (hover) {
       const colors = themeColors();
       context.strokeStyle = colors.ink;
@@ -173,8 +187,11 @@ export class MatrixView {
     this.heading.textContent = this.scene.headName();
     this.sentence.textContent = this.scene.sentence();
     const { palette, log } = this.scene.state;
-    const ramped = { width: 120, height: 1, greatest: 1, values: Float32Array.from({ length: 120 }, (_, i) => i / 119) };
-    paintValues(this.legend, ramped, ramp(palette, colors.dark), {});
+    const table = ramp(palette, colors.dark);
+    if (table !== this.painted) {
+      paintValues(this.legend, { width: 120, height: 1, greatest: 1, values: Float32Array.from({ length: 120 }, (_, i) => i / 119) }, table, {});
+      this.painted = table;
+    }
     this.ends[0].textContent = log ? formatWeight(this.view.greatest / 1e4) : "0";
     this.ends[1].textContent = formatWeight(this.view.greatest) + (log ? " (log)" : "");
     const { queries, keys } = { queries: this.place.rows, keys: this.place.columns };
@@ -214,71 +231,5 @@ export class MatrixView {
     const column = Math.min(columns - 1, Math.floor((x + this.zoom.x) / cell));
     const row = Math.min(rows - 1, Math.floor((y + this.zoom.y) / cell));
     return { row, column, x, y };
-  }
-
-  listen() {
-    const { canvas } = this;
-    const pointers = new Map();
-    let moved = 0;
-    canvas.addEventListener("pointerdown", (event) => {
-      pointers.set(event.pointerId, event);
-      moved = 0;
-    });
-    canvas.addEventListener("pointermove", (event) => {
-      if (!this.view) return;
-      const before = pointers.get(event.pointerId);
-      if (before) this.drag(pointers, before, event);
-      if (before) {
-        moved += Math.abs(event.clientX - before.clientX) + Math.abs(event.clientY - before.clientY);
-        pointers.set(event.pointerId, event);
-      }
-      this.hover = this.cellAt(event);
-      if (before) this.redraw();
-      else this.repoint();
-    });
-    const end = (event) => pointers.delete(event.pointerId);
-    canvas.addEventListener("pointerup", (event) => {
-      end(event);
-      const cell = moved < 6 && this.view ? this.cellAt(event) : null;
-      if (!cell) return;
-      this.scene.store.set({
-        query: this.view.rows.members[cell.row][0], key: this.view.columns.members[cell.column][0],
-      });
-    });
-    canvas.addEventListener("pointercancel", end);
-    canvas.addEventListener("pointerleave", (event) => {
-      end(event);
-      this.hover = null;
-      this.repoint();
-    });
-    // One finger scrolls the page past a matrix that is not zoomed; two are ours.
-    canvas.addEventListener("touchmove", (event) => {
-      if (event.touches.length > 1) event.preventDefault();
-    }, { passive: false });
-    canvas.addEventListener("dblclick", (event) => this.zoomBy(2, this.cellAt(event) ?? undefined));
-    canvas.addEventListener("wheel", (event) => {
-      // Scrolling the page stays possible: zoom with Ctrl, by pinching, or once focused.
-      if (!event.ctrlKey && document.activeElement !== canvas) return;
-      event.preventDefault();
-      this.zoomBy(Math.exp(-event.deltaY / 300), this.cellAt(event) ?? undefined);
-    }, { passive: false });
-  }
-
-  /** Pan with one pointer, pinch with two. */
-  drag(pointers, before, event) {
-    const other = [...pointers.values()].find((one) => one.pointerId !== event.pointerId);
-    if (other) {
-      const spread = (one) => Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY);
-      const middle = { clientX: (event.clientX + other.clientX) / 2, clientY: (event.clientY + other.clientY) / 2 };
-      this.zoomBy(spread(event) / Math.max(spread(before), 1), this.cellAt(middle) ?? undefined);
-      return;
-    }
-    if (this.zoom.scale === 1) return;
-    this.zoom.x -= event.clientX - before.clientX;
-    this.zoom.y -= event.clientY - before.clientY;
-  }
-
-  share(weight) {
-    return shareOf(weight, this.view.greatest, this.scene.state.log);
   }
 }

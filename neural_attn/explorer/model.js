@@ -159,7 +159,6 @@ export class ModelView {
     await Promise.all([work(), work(), work(), work()]);
     if (run !== this.run) return;
     document.documentElement.dataset.thumbnails = "done";
-    performance.mark("all-thumbnails");
   }
 
   paint(map, head, small) {

@@ -21,6 +21,7 @@ export class Scene {
     this.payload = payload;
     this.store = store;
     this.views = new Map();
+    this.kept = new Map();
   }
 
   get state() { return this.store.state; }
@@ -68,6 +69,15 @@ export class Scene {
 
   /** Rows and columns as they are shown. @param {number[]} sinks */
   axes(about, sinks, { unit, special, pair } = this.options(about)) {
+    // The same for all heads of a text, so that who draws them can tell.
+    const { query_text, key_text, query_start, key_start, rows, columns } = about.example;
+    const memo = [about.whole.kind, query_text, key_text, query_start, key_start, rows, columns, unit, special, pair, sinks].join();
+    if (this.kept.size > 64) this.kept.clear();
+    if (!this.kept.has(memo)) this.kept.set(memo, this.makeAxes(about, sinks, unit, special, pair));
+    return this.kept.get(memo);
+  }
+
+  makeAxes(about, sinks, unit, special, pair) {
     const { example, queryText, keyText } = about;
     const parts = pair === "all" ? null : this.segments(about);
     const wanted = { A: 0, B: 1 };

@@ -89,7 +89,6 @@ export class TokenView {
     const scrolled = this.panel.querySelector(".strip")?.scrollTop ?? 0;
     this.panel.replaceChildren(heading, this.strip(entries), this.grid(entries), this.list());
     this.panel.querySelector(".strip").scrollTop = scrolled;
-    performance.mark("token-painted");
   }
 
   strongest(entries) {

@@ -46,7 +46,9 @@ def match(
                 count = len(parameters)
                 problems.add(
                     "E0205",
-                    f"{what} takes at most {count} argument{'s'[: count != 1]}",
+                    f"{what} takes at most {count} argument{'s'[: count != 1]}"
+                    if count
+                    else f"{what} takes no arguments",
                     argument.span,
                     f"its parameters: {few}",
                 )

@@ -247,7 +247,13 @@ class _Run(Entry):
                 for name, value in zip_longest(needed, inputs[: len(needed)])
                 if not isinstance(value, Tensor)
             )
-            error = ShapeError(f"`{use.name}` needs a tensor for `{missing}`")
+            error = ShapeError(
+                f"`{use.name}` needs a tensor for `{missing}`",
+                "a chain merges the branches before it: `a: { … } b: { … } "
+                f"{native.name}()`"
+                if len(needed) > 1
+                else "",
+            )
             raise self.session.note(error, call)
         try:
             seen = tensors if native.merges else tensors[: len(needed)]

@@ -62,7 +62,7 @@ def reshape(given: Given) -> Tensor:
     known = _product(tuple(d for d in dims if d.value is not None)) or 0
     if total is not None and len(missing) == 1 and known and total % known == 0:
         dims[missing[0]] = Dim(total // known)
-    elif total is not None and not missing and known != total:
+    elif not missing and not _may_be(known, x.dims):
         raise ShapeError(f"{x} cannot take the shape ({', '.join(map(str, dims))})")
     return x.like(*dims)
 
@@ -84,6 +84,14 @@ def unfold_time(given: Given) -> Tensor:
     if not x.rank or like.rank < 2:
         raise ShapeError(f"unfold_time gives {x} the first two axes of {like}")
     return x.like(*like.dims[:2], *x.dims[1:]).at(like.along)
+
+
+def _may_be(count: int, dims: tuple[Dim, ...]) -> bool:
+    """Whether a tensor with these axes can hold so many numbers."""
+    rest = math.prod(dim.value for dim in dims if dim.value is not None)
+    if all(dim.value is not None for dim in dims):
+        return count == rest
+    return count % rest == 0 if rest else count == 0
 
 
 def _product(dims: tuple[Dim, ...]) -> int | None:

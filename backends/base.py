@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from neural_attn.errors import fail
+
 if TYPE_CHECKING:
     from neural_attn.errors import Diagnostic
     from neural_attn.shapes.infer import Checked
@@ -37,6 +39,21 @@ class Row:
 
 # chooses a row by those arguments of the layer whose values are known
 RowRule = Callable[[Mapping[str, object]], Row]
+
+
+def sloped(plain: Row, **rows: Row) -> RowRule:
+    """The row of an activation: one of `rows`, by its function, for an alpha."""
+
+    def choose(known: Mapping[str, object]) -> Row:
+        if known.get("alpha", ...) is None:
+            return plain
+        function = known.get("function")
+        if not isinstance(function, str):
+            hint = "write the name of the function, not a parameter"
+            fail("E0217", "`alpha` needs to know of which function it is", hint=hint)
+        return rows[function]
+
+    return choose
 
 
 @dataclass(frozen=True)

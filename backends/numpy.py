@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neural_attn.backends.base import Backend, Row
+from neural_attn.backends.base import Backend, Row, sloped
 from neural_attn.backends.rows.numpy import ROWS
 from neural_attn.backends.training import cannot_train
 from neural_attn.backends.usage import network_class
@@ -36,7 +36,11 @@ BACKEND = Backend(
     layers={
         "Dense": _DENSE,
         "Output": _DENSE,
-        "Activation": Row("", "{function}({x})"),
+        "Activation": sloped(
+            Row("", "{function}({x})"),
+            leaky_relu=Row("", "leaky_relu({x}, {alpha})"),
+            elu=Row("", "elu({x}, {alpha})"),
+        ),
         "Dropout": Row("Dropout({rate})"),
         "Embedding": Row("Embedding({input_dim}, {output_dim})", "{layer}({ids})"),
         "LayerNormalization": Row("LayerNormalization({in_features}, {epsilon})"),

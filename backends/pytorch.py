@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from neural_attn.backends.base import Backend, Row
+from neural_attn.backends.base import Backend, Row, sloped
 from neural_attn.backends.rows.pytorch import ROWS
 from neural_attn.backends.training import doubts
 from neural_attn.backends.training_pytorch import write_training
@@ -68,7 +68,11 @@ BACKEND = Backend(
     layers={
         "Dense": _LINEAR,
         "Output": _LINEAR,
-        "Activation": Row("", "{function}({x})"),
+        "Activation": sloped(
+            Row("", "{function}({x})"),
+            leaky_relu=Row("", "F.leaky_relu({x}, {alpha})"),
+            elu=Row("", "F.elu({x}, {alpha})"),
+        ),
         "Dropout": Row("nn.Dropout({rate})"),
         "Embedding": Row("nn.Embedding({input_dim}, {output_dim})", "{layer}({ids})"),
         "LayerNormalization": Row("nn.LayerNorm({in_features}, eps={epsilon})"),

@@ -8,7 +8,7 @@ import tempfile
 from importlib import import_module
 from typing import Any
 
-from neural_attn.backends.base import Backend, Row
+from neural_attn.backends.base import Backend, Row, sloped
 from neural_attn.backends.layout import string
 from neural_attn.backends.rows.tensorflow import ROWS
 from neural_attn.backends.training import doubts
@@ -109,7 +109,11 @@ BACKEND = Backend(
     layers={
         "Dense": _DENSE,
         "Output": _DENSE,
-        "Activation": Row("keras.layers.Activation({function})"),
+        "Activation": sloped(
+            Row("keras.layers.Activation({function})"),
+            leaky_relu=Row("keras.layers.LeakyReLU(negative_slope={alpha})"),
+            elu=Row("keras.layers.ELU(alpha={alpha})"),
+        ),
         "Dropout": Row("keras.layers.Dropout({rate})"),
         "Embedding": Row(
             "keras.layers.Embedding({input_dim}, {output_dim})", "{layer}({ids})"

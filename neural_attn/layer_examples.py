@@ -74,6 +74,8 @@ EXAMPLES = {
     "BidirectionalSimpleRNN": (_SERIES, "Bidirectional(SimpleRNN(4))"),
     "BidirectionalGRU": (_SERIES, "Bidirectional(GRU(4, return_sequences=true))"),
     "BidirectionalLSTM": (_SERIES, 'Bidirectional(LSTM(4), merge_mode="sum")'),
+    "AdaptiveAveragePooling3D": (_VOLUME, "AdaptiveAveragePooling3D((4, 4, 2))"),
+    "AdaptiveMaxPooling3D": (_VOLUME, "AdaptiveMaxPooling3D(4)"),
     "Attention": (_SERIES, "LSTM(8, return_sequences=true) Attention()"),
     "MultiHeadAttention": (_SERIES, "MultiHeadAttention(num_heads=2)"),
     "FeedForward": (_SERIES, 'FeedForward(ff_dim=32, activation="gelu")'),

@@ -18,7 +18,7 @@ FAMILIES = (CORE, NORMALIZATION, CONVOLUTIONS, POOLING, ARRANGING, MERGING)
 # what a layer of each name needs, and its input without the batch
 REQUIRED = {
     "units": 4,
-    "function": "relu",
+    "function": "leaky_relu",
     "rate": 0.5,
     "input_dim": 50,
     "output_dim": 8,
@@ -35,6 +35,9 @@ OTHERS = {
     "units": 5,
     "activation": "tanh",
     "function": "tanh",
+    "alpha": 0.3,
+    "weights": "vectors.txt",
+    "trainable": False,
     "use_bias": False,
     "rate": 0.25,
     "input_dim": 60,

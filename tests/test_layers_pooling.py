@@ -46,6 +46,7 @@ ADAPTIVE = [
         ("Pooling1D(output_size=12)", TIME, (12, 4)),
         ("Pooling2D(3)", PICTURE, (3, 3, 4)),
         ("Pooling2D((1, 5))", PICTURE, (1, 5, 4)),
+        ("Pooling3D((2, 3, 1))", VOLUME, (2, 3, 1, 4)),
     ]
 ]
 CASES = WINDOWS + GLOBAL + ADAPTIVE

@@ -293,7 +293,7 @@ TRAINED = {
     "weight_decay": "0.5", "momentum": "0.5", "nesterov": "true", "rho": "0.5",
     "centered": "true", "initial_accumulator_value": "0.5", "staircase": "true",
     "end_learning_rate": "0.5", "power": "2.0", "alpha": "0.5",
-    "label_smoothing": "0.1", "delta": "2.0",
+    "label_smoothing": "0.2", "delta": "2.0",
     "epochs": "3", "batch_size": "8", "validation_split": "0.5", "shuffle": "false",
     "gradient_clip": "1.0", "early_stopping_patience": "2",
 }  # fmt: skip

@@ -1,6 +1,8 @@
 """Shapes and parameter counts, compared with the models that are generated."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -317,3 +319,17 @@ def test_ten_thousand_repeats_are_cheap():
     each = network("TransformerEncoder(2, 5)").root.parameter_count
     assert found.root.parameter_count == 10_000 * each
     assert math.isclose(len(found.attentions), 10_000)
+
+
+def test_the_first_network_of_a_process_is_read_like_any_other():
+    code = (
+        "from neural_attn.compile import check_text\n"
+        "(c,), _ = check_text('network A { input: { ids: (4,) kinds: (4,) } layers: '\n"
+        "    'TransformerEmbedding(9, 4) TransformerEncoder(2, 8) }'\n"
+        "    .replace('ids:', 'input_ids:').replace('kinds', 'token_type_ids'))\n"
+        "print([(a.queries, a.keys) for a in c.attentions.values()])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[('input_ids', 'input_ids')]"

@@ -63,11 +63,11 @@ POOLING = {
     "GlobalMaxPooling3D": Row("", "{x}.max(axis=(1, 2, 3))"),
     **{
         f"AdaptiveAveragePooling{axes}D": Row("", "adaptive_mean({x}, {output_size})")
-        for axes in (1, 2)
+        for axes in (1, 2, 3)
     },
     **{
         f"AdaptiveMaxPooling{axes}D": Row("", "adaptive_max({x}, {output_size})")
-        for axes in (1, 2)
+        for axes in (1, 2, 3)
     },
 }
 

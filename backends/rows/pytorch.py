@@ -69,7 +69,7 @@ POOLING = {
     **{
         f"Adaptive{kind}Pooling{axes}D": Row("", _adaptive(function, axes))
         for kind, function in (("Average", "avg"), ("Max", "max"))
-        for axes in (1, 2)
+        for axes in (1, 2, 3)
     },
 }
 

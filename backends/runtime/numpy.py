@@ -320,14 +320,14 @@ def relu(x):
     return np.maximum(x, 0)
 
 
-def leaky_relu(x):
-    """Leaky ReLU: x where positive, 0.2 x elsewhere."""
-    return np.maximum(x, 0.2 * x)
+def leaky_relu(x, alpha=0.2):
+    """Leaky ReLU: x where positive, alpha x elsewhere."""
+    return np.where(x > 0, x, alpha * x)
 
 
-def elu(x):
-    """ELU: x where positive, exp(x) - 1 elsewhere (Clevert et al., 2016)."""
-    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+def elu(x, alpha=1.0):
+    """ELU: x where positive, alpha (exp(x) - 1) elsewhere (Clevert et al., 2016)."""
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
 
 
 def selu(x):

@@ -123,6 +123,17 @@ def _add(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
     return Tensor(first.dims, first.dtype, roots, along=first.along)
 
 
+def _activation_shape(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
+    if arguments["alpha"] is not None and arguments["function"] not in SLOPED:
+        raise ShapeError(
+            f"`{arguments['function']}` takes no alpha",
+            f"it belongs to {' and '.join(SLOPED)}",
+        )
+    return keep_shape(arguments, inputs)
+
+
+SLOPED = ("leaky_relu", "elu")  # the activations that take an alpha
+
 CORE = (
     NativeLayer(
         "Dense",
@@ -145,8 +156,17 @@ CORE = (
     NativeLayer(
         "Activation",
         "Applies a function to each number.",
-        (Parameter("function", ACTIVATION, "its name", aliases=("activation",)),),
-        keep_shape,
+        (
+            Parameter("function", ACTIVATION, "its name", aliases=("activation",)),
+            Parameter(
+                "alpha",
+                Kind("float", minimum=0, optional=True),
+                "the slope of leaky_relu, or the scale of elu, below 0",
+                None,
+                aliases=("negative_slope",),
+            ),
+        ),
+        _activation_shape,
         keeps_time=True,
     ),
     NativeLayer(
@@ -172,6 +192,20 @@ CORE = (
                 "number of ids",
                 None,
                 needless="the input tells its length",
+            ),
+            Parameter(
+                "weights",
+                Kind("any"),
+                "vectors to start from",
+                None,
+                needless="trained weights come from a weights file, by `load_weights`",
+            ),
+            Parameter(
+                "trainable",
+                FLAG,
+                "whether training changes it",
+                True,
+                needless="training changes all weights",
             ),
         ),
         _embedding,

@@ -105,5 +105,5 @@ def _adaptive(kind: str, word: str, axes: int) -> NativeLayer:
 POOLING = (
     *(_pooling(*kind, axes) for kind in _KINDS for axes in (1, 2, 3)),
     *(_global(*kind, axes) for kind in _KINDS for axes in (2, 3)),
-    *(_adaptive(*kind, axes) for kind in _KINDS for axes in (1, 2)),
+    *(_adaptive(*kind, axes) for kind in _KINDS for axes in (1, 2, 3)),
 )

@@ -39,6 +39,14 @@ _REFUSED = {
         "write `ResidualConnection { Dense(8) }`; `Add()` is a residual around the "
         "layers before it",
     ),
+    "GraphConv": (
+        "libraries sum over neighbours in different ways under this name",
+        "write `GraphAttention(num_heads=4)`, or a `define` with the sum that you want",
+    ),
+    "CustomShape": (
+        "shapes follow from the layers themselves",
+        "leave it out, or give the layer a size of its own",
+    ),
     "QuantumLayer": ("it needs a quantum circuit, which no file describes", _EQUATIONS),
     "CapsuleLayer": (f"{_NO_MEANING}, and routing is no fixed layer", _EQUATIONS),
     "DynamicLayer": (_NO_MEANING, _EQUATIONS),

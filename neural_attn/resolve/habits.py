@@ -6,17 +6,22 @@ What the author meant is read all the same, so that no further problem follows.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from neural_attn.errors import Problems
 from neural_attn.grammar import tree
-from neural_attn.layers import NativeLayer
+from neural_attn.layers import ACTIVATIONS, NativeLayer, Parameter
 from neural_attn.resolve import training
 from neural_attn.resolve.ir import Block
+from neural_attn.resolve.training_catalogue import GROUPS
 from neural_attn.resolve.values import kind_of, shown
 
 _NUMBER = re.compile(
     r"-?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][+-]?\d{1,2})?", re.ASCII
 )
+
+# `Linear(8)` is no activation, but what PyTorch calls a dense layer
+_FUNCTIONS = {n.replace("_", ""): n for n in ACTIVATIONS if n != "linear"}
 
 
 def as_setting(node: tree.LayerNode, problems: Problems) -> tree.Setting | None:
@@ -37,7 +42,7 @@ def as_setting(node: tree.LayerNode, problems: Problems) -> tree.Setting | None:
         name.span,
         _spelling(node),
     )
-    if name.text in training.GROUPS:
+    if name.text in GROUPS:
         return tree.Setting(node.span, name, None, _as_items(node.arguments))
     values = tuple(argument.value for argument in node.arguments)
     if not values:
@@ -52,7 +57,7 @@ def as_setting(node: tree.LayerNode, problems: Problems) -> tree.Setting | None:
 def _spelling(node: tree.LayerNode) -> str:
     name = node.name.text
     written = ", ".join(argument.span.text for argument in node.arguments)
-    if name in training.GROUPS:
+    if name in GROUPS:
         inside = " ".join(
             f"{argument.name}: {argument.value.span.text}"
             for argument in node.arguments
@@ -72,6 +77,65 @@ def _as_items(arguments: tuple[tree.Argument, ...]) -> tuple[tree.Item, ...]:
         for a in arguments
         if a.name is not None
     )
+
+
+def with_activation(
+    target: NativeLayer | Block, arguments: list[tree.Argument]
+) -> list[tree.Argument]:
+    """The arguments, where `Conv2D(8, 3, "relu")` gives the activation by position."""
+    names = [parameter.name for parameter in target.parameters]
+    taken = {argument.name for argument in arguments}
+    if "activation" not in names or "activation" in taken:
+        return arguments
+    for position, argument in enumerate(arguments):
+        if argument.name is not None or position >= len(names):
+            break
+        kind = kind_of(target, names[position])
+        takes_words = kind is None or kind.name in ("str", "activation", "any")
+        takes_words |= _is_required(target.parameters[position])
+        if _is_word(argument.value) and not takes_words:
+            named = tree.Argument(argument.span, "activation", argument.value)
+            later = arguments[position + 1 :]
+            return [*arguments[:position], *_shifted(names, position + 1, later), named]
+    return arguments
+
+
+def _is_required(parameter: tree.Parameter | Parameter) -> bool:
+    if isinstance(parameter, Parameter):
+        return parameter.required
+    return parameter.default is None
+
+
+def _is_word(value: tree.Expr) -> bool:
+    if isinstance(value, tree.Name):
+        return value.text in ACTIVATIONS
+    word = value.value if isinstance(value, tree.Literal) else None
+    return isinstance(word, str) and not _NUMBER.fullmatch(word)
+
+
+def _shifted(
+    names: list[str], position: int, arguments: list[tree.Argument]
+) -> list[tree.Argument]:
+    """Positional arguments by name, since the one before them stands elsewhere."""
+    by_name = []
+    for argument in arguments:
+        if argument.name is None and position < len(names):
+            name = names[position]
+            position += 1
+            argument = tree.Argument(argument.span, name, argument.value)
+        by_name.append(argument)
+    return by_name
+
+
+def as_function(node: tree.LayerNode) -> tree.LayerNode:
+    """`ReLU()` as `Activation("relu")`; other layers as they are."""
+    function = _FUNCTIONS.get(node.name.text.replace("_", "").lower())
+    if function is None:
+        return node
+    span = node.name.span
+    called = tree.Argument(span, "function", tree.Literal(span, function))
+    name = tree.Name(span, "Activation")
+    return replace(node, name=name, arguments=(called, *node.arguments))
 
 
 def as_meant(

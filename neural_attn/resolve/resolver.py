@@ -18,7 +18,7 @@ from neural_attn.resolve.labels import check_labels
 from neural_attn.resolve.names import trouble_with_class, trouble_with_variable
 from neural_attn.resolve.networks import NetworkReader
 from neural_attn.resolve.search import Spaces, settle
-from neural_attn.resolve.training import GROUPS
+from neural_attn.resolve.training_catalogue import GROUPS
 from neural_attn.resolve.uses import Uses
 from neural_attn.resolve.values import check_static
 from neural_attn.resolve.wrappers import WRAPPERS

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from neural_attn.errors import Problems, Span, did_you_mean
 from neural_attn.grammar import tree
 from neural_attn.resolve.arguments import match
+from neural_attn.resolve.training_catalogue import GROUPS, TRAIN
 
 # what an author writes in `HPO(…)`, and the kind of space it is
 SEARCHES = {
@@ -18,6 +19,8 @@ SEARCHES = {
     "int_range": "range",
     "log_range": "log_range",
 }
+# the settings of training of which a list holds values to choose from
+_NUMBERS = frozenset(name for p in TRAIN for name in (p.name, *p.aliases))
 _BOUNDS = {"range": ("low", "high", "step"), "log_range": ("low", "high")}
 _Item = TypeVar("_Item", bound=tree.Item)
 
@@ -57,7 +60,7 @@ class Spaces(list[SearchSpace]):
 
 def settle(file: tree.File, problems: Problems) -> tuple[tree.File, Spaces]:
     """The file with each `HPO(…)` replaced by its first value, and the spaces."""
-    if "HPO" not in file.span.source.text.upper():
+    if not any(sign in file.span.source.text.upper() for sign in ("HPO", "[")):
         return file, Spaces()
     settler = _Settler(problems)
     networks = tuple(
@@ -80,20 +83,35 @@ class _Settler:
         """An item without any HPO."""
         if isinstance(item, tree.Setting):
             value = None if item.value is None else self.expr(item.value)
-            return replace(item, value=value, block=self._block(item.block))
+            block = self._block(item.block, item.name.text in GROUPS)
+            return replace(item, value=value, block=block)
         if isinstance(item, tree.LayerNode):
             return replace(
                 item,
                 arguments=tuple(map(self._argument, item.arguments)),
-                block=self._block(item.block),
+                block=self._block(item.block, item.name.text in GROUPS),
                 repeat=None if item.repeat is None else self.expr(item.repeat),
             )
         return item
 
     def _block(
-        self, block: tuple[tree.Item, ...] | None
+        self, block: tuple[tree.Item, ...] | None, trains: bool
     ) -> tuple[tree.Item, ...] | None:
-        return None if block is None else tuple(map(self.item, block))
+        """The items in braces; `train { batch_size: [16, 32] }` holds a choice too."""
+        if block is None:
+            return None
+        return tuple(
+            self._listed(item)
+            if trains and isinstance(item, tree.Setting) and item.name.text in _NUMBERS
+            else self.item(item)
+            for item in block
+        )
+
+    def _listed(self, item: tree.Setting) -> tree.Item:
+        value = item.value
+        if not isinstance(value, tree.Sequence) or not value.is_list or not value.items:
+            return self.item(item)
+        return replace(item, value=self._take("choice", value, list(value.items)))
 
     def _argument(self, argument: tree.Argument) -> tree.Argument:
         return replace(argument, value=self.expr(argument.value))
@@ -127,9 +145,15 @@ class _Settler:
             )
         kind = SEARCHES[word]
         values = self._values(kind, inner)
-        constants = tuple(_constant(value) for value in values)
-        if why := _trouble(kind, constants):
+        if why := _trouble(kind, tuple(map(_constant, values))):
             return self._broken(call, f"`{word}` {why}", _EXAMPLES[kind])
+        return self._take(kind, call, values)
+
+    def _take(
+        self, kind: str, call: tree.Expr, values: Sequence[tree.Expr]
+    ) -> tree.Expr:
+        """Keep a search space; gives the value to compile with in its place."""
+        constants = tuple(_constant(value) for value in values)
         places = tuple(value.span for value in values)
         self.spaces.append(
             SearchSpace(kind, constants, constants[0], call.span, places)
@@ -145,7 +169,10 @@ class _Settler:
     def _values(self, kind: str, inner: tree.Call) -> list[tree.Expr]:
         """The choices; or low, high and perhaps a step."""
         if kind == "choice":
-            return [self.expr(argument.value) for argument in inner.arguments]
+            values = [argument.value for argument in inner.arguments]
+            if len(values) == 1 and isinstance(values[0], tree.Sequence):
+                values = list(values[0].items)
+            return [self.expr(value) for value in values]
         names = _BOUNDS[kind]
         word = f"`{inner.function.text}`"
         given = match(word, names, inner.arguments, self.problems)

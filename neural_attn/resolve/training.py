@@ -11,6 +11,7 @@ from neural_attn.layers import Parameter
 from neural_attn.resolve.ir import Named, Network, Training
 from neural_attn.resolve.search import Spaces
 from neural_attn.resolve.training_catalogue import (
+    GROUPS,
     LOSSES,
     METRICS,
     METRICS_TO_COME,
@@ -20,7 +21,6 @@ from neural_attn.resolve.training_catalogue import (
 )
 from neural_attn.resolve.training_entries import EntryReader
 
-GROUPS = ("train", "training", "execute", "execution")
 SETTINGS = ("input", "layers", "loss", "optimizer", "metrics", "train")
 _NOT_YET = ("device", "execute", "execution")
 
@@ -140,7 +140,7 @@ class _Reader(EntryReader):
                 "E0241", "`train` holds settings in braces only", setting.value.span
             )
         known = {n: p for p in TRAIN for n in (p.name, *p.aliases)}
-        given: set[str] = set()
+        spelled: dict[str, str] = {}  # what each parameter given so far was called
         values: dict[str, object] = {p.name: p.default for p in TRAIN}
         for item in setting.block or ():
             name = _item_name(item)
@@ -156,11 +156,14 @@ class _Reader(EntryReader):
                 )
             else:
                 parameter = known[name]
-                if parameter.name in given:
+                earlier = spelled.get(parameter.name, "")
+                if name == "early_stopping" and earlier:
+                    continue  # the patience says more than that there is one
+                if earlier not in ("", "early_stopping"):
                     self.problems.add(
                         "E0208", f"`{parameter.name}` is set twice", item.name.span
                     )
-                given.add(parameter.name)
+                spelled[parameter.name] = name
                 values[parameter.name] = self._train_value(parameter, item)
         return Training(setting.name.span, **values)  # type: ignore[arg-type]
 

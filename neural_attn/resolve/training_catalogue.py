@@ -17,6 +17,7 @@ _SHARE = Kind("float", minimum=0, maximum=1)
 _STEPS = Kind("int", minimum=1)
 _ANY = Kind("any")
 
+GROUPS = ("train", "training", "execute", "execution")  # settings in braces
 SCHEDULED = "learning_rate"  # the parameter that may be a schedule
 
 
@@ -29,6 +30,7 @@ class Entry:
     parameters: tuple[Parameter, ...] = ()
     aliases: tuple[str, ...] = ()
     fixed: Mapping[str, object] = field(default_factory=dict)
+    same_as: str = ""  # what backends know it by
 
 
 def _number(name: str, default: float, kind: Kind = _RATE, *aliases: str) -> Parameter:
@@ -139,6 +141,14 @@ LOSSES = (
         "categorical_crossentropy",
         "cross-entropy with one-hot targets",
         (Parameter("label_smoothing", _SHARE, "", 0.0, ("smoothing",)),),
+        aliases=("categorical_cross_entropy", "cce"),
+    ),
+    Entry(
+        "label_smoothing_crossentropy",
+        "the same with smoothed targets (Szegedy et al., 2016)",
+        (Parameter("label_smoothing", _SHARE, "", 0.1, ("smoothing",)),),
+        aliases=("label_smoothing_cross_entropy",),
+        same_as="categorical_crossentropy",
     ),
     Entry(
         "binary_crossentropy",
@@ -158,7 +168,7 @@ METRICS = (
 # What authors write too, and no backend computes yet.
 METRICS_TO_COME = (
     "auc", "bleu", "f1", "f1_score", "perplexity", "precision", "recall",
-    "top_k_categorical_accuracy", "top_5_accuracy",
+    "top_k_categorical_accuracy", "top_k_accuracy", "top_5_accuracy",
 )  # fmt: skip
 
 TRAIN = (

@@ -83,7 +83,7 @@ class EntryReader:
             self._unknown(what, name, expr.span, entries)
             return None
         values = self.arguments(entry, (*arguments, *extra), expr.span)
-        found = Named(entry.name, {**values, **entry.fixed}, expr.span)
+        found = Named(entry.same_as or entry.name, {**values, **entry.fixed}, expr.span)
         self._check_together(found)
         return found
 

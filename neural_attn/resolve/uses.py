@@ -9,7 +9,7 @@ from neural_attn.errors import Problems
 from neural_attn.grammar import tree
 from neural_attn.layers import NativeLayer
 from neural_attn.resolve.arguments import REPEAT_ALIASES, match
-from neural_attn.resolve.habits import as_meant
+from neural_attn.resolve.habits import as_function, as_meant, with_activation
 from neural_attn.resolve.ir import Block, LayerUse
 from neural_attn.resolve.names import trouble_with_attribute
 from neural_attn.resolve.search import Spaces
@@ -88,6 +88,7 @@ class Uses(ABC):
         """What a wrapper around a layer comes to; other layers as they are."""
         if self.find(node.name.text) is not None:
             return node
+        node = as_function(node)
         if is_wrapper(node, "Bidirectional"):
             return both_directions(node, self.problems)
         if not is_wrapper(node, "TimeDistributed"):
@@ -118,6 +119,7 @@ class Uses(ABC):
         else:
             required = [p.name for p in target.parameters if p.required]
             aliases = {a: p.name for p in target.parameters for a in p.aliases}
+        arguments = with_activation(target, arguments)
         given = match(f"`{target.name}`", names, arguments, self.problems, aliases)
         missing = [name for name in required if name not in given]
         if missing and not any(a.name not in names for a in arguments if a.name):

@@ -60,12 +60,17 @@ def both_directions(node: tree.LayerNode, problems: Problems) -> tree.LayerNode 
 
 
 def each_step(node: tree.LayerNode, problems: Problems) -> tree.LayerNode | None:
-    """The layer inside `TimeDistributed(layer)`; None where there is none."""
-    given = match("`TimeDistributed`", ("layer",), node.arguments, problems)
+    """The layer inside `TimeDistributed(layer)`; None where there is none.
+
+    What follows the layer are further arguments of it: `(Dense(8), activation="relu")`.
+    """
+    layer = [a for a in node.arguments[:1] if a.name in (None, "layer")]
+    given = {"layer": layer[0].value} if layer else {}
     inner = _wrapped(node, given, "Dense(units)", problems)
     if inner is None:
         return None
-    return replace(node, name=inner.name, arguments=inner.arguments)
+    rest = tuple(a for a in node.arguments if a not in layer)
+    return replace(node, name=inner.name, arguments=(*inner.arguments, *rest))
 
 
 def _wrapped(

@@ -11,7 +11,7 @@ Constant = int | float | str | bool | None | tuple[object, ...]
 
 BATCH = "batch"  # the label of the first axis
 
-_numbers = itertools.count()
+_numbers = itertools.count(1)  # 0 would read as none
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ export class CompareView {
     entries.sort((a, b) => b.divergence - a.divergence);
     const rows = entries.slice(0, LISTED_HEADS).map(({ map, head, divergence, largest }) => {
       const open = el("button", { textContent: this.scene.headName({ source: 0, map, head }) });
-      open.addEventListener("click", () => this.scene.store.set({ source: 0, map, head }));
+      open.onclick = () => this.scene.store.set({ source: 0, map, head });
       return el("tr", {}, el("td", {}, open), numberCell(short(divergence)), numberCell(short(largest)));
     });
     if (!rows.length) return el("span");

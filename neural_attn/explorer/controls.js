@@ -107,21 +107,21 @@ export function listenToControls(scene, exporter, { announce, search, link, redr
   const { store } = scene;
   const numbers = { source: "source", example: "example", layer: "map", head: "head", query: "query" };
   for (const [id, name] of Object.entries(numbers)) {
-    byId(id).addEventListener("change", (event) => store.set({ [name]: Number(event.target.value) }));
+    byId(id).onchange = (event) => store.set({ [name]: Number(event.target.value) });
   }
   for (const id of ["unit", "pair", "palette"]) {
-    byId(id).addEventListener("change", (event) => store.set({ [id]: event.target.value }));
+    byId(id).onchange = (event) => store.set({ [id]: event.target.value });
   }
   for (const id of ["special", "sinks", "renormalize", "log"]) {
-    byId(id).addEventListener("change", (event) => store.set({ [id]: event.target.checked }));
+    byId(id).onchange = (event) => store.set({ [id]: event.target.checked });
   }
   const stepHead = (by) => () => {
     const { length } = scene.map.heads;
     store.set({ head: (scene.state.head + by + length) % length });
   };
-  byId("head-before").addEventListener("click", stepHead(-1));
-  byId("head-after").addEventListener("click", stepHead(1));
-  for (const view of VIEWS) byId(`tab-${view}`).addEventListener("click", () => store.set({ view }));
+  byId("head-before").onclick = stepHead(-1);
+  byId("head-after").onclick = stepHead(1);
+  for (const view of VIEWS) byId(`tab-${view}`).onclick = () => store.set({ view });
   for (const kind of ["png", "svg", "csv"]) {
     byId(`save-${kind}`).addEventListener("click", async () => {
       try {
@@ -131,7 +131,7 @@ export function listenToControls(scene, exporter, { announce, search, link, redr
       }
     });
   }
-  byId("copy-link").addEventListener("click", link);
+  byId("copy-link").onclick = link;
   byId("search").addEventListener("input", () => search(0));
   const theme = byId("theme");
   theme.addEventListener("click", () => {

@@ -44,8 +44,8 @@ export function listenToKeys(scene, views, { search }) {
   byId("help-keys").replaceChildren(...KEYS.flatMap(([keys, what]) => [
     el("dt", {}, el("kbd", { textContent: keys })), el("dd", { textContent: what })]));
   const help = byId("help");
-  byId("help-open").addEventListener("click", () => help.showModal());
-  byId("help-close").addEventListener("click", () => help.close());
+  byId("help-open").onclick = () => help.showModal();
+  byId("help-close").onclick = () => help.close();
   const actions = {
     "/": () => byId("search").focus(),
     "?": () => help.showModal(),

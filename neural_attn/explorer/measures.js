@@ -47,7 +47,7 @@ export class MeasuresView {
     const choose = el("select", { id: "measure" },
       ...this.measures.map((one) => el("option", { value: one.key, textContent: one.label })));
     choose.value = this.measure.key;
-    choose.addEventListener("change", () => this.scene.store.set({ measure: choose.value }));
+    choose.onchange = () => this.scene.store.set({ measure: choose.value });
     const focused = document.activeElement?.id;
     this.panel.replaceChildren(
       el("div", { className: "row" }, el("h2", { textContent: "Metrics of every head" }),
@@ -112,7 +112,7 @@ export class MeasuresView {
       const line = el("tr", { className: entry.map === map && entry.head === head ? "chosen" : "" });
       const open = el("button", { textContent: String(entry.number) });
       open.setAttribute("aria-label", `Show ${this.scene.headName(entry)}`);
-      open.addEventListener("click", () => this.scene.store.set({ map: entry.map, head: entry.head, view: "matrix" }));
+      open.onclick = () => this.scene.store.set({ map: entry.map, head: entry.head, view: "matrix" });
       line.append(numberCell(entry.layer), el("td", { className: "number" }, open),
         ...this.measures.map(({ key }) => numberCell(short(this.value(key, entry.map, entry.head)))));
       return line;

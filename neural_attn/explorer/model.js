@@ -1,8 +1,9 @@
 // All heads at once: a thumbnail for each, in a grid of layers and heads.
 
-import { byId, el, hint, isDark } from "./dom.js";
+import { byId, el, hint, isDark, sizeCanvas } from "./dom.js";
 import { ramp, shareOf } from "./colors.js";
 import { KINDS } from "./scene.js";
+import { poolView } from "./axes.js";
 import { Reduced } from "./payload.js";
 
 const SIDE = 64;
@@ -67,6 +68,7 @@ export class ModelView {
     this.shrunk = new Map();
     this.buttons = new Map();
     this.run = 0;
+    this.stamp = el("canvas");
   }
 
   /** The maps of the source, in the order of the grid. */
@@ -75,8 +77,8 @@ export class ModelView {
   show(state, changed) {
     const whole = !changed || ["source", "example"].some((name) => changed.has(name));
     if (whole) this.build();
-    if (whole || changed.has("palette") || changed.has("log") || changed.has("theme")) this.fill();
     if (whole || changed.has("view")) this.resize();
+    if (whole || changed.has("palette") || changed.has("log") || changed.has("theme")) this.fill();
     this.mark();
   }
 
@@ -84,7 +86,10 @@ export class ModelView {
     const most = Math.max(...this.maps.map((map) => map.heads.length));
     this.grid = el("div", { className: "heads", role: "group" });
     this.grid.setAttribute("aria-label", "All heads: arrow keys move, Enter selects");
-    this.grid.append(el("span", { className: "axis" }));
+    // One canvas under all buttons: the browser looks at each canvas in every frame.
+    this.sheet = el("canvas", { "aria-hidden": "true" });
+    this.size = 0;
+    this.grid.append(this.sheet, el("span", { className: "axis" }));
     for (let head = 0; head < most; head++) {
       this.grid.append(el("span", { className: "axis", textContent: String(this.maps[0].heads[head] ?? head) }));
     }
@@ -108,9 +113,9 @@ export class ModelView {
   button(map, head) {
     const name = this.scene.headName({ map, head });
     const said = this.scene.sentence({ map, head });
-    const button = el("button", { title: said || name }, el("canvas"));
+    const button = el("button", { title: said || name });
     button.setAttribute("aria-label", said ? `${name}: ${said}` : name);
-    button.addEventListener("click", () => this.scene.store.set({ map, head }));
+    button.onclick = () => this.scene.store.set({ map, head });
     this.buttons.set(`${map},${head}`, button);
     return button;
   }
@@ -123,6 +128,12 @@ export class ModelView {
     const size = Math.max(22, Math.min(alone ? 128 : 56, side));
     this.grid.style.gridTemplateColumns = `auto repeat(${this.most}, ${size}px)`;
     for (const button of this.buttons.values()) button.style.height = `${size}px`;
+    if (size === this.size || !this.grid.offsetWidth) return;
+    this.size = size;
+    sizeCanvas(this.sheet, this.grid.offsetWidth, this.grid.offsetHeight);
+    this.places = new Map(Array.from(this.buttons, ([key, button]) => (
+      [key, [button.offsetLeft + 1, button.offsetTop + 1, button.clientWidth, button.clientHeight]])));
+    for (const key of this.buttons.keys()) this.paint(key);
   }
 
   mark() {
@@ -153,7 +164,7 @@ export class ModelView {
           this.shrunk.set(key, shrink(weights));
         }
         if (run !== this.run) return;
-        this.paint(place, head, this.shrunk.get(key));
+        this.paint(`${place},${head}`);
       }
     };
     await Promise.all([work(), work(), work(), work()]);
@@ -161,10 +172,25 @@ export class ModelView {
     document.documentElement.dataset.thumbnails = "done";
   }
 
-  paint(map, head, small) {
-    const { palette, log } = this.scene.state;
-    const canvas = this.buttons.get(`${map},${head}`)?.firstChild;
-    if (canvas) paintValues(canvas, small, ramp(palette, isDark()), { log });
+  /** The thumbnail of a head on `room` pixels at most; none before it is unpacked. */
+  thumbnail(key, room) {
+    const { source, example, palette, log } = this.scene.state;
+    const small = this.shrunk.get(`${source},${example},${key}`);
+    if (!small) return null;
+    const { width, height, values, greatest } = small;
+    const step = Math.ceil(Math.max(width, height) / room);
+    const pooled = poolView({ values, allowed: null }, height, width, step);
+    paintValues(this.stamp, { ...pooled, greatest }, ramp(palette, isDark()), { log });
+    return this.stamp;
+  }
+
+  paint(key) {
+    const place = this.places?.get(key); // none while the panel is hidden
+    const thumbnail = place && this.thumbnail(key, place[2] * (window.devicePixelRatio || 1));
+    if (!thumbnail) return;
+    const context = this.sheet.getContext("2d");
+    context.imageSmoothingEnabled = false;
+    context.drawImage(thumbnail, ...place);
   }
 
   /** The thumbnails as one picture. */
@@ -186,8 +212,8 @@ export class ModelView {
     this.maps.forEach((map, row) => {
       context.fillText(String(map.layer), left / 2, top + row * (size + 4) + size / 2);
       map.heads.forEach((_, head) => {
-        const thumbnail = this.buttons.get(`${row},${head}`).firstChild;
-        context.drawImage(thumbnail, left + head * (size + 4), top + row * (size + 4), size, size);
+        const thumbnail = this.thumbnail(`${row},${head}`, size);
+        if (thumbnail) context.drawImage(thumbnail, left + head * (size + 4), top + row * (size + 4), size, size);
       });
     });
     return canvas;

@@ -37,7 +37,7 @@ export function gridRow(layer, cells, colors) {
     const button = el("button", { title: title ?? "", "aria-label": label, "aria-pressed": String(chosen) }, content);
     button.style.background = cssColor(colors, share);
     button.style.color = inkOn(colors, share);
-    button.addEventListener("click", choose);
+    button.onclick = choose;
     return el("td", {}, button);
   }));
 }

@@ -123,7 +123,7 @@ export class TokenView {
       const chosen = !cross && columns.members[i].includes(this.position());
       button.setAttribute("aria-pressed", String(chosen));
       button.tabIndex = -1;
-      button.addEventListener("click", () => this.scene.store.set(cross ? { key: position } : { query: position }));
+      button.onclick = () => this.scene.store.set(cross ? { key: position } : { query: position });
       strip.append(button);
     });
     return strip;

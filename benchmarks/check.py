@@ -29,6 +29,7 @@ LAYERS = {
     "TransformerEncoder": "TransformerEncoder(num_heads=4, ff_dim=64)",
 }
 DEPTH = 1000
+MIXED = "all three in turn"
 
 FILE = """\
 network Deep {{
@@ -141,15 +142,17 @@ def help_text(peer: str | None, rounds: int) -> dict[str, object]:
 def main() -> None:
     """Measure the layers that were asked for, then `neural --help`."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--layer", choices=LAYERS, action="append")
+    parser.add_argument("--layer", choices=[*LAYERS, MIXED], action="append")
     parser.add_argument("--peer", help="a Python that has neural-dsl 0.2.9")
     parser.add_argument("--rounds", type=int, default=9, help="at least 7")
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
-        for name in options.layer or LAYERS:
+        for name in options.layer or [*LAYERS, MIXED]:
             file = Path(scratch) / f"{name}.neural"
-            file.write_text(FILE.format(layers=f"    {LAYERS[name]}\n" * DEPTH))
+            kinds = list(LAYERS.values()) if name == MIXED else [LAYERS[name]]
+            lines = (f"    {kinds[i % len(kinds)]}\n" for i in range(DEPTH))
+            file.write_text(FILE.format(layers="".join(lines)))
             row = parsing(file, options.peer, options.rounds)
             row["whole process ms"] = process_of_check(file, options.rounds)
             rows.append(row)

@@ -150,7 +150,8 @@ def test_the_table_of_options_is_complete():
     from neural_attn.commands.visualize import visualize
 
     text = (ROOT / "README.md").read_text("utf-8")
-    named = set(re.findall(r"`(--[a-z-]+)`", text))
+    section = text.partition("## Options of")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(--[a-z-]+)`", section))
     known = {option for parameter in visualize.params for option in parameter.opts}
     options = {name for name in known if name.startswith("--")}
     assert options - named - {"--attention"} == set()

@@ -142,9 +142,15 @@ def minilm(folder, minilm_dir):
     file = folder / "minilm.neural"
     import_model(minilm_dir, file)
     request = Request(
-        file=file, backend="numpy", texts=[TEXT, "A second text."], output_dir=folder
+        file=file,
+        backend="numpy",
+        checkpoint=file.with_suffix(".safetensors"),
+        texts=[TEXT, "A second text."],
+        output_dir=folder,
     )
-    return visualize(request).maps
+    maps = visualize(request).maps
+    assert maps.trained
+    return maps
 
 
 @pytest.fixture(scope="module")

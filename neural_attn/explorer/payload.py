@@ -183,11 +183,9 @@ class PayloadWriter:
         for unit in ("word", "sentence"):
             rows, columns = (
                 readings[entry[f"{side}_text"]].starts(
-                    unit, entry[f"{side}_start"], length
+                    unit, entry[f"{side}_start"], entry[length]
                 )
-                for side, length in zip(
-                    ("query", "key"), item.weights.shape[1:], strict=True
-                )
+                for side, length in (("query", "rows"), ("key", "columns"))
             )
             if 1 < max(len(rows), len(columns)) <= self.detail.longest:
                 work = partial(self._pack_groups, item, rows, columns)

@@ -10,7 +10,7 @@ from neural_attn.resolve.equations import width_of
 from neural_attn.resolve.ir import Block
 from neural_attn.resolve.values import check_value
 from neural_attn.shapes import constants
-from neural_attn.shapes.consulted import closure
+from neural_attn.shapes.consulted import closure, names_in
 from neural_attn.shapes.evaluation import Evaluation, Session, Stop
 from neural_attn.shapes.instance import Instance
 from neural_attn.shapes.types import (
@@ -158,8 +158,6 @@ class Entry(Evaluation):
             if isinstance(value, Tensor):
                 self.input_names.setdefault(value.uid, name)
             self.note_step("input", name, (), value)
-            if not position:
-                self._check_length(value)
         tensors = {n: v for n, v in self.values.items() if isinstance(v, Tensor)}
         self.instance.inputs = list(tensors.values())
         self.widths = {
@@ -168,9 +166,15 @@ class Entry(Evaluation):
             if tensor.dims
         }
 
-    def _check_length(self, value: Value) -> None:
-        """Refuse a sequence longer than the parameter `max_len`, where there is one."""
+    def check_length(self) -> None:
+        """Refuse a sequence longer than `max_len`, if it is given or a layer has it."""
+        value = next(iter(self.values.values()), None)
         if self.block.parameter(LONGEST) is None or not _is_sequence(value):
+            return
+        arguments = (e for use in self.uses.values() for e in use.arguments.values())
+        if LONGEST not in self.given and not any(
+            LONGEST in names_in(expr) for expr in arguments
+        ):
             return
         self.facts.is_bounded = True
         longest, length = self.static[LONGEST], value.dims[1].value
@@ -195,7 +199,7 @@ class Entry(Evaluation):
         raise self.session.note(error, self._place())
 
 
-def _is_sequence(value: Value) -> TypeGuard[Tensor]:
+def _is_sequence(value: Value | None) -> TypeGuard[Tensor]:
     """Whether axis 1 is time: of ids [batch, time], of vectors [batch, time, width]."""
     return isinstance(value, Tensor) and value.rank > (1 if value.dtype == "int" else 2)
 

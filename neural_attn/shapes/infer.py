@@ -98,6 +98,7 @@ class _Run(Entry):
             if value not in known:
                 known.append(value)
         self.declare(self.block.layers)
+        self.check_length()
         output = self.run_body(self.block.forward.body)
         if not isinstance(output, Tensor):
             raise self.session.note(

@@ -190,12 +190,7 @@ class Network(Layer):
 class PositionalEncoding(Layer):
     """Adds to x [batch, time, d_model] vectors that tell each position where it stands."""
 
-    def __init__(self, max_len=5000):
-        super().__init__()
-        self.max_len = max_len
-
     def forward(self, x):
-        check_length(x, self.max_len)
         # pair i turns at the rate 10000 ** (-2i / d_model) (Vaswani et al., 2017, 3.5)
         positions = np.arange(x.shape[1], dtype=x.dtype)
         pairs = np.arange(x.shape[-1] // 2, dtype=x.dtype)
@@ -264,7 +259,7 @@ class MultiLayerTransformer(Network):
         super().__init__()
         self.embedding_0 = Embedding(2000, 64)
         # without it, the order of the tokens is lost
-        self.positional_encoding_0 = PositionalEncoding(max_len=128)
+        self.positional_encoding_0 = PositionalEncoding()
         self.transformer_encoder_layers = [
             TransformerEncoder(d_model=64, ff_dim=256) for _ in range(3)
         ]
@@ -356,9 +351,3 @@ def softmax(x):
     """Softmax over the last axis."""
     weights = np.exp(x - x.max(axis=-1, keepdims=True))
     return weights / weights.sum(axis=-1, keepdims=True)
-
-
-def check_length(x, max_len):
-    """Refuse x [batch, time, ...] of more than `max_len` steps."""
-    if x.shape[1] > max_len:
-        raise ValueError(f"{x.shape[1]} steps are more than max_len, {max_len}")

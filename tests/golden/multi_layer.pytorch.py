@@ -79,12 +79,7 @@ class Network(nn.Module):
 class PositionalEncoding(nn.Module):
     """Adds to x [batch, time, d_model] vectors that tell each position where it stands."""
 
-    def __init__(self, max_len=5000):
-        super().__init__()
-        self.max_len = max_len
-
     def forward(self, x):
-        check_length(x, self.max_len)
         # pair i turns at the rate 10000 ** (-2i / d_model) (Vaswani et al., 2017, 3.5)
         positions = torch.arange(x.size(1), dtype=x.dtype, device=x.device)
         pairs = torch.arange(x.shape[-1] // 2, dtype=x.dtype, device=x.device)
@@ -153,7 +148,7 @@ class MultiLayerTransformer(Network):
         super().__init__()
         self.embedding_0 = nn.Embedding(2000, 64)
         # without it, the order of the tokens is lost
-        self.positional_encoding_0 = PositionalEncoding(max_len=128)
+        self.positional_encoding_0 = PositionalEncoding()
         self.transformer_encoder_layers = nn.ModuleList(
             TransformerEncoder(d_model=64, ff_dim=256) for _ in range(3)
         )
@@ -240,9 +235,3 @@ def split_heads(x, num_heads):
 def embedded(x, embedding):
     """Embed ids [batch, time]; vectors [batch, time, width] are embedded already."""
     return embedding(x) if x.ndim == 2 else x.to(embedding.weight.dtype)
-
-
-def check_length(x, max_len):
-    """Refuse x [batch, time, ...] of more than `max_len` steps."""
-    if x.size(1) > max_len:
-        raise ValueError(f"{x.size(1)} steps are more than max_len, {max_len}")

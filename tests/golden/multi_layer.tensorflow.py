@@ -91,12 +91,7 @@ class Network(keras.Model):
 class PositionalEncoding(keras.layers.Layer):
     """Adds to x [batch, time, d_model] vectors that tell each position where it stands."""
 
-    def __init__(self, max_len=5000):
-        super().__init__()
-        self.max_len = max_len
-
     def call(self, x):
-        check_length(x, self.max_len)
         # pair i turns at the rate 10000 ** (-2i / d_model) (Vaswani et al., 2017, 3.5)
         positions = ops.cast(ops.arange(ops.shape(x)[1]), x.dtype)
         pairs = ops.cast(ops.arange(x.shape[-1] // 2), x.dtype)
@@ -165,7 +160,7 @@ class MultiLayerTransformer(Network):
         super().__init__()
         self.embedding_0 = keras.layers.Embedding(2000, 64)
         # without it, the order of the tokens is lost
-        self.positional_encoding_0 = PositionalEncoding(max_len=128)
+        self.positional_encoding_0 = PositionalEncoding()
         self.transformer_encoder_layers = [
             TransformerEncoder(d_model=64, ff_dim=256) for _ in range(3)
         ]
@@ -247,9 +242,3 @@ def embedded(x, embedding):
     if len(x.shape) == 2:
         return embedding(x)
     return ops.cast(x, embedding.compute_dtype)
-
-
-def check_length(x, max_len):
-    """Refuse x [batch, time, ...] of more than `max_len` steps."""
-    if x.shape[1] is not None and x.shape[1] > max_len:
-        raise ValueError(f"{x.shape[1]} steps are more than max_len, {max_len}")

@@ -79,12 +79,7 @@ class Network(nn.Module):
 class PositionalEncoding(nn.Module):
     """Adds to x [batch, time, d_model] vectors that tell each position where it stands."""
 
-    def __init__(self, max_len=5000):
-        super().__init__()
-        self.max_len = max_len
-
     def forward(self, x):
-        check_length(x, self.max_len)
         # pair i turns at the rate 10000 ** (-2i / d_model) (Vaswani et al., 2017, 3.5)
         positions = torch.arange(x.size(1), dtype=x.dtype, device=x.device)
         pairs = torch.arange(x.shape[-1] // 2, dtype=x.dtype, device=x.device)
@@ -152,7 +147,7 @@ class TextClassification(Network):
     def __init__(self):
         super().__init__()
         self.embedding_0 = nn.Embedding(5000, 64)
-        self.positional_encoding_0 = PositionalEncoding(max_len=512)
+        self.positional_encoding_0 = PositionalEncoding()
         self.dropout_0 = nn.Dropout(0.1)
         self.transformer_encoder_layers = nn.ModuleList(
             TransformerEncoder(d_model=64, num_heads=4, ff_dim=128, dropout=0.2)
@@ -250,9 +245,3 @@ def masked_mean(x, mask):
     """Mean over visible times of x [batch, time, width]; mask [batch, 1, 1, time]."""
     mask = mask[:, 0, 0, :, None]
     return x.masked_fill(~mask, 0.0).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
-
-
-def check_length(x, max_len):
-    """Refuse x [batch, time, ...] of more than `max_len` steps."""
-    if x.size(1) > max_len:
-        raise ValueError(f"{x.size(1)} steps are more than max_len, {max_len}")

@@ -91,12 +91,7 @@ class Network(keras.Model):
 class PositionalEncoding(keras.layers.Layer):
     """Adds to x [batch, time, d_model] vectors that tell each position where it stands."""
 
-    def __init__(self, max_len=5000):
-        super().__init__()
-        self.max_len = max_len
-
     def call(self, x):
-        check_length(x, self.max_len)
         # pair i turns at the rate 10000 ** (-2i / d_model) (Vaswani et al., 2017, 3.5)
         positions = ops.cast(ops.arange(ops.shape(x)[1]), x.dtype)
         pairs = ops.cast(ops.arange(x.shape[-1] // 2), x.dtype)
@@ -164,7 +159,7 @@ class TextClassification(Network):
     def __init__(self):
         super().__init__()
         self.embedding_0 = keras.layers.Embedding(5000, 64)
-        self.positional_encoding_0 = PositionalEncoding(max_len=512)
+        self.positional_encoding_0 = PositionalEncoding()
         self.dropout_0 = keras.layers.Dropout(0.1)
         self.transformer_encoder_layers = [
             TransformerEncoder(d_model=64, num_heads=4, ff_dim=128, dropout=0.2)
@@ -251,9 +246,3 @@ def masked_mean(x, mask):
     """Mean over visible times of x [batch, time, width]; mask [batch, 1, 1, time]."""
     mask = ops.cast(mask[:, 0, 0, :, None], x.dtype)
     return ops.sum(x * mask, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1.0)
-
-
-def check_length(x, max_len):
-    """Refuse x [batch, time, ...] of more than `max_len` steps."""
-    if x.shape[1] is not None and x.shape[1] > max_len:
-        raise ValueError(f"{x.shape[1]} steps are more than max_len, {max_len}")

@@ -82,6 +82,19 @@ def test_json_and_page(tiny, tmp_path):
     assert page.read_text("utf-8").startswith("<!doctype html>")
 
 
+def test_connections_are_those_above_the_threshold_and_so_many(tiny):
+    def connections(*options):
+        result = invoke(tiny, "--json", "--no-probe", "-b", "numpy", *options)
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)["example"]["connections"]
+
+    every = connections("--threshold", 0)
+    some = connections("--threshold", 0.05, "--top", 2)
+    assert [len(found) for found in every.values()] == [16 * 15, 16 * 15]
+    assert [len(found) for found in some.values()] == [2, 2]
+    assert all(one["weight"] > 0.05 for found in some.values() for one in found)
+
+
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
 def test_a_grid_of_all_heads(tiny, tmp_path, kind):
     result = invoke(tiny, "-b", "numpy", "--grid", tmp_path / f"grid.{kind}")

@@ -12,7 +12,7 @@ import numpy as np
 
 from neural_attn import backends
 from neural_attn.analysis.analyzer import Analyzer
-from neural_attn.analysis.connections import spacy_tagger
+from neural_attn.analysis.connections import THRESHOLD, spacy_tagger
 from neural_attn.analysis.doctor import usable
 from neural_attn.analysis.links import LinkFinder
 from neural_attn.analysis.partial import PartialAnalysis
@@ -40,8 +40,9 @@ Progress = Callable[[int, int], None]  # texts done, texts in all
 class AnalysisRequest:
     """What to analyse; the fields are the options of the command.
 
-    `file` is a .neural file, or an .npz file of maps, for which only `tokens`, `spacy`,
-    `flow` and `rank` matter. `groups` maps a name to a file of texts, one a line.
+    `file` is a .neural file, or an .npz file of maps, for which only `tokens`, `flow`,
+    `rank` and what belongs to connections (`threshold`, `top`, `spacy`) matter.
+    `groups` maps a name to a file of texts, one a line.
     """
 
     file: Path
@@ -57,6 +58,8 @@ class AnalysisRequest:
     batch_size: int = 16
     seed: int = 0
     probe: bool = True
+    threshold: float = THRESHOLD
+    top: int | None = None
     spacy: str | None = None
     flow: bool = False
     rank: bool = False
@@ -99,7 +102,13 @@ def collect(
         part.take(saved.maps, saved.findings, network=saved.network)
     else:
         warnings = _run_network(request, part, progress)
-    finish_example(part, tagger=tagger, flow=request.flow)
+    finish_example(
+        part,
+        threshold=request.threshold,
+        top=request.top,
+        tagger=tagger,
+        flow=request.flow,
+    )
     return part, warnings
 
 

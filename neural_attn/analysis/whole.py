@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from neural_attn.analysis.analyzer import Analyzer
-from neural_attn.analysis.connections import RULES, Rule, Tagger, find_connections
+from neural_attn.analysis.connections import (
+    RULES,
+    THRESHOLD,
+    Rule,
+    Tagger,
+    find_connections,
+)
 from neural_attn.analysis.doctor import examine, usable
 from neural_attn.analysis.example import look_closely, why_no_flow
 from neural_attn.analysis.partial import PartialAnalysis
@@ -18,6 +24,8 @@ __all__ = ["analyze", "finish_example"]
 def analyze(
     maps: AttentionMaps | Iterable[AttentionMaps],
     *,
+    threshold: float = THRESHOLD,
+    top: int | None = None,
     rules: tuple[Rule, ...] = RULES,
     tagger: Tagger | None = None,
     flow: bool = False,
@@ -30,7 +38,7 @@ def analyze(
     maps : one batch, or any number of them in turn
         Every example is one text. Batches are dropped when they are counted, so a
         generator runs in constant memory; the first text is looked at closely.
-    rules, tagger : as in `find_connections`
+    threshold, top, rules, tagger : as in `find_connections`
     flow : also attention flow of the first text, which needs SciPy
     rank : also the effective rank of every head, which takes far longer than the rest
 
@@ -50,13 +58,17 @@ def analyze(
     for batch in batches:
         found = examine(batch)
         part.take(usable(batch, found), found, network=batch)
-    finish_example(part, rules=rules, tagger=tagger, flow=flow)
+    finish_example(
+        part, threshold=threshold, top=top, rules=rules, tagger=tagger, flow=flow
+    )
     return finish(part)
 
 
 def finish_example(
     part: PartialAnalysis,
     *,
+    threshold: float = THRESHOLD,
+    top: int | None = None,
     rules: tuple[Rule, ...] = RULES,
     tagger: Tagger | None = None,
     flow: bool = False,
@@ -64,7 +76,9 @@ def finish_example(
     """Look closely at the first text of a part, and note what cannot be had of it."""
     if part.maps is None or not len(part.maps):
         return
-    connections = find_connections(part.maps, rules=rules, tagger=tagger)
+    connections = find_connections(
+        part.maps, threshold=threshold, top=top, rules=rules, tagger=tagger
+    )
     part.example = look_closely(part.maps, connections, flow=flow)
     reason = why_no_flow(part.maps) if flow else None
     part.note([reason] if reason else [])

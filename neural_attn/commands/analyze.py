@@ -58,6 +58,13 @@ _OF_A_RUN = {
     help="Also draw every head of the first text: .png, .svg or .pdf.")  # fmt: skip
 @click.option("--heads", is_flag=True, help="Print every head, not only the clearest.")
 @click.option(
+    "--threshold", type=click.FloatRange(0, 1), metavar="SHARE",
+    help="Connections are weights above it (0.1), averaged over the heads of a layer.",
+)  # fmt: skip
+@click.option(
+    "--top", type=click.IntRange(1), help="At most so many connections per layer."
+)
+@click.option(
     "--spacy", metavar="PIPELINE", help="Parts of speech for connections, by spaCy."
 )
 @click.option(
@@ -141,6 +148,8 @@ def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:
         batch_size=options["batch_size"],
         seed=options["seed"],
         probe=not options["no_probe"],
+        **({} if options["threshold"] is None else {"threshold": options["threshold"]}),
+        top=options["top"],
         spacy=options["spacy"],
         flow=options["flow"],
         rank=options["rank"],

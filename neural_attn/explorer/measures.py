@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from neural_attn.analysis import Analyzer
 from neural_attn.analysis.geometry import geometries
-from neural_attn.analysis.measure import COLUMNS, measure, plan_for
+from neural_attn.analysis.measure import STATISTICS, measure, plan_for
 from neural_attn.analysis.scores import SCORES
 from neural_attn.maps.attention_maps import AttentionMaps
 
@@ -54,7 +54,11 @@ _HELP = {
     "weight_max": "Greatest of all weights.",
     "monotonicity": "Correlation of the positions of queries and of their keys.",
     "distance": "Mean distance to the attended key, in tokens.",
+    "content_entropy": "Normalized entropy over ordinary tokens alone, without sinks.",
+    "effective_rank": "How many directions the rows span: exp(entropy) of the singular "
+    "values' shares.",
 }
+_RANKED = 64  # tokens: singular values of longer texts take longer than the page
 QUICK = (
     "entropy",
     "normalized_entropy",
@@ -75,7 +79,7 @@ QUICK = (
 def describe_measures(keys: Sequence[str]) -> list[Measure]:
     """Name and explain the measures of `keys`, in the order of the analysis."""
     described = []
-    for key in (column for column in COLUMNS if column in keys):
+    for key in (column for column in STATISTICS if column in keys):
         label = key.replace("_", " ").capitalize()
         meaning = _HELP.get(key) or f"Share of attention on {SCORES[key].words}."
         described.append(Measure(key, label, meaning))
@@ -90,10 +94,13 @@ def analyze_example(maps: AttentionMaps, index: int) -> dict[str, list[Measures]
     }
     for geometry, places in geometries(items):
         weights = [items[number].weights[heads] for number, heads in places]
-        rows = iter(measure(plan_for(geometry), weights).values.tolist())
+        rank = max(geometry.queries, geometry.keys) <= _RANKED
+        known = STATISTICS if rank else STATISTICS[:-1]
+        found = measure(plan_for(geometry), weights, rank=rank)
+        rows = iter(np.hstack([found.values, found.extra]).tolist())
         for number, heads in places:
             for head in heads:
-                values = dict(zip(COLUMNS, next(rows), strict=True))
+                values = dict(zip(known, next(rows), strict=False))
                 result[items[number].name][head] = {
                     key: None if math.isnan(value) else value
                     for key, value in values.items()

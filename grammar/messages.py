@@ -140,6 +140,10 @@ MESSAGES = [
             "8",
             '"a"',
             "}",
+            "network A { } Dense(8)",
+            "network A { } { }",
+            "define A { } 8",
+            "research { } input: (4,)",
         ),
     ),
     SyntaxMessage(
@@ -287,5 +291,16 @@ MESSAGES = [
             "network A { layers: Dense(8\n loss: mse }",
             "network A { layers: Dense(\n units=8\n rate=9) }",
         ),
+    ),
+    SyntaxMessage(
+        "E0138",
+        "no `:` stands behind parentheses, but for those of `forward`",
+        "leave it out, or write `forward(x):`",
+        (
+            "network A { layers: Dense(8): }",
+            "define A { forwards(x): return x }",
+            "define A(n) { layers: d = Dense(n) call(x): return d(x) }",
+        ),
+        exact=True,
     ),
 ]

@@ -24,6 +24,7 @@ _PIECE = re.compile(
     re.DOTALL,
 )
 _UNCLOSED = "E0136"  # its mistake stands in the lines above it
+_LAST = ("E0138",)  # behind these, lines do not mean what they say
 
 
 def salvage(
@@ -57,7 +58,7 @@ def salvage(
 
 def _lines_of(problem: Diagnostic, text: str, after: int) -> tuple[int, int] | None:
     """The lines to leave out for a problem, as offsets; None where none would do."""
-    if problem.span is None:
+    if problem.span is None or problem.code in _LAST:
         return None
     start, end = problem.span.start, problem.span.end
     if problem.code == _UNCLOSED:

@@ -225,6 +225,9 @@ applies decides:
 ROWS
 | other | no rule applies |
 
+`--threshold` and `--top` (`threshold=`, `top=` in Python) say which weights are strong,
+and how many are taken.
+
 The word list is English and crude: it holds a, an, the, this, that, these and those.
 With parts of speech (`--spacy en_core_web_sm`, or any `tagger=` of yours) it is not
 used. A strong weight alone does not make two words related, so what no rule knows is

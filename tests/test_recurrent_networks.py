@@ -191,7 +191,7 @@ def test_equations_fold_time_themselves(tmp_path, backend):
         ("Bidirectional(LSTM(3, go_backwards=true))", "E0203", "`go_backwards`"),
         ("Bidirectional(LSTM(unit=3))", "E0203", "did you mean `units`"),
         ("TimeDistributed(Foo(3))", "E0204", "no layer `Foo`"),
-        ("TimeDistributed(Dense(3), 4)", "E0205", "at most 1"),
+        ("TimeDistributed(Dense(3), 4)", "E0217", "name in quotes"),
         ("TimeDistributed(Flatten())", "E0301", "(batch, time, …)"),
         ("TimeDistibuted(Dense(3))", "E0204", "did you mean `TimeDistributed`"),
     ],

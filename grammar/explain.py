@@ -14,7 +14,8 @@ from neural_attn.grammar.messages import MESSAGES, SyntaxMessage
 from neural_attn.errors import Diagnostic, NeuralError, Source, Span, did_you_mean
 
 _TOP = ("network", "define", "macro", "research")
-_BRACKETS = frozenset("()[]{}")
+_CLOSING = frozenset(")]}")
+_BRACKETS = _CLOSING | frozenset("([{")
 # what cannot stand between the items of a block, whatever the parser has read of them
 _AMONG_ITEMS = {
     **dict.fromkeys(("STRING", "NUMBER", "DOLLAR_NAME"), "E0133"),
@@ -39,7 +40,7 @@ def explain(
         known = _AMONG_ITEMS if _innermost(error) == "E0111" else _AMONG_VALUES
         code = known.get(error.token.type)
         row = _by_code(code) if code else None
-    if row is None or (at_end and row.code == "E0118"):
+    if row is None or (row.code == "E0118" and (at_end or span.text in _CLOSING)):
         what = "the end of the text" if at_end else f"`{span.text}`"
         hint = f"is one `{span.text}` too many?" if span.text in _BRACKETS else ""
         row = SyntaxMessage("E0110", f"{what} cannot stand here", hint)

@@ -139,7 +139,6 @@ MESSAGES = [
             "{",
             "8",
             '"a"',
-            "}",
             "network A { } Dense(8)",
             "network A { } { }",
             "define A { } 8",

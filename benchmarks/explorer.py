@@ -171,8 +171,8 @@ def open_page(browser: Any, path: Path, parts: str) -> tuple[Any, dict[str, floa
 def act(page: Any, name: str) -> dict[str, list[tuple[float, float]]]:
     """Milliseconds of each step of an action: until it is seen, and of work.
 
-    Until it is seen takes a frame or two in any case; work is what the browser counts as
-    the duration of the tasks on the page's thread, less that of a step in which
+    Until it is seen takes a frame or two in any case; work is what the browser counts
+    as the duration of the tasks on the page's thread, less that of a step in which
     nothing happens.
     """
     counters = page.context.new_cdp_session(page)

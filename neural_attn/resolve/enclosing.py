@@ -9,6 +9,7 @@ from dataclasses import replace
 from neural_attn.grammar import tree
 from neural_attn.resolve.arguments import match
 from neural_attn.resolve.flow import RESIDUAL_BLOCK, Flow, function_call
+from neural_attn.resolve.values import note_device
 from neural_attn.resolve.wiring import Wiring
 from neural_attn.resolve.wrappers import each_step, is_stepwise
 
@@ -70,13 +71,7 @@ class Enclosing(Wiring, ABC):
                 node.label.span,
                 "name the layers inside",
             )
-        if node.device is not None:
-            self.problems.add(
-                "W0101",
-                f"the device {node.device.value} is not used yet: "
-                "the whole network runs on one device",
-                node.device.span,
-            )
+        note_device(self.problems, node)
         count, around = self._copies(node), self._copied
         self._copied *= count
         for _ in range(count):

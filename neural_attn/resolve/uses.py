@@ -17,6 +17,7 @@ from neural_attn.resolve.values import (
     check_repeat,
     check_static,
     check_value,
+    note_device,
 )
 from neural_attn.resolve.wrappers import (
     both_directions,
@@ -72,13 +73,7 @@ class Uses(ABC):
                 node.span,
                 "write a `define` with the layers that you want inside",
             )
-        if node.device is not None:
-            self.problems.add(
-                "W0101",
-                f"the device {node.device.value} is not used yet: "
-                "the whole network runs on one device",
-                node.device.span,
-            )
+        note_device(self.problems, node)
         given, repeat = self._arguments(node, target)
         return LayerUse(
             name, target, given, node.span, repeat, label, index, node.trivia

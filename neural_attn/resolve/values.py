@@ -31,6 +31,17 @@ def check_repeat(problems: Problems, count: object, span: Span) -> bool:
     return False
 
 
+def note_device(problems: Problems, node: tree.LayerNode) -> None:
+    """Warn of the device of a layer, where it has one."""
+    if node.device is not None:
+        problems.add(
+            "W0101",
+            f"the device {node.device.value} is not used yet: "
+            "the whole network runs on one device",
+            node.device.span,
+        )
+
+
 def kind_of(target: NativeLayer | Block, name: str) -> Kind | None:
     """What a parameter of a layer demands, where that is known."""
     if isinstance(target, Block):

@@ -10,7 +10,7 @@ from neural_attn.grammar import parse, tree
 from neural_attn.layers import Parameter
 from neural_attn.resolve.arguments import match
 from neural_attn.resolve.ir import Named
-from neural_attn.resolve.search import Spaces
+from neural_attn.resolve.search import SEARCHES, Spaces
 from neural_attn.resolve.training_catalogue import (
     SCHEDULED,
     SCHEDULES,
@@ -80,7 +80,8 @@ class EntryReader:
             return None
         entry = find(entries, name)
         if entry is None:
-            self._unknown(what, name, expr.span, entries)
+            hint = f"write `HPO({expr.span.text})`" if name in SEARCHES else ""
+            self._unknown(what, name, expr.span, entries, hint)
             return None
         values = self.arguments(entry, (*arguments, *extra), expr.span)
         found = Named(entry.same_as or entry.name, {**values, **entry.fixed}, expr.span)
@@ -196,14 +197,14 @@ class EntryReader:
         self.problems.add("E0243", f"this is no {what}", span, _listed(entries))
 
     def _unknown(
-        self, what: str, name: str, span: Span, entries: tuple[Entry, ...]
+        self, what: str, name: str, span: Span, entries: tuple[Entry, ...], hint: str
     ) -> None:
         known = [n for e in entries for n in (e.name, *e.aliases)]
         self.problems.add(
             "E0243",
             f"there is no {what} `{name}`",
             span,
-            did_you_mean(name, known) or _listed(entries),
+            hint or did_you_mean(name, known) or _listed(entries),
         )
 
 

@@ -300,7 +300,7 @@ def test_file_that_is_no_text(tmp_path):
 
 
 MANY = """network A {
-  input: (4, 8)
+  input (4, 8)
   layers:
     Dense(units 8)
     Dens(8)
@@ -321,6 +321,7 @@ MANY = """network A {
 def test_all_mistakes_are_told_at_once_also_behind_one_of_syntax():
     found = [(d.code, d.span.line, d.span.column) for d in problems(MANY)]
     assert found == [
+        ("E0244", 2, 3),
         ("E0113", 4, 17),
         ("E0204", 5, 5),
         ("E0108", 6, 25),

@@ -37,7 +37,8 @@ class Row:
     takes_none: bool = False
 
 
-# chooses a row by those arguments of the layer whose values are known
+VARIES = object()  # an argument that is not the same in the whole network
+# chooses a row by the arguments of the layer: their values, or VARIES
 RowRule = Callable[[Mapping[str, object]], Row]
 
 
@@ -45,13 +46,13 @@ def sloped(plain: Row, **rows: Row) -> RowRule:
     """The row of an activation: one of `rows`, by its function, for an alpha."""
 
     def choose(known: Mapping[str, object]) -> Row:
-        if known.get("alpha", ...) is None:
+        function = known["function"]
+        if known["alpha"] is None:
             return plain
-        function = known.get("function")
-        if not isinstance(function, str):
+        if function is VARIES:
             hint = "write the name of the function, not a parameter"
             fail("E0217", "`alpha` needs to know of which function it is", hint=hint)
-        return rows[function]
+        return rows.get(str(function), plain)
 
     return choose
 

@@ -166,7 +166,7 @@ class Constructor(Parameters):
         if isinstance(row, Row):
             return row
         known = {
-            p.name: p.default if expr is None else self.known_value(expr)
+            p.name: p.default if expr is None else self.known_or_varies(expr)
             for p in native.parameters
             for expr in [use.arguments.get(p.name)]
         }

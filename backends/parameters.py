@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from neural_attn.backends import runtime_source
-from neural_attn.backends.base import Backend
+from neural_attn.backends.base import VARIES, Backend
 from neural_attn.backends.expressions import Rendered, literal, render
 from neural_attn.backends.usage import given_inputs, set_parameters
 from neural_attn.grammar import tree
@@ -155,13 +155,18 @@ class Parameters:
         return expr.value if isinstance(expr, tree.Literal) else None
 
     def known_value(self, expr: tree.Expr) -> object:
-        """The value of an argument that is the same in the whole network."""
+        """The value of an argument that is the same in the whole network, or None."""
+        known = self.known_or_varies(expr)
+        return None if known is VARIES else known
+
+    def known_or_varies(self, expr: tree.Expr) -> object:
+        """The same, or VARIES: an argument may also be none everywhere."""
         if isinstance(expr, tree.Literal):
             return expr.value
         if isinstance(expr, tree.Name) and not self.is_parameter(expr.text):
             values = self.facts.values.get(expr.text)
             return values[0] if values else None
-        return None
+        return VARIES
 
     def in_constructor(self, expr: tree.Expr) -> Rendered | None:
         """How a name is spelled in the constructor; notes what it must be given."""

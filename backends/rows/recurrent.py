@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from neural_attn.backends.base import Row, RowRule
+from neural_attn.backends.base import VARIES, Row, RowRule
 
 _GATED = ("LSTM", "GRU")
 _OPTIONS = (
@@ -104,9 +104,7 @@ def _is_plain(known: Mapping[str, object]) -> bool:
         "reset_after": True,
         "go_backwards": False,
     }
-    settled = known["return_sequences"] is not None and (
-        "merge_mode" not in known or known["merge_mode"] is not None
-    )
+    settled = VARIES not in (known["return_sequences"], known.get("merge_mode"))
     return settled and all(
         known[name] == value for name, value in usual.items() if name in known
     )

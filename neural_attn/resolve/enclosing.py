@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from neural_attn.grammar import tree
@@ -43,12 +43,9 @@ class Enclosing(Wiring, ABC):
             inner[0].span,
             "write them behind it, or a `define` that says how they belong together",
         )
-        count, around = self._copies(node), self._copied
-        self._copied *= count
-        for _ in range(count):
+        for _ in self._written_out(node):
             flow = self._run((replace(outer, repeat=None), *inner), flow, merged)
             merged = []
-        self._copied = around
         return flow
 
     def _layers_inside(self, node: tree.LayerNode) -> list[tree.LayerNode]:
@@ -72,12 +69,16 @@ class Enclosing(Wiring, ABC):
                 "name the layers inside",
             )
         note_device(self.problems, node)
+        for _ in self._written_out(node):
+            flow = self._residual_once(node, flow)
+        return flow
+
+    def _written_out(self, node: tree.LayerNode) -> Iterator[int]:
+        """Once for each copy of layers in braces; those inside count them all."""
         count, around = self._copies(node), self._copied
         self._copied *= count
-        for _ in range(count):
-            flow = self._residual_once(node, flow)
+        yield from range(count)
         self._copied = around
-        return flow
 
     def _copies(self, node: tree.LayerNode) -> int:
         """How often layers in braces are written out here."""

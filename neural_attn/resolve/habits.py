@@ -6,6 +6,7 @@ What the author meant is read all the same, so that no further problem follows.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import replace
 
 from neural_attn.errors import Problems
@@ -80,9 +81,14 @@ def _as_items(arguments: tuple[tree.Argument, ...]) -> tuple[tree.Item, ...]:
 
 
 def with_activation(
-    target: NativeLayer | Block, arguments: list[tree.Argument]
+    target: NativeLayer | Block,
+    arguments: list[tree.Argument],
+    scope: Collection[str],
 ) -> list[tree.Argument]:
-    """The arguments, where `Conv2D(8, 3, "relu")` gives the activation by position."""
+    """The arguments, where `Conv2D(8, 3, "relu")` gives the activation by position.
+
+    Names in `scope` stand for parameters, whatever they are called.
+    """
     names = [parameter.name for parameter in target.parameters]
     taken = {argument.name for argument in arguments}
     if "activation" not in names or "activation" in taken:
@@ -93,7 +99,7 @@ def with_activation(
         kind = kind_of(target, names[position])
         takes_words = kind is None or kind.name in ("str", "activation", "any")
         takes_words |= _is_required(target.parameters[position])
-        if _is_word(argument.value) and not takes_words:
+        if _is_word(argument.value, scope) and not takes_words:
             named = tree.Argument(argument.span, "activation", argument.value)
             later = arguments[position + 1 :]
             return [*arguments[:position], *_shifted(names, position + 1, later), named]
@@ -106,9 +112,9 @@ def _is_required(parameter: tree.Parameter | Parameter) -> bool:
     return parameter.default is None
 
 
-def _is_word(value: tree.Expr) -> bool:
+def _is_word(value: tree.Expr, scope: Collection[str]) -> bool:
     if isinstance(value, tree.Name):
-        return value.text in ACTIVATIONS
+        return value.text in ACTIVATIONS and value.text not in scope
     word = value.value if isinstance(value, tree.Literal) else None
     return isinstance(word, str) and not _NUMBER.fullmatch(word)
 

@@ -114,7 +114,7 @@ class Uses(ABC):
         else:
             required = [p.name for p in target.parameters if p.required]
             aliases = {a: p.name for p in target.parameters for a in p.aliases}
-        arguments = with_activation(target, arguments)
+        arguments = with_activation(target, arguments, self.scope)
         given = match(f"`{target.name}`", names, arguments, self.problems, aliases)
         missing = [name for name in required if name not in given]
         if missing and not any(a.name not in names for a in arguments if a.name):

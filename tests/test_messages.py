@@ -127,6 +127,7 @@ CASES = [
     (network("Dense(8)", "(4, -8)"), "E0226 2:14 -8"),
     ("network A { input (4, 8) layers: Dense(8) }", "E0244 1:13 input"),
     (network("Dense(8)\n  train(epochs=3)") , "E0244 4:3 train"),
+    (network("Dense(8)\n  training(epochs=3)"), "E0244 4:3 training"),
     (network('Dense(8)\n  loss("mse")'), "E0244 4:3 loss"),
     (network('Dense(8)\n  loss: "mse"\n  optimizer = Adam(0.1)'),
      "E0132 5:3 optimizer"),

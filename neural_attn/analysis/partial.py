@@ -105,7 +105,7 @@ class PartialAnalysis:
         return result
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write all but `maps` to an .npz file; docs/analysis/texts.md describes it."""
+        """Write all but `maps` to a JSON file; docs/analysis/texts.md describes it."""
         from neural_attn.analysis.partial_file import write_partial
 
         return write_partial(self, path)

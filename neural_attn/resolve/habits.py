@@ -35,7 +35,7 @@ def as_setting(node: tree.LayerNode, problems: Problems) -> tree.Setting | None:
         inner = tree.Call(node.span, node.name, node.arguments)
         return tree.Setting(node.span, name, inner, node.block)
     name = node.name
-    if node.label is not None or name.text not in training.SETTINGS:
+    if node.label is not None or name.text not in (*training.SETTINGS, *GROUPS):
         return None
     problems.add(
         "E0244",

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 
 from neural_attn.backends.base import Backend
 
-from neural_attn.errors import did_you_mean, fail
+from neural_attn.diagnostics.errors import did_you_mean, fail
 
 GROUP = "neural_attn.backends"
 BUILT_IN = ("numpy", "pytorch", "tensorflow")

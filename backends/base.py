@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from neural_attn.errors import fail
+from neural_attn.diagnostics.errors import fail
 
 if TYPE_CHECKING:
-    from neural_attn.errors import Diagnostic
+    from neural_attn.diagnostics.errors import Diagnostic
     from neural_attn.shapes.infer import Checked
 
 

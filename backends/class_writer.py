@@ -9,7 +9,7 @@ from neural_attn.backends.expressions import render
 from neural_attn.backends.forward import STATEMENTS, Forward
 from neural_attn.backends.layout import comment, docstring
 
-from neural_attn.resolve.ir import Block
+from neural_attn.ir import Block
 from neural_attn.shapes.infer import Checked
 
 

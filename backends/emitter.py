@@ -11,7 +11,7 @@ from neural_attn.backends.layout import docstring, lay_out
 from neural_attn.backends.model_class import ModelWriter
 
 from neural_attn import __version__
-from neural_attn.resolve.ir import Block
+from neural_attn.ir import Block
 from neural_attn.shapes.infer import Checked
 
 _HEADER_WIDTH = 82  # what fits between the quotes

@@ -16,8 +16,8 @@ from neural_attn.backends.training_tensorflow import write_training
 from neural_attn.backends.usage import network_class
 from numpy.typing import NDArray
 
-from neural_attn.errors import Problems
-from neural_attn.resolve.ir import Network
+from neural_attn.diagnostics.errors import Problems
+from neural_attn.ir import Network
 from neural_attn.shapes.infer import Checked, Shapes
 
 _DENSE = Row(

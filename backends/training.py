@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 
 from neural_attn.backends.expressions import literal
 
-from neural_attn.errors import Diagnostic, Span
-from neural_attn.layers import NativeLayer
-from neural_attn.resolve.ir import Block, Named, Training
-from neural_attn.resolve.training_catalogue import OPTIMIZERS, TRAIN, find
+from neural_attn.catalogue import NativeLayer
+from neural_attn.diagnostics.errors import Diagnostic, Span
+from neural_attn.ir import Block, Named, Training
 from neural_attn.shapes.infer import Checked, Instance
+from neural_attn.training.catalogue import OPTIMIZERS, TRAIN, find
 
 CROSSENTROPIES = (
     "sparse_categorical_crossentropy",

@@ -13,7 +13,7 @@ from neural_attn.backends.training import (
     settings,
 )
 
-from neural_attn.resolve.ir import Named
+from neural_attn.ir import Named
 from neural_attn.shapes.infer import Checked
 
 _OPTIMIZERS = {"Nadam": "NAdam"}  # others are called as in Keras

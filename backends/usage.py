@@ -8,10 +8,10 @@ from neural_attn.backends import runtime_source
 from neural_attn.backends.expressions import Rendered, render
 from neural_attn.grammar import tree
 
-from neural_attn.errors import Problems
+from neural_attn.diagnostics.errors import Problems
+from neural_attn.ir import Block, LayerUse
 from neural_attn.resolve.arguments import match
 from neural_attn.resolve.equations import call_parameters, width_of
-from neural_attn.resolve.ir import Block, LayerUse
 from neural_attn.shapes.infer import Checked
 
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.analysis import Analyzer, analyze
-from neural_attn.analysis.planted import planted_tokens
 from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.metrics.planted import planted_tokens
 
 LAYERS, HEADS = 12, 12
 
@@ -82,7 +82,7 @@ def grid() -> None:
     """A sheet of 144 heads at 128 tokens, beside 144 panels of Matplotlib."""
     import matplotlib.pyplot as plt  # noqa: TID251 - what people write
 
-    from neural_attn.visualize.overview import draw_overview
+    from neural_attn.figures.overview import draw_overview
 
     arrays = random_maps(128)
     maps = AttentionMaps.from_arrays(arrays)

@@ -22,7 +22,7 @@ import transformers
 from benchmarks.command import begin, columns, options
 from benchmarks.timing import compare, report
 from neural_attn.compile import load_model
-from neural_attn.importers import import_model
+from neural_attn.pretrained import import_model
 
 BATCHES = (1, 8)
 LENGTHS = (32, 128, 512)

@@ -13,8 +13,8 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
 
-from neural_attn.catalogue import Entry, Parameter, entries, functions  # noqa: E402
 from neural_attn.files import atomic_write  # noqa: E402
+from neural_attn.language_help import Entry, Parameter, entries, functions  # noqa: E402
 from neural_attn.templates import summary, templates  # noqa: E402
 
 MOST_CHOICES = 8  # more of them are left to `neural layers`

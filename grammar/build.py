@@ -12,7 +12,7 @@ from neural_attn.grammar.comments import trivia
 from neural_attn.grammar.lexer import Lexeme
 from neural_attn.grammar.precedence import MisplacedError, bind
 
-from neural_attn.errors import Span, fail
+from neural_attn.diagnostics.errors import Span, fail
 
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "none": None}
 _INFINITY = float("inf")

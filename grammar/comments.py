@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lark import Token, Tree
 from neural_attn.grammar.tree import Trivia
 
-from neural_attn.errors import Span
+from neural_attn.diagnostics.errors import Span
 
 _COMMENT = re.compile(r"(?:#|//)[^\n]*")
 _COMMENT_LINE = re.compile(r"\s*(?:#|//)(.*)")

@@ -11,7 +11,13 @@ from lark import UnexpectedToken
 from neural_attn.grammar.lexer import Lexeme
 from neural_attn.grammar.messages import MESSAGES, SyntaxMessage
 
-from neural_attn.errors import Diagnostic, NeuralError, Source, Span, did_you_mean
+from neural_attn.diagnostics.errors import (
+    Diagnostic,
+    NeuralError,
+    Source,
+    Span,
+    did_you_mean,
+)
 
 _TOP = ("network", "define", "macro", "research")
 _CLOSING = frozenset(")]}")

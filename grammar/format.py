@@ -34,7 +34,7 @@ from neural_attn.grammar.parts import (
 )
 from neural_attn.grammar.precedence import bind
 
-from neural_attn.errors import Source, Span, fail
+from neural_attn.diagnostics.errors import Source, Span, fail
 
 _MOST_BLANKS = 1  # inside blocks; one more between the parts of a file
 

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from lark.lexer import Lexer as LarkLexer
 from lark.lexer import LexerState, PatternStr, TerminalDef
 
-from neural_attn.errors import Span, fail
+from neural_attn.diagnostics.errors import Span, fail
 
 MAX_DEPTH = 100
 

@@ -13,7 +13,7 @@ from neural_attn.grammar.build import BUILDER
 from neural_attn.grammar.explain import explain
 from neural_attn.grammar.lexer import MAX_DEPTH, Lexer, refuse_depth
 
-from neural_attn.errors import Source, Span, fail
+from neural_attn.diagnostics.errors import Source, Span, fail
 
 MAX_BYTES = 10_000_000
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from neural_attn.grammar import tree
 from neural_attn.grammar.parser import parse
 
-from neural_attn.errors import Diagnostic, NeuralError, Source, Span
+from neural_attn.diagnostics.errors import Diagnostic, NeuralError, Source, Span
 
 MOST = 10  # problems of syntax told at once
 _LONGEST = 100_000  # characters: each problem is one more reading

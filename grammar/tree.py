@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from neural_attn.errors import Span
+from neural_attn.diagnostics.errors import Span
 from neural_attn.record import record
 
 

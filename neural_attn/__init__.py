@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "AttentionMaps": "neural_attn.maps.attention_maps",
     "AttentionVisualizer": "neural_attn.visualizer",
-    "analyze": "neural_attn.analysis.whole",
+    "analyze": "neural_attn.analysis.analyze_maps",
     "compile_file": "neural_attn.compile",
     "explore": "neural_attn.explorer.page",
     "load_model": "neural_attn.compile",

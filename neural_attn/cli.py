@@ -15,7 +15,7 @@ import click
 
 from neural_attn import __version__
 from neural_attn.commands.options import say
-from neural_attn.errors import NeuralError, did_you_mean
+from neural_attn.diagnostics.errors import NeuralError, did_you_mean
 
 GROUP = "neural_attn.commands"
 

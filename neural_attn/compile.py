@@ -15,12 +15,18 @@ from typing import Any
 from neural_attn import backends
 from neural_attn.backends.base import Backend
 from neural_attn.backends.emitter import emit
-from neural_attn.errors import Diagnostic, NeuralError, Problems, did_you_mean, fail
+from neural_attn.diagnostics.errors import (
+    Diagnostic,
+    NeuralError,
+    Problems,
+    did_you_mean,
+    fail,
+)
 from neural_attn.files import atomic_write
 from neural_attn.grammar import parse, tree
 from neural_attn.grammar.parser import decode, read_bytes
 from neural_attn.grammar.recovery import salvage
-from neural_attn.resolve.ir import Network
+from neural_attn.ir import Network
 from neural_attn.resolve.resolver import resolve
 from neural_attn.shapes.infer import Checked, Shapes
 
@@ -172,7 +178,7 @@ def load_model(
     Raises NeuralError where the file has problems, the framework is not installed
     or the weights do not fit.
     """
-    from neural_attn.capture import weights
+    from neural_attn.models import weights
 
     checked = (
         path if isinstance(path, Checked) else choose(check_file(path)[0], network)

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from neural_attn.catalogue import Entry, Parameter, entries, entry, functions
-from neural_attn.errors import Diagnostic, NeuralError, Source, Span
-from neural_attn.layers import ACTIVATIONS
+from neural_attn.catalogue import ACTIVATIONS
+from neural_attn.diagnostics.errors import Diagnostic, NeuralError, Source, Span
+from neural_attn.language_help import Entry, Parameter, entries, entry, functions
 
 if TYPE_CHECKING:
     from neural_attn.shapes.infer import Checked

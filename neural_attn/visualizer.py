@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn import analysis, session
-from neural_attn.capture import run as capture
+from neural_attn import analysis, pipeline
 from neural_attn.compile import LoadedModel
-from neural_attn.errors import fail
+from neural_attn.diagnostics.errors import fail
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, SelectionError
+from neural_attn.models import capture as capture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -99,7 +99,7 @@ class AttentionVisualizer:
         Results
             `attention_weights`: name to array; `visualizations`: name to Figure.
         """
-        from neural_attn.visualize.heatmap import save_figure
+        from neural_attn.figures.heatmap import save_figure
 
         maps = _selected(self._maps(input_data, tokens), layer_name, head_index)
         figures = {name: _heatmap(maps, name, head_index) for name in maps}
@@ -141,7 +141,7 @@ class AttentionVisualizer:
         NeuralError
             With every problem of the file, or what is wrong with the data.
         """
-        request = session.Request(
+        request = pipeline.Request(
             file=Path(dsl_file),
             backend=backend or self.backend,
             checkpoint=None if checkpoint is None else Path(checkpoint),
@@ -152,7 +152,7 @@ class AttentionVisualizer:
             output_dir=Path(output_dir),
             seed=seed,
         )
-        outcome = session.visualize(request)
+        outcome = pipeline.visualize(request)
         maps = _selected(outcome.maps, layer_name, None)
         paths = {name: str(path) for name, path in outcome.files.items()}
         return _results(maps, paths, outcome.notes)
@@ -168,7 +168,7 @@ class AttentionVisualizer:
         `attention_weights` is [heads, queries, keys], or with a batch in front, of
         which the first example is drawn.
         """
-        from neural_attn.visualize.heatmap import plot_heads, save_figure
+        from neural_attn.figures.heatmap import plot_heads, save_figure
 
         weights = _array(attention_weights)
         weights = weights[0] if weights.ndim == 4 else weights
@@ -189,7 +189,7 @@ class AttentionVisualizer:
         `extract_attention_weights` gives them; or is the `maps` of a result, which
         also know kinds, masks and tokens.
         """
-        from neural_attn.visualize.dashboard import write_dashboard
+        from neural_attn.figures.dashboard import write_dashboard
 
         maps = (
             attention_weights
@@ -215,7 +215,7 @@ class AttentionVisualizer:
         `cross_attn` is [batch, heads, target, source] or [heads, target, source], as
         an array or a tensor of any framework.
         """
-        from neural_attn.visualize.heatmap import plot_attention_summary
+        from neural_attn.figures.heatmap import plot_attention_summary
 
         return plot_attention_summary(
             _array(cross_attn), src_tokens, tgt_tokens, layer_idx, save_path
@@ -240,7 +240,7 @@ class AttentionVisualizer:
                 hint="give one to AttentionVisualizer, or call visualize_from_dsl",
             )
         if self.loaded is not None:
-            from neural_attn.capture.data import prepare
+            from neural_attn.inputs.arrays import prepare
 
             prepared = prepare(self.loaded.checked, data, tokens)
             return capture.capture(self.loaded, prepared.inputs, prepared.tokens).maps
@@ -294,7 +294,7 @@ def _selected(
 
 
 def _heatmap(maps: AttentionMaps, name: str, head: int | None) -> Figure:
-    from neural_attn.visualize.heatmap import plot_heatmap
+    from neural_attn.figures.heatmap import plot_heatmap
 
     item = maps.item(name)
     what = "average over heads" if head is None else f"head {item.head_indices[0]}"

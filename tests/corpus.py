@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from neural_attn.capture.run import run
-from neural_attn.capture.weights import expected
 from neural_attn.compile import load_model
+from neural_attn.models.capture import run
+from neural_attn.models.weights import expected
 
 FIXTURES = Path(__file__).resolve().parent / "fixtures"
 VALID = sorted((FIXTURES / "valid").glob("*.neural"))

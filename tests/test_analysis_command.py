@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from neural_attn.analysis.planted import planted_head, planted_tokens
 from neural_attn.analysis.run import AnalysisRequest, run_analysis
 from neural_attn.cli import cli
-from neural_attn.errors import NeuralError
-from neural_attn.importers import import_model
+from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.metrics.planted import planted_head, planted_tokens
+from neural_attn.pretrained import import_model
 
 NETWORK = """
 network Tiny {
@@ -301,7 +301,7 @@ def test_a_file_that_cannot_be_read(tmp_path, name):
 
 
 def test_a_layer_with_nan_is_named_and_the_rest_is_analysed(tiny, monkeypatch):
-    from neural_attn.capture import run as capture
+    from neural_attn.models import capture as capture
 
     run = capture.run
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from neural_attn.analysis import analyze
-from neural_attn.analysis.measure import STATISTICS
-from neural_attn.analysis.patterns import PATTERNS
+from neural_attn.analysis.head_types import PATTERNS
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
+from neural_attn.metrics.measure import STATISTICS
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "analysis"

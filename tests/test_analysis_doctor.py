@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from neural_attn.analysis.doctor import CODES, STOPS, admit, examine, usable
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
+from neural_attn.maps.validation import CODES, STOPS, admit, examine, usable
 
 N = 12
 
@@ -124,9 +124,9 @@ network Tiny {
 
 
 def test_a_picture_that_would_lie_is_not_drawn(tmp_path, monkeypatch):
-    from neural_attn import session
-    from neural_attn.capture import run as capture
-    from neural_attn.errors import NeuralError
+    from neural_attn import pipeline
+    from neural_attn.diagnostics.errors import NeuralError
+    from neural_attn.models import capture as capture
 
     source = tmp_path / "tiny.neural"
     source.write_text(NETWORK, encoding="utf-8")
@@ -141,9 +141,9 @@ def test_a_picture_that_would_lie_is_not_drawn(tmp_path, monkeypatch):
 
     monkeypatch.setattr(capture, "run", spoiled)
     folder = tmp_path / "out"
-    request = session.Request(file=source, backend="numpy", output_dir=folder)
+    request = pipeline.Request(file=source, backend="numpy", output_dir=folder)
     with pytest.raises(NeuralError) as caught:
-        session.visualize(request)
+        pipeline.visualize(request)
     codes = [d.code for d in caught.value.diagnostics]
     assert codes == ["W0801", "E0421"]
     assert not folder.exists()

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neural_attn.analysis import analyze
-from neural_attn.analysis.extras import effective_rank
-from neural_attn.analysis.redundancy import Divergences, cluster, js_divergence
-from neural_attn.analysis.rollout import attention_flow, attention_rollout, stack_of
 from neural_attn.analysis.run import AnalysisRequest, run_analysis
-from neural_attn.errors import NeuralError
+from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
-from neural_attn.visualize.analysis_report import to_html, to_markdown
+from neural_attn.metrics.content_and_rank import effective_rank
+from neural_attn.metrics.redundancy import Divergences, cluster, js_divergence
+from neural_attn.metrics.rollout import attention_flow, attention_rollout, stack_of
+from neural_attn.reports.render import to_html, to_markdown
 
 
 def layers(count, time, seed=0, causal=False):

@@ -10,13 +10,13 @@ from click.testing import CliRunner
 
 from neural_attn.analysis import analyze
 from neural_attn.analysis.links import LinkFinder
-from neural_attn.analysis.partial import PartialAnalysis, merge_files
-from neural_attn.analysis.planted import PLANTED, planted_head, planted_tokens
 from neural_attn.analysis.result import finish
+from neural_attn.analysis.shard import PartialAnalysis, merge_files
 from neural_attn.cli import cli
-from neural_attn.errors import NeuralError
-from neural_attn.importers import import_model
+from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.metrics.planted import PLANTED, planted_head, planted_tokens
+from neural_attn.pretrained import import_model
 
 
 def planted_maps(seed):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from neural_attn.analysis import Analyzer
-from neural_attn.analysis.patterns import PATTERNS, above_chance
-from neural_attn.analysis.planted import PLANTED, planted_head, planted_tokens
+from neural_attn.analysis.head_types import PATTERNS, above_chance
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
+from neural_attn.metrics.planted import PLANTED, planted_head, planted_tokens
 
 # Under a causal mask these do not exist.
 NOT_CAUSAL = {"next_token", "suffix"}

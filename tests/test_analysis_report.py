@@ -10,19 +10,19 @@ import pytest
 from rich.console import Console
 
 from neural_attn.analysis import Analyzer, analyze
-from neural_attn.analysis.connections import Rule, find_connections
-from neural_attn.analysis.doctor import Finding
-from neural_attn.analysis.document import document
 from neural_attn.analysis.example import look_closely
 from neural_attn.analysis.links import LinkFinder
-from neural_attn.analysis.partial import PartialAnalysis
-from neural_attn.analysis.parts import Table, number
-from neural_attn.analysis.planted import PLANTED, planted_head, planted_tokens
 from neural_attn.analysis.result import SCHEMA, SCHEMA_VERSION, finish
-from neural_attn.analysis.texts import read_links, read_texts
-from neural_attn.errors import NeuralError
+from neural_attn.analysis.shard import PartialAnalysis
+from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.inputs.texts import read_links, read_texts
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
-from neural_attn.visualize.analysis_report import (
+from neural_attn.maps.validation import Finding
+from neural_attn.metrics.connections import Rule, find_connections
+from neural_attn.metrics.planted import PLANTED, planted_head, planted_tokens
+from neural_attn.reports.document import document
+from neural_attn.reports.elements import Table, number
+from neural_attn.reports.render import (
     print_analysis,
     spark,
     to_html,

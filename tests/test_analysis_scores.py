@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neural_attn.analysis import Analyzer, analyze_attention_patterns
-from neural_attn.analysis.baselines import holm, p_values
-from neural_attn.analysis.geometry import Geometry, is_punctuation, is_special
-from neural_attn.analysis.measure import BASED, COLUMNS, METRICS, measure, plan_for
-from neural_attn.analysis.planted import planted_head, planted_tokens
-from neural_attn.analysis.scores import SCORES
+from neural_attn.analysis.significance import holm, p_values
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
+from neural_attn.metrics.geometry import Geometry, is_punctuation, is_special
+from neural_attn.metrics.measure import BASED, COLUMNS, METRICS, measure, plan_for
+from neural_attn.metrics.pattern_scores import SCORES
+from neural_attn.metrics.planted import planted_head, planted_tokens
 
 TOKENS = ("[CLS]", "a", "b", ".", "a", "b", "##b", "a", "!", "[SEP]")
 

@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neural_attn.analysis import Analyzer
-from neural_attn.analysis.connections import (
+from neural_attn.analysis.groups import compare_groups, t_quantile, t_tail
+from neural_attn.analysis.links import LinkFinder
+from neural_attn.cli import cli
+from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.metrics.connections import (
     RULES,
     Rule,
     find_connections,
     spacy_tagger,
     tags_of,
 )
-from neural_attn.analysis.groups import compare_groups, t_quantile, t_tail
-from neural_attn.analysis.links import LinkFinder
-from neural_attn.cli import cli
-from neural_attn.errors import NeuralError
-from neural_attn.maps.attention_maps import AttentionMaps
 
 TOKENS = ["[CLS]", "the", "cat", "saw", "the", "red", "mat", "[SEP]"]
 

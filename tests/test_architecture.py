@@ -7,14 +7,14 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from neural_attn.compile import check_text
-from neural_attn.visualize.architecture import (
+from neural_attn.architecture.draw import (
     architecture_html,
     architecture_text,
     draw_architecture,
 )
-from neural_attn.visualize.flow import block_nodes, network_nodes
-from neural_attn.visualize.svg import packed, text_width, wrapped
+from neural_attn.architecture.nodes import block_nodes, network_nodes
+from neural_attn.compile import check_text
+from neural_attn.figures.svg import packed, text_width, wrapped
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -7,12 +7,12 @@ import pytest
 from neural_attn.backends import get
 from neural_attn.backends.emitter import emit
 
-from neural_attn.capture.run import run
-from neural_attn.catalogue import describe, entries, functions, listing
+from neural_attn.catalogue import LAYERS
+from neural_attn.catalogue.examples import EXAMPLES
 from neural_attn.compile import check_text, load_model
-from neural_attn.errors import NeuralError
-from neural_attn.layer_examples import EXAMPLES
-from neural_attn.layers import LAYERS
+from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.language_help import describe, entries, functions, listing
+from neural_attn.models.capture import run
 from neural_attn.resolve.wrappers import WRAPPERS
 
 ENTRIES = entries()

@@ -19,10 +19,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import neural_attn.cli
-from neural_attn.capture.weights import initial
 from neural_attn.compile import check_file
 from neural_attn.language_service import diagnose
 from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.models.weights import initial
 
 NETWORK = """
 network Small {
@@ -656,6 +656,6 @@ def test_interrupting_is_no_failure_of_the_program(neural, folder, monkeypatch):
     def interrupted(*arguments, **keywords):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("neural_attn.session.load_model", interrupted)
+    monkeypatch.setattr("neural_attn.pipeline.load_model", interrupted)
     assert_refused(neural(*attention("small.neural")), 1, "Aborted")
     assert nothing_written(folder)

@@ -5,7 +5,7 @@ from neural_attn.grammar.format import format_text
 from neural_attn.grammar.parser import decode, parse
 
 from neural_attn.compile import check_file
-from neural_attn.errors import NeuralError
+from neural_attn.diagnostics.errors import NeuralError
 from tests import corpus
 
 

@@ -12,9 +12,9 @@ import subprocess
 import numpy as np
 import pytest
 
+from neural_attn.figures import dashboard
+from neural_attn.figures.dashboard import build_dashboard, write_dashboard
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, SelectionError
-from neural_attn.visualize import dashboard
-from neural_attn.visualize.dashboard import build_dashboard, write_dashboard
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),

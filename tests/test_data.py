@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from neural_attn.capture.data import max_length, prepare, read_data
-from neural_attn.capture.run import capture
 from neural_attn.compile import check_text, load_model
-from neural_attn.errors import NeuralError
+from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.inputs.arrays import max_length, prepare, read_data
+from neural_attn.models.capture import capture
 
 IDS = "input: ({length}) layers: Embedding(20, 8) TransformerEncoder(2, 8)"
 NUMBERS = """

@@ -9,7 +9,7 @@ from neural_attn.grammar.comments import tokens_of
 from neural_attn.grammar.format import _parser
 from pygments.token import Comment, Error, Keyword, Name, Number, Operator, String
 
-from neural_attn.layer_examples import EXAMPLES, example
+from neural_attn.catalogue.examples import EXAMPLES, example
 from neural_attn.pygments_lexer import NeuralLexer
 
 ROOT = Path(__file__).resolve().parent.parent

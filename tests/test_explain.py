@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from neural_attn.cli import cli
 from neural_attn.compile import check_text
-from neural_attn.errors import NeuralError
-from neural_attn.explanations import explanations, page
+from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.diagnostics.explanations import explanations, page
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = explanations()

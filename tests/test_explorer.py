@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from neural_attn.analysis.measure import STATISTICS
 from neural_attn.cli import cli
 from neural_attn.explorer.arrange import arrange, restore
 from neural_attn.explorer.comparison import compare_maps
@@ -28,6 +27,7 @@ from neural_attn.explorer.pyramid import group_head, reduce_head, tile_size
 from neural_attn.explorer.quantize import PRECISIONS, dequantize, quantize
 from neural_attn.explorer.reading import read_tokens
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
+from neural_attn.metrics.measure import STATISTICS
 
 ROOT = Path(__file__).resolve().parent.parent
 BOUND = 1 / 255

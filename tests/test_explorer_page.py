@@ -16,7 +16,7 @@ from PIL import Image
 from neural_attn.explorer.page import Detail, explore, write_explorer
 from neural_attn.explorer.pyramid import group_head
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
-from neural_attn.session import Request, visualize
+from neural_attn.pipeline import Request, visualize
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is missing")
 CHROMIUM = shutil.which("chromium")
@@ -137,7 +137,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def minilm(folder, minilm_dir):
     pytest.importorskip("tokenizers", reason="tokenizers is missing")
-    from neural_attn.importers.importing import import_model
+    from neural_attn.pretrained.importing import import_model
 
     file = folder / "minilm.neural"
     import_model(minilm_dir, file)

@@ -14,7 +14,7 @@ from neural_attn.grammar.format import _meaning, _parser, format_text
 from neural_attn.grammar.parser import parse
 
 from neural_attn.cli import cli
-from neural_attn.errors import NeuralError
+from neural_attn.diagnostics.errors import NeuralError
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted(

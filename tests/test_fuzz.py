@@ -12,7 +12,7 @@ from neural_attn.grammar import parse
 from neural_attn.grammar.format import format_text
 
 from neural_attn.compile import check_text
-from neural_attn.errors import NeuralError
+from neural_attn.diagnostics.errors import NeuralError
 from tests.corpus import assert_backends_agree
 from tests.fuzz.random_networks import text_of
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from neural_attn.compile import check_file, load_model
-from neural_attn.errors import NeuralError
-from neural_attn.importers import import_model
-from neural_attn.importers.config import Config
-from neural_attn.importers.network_text import model_title, name_for, one_line
+from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.pretrained import import_model
+from neural_attn.pretrained.config import Config
+from neural_attn.pretrained.network_text import model_title, name_for, one_line
 
 VOCABULARY, WIDTH, FEED, POSITIONS = 11, 8, 12, 6
 CONFIG = {
@@ -650,8 +650,8 @@ json_values = st.recursive(
 
 @given(key=st.sampled_from(sorted(CONFIG)), value=json_values)
 def test_any_value_gives_a_plan_or_a_clear_error(tmp_path_factory, key, value):
-    from neural_attn.importers.families import family_of
-    from neural_attn.importers.network_text import network_text
+    from neural_attn.pretrained.families import family_of
+    from neural_attn.pretrained.network_text import network_text
 
     path = tmp_path_factory.getbasetemp() / "config.json"
     config = Config(path, CONFIG | {key: value})
@@ -667,7 +667,7 @@ def test_any_value_gives_a_plan_or_a_clear_error(tmp_path_factory, key, value):
 
 def test_import_needs_no_framework(model, tmp_path):
     code = (
-        "import sys; from neural_attn.importers import import_model; "
+        "import sys; from neural_attn.pretrained import import_model; "
         f"import_model({str(model)!r}, {str(tmp_path / 'tiny.neural')!r}); "
         "print(*sorted({'torch', 'tensorflow', 'keras', 'transformers', 'tokenizers', "
         "'matplotlib', 'plotly'} & set(sys.modules)))"

@@ -13,7 +13,7 @@ from neural_attn.backends import get
 from neural_attn.backends.emitter import emit
 
 from neural_attn.compile import check_text
-from neural_attn.errors import NeuralError
+from neural_attn.diagnostics.errors import NeuralError
 
 BACKENDS = ("numpy", "pytorch", "tensorflow")
 MARK = "escaped"  # nothing of this name may ever be called or read

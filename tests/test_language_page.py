@@ -3,7 +3,7 @@
 import runpy
 from pathlib import Path
 
-from neural_attn.catalogue import entries
+from neural_attn.language_help import entries
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from neural_attn.compile import check_text
-from neural_attn.errors import NeuralError
+from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.language_service import SETTINGS, complete, diagnose, hover
 
 

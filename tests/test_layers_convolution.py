@@ -6,7 +6,7 @@ from neural_attn.backends import get
 from neural_attn.backends.emitter import emit
 
 from neural_attn.compile import check_text
-from neural_attn.errors import NeuralError
+from neural_attn.diagnostics.errors import NeuralError
 from tests.layer_cases import (
     TOLERANCE,
     arguments_of,
@@ -203,8 +203,8 @@ def test_a_list_of_picture_layers_that_ends_in_attention(tmp_path, backend):
     }
     """
     checked = check_text(text)[0][0]
-    from neural_attn.capture.run import capture
     from neural_attn.compile import load_model
+    from neural_attn.models.capture import capture
 
     x = np.random.default_rng(5).normal(size=(1, 224, 224, 3)).astype("float32")
     reference = capture(load_model(checked, "numpy", dtype="float64"), x)

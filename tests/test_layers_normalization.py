@@ -6,7 +6,7 @@ from neural_attn.backends import get
 from neural_attn.backends.emitter import emit
 
 from neural_attn.compile import check_text, load_model
-from neural_attn.errors import NeuralError
+from neural_attn.diagnostics.errors import NeuralError
 from tests.layer_cases import (
     TOLERANCE,
     arguments_of,

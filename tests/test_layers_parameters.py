@@ -4,15 +4,15 @@ import pytest
 from neural_attn.backends import get
 from neural_attn.backends.emitter import emit
 
+from neural_attn.catalogue import LAYERS
+from neural_attn.catalogue.arranging import ARRANGING
+from neural_attn.catalogue.convolution import CONVOLUTIONS
+from neural_attn.catalogue.core import CORE
+from neural_attn.catalogue.merging import MERGING
+from neural_attn.catalogue.normalization import NORMALIZATION
+from neural_attn.catalogue.pooling import POOLING
 from neural_attn.compile import check_text
-from neural_attn.errors import NeuralError
-from neural_attn.layers import LAYERS
-from neural_attn.layers.arranging import ARRANGING
-from neural_attn.layers.convolution import CONVOLUTIONS
-from neural_attn.layers.core import CORE
-from neural_attn.layers.merging import MERGING
-from neural_attn.layers.normalization import NORMALIZATION
-from neural_attn.layers.pooling import POOLING
+from neural_attn.diagnostics.errors import NeuralError
 
 FAMILIES = (CORE, NORMALIZATION, CONVOLUTIONS, POOLING, ARRANGING, MERGING)
 # what a layer of each name needs, and its input without the batch

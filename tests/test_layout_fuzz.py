@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from neural_attn.grammar import parse
 
 from neural_attn.compile import check_file, check_text
-from neural_attn.errors import NeuralError
+from neural_attn.diagnostics.errors import NeuralError
 
 BASIC = """# a comment
 network Basic {

@@ -5,7 +5,7 @@ from neural_attn.grammar import parse, parse_file
 from neural_attn.grammar.messages import MESSAGES
 
 from neural_attn.compile import check_text
-from neural_attn.errors import NeuralError, Problems, Source, Span
+from neural_attn.diagnostics.errors import NeuralError, Problems, Source, Span
 
 
 def problems(text):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from neural_attn.capture.data import prepare
-from neural_attn.capture.run import run
 from neural_attn.compile import check_text, load_model
+from neural_attn.inputs.arrays import prepare
+from neural_attn.models.capture import run
 
 # A define named like a native layer and like runtime classes, variables named like
 # runtime functions, and a network named like a runtime class.

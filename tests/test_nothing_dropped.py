@@ -12,8 +12,8 @@ from neural_attn.backends.emitter import emit
 from neural_attn.grammar import prelude
 
 from neural_attn.compile import check_text
-from neural_attn.errors import NeuralError
-from neural_attn.resolve.training_catalogue import (
+from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.training.catalogue import (
     LOSSES,
     METRICS,
     METRICS_TO_COME,

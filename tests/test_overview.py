@@ -5,10 +5,10 @@ import io
 import numpy as np
 import pytest
 
+from neural_attn.figures import palette
+from neural_attn.figures.heatmap import save_figure
+from neural_attn.figures.overview import draw_overview
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, SelectionError
-from neural_attn.visualize import palette
-from neural_attn.visualize.heatmap import save_figure
-from neural_attn.visualize.overview import draw_overview
 
 
 def previous_token_maps(layers=2, heads=3, length=20, **options):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from neural_attn.capture.run import run
 from neural_attn.compile import check_text, load_model
+from neural_attn.models.capture import run
 
 DEFINES = """
 define Down(n) { Conv1D(n, 3) MultiHeadAttention(2) }

@@ -6,10 +6,10 @@ import pytest
 from neural_attn.backends import get
 from neural_attn.backends.emitter import emit
 
+from neural_attn.catalogue import LAYERS
+from neural_attn.catalogue.recurrent import RECURRENT
 from neural_attn.compile import check_text
-from neural_attn.errors import NeuralError
-from neural_attn.layers import LAYERS
-from neural_attn.layers.recurrent import RECURRENT
+from neural_attn.diagnostics.errors import NeuralError
 from tests.test_layers_parameters import OTHERS, network, written
 
 # of recurrent layers, which have a test of their own for each parameter alone

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from neural_attn.capture.run import capture, run
-from neural_attn.capture.weights import expected
 from neural_attn.compile import check_text, choose, load_model
+from neural_attn.models.capture import capture, run
+from neural_attn.models.weights import expected
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 TOLERANCE = {"float32": 1e-5, "float64": 1e-8}

@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, SelectionError
-from neural_attn.visualize import fonts
-from neural_attn.visualize.heatmap import (
+from neural_attn.figures import fonts
+from neural_attn.figures.heatmap import (
     plot_attention_summary,
     plot_heads,
     plot_heatmap,
     plot_panels,
     save_figure,
 )
-from neural_attn.visualize.pictures import write_pictures
-from neural_attn.visualize.tokens import readable
+from neural_attn.figures.pictures import write_pictures
+from neural_attn.figures.token_labels import readable
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, SelectionError
 
 HOSTILE = [
     "$x^2$",

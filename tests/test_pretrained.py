@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neural_attn.capture.tokenizer import Tokenizer
 from neural_attn.compile import load_model
-from neural_attn.importers import import_model
+from neural_attn.inputs.tokenizer import Tokenizer
+from neural_attn.pretrained import import_model
 
 pytest.importorskip("tokenizers")
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from neural_attn.catalogue.functions import PRIMITIVES
 from neural_attn.compile import check_text, compile_file
-from neural_attn.shapes.primitives import PRIMITIVES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -5,11 +5,11 @@ import pytest
 from neural_attn.backends import get
 from neural_attn.backends.emitter import emit
 
-from neural_attn.capture.run import run
-from neural_attn.capture.weights import expected
+from neural_attn.catalogue.recurrent import RECURRENT
 from neural_attn.compile import check_text, load_model
-from neural_attn.errors import NeuralError
-from neural_attn.layers.recurrent import RECURRENT
+from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.models.capture import run
+from neural_attn.models.weights import expected
 from tests.layer_cases import (
     TOLERANCE,
     arguments_of,

@@ -8,11 +8,11 @@ from neural_attn.backends import get
 from neural_attn.backends.emitter import emit
 from safetensors.numpy import save_file
 
-from neural_attn import catalogue
-from neural_attn.capture.run import capture, run
+from neural_attn import language_help
+from neural_attn.catalogue.refused import _REFUSED
 from neural_attn.compile import check_text, load_model
-from neural_attn.errors import NeuralError
-from neural_attn.layers.refused import _REFUSED
+from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.models.capture import capture, run
 from tests.layer_cases import (
     TOLERANCE,
     one_layer,
@@ -316,10 +316,10 @@ def test_attention_between_recurrent_layers_gives_its_maps(tmp_path, backend, le
 
 
 def test_the_catalogue_tells_of_wrappers_and_refused_names():
-    assert "TimeDistributed(Conv2D(8, 3))" in catalogue.listing()
-    assert "merge_mode" in catalogue.describe("bidirectional")
+    assert "TimeDistributed(Conv2D(8, 3))" in language_help.listing()
+    assert "merge_mode" in language_help.describe("bidirectional")
     with pytest.raises(NeuralError, match="code from a file is not run"):
-        catalogue.describe("lambda")
+        language_help.describe("lambda")
 
 
 @pytest.mark.parametrize("masked", [True, False])

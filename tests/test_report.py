@@ -11,7 +11,7 @@ from rich.console import Console
 
 from neural_attn.analysis import guide_patterns
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
-from neural_attn.visualize.report import build_report
+from neural_attn.reports.console import build_report
 
 
 def uniform(queries, keys, heads=2, mask=None):

@@ -7,7 +7,7 @@ from neural_attn.backends import get
 from neural_attn.backends.emitter import emit
 
 from neural_attn.compile import check_text, choose
-from neural_attn.errors import NeuralError
+from neural_attn.diagnostics.errors import NeuralError
 
 PRELUDE = files("neural_attn.grammar").joinpath("prelude.neural").read_text("utf-8")
 

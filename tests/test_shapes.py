@@ -12,7 +12,7 @@ from neural_attn.backends import get
 from neural_attn.backends.emitter import emit
 
 from neural_attn.compile import at_shapes, check_text, load_source
-from neural_attn.errors import NeuralError
+from neural_attn.diagnostics.errors import NeuralError
 
 NUMPY = get("numpy")
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from neural_attn.capture.texts import open_tokenizer, prepare_encoded
 from neural_attn.cli import cli
 from neural_attn.compile import check_text
-from neural_attn.errors import NeuralError
+from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.inputs.encoding import open_tokenizer, prepare_encoded
 
 pytest.importorskip("tokenizers", reason="tokenizers is not installed")
 from click.testing import CliRunner

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from neural_attn.capture.tokenizer import Tokenizer, find_tokenizer, tokenizer_path
-from neural_attn.errors import NeuralError
+from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.inputs.tokenizer import Tokenizer, find_tokenizer, tokenizer_path
 
 pytest.importorskip("tokenizers")
 

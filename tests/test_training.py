@@ -9,7 +9,7 @@ from neural_attn.backends import get
 from neural_attn.backends.emitter import emit
 
 from neural_attn.compile import check_text, load_source
-from neural_attn.errors import NeuralError
+from neural_attn.diagnostics.errors import NeuralError
 
 TRAINERS = [
     pytest.param("pytorch", marks=pytest.mark.requires_torch),

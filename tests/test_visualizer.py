@@ -7,7 +7,7 @@ import pytest
 
 from neural_attn import AttentionMaps, AttentionVisualizer, load_model
 from neural_attn.compile import check_text, load_source
-from neural_attn.errors import NeuralError
+from neural_attn.diagnostics.errors import NeuralError
 
 TEXT = """
 network Small {

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from neural_attn.capture import weights
 from neural_attn.compile import check_text, load_model
-from neural_attn.errors import NeuralError
+from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.models import weights
 
 TEXT = """
 network N {

@@ -1,6 +1,6 @@
 """A second family of heads whose type is known, to judge the rules by.
 
-It shares nothing with `neural_attn.analysis.planted`: other tokens (four tokenizers,
+It shares nothing with `neural_attn.metrics.planted`: other tokens (four tokenizers,
 made-up words as frequent as words are), other lengths and strengths, targets defined by
 loops over positions, and two other kinds of noise. Rows are either drawn from a
 Dirichlet distribution around what the head does, or are a softmax whose logits have

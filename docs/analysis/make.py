@@ -16,15 +16,15 @@ from held_out import HELD_OUT, HeldOut, held_out_heads
 from numpy.typing import NDArray
 
 from neural_attn.analysis import THRESHOLDS, analyze
-from neural_attn.analysis.connections import RULES
-from neural_attn.analysis.doctor import CODES, STOPS
 from neural_attn.analysis.example import look_closely
-from neural_attn.analysis.measure import STATISTICS
-from neural_attn.analysis.particulars import layer_pictures
-from neural_attn.analysis.parts import Squares
-from neural_attn.analysis.planted import PLANTED, planted_head, planted_tokens
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, Kind
-from neural_attn.visualize.analysis_svg import squares_svg
+from neural_attn.maps.validation import CODES, STOPS
+from neural_attn.metrics.connections import RULES
+from neural_attn.metrics.measure import STATISTICS
+from neural_attn.metrics.planted import PLANTED, planted_head, planted_tokens
+from neural_attn.reports.elements import Squares
+from neural_attn.reports.sections import layer_pictures
+from neural_attn.reports.svg import squares_svg
 
 FOLDER = Path(__file__).resolve().parent
 LENGTH, SEED, NOISE = 18, 3, 0.15
@@ -205,7 +205,7 @@ Sums of rows may be off by 0.01, which is what float16 and bfloat16 do. W0809 is
 guess: a trained network may attend evenly on purpose.
 
 ```python
-from neural_attn.analysis.doctor import admit
+from neural_attn.maps.validation import admit
 
 maps, findings = admit(())  # what a fused kernel hands out
 assert findings[0].code == "W0808"
@@ -241,8 +241,8 @@ one that looks one back has positional ones, a sink those of special_token.
 Your own categories:
 
 ```python
-from neural_attn.analysis.connections import RULES, Rule, find_connections
-from neural_attn.analysis.planted import planted_head, planted_tokens
+from neural_attn.metrics.connections import RULES, Rule, find_connections
+from neural_attn.metrics.planted import planted_head, planted_tokens
 from neural_attn.maps.attention_maps import AttentionMaps
 
 tokens = planted_tokens(12)

@@ -16,18 +16,18 @@
 - `parts.py`, `document.py`, `particulars.py`: the report, for every format.
 """
 
+from neural_attn.analysis.analyze_maps import analyze
 from neural_attn.analysis.analyzer import Analyzer
-from neural_attn.analysis.guide import (
+from neural_attn.analysis.head_types import THRESHOLDS, Pattern
+from neural_attn.analysis.heads import Head
+from neural_attn.analysis.result import Analysis
+from neural_attn.analysis.shard import PartialAnalysis
+from neural_attn.metrics.guide import (
     AttentionPatterns,
     Distribution,
     analyze_attention_patterns,
     guide_patterns,
 )
-from neural_attn.analysis.heads import Head
-from neural_attn.analysis.partial import PartialAnalysis
-from neural_attn.analysis.patterns import THRESHOLDS, Pattern
-from neural_attn.analysis.result import Analysis
-from neural_attn.analysis.whole import analyze
 
 __all__ = [
     "THRESHOLDS",

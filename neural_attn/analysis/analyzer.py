@@ -13,12 +13,12 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.analysis.geometry import geometries
 from neural_attn.analysis.heads import Head, Place, describe
-from neural_attn.analysis.measure import measure, plan_for
-from neural_attn.analysis.redundancy import Divergences, js_divergence
-from neural_attn.analysis.tally import Tally
+from neural_attn.analysis.running_statistics import Tally
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
+from neural_attn.metrics.geometry import geometries
+from neural_attn.metrics.measure import measure, plan_for
+from neural_attn.metrics.redundancy import Divergences, js_divergence
 
 __all__ = ["Analyzer"]
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.analysis.connections import Connection
-from neural_attn.analysis.rollout import (
+from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.metrics.connections import Connection
+from neural_attn.metrics.rollout import (
     RESIDUAL,
     attention_flow,
     attention_rollout,
     stack_of,
 )
-from neural_attn.maps.attention_maps import AttentionMaps
 
 __all__ = ["MOST_TOKENS", "Example", "look_closely", "why_no_flow"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neural_attn.analysis.baselines import SIGNIFICANT, holm
-from neural_attn.analysis.measure import STATISTICS
-from neural_attn.analysis.tally import Tally
+from neural_attn.analysis.running_statistics import Tally
+from neural_attn.analysis.significance import SIGNIFICANT, holm
+from neural_attn.metrics.measure import STATISTICS
 
 __all__ = ["Difference", "compare_groups", "t_quantile", "t_tail"]
 

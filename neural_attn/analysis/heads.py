@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neural_attn.analysis.baselines import SIGNIFICANT, holm, p_values, z_scores
-from neural_attn.analysis.measure import BASED, STATISTICS
-from neural_attn.analysis.patterns import (
+from neural_attn.analysis.head_types import (
     Pattern,
     PatternPart,
     above_chance,
     name_pattern,
 )
-from neural_attn.analysis.scores import SCORES
-from neural_attn.analysis.tally import Tally
+from neural_attn.analysis.running_statistics import Tally
+from neural_attn.analysis.significance import SIGNIFICANT, holm, p_values, z_scores
+from neural_attn.metrics.measure import BASED, STATISTICS
+from neural_attn.metrics.pattern_scores import SCORES
 
 __all__ = ["Evidence", "Head", "Statistic", "describe", "p_text"]
 

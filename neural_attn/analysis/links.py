@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.analysis.baselines import SIGNIFICANT, holm
-from neural_attn.analysis.geometry import is_special
+from neural_attn.analysis.significance import SIGNIFICANT, holm
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
+from neural_attn.metrics.geometry import is_special
 
 __all__ = ["LinkFinder", "LinkScore"]
 

@@ -7,15 +7,15 @@ from typing import Any
 
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.example import Example
-from neural_attn.analysis.findings import Finding
 from neural_attn.analysis.groups import Difference, compare_groups
 from neural_attn.analysis.heads import Head
+from neural_attn.analysis.highlights import Highlight, standing_out
 from neural_attn.analysis.links import LinkScore
-from neural_attn.analysis.measure import BINS
-from neural_attn.analysis.partial import PartialAnalysis
-from neural_attn.analysis.redundancy import CLUSTER_DISTANCE, cluster
-from neural_attn.analysis.standing_out import Highlight, standing_out
+from neural_attn.analysis.shard import PartialAnalysis
 from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.maps.findings import Finding
+from neural_attn.metrics.measure import BINS
+from neural_attn.metrics.redundancy import CLUSTER_DISTANCE, cluster
 
 __all__ = ["SCHEMA", "SCHEMA_VERSION", "Analysis", "finish"]
 

@@ -11,24 +11,24 @@ from typing import Any
 import numpy as np
 
 from neural_attn import backends
+from neural_attn.analysis.analyze_maps import finish_example
 from neural_attn.analysis.analyzer import Analyzer
-from neural_attn.analysis.connections import THRESHOLD, spacy_tagger
-from neural_attn.analysis.doctor import usable
+from neural_attn.analysis.induction_probe import measure_induction
 from neural_attn.analysis.links import LinkFinder
-from neural_attn.analysis.partial import PartialAnalysis
-from neural_attn.analysis.probe import measure_induction
 from neural_attn.analysis.result import Analysis, finish
-from neural_attn.analysis.rollout import require_scipy
-from neural_attn.analysis.saved import read_saved
-from neural_attn.analysis.texts import batches, count_all, of_every_input
-from neural_attn.analysis.whole import finish_example
-from neural_attn.capture.data import max_length, prepare
-from neural_attn.capture.run import Captured, capture, require_attention
-from neural_attn.capture.texts import open_tokenizer, prepare_encoded
-from neural_attn.capture.tokens import Tokens
+from neural_attn.analysis.shard import PartialAnalysis
 from neural_attn.compile import LoadedModel, check_file, choose, load_model
-from neural_attn.errors import Diagnostic, fail
+from neural_attn.diagnostics.errors import Diagnostic, fail
+from neural_attn.inputs.arrays import max_length, prepare
+from neural_attn.inputs.encoding import open_tokenizer, prepare_encoded
+from neural_attn.inputs.texts import batches, count_all, of_every_input
+from neural_attn.inputs.tokens import Tokens
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
+from neural_attn.maps.validation import usable
+from neural_attn.metrics.connections import THRESHOLD, spacy_tagger
+from neural_attn.metrics.rollout import require_scipy
+from neural_attn.models.capture import Captured, capture, require_attention
+from neural_attn.models.saved import read_saved
 from neural_attn.shapes.infer import Checked
 
 __all__ = ["AnalysisRequest", "collect", "run_analysis"]

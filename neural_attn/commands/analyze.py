@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neural_attn.commands.options import BACKEND, FILE, NETWORK, examples, say
-from neural_attn.errors import fail, printable
+from neural_attn.diagnostics.errors import fail, printable
 from neural_attn.files import atomic_write
 
 if TYPE_CHECKING:
-    from neural_attn.analysis.partial import PartialAnalysis
     from neural_attn.analysis.result import Analysis
+    from neural_attn.analysis.shard import PartialAnalysis
 
 # Of no use to parts, which were made with or without it: parameters by their names.
 _OF_A_RUN = {
@@ -119,7 +119,7 @@ def _check_options(files: tuple[Path, ...], options: Mapping[str, Any]) -> None:
 
 
 def _merge(files: Sequence[Path]) -> PartialAnalysis:
-    from neural_attn.analysis.partial import merge_files
+    from neural_attn.analysis.shard import merge_files
 
     try:
         return merge_files(files)
@@ -131,8 +131,8 @@ def _merge(files: Sequence[Path]) -> PartialAnalysis:
 
 def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:
     from neural_attn.analysis.run import AnalysisRequest, collect
-    from neural_attn.capture.data import read_data
-    from neural_attn.capture.tokens import parse_tokens
+    from neural_attn.inputs.arrays import read_data
+    from neural_attn.inputs.tokens import parse_tokens
 
     request = AnalysisRequest(
         file=file,
@@ -162,21 +162,21 @@ def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:
 
 
 def _show(analysis: Analysis, options: Mapping[str, Any]) -> None:
-    from neural_attn.visualize import analysis_report
+    from neural_attn.reports import render
 
     if options["html"] is not None:
-        _wrote(atomic_write(options["html"], analysis_report.to_html(analysis)))
+        _wrote(atomic_write(options["html"], render.to_html(analysis)))
     if options["grid"] is not None and analysis.maps:
-        from neural_attn.visualize.heatmap import save_figure
-        from neural_attn.visualize.overview import draw_overview
+        from neural_attn.figures.heatmap import save_figure
+        from neural_attn.figures.overview import draw_overview
 
         _wrote(save_figure(draw_overview(analysis.maps), options["grid"]))
     if options["as_json"]:
-        click.echo(analysis_report.to_json(analysis))
+        click.echo(render.to_json(analysis))
     elif options["markdown"]:
-        click.echo(analysis_report.to_markdown(analysis), nl=False)
+        click.echo(render.to_markdown(analysis), nl=False)
     else:
-        analysis_report.print_analysis(analysis, heads=options["heads"])
+        render.print_analysis(analysis, heads=options["heads"])
 
 
 def _wrote(path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from neural_attn.commands.options import FILE, examples, say
-from neural_attn.errors import Diagnostic, NeuralError, printable
+from neural_attn.diagnostics.errors import Diagnostic, NeuralError, printable
 
 if TYPE_CHECKING:
     from neural_attn.shapes.infer import Checked

@@ -12,7 +12,7 @@ from neural_attn.commands.options import examples
 @examples("neural explain E0203", "neural explain")
 def explain(code: str | None) -> None:
     """Say what a code means, with a wrong and a right example; list all codes."""
-    from neural_attn.explanations import explanation, explanations, page
+    from neural_attn.diagnostics.explanations import explanation, explanations, page
 
     if code is not None:
         click.echo(page(explanation(code)))

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from neural_attn.commands.options import FILE, examples, say
-from neural_attn.errors import NeuralError, printable
+from neural_attn.diagnostics.errors import NeuralError, printable
 
 STDIN = Path("-")
 

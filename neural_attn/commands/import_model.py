@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from neural_attn.commands.options import FILE, examples
-from neural_attn.errors import printable
+from neural_attn.diagnostics.errors import printable
 
 
 @click.command("import")
@@ -20,7 +20,7 @@ def import_command(
     folder: Path, output: Path, weights: Path | None, name: str | None
 ) -> None:
     """Turn a pretrained Hugging Face folder into a .neural file and weights."""
-    from neural_attn.importers import import_model
+    from neural_attn.pretrained import import_model
 
     imported = import_model(folder, output, weights, name)
     for note in imported.notes:

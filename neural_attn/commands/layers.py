@@ -12,6 +12,6 @@ from neural_attn.commands.options import examples
 @examples("neural layers", "neural layers TransformerEncoder")
 def layers(name: str | None) -> None:
     """List the layers and blocks; with NAME, its parameters."""
-    from neural_attn.catalogue import describe, listing
+    from neural_attn.language_help import describe, listing
 
     click.echo(listing() if name is None else describe(name))

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from neural_attn.commands.options import FILE, examples
-from neural_attn.errors import fail, printable
+from neural_attn.diagnostics.errors import fail, printable
 
 
 @click.command()

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from neural_attn.errors import Diagnostic
+from neural_attn.diagnostics.errors import Diagnostic
 
 FILE = click.Path(path_type=Path)
 

@@ -17,7 +17,7 @@ from neural_attn.commands.options import (
     progress,
     say,
 )
-from neural_attn.errors import fail, printable
+from neural_attn.diagnostics.errors import fail, printable
 
 if TYPE_CHECKING:
     from neural_attn.maps.attention_maps import AttentionMaps
@@ -116,13 +116,13 @@ def _refuse_options(meaningful: tuple[str, ...], where: str) -> None:
 
 
 def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
-    from neural_attn import session
-    from neural_attn.capture.tokens import parse_tokens
+    from neural_attn import pipeline
+    from neural_attn.inputs.tokens import parse_tokens
 
     formats = _picture_formats(options)
     with progress() as step:
-        outcome = session.visualize(
-            session.Request(
+        outcome = pipeline.visualize(
+            pipeline.Request(
                 file=file,
                 backend=options["backend"],
                 network=options["network"],
@@ -151,7 +151,7 @@ def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
 
 
 def _visualize_saved(file: Path, options: dict[str, Any]) -> None:
-    from neural_attn import session
+    from neural_attn import pipeline
     from neural_attn.maps.attention_maps import AttentionMaps
     from neural_attn.maps.map_file import MapFileError
 
@@ -159,7 +159,7 @@ def _visualize_saved(file: Path, options: dict[str, Any]) -> None:
         maps = AttentionMaps.load(file)
     except MapFileError as error:
         fail("E0419", str(error), hint="AttentionMaps.save and --save-maps write them")
-    request = session.Request(
+    request = pipeline.Request(
         file=file,
         layer=options["layer"],
         head=options["head"],
@@ -172,7 +172,7 @@ def _visualize_saved(file: Path, options: dict[str, Any]) -> None:
     )
     batch = max(len(one.weights) for one in maps.maps)
     with progress() as step:
-        files = session.draw(maps, request, batch, step)
+        files = pipeline.draw(maps, request, batch, step)
     _report(maps, files, options)
 
 
@@ -185,7 +185,7 @@ def _picture_formats(options: dict[str, Any]) -> tuple[str, ...]:
 def _report(
     maps: AttentionMaps, written: dict[str, Path], options: dict[str, Any]
 ) -> None:
-    from neural_attn.visualize.report import build_report
+    from neural_attn.reports.console import build_report
 
     report = build_report(maps.select(options["layer"]))
     if as_json := options["as_json"]:
@@ -203,7 +203,7 @@ def _report(
 
 
 def _read_data(path: Path | None) -> Any:
-    from neural_attn.capture.data import read_data
+    from neural_attn.inputs.arrays import read_data
 
     return None if path is None else read_data(path)
 
@@ -226,9 +226,9 @@ def _texts(text: str | None, file: Path | None) -> list[str]:
 
 
 def _visualize_architecture(file: Path, options: dict[str, Any]) -> None:
+    from neural_attn.architecture import draw
     from neural_attn.compile import check_file, choose
     from neural_attn.files import atomic_write, safe_name
-    from neural_attn.visualize import architecture
 
     networks, warnings = check_file(file)
     say(warnings)
@@ -240,12 +240,12 @@ def _visualize_architecture(file: Path, options: dict[str, Any]) -> None:
             f"the architecture is svg or html, not {' or '.join(sorted(wrong))}",
             hint="give --attention to draw the attention",
         )
-    click.echo(architecture.architecture_text(checked))
+    click.echo(draw.architecture_text(checked))
     folder: Path = options["output_dir"]
     stem = f"architecture_{safe_name(checked.network.name)}"
     writers = {
-        "svg": architecture.draw_architecture,
-        "html": architecture.architecture_html,
+        "svg": draw.draw_architecture,
+        "html": draw.architecture_html,
     }
     click.echo("Output files:")
     for kind in options["formats"] or ("svg",):

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.analysis import Analyzer
-from neural_attn.analysis.geometry import geometries
-from neural_attn.analysis.measure import STATISTICS, measure, plan_for
-from neural_attn.analysis.scores import SCORES
 from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.metrics.geometry import geometries
+from neural_attn.metrics.measure import STATISTICS, measure, plan_for
+from neural_attn.metrics.pattern_scores import SCORES
 
 __all__ = [
     "QUICK",

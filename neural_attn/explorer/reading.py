@@ -15,7 +15,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.visualize.tokens import readable
+from neural_attn.figures.token_labels import readable
 
 __all__ = ["Reading", "read_tokens"]
 
@@ -35,7 +35,7 @@ class Reading:
     """How a list of tokens reads; each tuple has one entry per token.
 
     `words` and `sentences` number the groups from 0, in order. `shown` is safe to
-    show anywhere: see `neural_attn.visualize.tokens.readable`.
+    show anywhere: see `neural_attn.figures.token_labels.readable`.
     """
 
     scheme: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from neural_attn.errors import Problems, Span, did_you_mean
+from neural_attn.diagnostics.errors import Problems, Span, did_you_mean
 from neural_attn.grammar import tree
 
 # Other spellings that authors use for the parameters of blocks.

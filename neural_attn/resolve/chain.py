@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from neural_attn.errors import Span
+from neural_attn.catalogue import NativeLayer
+from neural_attn.diagnostics.errors import Span
 from neural_attn.grammar import tree
-from neural_attn.layers import NativeLayer
-from neural_attn.resolve.enclosing import Enclosing
+from neural_attn.ir import Block, Input, LayerUse
 from neural_attn.resolve.flow import (
     MEMORY,
     MEMORY_MASK,
@@ -24,8 +24,8 @@ from neural_attn.resolve.flow import (
     takes_mask,
 )
 from neural_attn.resolve.inputs import MASK, is_mask
-from neural_attn.resolve.ir import Block, Input, LayerUse
 from neural_attn.resolve.labels import check_labels
+from neural_attn.resolve.nesting import Enclosing
 from neural_attn.resolve.wrappers import is_wrapper
 
 

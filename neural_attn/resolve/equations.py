@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from neural_attn.errors import Problems, did_you_mean
+from neural_attn.catalogue.functions import PRIMITIVES
+from neural_attn.diagnostics.errors import Problems, did_you_mean
 from neural_attn.grammar import tree
+from neural_attn.ir import Block, LayerUse
 from neural_attn.resolve.arguments import match
-from neural_attn.resolve.ir import Block, LayerUse
 from neural_attn.resolve.names import trouble_with_variable
 from neural_attn.resolve.values import unknown_name
-from neural_attn.shapes.primitives import PRIMITIVES
 
 
 class Equations:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from neural_attn.errors import Problems
+from neural_attn.catalogue import NativeLayer
+from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
-from neural_attn.layers import NativeLayer
+from neural_attn.ir import Block, LayerUse
 from neural_attn.record import record
 from neural_attn.resolve.inputs import MASK
-from neural_attn.resolve.ir import Block, LayerUse
 
 MEMORY, MEMORY_MASK = "memory", "memory_mask"
 RESIDUAL = ("add", "residual")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from neural_attn.errors import Problems
+from neural_attn.catalogue import FLAG, SIZE, Kind
+from neural_attn.catalogue.functions import PRIMITIVES
+from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
-from neural_attn.layers import FLAG, SIZE, Kind
+from neural_attn.ir import Block, LayerChoice
 from neural_attn.resolve.equations import width_of
-from neural_attn.resolve.ir import Block, LayerChoice
 from neural_attn.resolve.values import check_value, kind_of
-from neural_attn.shapes.primitives import PRIMITIVES
 
 
 def infer_kinds(block: Block, problems: Problems) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from neural_attn.errors import Problems
+from neural_attn.catalogue import NativeLayer
+from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
-from neural_attn.layers import NativeLayer
-from neural_attn.resolve.ir import Block, Input, LayerUse
+from neural_attn.ir import Block, Input, LayerUse
 from neural_attn.resolve.names import trouble_with_variable
 
 if TYPE_CHECKING:

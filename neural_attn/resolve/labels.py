@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from neural_attn.errors import Problems
+from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neural_attn.errors import did_you_mean
+from neural_attn.diagnostics.errors import did_you_mean
 from neural_attn.grammar import tree
-from neural_attn.resolve import training
+from neural_attn.ir import Network
 from neural_attn.resolve.chain import Chain
+from neural_attn.resolve.corrections import as_setting
 from neural_attn.resolve.flow import Branch
-from neural_attn.resolve.habits import as_setting
 from neural_attn.resolve.inputs import read_inputs
-from neural_attn.resolve.ir import Network
+from neural_attn.training import train_block
 
 if TYPE_CHECKING:
     from neural_attn.resolve.resolver import Resolver
@@ -44,13 +44,13 @@ class NetworkReader:
         block = chain.network_block(node, inputs, self.layers)
         network = Network(node.name.text, node.span.source.name, inputs, block)
         network.pads_with = chain.pads_with
-        training.read_settings(
+        train_block.read_settings(
             network, self.settings, self.problems, self.resolver.spaces
         )
         return network
 
     def _sort(self, item: tree.Item) -> None:
-        if isinstance(item, tree.LayerNode) and training.is_group(item):
+        if isinstance(item, tree.LayerNode) and train_block.is_group(item):
             item = tree.Setting(item.span, item.name, None, item.block)
         elif isinstance(item, tree.LayerNode):
             if not self.resolver.defines(item.name.text):
@@ -84,15 +84,15 @@ class NetworkReader:
 
     def _misspells(self, word: str) -> bool:
         """Whether an unknown setting, which is reported as such, was meant as this."""
-        unknown = self.settings.keys() - set(training.SETTINGS)
-        hints = (did_you_mean(name, training.SETTINGS) for name in unknown)
+        unknown = self.settings.keys() - set(train_block.SETTINGS)
+        hints = (did_you_mean(name, train_block.SETTINGS) for name in unknown)
         return f"did you mean `{word}`?" in hints
 
     def _as_branch(self, item: tree.Item) -> Branch | None:
         """`name: { layers }` as a branch; None where it holds settings."""
         if not isinstance(item, tree.Setting) or item.value is not None:
             return None
-        if item.name.text in training.SETTINGS:
+        if item.name.text in train_block.SETTINGS:
             return None
         inside = tuple(i for i in item.block or () if isinstance(i, tree.LayerNode))
         if not inside:

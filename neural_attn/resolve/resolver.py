@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from neural_attn.errors import Problems, Span, did_you_mean, fail
+from neural_attn.catalogue import LAYERS, NativeLayer, find_layer
+from neural_attn.catalogue.refused import refusal
+from neural_attn.diagnostics.errors import Problems, Span, did_you_mean, fail
 from neural_attn.grammar import prelude, tree
-from neural_attn.layers import LAYERS, NativeLayer, find_layer
-from neural_attn.layers.refused import refusal
-from neural_attn.resolve.causes import first_causes
+from neural_attn.ir import Block, LayerChoice, LayerUse, Network
 from neural_attn.resolve.chain import Chain
 from neural_attn.resolve.equations import Equations, layer_nodes, mentioned, width_of
 from neural_attn.resolve.inference import infer_kinds
-from neural_attn.resolve.ir import Block, LayerChoice, LayerUse, Network
 from neural_attn.resolve.labels import check_labels
 from neural_attn.resolve.names import trouble_with_class, trouble_with_variable
 from neural_attn.resolve.networks import NetworkReader
-from neural_attn.resolve.search import Spaces, settle
-from neural_attn.resolve.training_catalogue import GROUPS
+from neural_attn.resolve.root_causes import first_causes
 from neural_attn.resolve.uses import Uses
 from neural_attn.resolve.values import check_static
 from neural_attn.resolve.wrappers import WRAPPERS
+from neural_attn.training.catalogue import GROUPS
+from neural_attn.training.hyperparameter_search import Spaces, settle
 
 MAX_DEPTH = 32  # of defines in defines
 

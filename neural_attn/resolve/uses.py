@@ -5,14 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 
-from neural_attn.errors import Problems
+from neural_attn.catalogue import NativeLayer
+from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
-from neural_attn.layers import NativeLayer
+from neural_attn.ir import Block, LayerUse
 from neural_attn.resolve.arguments import REPEAT_ALIASES, match
-from neural_attn.resolve.habits import as_function, as_meant, with_activation
-from neural_attn.resolve.ir import Block, LayerUse
+from neural_attn.resolve.corrections import as_function, as_meant, with_activation
 from neural_attn.resolve.names import trouble_with_attribute
-from neural_attn.resolve.search import Spaces
 from neural_attn.resolve.values import (
     check_repeat,
     check_static,
@@ -25,6 +24,7 @@ from neural_attn.resolve.wrappers import (
     is_stepwise,
     is_wrapper,
 )
+from neural_attn.training.hyperparameter_search import Spaces
 
 # parameters that say what holds anyway: accepted, with a warning that says why
 _NEEDLESS = {

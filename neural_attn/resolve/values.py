@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from neural_attn.errors import Problems, Span, did_you_mean
+from neural_attn.catalogue import Kind, NativeLayer
+from neural_attn.diagnostics.errors import Problems, Span, did_you_mean
 from neural_attn.grammar import tree
-from neural_attn.layers import Kind, NativeLayer
-from neural_attn.resolve.ir import Block
-from neural_attn.resolve.search import SEARCHES
+from neural_attn.ir import Block
+from neural_attn.training.hyperparameter_search import SEARCHES
 
 MAX_REPEAT = 10_000
 _NO_NAMES = "write its value: names stand for the parameters of a define"

@@ -6,9 +6,10 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from neural_attn.errors import Span
+from neural_attn.catalogue import NativeLayer
+from neural_attn.diagnostics.errors import Span
 from neural_attn.grammar import tree
-from neural_attn.layers import NativeLayer
+from neural_attn.ir import Block, Input, LayerUse
 from neural_attn.resolve.flow import (
     MEMORY,
     MEMORY_MASK,
@@ -19,7 +20,6 @@ from neural_attn.resolve.flow import (
     turns_round,
 )
 from neural_attn.resolve.inputs import MASK, takes_ids
-from neural_attn.resolve.ir import Block, Input, LayerUse
 from neural_attn.resolve.names import snake_case
 from neural_attn.resolve.values import MAX_REPEAT
 

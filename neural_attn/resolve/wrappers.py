@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from neural_attn.errors import Problems
+from neural_attn.catalogue.recurrent import BIDIRECTIONAL
+from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
-from neural_attn.layers.recurrent import BIDIRECTIONAL
 from neural_attn.resolve.arguments import match
 
 # name and one line about each

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from neural_attn.grammar import tree
-from neural_attn.resolve.ir import Block
-from neural_attn.shapes.instance import Instance
-from neural_attn.shapes.types import (
+from neural_attn.catalogue.types import (
     Dim,
     Static,
     Tensor,
@@ -16,6 +13,9 @@ from neural_attn.shapes.types import (
     substitute,
     times,
 )
+from neural_attn.grammar import tree
+from neural_attn.ir import Block
+from neural_attn.shapes.instance import Instance
 
 
 def call_key(

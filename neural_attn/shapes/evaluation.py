@@ -6,16 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from neural_attn.errors import Problems, Span
+from neural_attn.catalogue import constants
+from neural_attn.catalogue.functions import PRIMITIVES, Primitive
+from neural_attn.catalogue.tensor_arithmetic import arithmetic, negative
+from neural_attn.catalogue.types import Constant, ShapeError, Static, Tensor, Value
+from neural_attn.diagnostics.errors import Problems, Span
 from neural_attn.grammar import prelude, tree
+from neural_attn.ir import Block, LayerUse
 from neural_attn.resolve.arguments import match
-from neural_attn.resolve.ir import Block, LayerUse
-from neural_attn.shapes import constants
-from neural_attn.shapes.consulted import Consulted, Vain, names_in
 from neural_attn.shapes.instance import Attention, Facts, Instance, Step
-from neural_attn.shapes.primitives import PRIMITIVES, Primitive
-from neural_attn.shapes.tensor_arithmetic import arithmetic, negative
-from neural_attn.shapes.types import Constant, ShapeError, Static, Tensor, Value
+from neural_attn.shapes.unused_parameters import Consulted, Vain, names_in
 
 
 class Stop(Exception):  # noqa: N818 - a signal

@@ -11,21 +11,8 @@ from dataclasses import replace
 from itertools import zip_longest
 from typing import cast
 
-from neural_attn.errors import Problems
-from neural_attn.grammar import tree
-from neural_attn.layers import NativeLayer
-from neural_attn.resolve.arguments import match
-from neural_attn.resolve.causes import first_causes
-from neural_attn.resolve.equations import call_parameters
-from neural_attn.resolve.ir import Block, Input, LayerChoice, LayerUse, Network
-from neural_attn.resolve.values import check_repeat, check_value
-from neural_attn.shapes.calls import alike, call_key, seen_outside, with_spelling
-from neural_attn.shapes.consulted import names_in
-from neural_attn.shapes.entering import Entry
-from neural_attn.shapes.evaluation import Again, Session, Stop
-from neural_attn.shapes.instance import Attention, Checked, Facts, Instance
-from neural_attn.shapes.spelling import note_arguments, note_features
-from neural_attn.shapes.types import (
+from neural_attn.catalogue import NativeLayer
+from neural_attn.catalogue.types import (
     BATCH,
     Dim,
     ShapeError,
@@ -33,6 +20,19 @@ from neural_attn.shapes.types import (
     Tensor,
     Value,
 )
+from neural_attn.diagnostics.errors import Problems
+from neural_attn.grammar import tree
+from neural_attn.ir import Block, Input, LayerChoice, LayerUse, Network
+from neural_attn.resolve.arguments import match
+from neural_attn.resolve.equations import call_parameters
+from neural_attn.resolve.root_causes import first_causes
+from neural_attn.resolve.values import check_repeat, check_value
+from neural_attn.shapes.block_entry import Entry
+from neural_attn.shapes.calls import alike, call_key, seen_outside, with_spelling
+from neural_attn.shapes.evaluation import Again, Session, Stop
+from neural_attn.shapes.instance import Attention, Checked, Facts, Instance
+from neural_attn.shapes.size_expressions import note_arguments, note_features
+from neural_attn.shapes.unused_parameters import names_in
 
 MAX_LAYERS = 200_000  # in one network, those inside blocks included
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from neural_attn.catalogue import NativeLayer, Weight
+from neural_attn.catalogue.types import Tensor
 from neural_attn.grammar import tree
-from neural_attn.layers import NativeLayer, Weight
-from neural_attn.resolve.ir import Block, LayerUse, Network
-from neural_attn.shapes.types import Tensor
+from neural_attn.ir import Block, LayerUse, Network
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from importlib.resources import files
 
-from neural_attn.errors import did_you_mean, fail
+from neural_attn.diagnostics.errors import did_you_mean, fail
 from neural_attn.resolve.names import trouble_with_variable
 
 _NETWORK = re.compile(r"^network (\w+) \{", re.MULTILINE)

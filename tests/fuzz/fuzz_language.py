@@ -19,7 +19,7 @@ from neural_attn.grammar.format import format_text
 from neural_attn.grammar.parser import decode
 
 from neural_attn.compile import check_text
-from neural_attn.errors import NeuralError
+from neural_attn.diagnostics.errors import NeuralError
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 MOST_SECONDS = 2.0

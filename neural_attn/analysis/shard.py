@@ -1,0 +1,157 @@
+"""What was counted of some texts: partial results that merge into those of all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from neural_attn.analysis.analyzer import Analyzer
+from neural_attn.analysis.example import Example
+from neural_attn.analysis.links import LinkFinder
+from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.maps.findings import Finding
+
+__all__ = ["PartialAnalysis", "merge_files"]
+
+_MOST_NOTES = 5
+
+
+@dataclass
+class PartialAnalysis:
+    """The analysis of some texts before its last step, `result.finish`.
+
+    `network` tells networks apart: parts of different networks do not merge. `maps`
+    are those of the first batch, to draw from; `save` leaves them out.
+    """
+
+    analyzer: Analyzer = field(default_factory=Analyzer)
+    links: LinkFinder = field(default_factory=LinkFinder)
+    probe: Analyzer | None = None
+    example: Example | None = None
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    left_out: int = 0
+    source: str | None = None
+    backend: str | None = None
+    trained: bool | None = None
+    network: str | None = None
+    maps: AttentionMaps | None = None
+
+    def take(
+        self,
+        maps: AttentionMaps,
+        findings: Iterable[Finding],
+        group: str = "",
+        network: AttentionMaps | None = None,
+    ) -> None:
+        """Count one batch of trusted maps, and what the doctor found in it.
+
+        `network` has all maps of the network, as in `Analyzer.add`.
+        """
+        self.find(findings)
+        self.analyzer.add(maps, group, network)
+        if not self.maps:  # none yet, or all of them were stopped
+            self.maps = maps
+            self.source, self.backend = maps.source, maps.backend
+            self.trained = maps.trained
+
+    def find(self, findings: Iterable[Finding]) -> None:
+        """Keep the first finding of each code in each map."""
+        known = {(one.code, one.map) for one in self.findings}
+        for one in findings:
+            if (one.code, one.map) not in known:
+                known.add((one.code, one.map))
+                self.findings.append(one)
+
+    def note(self, notes: Iterable[str]) -> None:
+        """Keep the first few notes, and count the others."""
+        for note in notes:
+            if note in self.notes:
+                continue
+            if len(self.notes) < _MOST_NOTES:
+                self.notes.append(note)
+            else:
+                self.left_out += 1
+
+    def merge(self, other: PartialAnalysis) -> PartialAnalysis:
+        """Give the analysis of both sets of texts; the first text is that of `self`.
+
+        Raises
+        ------
+        ValueError
+            If the parts are of different networks.
+        """
+        if None not in (self.network, other.network) and self.network != other.network:
+            raise ValueError("the parts are of different networks or weights")
+        backends = (self.backend or "").split(", ") + (other.backend or "").split(", ")
+        result = PartialAnalysis(
+            self.analyzer.merge(other.analyzer),
+            self.links.merge(other.links),
+            self.probe or other.probe,
+            self.example or other.example,
+            list(self.findings),
+            list(self.notes),
+            self.left_out + other.left_out,
+            self.source or other.source,
+            ", ".join(dict.fromkeys(filter(None, backends))) or None,
+            self.trained if self.trained == other.trained else None,
+            self.network or other.network,
+            self.maps or other.maps,
+        )
+        result.find(other.findings)
+        result.note(other.notes)
+        return result
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write all but `maps` to a JSON file; docs/analysis/texts.md describes it."""
+        from neural_attn.analysis.shard_file import write_partial
+
+        return write_partial(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> PartialAnalysis:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file is anything else; the message says what is wrong with it.
+        OSError
+            If it cannot be read.
+        """
+        from neural_attn.analysis.shard_file import read_partial
+
+        return read_partial(path)
+
+
+def merge_files(paths: Sequence[Path]) -> PartialAnalysis:
+    """Merge the parts in these files, in this order.
+
+    A note that not all of them have is of its file's texts, and says so.
+
+    Raises
+    ------
+    ValueError
+        Naming the file that is no part, or does not belong to the first one.
+    OSError
+        If one cannot be read.
+    """
+    parts = [PartialAnalysis.load(path) for path in paths]
+    common = set(parts[0].notes).intersection(*(part.notes for part in parts))
+    result = parts[0]
+    for path, part in zip(paths, parts, strict=True):
+        part.notes = [n if n in common else f"{path.name}: {n}" for n in part.notes]
+    for path, part in zip(paths[1:], parts[1:], strict=True):
+        result = _merged(result, part, f"{path} does not fit {paths[0]}")
+    return result
+
+
+def _merged(
+    one: PartialAnalysis, other: PartialAnalysis, problem: str
+) -> PartialAnalysis:
+    try:
+        return one.merge(other)
+    except ValueError as error:
+        raise ValueError(f"{problem}: {error}") from None

@@ -1,0 +1,78 @@
+"""Whether a pattern is more than chance: scores against shuffled rows, as z and p.
+
+The null hypothesis is that every row's weights stand in random order over the keys
+that the query may attend to. Its mean is, for rows that sum to 1, exactly the score of
+uniform attention under the same mask; its variance is known in closed form (see
+`measure.py`), so that nothing is sampled. The sum over many rows is near normal; for a
+handful of rows, p is an approximation.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_attn.analysis.running_statistics import Tally
+from neural_attn.metrics.measure import BASED, STATISTICS
+
+__all__ = ["SIGNIFICANT", "holm", "p_values", "z_scores"]
+
+Float = NDArray[np.float64]
+
+SIGNIFICANT = 0.01  # a corrected p below this is evidence
+
+# Weights are float32: differences of this size per text are rounding, not attention.
+_ROUNDING = 1e-6
+
+
+_COLUMNS = [STATISTICS.index(name) for name in BASED]
+
+
+def z_scores(tally: Tally) -> tuple[Float, Float]:
+    """Means under the null hypothesis, and z, both float64 [heads, BASED].
+
+    NaN where a score is not defined. `top_key_share` is the greatest of many columns:
+    its mean and variance are bounds, so that its z is too small rather than too great.
+    """
+    count = tally.values.count[:, _COLUMNS]
+    there = count > 0
+    observed = tally.values.mean[:, _COLUMNS] * count
+    apart = observed - tally.expected
+    scale = np.sqrt(tally.variance)
+    rounding = np.abs(apart) <= _ROUNDING * count * np.maximum(tally.expected, 1.0)
+    # Equal weights have no order: whatever is left is rounding.
+    z = np.divide(apart, scale, out=np.zeros_like(apart), where=~rounding & (scale > 0))
+    null = np.divide(
+        tally.expected, count, out=np.full(count.shape, np.nan), where=there
+    )
+    return null, np.where(there, z, np.nan)
+
+
+def p_values(z: Float) -> Float:
+    """Chance of such a z or a greater one; for `distance`, of one as far from 0.
+
+    `z` is float64 [heads, BASED]; NaN stays. The normal tail is 0 in float64 beyond
+    z = 38.
+    """
+    tails = np.array([[math.erfc(x / math.sqrt(2)) / 2 for x in row] for row in z])
+    at = BASED.index("distance")
+    tails[:, at] = [math.erfc(abs(x) / math.sqrt(2)) for x in z[:, at]]
+    return tails.reshape(z.shape)
+
+
+def holm(p: Float) -> Float:
+    """Correct p for the number of heads, column by column (Holm, 1979).
+
+    `p` is float64 [heads, …]; NaN stays and does not count. The chance that any head
+    without the pattern is called significant stays below the limit.
+    """
+    result = np.full(p.shape, np.nan)
+    for column in range(p.shape[1]):
+        there = np.flatnonzero(~np.isnan(p[:, column]))
+        order = there[np.argsort(p[there, column], kind="stable")]
+        factors = np.arange(len(order), 0, -1)
+        stepped = np.maximum.accumulate(p[order, column] * factors)
+        result[order, column] = np.minimum(stepped, 1.0)
+    return result

@@ -1,0 +1,114 @@
+"""Shape rules of the functions that attention is made of."""
+
+from __future__ import annotations
+
+from neural_attn.catalogue.function_arguments import Given, tensor, whole
+from neural_attn.catalogue.types import (
+    Dim,
+    ShapeError,
+    Static,
+    Tensor,
+    Value,
+    divided,
+    same,
+    times,
+)
+
+
+def _row_of(x: Tensor) -> str:
+    """How a picture becomes a row of patches."""
+    sizes = [dim.value for dim in x.dims[1:]]
+    if x.rank != 4 or None in sizes:
+        return ""
+    rows, columns, width = (size or 0 for size in sizes)
+    return f"write `Reshape(({rows * columns}, {width}))` before it"
+
+
+def split_heads(given: Given) -> Tensor:
+    """[batch, time, heads * size] to [batch, heads, time, size]."""
+    x, heads = tensor(given, "x"), whole(given, "num_heads")
+    if x.rank != 3:
+        raise ShapeError(
+            f"attention needs (batch, time, width), and gets {x}", _row_of(x)
+        )
+    width, count = x.width.value, heads.value
+    if width is None or not count or width % count:
+        raise ShapeError(
+            f"a width of {x.width} cannot be split into {heads} heads of equal size",
+            f"num_heads must divide {x.width}",
+        )
+    size = Dim(width // count, divided(x.width.expr, heads.expr))
+    return x.like(x.dims[0], heads, x.dims[1], size)
+
+
+def merge_heads(given: Given) -> Tensor:
+    """[batch, heads, time, size] to [batch, time, heads * size]."""
+    x = tensor(given, "x")
+    if x.rank != 4:
+        raise ShapeError(f"merge_heads needs (batch, heads, time, size), and gets {x}")
+    batch, heads, time, size = x.dims
+    known = heads.value is not None and size.value is not None
+    width = (heads.value or 0) * (size.value or 0) if known else None
+    return x.like(batch, time, Dim(width, times(heads.expr, size.expr)))
+
+
+def attend(given: Given) -> Tensor:
+    """Three [batch, heads, time, size] to one, as long as the queries."""
+    query, key, value = (tensor(given, name) for name in ("query", "key", "value"))
+    if not query.rank == key.rank == value.rank == 4:
+        raise ShapeError(
+            f"attend needs (batch, heads, time, size) thrice, and gets "
+            f"{query}, {key} and {value}"
+        )
+    if not same(query.width, key.width):
+        raise ShapeError(f"queries {query} and keys {key} differ in their last axis")
+    if not same(key.dims[2], value.dims[2]):
+        raise ShapeError(f"keys {key} and values {value} differ in number")
+    weights = query.like(*query.dims[:3], key.dims[2])
+    _check_mask(given["mask"], weights)
+    roots = query.roots | key.roots | value.roots
+    return Tensor((*query.dims[:3], value.width), "float", roots, along=query.along)
+
+
+def attention_softmax(given: Given) -> Tensor:
+    """Logits [batch, heads, queries, keys] to weights of the same shape."""
+    logits = tensor(given, "logits")
+    if logits.rank != 4:
+        raise ShapeError(
+            f"attention logits are (batch, heads, queries, keys), and here {logits}"
+        )
+    _check_mask(given["mask"], logits)
+    return logits.like(*logits.dims, dtype="float")
+
+
+def _check_mask(mask: Value, weights: Tensor) -> None:
+    if isinstance(mask, Static) and mask.value is None:
+        return
+    if not isinstance(mask, Tensor) or mask.dtype != "bool":
+        raise ShapeError(
+            "an attention mask is true where a key may be attended",
+            "padding_mask(ids) makes one",
+        )
+    if mask.rank != 4 or not all(
+        m.value == 1 or same(m, w)
+        for m, w in zip(mask.dims[1:], weights.dims[1:], strict=True)
+    ):
+        raise ShapeError(f"a mask of shape {mask} does not fit weights {weights}")
+
+
+def padding_mask(given: Given) -> Tensor:
+    """Ids or flags [batch, time] to a mask [batch, 1, 1, time]."""
+    values = tensor(given, "values")
+    if values.rank != 2:
+        raise ShapeError(f"padding_mask needs (batch, time), and gets {values}")
+    batch, time = values.dims
+    return values.like(batch, Dim(1), Dim(1), time, dtype="bool")
+
+
+def edge_mask(given: Given) -> Tensor:
+    """[batch, nodes, nodes] to a mask [batch, 1, nodes, nodes]."""
+    adjacency = tensor(given, "adjacency")
+    if adjacency.rank != 3:
+        raise ShapeError(f"edge_mask needs (batch, nodes, nodes), and gets {adjacency}")
+    batch, queries, keys = adjacency.dims
+    return adjacency.like(batch, Dim(1), queries, keys, dtype="bool")

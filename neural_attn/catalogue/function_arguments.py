@@ -1,0 +1,58 @@
+"""What a call gives to a function: tensors, whole numbers, lists of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from neural_attn.catalogue.types import Dim, ShapeError, Static, Tensor, Value
+
+Given = Mapping[str, Value]
+
+
+@dataclass(frozen=True, eq=False)
+class Length(Tensor):
+    """The length of an axis, as a whole number that is known when the code runs."""
+
+    dim: Dim = field(default_factory=lambda: Dim(None))
+
+
+def tensor(given: Given, name: str) -> Tensor:
+    """A tensor. Raises ShapeError for anything else."""
+    value = given[name]
+    if not isinstance(value, Tensor):
+        raise ShapeError(f"`{name}` must be a tensor, and is {shown(value)}")
+    return value
+
+
+def shown(value: Static) -> str:
+    """A constant in messages."""
+    return "none" if value.value is None else f"{value.value!r}"
+
+
+def whole(given: Given, name: str) -> Dim:
+    """A whole number or a length. Raises ShapeError for anything else."""
+    value = given[name]
+    if isinstance(value, Length):
+        return value.dim
+    if not isinstance(value, Static):
+        raise ShapeError(f"`{name}` must be a whole number, and is a tensor")
+    number = value.value
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    if not isinstance(number, int) or isinstance(number, bool):
+        what = f"`{value.expr.span.text if value.expr else name}`"
+        raise ShapeError(f"{what} must be a whole number, and is {shown(value)}")
+    return Dim(number, value.expr)
+
+
+def tensors(given: Given, name: str) -> list[Tensor]:
+    """A list of tensors. Raises ShapeError for anything else."""
+    value = given[name]
+    items = value.value if isinstance(value, Static) else None
+    if not isinstance(items, tuple) or not items:
+        raise ShapeError(f"`{name}` must be a list of tensors, such as [a, b]")
+    found = [item for item in items if isinstance(item, Tensor)]
+    if len(found) != len(items):
+        raise ShapeError(f"`{name}` must hold tensors only")
+    return found

@@ -1,0 +1,168 @@
+"""The functions that equations may use: what they take and what shape they give.
+
+Their meaning in each framework stands in `backends/`; here is all that the compiler
+must know to check an equation before any framework is loaded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from neural_attn.catalogue import SIZE, Kind
+from neural_attn.catalogue import attention_rules as attention
+from neural_attn.catalogue import position_rules as positions
+from neural_attn.catalogue.function_arguments import Given, shown, tensor
+from neural_attn.catalogue.types import Dim, ShapeError, Static, Tensor, Value
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """A function of the language: parameters (None = required), rule, one line."""
+
+    name: str
+    parameters: Mapping[str, Static | None]
+    rule: Callable[[Given], Value]
+    doc: str
+    kinds: Mapping[str, Kind]
+    # it computes attention weights, which a layer can keep
+    is_attention: bool = False
+
+
+def _elementwise(function: Callable[[float], float]) -> Callable[[Given], Value]:
+    def rule(given: Given) -> Value:
+        x = given["x"]
+        if isinstance(x, Tensor):
+            return x.like(*x.dims, dtype="float")
+        if not isinstance(x.value, int | float):
+            raise ShapeError(f"a number or a tensor is needed here, not {shown(x)}")
+        try:
+            return Static(function(x.value))
+        except (ValueError, OverflowError) as error:
+            raise ShapeError(f"{x.value} is outside the range: {error}") from None
+
+    return rule
+
+
+def _reduce(given: Given) -> Tensor:
+    x = tensor(given, "x")
+    return x.like(*x.dims[:-1], Dim(1), dtype="float")
+
+
+_NONE = Static(None)
+_FALSE = Static(False)
+
+
+def _primitive(
+    rule: Callable[[Given], Value],
+    doc: str,
+    /,
+    computes_attention: bool = False,
+    kinds: Mapping[str, Kind] | None = None,
+    **parameters: Static | None,
+) -> Primitive:
+    return Primitive("", parameters, rule, doc, kinds or {}, computes_attention)
+
+
+def _named(table: dict[str, Primitive]) -> dict[str, Primitive]:
+    return {
+        name: Primitive(name, p.parameters, p.rule, p.doc, p.kinds, p.is_attention)
+        for name, p in table.items()
+    }
+
+
+PRIMITIVES = _named(
+    {
+        "attend": _primitive(
+            attention.attend,
+            "Scaled dot-product attention: the mean of the values under its weights.",
+            computes_attention=True,
+            kinds={"causal": Kind("bool")},
+            query=None,
+            key=None,
+            value=None,
+            mask=_NONE,
+            causal=_FALSE,
+            dropout=_NONE,
+        ),
+        "attention_softmax": _primitive(
+            attention.attention_softmax,
+            "Attention weights from logits; masked keys get exactly 0.",
+            computes_attention=True,
+            kinds={"causal": Kind("bool")},
+            logits=None,
+            mask=_NONE,
+            causal=_FALSE,
+        ),
+        "split_heads": _primitive(
+            attention.split_heads,
+            "[batch, time, heads * size] to [batch, heads, time, size].",
+            kinds={"num_heads": SIZE},
+            x=None,
+            num_heads=None,
+        ),
+        "merge_heads": _primitive(
+            attention.merge_heads, "The way back from split_heads.", x=None
+        ),
+        "padding_mask": _primitive(
+            attention.padding_mask,
+            "True where ids or flags are not 0.",
+            values=None,
+        ),
+        "edge_mask": _primitive(
+            attention.edge_mask,
+            "True where an edge leads from i to j.",
+            adjacency=None,
+        ),
+        "position_ids": _primitive(
+            positions.position_ids,
+            "The positions 0, 1, … of axis 1, as ids.",
+            x=None,
+        ),
+        "length": _primitive(positions.length, "The length of axis 1.", x=None),
+        "arange": _primitive(
+            positions.arange,
+            "The numbers 0 … n-1, in the type of `like`.",
+            n=None,
+            like=None,
+        ),
+        "transpose": _primitive(
+            positions.transpose, "Swaps the last two axes.", x=None
+        ),
+        "reshape": _primitive(
+            positions.reshape,
+            "The same numbers in another shape.",
+            x=None,
+            shape=None,
+        ),
+        "fold_time": _primitive(
+            positions.fold_time,
+            "[batch, time, …] to [batch * time, …]: each step alone.",
+            x=None,
+        ),
+        "unfold_time": _primitive(
+            positions.unfold_time,
+            "The way back from fold_time, to the batch and time of `like`.",
+            x=None,
+            like=None,
+        ),
+        "stack": _primitive(
+            positions.stack, "Joins tensors along a new last axis.", items=None
+        ),
+        "concatenate": _primitive(
+            positions.concatenate, "Joins tensors along the last axis.", items=None
+        ),
+        "sum": _primitive(_reduce, "The sum over the last axis, which stays.", x=None),
+        "mean": _primitive(
+            _reduce, "The mean over the last axis, which stays.", x=None
+        ),
+        "sqrt": _primitive(_elementwise(math.sqrt), "Square root.", x=None),
+        "exp": _primitive(_elementwise(math.exp), "e to the power x.", x=None),
+        "log": _primitive(_elementwise(math.log), "Natural logarithm.", x=None),
+        "sin": _primitive(_elementwise(math.sin), "Sine.", x=None),
+        "cos": _primitive(_elementwise(math.cos), "Cosine.", x=None),
+        "tanh": _primitive(_elementwise(math.tanh), "Hyperbolic tangent.", x=None),
+        "abs": _primitive(_elementwise(abs), "The value without its sign.", x=None),
+    }
+)

@@ -1,0 +1,131 @@
+"""Shape rules of the functions that count positions, and give other shapes."""
+
+from __future__ import annotations
+
+import math
+
+from neural_attn.catalogue.function_arguments import (
+    Given,
+    Length,
+    tensor,
+    tensors,
+    whole,
+)
+from neural_attn.catalogue.types import (
+    Dim,
+    Positions,
+    ShapeError,
+    Static,
+    Tensor,
+    broadcast,
+    same,
+)
+
+
+def position_ids(given: Given) -> Tensor:
+    """The positions of axis 1, as ids [time]."""
+    x = tensor(given, "x")
+    return Positions((x.dims[1],), "int", x.roots)
+
+
+def length(given: Given) -> Length:
+    """How long axis 1 is."""
+    dim = tensor(given, "x").dims[1]
+    return Length((), "int", dim=dim)
+
+
+def arange(given: Given) -> Tensor:
+    """N numbers, in the type of `like`."""
+    count = whole(given, "n")
+    return tensor(given, "like").like(count, dtype="float")
+
+
+def transpose(given: Given) -> Tensor:
+    """The last two axes swapped."""
+    x = tensor(given, "x")
+    if x.rank < 2:
+        raise ShapeError(f"transpose swaps the last two axes, and {x} has fewer")
+    return x.like(*x.dims[:-2], x.dims[-1], x.dims[-2]).at(x.across, x.along)
+
+
+def reshape(given: Given) -> Tensor:
+    """The same numbers in another shape."""
+    x, shape = tensor(given, "x"), given["shape"]
+    sizes = shape.value if isinstance(shape, Static) else None
+    if not isinstance(sizes, tuple):
+        raise ShapeError("reshape needs a shape in parentheses, such as (-1, 8)")
+    dims = []
+    for size in sizes:
+        if isinstance(size, Length):
+            dims.append(size.dim)
+        elif isinstance(size, Static) and isinstance(size.value, int | float):
+            whole = int(size.value)
+            dims.append(Dim(None) if whole == -1 else Dim(whole, size.expr))
+        else:
+            raise ShapeError("the sizes of a shape must be whole numbers")
+    total = _product(x.dims)
+    missing = [i for i, d in enumerate(dims) if d.value is None]
+    known = _product(tuple(d for d in dims if d.value is not None)) or 0
+    if total is not None and len(missing) == 1 and known and total % known == 0:
+        dims[missing[0]] = Dim(total // known)
+    elif not missing and not _may_be(known, x.dims):
+        raise ShapeError(f"{x} cannot take the shape ({', '.join(map(str, dims))})")
+    return x.like(*dims)
+
+
+def fold_time(given: Given) -> Tensor:
+    """[batch, time, …] to [batch * time, …]."""
+    x = tensor(given, "x")
+    if x.rank < 3:
+        raise ShapeError(
+            f"there are no steps to treat one by one in {x}",
+            "a layer for each step needs (batch, time, …)",
+        )
+    return x.like(Dim(None, None, "batch x time"), *x.dims[2:])
+
+
+def unfold_time(given: Given) -> Tensor:
+    """[batch * time, …] to the first two axes of `like`, then the rest."""
+    x, like = tensor(given, "x"), tensor(given, "like")
+    if not x.rank or like.rank < 2:
+        raise ShapeError(f"unfold_time gives {x} the first two axes of {like}")
+    return x.like(*like.dims[:2], *x.dims[1:]).at(like.along)
+
+
+def _may_be(count: int, dims: tuple[Dim, ...]) -> bool:
+    """Whether a tensor with these axes can hold so many numbers."""
+    rest = math.prod(dim.value for dim in dims if dim.value is not None)
+    if all(dim.value is not None for dim in dims):
+        return count == rest
+    return count % rest == 0 if rest else count == 0
+
+
+def _product(dims: tuple[Dim, ...]) -> int | None:
+    values = [dim.value for dim in dims]
+    return None if None in values else math.prod(v for v in values if v is not None)
+
+
+def stack(given: Given) -> Tensor:
+    """A new last axis, as long as the list."""
+    items = tensors(given, "items")
+    for item in items[1:]:
+        broadcast(items[0], item)
+    roots = frozenset().union(*(item.roots for item in items))
+    dims = (*items[0].dims, Dim(len(items)))
+    return Tensor(dims, items[0].dtype, roots, along=items[0].along)
+
+
+def concatenate(given: Given) -> Tensor:
+    """A last axis as long as those of the list together."""
+    items = tensors(given, "items")
+    first = items[0]
+    for item in items[1:]:
+        if item.rank != first.rank or not all(
+            map(same, item.dims[:-1], first.dims[:-1])
+        ):
+            raise ShapeError(f"{first} and {item} cannot stand side by side")
+    widths = [item.width.value for item in items]
+    total = None if None in widths else sum(w for w in widths if w is not None)
+    roots = frozenset().union(*(item.roots for item in items))
+    dims = (*first.dims[:-1], Dim(total))
+    return Tensor(dims, first.dtype, roots, along=first.along)

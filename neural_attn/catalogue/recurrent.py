@@ -1,0 +1,168 @@
+"""Recurrent layers, in one direction of time and in both.
+
+Weights are named and laid out as PyTorch's: `weight_ih_l0` [gates * units, width],
+`weight_hh_l0` [gates * units, units], two biases [gates * units], and the same with
+`_reverse` for the way back. The gates stand in PyTorch's order: input, forget, cell,
+output in an LSTM (Hochreiter and Schmidhuber, 1997), reset, update, new in a GRU
+(Cho et al., 2014).
+
+Where a padding mask arrives, padded steps leave the state as it is and give 0.
+"""
+
+from __future__ import annotations
+
+from neural_attn.catalogue.base import (
+    ACTIVATION,
+    FLAG,
+    RATE,
+    SIZE,
+    Arguments,
+    Kind,
+    NativeLayer,
+    Parameter,
+    ShapeRule,
+    Weight,
+    WeightRule,
+    initializer,
+    need_numbers,
+    width_features,
+)
+from neural_attn.catalogue.types import Dim, ShapeError, Tensor
+
+_MERGE = Kind("str", choices=("concat", "sum", "mul", "ave"))
+_UNITS = Parameter("units", SIZE, "width of the state and of the output")
+_ACTIVATION = Parameter(
+    "activation", ACTIVATION, "function of what enters the state", "tanh"
+)
+_GATES = Parameter(
+    "recurrent_activation", ACTIVATION, "function of the gates", "sigmoid"
+)
+_COMMON = (
+    Parameter("use_bias", FLAG, "whether biases are added", True, ("bias",)),
+    Parameter(
+        "return_sequences", FLAG, "every step is given, not only the last", False
+    ),
+    Parameter("return_state", FLAG, "not in a chain, which passes on one value", False),
+    Parameter("dropout", RATE, "share of the input set to zero in training", 0.0),
+    Parameter(
+        "recurrent_dropout", RATE, "share of the state set to zero in training", 0.0
+    ),
+    Parameter(
+        "stateful",
+        FLAG,
+        "accepted; each call starts from zeros",
+        False,
+        needless="each call starts from a state of zeros",
+    ),
+    Parameter(
+        "unroll",
+        FLAG,
+        "accepted; it would change only the speed",
+        False,
+        needless="how the loop runs changes only the speed",
+    ),
+    initializer("kernel_initializer", "glorot_uniform"),
+    initializer("recurrent_initializer", "orthogonal"),
+    initializer("bias_initializer", "zeros"),
+)
+_BACKWARDS = Parameter(
+    "go_backwards", FLAG, "steps are read, and given, from the last to the first", False
+)
+_RESET_AFTER = Parameter(
+    "reset_after", FLAG, "the reset gate acts behind the recurrent matrix", True
+)
+_MERGE_MODE = Parameter(
+    "merge_mode", _MERGE, "how the two directions become one", "concat"
+)
+
+
+def _sequence(name: str, x: Tensor) -> None:
+    """Refuse what is no sequence of vectors. Raises ShapeError."""
+    need_numbers(name, x)
+    if x.rank != 3:
+        hint = (
+            "a recurrent layer before it keeps the time axis by return_sequences=true"
+            if x.rank < 3
+            else "TimeDistributed(Flatten()) before it makes each step one vector"
+        )
+        raise ShapeError(f"{name} needs (batch, time, width), and gets {x}", hint)
+    if x.width.value is None:
+        raise ShapeError(f"{name} needs a known width, and gets {x}")
+
+
+def _shape(name: str) -> ShapeRule:
+    def shape(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
+        (x,) = inputs
+        _sequence(name, x)
+        if arguments["return_state"]:
+            raise ShapeError(
+                f"{name} with return_state gives several values, and one is passed on",
+                "leave it out: without return_sequences the output is the last state",
+            )
+        both = arguments.get("merge_mode") == "concat"
+        width = Dim(arguments["units"] * (2 if both else 1))
+        if arguments["return_sequences"]:
+            along = None if arguments.get("go_backwards") else x.along
+            return x.like(x.dims[0], x.dims[1], width).at(along)
+        return x.like(x.dims[0], width)
+
+    return shape
+
+
+def _weights(gates: int) -> WeightRule:
+    def weights(arguments: Arguments, inputs: list[Tensor]) -> tuple[Weight, ...]:
+        units, width = arguments["units"], inputs[0].width.value or 0
+        found = []
+        for ending in ("", "_reverse") if "merge_mode" in arguments else ("",):
+            found.append(Weight(f"weight_ih_l0{ending}", (gates * units, width)))
+            found.append(Weight(f"weight_hh_l0{ending}", (gates * units, units)))
+            if arguments["use_bias"]:
+                for side in ("ih", "hh"):
+                    bias = f"bias_{side}_l0{ending}"
+                    found.append(Weight(bias, (gates * units,), "zeros"))
+        return tuple(found)
+
+    return weights
+
+
+def _recurrence(
+    kind: str, gates: int, doc: str, *own: Parameter
+) -> tuple[NativeLayer, NativeLayer]:
+    """A recurrent layer, and the same in both directions."""
+    gated = (_GATES,) if gates > 1 else ()
+
+    def layer(name: str, doc: str, last: Parameter) -> NativeLayer:
+        return NativeLayer(
+            name,
+            doc,
+            (_UNITS, _ACTIVATION, *gated, *_COMMON, *own, last),
+            _shape(name.replace(f"Bidirectional{kind}", f"Bidirectional({kind})")),
+            _weights(gates),
+            width_features,
+            inputs=("x", "attention_mask?"),
+            keeps_time="return_sequences",
+        )
+
+    both = f"{kind} in both directions of time; written Bidirectional({kind}(…))."
+    return (
+        layer(kind, doc, _BACKWARDS),
+        layer(f"Bidirectional{kind}", both, _MERGE_MODE),
+    )
+
+
+RECURRENT = (
+    *_recurrence(
+        "SimpleRNN", 1, "Reads step by step: its output is its state (Elman, 1990)."
+    ),
+    *_recurrence(
+        "GRU", 3, "Reads step by step, its state behind two gates.", _RESET_AFTER
+    ),
+    *_recurrence("LSTM", 4, "Reads step by step, with a cell behind three gates."),
+)
+
+# what `Bidirectional(…)` takes, and the layer that it stands for
+BIDIRECTIONAL = {
+    name.removeprefix("Bidirectional").lower(): name
+    for name in (layer.name for layer in RECURRENT)
+    if name.startswith("Bidirectional")
+}

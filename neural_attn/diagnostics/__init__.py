@@ -1,0 +1,1 @@
+"""What can be wrong: messages with their code, and the page that explains each."""

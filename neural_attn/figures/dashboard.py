@@ -1,0 +1,314 @@
+"""The interactive page: one HTML file for Plotly, which needs no network.
+
+There is one trace per head, and one for the average. The layer menu swaps the data of
+all traces, the head menu says which trace is seen, so that both work in any order
+without a copy of the data for each combination. Arrays are embedded as base64 of
+float32, as Plotly itself does it; not as decimal text.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from neural_attn.figures.token_labels import readable
+from neural_attn.files import atomic_write
+from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
+
+__all__ = ["build_dashboard", "write_dashboard"]
+
+# A page above this takes browsers seconds to open: heads are then left out of it, and
+# the page says so. 12 layers of 12 heads over 200 tokens fit.
+MOST_MEGABYTES = 48.0
+BYTES_PER_WEIGHT = 4 * 4 / 3  # float32 as base64
+
+LABEL_LENGTH = 28
+HOVER = (
+    "query <b>%{y}</b><br>key <b>%{x}</b><br>weight <b>%{z:.4f}</b>"
+    "<extra>%{fullData.name}</extra>"
+)
+TITLE_PLACE = {
+    "x": 0.02,
+    "xanchor": "left",
+    "y": 1,
+    "yref": "container",
+    "yanchor": "top",
+    "pad": {"t": 24},
+}
+UNTRAINED = "untrained (random) weights"
+AVERAGE = "Average over heads"
+
+# Colours follow the reader's system, also while the page is open.
+SCRIPT = """
+const page = document.getElementById("{plot_id}");
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+function follow() {
+  const [ink, paper, empty, hover] = dark.matches
+    ? ["#e6e8eb", "#14171a", "#2b3036", "#262b31"]
+    : ["#1b1f24", "#ffffff", "#eceef1", "#f4f5f7"];
+  const changes = {
+    "font.color": ink, paper_bgcolor: paper, plot_bgcolor: empty,
+    "hoverlabel.bgcolor": hover, "hoverlabel.font.color": ink,
+  };
+  page.layout.updatemenus.forEach((menu, index) => {
+    changes[`updatemenus[${index}].bgcolor`] = dark.matches ? "#b9c0c8" : "#f4f5f7";
+    // Plotly draws the arrow of a menu, and the choice under the pointer, for dark
+    // text on light ground alone.
+    changes[`updatemenus[${index}].font.color`] = "#1b1f24";
+  });
+  Plotly.relayout(page, changes);
+}
+dark.addEventListener("change", follow);
+follow();
+"""
+
+PAGE = Template("""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
+script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; \
+font-src data:">
+<title>$title</title>
+<style>
+  html, body { height: 100%; margin: 0; background: #ffffff; }
+  body > div { height: 100%; min-height: 30rem; }
+  @media (prefers-color-scheme: dark) { html, body { background: #14171a; } }
+</style>
+</head>
+<body>
+$plot
+</body>
+</html>
+""")
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """What the traces hold for one layer; z and zmax have one entry per trace."""
+
+    x: list[str]
+    y: list[str]
+    z: list[NDArray[np.float32]]
+    zmax: list[float]
+    gap: int
+
+
+def build_dashboard(maps: AttentionMaps, batch_index: int = 0) -> go.Figure:
+    """Make a Plotly figure with a menu of layers and a menu of heads.
+
+    Every position is a row or column of its own, labelled "position token", also
+    where tokens repeat. Masked cells are left empty. All heads of a layer share one
+    colour scale; the average has its own.
+
+    Raises
+    ------
+    neural_attn.maps.attention_maps.SelectionError
+        If there are no maps, or no such example.
+    """
+    if not len(maps):
+        raise SelectionError("there are no attention maps to draw")
+    items = [maps.item(name, batch_index) for name in maps]
+    numbers = sorted({number for item in items for number in item.head_indices})
+    notes = [UNTRAINED] if maps.trained is False else []
+    size = sum(item.weights.size for item in items) * BYTES_PER_WEIGHT / 1e6
+    if size > MOST_MEGABYTES and len(numbers) > 1:
+        notes.append(
+            f"averages only: all heads would make a page of {size:.0f} MB; "
+            "choose a layer or a head to see single heads"
+        )
+        numbers = []
+    average = len(numbers) != 1
+    traces = [AVERAGE] * average + [f"Head {number}" for number in numbers]
+    layers = [_layer(item, numbers, average) for item in items]
+    figure = go.Figure([_trace(layers[0], i, name) for i, name in enumerate(traces)])
+    titles = [_title(item, notes) for item in items]
+    figure.update_layout(
+        title={"text": titles[0], "font": {"size": 17}} | TITLE_PLACE,
+        xaxis=_axis("Key (attended to)"),
+        yaxis=_axis("Query (attends from)") | {"autorange": "reversed"},
+        margin={"t": 170, "l": 60, "r": 20, "b": 60},
+        template="none",
+        plot_bgcolor="#eceef1",
+        font={"family": "system-ui, sans-serif", "size": 12, "color": "#1b1f24"},
+        updatemenus=[
+            _menu(
+                40,
+                [_layer_button(*of) for of in zip(items, layers, titles, strict=True)],
+            ),
+            _menu(0, [_head_button(i, traces) for i in range(len(traces))]),
+        ],
+    )
+    return figure
+
+
+def write_dashboard(
+    maps: AttentionMaps, path: str | os.PathLike[str], batch_index: int = 0
+) -> Path:
+    """Write `build_dashboard` as one HTML file that loads nothing from anywhere.
+
+    Raises
+    ------
+    neural_attn.maps.attention_maps.SelectionError
+        If there are no maps, or no such example.
+    OSError
+        If the file cannot be written.
+    """
+    plot = build_dashboard(maps, batch_index).to_html(
+        full_html=False,
+        include_plotlyjs=True,
+        div_id="attention",
+        default_height="100%",
+        config={"responsive": True, "displaylogo": False, "scrollZoom": True},
+        post_script=SCRIPT,
+    )
+    source = f" in {readable(maps.source, 80)}" if maps.source else ""
+    title = html.escape(f"Attention{source}")
+    return atomic_write(path, PAGE.substitute(title=title, plot=plot))
+
+
+def _layer(item: AttentionItem, numbers: Sequence[int], average: bool) -> _Layer:
+    x, y = _positions(item.key_tokens), _positions(item.query_tokens)
+    z, zmax = [], []
+    if average:
+        mean = item.weights.mean(axis=0)
+        z.append(_with_gaps(mean, np.asarray(item.allowed.any(axis=0))))
+        zmax.append(float(mean.max()) or 1.0)
+    greatest = float(item.weights.max()) or 1.0
+    for number in numbers:
+        if number in item.head_indices:
+            at = item.head_indices.index(number)
+            z.append(_with_gaps(item.weights[at], item.allowed[at]))
+        else:  # other layers have more heads than this one: nothing to see here
+            z.append(np.full((len(y), len(x)), np.nan, dtype=np.float32))
+        zmax.append(greatest)
+    return _Layer(x, y, z, zmax, gap=1 if max(len(x), len(y)) <= 32 else 0)
+
+
+def _with_gaps(
+    weights: NDArray[np.float32], allowed: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    # A weight that a mask should have made 0 is shown, never hidden.
+    return np.where(allowed | (weights > 0), weights, np.float32(np.nan))
+
+
+def _positions(tokens: Sequence[str]) -> list[str]:
+    """Give each position a label of its own; tokens alone may repeat."""
+    return [
+        str(position) if token == str(position) else f"{position} {_plain(token)}"
+        for position, token in enumerate(tokens)
+    ]
+
+
+def _plain(text: str, length: int = LABEL_LENGTH) -> str:
+    """Escape what Plotly would read as markup, or MathJax beside it as mathematics."""
+    # Quotes stay: Plotly knows no &quot;.
+    return html.escape(readable(text, length), quote=False).replace("$", "&#36;")
+
+
+def _title(item: AttentionItem, notes: Sequence[str]) -> str:
+    name = _plain(item.name, 60)
+    kind = item.kind.replace("_self", " self-attention").replace(
+        "cross", "cross-attention"
+    )
+    causal = "causal " if item.causal else ""
+    heads = len(item.head_indices)
+    count = "1 head" if heads == 1 else f"{heads} heads"
+    about = f'<span style="font-size:13px">{causal}{kind}, {count}</span>'
+    lines = [f"<b>{name}</b>", about, *map(_note, notes)]
+    return "<br>".join(lines)
+
+
+def _note(note: str) -> str:
+    return f'<span style="color:#c2410c;font-size:13px">{html.escape(note)}</span>'
+
+
+def _trace(layer: _Layer, index: int, name: str) -> go.Heatmap:
+    return go.Heatmap(
+        z=layer.z[index],
+        x=layer.x,
+        y=layer.y,
+        zmin=0,
+        zmax=layer.zmax[index],
+        xgap=layer.gap,
+        ygap=layer.gap,
+        name=name,
+        visible=index == 0,
+        colorscale="Viridis",
+        colorbar={"title": {"text": "attention weight", "side": "right"}},
+        hoverongaps=False,
+        hovertemplate=HOVER,
+    )
+
+
+def _axis(title: str) -> dict[str, Any]:
+    return {
+        "title": {"text": title, "standoff": 14},
+        # Labels are names of positions: never numbers or dates, whatever they say.
+        "type": "category",
+        "automargin": True,
+        "showgrid": False,
+        "ticks": "outside",
+        "ticklen": 3,
+        "constrain": "domain",
+    }
+
+
+def _menu(lift: float, buttons: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "buttons": buttons,
+        "x": 0,
+        "y": 1,
+        # Two rows, so that both fit on a telephone.
+        "pad": {"b": 10 + lift},
+        "xanchor": "left",
+        "yanchor": "bottom",
+        "showactive": True,
+        "visible": len(buttons) > 1,
+        "bgcolor": "#f4f5f7",
+    }
+
+
+def _layer_button(item: AttentionItem, layer: _Layer, title: str) -> dict[str, Any]:
+    """Put another layer's data into all traces, and show all of it."""
+    data = {
+        "z": [_embedded(z) for z in layer.z],
+        "zmax": layer.zmax,
+        "x": [layer.x],
+        "y": [layer.y],
+        "xgap": layer.gap,
+        "ygap": layer.gap,
+    }
+    view = {
+        "title.text": title,
+        "xaxis.autorange": True,
+        "yaxis.autorange": "reversed",
+    }
+    return {"label": _plain(item.name, 48), "method": "update", "args": [data, view]}
+
+
+def _head_button(index: int, traces: Sequence[str]) -> dict[str, Any]:
+    visible = [other == index for other in range(len(traces))]
+    return {"label": traces[index], "method": "restyle", "args": [{"visible": visible}]}
+
+
+def _embedded(array: NDArray[np.float32]) -> dict[str, str]:
+    """Write an array as Plotly's typed array; plotly.py does so in traces alone."""
+    content = np.ascontiguousarray(array, dtype="<f4").tobytes()
+    return {
+        "dtype": "f4",
+        "bdata": base64.b64encode(content).decode("ascii"),
+        "shape": ", ".join(map(str, array.shape)),
+    }

@@ -1,0 +1,125 @@
+"""Where things go on a figure, in inches: labels that fit, panels, margins.
+
+Matplotlib's own layout engines draw every label twice to learn its size. Here the
+sizes are measured once and the figure is made to fit, so that nothing is cut off,
+nothing overlaps, and a large grid is quick.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from neural_attn.figures.fonts import Fonts, text_width
+from neural_attn.figures.token_labels import readable
+
+__all__ = ["AxisLabels", "cell_size", "fit_labels", "grid_shape", "shorten", "wrap"]
+
+POINTS = 72.0  # per inch
+LINE = 1.3  # room for one line of text, as a multiple of its size
+LABEL_PAD = 6.0  # points between two labels on one line, and from label to axis
+
+
+@dataclass(frozen=True)
+class AxisLabels:
+    """The labels that are drawn along one axis.
+
+    `positions` and `texts` belong together; `depth` is the room in inches that they
+    take away from the axis, `vertical` says that they are turned to read upwards.
+    """
+
+    positions: list[int]
+    texts: list[str]
+    size: float
+    depth: float
+    vertical: bool = False
+
+
+def fit_labels(
+    texts: Sequence[str],
+    length: float,
+    fonts: Fonts,
+    *,
+    horizontal_axis: bool,
+    largest: float = 10.0,
+    smallest: float = 6.5,
+) -> AxisLabels:
+    """Choose size, direction and how many labels to leave out, so that none overlap.
+
+    Parameters
+    ----------
+    texts : one label per cell
+    length : inches that all the cells have together
+    horizontal_axis : bool
+        Labels of the x axis stand upright if they do not fit side by side.
+    largest, smallest : font size in points
+    """
+    cell = length * POINTS / len(texts)
+    widest = max(text_width(text, largest, fonts.families) for text in texts)
+    if horizontal_axis and widest + LABEL_PAD <= cell:
+        depth = (largest * LINE + LABEL_PAD) / POINTS
+        return AxisLabels(
+            list(range(len(texts))), list(texts), largest, depth, vertical=False
+        )
+    size = min(largest, max(smallest, cell / LINE))
+    step = _round_step(math.ceil(size * LINE / cell - 1e-9))
+    positions = list(range(0, len(texts), step))
+    shown = [texts[position] for position in positions]
+    width = max(text_width(text, size, fonts.families) for text in shown)
+    return AxisLabels(
+        positions, shown, size, (width + LABEL_PAD) / POINTS, vertical=horizontal_axis
+    )
+
+
+def _round_step(step: int) -> int:
+    """Round up to a step that people count in: every 10th label, not every 9th."""
+    if step <= 5:
+        return max(1, step)
+    power = int(10 ** (len(str(step)) - 1))
+    return min(n for n in (power, 2 * power, 5 * power, 10 * power) if n >= step)
+
+
+def shorten(text: str, size: float, width: float, fonts: Fonts) -> str:
+    """Leave out the middle of `text` until it is at most `width` inches wide."""
+    shorter, kept = text, len(text)
+    while kept > 3 and text_width(shorter, size, fonts.families) > width * POINTS:
+        kept -= 1
+        shorter = readable(text, kept)
+    return shorter
+
+
+def cell_size(queries: int, keys: int, largest: float, longest: float) -> float:
+    """Give the side of a square cell in inches, for an axis of at most `longest`."""
+    return min(largest, longest / max(queries, keys))
+
+
+def grid_shape(panels: int, aspect: float = 1.0) -> tuple[int, int]:
+    """Give rows and columns for a grid that is a little wider than high.
+
+    `aspect` is the width of one panel divided by its height.
+    """
+
+    def cost(columns: int) -> float:
+        rows = math.ceil(panels / columns)
+        empty = rows * columns - panels
+        return empty / panels + abs(math.log(columns * aspect / rows / 1.4))
+
+    columns = min(range(1, panels + 1), key=cost)
+    return math.ceil(panels / columns), columns
+
+
+def wrap(
+    text: str, size: float, width: float, fonts: Fonts, weight: str = "normal"
+) -> list[str]:
+    """Break `text` between words into lines of at most `width` inches."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines else word
+        wide = text_width(longer, size, fonts.families, weight)
+        fits = wide <= width * POINTS
+        if lines and fits:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines

@@ -1,0 +1,306 @@
+"""One figure: panels in a grid with shared axes, one colour bar, a header, a legend.
+
+Made with Matplotlib's objects and not with pyplot: nothing global is touched, no
+window is opened, and a figure that nobody holds any more is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from neural_attn.figures import palette
+from neural_attn.figures.cells import Panel, draw_cells, masked_patch
+from neural_attn.figures.fonts import Fonts, choose_fonts
+from neural_attn.figures.layout import AxisLabels, fit_labels, shorten, wrap
+from neural_attn.figures.token_labels import readable
+
+__all__ = ["Sheet", "Style"]
+
+EDGE = 0.2  # all lengths in inches
+AXIS_TITLE = 0.26
+GAP = 0.16
+PANEL_TITLE = 0.24
+COLORBAR_GAP, COLORBAR_WIDTH, COLORBAR_TEXT = 0.2, 0.14, 0.72
+LEGEND = 0.34
+TITLE_LINE, SUBTITLE_LINE = 0.25, 0.2
+LEAST_WIDTH = 4.4
+
+# More cells than this on a side cannot be told apart in a panel: each dot then shows
+# the greatest weight of its block, so that a lone strong link stays visible.
+DOTS_PER_INCH = 150
+
+UNTRAINED = "untrained (random) weights"
+KEY_TITLE, QUERY_TITLE = "Key (attended to)", "Query (attends from)"
+MASKED_TEXT = "masked: may not be attended to"
+
+
+@dataclass(frozen=True)
+class Style:
+    """How big panels and labels are, in inches and points."""
+
+    panel_width: float
+    panel_height: float
+    largest_label: float = 10.0
+    label_length: int = 24
+    show_values: bool = False
+
+
+@dataclass
+class Sheet:
+    """A figure under construction; `draw` gives it.
+
+    `tokens` are labels of queries and of keys, which all panels share.
+    """
+
+    panels: Sequence[Panel]
+    rows: int
+    columns: int
+    query_tokens: Sequence[str]
+    key_tokens: Sequence[str]
+    title: str
+    style: Style
+    subtitle: str | None = None
+    trained: bool | None = None
+    cmap: str | None = None
+    vmax: float | None = None
+    fonts: Fonts = field(init=False)
+    figure: Figure = field(init=False)
+
+    def draw(self) -> Figure:
+        """Lay the figure out and draw every panel.
+
+        Raises
+        ------
+        ValueError
+            If there is no such colour map.
+        """
+        colors = palette.colormap(self.cmap).with_extremes(bad=(0, 0, 0, 0))
+        length = self.style.label_length
+        queries = [readable(token, length) for token in self.query_tokens]
+        keys = [readable(token, length) for token in self.key_tokens]
+        self.fonts = choose_fonts([*queries, *keys, *self._header_texts()])
+        # Again: a code is longer than the character that it stands for.
+        queries = [readable(self.fonts.drawable(text), length) for text in queries]
+        keys = [readable(self.fonts.drawable(text), length) for text in keys]
+        self._lay_out(queries, keys)
+        top = self.vmax if self.vmax is not None else self._greatest()
+        limits = {"vmin": 0.0, "vmax": top or 1.0, "cmap": colors}
+        image = None
+        for index, panel in enumerate(self.panels):
+            axes = self._add_axes(index, panel)
+            image = draw_cells(
+                axes, panel, self._block(), limits, values=self.style.show_values
+            )
+            self._label_axes(axes, index)
+        assert image is not None  # a sheet has at least one panel
+        self._draw_axis_titles()
+        self._draw_colorbar(image)
+        self._draw_header()
+        if self._has_masked():
+            self._draw_legend()
+        return self.figure
+
+    # --- sizes --------------------------------------------------------------------
+
+    def _lay_out(self, queries: list[str], keys: list[str]) -> None:
+        style, largest = self.style, self.style.largest_label
+        self._y: AxisLabels = fit_labels(
+            queries,
+            style.panel_height,
+            self.fonts,
+            horizontal_axis=False,
+            largest=largest,
+        )
+        self._x: AxisLabels = fit_labels(
+            keys, style.panel_width, self.fonts, horizontal_axis=True, largest=largest
+        )
+        has_titles = any(panel.title is not None for panel in self.panels)
+        self._panel_title = PANEL_TITLE if has_titles else 0.0
+        self._left = EDGE + AXIS_TITLE + self._y.depth
+        self._grid_width = self.columns * style.panel_width + (self.columns - 1) * GAP
+        self._grid_height = (
+            self.rows * (style.panel_height + self._panel_title) + (self.rows - 1) * GAP
+        )
+        right = COLORBAR_GAP + COLORBAR_WIDTH + COLORBAR_TEXT
+        width = max(LEAST_WIDTH, self._left + self._grid_width + right)
+        self._bottom = EDGE + AXIS_TITLE + self._x.depth
+        if self._has_masked():
+            self._bottom += LEGEND
+        self._title_lines = wrap(
+            self._text(self.title), 12, width - 2 * EDGE, self.fonts, "bold"
+        )
+        self._subtitle_lines = [
+            (line, color)
+            for text, color in self._subtitles()
+            for line in wrap(text, 9, width - 2 * EDGE, self.fonts)
+        ]
+        header = (
+            EDGE
+            + TITLE_LINE * len(self._title_lines)
+            + SUBTITLE_LINE * len(self._subtitle_lines)
+            + 0.08
+        )
+        height = self._bottom + self._grid_height + header
+        # layout="none": a user's rcParams must not move what was measured.
+        self.figure = Figure(figsize=(width, height), facecolor="white", layout=None)
+        self.figure.set_layout_engine("none")
+        FigureCanvasAgg(self.figure)  # to be drawn and read without a window system
+
+    def _subtitles(self) -> list[tuple[str, str]]:
+        lines = []
+        if self.trained is False:
+            lines.append((UNTRAINED, palette.WARNING))
+        if self.subtitle:
+            lines.append((self._text(self.subtitle), palette.MUTED))
+        block = self._block()
+        if block != (1, 1):
+            text = f"each dot shows the greatest of {block[0]} × {block[1]} weights"
+            lines.append((text, palette.MUTED))
+        return lines
+
+    def _header_texts(self) -> list[str]:
+        titles = [panel.title or "" for panel in self.panels]
+        return [self.title, self.subtitle or "", "×", *titles]
+
+    def _text(self, text: str) -> str:
+        # Names come from strangers too; spaces in a sentence stay spaces.
+        words = (readable(word, 60) if word else "" for word in text.split(" "))
+        return self.fonts.drawable(" ".join(words))
+
+    def _greatest(self) -> float:
+        return float(max(panel.weights.max() for panel in self.panels))
+
+    def _has_masked(self) -> bool:
+        return any(panel.empty is not None for panel in self.panels)
+
+    def _block(self) -> tuple[int, int]:
+        queries, keys = self.panels[0].weights.shape
+        return (
+            -(-queries // int(self.style.panel_height * DOTS_PER_INCH)),
+            -(-keys // int(self.style.panel_width * DOTS_PER_INCH)),
+        )
+
+    # --- drawing ------------------------------------------------------------------
+
+    def _place(self, left: float, bottom: float, width: float, height: float) -> Axes:
+        total_width, total_height = self.figure.get_size_inches()
+        return self.figure.add_axes(
+            (
+                left / total_width,
+                bottom / total_height,
+                width / total_width,
+                height / total_height,
+            )
+        )
+
+    def _add_axes(self, index: int, panel: Panel) -> Axes:
+        row, column = divmod(index, self.columns)
+        style = self.style
+        left = self._left + column * (style.panel_width + GAP)
+        below = self.rows - 1 - row
+        bottom = self._bottom + below * (style.panel_height + self._panel_title + GAP)
+        axes = self._place(left, bottom, style.panel_width, style.panel_height)
+        if panel.title is not None:
+            title = shorten(self._text(panel.title), 9, style.panel_width, self.fonts)
+            self._write(left, bottom + style.panel_height + 0.06, title, 9)
+        return axes
+
+    def _label_axes(self, axes: Axes, index: int) -> None:
+        first_column = index % self.columns == 0
+        last_in_column = index + self.columns >= len(self.panels)
+        plain: dict[str, Any] = {
+            "parse_math": False,
+            "usetex": False,
+            "family": list(self.fonts.families),
+            "color": palette.INK,
+        }
+        axes.tick_params(length=2, width=0.6, color=palette.MUTED, pad=2)
+        if last_in_column:
+            turned: dict[str, Any] = {
+                "rotation": 90 if self._x.vertical else 0,
+                "ha": "center",
+            }
+            axes.set_xticks(
+                self._x.positions, self._x.texts, size=self._x.size, **turned, **plain
+            )
+        else:
+            axes.set_xticks([])
+        if first_column:
+            axes.set_yticks(
+                self._y.positions, self._y.texts, size=self._y.size, **plain
+            )
+        else:
+            axes.set_yticks([])
+
+    def _draw_axis_titles(self) -> None:
+        middle = self._left + self._grid_width / 2
+        below = self._bottom - self._x.depth - 0.08
+        self._write(middle, below, KEY_TITLE, 9, ha="center", va="top", muted=True)
+        middle = self._bottom + (self._grid_height - self._panel_title) / 2
+        self._write(
+            EDGE,
+            middle,
+            QUERY_TITLE,
+            9,
+            ha="left",
+            va="center",
+            muted=True,
+            rotation=90,
+        )
+
+    def _draw_colorbar(self, image: AxesImage) -> None:
+        left = self._left + self._grid_width + COLORBAR_GAP
+        height = min(self._grid_height - self._panel_title, 5.0)
+        top = self._bottom + self._grid_height - self._panel_title
+        axes = self._place(left, top - height, COLORBAR_WIDTH, height)
+        bar = self.figure.colorbar(image, cax=axes)
+        bar.outline.set_visible(False)
+        bar.set_label("attention weight", size=9, color=palette.MUTED)
+        bar.ax.tick_params(labelsize=8, length=2, labelcolor=palette.INK)
+
+    def _draw_header(self) -> None:
+        y = float(self.figure.get_figheight()) - EDGE
+        for line in self._title_lines:
+            self._write(EDGE, y, line, 12, va="top", weight="bold")
+            y -= TITLE_LINE
+        for line, color in self._subtitle_lines:
+            self._write(EDGE, y, line, 9, va="top", color=color)
+            y -= SUBTITLE_LINE
+
+    def _draw_legend(self) -> None:
+        patch = masked_patch((EDGE, EDGE - 0.04), 0.2, 0.16)
+        patch.set_transform(self.figure.dpi_scale_trans)
+        patch.set_edgecolor(palette.MASKED_LINES)
+        self.figure.add_artist(patch)
+        self._write(EDGE + 0.28, EDGE + 0.04, MASKED_TEXT, 8, va="center", muted=True)
+
+    def _write(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        size: float,
+        *,
+        muted: bool = False,
+        **how: Any,
+    ) -> None:
+        """Write one line at a place given in inches; nothing in it is markup."""
+        how.setdefault("color", palette.MUTED if muted else palette.INK)
+        self.figure.text(
+            x,
+            y,
+            text,
+            size=size,
+            family=list(self.fonts.families),
+            parse_math=False,
+            usetex=False,
+            transform=self.figure.dpi_scale_trans,
+            **how,
+        )

@@ -1,5 +1,0 @@
-"""Pretrained models become a `.neural` file, weights and a tokenizer."""
-
-from neural_attn.importers.importing import ImportedModel, import_model
-
-__all__ = ["ImportedModel", "import_model"]

@@ -1,0 +1,294 @@
+"""What goes into a network: checks arrays, makes samples, counts tokens."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_attn.backends.model_class import accepts_embedded
+from neural_attn.compile import at_shapes
+from neural_attn.diagnostics.errors import NeuralError, fail
+from neural_attn.inputs.limits import id_limits, max_length, parts_of
+from neural_attn.inputs.sample import sample
+from neural_attn.inputs.tokens import Tokens, by_input, check_count, count
+from neural_attn.ir import Input
+from neural_attn.resolve.inputs import is_mask
+from neural_attn.shapes.infer import Checked
+
+__all__ = [
+    "Prepared", "Tokens", "id_limits", "max_length", "parts_of", "prepare", "read_data"
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Checked inputs, ready for `capture`, with labels and notes for the user."""
+
+    inputs: NDArray[Any] | dict[str, NDArray[Any]]
+    tokens: Tokens | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def batch(self) -> int:
+        """Number of examples."""
+        first = self.inputs
+        if isinstance(first, dict):
+            first = next(iter(first.values()))
+        return len(first)
+
+
+def read_data(path: str | Path) -> NDArray[Any] | dict[str, NDArray[Any]]:
+    """Read a .npy file, or a .npz file with one array per input.
+
+    Nothing in the file is executed. Raises NeuralError where it cannot be read.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as stream:  # np.load leaves a broken archive open
+            loaded = np.load(stream, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded
+            return {name: loaded[name] for name in loaded.files}
+    except OSError as error:
+        fail("E0403", f"cannot read {path}: {(error.strerror or str(error)).lower()}")
+    except (ValueError, EOFError, KeyError, MemoryError) as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "pickle" in why.lower():
+            why = "it holds Python objects, which are not loaded for safety"
+        fail(
+            "E0404",
+            f"{path} is not a NumPy array file: {why}",
+            hint="np.save makes one",
+        )
+    except zipfile.BadZipFile as error:
+        fail(
+            "E0404",
+            f"{path} is not a NumPy array file: {error}",
+            hint="np.save makes one",
+        )
+
+
+def prepare(
+    checked: Checked,
+    data: Any = None,
+    tokens: Tokens | None = None,
+    seed: int = 0,
+) -> Prepared:
+    """Check data against a network, or make a sample where there is none.
+
+    `data` is an array [batch, …], or a mapping of input name to array; `tokens` label
+    the positions of the first input, or of several by name. Raises
+    NeuralError for a wrong shape or type, NaN, ids out of range, or a number of
+    tokens that is not the length.
+    """
+    notes: list[str] = []
+    inputs = checked.network.inputs
+    labels = by_input(checked, tokens)
+    if data is None:
+        lengths = {name: count(given) for name, given in labels.items()}
+        arrays = sample(checked, lengths, seed)
+        shapes = ", ".join(str(array.shape) for array in arrays.values())
+        notes.append(
+            f"no data given: made a random sample of shape {shapes} (seed {seed})"
+        )
+    else:
+        arrays = _named(checked, data, notes)
+    arrays = {
+        given.name: _checked(checked, given, arrays[given.name], notes)
+        for given in inputs
+        if given.name in arrays
+    }
+    _check_batches(arrays)
+    _check_lengths(checked, arrays, notes)
+    _check_ids(checked, arrays)
+    for name, given_labels in labels.items():
+        check_count(name, given_labels, arrays[name])
+    result = arrays if len(inputs) > 1 else arrays[inputs[0].name]
+    return Prepared(result, tokens, notes)
+
+
+def _named(checked: Checked, data: Any, notes: list[str]) -> dict[str, NDArray[Any]]:
+    """Arrays by input name; segment ids that are left out are 0."""
+    inputs = checked.network.inputs
+    names = [given.name for given in inputs]
+    if not isinstance(data, Mapping):
+        arrays = {names[0]: np.asarray(data)}
+    else:
+        arrays = {str(name): np.asarray(array) for name, array in data.items()}
+        if len(arrays) == len(names) == 1:
+            arrays = {names[0]: next(iter(arrays.values()))}
+    for name in arrays:
+        if name not in names:
+            fail(
+                "E0405",
+                f"the network has no input `{name}`",
+                hint="its inputs: " + ", ".join(names),
+            )
+    first = arrays.get(names[0])
+    for given in inputs:
+        if given.name in arrays or is_mask(given.name):
+            continue
+        if given.name == "token_type_ids" and first is not None:
+            arrays[given.name] = np.zeros(np.shape(first), np.int64)
+            notes.append("token_type_ids not given: all tokens are of segment 0")
+            continue
+        fail(
+            "E0405",
+            f"the data has no array for the input `{given.name}`",
+            hint="give a .npz file with arrays " + ", ".join(names),
+        )
+    return arrays
+
+
+def _checked(
+    checked: Checked, given: Input, array: NDArray[Any], notes: list[str]
+) -> NDArray[Any]:
+    """One array in the type that the network takes."""
+    if array.dtype.kind not in "iufb":
+        fail(
+            "E0406",
+            f"`{given.name}` holds {array.dtype}, and the network needs numbers",
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        fail("E0407", f"`{given.name}` holds NaN or infinity, first at {list(where)}")
+    if array.ndim == 0:
+        _wrong_shape(given, array)
+    if array.ndim == len(given.shape):
+        array = array[None]
+        notes.append(f"data of shape {array.shape[1:]} taken as one example")
+    if not array.size:
+        fail("E0408", f"`{given.name}` is empty: its shape is {array.shape}")
+    if given.dtype == "float":
+        return _float32(given, array)
+    if _is_embedded(checked, given, array):
+        notes.append(
+            f"numbers of shape {array.shape} taken as embedded already: "
+            "the Embedding is skipped"
+        )
+        return _float32(given, array)
+    if array.dtype.kind == "f":
+        if array.ndim == 3:
+            _wrong_shape(given, array)
+        if (array != np.round(array)).any():
+            fail(
+                "E0406",
+                f"`{given.name}` must be whole-numbered token ids, and holds fractions",
+                hint="save it as integers: ids.astype('int64')",
+            )
+        notes.append(f"the numbers of `{given.name}` are taken as token ids")
+    if array.dtype.kind in "fu" and float(abs(array).max()) >= 2**63:
+        fail("E0410", f"`{given.name}` holds {array.max():g}, which is no token id")
+    return array.astype(np.int64)
+
+
+def _float32(given: Input, array: NDArray[Any]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        numbers = array.astype(np.float32)
+    if not np.isfinite(numbers).all():
+        fail("E0407", f"`{given.name}` holds numbers that are too large for float32")
+    return numbers
+
+
+def _is_embedded(checked: Checked, given: Input, array: NDArray[Any]) -> bool:
+    if array.dtype.kind != "f" or array.ndim != 3 or not accepts_embedded(checked):
+        return False
+    first = next(iter(checked.root.children.values()))[0]
+    width = first.values.get("output_dim")
+    if array.shape[2] != width:
+        fail(
+            "E0409",
+            f"data of shape {array.shape} has vectors of {array.shape[2]} numbers, "
+            f"and the network embeds into {width}",
+        )
+    return True
+
+
+def _check_batches(arrays: Mapping[str, NDArray[Any]]) -> None:
+    sizes = {name: len(array) for name, array in arrays.items()}
+    if len(set(sizes.values())) > 1:
+        shown = ", ".join(f"{name}: {size}" for name, size in sizes.items())
+        fail("E0409", f"the inputs hold different numbers of examples ({shown})")
+
+
+def _check_lengths(
+    checked: Checked, arrays: Mapping[str, NDArray[Any]], notes: list[str]
+) -> None:
+    """Run the shapes again where the data is of another length than declared."""
+    shapes: dict[str, tuple[int | None, ...]] = {}
+    for given in checked.network.inputs:
+        if given.name not in arrays:
+            continue
+        array = arrays[given.name]
+        sizes = array.shape[1:]
+        if given.dtype == "int" and array.dtype.kind == "f":
+            sizes = sizes[:1]  # embedded already
+        if len(sizes) != len(given.shape):
+            _wrong_shape(given, array)
+        if any(a != b for a, b in zip(sizes[1:], given.shape[1:], strict=True) if b):
+            _wrong_shape(given, array)
+        shapes[given.name] = sizes
+        if given.shape and given.shape[0] not in (None, sizes[0]):
+            notes.append(
+                f"the network declares {given.shape[0]} positions, and the data has "
+                f"{sizes[0]}: it runs at {sizes[0]}"
+            )
+    given_shapes = ", ".join(str(array.shape) for array in arrays.values())
+    cannot = f"the network cannot run on data of shape {given_shapes}"
+    declared = "it declares " + ", ".join(_declared(i) for i in checked.network.inputs)
+    try:
+        found = at_shapes(checked.network, shapes)
+    except NeuralError as error:
+        problem = error.diagnostics[0]
+        fail("E0409", f"{cannot}: {problem.message}", problem.span, declared)
+    needed = {name: weight.shape for name, weight in found.root.named_weights()}
+    for name, weight in checked.root.named_weights():
+        if needed[name] != weight.shape:
+            fail(
+                "E0409",
+                f"{cannot}: its weight `{name}` has the shape {list(weight.shape)}, "
+                f"and would need {list(needed[name])}",
+                hint=declared,
+            )
+
+
+def _wrong_shape(given: Input, array: NDArray[Any]) -> None:
+    hint = ""
+    if given.dtype == "int" and array.ndim == 3:
+        hint = (
+            "the network takes token ids; write `input: (time, width)` "
+            "to also take numbers that are embedded already"
+        )
+    fail(
+        "E0409",
+        f"`{given.name}` has shape {array.shape}, and the network needs "
+        f"{_declared(given)}",
+        hint=hint,
+    )
+
+
+def _declared(given: Input) -> str:
+    sizes = ["batch", *("any length" if s is None else str(s) for s in given.shape)]
+    kind = "ids" if given.dtype == "int" else "numbers"
+    return f"({', '.join(sizes)}) {kind}"
+
+
+def _check_ids(checked: Checked, arrays: Mapping[str, NDArray[Any]]) -> None:
+    for name, limit in id_limits(checked).items():
+        array = arrays.get(name)
+        if array is None or array.dtype.kind == "f":
+            continue
+        low, high = int(array.min()), int(array.max())
+        if low < 0 or high >= limit:
+            wrong = low if low < 0 else high
+            fail(
+                "E0410",
+                f"`{name}` holds the id {wrong}, and the embedding has rows "
+                f"0 to {limit - 1:,}",
+            )

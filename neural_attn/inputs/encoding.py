@@ -1,0 +1,64 @@
+"""Texts into a network: its tokenizer, and the arrays that the network takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_attn.diagnostics.errors import NeuralError, fail
+from neural_attn.inputs.arrays import Prepared, prepare
+from neural_attn.inputs.tokenizer import Encoded, Tokenizer, find_tokenizer
+from neural_attn.shapes.infer import Checked
+
+
+def open_tokenizer(
+    file: Path, checkpoint: Path | None = None, explicit: Path | None = None
+) -> Tokenizer:
+    """The tokenizer of a network. Raises NeuralError where there is none."""
+    path = find_tokenizer(file, checkpoint, explicit)
+    if path is None:
+        fail(
+            "E0415",
+            f"there is no tokenizer for {file.name}",
+            hint="give one with --tokenizer tokenizer.json, or ids with --data",
+        )
+    return Tokenizer(path)
+
+
+def prepare_encoded(checked: Checked, encoded: Encoded) -> Prepared:
+    """Encoded texts as checked inputs of a network, with their tokens.
+
+    Raises NeuralError where the ids do not fit the network, or where texts of
+    different length meet a network that cannot tell padding.
+    """
+    names = [given.name for given in checked.network.inputs]
+    arrays: dict[str, NDArray[Any]] = {
+        name: array for name, array in encoded.inputs.items() if name in names
+    }
+    if len(names) == 1:
+        arrays = {names[0]: _ids_alone(checked, encoded)}
+    try:
+        return prepare(checked, arrays, encoded.tokens)
+    except NeuralError as error:
+        problem = error.diagnostics[0]
+        fail(
+            problem.code,
+            f"the text does not fit the network: {problem.message}",
+            problem.span,
+            "is this the tokenizer that the network was trained with?",
+        )
+
+
+def _ids_alone(checked: Checked, encoded: Encoded) -> NDArray[np.int64]:
+    """The ids for a network that takes nothing else; padding must be id 0."""
+    real = encoded.inputs["attention_mask"] != 0
+    if not real.all() and not checked.network.pads_with:
+        fail(
+            "E0418",
+            "the texts are of different length, and the network cannot tell padding",
+            hint="write Embedding(…, mask_zero=true), or give one text at a time",
+        )
+    return np.where(real, encoded.inputs["input_ids"], 0)

@@ -1,0 +1,51 @@
+"""A random sample for a network that is run without data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_attn.inputs.limits import id_limits, max_length
+from neural_attn.ir import Input
+from neural_attn.resolve.inputs import is_mask
+from neural_attn.shapes.infer import Checked
+
+SAMPLE_LENGTH = 16  # where the network takes any length and nobody says one
+
+
+def sample(
+    checked: Checked, lengths: Mapping[str, int], seed: int
+) -> dict[str, NDArray[Any]]:
+    """Random ids or numbers, the same for the same seed.
+
+    `lengths` says how many steps some inputs have; others that the network declares
+    as long as one of these follow it.
+    """
+    random = np.random.default_rng(seed)
+    declared = {i.name: i.shape[:1] for i in checked.network.inputs}
+    length_if_any = min(SAMPLE_LENGTH, max_length(checked) or SAMPLE_LENGTH)
+    arrays: dict[str, NDArray[Any]] = {}
+    for given in checked.network.inputs:
+        sizes = [size or length_if_any for size in given.shape]
+        alike = (n for name, n in lengths.items() if declared[name] == given.shape[:1])
+        length = lengths.get(given.name) or next(alike, None)
+        if length and sizes:
+            sizes[0] = length
+        arrays[given.name] = _random(checked, given, (1, *sizes), random)
+    return arrays
+
+
+def _random(
+    checked: Checked, given: Input, shape: tuple[int, ...], random: np.random.Generator
+) -> NDArray[Any]:
+    if is_mask(given.name):
+        return np.ones(shape, np.int64)
+    if given.dtype == "int":
+        limit = min(id_limits(checked).get(given.name, 2), 2**31)
+        lowest = 1 if limit > 1 and given.name != "token_type_ids" else 0
+        high = 1 if given.name == "token_type_ids" else limit
+        return random.integers(lowest, max(high, lowest + 1), shape)
+    return random.standard_normal(shape).astype(np.float32)

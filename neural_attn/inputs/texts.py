@@ -1,0 +1,114 @@
+"""Texts to analyse, read line by line: a file of any length passes in batches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, NoReturn
+
+from neural_attn.diagnostics.errors import fail
+from neural_attn.resolve.inputs import is_mask
+from neural_attn.shapes.infer import Checked
+
+__all__ = ["batches", "count_all", "of_every_input", "read_links", "read_texts"]
+
+
+def count_all(texts: Sequence[str], files: Iterable[Path]) -> int:
+    """The number of all texts; raises NeuralError for a file without any."""
+    return len(texts) + sum(map(count_texts, files))
+
+
+def batches(
+    texts: Sequence[str], groups: Mapping[str, Path], links: Path | None, size: int
+) -> Iterator[tuple[str, list[str], list[Sequence[Any]]]]:
+    """Groups, texts and their links (none, or one list per text), batch by batch."""
+    sources: list[tuple[str, Iterator[str]]] = []
+    if texts:
+        sources.append(("", iter(texts)))
+    sources += [(name, read_texts(path)) for name, path in groups.items()]
+    for group, lines in sources:
+        while batch := list(islice(lines, size)):
+            yield group, batch, []
+    if links is not None:
+        pairs = read_links(links)
+        while chunk := list(islice(pairs, size)):
+            yield "", [text for text, _ in chunk], [given for _, given in chunk]
+
+
+def count_texts(path: Path) -> int:
+    """The number of texts in a file; raises NeuralError (E0408) if there is none."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        fail(
+            "E0403",
+            f"cannot read {path}: it is no ordinary file",
+            hint="texts are counted, then read: a pipe can be read once only",
+        )
+    count = sum(1 for _ in read_texts(path))
+    if not count:
+        fail("E0408", f"{path} holds no text")
+    return count
+
+
+def read_texts(path: Path) -> Iterator[str]:
+    """The texts of a file, one at a time: its lines, or `text` of each JSON line.
+
+    Lines of spaces alone are left out. Files of JSON lines end in .jsonl.
+    """
+    if path.suffix != ".jsonl":
+        yield from _lines(path)
+        return
+    for number, line in enumerate(_lines(path), 1):
+        text = _field(line, "text")
+        if not isinstance(text, str):
+            _refuse(path, number, "a text", '{"text": "…"}')
+        yield text
+
+
+def read_links(path: Path) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Lines of JSON: {"text": "…", "links": [[from, to], …]}, positions of tokens."""
+    for number, line in enumerate(_lines(path), 1):
+        text, links = _field(line, "text"), _field(line, "links")
+        if not isinstance(text, str) or not isinstance(links, list):
+            _refuse(
+                path, number, "a text with links", '{"text": "…", "links": [[2, 5]]}'
+            )
+        yield text, links
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        with path.open(encoding="utf-8-sig") as lines:
+            for line in lines:
+                if line.strip():
+                    yield line.rstrip("\r\n")
+    except OSError as error:
+        fail("E0403", f"cannot read {path}: {(error.strerror or '').lower()}")
+    except UnicodeDecodeError:
+        fail("E0103", f"{path} is not UTF-8 text")
+
+
+def _field(line: str, name: str) -> Any:
+    """A field of a JSON object; None where there is no such thing."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row.get(name) if isinstance(row, dict) else None
+
+
+def _refuse(path: Path, number: int, what: str, example: str) -> NoReturn:
+    fail(
+        "E0422",
+        f"{path}, text {number} is not {what}",
+        hint=f"write {example} on each line",
+    )
+
+
+def of_every_input(
+    checked: Checked, tokens: Sequence[Sequence[str]]
+) -> dict[str, Sequence[Sequence[str]]]:
+    """The tokens of texts that fill every input: ids, segments, and so on."""
+    names = [given.name for given in checked.network.inputs]
+    return {name: tokens for name in names if not is_mask(name)}

@@ -1,0 +1,154 @@
+"""The intermediate representation: names resolved, arguments matched, chains wired.
+
+A network is a block like any other: layers with names, and a forward that uses them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from neural_attn.catalogue import Kind, NativeLayer
+from neural_attn.diagnostics.errors import Span
+from neural_attn.grammar import tree
+from neural_attn.training.hyperparameter_search import SearchSpace
+
+
+@dataclass(eq=False)
+class LayerUse:
+    """One named layer of a block.
+
+    `arguments` holds what the author gave, by parameter name, in terms of the
+    parameters of the enclosing block. With `repeat`, the name stands for that many
+    layers in a row, each with weights of its own; `label` and `index` name them one
+    by one (`transformer_encoder_3`).
+    """
+
+    name: str
+    target: NativeLayer | Block
+    arguments: dict[str, tree.Expr]
+    span: Span
+    repeat: tree.Expr | None = None
+    label: str = ""
+    index: int | None = None
+    trivia: tree.Trivia = field(default_factory=tree.Trivia)
+
+    def part_name(self, i: int) -> str:
+        """What the i-th of the repeated layers is called in reports."""
+        if self.index is not None:
+            return f"{self.label}_{self.index + i}"
+        return self.name if self.repeat is None else f"{self.name}_{i}"
+
+
+@dataclass(eq=False)
+class LayerChoice:
+    """Layers that exist only where a static condition holds."""
+
+    condition: tree.Expr
+    then: tuple[LayerUse | LayerChoice, ...]
+    otherwise: tuple[LayerUse | LayerChoice, ...]
+    trivia: tree.Trivia = field(default_factory=tree.Trivia)
+
+
+@dataclass(eq=False)
+class Block:
+    """A `define` of the author's or the prelude's, or a network.
+
+    `loses_padding` names a layer in it behind which padding is not known any more, one
+    that asks for it, and what would help.
+    """
+
+    name: str
+    parameters: tuple[tree.Parameter, ...]
+    doc: str
+    layers: tuple[LayerUse | LayerChoice, ...]
+    forward: tree.Forward
+    span: Span
+    is_attention: bool = False
+    loses_padding: tuple[str, str, str] | None = None
+    kinds: dict[str, Kind] = field(default_factory=dict)
+    trivia: tree.Trivia = field(default_factory=tree.Trivia)
+
+    def parameter(self, name: str) -> tree.Parameter | None:
+        """The parameter of this name."""
+        return next((p for p in self.parameters if p.name == name), None)
+
+    def uses(self) -> Iterator[LayerUse]:
+        """Every layer that may exist, whatever the conditions."""
+        yield from _uses(self.layers)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the forward's arguments."""
+        return tuple(p.name for p in self.forward.parameters)
+
+
+def _uses(layers: tuple[LayerUse | LayerChoice, ...]) -> Iterator[LayerUse]:
+    for layer in layers:
+        if isinstance(layer, LayerUse):
+            yield layer
+        else:
+            yield from _uses(layer.then)
+            yield from _uses(layer.otherwise)
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input of the network: sizes without the batch, None where any length fits.
+
+    `dtype` is "int" for token ids, segment ids and masks, else "float".
+    `described_width` is the D of `(T, D)` in front of an Embedding, which only
+    describes the ids' vectors.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    span: Span
+    described_width: int | None = None
+
+
+@dataclass(frozen=True)
+class Named:
+    """A setting that names something, with arguments: `Adam(learning_rate=1e-4)`.
+
+    `arguments` is complete: what the author left out has its default. A learning rate
+    is a number, or a schedule, which is a Named too.
+    """
+
+    name: str
+    arguments: dict[str, object]
+    span: Span
+
+
+@dataclass(frozen=True)
+class Training:
+    """The `train { … }` settings, complete.
+
+    `gradient_clip` is the largest norm of all gradients together;
+    `early_stopping_patience` the number of epochs without a better loss.
+    """
+
+    span: Span
+    epochs: int
+    batch_size: int
+    validation_split: float
+    shuffle: bool
+    gradient_clip: float | None
+    early_stopping_patience: int | None
+
+
+@dataclass(eq=False)
+class Network:
+    """A network, ready for shape inference and the backends."""
+
+    name: str
+    source: str
+    inputs: tuple[Input, ...]
+    block: Block
+    loss: Named | None = None
+    optimizer: Named | None = None
+    metrics: tuple[Named, ...] = ()
+    train: Training | None = None
+    search_space: tuple[SearchSpace, ...] = ()
+    pads_with: str = ""  # the input that says which positions are real, if any

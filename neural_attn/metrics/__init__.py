@@ -1,0 +1,1 @@
+"""Attention in numbers: every metric, its definition and its computation."""

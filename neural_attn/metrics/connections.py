@@ -1,0 +1,275 @@
+"""Strong connections between tokens, with the rule that put each in its category.
+
+The categories are those of the visualization notebook: positional, special_token,
+syntactic, semantic. A rule sees two tokens, their distance and, where a tagger was
+given, their parts of speech; the first rule that applies decides and is named in the
+result. What no rule knows is "other": a strong weight alone does not make two words
+related.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from neural_attn.diagnostics.errors import fail
+from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
+from neural_attn.metrics.geometry import bare, is_punctuation, is_special
+
+__all__ = [
+    "OTHER",
+    "RULES",
+    "Connection",
+    "Pair",
+    "Rule",
+    "find_connections",
+    "spacy_tagger",
+    "tags_of",
+]
+
+OTHER = "other"
+THRESHOLD = 0.1  # of the notebook
+
+DETERMINERS = frozenset("a an the this that these those".split())
+_CONTENT = frozenset({"NOUN", "PROPN", "VERB", "ADJ", "ADV"})
+_NOUNS = frozenset({"NOUN", "PROPN", "PRON"})
+_GRAMMAR = (
+    ({"DET"}, _NOUNS),
+    ({"ADJ"}, _NOUNS),
+    ({"VERB", "AUX"}, _NOUNS),
+    ({"ADV"}, {"VERB", "ADJ"}),
+    ({"ADP"}, _NOUNS),
+)
+
+Tagger = Callable[[Sequence[str]], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What a rule sees; tags are universal parts of speech, or None without a tagger.
+
+    `distance` is key position minus query position, None for cross-attention.
+    """
+
+    query: str
+    key: str
+    distance: int | None
+    query_tag: str | None = None
+    key_tag: str | None = None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One way to tell a category."""
+
+    category: str
+    name: str
+    applies: Callable[[Pair], bool]
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One weight above the threshold; positions count from 0 without padding."""
+
+    map: str
+    query: int
+    key: int
+    query_token: str
+    key_token: str
+    weight: float
+    category: str
+    rule: str
+
+
+def _adjacent(pair: Pair) -> bool:
+    return pair.distance is not None and abs(pair.distance) == 1
+
+
+def _special(pair: Pair) -> bool:
+    return is_special(pair.query) or is_special(pair.key)
+
+
+def _tagged(pair: Pair) -> bool:
+    tags = {pair.query_tag, pair.key_tag}
+    return None not in tags and any(
+        (pair.query_tag in one and pair.key_tag in two)
+        or (pair.query_tag in two and pair.key_tag in one)
+        for one, two in _GRAMMAR
+    )
+
+
+def _determiner(pair: Pair) -> bool:
+    # Only without tags, which know better; English, and blind to "that" as pronoun.
+    words = {bare(pair.query).lower(), bare(pair.key).lower()}
+    marks = is_punctuation(pair.query) or is_punctuation(pair.key)
+    return pair.query_tag is None and bool(words & DETERMINERS) and not marks
+
+
+def _same_word(pair: Pair) -> bool:
+    same = bare(pair.query).lower() == bare(pair.key).lower()
+    return same and not is_punctuation(pair.key)
+
+
+def _content(pair: Pair) -> bool:
+    return pair.query_tag in _CONTENT and pair.key_tag in _CONTENT
+
+
+RULES: tuple[Rule, ...] = (
+    # Special tokens first: a neighbour of [CLS] attends to it as all others do.
+    Rule("special_token", "one of them is a special token", _special),
+    Rule("positional", "neighbouring tokens", _adjacent),
+    Rule("semantic", "the same word", _same_word),
+    Rule("syntactic", "parts of speech that can depend on each other", _tagged),
+    Rule("syntactic", "an English determiner (word list)", _determiner),
+    Rule("semantic", "two content words (parts of speech)", _content),
+)
+
+
+def find_connections(
+    maps: AttentionMaps,
+    batch_index: int = 0,
+    *,
+    threshold: float = THRESHOLD,
+    top: int | None = None,
+    rules: Sequence[Rule] = RULES,
+    tagger: Tagger | None = None,
+) -> dict[str, list[Connection]]:
+    """Find the strong connections of each layer, on the average over its heads.
+
+    `maps.select(head=…)` first gives those of one head. A token's connection to itself
+    does not count.
+
+    Parameters
+    ----------
+    threshold : weights above this are strong
+    top : at most so many per layer, the strongest
+    rules : tried in this order; add your own before or instead of `RULES`
+    tagger : words to universal parts of speech, one each; see `spacy_tagger`
+
+    Returns
+    -------
+    dict
+        Map name to connections, the strongest first.
+
+    Raises
+    ------
+    ValueError
+        If the tagger gives another number of tags than it got words.
+    """
+    return {
+        name: _of_item(maps.item(name, batch_index), threshold, top, rules, tagger)
+        for name in maps
+    }
+
+
+def _of_item(
+    item: AttentionItem,
+    threshold: float,
+    top: int | None,
+    rules: Sequence[Rule],
+    tagger: Tagger | None,
+) -> list[Connection]:
+    average = item.weights.mean(axis=0, dtype=np.float64)
+    own = item.kind != "cross"
+    shift = average.shape[1] - average.shape[0] if own else 0
+    if own:
+        rows = np.arange(len(average))
+        average[rows, rows + shift] = 0.0
+    query_tags = _tags(item.query_tokens, tagger)
+    key_tags = _tags(item.key_tokens, tagger)
+    strong = np.argwhere(average > threshold)
+    order = np.argsort(-average[tuple(strong.T)], kind="stable")[:top]
+    found = []
+    for query, key in strong[order].tolist():
+        pair = Pair(
+            item.query_tokens[query],
+            item.key_tokens[key],
+            key - query - shift if own else None,
+            query_tags[query],
+            key_tags[key],
+        )
+        rule = next((rule for rule in rules if rule.applies(pair)), None)
+        found.append(
+            Connection(
+                item.name,
+                query,
+                key,
+                pair.query,
+                pair.key,
+                float(average[query, key]),
+                rule.category if rule else OTHER,
+                rule.name if rule else "no rule applies",
+            )
+        )
+    return found
+
+
+def _tags(tokens: Sequence[str], tagger: Tagger | None) -> Sequence[str | None]:
+    return [None] * len(tokens) if tagger is None else tags_of(tokens, tagger)
+
+
+def tags_of(tokens: Sequence[str], tagger: Tagger) -> list[str | None]:
+    """Tag tokens by the words that they are parts of; special tokens get None.
+
+    Word pieces (`##ing`) belong to the word before them. Where a tokenizer marks the
+    beginnings of words (`Ġ`, `▁`), what has no mark belongs to the word before it.
+    """
+    marked = any(token[:1] in "Ġ▁" for token in tokens if token)
+    groups: list[list[int]] = []
+    for index, token in enumerate(tokens):
+        if is_special(token):
+            continue
+        inside = token.startswith("##") or (marked and token[:1] not in ("Ġ", "▁"))
+        if inside and groups and groups[-1][-1] == index - 1:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    words = ["".join(bare(tokens[index]) for index in group) for group in groups]
+    tags = list(tagger(words))
+    if len(tags) != len(words):
+        raise ValueError(f"the tagger gave {len(tags)} tags for {len(words)} words")
+    result: list[str | None] = [None] * len(tokens)
+    for group, tag in zip(groups, tags, strict=True):
+        for index in group:
+            result[index] = tag
+    return result
+
+
+def spacy_tagger(model: str = "en_core_web_sm") -> Tagger:
+    """A tagger that is an installed spaCy pipeline, given the words as they are.
+
+    `model` is the name of an installed pipeline or the folder of one. A word that it
+    gives no part of speech has the tag "".
+
+    Raises
+    ------
+    NeuralError
+        (E0502) if spaCy or the pipeline is not installed, or the pipeline gives no
+        parts of speech.
+    """
+    try:
+        import spacy
+
+        pipeline = spacy.load(model)
+    except (ImportError, OSError):
+        fail(
+            "E0502",
+            f"tagging needs spaCy and its pipeline {model}, which are not installed",
+            hint=f"pip install spacy && python -m spacy download {model}",
+        )
+
+    def tag(words: Sequence[str]) -> list[str]:
+        document = spacy.tokens.Doc(pipeline.vocab, words=list(words))
+        tags = [token.pos_ for token in pipeline(document)]
+        if words and not any(tags):
+            fail(
+                "E0502",
+                f"the spaCy pipeline {model} gives no parts of speech",
+                hint="it needs a tagger, a morphologizer or an attribute ruler: "
+                f"it has {', '.join(pipeline.pipe_names) or 'nothing'}",
+            )
+        return tags
+
+    return tag

@@ -1,0 +1,89 @@
+"""Two metrics beside the pass: entropy without the sinks, and effective rank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_attn.metrics.arithmetic import divide
+from neural_attn.metrics.geometry import Geometry, is_special
+
+__all__ = ["EXTRA", "content_entropy", "effective_rank", "extras", "set_aside"]
+
+Float = NDArray[np.float64]
+
+EXTRA = ("content_entropy", "effective_rank")
+
+
+def set_aside(geometry: Geometry) -> NDArray[np.int64]:
+    """Positions of the keys where heads rest: the first, and special tokens."""
+    flags = geometry.key_flags(is_special)
+    flags[0] = True
+    return np.flatnonzero(flags)
+
+
+def extras(
+    geometry: Geometry,
+    weights: Sequence[NDArray[np.floating]],
+    entropy: Float,
+    mass: Float,
+    *,
+    rank: bool,
+) -> tuple[Float, Float]:
+    """Give both metrics of each head, and those of uniform attention.
+
+    Parameters
+    ----------
+    weights : float [heads, queries, keys], one array per layer
+    entropy, mass : float64 [heads, queries], over all keys but those set aside
+    rank : whether to compute singular values, which take far longer than all else
+
+    Returns
+    -------
+    float64 [heads, EXTRA] and float64 [EXTRA]; NaN where not defined or not asked for
+    """
+    found = np.full((len(mass), len(EXTRA)), np.nan)
+    uniform = np.full(len(EXTRA), np.nan)
+    found[:, 0] = content_entropy(geometry, entropy, mass)
+    if not np.isnan(found[:, 0]).all():
+        uniform[0] = 1.0
+    if rank:
+        found[:, 1] = np.concatenate([effective_rank(one) for one in weights])
+        even = geometry.allowed / np.maximum(geometry.options, 1)[:, np.newaxis]
+        uniform[1] = effective_rank(even[np.newaxis])[0]
+    return found, uniform
+
+
+def content_entropy(geometry: Geometry, entropy: Float, mass: Float) -> Float:
+    """Normalized entropy over ordinary keys; a query counts by what it gives them.
+
+    For p = w / m, where m is the mass of w: m H(p) = -sum(w ln w) + m ln m.
+    """
+    ordinary = np.ones(geometry.keys, dtype=bool)
+    ordinary[set_aside(geometry)] = False
+    options = geometry.allowed[:, ordinary].sum(axis=1)
+    choice = (options > 1) & (mass > 0)
+    spread = entropy + mass * np.log(np.where(mass > 0, mass, 1.0))
+    shares = np.where(choice, spread / np.log(np.maximum(options, 2)), 0.0)
+    total = np.where(choice, mass, 0.0).sum(axis=1)
+    return np.clip(divide(shares.sum(axis=1), total), 0.0, 1.0)
+
+
+def effective_rank(weights: NDArray[np.floating]) -> Float:
+    """Exponential of the entropy of the singular values' shares, per head.
+
+    From 1 (all queries attend alike) to min(queries, keys); Roy and Vetterli, 2007.
+    Needs singular values, which take far longer than all other metrics together.
+
+    Parameters
+    ----------
+    weights : float [heads, queries, keys]
+    """
+    values = np.linalg.svd(weights.astype(np.float64), compute_uv=False)
+    total = values.sum(axis=1, keepdims=True)
+    shares = np.divide(values, total, out=np.zeros_like(values), where=total > 0)
+    logs = np.log(np.where(shares > 0, shares, 1.0))
+    result: Float = np.exp(-np.einsum("hs,hs->h", shares, logs))
+    return result

@@ -1,0 +1,149 @@
+"""Attention through layers: rollout and flow (Abnar and Zuidema, 2020).
+
+Both start from layers in which the residual connection stands beside the attention,
+A' = (1 - r) A + r I, with the residual share r = 0.5 of the paper. Rollout multiplies
+the layers; flow is the greatest flow from an output position to an input position in
+the network whose capacities they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neural_attn.diagnostics.errors import fail
+from neural_attn.maps.attention_maps import AttentionMaps
+
+__all__ = [
+    "attention_flow",
+    "attention_rollout",
+    "require_scipy",
+    "residual_layers",
+    "stack_of",
+]
+
+Float = NDArray[np.float64]
+
+RESIDUAL = 0.5
+# Capacities for scipy are int32. Flows out of one position sum to at most 1.
+_SCALE = 1_000_000_000
+
+
+def stack_of(
+    maps: AttentionMaps, kind: str = "encoder_self", batch_index: int = 0
+) -> Float | None:
+    """The layers of one kind of self-attention, averaged over heads, padding left out.
+
+    Returns
+    -------
+    float64 [layers, time, time] or None
+        None if there is no such layer, or their sizes differ: nothing flows from one
+        to the next then.
+    """
+    items = [maps.item(one.name, batch_index) for one in maps.maps if one.kind == kind]
+    averages = [item.weights.mean(axis=0, dtype=np.float64) for item in items]
+    shapes = {average.shape for average in averages}
+    if len(shapes) != 1 or len(set(shapes.pop())) != 1:
+        return None
+    return np.stack(averages)
+
+
+def residual_layers(layers: ArrayLike, residual: float = RESIDUAL) -> Float:
+    """Put the residual connection beside the attention; rows sum to 1.
+
+    Parameters
+    ----------
+    layers : float [layers, time, time], averaged over heads
+    residual : the share r of the residual connection, 0 to less than 1
+
+    Raises
+    ------
+    ValueError
+        If the layers are not square, or r is out of range.
+    """
+    array = np.asarray(layers, dtype=np.float64)
+    if array.ndim != 3 or array.shape[1] != array.shape[2] or 0 in array.shape:
+        raise ValueError(f"layers are {array.shape}, not [layers, time, time]")
+    if not 0 <= residual < 1:
+        raise ValueError(f"the residual share is {residual:g}, not from 0 to below 1")
+    mixed = (1 - residual) * array + residual * np.eye(array.shape[1])
+    total = mixed.sum(axis=2, keepdims=True)
+    # A row that attends to nothing keeps what it has, if there is a residual.
+    result: Float = np.divide(mixed, total, out=np.zeros_like(mixed), where=total > 0)
+    return result
+
+
+def attention_rollout(layers: ArrayLike, residual: float = RESIDUAL) -> Float:
+    """How much of each input position is in each position, after every layer.
+
+    Returns
+    -------
+    float64 [layers, time, time]
+        `[l, i, j]`: share of input j in position i after layer l; rows sum to 1. The
+        first layer is A' itself.
+    """
+    result = residual_layers(layers, residual)
+    for index in range(1, len(result)):
+        result[index] = result[index] @ result[index - 1]
+    return result
+
+
+def attention_flow(
+    layers: ArrayLike,
+    residual: float = RESIDUAL,
+    queries: Sequence[int] | None = None,
+) -> Float:
+    """Greatest flow from positions after the last layer to each input position.
+
+    Parameters
+    ----------
+    queries : the positions to start from; None for all
+        Each takes `time` runs of a max-flow algorithm.
+
+    Returns
+    -------
+    float64 [queries, time]
+        From 0 to 1, to within 1e-8 per edge of the flow. Rows do not sum to 1: each
+        value is a flow of its own.
+
+    Raises
+    ------
+    NeuralError
+        (E0502) if SciPy is not installed.
+    """
+    require_scipy()
+    from scipy.sparse import coo_array, csr_array
+    from scipy.sparse.csgraph import maximum_flow
+
+    mixed = residual_layers(layers, residual)
+    count, time = len(mixed), mixed.shape[1]
+    # Node l * time + i is position i after l layers; node 0 to time - 1 are the inputs.
+    layer, row, column = np.nonzero(mixed)
+    capacity = np.round(mixed[layer, row, column] * _SCALE).astype(np.int32)
+    nodes = (count + 1) * time
+    edges = ((layer + 1) * time + row, layer * time + column)
+    graph = csr_array(coo_array((capacity, edges), shape=(nodes, nodes)))
+    starts = range(time) if queries is None else queries
+    flows = [
+        [
+            maximum_flow(graph, count * time + start, end).flow_value
+            for end in range(time)
+        ]
+        for start in starts
+    ]
+    result: Float = np.array(flows, dtype=np.float64) / _SCALE
+    return result
+
+
+def require_scipy() -> None:
+    """Raise NeuralError (E0502) where attention flow cannot be computed."""
+    try:
+        import scipy  # noqa: F401
+    except ImportError:
+        fail(
+            "E0502",
+            "attention flow needs SciPy, which is not installed",
+            hint='pip install "neural-attn[analysis]", or pip install scipy',
+        )

@@ -1,0 +1,1 @@
+"""What gives attention: generated models, saved maps, arrays."""

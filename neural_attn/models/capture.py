@@ -1,0 +1,151 @@
+"""Runs a model on arrays and brings back its attention, whatever the framework."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_attn import backends
+from neural_attn.backends.base import Backend
+from neural_attn.compile import LoadedModel
+from neural_attn.diagnostics.errors import fail
+from neural_attn.inputs.tokens import Labels, Tokens, by_input, count
+from neural_attn.maps.attention_map import Kind
+from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
+from neural_attn.maps.validation import Finding, examine, examine_array
+from neural_attn.shapes.infer import Attention, Checked
+
+Inputs = NDArray[Any] | Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Captured:
+    """What one run gave: the output, and the attention maps.
+
+    `findings` is what is wrong with the weights; a layer whose weights are no attention
+    at all (NaN) is not among the maps.
+    """
+
+    output: NDArray[np.floating]
+    maps: AttentionMaps
+    findings: tuple[Finding, ...] = ()
+
+
+def capture(
+    loaded: LoadedModel, inputs: Inputs, tokens: Tokens | None = None
+) -> Captured:
+    """Run a loaded network and keep the attention of all its layers.
+
+    `inputs` is one array, or a mapping of input name to array. `tokens` label the
+    positions of the first input, or of several by name: one list for all examples, or
+    one per example. Positions of other inputs are numbered.
+
+    Raises NeuralError where the network has no attention.
+    """
+    require_attention(loaded.checked)
+    kinds = loaded.checked.attentions
+    output, found = run(loaded.model, loaded.backend, _cast(inputs, loaded.dtype))
+    wrong = {name: examine_array(name, found[name][0]) for name in found}
+    labels = by_input(loaded.checked, tokens)
+    made = [
+        AttentionMap(
+            name,
+            weights,
+            _kind(kinds[name]),
+            mask,
+            kinds[name].causal,
+            _fitting(labels.get(kinds[name].queries), weights.shape[2]),
+            _fitting(labels.get(kinds[name].keys), weights.shape[3]),
+        )
+        for name, (weights, mask) in found.items()
+        if wrong[name] is None
+    ]
+    source = loaded.checked.network.source
+    maps = AttentionMaps(made, loaded.trained, source, loaded.backend.name)
+    findings = [finding for finding in wrong.values() if finding is not None]
+    return Captured(output, maps, (*findings, *examine(maps)))
+
+
+def _fitting(labels: Labels | None, length: int) -> Labels | None:
+    """Tokens where they label so many positions; layers may change the number."""
+    return labels if labels is not None and count(labels) == length else None
+
+
+def _cast(inputs: Inputs, dtype: str) -> Inputs:
+    """Numbers in the precision of the network's weights; ids as they are."""
+    if isinstance(inputs, Mapping):
+        return {name: _cast_array(array, dtype) for name, array in inputs.items()}
+    return _cast_array(inputs, dtype)
+
+
+def _cast_array(array: NDArray[Any], dtype: str) -> NDArray[Any]:
+    return array.astype(dtype) if array.dtype.kind == "f" else array
+
+
+def _kind(attention: Attention) -> Kind:
+    return attention.kind  # type: ignore[return-value]
+
+
+def require_attention(checked: Checked) -> None:
+    """Raise NeuralError, with what would help, where a network has no attention."""
+    if not checked.attentions:
+        fail(
+            "E0401",
+            f"network {checked.network.name} has no attention to show",
+            checked.network.block.span,
+            "TransformerEncoder, TransformerDecoder, MultiHeadAttention, or a define "
+            "that calls attend(…) would give some",
+        )
+
+
+def run(
+    model: Any, backend: Backend, inputs: Inputs
+) -> tuple[NDArray[Any], dict[str, tuple[NDArray[Any], NDArray[np.bool_] | None]]]:
+    """Run a generated model; returns its output, and weights and mask by map name."""
+    if isinstance(inputs, Mapping):
+        tensors: Any = {name: backend.tensor(array) for name, array in inputs.items()}
+    else:
+        tensors = backend.tensor(inputs)
+    layers = model.attention_layers()
+    before = [layer.store_attention for layer in layers.values()]
+    model.set_store_attention(True)
+    try:
+        with backend.inference():
+            output = backend.array(model(tensors))
+        found = {
+            name: (
+                backend.array(layer.attention_weights),
+                None
+                if layer.attention_mask is None
+                else backend.array(layer.attention_mask),
+            )
+            for name, layer in layers.items()
+        }
+    finally:
+        model.set_store_attention(False)
+        for layer, flag in zip(layers.values(), before, strict=True):
+            layer.store_attention = flag
+    return output, found
+
+
+def backend_of(model: Any) -> Backend:
+    """The backend whose framework a generated model was made with.
+
+    Raises NeuralError for anything that is not a model of ours.
+    """
+    if not callable(getattr(model, "attention_layers", None)):
+        fail(
+            "E0402",
+            f"a {type(model).__name__} does not say which of its layers attend",
+            hint="give a model that neural-attn generated: load_model(file).model",
+        )
+    roots = {base.__module__.partition(".")[0] for base in type(model).__mro__}
+    for name in backends.names():
+        backend = backends.get(name)
+        if backend.requires[0] in roots:
+            return backend
+    return backends.get("numpy")

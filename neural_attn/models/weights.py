@@ -1,0 +1,190 @@
+"""Weight files: read, held against a network, and drawn at random.
+
+One safetensors file serves every backend: names are attribute paths joined by dots,
+layouts are PyTorch's.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_attn.catalogue import Weight
+from neural_attn.diagnostics.errors import fail
+from neural_attn.shapes.infer import Checked
+
+_MAX_HEADER = 100_000_000
+_FLOATS = ("F64", "F32", "F16")
+
+
+def expected(checked: Checked) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every weight of a network, in order."""
+    return {name: weight.shape for name, weight in checked.root.named_weights()}
+
+
+def initial(checked: Checked, seed: int = 0) -> dict[str, NDArray[np.float32]]:
+    """Random weights, the same for every backend and machine with the same seed.
+
+    Matrices are Glorot-uniform (Glorot and Bengio, 2010); embeddings normal with
+    deviation 1, of the same size as sinusoidal positions; biases 0, scales 1. All
+    float32.
+    """
+    random = np.random.default_rng(seed)
+    return {
+        name: _drawn(weight, random) for name, weight in checked.root.named_weights()
+    }
+
+
+def _drawn(weight: Weight, random: np.random.Generator) -> NDArray[np.float32]:
+    shape = weight.shape
+    if weight.start in ("zeros", "ones"):
+        return np.full(shape, weight.start == "ones", np.float32)
+    if weight.start == "normal":
+        values = random.standard_normal(shape)
+    else:
+        # each number that goes in meets every place of a convolution's kernel
+        limit = math.sqrt(6 / sum(shape[:2]) / math.prod(shape[2:]))
+        values = random.uniform(-limit, limit, shape)
+    return values.astype(np.float32)
+
+
+def check_file(checked: Checked, path: Path) -> None:
+    """Hold a safetensors file against a network by its header alone.
+
+    Raises NeuralError naming the first tensor that differs and both shapes.
+    """
+    header = read_header(path)
+    found = {name: tuple(entry["shape"]) for name, entry in header.items()}
+    check_shapes(checked, found, str(path))
+    for name, entry in header.items():
+        if entry["dtype"] not in _FLOATS:
+            fail(
+                "E0604",
+                f"{path}: tensor `{name}` holds {entry['dtype']}; "
+                "weights are F32, F64 or F16",
+            )
+
+
+def check_shapes(
+    checked: Checked, found: Mapping[str, tuple[int, ...]], path: str
+) -> None:
+    """Hold names and shapes against a network. Raises NeuralError at the first."""
+    network = checked.network.name
+    needed = expected(checked)
+    for name, shape in needed.items():
+        if name not in found:
+            near = [n for n in found if n.rpartition(".")[2] == name.rpartition(".")[2]]
+            hint = (
+                f"the file has {len(found)} tensors, such as `{near[0]}`"
+                if near
+                else ""
+            )
+            fail(
+                "E0602",
+                f"{path} does not fit network {network}: it has no tensor `{name}` "
+                f"{list(shape)}",
+                hint=hint,
+            )
+        if found[name] != shape:
+            fail(
+                "E0602",
+                f"{path} does not fit network {network}: tensor `{name}` is "
+                f"{list(found[name])}, and the network needs {list(shape)}",
+            )
+    for name in found:
+        if name not in needed:
+            fail(
+                "E0602",
+                f"{path} does not fit network {network}: the network has no place for "
+                f"tensor `{name}` {list(found[name])}",
+            )
+
+
+def read_header(path: Path) -> dict[str, dict[str, Any]]:
+    """The tensors of a safetensors file: name to dtype and shape.
+
+    Raises NeuralError where the file is missing or is no safetensors file.
+    """
+    try:
+        with path.open("rb") as stream:
+            size_bytes = stream.read(8)
+            size = struct.unpack("<Q", size_bytes)[0] if len(size_bytes) == 8 else 0
+            header = json.loads(stream.read(size if size <= _MAX_HEADER else 0))
+    except OSError as error:
+        fail("E0601", f"cannot read {path}: {(error.strerror or '').lower()}")
+    except (ValueError, RecursionError):
+        fail(
+            "E0603",
+            f"{path} is not a safetensors file",
+            hint="weights are .safetensors, .pt or .pth files",
+        )
+    tensors = header if isinstance(header, dict) else {}
+    tensors.pop("__metadata__", None)
+    for name, entry in tensors.items():
+        shape = entry.get("shape") if isinstance(entry, dict) else None
+        sizes = shape if isinstance(shape, list) else [None]
+        # `type`, because true and false are whole numbers to isinstance
+        if not all(type(size) is int and size >= 0 for size in sizes) or not isinstance(
+            entry.get("dtype"), str
+        ):
+            fail("E0603", f"{path}: the entry of tensor `{name}` is broken")
+    return tensors
+
+
+def read_checkpoint(checked: Checked, path: Path) -> dict[str, NDArray[np.floating]]:
+    """The weights in a file, checked against the network.
+
+    .safetensors, or .pt/.pth as PyTorch's state_dict (loaded without running any of
+    its code). Raises NeuralError where the file is broken or does not fit.
+    """
+    if path.suffix in (".pt", ".pth"):
+        tensors = _read_torch(path)
+        check_shapes(checked, {n: t.shape for n, t in tensors.items()}, str(path))
+    else:
+        check_file(checked, path)
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        try:
+            tensors = load_file(path)
+        except SafetensorError as error:
+            fail("E0603", f"{path} is damaged: {error}")
+    for name, values in tensors.items():
+        if not np.isfinite(values).all():
+            fail("E0605", f"{path}: tensor `{name}` holds NaN or infinity")
+    return tensors
+
+
+def _read_torch(path: Path) -> dict[str, NDArray[np.floating]]:
+    try:
+        import torch
+    except ImportError:
+        fail(
+            "E0502",
+            f"reading {path.name} needs torch, which is not installed",
+            hint="pip install torch, or save the weights as .safetensors",
+        )
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        fail("E0601", f"cannot read {path}: {(error.strerror or str(error)).lower()}")
+    except Exception as error:  # noqa: BLE001 - torch raises many kinds for a broken or unsafe file
+        why = str(error).partition("\n")[0] or type(error).__name__
+        fail("E0603", f"{path} is not a plain state_dict: {why}")
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(
+        isinstance(value, torch.Tensor) for value in state.values()
+    ):
+        fail("E0603", f"{path} holds no state_dict (a mapping of names to tensors)")
+    return {
+        str(name): value.detach().to(torch.float32).numpy()
+        for name, value in state.items()
+        if value.is_floating_point()
+    }

@@ -1,0 +1,33 @@
+"""Names of activation functions in config.json files."""
+
+from __future__ import annotations
+
+from neural_attn.diagnostics.errors import fail
+from neural_attn.pretrained.config import Config
+
+# their name -> ours; the exact and the tanh GELU differ by up to 5e-4
+_NAMES = {
+    "gelu": "gelu",
+    "gelu_python": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+    "tanh": "tanh",
+    "sigmoid": "sigmoid",
+    "mish": "mish",
+}
+
+
+def activation(config: Config, key: str, default: str) -> str:
+    """Our name for the activation that `key` names. Raises NeuralError (E0626)."""
+    name = config.text(key, default)
+    if name not in _NAMES:
+        known = ", ".join(_NAMES)
+        fail(
+            "E0626",
+            f"{config.path}: the activation {name!r} is not supported",
+            hint=f"supported are {known}",
+        )
+    return _NAMES[name]

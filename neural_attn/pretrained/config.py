@@ -1,0 +1,114 @@
+"""config.json, read with care: every value has a type and a range."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from neural_attn.diagnostics.errors import fail
+
+_REQUIRED = object()
+# Real ones have a few kB.
+_MAX_BYTES = 16 * 2**20
+_MAX_SIZE = 2**31 - 1
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file that holds an object.
+
+    Raises NeuralError: E0622 where it cannot be read, E0623 where it is no such file.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            fail("E0623", f"{path} is too large: more than {_MAX_BYTES >> 20} MiB")
+        data = json.loads(path.read_bytes())
+    except OSError as error:
+        fail("E0622", f"cannot read {path}: {(error.strerror or '').lower()}")
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        fail("E0623", f"{path} is not valid JSON: {error.msg} ({where})")
+    except (ValueError, RecursionError):  # not UTF-8, a number too long, too deep
+        fail("E0623", f"{path} is not valid JSON")
+    if not isinstance(data, dict):
+        fail("E0623", f"{path} does not hold a JSON object")
+    return data
+
+
+class Config:
+    """The values of a config.json.
+
+    Each method raises NeuralError (E0625) where the value is missing and has no
+    default, is of another type or out of range.
+    """
+
+    def __init__(self, path: Path, values: Mapping[str, Any]) -> None:
+        self.path = path
+        self._values = values
+
+    @classmethod
+    def read(cls, path: Path) -> Config:
+        """Read a file; see `read_json` for what is raised."""
+        return cls(path, read_json(path))
+
+    def size(
+        self, key: str, default: object = _REQUIRED, maximum: int = _MAX_SIZE
+    ) -> int:
+        """A whole number from 1 to `maximum`."""
+        value = self._get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int):
+            self._wrong(key, value, "a whole number")
+        if not 1 <= value <= maximum:
+            self._wrong(key, value, f"from 1 to {maximum}")
+        return int(value)
+
+    def number(
+        self, key: str, default: object = _REQUIRED, maximum: float = 1.0
+    ) -> float:
+        """A number from 0 to `maximum`."""
+        value = self._get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            self._wrong(key, value, "a number")
+        if not (math.isfinite(value) and 0 <= value <= maximum):
+            self._wrong(key, value, f"from 0 to {maximum:g}")
+        return float(value)
+
+    def text(self, key: str, default: object = _REQUIRED) -> str:
+        """A string."""
+        value = self._get(key, default)
+        if not isinstance(value, str):
+            self._wrong(key, value, "a string")
+        return str(value)
+
+    def flag(self, key: str, default: object = _REQUIRED) -> bool:
+        """True or false."""
+        value = self._get(key, default)
+        if not isinstance(value, bool):
+            self._wrong(key, value, "true or false")
+        return bool(value)
+
+    def refuse(self, key: str, allowed: object, reason: str) -> None:
+        """Stop (E0626) where a value is set, and to something else than `allowed`."""
+        value = self._values.get(key)
+        if value not in (None, allowed, [], {}):
+            shown = _shown(value)
+            fail("E0626", f"{self.path}: {key} is {shown}: {reason}")
+
+    def _get(self, key: str, default: object) -> Any:
+        value = self._values.get(key)
+        if value is None:
+            if default is _REQUIRED:
+                fail("E0625", f"{self.path} has no `{key}`")
+            return default
+        return value
+
+    def _wrong(self, key: str, value: object, needed: str) -> NoReturn:
+        shown = _shown(value)
+        fail("E0625", f"{self.path}: {key} is {shown}, and must be {needed}")
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,153 @@
+"""From the folder of a pretrained model to a `.neural` file, weights and tokenizer."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from neural_attn.compile import check_text
+from neural_attn.diagnostics.errors import fail
+from neural_attn.files import atomic_write
+from neural_attn.inputs.tokenizer import FILE_NAME, tokenizer_path
+from neural_attn.pretrained.config import Config
+from neural_attn.pretrained.families import family_of
+from neural_attn.pretrained.matching import match
+from neural_attn.pretrained.network_text import (
+    checked_name,
+    model_title,
+    name_for,
+    network_text,
+)
+from neural_attn.pretrained.tensors import stored_tensors, weight_files, write_weights
+
+_MAX_TOKENIZER_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class ImportedModel:
+    """What an import wrote, and what its author should know.
+
+    `tokenizer_path` is None where the model's folder has no tokenizer.json.
+    `parameters` is the number of weights; `notes` names everything left out.
+    """
+
+    name: str
+    summary: str
+    parameters: int
+    neural_path: Path
+    weights_path: Path
+    tokenizer_path: Path | None
+    notes: list[str]
+
+
+def import_model(
+    folder: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    weights: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+) -> ImportedModel:
+    """Turn a Hugging Face folder into a network, its weights and its tokenizer.
+
+    folder: holds config.json, model.safetensors (or its shards) and, for text,
+    tokenizer.json. output: the `.neural` file to write; its tokenizer goes beside it
+    (`minilm.tokenizer.json`), where `find_tokenizer` looks first. weights: the
+    safetensors file to write, float32; beside `output` unless given. name: that of
+    the network; taken from the file's unless given.
+
+    Every weight of the network is filled and every tensor of the model is used or
+    named in the notes. Neither PyTorch nor transformers is needed. The `.neural` file
+    is written last, so that one that is there is complete.
+
+    Raises NeuralError (E0621 to E0634) where the folder, its config or its weights
+    are missing, broken, unsupported or do not fit each other, or a file cannot be
+    written.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        fail(
+            "E0621",
+            f"{folder} is not a folder",
+            hint="give the folder of a model: config.json, model.safetensors, …",
+        )
+    config = Config.read(folder / "config.json")
+    family = family_of(config)
+    plan = family.plan(config)
+    origin = config.text("_name_or_path", "").replace("\\", "/").rpartition("/")[2]
+    output = Path(output)
+    target = _Target(output, Path(weights or output.with_suffix(".safetensors")))
+    files = weight_files(folder)
+    target.check([folder / "config.json", folder / FILE_NAME, *files])
+
+    title = model_title(folder)
+    name = checked_name(name) if name else name_for(output, [title, origin])
+    text = network_text(plan, name, title or name)
+    checked = check_text(text, str(output))[0][0]
+    expected = {key: weight.shape for key, weight in checked.root.named_weights()}
+    fillings, unused = match(plan, family, expected, stored_tensors(files))
+    notes = [*plan.notes, *unused]
+    tokenizer = _read_tokenizer(folder / FILE_NAME, target.tokenizer, notes)
+    try:
+        write_weights(target.weights, fillings)
+        if tokenizer is not None:
+            atomic_write(target.tokenizer, tokenizer)
+        atomic_write(output, text)
+    except OSError as error:
+        where = error.filename2 or error.filename or output
+        fail("E0634", f"cannot write {where}: {(error.strerror or '').lower()}")
+    return ImportedModel(
+        name,
+        plan.summary,
+        checked.root.parameter_count,
+        output,
+        target.weights,
+        target.tokenizer if tokenizer is not None else None,
+        notes,
+    )
+
+
+@dataclass(frozen=True)
+class _Target:
+    """The files to be written."""
+
+    neural: Path
+    weights: Path
+
+    @property
+    def tokenizer(self) -> Path:
+        return tokenizer_path(self.neural)
+
+    def check(self, sources: list[Path]) -> None:
+        """Stop (E0633) where one file would overwrite another, or the model itself."""
+        ours = [self.neural, self.weights, self.tokenizer]
+        for path in ours:
+            if path.is_dir():
+                fail("E0633", f"{path} is a folder; give the name of a file")
+        places = [path.resolve() for path in ours]
+        if len(set(places)) < len(places):
+            fail("E0633", f"network and weights would both be written to {self.neural}")
+        for path, place in zip(ours, places, strict=True):
+            if place in {source.resolve() for source in sources}:
+                fail(
+                    "E0633",
+                    f"{path} is a file of the model itself and would be overwritten",
+                    hint="write to another folder, or under another name",
+                )
+
+
+def _read_tokenizer(source: Path, target: Path, notes: list[str]) -> bytes | None:
+    """The bytes of tokenizer.json; None, and a note, where there is none."""
+    try:
+        if source.stat().st_size > _MAX_TOKENIZER_BYTES:
+            fail("E0623", f"{source} is too large for a tokenizer")
+        return source.read_bytes()
+    except FileNotFoundError:
+        note = f"the model has no {FILE_NAME}: give ids as data, or --tokenizer PATH"
+        if target.is_file():
+            note = (
+                f"the model has no {FILE_NAME}; {target} stays as it was, and is used"
+            )
+        notes.append(note)
+        return None
+    except OSError as error:
+        fail("E0622", f"cannot read {source}: {(error.strerror or '').lower()}")

@@ -1,0 +1,117 @@
+"""Finds the tensor that fills each weight of the network, and accounts for the rest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+
+from neural_attn.diagnostics.errors import fail, printable
+from neural_attn.pretrained.family import Array, Family, Plan, Rule, unchanged
+from neural_attn.pretrained.tensors import StoredTensor
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Filling:
+    """A weight of ours, and the tensor of the source that it is read from."""
+
+    target: str
+    shape: Shape
+    name: str
+    stored: StoredTensor
+    rule: Rule
+
+    def read(self) -> Array:
+        """The values in our layout. Raises NeuralError (E0630) for another shape."""
+        values = self.rule.convert(self.stored.read(self.name))
+        _check_shape(self, values.shape)
+        return values
+
+
+def match(
+    plan: Plan,
+    family: Family,
+    expected: Mapping[str, Shape],
+    stored: Mapping[str, StoredTensor],
+) -> tuple[dict[str, Filling], list[str]]:
+    """What fills each weight of `expected`, in its order, and notes on what is unused.
+
+    Raises NeuralError: E0628 where a weight stays empty, E0630 for a shape that
+    differs, E0631 for a tensor that is part of the model and has no place here.
+    """
+    found: dict[str, Filling] = {}
+    unused: dict[str, list[str]] = {}
+    for name, tensor in stored.items():
+        targets = _targets(plan, family, name)
+        for rule, target in targets:
+            if target not in expected:
+                _no_place(name, tensor, f"there is no `{target}`")
+            if target in found:
+                first = found[target].name
+                _no_place(name, tensor, f"`{first}` fills `{target}` already")
+            filling = Filling(target, expected[target], name, tensor, rule)
+            if rule.convert is unchanged:
+                _check_shape(filling, tensor.shape)
+            found[target] = filling
+        if not targets:
+            meaning = _meaning(plan, family, name, tensor)
+            unused.setdefault(meaning, []).append(name)
+    for target, shape in expected.items():
+        if target not in found:
+            _missing(target, shape, stored, unused)
+    notes = [
+        printable(f"left out {meaning}: {', '.join(names)}")
+        for meaning, names in unused.items()
+    ]
+    return {target: found[target] for target in expected}, notes
+
+
+def _targets(plan: Plan, family: Family, name: str) -> list[tuple[Rule, str]]:
+    plain = family.plain_name(name)
+    pairs = [(rule, rule.target_of(plain)) for rule in plan.rules]
+    return [(rule, target) for rule, target in pairs if target is not None]
+
+
+def _meaning(plan: Plan, family: Family, name: str, tensor: StoredTensor) -> str:
+    plain = family.plain_name(name)
+    for extra in plan.extras:
+        if re.fullmatch(extra.pattern, plain):
+            return extra.meaning
+    if plain.startswith(tuple(plan.body)):
+        _no_place(name, tensor, "without it the result would not be that of the model")
+    return "what is no part of this kind of model"
+
+
+def _no_place(name: str, tensor: StoredTensor, reason: str) -> NoReturn:
+    fail(
+        "E0631",
+        f"{tensor.path}: the network has no place for tensor `{name}` "
+        f"{list(tensor.shape)}: {reason}",
+    )
+
+
+def _check_shape(filling: Filling, shape: Shape) -> None:
+    if shape != filling.shape:
+        fail(
+            "E0630",
+            f"{filling.stored.path}: tensor `{filling.name}` is {list(shape)}, and "
+            f"config.json makes it {list(filling.shape)} (`{filling.target}`)",
+        )
+
+
+def _missing(
+    target: str,
+    shape: Shape,
+    stored: Mapping[str, StoredTensor],
+    unused: Mapping[str, list[str]],
+) -> None:
+    unknown = [name for names in unused.values() for name in names]
+    hint = f"the weights have {len(stored)} tensors"
+    if unknown:
+        hint += f"; not known here are {', '.join(unknown[:3])}" + (
+            ", …" if len(unknown) > 3 else ""
+        )
+    fail("E0628", f"no tensor of the model fills `{target}` {list(shape)}", hint=hint)

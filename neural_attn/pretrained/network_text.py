@@ -1,0 +1,108 @@
+"""Writes the `.neural` text of a plan, as a person would."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from neural_attn.diagnostics.errors import fail, printable
+from neural_attn.pretrained.family import Layer, Plan
+from neural_attn.resolve.names import trouble_with_variable
+
+_LINE = 88
+_INDENT = "    "
+
+
+def network_text(plan: Plan, name: str, title: str) -> str:
+    """The whole file: a comment that says where it comes from, and the network.
+
+    `title` may come from strangers; it lands in the comment with everything that
+    could end the line or steer a terminal made visible.
+    """
+    lines = [f"# {one_line(title)}: {plan.summary}, imported from config.json"]
+    lines += [f"network {name} {{", "  input: {"]
+    lines += [f"    {key}: {shape}" for key, shape in plan.inputs]
+    lines += ["  }", "  layers:"]
+    for layer in plan.layers:
+        lines += _layer_lines(layer)
+    return "\n".join([*lines, "}", ""])
+
+
+def _layer_lines(layer: Layer) -> list[str]:
+    """The call on one line, or its arguments on lines of their own, filled."""
+    arguments = [f"{key}={_literal(value)}" for key, value in layer.arguments.items()]
+    end = f" * {layer.repeat}" if layer.repeat > 1 else ""
+    whole = f"{_INDENT}{layer.name}({', '.join(arguments)}){end}"
+    if len(whole) <= _LINE:
+        return [whole]
+    lines, line = [f"{_INDENT}{layer.name}("], ""
+    for position, argument in enumerate(arguments):
+        piece = argument if position == len(arguments) - 1 else argument + ","
+        if line and len(_INDENT) + 2 + len(line) + 1 + len(piece) > _LINE:
+            lines.append(f"{_INDENT}  {line}")
+            line = piece
+        else:
+            line = f"{line} {piece}" if line else piece
+    return [*lines, f"{_INDENT}  {line}", f"{_INDENT}){end}"]
+
+
+def _literal(value: int | float | str | bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        # Families give names from tables of their own, never text of a config.
+        assert re.fullmatch(r"\w+", value), value
+        return f'"{value}"'
+    return repr(value)
+
+
+def one_line(text: str, limit: int = 80) -> str:
+    """`text` on one line, printable, at most `limit` characters long."""
+    text = printable(" ".join(text.split()))
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def checked_name(name: str) -> str:
+    """A name that somebody chose for the network. Raises NeuralError (E0632)."""
+    trouble = trouble_with_variable(name)
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+        trouble = f"`{name}` is no name for a network"
+    if trouble:
+        fail("E0632", trouble, hint="use letters, digits and _, as in MiniLM")
+    return name
+
+
+def model_title(folder: Path) -> str:
+    """What people call the model in a folder; "" where the folder does not tell.
+
+    In the cache of huggingface_hub the name stands two folders up
+    (`models--org--name/snapshots/<hash>`).
+    """
+    folder = folder.resolve()
+    cached = folder.parent.parent.name
+    if folder.parent.name == "snapshots" and cached.startswith("models--"):
+        return cached.rpartition("--")[2]
+    generic = r"(model|weights|output|checkpoint)s?([-_]?\d+)?"
+    return "" if re.fullmatch(generic, folder.name.lower()) else folder.name
+
+
+def name_for(output: Path, sources: Iterable[str]) -> str:
+    """The name of the network in the file `output`.
+
+    It is the file's own name in the spelling of the model where that has it
+    (`minilm.neural` from `all-MiniLM-L6-v2`: `MiniLM`), else in capitals
+    (`my_model.neural`: `MyModel`).
+    """
+    stem = output.stem
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", stem):
+        for source in sources:
+            start = source.lower().find(stem.lower())
+            found = source[start : start + len(stem)] if start >= 0 else ""
+            if found[:1].isupper() and not trouble_with_variable(found):
+                return found
+    words = re.findall(r"[A-Za-z0-9]+", stem)
+    name = "".join(word[0].upper() + word[1:] for word in words)
+    if not name or name[0].isdigit() or trouble_with_variable(name):
+        name = f"Model{name}"
+    return name

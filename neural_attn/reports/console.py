@@ -1,0 +1,257 @@
+"""The console report: what the analysis found, in words that keep to the numbers.
+
+Words come from the thresholds of the guide where these hold for any length of text.
+Entropy in nats grows with the length, so the guide's 2 and 4 nats are taken relative to
+uniform attention over the keys that may be attended to. Uniform attention under a
+causal mask already gives a large diagonal strength; it is what diagonals are compared
+with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.text import Text
+
+from neural_attn.analysis import AttentionPatterns, analyze_attention_patterns
+from neural_attn.figures.token_labels import readable
+from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
+
+__all__ = ["AttentionReport", "LayerReport", "build_report"]
+
+SCHEMA_VERSION = 1
+
+# Share of uniform entropy. For 128 tokens these are the guide's 2 and 4 nats.
+FOCUSED_BELOW, DIFFUSE_ABOVE = 0.4, 0.8
+STRONG_ABOVE, SPREAD_BELOW = 0.5, 0.2
+DIAGONAL_ABOVE, DIAGONAL_BELOW = 1.5, 0.5
+
+UNTRAINED = (
+    "the weights are untrained (random): this attention says nothing about any task"
+)
+NO_DIAGONAL = {
+    "cross": "not defined: cross-attention",
+    "other": "not defined: not square",
+}
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One layer: `shape` is [batch, heads, queries, keys], as the map holds it.
+
+    `queries` and `keys` count what is left of the example without its padding;
+    `uniform_diagonal` is the diagonal strength of uniform attention under the mask.
+    """
+
+    name: str
+    kind: str
+    causal: bool
+    shape: tuple[int, ...]
+    queries: int
+    keys: int
+    head_indices: tuple[int, ...]
+    patterns: AttentionPatterns
+    uniform_diagonal: float | None
+
+    @property
+    def interpretation(self) -> dict[str, str]:
+        """What the averages say, one or a few words each; only what is defined."""
+        words = {
+            "entropy": _entropy_word(self.patterns["avg_normalized_entropy"]),
+            "max_attention": _max_word(self.patterns["avg_max_attention"], self.keys),
+            "diagonal": _diagonal_word(
+                self.patterns["avg_diagonal_strength"], self.uniform_diagonal
+            ),
+        }
+        return {key: word for key, word in words.items() if word is not None}
+
+
+@dataclass(frozen=True)
+class AttentionReport:
+    """The report of one example: as text for people, as data for `--json`."""
+
+    layers: tuple[LayerReport, ...]
+    trained: bool | None
+    source: str | None
+    backend: str | None
+    batch_index: int
+
+    @property
+    def warnings(self) -> list[str]:
+        """One sentence each; empty where there is nothing to warn of."""
+        return [UNTRAINED] if self.trained is False else []
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the report as plain data, which JSON takes."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "source": self.source,
+            "backend": self.backend,
+            "trained": self.trained,
+            "batch_index": self.batch_index,
+            "warnings": self.warnings,
+            "num_layers": len(self.layers),
+            "layers": [
+                {
+                    "name": layer.name,
+                    "kind": layer.kind,
+                    "causal": layer.causal,
+                    "shape": list(layer.shape),
+                    "queries": layer.queries,
+                    "keys": layer.keys,
+                    "head_indices": list(layer.head_indices),
+                    "uniform_diagonal": layer.uniform_diagonal,
+                    "interpretation": layer.interpretation,
+                    **layer.patterns,
+                }
+                for layer in self.layers
+            ],
+        }
+
+    def to_text(self, *, heads: bool = False) -> str:
+        """Give the report as plain text; `heads` adds a line for each head."""
+        return "".join(line.plain + "\n" for line in self._lines(heads))
+
+    def print(self, console: Console | None = None, *, heads: bool = False) -> None:
+        """Print the report, in colour where the console is a terminal that has it."""
+        out = console or Console(highlight=False)
+        for line in self._lines(heads):
+            # soft_wrap: a line of data stays one line when it goes to a file or pipe.
+            out.print(line, soft_wrap=True, highlight=False)
+
+    def _lines(self, heads: bool) -> list[Text]:
+        lines = [Text("Attention Analysis:", style="bold")]
+        about = [readable(self.source, 80)] if self.source else []
+        about += [f"backend {readable(self.backend, 40)}"] if self.backend else []
+        if about:
+            lines.append(Text("  " + ", ".join(about), style="dim"))
+        lines += [Text(f"  Warning: {w}", style="bold yellow") for w in self.warnings]
+        lines.append(Text(f"  Layers with attention: {len(self.layers)}"))
+        for layer in self.layers:
+            lines += _layer_lines(layer, heads)
+        return lines
+
+
+def build_report(maps: AttentionMaps, batch_index: int = 0) -> AttentionReport:
+    """Analyze every map for one example, padding left out.
+
+    Raises
+    ------
+    neural_attn.maps.attention_maps.SelectionError
+        If a map has no such example.
+    """
+    layers = []
+    for one in maps.maps:
+        item = maps.item(one.name, batch_index)
+        patterns = analyze_attention_patterns(
+            item.weights, item.allowed, cross=item.kind == "cross"
+        )
+        layers.append(
+            LayerReport(
+                name=item.name,
+                kind=item.kind,
+                causal=item.causal,
+                shape=one.weights.shape,
+                queries=len(item.query_tokens),
+                keys=len(item.key_tokens),
+                head_indices=item.head_indices,
+                patterns=patterns,
+                uniform_diagonal=_uniform_diagonal(item),
+            )
+        )
+    return AttentionReport(
+        tuple(layers), maps.trained, maps.source, maps.backend, batch_index
+    )
+
+
+def _uniform_diagonal(item: AttentionItem) -> float | None:
+    options = item.allowed.sum(axis=2, keepdims=True)
+    uniform = item.allowed / np.maximum(options, 1)
+    patterns = analyze_attention_patterns(
+        uniform, item.allowed, cross=item.kind == "cross"
+    )
+    return patterns["avg_diagonal_strength"]
+
+
+def _layer_lines(layer: LayerReport, heads: bool) -> list[Text]:
+    patterns, words = layer.patterns, layer.interpretation
+    kind = layer.kind.replace("_", " ")
+    causal = ", causal" if layer.causal else ""
+    lines = [
+        Text(f"  {layer.name}: {layer.shape} ({kind}{causal})", style="bold cyan"),
+        Text(f"    - Num heads: {patterns['num_heads']}"),
+    ]
+    if (layer.queries, layer.keys) != layer.shape[2:]:
+        lines.append(
+            Text(f"    - Without padding: {layer.queries} queries, {layer.keys} keys")
+        )
+    normalized = patterns["avg_normalized_entropy"]
+    share = "" if normalized is None else f" ({normalized:.3f} of uniform)"
+    entropy = _number(patterns["avg_entropy"])
+    diagonal = _number(patterns["avg_diagonal_strength"])
+    if patterns["diagonal_attention_strength"] is None:
+        diagonal = NO_DIAGONAL["cross" if layer.kind == "cross" else "other"]
+    elif layer.uniform_diagonal is not None:
+        diagonal += f" (uniform attention: {layer.uniform_diagonal:.3f})"
+    rows = [
+        (f"Avg entropy: {entropy} nats{share}", "entropy"),
+        (
+            f"Avg max attention: {_number(patterns['avg_max_attention'])}",
+            "max_attention",
+        ),
+        (f"Diagonal strength: {diagonal}", "diagonal"),
+    ]
+    for text, key in rows:
+        word = f": {words[key]}" if key in words else ""
+        lines.append(Text(f"    - {text}{word}"))
+    return lines + (_head_lines(layer) if heads else [])
+
+
+def _head_lines(layer: LayerReport) -> list[Text]:
+    patterns = layer.patterns
+    diagonal = patterns["diagonal_attention_strength"]
+    lines = []
+    for at, number in enumerate(layer.head_indices):
+        text = (
+            f"      Head {number}: entropy {_number(patterns['attention_entropy'][at])}"
+            f", max {_number(patterns['max_attention_per_head'][at])}"
+        )
+        if diagonal is not None:
+            text += f", diagonal {_number(diagonal[at])}"
+        lines.append(Text(text))
+    return lines
+
+
+def _number(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:.3f}"
+
+
+def _entropy_word(share: float | None) -> str | None:
+    if share is None:
+        return None
+    if share < FOCUSED_BELOW:
+        return "focused on few positions"
+    return "diffuse, close to uniform" if share > DIFFUSE_ABOVE else "balanced"
+
+
+def _max_word(value: float | None, keys: int) -> str | None:
+    if value is None or keys == 1:
+        return None
+    # Of few keys even uniform attention gives each much: it must be twice that.
+    if value > STRONG_ABOVE and value > 2 / keys:
+        return "strong focus on single positions"
+    return "distributed" if value < SPREAD_BELOW else "moderate"
+
+
+def _diagonal_word(value: float | None, uniform: float | None) -> str | None:
+    if value is None or not uniform:
+        return None
+    ratio = value / uniform
+    if ratio > DIAGONAL_ABOVE:
+        return "strong attention to the own position"
+    return (
+        "little attention to the own position" if ratio < DIAGONAL_BELOW else "balanced"
+    )

@@ -1,0 +1,213 @@
+"""The parts of a report that only some analyses have: groups, links, a first text."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from neural_attn.analysis.example import MOST_TOKENS, Example
+from neural_attn.analysis.heads import p_text
+from neural_attn.analysis.result import Analysis
+from neural_attn.figures.token_labels import readable
+from neural_attn.reports.elements import (
+    Heading,
+    Part,
+    Sentences,
+    Squares,
+    Table,
+    number,
+)
+
+__all__ = ["layer_pictures", "more_parts"]
+
+_MOST_INPUTS = 8
+_LAYERS_IN_A_ROW = 6
+
+
+def more_parts(analysis: Analysis) -> list[Part]:
+    """Induction, clusters, groups, links and the first text, as far as there are."""
+    parts = _induction(analysis) + _clusters(analysis) + _differences(analysis)
+    return parts + _links(analysis) + _example(analysis)
+
+
+def _induction(analysis: Analysis) -> list[Part]:
+    rows = []
+    for head in analysis.probe:
+        found = head.evidence.get("induction")
+        if found is not None:
+            score = number(head.statistics["induction"].mean)
+            mark = "yes" if found.significant and found.z > 0 else "no evidence"
+            p = p_text(found.p_corrected)
+            rows.append(
+                (head.label, score, number(found.chance), number(found.z), p, mark)
+            )
+    if not rows:
+        return []
+    rows.sort(key=lambda row: -float(row[1]))
+    header = ("head", "score", "chance", "z", "corrected", "more than chance")
+    caption = "Induction on repeated random tokens, the ten highest"
+    return [Heading(2, "Induction"), Table(header, tuple(rows[:10]), caption)]
+
+
+def _clusters(analysis: Analysis) -> list[Part]:
+    if not analysis.clusters:
+        return []
+    rows = tuple((str(len(g)), ", ".join(g)) for g in analysis.clusters)
+    caption = "Heads that attend alike: mean Jensen-Shannon distance below 0.25"
+    return [Heading(2, "Clusters"), Table(("heads", "which"), rows, caption)]
+
+
+def _differences(analysis: Analysis) -> list[Part]:
+    labels = {(head.map, head.head): head.label for head in analysis.heads}
+    parts: list[Part] = []
+    for pair, found in analysis.differences.items():
+        rows = tuple(
+            (
+                labels[one.map, one.head],
+                one.metric,
+                number(one.first),
+                number(one.second),
+                f"{number(one.difference)} [{number(one.low)}, {number(one.high)}]",
+                f"{number(one.effect)} "
+                f"[{number(one.effect_low)}, {number(one.effect_high)}]",
+                p_text(one.p_corrected),
+            )
+            for one in found[:15]
+        )
+        header = ("head", "metric", "first", "second", "difference [95 %]",
+                  "Hedges' g [95 %]", "corrected")  # fmt: skip
+        caption = "Greatest effects; no row: too few texts to compare"
+        title = Heading(2, f"Groups: {readable(pair, 60)}")
+        parts += [title, Table(header, rows, caption)]
+    return parts
+
+
+def _links(analysis: Analysis) -> list[Part]:
+    if not analysis.links:
+        return []
+    labels = {(head.map, head.head): head.label for head in analysis.heads}
+    best = analysis.links[0]
+    rows = tuple(
+        (
+            labels[one.map, one.head],
+            number(one.accuracy),
+            number(one.z),
+            p_text(one.p_corrected),
+        )
+        for one in analysis.links[:10]
+    )
+    caption = (
+        f"Share of {best.links:,} links that a head finds; always offset "
+        f"{best.offset:+d} finds {number(best.baseline)}"
+    )
+    header = ("head", "accuracy", "z", "corrected")
+    return [Heading(2, "Given links"), Table(header, rows, caption)]
+
+
+def _example(analysis: Analysis) -> list[Part]:
+    example = analysis.example
+    if example is None:
+        return []
+    parts: list[Part] = [Heading(2, "The first text")]
+    if example.raw:
+        parts += [*layer_pictures(example), _inputs(example)]
+    elif example.agreement:
+        words = (
+            f"it has {len(example.tokens)} tokens: layers are shown up to {MOST_TOKENS}"
+        )
+        parts.append(Sentences(((words, ()),)))
+    if example.agreement:
+        rows = [
+            (f"layer {index}, raw", number(value))
+            for index, value in enumerate(example.agreement)
+        ]
+        if example.flow:
+            rows.append(("flow", number(example.flow_agreement)))
+        caption = "Correlation of raw attention with rollout up to the same layer"
+        parts.append(Table(("layer", "correlation"), tuple(rows), caption))
+    return [*parts, *_connections(example)]
+
+
+def layer_pictures(example: Example) -> list[Squares]:
+    """The whole network in large, then its layers side by side."""
+    tokens = tuple(readable(token, 16) for token in example.tokens)
+    large = [
+        ("raw, last layer", example.raw[-1]),
+        ("rollout through all layers", example.rollout[-1]),
+        *([("flow through all layers", example.flow)] if example.flow else []),
+    ]
+    residual = f"residual share {example.residual:g}; rows attend to columns"
+    names = "rollout and flow" if example.flow else "rollout"
+    caption = f"Raw attention (mean over heads) beside {names}, {residual}"
+    count = len(example.raw)
+    rows = []
+    for start in range(0, count, _LAYERS_IN_A_ROW):
+        some = range(start, min(start + _LAYERS_IN_A_ROW, count))
+        rows.append(tuple((f"layer {i}, raw", example.raw[i]) for i in some))
+        rows.append(tuple((f"to layer {i}, rollout", example.rollout[i]) for i in some))
+    below = f"Layers side by side: raw attention above, rollout below, {residual}"
+    return [
+        Squares((tuple(large),), tokens, caption),
+        Squares(tuple(rows), tokens, below, side=130),
+    ]
+
+
+def _inputs(example: Example) -> Table:
+    """How much of each input is in the outputs, by each way to reckon it."""
+    ways = {"raw, last layer": example.raw[-1], "rollout": example.rollout[-1]}
+    if example.flow:
+        ways["flow"] = example.flow
+    means = [
+        [sum(column) / len(column) for column in zip(*matrix, strict=True)]
+        for matrix in ways.values()
+    ]
+    order = sorted(range(len(example.tokens)), key=lambda index: -means[1][index])
+    rows = tuple(
+        (
+            f"{index} {readable(example.tokens[index])}",
+            *(number(one[index]) for one in means),
+        )
+        for index in order[:_MOST_INPUTS]
+    )
+    caption = "Inputs that reach the outputs most: means over positions"
+    return Table(("input", *ways), rows, caption)
+
+
+def _connections(example: Example) -> list[Part]:
+    """How many connections of each category a layer has, and the strongest of each."""
+    found = example.connections
+    categories = Counter(one.category for layer in found.values() for one in layer)
+    if not categories:
+        return []
+    names = [name for name, _ in categories.most_common()]
+    counts = tuple(
+        (
+            readable(name, 40),
+            *(str(sum(one.category == c for one in layer) or "") for c in names),
+        )
+        for name, layer in found.items()
+    )
+    strongest = [
+        next((one for one in layer if one.category == c), None)
+        for layer in found.values()
+        for c in names
+    ]
+    rows = tuple(
+        (
+            readable(one.map, 40),
+            f"{readable(one.query_token)} → {readable(one.key_token)}",
+            number(one.weight),
+            one.category,
+            one.rule,
+        )
+        for one in strongest
+        if one is not None
+    )
+    header = ("layer", "connection", "weight", "category", "rule")
+    return [
+        Table(
+            ("layer", *names),
+            counts,
+            "Strong connections: weights above 0.1 in the mean over heads, by category",
+        ),
+        Table(header, rows, "The strongest connection of each category"),
+    ]

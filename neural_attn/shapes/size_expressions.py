@@ -1,0 +1,127 @@
+"""Saying the sizes of layers in the parameters of the block around them.
+
+Generated code writes `Dense(d_model, ff_dim)`, not `Dense(64, 128)`: here each size
+gets the expression that comes to it in every use of the block, where there is one.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+
+from neural_attn.catalogue import NativeLayer, constants
+from neural_attn.catalogue.types import ShapeError, Tensor, spelled
+from neural_attn.grammar import tree
+from neural_attn.ir import LayerUse
+from neural_attn.shapes.block_entry import Entry
+from neural_attn.shapes.evaluation import Again
+
+
+def note_arguments(entry: Entry, use: LayerUse, inner: Entry, part: int) -> None:
+    """Note, for the code of `entry`, the parameters and widths of a part of it.
+
+    `part` counts the repeats of a layer.
+    """
+    sizes: dict[str, object] = dict(inner.static)
+    for hidden in inner.facts.hidden:
+        sizes[hidden] = inner.widths.get(hidden)
+    known = entry.facts.hidden_values.setdefault(use.name, {})
+    for name, value in sizes.items():
+        if isinstance(value, int | float | str) or value is None:
+            expr = exact(entry, inner.outer.get(name), value)
+            _note(entry, use, known, of_part(name, part), value, expr)
+
+
+def of_part(name: str, part: int) -> str:
+    """The name of a size of one of the repeats of a layer."""
+    return f"{name}@{part}" if part else name
+
+
+def of_repeats(sizes: Mapping[str, tree.Expr], name: str) -> list[tree.Expr]:
+    """A size of each of the repeats of a layer; the last one is that of all others."""
+    parts = itertools.takewhile(
+        lambda part: part in sizes, (of_part(name, i) for i in itertools.count())
+    )
+    found = [sizes[part] for part in parts]
+    while len(found) > 1 and spelled(found[-1]) == spelled(found[-2]):
+        found.pop()
+    return found
+
+
+def _note(
+    entry: Entry,
+    use: LayerUse,
+    known: dict[str, tree.Expr],
+    name: str,
+    value: object,
+    expr: tree.Expr | None,
+) -> None:
+    """Note how a size of a layer is spelled in the code of its block.
+
+    Where no spelling serves all uses of the block, its class is told the size.
+    """
+    told = (entry.block, use.name, name)
+    if told not in entry.session.told:
+        first = known.get(name.partition("@")[0])
+        expr = expr or exact(entry, first, value)
+        expr = expr or tree.Literal(use.span, value)  # type: ignore[arg-type]
+        if name not in known or spelled(known[name]) == spelled(expr):
+            known[name] = expr
+            return
+        entry.session.told.add(told)
+    parameter = f"{use.name}_{name.replace('@', '_')}"
+    while parameter in entry.static:
+        parameter += "_"
+    entry.widths[parameter] = value
+    entry.facts.hidden[parameter] = ""
+    known[name] = tree.Name(use.span, parameter)
+
+
+def exact(entry: Entry, expr: tree.Expr | None, value: object) -> tree.Expr | None:
+    """`expr`, where the block's parameters make it come to `value`; else None."""
+    if expr is None:
+        return None
+    names = {n.text for n in tree.walk(expr) if isinstance(n, tree.Name)}
+    known = {**entry.static, **entry.widths}
+    if not names <= known.keys():
+        return None
+    try:
+        found = constants.evaluate(expr, known)
+    except constants.ConstantError:
+        return None
+    if found != value:
+        return None
+    for name in names - entry.static.keys():
+        entry.facts.hidden[name] = name.removesuffix("_width")
+    return expr
+
+
+def note_features(
+    entry: Entry,
+    use: LayerUse,
+    native: NativeLayer,
+    tensors: list[Tensor],
+    call: tree.Call,
+) -> None:
+    """Note the sizes of its input that a layer's code must be told."""
+    known = entry.facts.features.setdefault(use.name, {})
+    for name, dim in native.features(tensors).items():
+        name = of_part(name, entry.part)
+        earlier = entry.features.setdefault((use.name, name), dim)
+        if earlier.value != dim.value:
+            error = ShapeError(
+                f"`{use.name}` gets {dim} numbers here and {earlier} before: "
+                "its weights fit only one width",
+                "give each of the two calls a layer of its own",
+            )
+            raise entry.session.note(error, call)
+        if earlier is not dim:
+            continue  # the same layer once more, of equal width
+        before = len(entry.session.told)
+        _note(entry, use, known, name, dim.value, exact(entry, dim.expr, dim.value))
+        if len(entry.session.told) > before:
+            if entry.block not in entry.session.general:
+                # a name for the width of each input may be all that lacks
+                entry.session.general.add(entry.block)
+                entry.session.told.remove((entry.block, use.name, name))
+            raise Again

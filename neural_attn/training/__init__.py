@@ -1,0 +1,1 @@
+"""Training as the language has it: settings, losses, optimizers, searches."""

@@ -1,0 +1,227 @@
+"""Losses, optimizers, schedules and metrics as authors write them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from neural_attn.catalogue import Parameter
+from neural_attn.diagnostics.errors import NeuralError, Problems, Span, did_you_mean
+from neural_attn.grammar import parse, tree
+from neural_attn.ir import Named
+from neural_attn.resolve.arguments import match
+from neural_attn.training.catalogue import (
+    SCHEDULED,
+    SCHEDULES,
+    Entry,
+    find,
+)
+from neural_attn.training.hyperparameter_search import SEARCHES, Spaces
+
+
+class EntryReader:
+    """Turns `Adam(…)` and the like into values, and notes every problem."""
+
+    def __init__(self, problems: Problems, spaces: Spaces) -> None:
+        self.problems = problems
+        self.spaces = spaces
+
+    def named(
+        self, what: str, entries: tuple[Entry, ...], setting: tree.Setting
+    ) -> Named | None:
+        """`Adam`, `"adam"`, `Adam(…)`, `"Adam(…)"` or `"adam" { learning_rate: … }`."""
+        if setting.value is None:
+            self.refuse(what, setting.name.span, entries)
+            return None
+        given = [self._argument(what, item) for item in setting.block or ()]
+        extra = [argument for argument in given if argument is not None]
+        return self.entry(what, entries, setting.value, extra)
+
+    def _argument(self, what: str, item: tree.Item) -> tree.Argument | None:
+        """`name: value` in the braces of a setting; notes anything else."""
+        if isinstance(item, tree.Setting) and item.value is not None:
+            if item.block is None:
+                return tree.Argument(item.span, item.name.text, item.value)
+            self.surplus(what, item.block, item)
+        else:
+            self.surplus(what, (item,), item)
+        return None
+
+    def surplus(
+        self, what: str, items: Sequence[tree.Item] | None, around: tree.Item
+    ) -> None:
+        """Note items in braces where none can stand."""
+        if items is not None:
+            span = items[0].span if items else around.span
+            self.problems.add(
+                "E0242",
+                f"this is no setting of `{what}`",
+                span,
+                "a setting is a name and a value, such as `learning_rate: 0.001`",
+            )
+
+    def entry(
+        self,
+        what: str,
+        entries: tuple[Entry, ...],
+        expr: tree.Expr,
+        extra: Sequence[tree.Argument] = (),
+    ) -> Named | None:
+        """The entry that an expression names, its arguments checked and complete."""
+        expr = self._unquoted(what, expr)
+        if isinstance(expr, tree.Call):
+            name, arguments = expr.function.text, expr.arguments
+        elif isinstance(expr, tree.Name):
+            name, arguments = expr.text, ()
+        elif isinstance(expr, tree.Literal) and isinstance(expr.value, str):
+            name, arguments = expr.value, ()
+        else:
+            self.refuse(what, expr.span, entries)
+            return None
+        entry = find(entries, name)
+        if entry is None:
+            hint = f"write `HPO({expr.span.text})`" if name in SEARCHES else ""
+            self._unknown(what, name, expr.span, entries, hint)
+            return None
+        values = self.arguments(entry, (*arguments, *extra), expr.span)
+        found = Named(entry.same_as or entry.name, {**values, **entry.fixed}, expr.span)
+        self._check_together(found)
+        return found
+
+    def _check_together(self, found: Named) -> None:
+        """Note values that do not go together."""
+        values, span = found.arguments, found.span
+        if values.get("nesterov") and not values["momentum"]:
+            values["nesterov"] = False
+            self.problems.add(
+                "W0116",
+                f"`nesterov` of `{found.name}` has no effect here: the momentum is 0",
+                span,
+                "give a momentum too, such as `momentum=0.9`",
+            )
+        boundaries, steps = values.get("boundaries"), values.get("values")
+        if isinstance(boundaries, tuple) and isinstance(steps, tuple):
+            if len(steps) != len(boundaries) + 1:
+                self.problems.add(
+                    "E0217",
+                    f"`{found.name}` needs one value more than boundaries, and gets "
+                    f"{len(steps)} for {len(boundaries)}",
+                    span,
+                    "values[i] holds up to boundaries[i], the last one from there on",
+                )
+            elif any(later <= earlier for earlier, later in pairwise(boundaries)):
+                self.problems.add(
+                    "E0217", f"the boundaries of `{found.name}` must rise", span
+                )
+
+    def _unquoted(self, what: str, expr: tree.Expr) -> tree.Expr:
+        """What a quoted `"Adam(learning_rate=1e-4)"` says."""
+        value = expr.value if isinstance(expr, tree.Literal) else None
+        if not isinstance(value, str) or "(" not in value:
+            return expr
+        try:
+            file = parse(f"network X {{ {what}: {value} }}", f"the text of `{what}`")
+        except NeuralError:
+            return expr  # an unknown name then, and reported as one
+        inner = file.networks[0].items[0] if file.networks else None
+        if isinstance(inner, tree.Setting) and isinstance(inner.value, tree.Call):
+            return inner.value
+        return expr
+
+    def arguments(
+        self, entry: Entry, arguments: Sequence[tree.Argument], span: Span
+    ) -> dict[str, object]:
+        """Every parameter of an entry with its value or default."""
+        names = [p.name for p in entry.parameters]
+        aliases = {a: p.name for p in entry.parameters for a in p.aliases}
+        given = match(f"`{entry.name}`", names, arguments, self.problems, aliases)
+        missing = [
+            p.name for p in entry.parameters if p.required and p.name not in given
+        ]
+        if missing:
+            self.problems.add(
+                "E0215",
+                f"`{entry.name}` needs {' and '.join(f'`{m}`' for m in missing)}",
+                span,
+                f"write `{entry.name}({', '.join(f'{n}=…' for n in names)})`",
+            )
+        return {
+            p.name: self.value(entry.name, p, given[p.name])
+            if p.name in given
+            else (None if p.required else p.default)
+            for p in entry.parameters
+        }
+
+    def value(self, owner: str, parameter: Parameter, expr: tree.Expr) -> object:
+        """The value of a parameter; a learning rate may be a schedule."""
+        if parameter.name == SCHEDULED and isinstance(expr, tree.Call):
+            return self.entry("schedule", SCHEDULES, expr) or parameter.default
+        tried = [(self.constant(expr), expr.span)]
+        if isinstance(expr, tree.Literal):
+            tried = list(self.spaces.values(expr))
+        for value, span in tried:
+            complaint = parameter.kind.complaint(value)
+            if parameter.name in ("boundaries", "values"):
+                complaint = "" if _numbers(value) else "must be a list of numbers"
+            if complaint:
+                self.problems.add(
+                    "E0217",
+                    f"`{parameter.name}` of `{owner}` {complaint}, and is {span.text}",
+                    span,
+                )
+                return None if parameter.required else parameter.default
+        value = self.constant(expr)
+        if parameter.kind.name in ("int", "float") and isinstance(value, int | float):
+            return int(value) if parameter.kind.name == "int" else float(value)
+        return value
+
+    def constant(self, expr: tree.Expr) -> object:
+        """The constant that an expression is, or None where it is none."""
+        if isinstance(expr, tree.Literal):
+            return expr.value
+        if isinstance(expr, tree.Name):
+            return expr.text
+        if isinstance(expr, tree.Sequence):
+            return tuple(self.constant(item) for item in expr.items)
+        if isinstance(expr, tree.Unary) and expr.operator == "-":
+            value = self.constant(expr.operand)
+            return -value if isinstance(value, int | float) else None
+        if isinstance(expr, tree.Binary):
+            return _combined(
+                expr.operator, self.constant(expr.left), self.constant(expr.right)
+            )
+        return None
+
+    def refuse(self, what: str, span: Span, entries: tuple[Entry, ...]) -> None:
+        """Note a value that is no name at all."""
+        self.problems.add("E0243", f"this is no {what}", span, _listed(entries))
+
+    def _unknown(
+        self, what: str, name: str, span: Span, entries: tuple[Entry, ...], hint: str
+    ) -> None:
+        known = [n for e in entries for n in (e.name, *e.aliases)]
+        self.problems.add(
+            "E0243",
+            f"there is no {what} `{name}`",
+            span,
+            hint or did_you_mean(name, known) or _listed(entries),
+        )
+
+
+def _listed(entries: tuple[Entry, ...]) -> str:
+    return "there are " + ", ".join(entry.name for entry in entries)
+
+
+def _numbers(value: object) -> bool:
+    return isinstance(value, tuple) and all(
+        isinstance(v, int | float) and not isinstance(v, bool) for v in value
+    )
+
+
+def _combined(operator: str, left: object, right: object) -> object:
+    if not isinstance(left, int | float) or not isinstance(right, int | float):
+        return None
+    if operator == "/":
+        return left / right if right else None
+    rules = {"+": left + right, "-": left - right, "*": left * right}
+    return rules.get(operator)

@@ -137,10 +137,7 @@ def accepts_embedded(checked: Checked) -> bool:
 
     That is where the author wrote the width into the input: `(time, width)`.
     """
-    network = checked.network
-    if len(network.inputs) != 1 or network.pads_with:
-        return False
-    return network.inputs[0].described_width is not None
+    return checked.network.takes_embedded
 
 
 def _named_at_once(lines: list[str]) -> list[str]:

@@ -8,10 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from neural_attn.version import __version__
+
 if TYPE_CHECKING:  # for type checkers and editors, which cannot follow _PUBLIC
     from neural_attn.maps.attention_maps import AttentionMaps as AttentionMaps
-
-__version__ = "0.1.0"
 
 # public name -> the module that defines it
 _PUBLIC = {

@@ -13,9 +13,9 @@ from importlib.metadata import entry_points
 
 import click
 
-from neural_attn import __version__
 from neural_attn.commands.options import say
 from neural_attn.diagnostics.errors import NeuralError, did_you_mean
+from neural_attn.version import __version__
 
 GROUP = "neural_attn.commands"
 

@@ -26,7 +26,6 @@ from neural_attn.files import atomic_write
 from neural_attn.grammar import parse, tree
 from neural_attn.grammar.parser import decode, read_bytes
 from neural_attn.grammar.recovery import salvage
-from neural_attn.ir import Network
 from neural_attn.resolve.resolver import resolve
 from neural_attn.shapes.infer import Checked, Shapes
 
@@ -81,20 +80,6 @@ def _all_problems(text: str, name: str, error: NeuralError) -> list[Diagnostic]:
 def check_file(path: str | Path) -> tuple[list[Checked], list[Diagnostic]]:
     """The same for a file."""
     return check_text(decode(read_bytes(path), str(path)), str(path))
-
-
-def at_shapes(
-    network: Network, shapes: Mapping[str, tuple[int | None, ...]]
-) -> Checked:
-    """The network checked again with its inputs at other shapes (no batch).
-
-    Raises NeuralError where some layer needs the shape that the file declares.
-    """
-    problems = Problems()
-    checked = Shapes(problems).network(network, shapes)
-    problems.raise_errors()
-    assert checked is not None
-    return checked
 
 
 def choose(networks: list[Checked], name: str | None) -> Checked:

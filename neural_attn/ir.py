@@ -92,6 +92,14 @@ def _uses(layers: tuple[LayerUse | LayerChoice, ...]) -> Iterator[LayerUse]:
             yield from _uses(layer.otherwise)
 
 
+MASK = "attention_mask"
+
+
+def is_mask(name: str) -> bool:
+    """Whether an input of this name says which positions are real, not padding."""
+    return name == MASK or name.endswith("_mask")
+
+
 @dataclass(frozen=True)
 class Input:
     """An input of the network: sizes without the batch, None where any length fits.
@@ -152,3 +160,12 @@ class Network:
     train: Training | None = None
     search_space: tuple[SearchSpace, ...] = ()
     pads_with: str = ""  # the input that says which positions are real, if any
+
+    @property
+    def takes_embedded(self) -> bool:
+        """Whether numbers [batch, time, width] may come instead of ids.
+
+        That is where the author wrote the width into the only input: `(time, width)`.
+        """
+        alone = len(self.inputs) == 1 and not self.pads_with
+        return alone and self.inputs[0].described_width is not None

@@ -174,6 +174,7 @@ def test_entry_points_load(site, tmp_path):
         "neural_attn.backends numpy",
         "neural_attn.backends pytorch",
         "neural_attn.backends tensorflow",
+        "neural_attn.views notebook",
         "pygments.lexers neural",
     ]
 

@@ -12,7 +12,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from neural_attn import __version__
 from neural_attn.explorer.comparison import compare_maps
 from neural_attn.explorer.frame import frame, inert_json
 from neural_attn.explorer.measures import (
@@ -25,6 +24,7 @@ from neural_attn.explorer.payload import FORMAT, VERSION, Detail, PayloadWriter
 from neural_attn.explorer.quantize import PRECISIONS
 from neural_attn.files import atomic_writer
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
+from neural_attn.version import __version__
 
 __all__ = ["ExplorerPage", "explore", "write_explorer"]
 

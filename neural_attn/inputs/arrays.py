@@ -11,15 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.backends.model_class import accepts_embedded
-from neural_attn.compile import at_shapes
 from neural_attn.diagnostics.errors import NeuralError, fail
 from neural_attn.inputs.limits import id_limits, max_length, parts_of
 from neural_attn.inputs.sample import sample
 from neural_attn.inputs.tokens import Tokens, by_input, check_count, count
-from neural_attn.ir import Input
-from neural_attn.resolve.inputs import is_mask
-from neural_attn.shapes.infer import Checked
+from neural_attn.ir import Input, is_mask
+from neural_attn.shapes.infer import Checked, at_shapes
 
 __all__ = [
     "Prepared", "Tokens", "id_limits", "max_length", "parts_of", "prepare", "read_data"
@@ -197,7 +194,7 @@ def _float32(given: Input, array: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _is_embedded(checked: Checked, given: Input, array: NDArray[Any]) -> bool:
-    if array.dtype.kind != "f" or array.ndim != 3 or not accepts_embedded(checked):
+    if array.dtype.kind != "f" or array.ndim != 3 or not checked.network.takes_embedded:
         return False
     first = next(iter(checked.root.children.values()))[0]
     width = first.values.get("output_dim")

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.inputs.limits import id_limits, max_length
-from neural_attn.ir import Input
-from neural_attn.resolve.inputs import is_mask
+from neural_attn.ir import Input, is_mask
 from neural_attn.shapes.infer import Checked
 
 SAMPLE_LENGTH = 16  # where the network takes any length and nobody says one

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from neural_attn.diagnostics.errors import fail
-from neural_attn.resolve.inputs import is_mask
+from neural_attn.ir import is_mask
 from neural_attn.shapes.infer import Checked
 
 __all__ = ["batches", "count_all", "of_every_input", "read_links", "read_texts"]

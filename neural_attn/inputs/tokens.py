@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from neural_attn.diagnostics.errors import fail
-from neural_attn.resolve.inputs import is_mask
+from neural_attn.ir import is_mask
 from neural_attn.shapes.infer import Checked
 
 # of one input: one list for all examples, or one for each

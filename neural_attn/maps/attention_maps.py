@@ -9,11 +9,13 @@ framework: whatever ran the network, what comes after it takes this.
 from __future__ import annotations
 
 import difflib
+import html
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib.metadata import entry_points
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,6 +29,9 @@ from neural_attn.maps.attention_map import (
 )
 
 __all__ = ["AttentionItem", "AttentionMap", "AttentionMaps", "Kind", "SelectionError"]
+
+
+VIEWS = "neural_attn.views"  # entry points: "notebook" makes a page of maps
 
 
 class SelectionError(KeyError):
@@ -132,10 +137,17 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
         return f"AttentionMaps({shapes}; trained={self.trained})"
 
     def _repr_html_(self) -> str:
-        """Show the maps in a notebook, as `neural_attn.explore` does."""
-        from neural_attn.explorer.page import explore
+        """Show the maps in a notebook, by the view that is installed for it.
 
-        return explore(self)._repr_html_() if self.maps else "<p>no attention maps</p>"
+        Views are found as entry points, as they depend on this container and it does
+        not on them.
+        """
+        if not self.maps:
+            return "<p>no attention maps</p>"
+        for view in entry_points(group=VIEWS, name="notebook"):
+            page: str = view.load()(self)._repr_html_()
+            return page
+        return html.escape(repr(self))
 
     def get_map(self, name: str) -> AttentionMap:
         """Give the map of exactly this name.

@@ -8,21 +8,16 @@ from typing import TYPE_CHECKING
 from neural_attn.catalogue import NativeLayer
 from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
+from neural_attn.ir import MASK as MASK
 from neural_attn.ir import Block, Input, LayerUse
+from neural_attn.ir import is_mask as is_mask
 from neural_attn.resolve.names import trouble_with_variable
 
 if TYPE_CHECKING:
     from neural_attn.resolve.chain import Chain
     from neural_attn.resolve.flow import Branch
 
-MASK = "attention_mask"
-
 _MAX_SIZE = 2**31
-
-
-def is_mask(name: str) -> bool:
-    """Whether an input of this name says which positions are real, not padding."""
-    return name == MASK or name.endswith("_mask")
 
 
 def read_inputs(

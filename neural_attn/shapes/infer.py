@@ -73,6 +73,20 @@ class Shapes:
             return Checked(network, root, session.facts)
 
 
+def at_shapes(
+    network: Network, shapes: Mapping[str, tuple[int | None, ...]]
+) -> Checked:
+    """The network checked again with its inputs at other shapes (no batch).
+
+    Raises NeuralError where some layer needs the shape that the file declares.
+    """
+    problems = Problems()
+    checked = Shapes(problems).network(network, shapes)
+    problems.raise_errors()
+    assert checked is not None
+    return checked
+
+
 def _input_tensor(given: Input, shape: tuple[int | None, ...] | None) -> Tensor:
     sizes = given.shape if shape is None else shape
     batch = Dim(None, None, BATCH)

@@ -21,7 +21,7 @@ import transformers
 
 from benchmarks.command import begin, columns, options
 from benchmarks.timing import compare, report
-from neural_attn.compile import load_model
+from neural_attn.models.generated import load_model
 from neural_attn.pretrained import import_model
 
 BATCHES = (1, 8)

@@ -18,7 +18,8 @@ import torch
 from benchmarks.command import begin, columns, options
 from benchmarks.handwritten import Encoder, copy_weights
 from benchmarks.timing import compare, report
-from neural_attn.compile import check_text, load_model
+from neural_attn.compile import check_text
+from neural_attn.models.generated import load_model
 
 
 @dataclass(frozen=True)

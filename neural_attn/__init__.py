@@ -19,8 +19,8 @@ _PUBLIC = {
     "AttentionVisualizer": "neural_attn.visualizer",
     "analyze": "neural_attn.analysis.analyze_maps",
     "compile_file": "neural_attn.compile",
-    "explore": "neural_attn.explorer.page",
-    "load_model": "neural_attn.compile",
+    "explore": "neural_attn.pipeline",
+    "load_model": "neural_attn.models.generated",
 }
 
 __all__ = ["__version__", *_PUBLIC]

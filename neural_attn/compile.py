@@ -1,19 +1,11 @@
-"""From a file to a checked network, to source text, to a model that runs."""
+"""From a file to a checked network, and to source text."""
 
 from __future__ import annotations
 
-import itertools
-import linecache
 import re
-import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 from neural_attn import backends
-from neural_attn.backends.base import Backend
 from neural_attn.backends.emitter import emit
 from neural_attn.diagnostics.errors import (
     Diagnostic,
@@ -27,7 +19,8 @@ from neural_attn.grammar import parse, tree
 from neural_attn.grammar.parser import decode, read_bytes
 from neural_attn.grammar.recovery import salvage
 from neural_attn.resolve.resolver import resolve
-from neural_attn.shapes.infer import Checked, Shapes
+from neural_attn.shapes.infer import Shapes
+from neural_attn.shapes.instance import Checked
 
 
 def check_tree(file: tree.File) -> tuple[list[Checked], list[Diagnostic]]:
@@ -103,21 +96,6 @@ def choose(networks: list[Checked], name: str | None) -> Checked:
     )
 
 
-@dataclass(frozen=True)
-class LoadedModel:
-    """A network that runs: the framework's own object, and what we know of it.
-
-    `trained` is False while its weights are random; `dtype` is that of the weights.
-    """
-
-    model: Any
-    checked: Checked
-    backend: Backend
-    source: str
-    trained: bool
-    dtype: str = "float32"
-
-
 def compile_file(
     path: str | Path,
     backend: str = "auto",
@@ -144,63 +122,3 @@ def compile_with_warnings(
     if output is not None:
         atomic_write(output, text)
     return text, [*warnings, *target.cannot(checked)], target.name
-
-
-def load_model(
-    path: str | Path | Checked,
-    backend: str = "auto",
-    checkpoint: str | Path | None = None,
-    *,
-    network: str | None = None,
-    dtype: str = "float32",
-    seed: int = 0,
-) -> LoadedModel:
-    """Compile a network, build it in its framework and load its weights.
-
-    Without `checkpoint` (.safetensors, .pt, .pth) the weights are drawn with `seed`,
-    the same ones for every backend. `dtype` is "float32" or "float64".
-
-    Raises NeuralError where the file has problems, the framework is not installed
-    or the weights do not fit.
-    """
-    from neural_attn.models import weights
-
-    checked = (
-        path if isinstance(path, Checked) else choose(check_file(path)[0], network)
-    )
-    target = backends.choose(backend)
-    source = emit(checked, target)
-    if checkpoint is None:
-        tensors: Mapping[str, Any] = weights.initial(checked, seed)
-    else:
-        tensors = weights.read_checkpoint(checked, Path(checkpoint))
-    target.start()
-    module = load_source(source, f"compiled_model_{target.name}")
-    model = module.create_model(dtype=dtype)
-    _fill(model, tensors)
-    return LoadedModel(model, checked, target, source, checkpoint is not None, dtype)
-
-
-def _fill(model: Any, tensors: Mapping[str, Any]) -> None:
-    """Load arrays through the generated file's own load_weights."""
-    from safetensors.numpy import save_file
-
-    if not tensors:
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "weights.safetensors"
-        save_file(dict(tensors), path)
-        model.load_weights(str(path))
-
-
-_loaded = itertools.count()
-
-
-def load_source(source: str, name: str) -> ModuleType:
-    """Run generated source as a module; tracebacks into it show its lines."""
-    filename = f"<{name} {next(_loaded)}>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
-    module = ModuleType(name)
-    module.__file__ = filename
-    exec(compile(source, filename, "exec"), module.__dict__)  # noqa: S102 - our own text
-    return module

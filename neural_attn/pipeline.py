@@ -1,46 +1,225 @@
-"""From a .neural file to pictures: what the command line and the API share."""
+"""The one way from an input to what is seen of it.
+
+A `Request` says what gives attention, on what, and what is wanted; the rest is
+input -> model -> maps -> numbers -> pictures. The commands, `AttentionVisualizer` and
+`explore` differ only in where they stop.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from neural_attn import backends
-from neural_attn.compile import LoadedModel, check_file, choose, load_model
+from neural_attn.analysis.analyze_maps import finish_example
+from neural_attn.analysis.analyzer import Analyzer
+from neural_attn.analysis.induction_probe import measure_induction
+from neural_attn.analysis.result import Analysis, finish
+from neural_attn.analysis.shard import PartialAnalysis
 from neural_attn.diagnostics.errors import Diagnostic, NeuralError, fail
+from neural_attn.explorer import page
+from neural_attn.explorer.page import ExplorerPage
 from neural_attn.files import atomic_write
-from neural_attn.inputs.arrays import Prepared, Tokens, max_length, prepare
+from neural_attn.inputs.prepared import Prepared, Tokens
+from neural_attn.inputs.texts import batches, count_all
 from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
-from neural_attn.models.capture import Captured, capture, require_attention
-from neural_attn.shapes.infer import Checked
+from neural_attn.maps.validation import usable
+from neural_attn.metrics.connections import THRESHOLD, spacy_tagger
+from neural_attn.metrics.rollout import require_scipy
+from neural_attn.models.attention_model import AttentionModel, Captured
+from neural_attn.models.opening import open_model
+
+__all__ = [
+    "Batch", "Outcome", "Request", "attend", "collect", "explore", "run_analysis",
+    "visualize",
+]  # fmt: skip
 
 EXPLORER = "attention_explorer.html"
+
+Step = Callable[[str], None]  # what begins
+Progress = Callable[[int, int], None]  # texts done, texts in all
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to run and what to draw; the fields are the options of the command."""
+    """What to run, on what, and what is wanted; the fields are options of commands.
 
-    file: Path
-    backend: str = "auto"
+    `model` is whatever `models.opening.open_model` takes. `data` is an array, or a
+    mapping of input name to array; `groups` maps a name to a file of texts. Texts run
+    `batch_size` at a time (None: all together).
+    """
+
+    model: Any
     network: str | None = None
+    backend: str = "auto"
     checkpoint: Path | None = None
+    tokenizer: Path | None = None
+    seed: int = 0
+    # inputs
     data: Any = None
     tokens: Tokens | None = None
     texts: Sequence[str] = ()
-    tokenizer: Path | None = None
+    groups: Mapping[str, Path] = field(default_factory=dict)
+    links: Path | None = None
+    batch_size: int | None = 16
+    # numbers
+    probe: bool = True
+    threshold: float = THRESHOLD
+    top: int | None = None
+    spacy: str | None = None
+    flow: bool = False
+    rank: bool = False
+    # pictures
     layer: str | int | None = None
     head: int | None = None
+    examples: int = 3
     output_dir: Path = Path("attention_outputs")
     formats: tuple[str, ...] = ("png",)
     dpi: float = 150
     cmap: str | None = None
-    seed: int = 0
-    examples: int = 3
     save_maps: Path | None = None
     precision: str = "compact"
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of texts."""
+        return [*self.groups.values(), *([self.links] if self.links else [])]
+
+    @property
+    def has_texts(self) -> bool:
+        """Whether it runs on texts, not on arrays."""
+        return bool(self.texts or self.files)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One run, after `before` texts; `links` are those of each text, if any."""
+
+    captured: Captured
+    prepared: Prepared
+    notes: Sequence[str]
+    group: str = ""
+    links: Sequence[Sequence[Any]] = ()
+    before: int = 0
+
+
+def open_request(request: Request) -> AttentionModel:
+    """The model of a request, not run yet."""
+    return open_model(
+        request.model,
+        network=request.network,
+        backend=request.backend,
+        checkpoint=request.checkpoint,
+        tokenizer=request.tokenizer,
+        seed=request.seed,
+        tokens=request.tokens,
+    )
+
+
+def attend(model: AttentionModel, request: Request) -> Iterator[Batch]:
+    """Run a model on the inputs of a request, batch by batch; nothing is kept.
+
+    Raises NeuralError for whatever the user can mend.
+    """
+    if not request.has_texts:
+        prepared = model.prepare(request.data, request.tokens, request.seed)
+        yield Batch(model.run(prepared), prepared, prepared.notes)
+        return
+    before = 0
+    for group, texts, links in batches(
+        request.texts, request.groups, request.links, request.batch_size
+    ):
+        prepared = model.encode(texts)
+        after = f"after {before:,} texts: " if before else ""
+        notes = [after + note for note in prepared.cut]
+        yield Batch(model.run(prepared), prepared, notes, group, links, before)
+        before += len(texts)
+
+
+def capture(request: Request) -> Batch:
+    """Run all inputs of a request at once."""
+    _check_inputs(request)
+    return next(attend(open_request(request), replace(request, batch_size=None)))
+
+
+# --- numbers ------------------------------------------------------------------------
+
+
+def run_analysis(
+    request: Request, progress: Progress = lambda done, total: None
+) -> tuple[Analysis, list[Diagnostic]]:
+    """Collect, and finish; see `collect`."""
+    part, warnings = collect(request, progress)
+    return finish(part), warnings
+
+
+def collect(
+    request: Request, progress: Progress = lambda done, total: None
+) -> tuple[PartialAnalysis, list[Diagnostic]]:
+    """Run a model over its inputs and count the attention.
+
+    `progress` is told how many texts are done. Texts pass in batches and are not kept.
+
+    Returns
+    -------
+    part, warnings
+        The part may be saved and merged with others before `finish` makes an analysis
+        of it. Warnings are those of the model; what the input doctor found is in the
+        part.
+
+    Raises
+    ------
+    NeuralError
+        For whatever the user can mend.
+    """
+    tagger = None if request.spacy is None else spacy_tagger(request.spacy)
+    if request.flow:
+        require_scipy()
+    _check_inputs(request)
+    # First: a file without texts fails before any work is done.
+    total = count_all(request.texts, request.files)
+    model = open_request(request)
+    part = PartialAnalysis(Analyzer(rank=request.rank))
+    for batch in attend(model, request):
+        _count(part, batch, model.outline)
+        done = batch.before + batch.prepared.batch
+        progress(done, total or done)
+    part.network = model.identity
+    if request.probe:
+        probed = measure_induction(model, request.seed)
+        if probed is not None:
+            part.probe = probed[0]
+            part.note([probed[1]])
+    finish_example(
+        part,
+        threshold=request.threshold,
+        top=request.top,
+        tagger=tagger,
+        flow=request.flow,
+    )
+    return part, list(model.warnings)
+
+
+def _count(part: PartialAnalysis, batch: Batch, outline: AttentionMaps) -> None:
+    findings = batch.captured.findings
+    maps = usable(batch.captured.maps, findings)
+    part.take(maps, findings, batch.group, outline)
+    part.note(batch.notes)
+    for index, links in enumerate(batch.links):
+        _count_links(part, maps, links, index, batch.before + index + 1)
+
+
+def _count_links(
+    part: PartialAnalysis, maps: AttentionMaps, links: Any, index: int, number: int
+) -> None:
+    try:
+        part.links.add(maps, [(int(a), int(b)) for a, b in links], index)
+    except (ValueError, TypeError) as error:
+        fail("E0422", f"text {number}: {error}")
+
+
+# --- pictures -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -50,59 +229,93 @@ class Outcome:
     maps: AttentionMaps
     output: Any
     files: dict[str, Path]
-    loaded: LoadedModel
     notes: list[str] = field(default_factory=list)
     warnings: list[Diagnostic] = field(default_factory=list)
 
 
-Step = Callable[[str], None]
-
-
-def _quiet(step: str) -> None:
-    pass
-
-
-def visualize(request: Request, step: Step = _quiet) -> Outcome:
-    """Compile, run, and draw the attention of a .neural file.
+def visualize(request: Request, step: Step = lambda begins: None) -> Outcome:
+    """Run a model, and draw its attention.
 
     `step` is told what begins, for a progress display. Raises NeuralError for
     whatever the user can mend; nothing is written then.
     """
     step("checking the network")
-    networks, warnings = check_file(request.file)
-    checked = choose(networks, request.network)
-    require_attention(checked)
-    _check_options(request)
-    prepared = _prepare(request, checked)
-    backend = backends.choose(request.backend)
-    step(f"building the network ({backend.name})")
-    loaded = load_model(checked, backend.name, request.checkpoint, seed=request.seed)
+    model = open_request(request)
+    _check_inputs(request)
+    _check_outputs(request)
     step("running it")
-    captured = capture(loaded, prepared.inputs, prepared.tokens)
+    batch = next(attend(model, replace(request, batch_size=None)))
+    captured, count = batch.captured, batch.prepared.batch
     _refuse_lies(captured, request.layer)
-    files = draw(captured.maps, request, prepared.batch, step)
-    source = request.output_dir / f"compiled_model_{backend.name}.py"
-    files[source.name] = atomic_write(source, loaded.source)
+    files = _draw(captured.maps, request, min(count, request.examples), step)
+    for name, text in model.code.items():
+        files[name] = atomic_write(request.output_dir / name, text)
     if request.save_maps is not None:
         captured.maps.save(request.save_maps)
         files[request.save_maps.name] = request.save_maps
-    notes = list(prepared.notes)
-    if prepared.batch > request.examples:
-        notes.append(
-            f"drew {request.examples} of {prepared.batch} examples (--num-examples)"
-        )
-    warnings += [finding.diagnostic for finding in captured.findings]
-    return Outcome(captured.maps, captured.output, files, loaded, notes, warnings)
+    notes = [*batch.prepared.cut, *batch.prepared.notes]
+    if count > request.examples:
+        notes.append(f"drew {request.examples} of {count} examples (--num-examples)")
+    warnings = [*model.warnings, *(one.diagnostic for one in captured.findings)]
+    return Outcome(captured.maps, captured.output, files, notes, warnings)
 
 
-def draw(
-    maps: AttentionMaps, request: Request, batch: int, step: Step = _quiet
+def explore(
+    model: Any,
+    inputs: Any = None,
+    *,
+    tokens: Tokens | None = None,
+    tokenizer: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    backend: str = "auto",
+    **options: Any,
+) -> ExplorerPage:
+    """Make a page on which every head of a model can be looked at, offline.
+
+    In a notebook the result shows itself; elsewhere `.save(path)` writes it.
+
+    Parameters
+    ----------
+    model : AttentionMaps, a path, a LoadedModel, arrays, or a model
+        Maps are shown as they are; anything else is opened and run first.
+    inputs : a text, a list of texts, an array, a mapping of them, or None
+        None takes a random sample, where the model does not bring its attention.
+    tokens, tokenizer, checkpoint, backend : as `Request` has them
+    options : as in `neural_attn.explorer.page.explore`
+
+    Raises
+    ------
+    ValueError
+        If there are no maps, or no such option.
+    NeuralError
+        For whatever is wrong with the model or its inputs, or where a page would not
+        be true.
+    """
+    if isinstance(model, AttentionMaps):
+        return page.explore(model, **options)
+    texts = [inputs] if isinstance(inputs, str) else inputs
+    is_text = isinstance(texts, list) and all(isinstance(one, str) for one in texts)
+    request = Request(
+        model,
+        data=None if is_text else inputs,
+        texts=texts if is_text else (),
+        tokens=tokens,
+        tokenizer=None if tokenizer is None else Path(tokenizer),
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        backend=backend,
+    )
+    captured = capture(request).captured
+    _refuse_lies(captured, None)
+    return page.explore(captured.maps, **options)
+
+
+def _draw(
+    maps: AttentionMaps, request: Request, count: int, step: Step
 ) -> dict[str, Path]:
-    """Write the pictures of some of the `batch` examples, and the explorer of them.
+    """Write the pictures of `count` examples, and the explorer of them.
 
     Raises NeuralError if the maps have no such layer or head; nothing is written then.
     """
-    from neural_attn.explorer.page import explore
     from neural_attn.figures.pictures import write_pictures
 
     try:
@@ -110,7 +323,6 @@ def draw(
     except SelectionError as error:
         fail("E0412", str(error))
     files: dict[str, Path] = {}
-    count = min(batch, request.examples)
     for index in range(count):
         step(f"drawing example {index + 1} of {count}" if count > 1 else "drawing")
         folder = request.output_dir
@@ -128,11 +340,12 @@ def draw(
         prefix = f"{folder.name}/" if count > 1 else ""
         files.update({prefix + name: path for name, path in written.items()})
     step("writing the explorer")
-    page = request.output_dir / EXPLORER
-    files[page.name] = explore(maps, precision=request.precision, examples=count).save(
-        page
-    )
+    explorer = page.explore(maps, precision=request.precision, examples=count)
+    files[EXPLORER] = explorer.save(request.output_dir / EXPLORER)
     return files
+
+
+# --- what cannot be -----------------------------------------------------------------
 
 
 def _refuse_lies(captured: Captured, layer: str | int | None) -> None:
@@ -148,7 +361,15 @@ def _refuse_lies(captured: Captured, layer: str | int | None) -> None:
         raise NeuralError([*(f.diagnostic for f in captured.findings), problem])
 
 
-def _check_options(request: Request) -> None:
+def _check_inputs(request: Request) -> None:
+    """Refuse inputs that exclude each other."""
+    if request.has_texts and request.data is not None:
+        fail("E0414", "both data and texts are given", hint="give one of them")
+    if request.has_texts and request.tokens is not None:
+        fail("E0414", "both texts and tokens are given", hint="texts have their own")
+
+
+def _check_outputs(request: Request) -> None:
     """Refuse what could only fail after the work is done."""
     from neural_attn.figures import palette
 
@@ -161,23 +382,3 @@ def _check_options(request: Request) -> None:
         fail("E0418", f"the output folder {folder} is a file")
     if maps is not None and maps.is_dir():
         fail("E0418", f"{maps} is a directory", hint="give --save-maps a file name")
-    given = [request.data is not None, bool(request.texts)]
-    if all(given):
-        fail("E0414", "both data and a text are given", hint="give one of them")
-    if request.texts and request.tokens is not None:
-        fail(
-            "E0414",
-            "both a text and tokens are given",
-            hint="a text brings its own tokens",
-        )
-
-
-def _prepare(request: Request, checked: Checked) -> Prepared:
-    if not request.texts:
-        return prepare(checked, request.data, request.tokens, request.seed)
-    from neural_attn.inputs.encoding import open_tokenizer, prepare_encoded
-
-    tokenizer = open_tokenizer(request.file, request.checkpoint, request.tokenizer)
-    encoded = tokenizer.encode(list(request.texts), max_length(checked))
-    prepared = prepare_encoded(checked, encoded)
-    return Prepared(prepared.inputs, prepared.tokens, [*encoded.notes, *prepared.notes])

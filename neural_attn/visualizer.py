@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn import analysis, pipeline
-from neural_attn.compile import LoadedModel
 from neural_attn.diagnostics.errors import fail
-from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, SelectionError
-from neural_attn.models import capture as capture
+from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
+from neural_attn.models.capture import LoadedModel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,8 +36,9 @@ class AttentionVisualizer:
 
     Parameters
     ----------
-    model : a model that neural-attn generated, a LoadedModel, or None
-        None where only `visualize_from_dsl` is used.
+    model : a LoadedModel, a model that neural-attn generated, or None
+        Whatever `neural_attn.models.opening.open_model` takes; None where only
+        `visualize_from_dsl` is used.
     backend : "tensorflow", "pytorch", "numpy" or "auto"
         What `visualize_from_dsl` compiles for unless told otherwise; auto takes
         TensorFlow, else PyTorch, else NumPy, whichever is installed.
@@ -142,7 +142,7 @@ class AttentionVisualizer:
             With every problem of the file, or what is wrong with the data.
         """
         request = pipeline.Request(
-            file=Path(dsl_file),
+            Path(dsl_file),
             backend=backend or self.backend,
             checkpoint=None if checkpoint is None else Path(checkpoint),
             data=input_data,
@@ -233,18 +233,9 @@ class AttentionVisualizer:
         return None if self.loaded is None else self.loaded.trained
 
     def _maps(self, data: Any, tokens: Sequence[str] | None = None) -> AttentionMaps:
-        if self.model is None:
-            fail(
-                "E0416",
-                "this visualizer has no model",
-                hint="give one to AttentionVisualizer, or call visualize_from_dsl",
-            )
-        if self.loaded is not None:
-            from neural_attn.inputs.arrays import prepare
-
-            prepared = prepare(self.loaded.checked, data, tokens)
-            return capture.capture(self.loaded, prepared.inputs, prepared.tokens).maps
-        return _maps_of_model(self.model, data, tokens)
+        model = self.model if self.loaded is None else self.loaded
+        request = pipeline.Request(model, data=data, tokens=tokens)
+        return pipeline.capture(request).captured.maps
 
 
 def _array(weights: Any) -> NDArray[np.floating]:
@@ -252,36 +243,6 @@ def _array(weights: Any) -> NDArray[np.floating]:
     if hasattr(weights, "detach"):
         weights = weights.detach().cpu()
     return np.asarray(weights)
-
-
-def _maps_of_model(
-    model: Any, data: Any, tokens: Sequence[str] | None
-) -> AttentionMaps:
-    """The maps of a generated model about whose file nothing is known.
-
-    Its kinds are read off shapes and masks: what is square counts as encoder
-    self-attention, and only the mask that the layer itself used is shown.
-    """
-    backend = capture.backend_of(model)
-    arrays: Any
-    if isinstance(data, Mapping):
-        arrays = {name: np.asarray(array) for name, array in data.items()}
-    else:
-        arrays = np.asarray(data)
-    _, found = capture.run(model, backend, arrays)
-    if not found:
-        fail("E0401", f"{type(model).__name__} has no attention layers")
-    maps = []
-    for name, (weights, mask) in found.items():
-        square = weights.shape[2] == weights.shape[3]
-        kind: Any = "encoder_self" if square else "cross"
-        maps.append(
-            AttentionMap(
-                name, weights, kind, mask,
-                query_tokens=tokens if square else None, key_tokens=tokens,
-            )
-        )  # fmt: skip
-    return AttentionMaps(maps, backend=backend.name)
 
 
 def _selected(

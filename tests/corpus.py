@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from neural_attn.compile import load_model
 from neural_attn.models.capture import run
+from neural_attn.models.generated import load_model
 from neural_attn.models.weights import expected
 
 FIXTURES = Path(__file__).resolve().parent / "fixtures"

@@ -7,8 +7,9 @@ from functools import cache
 import numpy as np
 from safetensors.numpy import save_file
 
-from neural_attn.compile import check_text, load_model
+from neural_attn.compile import check_text
 from neural_attn.models.capture import run
+from neural_attn.models.generated import load_model
 from neural_attn.models.weights import expected
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-8}

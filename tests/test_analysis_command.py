@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from neural_attn.analysis.run import AnalysisRequest, run_analysis
 from neural_attn.cli import cli
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.metrics.planted import planted_head, planted_tokens
+from neural_attn.pipeline import Request as AnalysisRequest
+from neural_attn.pipeline import run_analysis
 from neural_attn.pretrained import import_model
 
 NETWORK = """

@@ -141,7 +141,7 @@ def test_a_picture_that_would_lie_is_not_drawn(tmp_path, monkeypatch):
 
     monkeypatch.setattr(capture, "run", spoiled)
     folder = tmp_path / "out"
-    request = pipeline.Request(file=source, backend="numpy", output_dir=folder)
+    request = pipeline.Request(source, backend="numpy", output_dir=folder)
     with pytest.raises(NeuralError) as caught:
         pipeline.visualize(request)
     codes = [d.code for d in caught.value.diagnostics]

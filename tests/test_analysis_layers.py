@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neural_attn.analysis import analyze
-from neural_attn.analysis.run import AnalysisRequest, run_analysis
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.metrics.content_and_rank import effective_rank
 from neural_attn.metrics.redundancy import Divergences, cluster, js_divergence
 from neural_attn.metrics.rollout import attention_flow, attention_rollout, stack_of
+from neural_attn.pipeline import Request as AnalysisRequest
+from neural_attn.pipeline import run_analysis
 from neural_attn.reports.render import to_html, to_markdown
 
 

@@ -9,10 +9,11 @@ from neural_attn.backends.emitter import emit
 
 from neural_attn.catalogue import LAYERS
 from neural_attn.catalogue.examples import EXAMPLES
-from neural_attn.compile import check_text, load_model
+from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.language_help import describe, entries, functions, listing
 from neural_attn.models.capture import run
+from neural_attn.models.generated import load_model
 from neural_attn.resolve.wrappers import WRAPPERS
 
 ENTRIES = entries()

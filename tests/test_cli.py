@@ -656,6 +656,6 @@ def test_interrupting_is_no_failure_of_the_program(neural, folder, monkeypatch):
     def interrupted(*arguments, **keywords):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("neural_attn.pipeline.load_model", interrupted)
+    monkeypatch.setattr("neural_attn.models.generated.load_model", interrupted)
     assert_refused(neural(*attention("small.neural")), 1, "Aborted")
     assert nothing_written(folder)

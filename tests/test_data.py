@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from neural_attn.compile import check_text, load_model
+from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
-from neural_attn.inputs.arrays import max_length, prepare, read_data
+from neural_attn.inputs.arrays import prepare, read_data
+from neural_attn.inputs.limits import max_length
 from neural_attn.models.capture import capture
+from neural_attn.models.generated import load_model
 
 IDS = "input: ({length}) layers: Embedding(20, 8) TransformerEncoder(2, 8)"
 NUMBERS = """

@@ -142,7 +142,7 @@ def minilm(folder, minilm_dir):
     file = folder / "minilm.neural"
     import_model(minilm_dir, file)
     request = Request(
-        file=file,
+        file,
         backend="numpy",
         checkpoint=file.with_suffix(".safetensors"),
         texts=[TEXT, "A second text."],
@@ -157,7 +157,7 @@ def minilm(folder, minilm_dir):
 def causal(folder):
     file = folder / "causal.neural"
     file.write_text(NETWORK)
-    request = Request(file=file, backend="numpy", output_dir=folder / "causal")
+    request = Request(file, backend="numpy", output_dir=folder / "causal")
     return visualize(request).maps
 
 

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from neural_attn.compile import check_file, load_model
+from neural_attn.compile import check_file
 from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.models.generated import load_model
 from neural_attn.pretrained import import_model
 from neural_attn.pretrained.config import Config
 from neural_attn.pretrained.network_text import model_title, name_for, one_line

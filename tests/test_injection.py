@@ -200,7 +200,7 @@ def test_names_of_python_and_the_frameworks_do_no_harm(place, name):
     """They are refused, or the NumPy module runs, and loads its weights."""
     import numpy as np
 
-    from neural_attn.compile import load_model
+    from neural_attn.models.generated import load_model
 
     text = PLACES[place](name)
     try:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from neural_attn.compile import check_text, load_model
+from neural_attn.compile import check_text
+from neural_attn.models.generated import load_model
 
 NETWORK = """\
 network Named {{

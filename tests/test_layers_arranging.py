@@ -5,8 +5,9 @@ import pytest
 from neural_attn.backends import get
 from neural_attn.backends.emitter import emit
 
-from neural_attn.compile import check_text, load_model
+from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.models.generated import load_model
 from tests.layer_cases import (
     TOLERANCE,
     arguments_of,

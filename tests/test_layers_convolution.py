@@ -203,8 +203,8 @@ def test_a_list_of_picture_layers_that_ends_in_attention(tmp_path, backend):
     }
     """
     checked = check_text(text)[0][0]
-    from neural_attn.compile import load_model
     from neural_attn.models.capture import capture
+    from neural_attn.models.generated import load_model
 
     x = np.random.default_rng(5).normal(size=(1, 224, 224, 3)).astype("float32")
     reference = capture(load_model(checked, "numpy", dtype="float64"), x)

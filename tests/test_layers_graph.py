@@ -8,8 +8,9 @@ from neural_attn.backends import get
 from neural_attn.backends.emitter import emit
 from safetensors.numpy import save_file
 
-from neural_attn.compile import check_text, load_model
+from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.models.generated import load_model
 from tests.layer_cases import TOLERANCE, random_weights, ruff_complaints
 
 NODES = 7

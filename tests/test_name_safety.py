@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from neural_attn.compile import check_text, load_model
+from neural_attn.compile import check_text
 from neural_attn.inputs.arrays import prepare
 from neural_attn.models.capture import run
+from neural_attn.models.generated import load_model
 
 # A define named like a native layer and like runtime classes, variables named like
 # runtime functions, and a network named like a runtime class.

@@ -6,9 +6,10 @@ from click.testing import CliRunner
 from neural_attn.grammar.format import format_text
 
 from neural_attn.cli import cli
-from neural_attn.compile import check_text, load_model
+from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.models.capture import run
+from neural_attn.models.generated import load_model
 from neural_attn.templates import template, templates
 
 NAMES = list(templates())

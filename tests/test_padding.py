@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from neural_attn.compile import check_text, load_model
+from neural_attn.compile import check_text
 from neural_attn.models.capture import run
+from neural_attn.models.generated import load_model
 
 DEFINES = """
 define Down(n) { Conv1D(n, 3) MultiHeadAttention(2) }

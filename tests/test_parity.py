@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from neural_attn.compile import check_text, choose, load_model
+from neural_attn.compile import check_text, choose
 from neural_attn.models.capture import capture, run
+from neural_attn.models.generated import load_model
 from neural_attn.models.weights import expected
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neural_attn.compile import load_model
 from neural_attn.inputs.tokenizer import Tokenizer
+from neural_attn.models.generated import load_model
 from neural_attn.pretrained import import_model
 
 pytest.importorskip("tokenizers")

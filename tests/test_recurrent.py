@@ -6,9 +6,10 @@ from neural_attn.backends import get
 from neural_attn.backends.emitter import emit
 
 from neural_attn.catalogue.recurrent import RECURRENT
-from neural_attn.compile import check_text, load_model
+from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.models.capture import run
+from neural_attn.models.generated import load_model
 from neural_attn.models.weights import expected
 from tests.layer_cases import (
     TOLERANCE,

@@ -10,9 +10,10 @@ from safetensors.numpy import save_file
 
 from neural_attn import language_help
 from neural_attn.catalogue.refused import _REFUSED
-from neural_attn.compile import check_text, load_model
+from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.models.capture import capture, run
+from neural_attn.models.generated import load_model
 from tests.layer_cases import (
     TOLERANCE,
     one_layer,

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from neural_attn.backends import get
 from neural_attn.backends.emitter import emit
 
-from neural_attn.compile import check_text, load_source
+from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.models.generated import load_source
 from neural_attn.shapes.infer import at_shapes
 
 NUMPY = get("numpy")

@@ -8,8 +8,9 @@ import pytest
 from neural_attn.backends import get
 from neural_attn.backends.emitter import emit
 
-from neural_attn.compile import check_text, load_source
+from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.models.generated import load_source
 
 TRAINERS = [
     pytest.param("pytorch", marks=pytest.mark.requires_torch),

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from neural_attn import AttentionMaps, AttentionVisualizer, load_model
-from neural_attn.compile import check_text, load_source
+from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.models.generated import load_source
 
 TEXT = """
 network Small {

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from neural_attn.compile import check_text, load_model
+from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.models import weights
+from neural_attn.models.generated import load_model
 
 TEXT = """
 network N {

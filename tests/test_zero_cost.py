@@ -5,7 +5,8 @@ import importlib
 import numpy as np
 import pytest
 
-from neural_attn.compile import check_text, load_model
+from neural_attn.compile import check_text
+from neural_attn.models.generated import load_model
 
 pytestmark = pytest.mark.requires_torch
 

@@ -130,35 +130,31 @@ def _merge(files: Sequence[Path]) -> PartialAnalysis:
 
 
 def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:
-    from neural_attn.analysis.run import AnalysisRequest, collect
+    from neural_attn import pipeline
     from neural_attn.inputs.arrays import read_data
     from neural_attn.inputs.tokens import parse_tokens
 
-    request = AnalysisRequest(
-        file=file,
-        backend=options["backend"],
-        network=options["network"],
-        checkpoint=options["checkpoint"],
-        data=None if options["data"] is None else read_data(options["data"]),
+    data, threshold = options["data"], options["threshold"]
+    request = pipeline.Request(
+        file,
+        data=None if data is None else read_data(data),
         tokens=parse_tokens(options["tokens"]),
-        texts=options["texts"],
         groups=_groups(options["groups"], options["texts_file"]),
-        links=options["links"],
-        tokenizer=options["tokenizer"],
-        batch_size=options["batch_size"],
-        seed=options["seed"],
         probe=not options["no_probe"],
-        **({} if options["threshold"] is None else {"threshold": options["threshold"]}),
-        top=options["top"],
-        spacy=options["spacy"],
-        flow=options["flow"],
-        rank=options["rank"],
+        **({} if threshold is None else {"threshold": threshold}),
+        **{name: options[name] for name in _FIELDS},
     )
-    _check(request)
     with _bar() as progress:
-        part, warnings = collect(request, progress)
+        part, warnings = pipeline.collect(request, progress)
     say(warnings)
     return part
+
+
+# fields of the request that are options under the same names
+_FIELDS = (
+    "backend", "network", "checkpoint", "tokenizer", "seed", "texts", "links",
+    "batch_size", "top", "spacy", "flow", "rank",
+)  # fmt: skip
 
 
 def _show(analysis: Analysis, options: Mapping[str, Any]) -> None:
@@ -181,16 +177,6 @@ def _show(analysis: Analysis, options: Mapping[str, Any]) -> None:
 
 def _wrote(path: Path) -> None:
     click.echo(f"wrote {printable(str(path))}", err=True)
-
-
-def _check(request: Any) -> None:
-    texts = bool(request.texts or request.groups or request.links)
-    if request.data is not None and texts:
-        fail("E0414", "both data and texts are given", hint="give one of them")
-    if request.tokens is not None and texts:
-        fail("E0414", "both texts and tokens are given", hint="texts have their own")
-    if request.file.suffix == ".npz" and (texts or request.data is not None):
-        fail("E0414", "saved maps have their texts already", hint="give FILE alone")
 
 
 def _groups(given: Sequence[str], texts_file: Path | None) -> dict[str, Path]:

@@ -82,11 +82,11 @@ if TYPE_CHECKING:
 def visualize(file: Path, attention: bool, **options: Any) -> None:
     """Draw the architecture; with --attention, where the network attends.
 
-    FILE is a .neural file, or an .npz file of maps that were saved.
+    FILE is a .neural file, or an .npz file of saved maps or arrays.
     """
     if file.suffix == ".npz":
         _refuse_options(_OF_MAPS, "on saved maps")
-        _visualize_saved(file, options)
+        _visualize_attention(file, options)
     elif attention:
         _visualize_attention(file, options)
     else:
@@ -98,7 +98,7 @@ def visualize(file: Path, attention: bool, **options: Any) -> None:
 _OF_ARCHITECTURE = ("file", "attention", "network", "output_dir", "formats", "show")
 _OF_MAPS = (
     "file", "attention", "output_dir", "formats", "show", "layer", "head",
-    "num_examples", "dpi", "cmap", "precision", "as_json",
+    "num_examples", "dpi", "cmap", "precision", "as_json", "tokens",
 )  # fmt: skip
 
 
@@ -117,63 +117,32 @@ def _refuse_options(meaningful: tuple[str, ...], where: str) -> None:
 
 def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
     from neural_attn import pipeline
+    from neural_attn.inputs.arrays import read_data
     from neural_attn.inputs.tokens import parse_tokens
 
-    formats = _picture_formats(options)
+    data = options["data"]
+    request = pipeline.Request(
+        file,
+        data=None if data is None else read_data(data),
+        tokens=parse_tokens(options["tokens"]),
+        texts=_texts(options["text"], options["texts_file"]),
+        formats=_picture_formats(options),
+        examples=options["num_examples"],
+        **{name: options[name] for name in _FIELDS},
+    )
     with progress() as step:
-        outcome = pipeline.visualize(
-            pipeline.Request(
-                file=file,
-                backend=options["backend"],
-                network=options["network"],
-                checkpoint=options["checkpoint"],
-                data=_read_data(options["data"]),
-                tokens=parse_tokens(options["tokens"]),
-                texts=_texts(options["text"], options["texts_file"]),
-                tokenizer=options["tokenizer"],
-                layer=options["layer"],
-                head=options["head"],
-                output_dir=options["output_dir"],
-                formats=formats,
-                dpi=options["dpi"],
-                cmap=options["cmap"],
-                seed=options["seed"],
-                examples=options["num_examples"],
-                save_maps=options["save_maps"],
-                precision=options["precision"],
-            ),
-            step,
-        )
+        outcome = pipeline.visualize(request, step)
     say(outcome.warnings)
     for note in outcome.notes:
         click.echo(f"note: {printable(note)}", err=True)
     _report(outcome.maps, outcome.files, options)
 
 
-def _visualize_saved(file: Path, options: dict[str, Any]) -> None:
-    from neural_attn import pipeline
-    from neural_attn.maps.attention_maps import AttentionMaps
-    from neural_attn.maps.map_file import MapFileError
-
-    try:
-        maps = AttentionMaps.load(file)
-    except MapFileError as error:
-        fail("E0419", str(error), hint="AttentionMaps.save and --save-maps write them")
-    request = pipeline.Request(
-        file=file,
-        layer=options["layer"],
-        head=options["head"],
-        output_dir=options["output_dir"],
-        formats=_picture_formats(options),
-        dpi=options["dpi"],
-        cmap=options["cmap"],
-        examples=options["num_examples"],
-        precision=options["precision"],
-    )
-    batch = max(len(one.weights) for one in maps.maps)
-    with progress() as step:
-        files = pipeline.draw(maps, request, batch, step)
-    _report(maps, files, options)
+# fields of the request that are options under the same names
+_FIELDS = (
+    "backend", "network", "checkpoint", "tokenizer", "layer", "head", "output_dir",
+    "dpi", "cmap", "seed", "save_maps", "precision",
+)  # fmt: skip
 
 
 def _picture_formats(options: dict[str, Any]) -> tuple[str, ...]:
@@ -200,12 +169,6 @@ def _report(
         for path in written.values():
             if path.suffix in (".html", ".png"):
                 click.launch(str(path))
-
-
-def _read_data(path: Path | None) -> Any:
-    from neural_attn.inputs.arrays import read_data
-
-    return None if path is None else read_data(path)
 
 
 def _texts(text: str | None, file: Path | None) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.diagnostics.errors import NeuralError, fail
-from neural_attn.inputs.limits import id_limits, max_length, parts_of
+from neural_attn.inputs.limits import id_limits
+from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.sample import sample
-from neural_attn.inputs.tokens import Tokens, by_input, check_count, count
+from neural_attn.inputs.tokens import by_input, check_count, count
 from neural_attn.ir import Input, is_mask
-from neural_attn.shapes.infer import Checked, at_shapes
+from neural_attn.shapes.infer import at_shapes
+from neural_attn.shapes.instance import Checked
 
-__all__ = [
-    "Prepared", "Tokens", "id_limits", "max_length", "parts_of", "prepare", "read_data"
-]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Checked inputs, ready for `capture`, with labels and notes for the user."""
-
-    inputs: NDArray[Any] | dict[str, NDArray[Any]]
-    tokens: Tokens | None = None
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def batch(self) -> int:
-        """Number of examples."""
-        first = self.inputs
-        if isinstance(first, dict):
-            first = next(iter(first.values()))
-        return len(first)
+__all__ = ["prepare", "read_data"]
 
 
 def read_data(path: str | Path) -> NDArray[Any] | dict[str, NDArray[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.diagnostics.errors import NeuralError, fail
-from neural_attn.inputs.arrays import Prepared, prepare
+from neural_attn.inputs.arrays import prepare
+from neural_attn.inputs.prepared import Prepared
 from neural_attn.inputs.tokenizer import Encoded, Tokenizer, find_tokenizer
-from neural_attn.shapes.infer import Checked
+from neural_attn.ir import is_mask
+from neural_attn.shapes.instance import Checked
 
 
 def open_tokenizer(
-    file: Path, checkpoint: Path | None = None, explicit: Path | None = None
+    file: Path | None, checkpoint: Path | None = None, explicit: Path | None = None
 ) -> Tokenizer:
     """The tokenizer of a network. Raises NeuralError where there is none."""
     path = find_tokenizer(file, checkpoint, explicit)
     if path is None:
         fail(
             "E0415",
-            f"there is no tokenizer for {file.name}",
+            f"there is no tokenizer for {file.name if file else 'the network'}",
             hint="give one with --tokenizer tokenizer.json, or ids with --data",
         )
     return Tokenizer(path)
@@ -35,13 +38,15 @@ def prepare_encoded(checked: Checked, encoded: Encoded) -> Prepared:
     different length meet a network that cannot tell padding.
     """
     names = [given.name for given in checked.network.inputs]
+    # the same tokens fill every input: ids, segments, and so on
+    tokens = {name: encoded.tokens for name in names if not is_mask(name)}
     arrays: dict[str, NDArray[Any]] = {
         name: array for name, array in encoded.inputs.items() if name in names
     }
     if len(names) == 1:
         arrays = {names[0]: _ids_alone(checked, encoded)}
     try:
-        return prepare(checked, arrays, encoded.tokens)
+        prepared = prepare(checked, arrays, tokens)
     except NeuralError as error:
         problem = error.diagnostics[0]
         fail(
@@ -50,6 +55,7 @@ def prepare_encoded(checked: Checked, encoded: Encoded) -> Prepared:
             problem.span,
             "is this the tokenizer that the network was trained with?",
         )
+    return replace(prepared, cut=encoded.notes)
 
 
 def _ids_alone(checked: Checked, encoded: Encoded) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ from neural_attn.catalogue import NativeLayer
 from neural_attn.catalogue.types import Positions
 from neural_attn.ir import Block
 from neural_attn.shapes.block_entry import LONGEST
-from neural_attn.shapes.infer import Checked, Instance
+from neural_attn.shapes.instance import Checked, Instance
 
 
 def id_limits(checked: Checked) -> dict[str, int]:

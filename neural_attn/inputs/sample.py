@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from neural_attn.inputs.limits import id_limits, max_length
 from neural_attn.ir import Input, is_mask
-from neural_attn.shapes.infer import Checked
+from neural_attn.shapes.instance import Checked
 
 SAMPLE_LENGTH = 16  # where the network takes any length and nobody says one
 

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from neural_attn.diagnostics.errors import fail
-from neural_attn.ir import is_mask
-from neural_attn.shapes.infer import Checked
 
-__all__ = ["batches", "count_all", "of_every_input", "read_links", "read_texts"]
+__all__ = ["batches", "count_all", "read_links", "read_texts"]
 
 
 def count_all(texts: Sequence[str], files: Iterable[Path]) -> int:
@@ -21,9 +19,15 @@ def count_all(texts: Sequence[str], files: Iterable[Path]) -> int:
 
 
 def batches(
-    texts: Sequence[str], groups: Mapping[str, Path], links: Path | None, size: int
+    texts: Sequence[str],
+    groups: Mapping[str, Path],
+    links: Path | None,
+    size: int | None,
 ) -> Iterator[tuple[str, list[str], list[Sequence[Any]]]]:
-    """Groups, texts and their links (none, or one list per text), batch by batch."""
+    """Groups, texts and their links (none, or one list per text), batch by batch.
+
+    A batch holds `size` texts; None: all of a group.
+    """
     sources: list[tuple[str, Iterator[str]]] = []
     if texts:
         sources.append(("", iter(texts)))
@@ -104,11 +108,3 @@ def _refuse(path: Path, number: int, what: str, example: str) -> NoReturn:
         f"{path}, text {number} is not {what}",
         hint=f"write {example} on each line",
     )
-
-
-def of_every_input(
-    checked: Checked, tokens: Sequence[Sequence[str]]
-) -> dict[str, Sequence[Sequence[str]]]:
-    """The tokens of texts that fill every input: ids, segments, and so on."""
-    names = [given.name for given in checked.network.inputs]
-    return {name: tokens for name in names if not is_mask(name)}

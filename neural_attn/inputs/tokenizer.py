@@ -52,7 +52,7 @@ def tokenizer_path(neural_path: Path) -> Path:
 
 
 def find_tokenizer(
-    neural_path: str | os.PathLike[str],
+    neural_path: str | os.PathLike[str] | None,
     checkpoint_path: str | os.PathLike[str] | None = None,
     explicit: str | os.PathLike[str] | None = None,
 ) -> Path | None:

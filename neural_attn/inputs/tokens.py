@@ -9,13 +9,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from neural_attn.diagnostics.errors import fail
+from neural_attn.inputs.prepared import Labels, Tokens
 from neural_attn.ir import is_mask
-from neural_attn.shapes.infer import Checked
-
-# of one input: one list for all examples, or one for each
-Labels = Sequence[str] | Sequence[Sequence[str]]
-# those of the first input, or of several by name
-Tokens = Labels | Mapping[str, Labels]
+from neural_attn.shapes.instance import Checked
 
 _NAMED = re.compile(r"\s*([A-Za-z_]\w*)\s*=")
 

@@ -1,4 +1,4 @@
-"""Runs a model on arrays and brings back its attention, whatever the framework."""
+"""Runs a generated model on arrays and brings back its attention."""
 
 from __future__ import annotations
 
@@ -11,28 +11,32 @@ from numpy.typing import NDArray
 
 from neural_attn import backends
 from neural_attn.backends.base import Backend
-from neural_attn.compile import LoadedModel
 from neural_attn.diagnostics.errors import fail
-from neural_attn.inputs.tokens import Labels, Tokens, by_input, count
-from neural_attn.maps.attention_map import Kind
+from neural_attn.inputs.prepared import Inputs, Labels, Tokens
+from neural_attn.inputs.tokens import by_input, count
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
-from neural_attn.maps.validation import Finding, examine, examine_array
-from neural_attn.shapes.infer import Attention, Checked
+from neural_attn.maps.validation import examine, examine_array
+from neural_attn.models.attention_model import Captured
+from neural_attn.shapes.instance import Checked
 
-Inputs = NDArray[Any] | Mapping[str, NDArray[Any]]
+__all__ = ["LoadedModel", "backend_of", "capture", "require_attention", "run"]
+
+Found = dict[str, tuple[NDArray[Any], NDArray[np.bool_] | None]]
 
 
 @dataclass(frozen=True)
-class Captured:
-    """What one run gave: the output, and the attention maps.
+class LoadedModel:
+    """A network that runs: the framework's own object, and what we know of it.
 
-    `findings` is what is wrong with the weights; a layer whose weights are no attention
-    at all (NaN) is not among the maps.
+    `trained` is False while its weights are random; `dtype` is that of the weights.
     """
 
-    output: NDArray[np.floating]
-    maps: AttentionMaps
-    findings: tuple[Finding, ...] = ()
+    model: Any
+    checked: Checked
+    backend: Backend
+    source: str
+    trained: bool
+    dtype: str = "float32"
 
 
 def capture(
@@ -55,7 +59,7 @@ def capture(
         AttentionMap(
             name,
             weights,
-            _kind(kinds[name]),
+            kinds[name].kind,  # type: ignore[arg-type]
             mask,
             kinds[name].causal,
             _fitting(labels.get(kinds[name].queries), weights.shape[2]),
@@ -86,10 +90,6 @@ def _cast_array(array: NDArray[Any], dtype: str) -> NDArray[Any]:
     return array.astype(dtype) if array.dtype.kind == "f" else array
 
 
-def _kind(attention: Attention) -> Kind:
-    return attention.kind  # type: ignore[return-value]
-
-
 def require_attention(checked: Checked) -> None:
     """Raise NeuralError, with what would help, where a network has no attention."""
     if not checked.attentions:
@@ -102,9 +102,7 @@ def require_attention(checked: Checked) -> None:
         )
 
 
-def run(
-    model: Any, backend: Backend, inputs: Inputs
-) -> tuple[NDArray[Any], dict[str, tuple[NDArray[Any], NDArray[np.bool_] | None]]]:
+def run(model: Any, backend: Backend, inputs: Inputs) -> tuple[NDArray[Any], Found]:
     """Run a generated model; returns its output, and weights and mask by map name."""
     if isinstance(inputs, Mapping):
         tensors: Any = {name: backend.tensor(array) for name, array in inputs.items()}

@@ -1,4 +1,4 @@
-"""Attention that lies in a file: saved maps, or arrays as another library gave them."""
+"""Attention that is at hand: saved maps, or arrays as another library gave them."""
 
 from __future__ import annotations
 
@@ -12,33 +12,86 @@ import numpy as np
 
 from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.arrays import read_data
-from neural_attn.inputs.tokens import Tokens
+from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.findings import Finding
 from neural_attn.maps.map_file import HEADER
-from neural_attn.maps.validation import admit, examine, usable
+from neural_attn.maps.validation import admit, examine
+from neural_attn.models.attention_model import AttentionModel, Captured
 
-__all__ = ["Saved", "read_saved"]
+__all__ = ["SavedModel", "read_saved"]
 
 
 @dataclass(frozen=True)
-class Saved:
-    """The maps that can be trusted, what is wrong with the others, and all of them.
+class SavedModel(AttentionModel):
+    """What one run of a model left: it gives these maps again.
 
-    `network` has the layers and heads of all, for their numbers.
+    `findings` is what is wrong with them or with arrays that are no maps; `every` has
+    the layers and heads of all, for their numbers.
     """
 
     maps: AttentionMaps
-    findings: list[Finding]
-    network: AttentionMaps
+    findings: tuple[Finding, ...]
+    every: AttentionMaps
+
+    @classmethod
+    def of(cls, maps: AttentionMaps) -> SavedModel:
+        """Maps at hand."""
+        return cls(maps, tuple(examine(maps)), maps)
+
+    @classmethod
+    def of_arrays(
+        cls, arrays: Mapping[str, Any], tokens: Tokens | None = None
+    ) -> SavedModel:
+        """Plain arrays [batch, heads, queries, keys], or without the batch, by layer.
+
+        Raises ValueError for a name that no map may have.
+        """
+        if isinstance(tokens, Mapping):
+            fail(
+                "E0414", "arrays in a file have no inputs to name", hint="--tokens a,b"
+            )
+        maps, findings = admit(arrays, tokens)
+        left_out = np.ones((1, 1, 1, 1), np.float32)
+        every = [
+            maps.get_map(name) if name in maps else AttentionMap(name, left_out)
+            for name in arrays
+        ]
+        return cls(maps, tuple(findings), AttentionMaps(every))
+
+    @property
+    def outline(self) -> AttentionMaps:
+        """All maps there are."""
+        return self.every
+
+    @property
+    def trained(self) -> bool | None:
+        """As the maps say."""
+        return self.maps.trained
+
+    def prepare(
+        self, data: Any = None, tokens: Tokens | None = None, seed: int = 0
+    ) -> Prepared:
+        """The maps, one row of them for each example; nothing else can be taken."""
+        if data is not None:
+            fail("E0414", "saved maps have their texts already", hint="give FILE alone")
+        rows = max((len(one.weights) for one in self.maps.maps), default=0)
+        return Prepared(range(rows))
+
+    def encode(self, texts: Any) -> Prepared:
+        """Refuse: the texts of these maps are decided."""
+        return self.prepare(texts)
+
+    def run(self, prepared: Prepared) -> Captured:
+        """The maps."""
+        return Captured(None, self.maps, self.findings)
 
 
-def read_saved(file: Path, tokens: Tokens | None = None) -> Saved:
+def read_saved(file: Path, tokens: Tokens | None = None) -> SavedModel:
     """Read maps that `AttentionMaps.save` wrote, or any .npz of plain arrays.
 
-    Plain arrays are [batch, heads, queries, keys], or without the batch, one for each
-    layer; `tokens` are theirs alone, as saved maps have their own.
+    `tokens` are of plain arrays alone, as saved maps have their own.
 
     Raises
     ------
@@ -46,27 +99,20 @@ def read_saved(file: Path, tokens: Tokens | None = None) -> Saved:
         If the file is neither, or there are tokens for saved maps.
     """
     if _is_plain(file):
-        if isinstance(tokens, Mapping):
-            fail(
-                "E0414", "arrays in a file have no inputs to name", hint="--tokens a,b"
-            )
         arrays = read_data(file)
         assert isinstance(arrays, Mapping)  # a zip archive holds several
         try:
-            maps, findings = admit(arrays, tokens)
+            return SavedModel.of_arrays(arrays, tokens)
         except ValueError as error:  # a name that no map may have
             fail("E0419", f"{file}: {error}")
-        return Saved(maps, findings, _outline(arrays, maps))
     if tokens is not None:
         fail("E0414", "saved maps have their tokens already", hint="give FILE alone")
     try:
-        maps = AttentionMaps.load(file)
+        return SavedModel.of(AttentionMaps.load(file))
     except OSError as error:
         fail("E0403", f"cannot read {file}: {(error.strerror or '').lower()}")
     except ValueError as error:
         fail("E0419", str(error), hint="AttentionMaps.save and --save-maps write them")
-    findings = examine(maps)
-    return Saved(usable(maps, findings), findings, maps)
 
 
 def _is_plain(file: Path) -> bool:
@@ -75,14 +121,3 @@ def _is_plain(file: Path) -> bool:
         return False
     with zipfile.ZipFile(file) as archive:
         return f"{HEADER}.npy" not in archive.namelist()
-
-
-def _outline(arrays: Mapping[str, Any], maps: AttentionMaps) -> AttentionMaps:
-    """All layers, as the others keep their numbers where one was left out."""
-    left_out = np.ones((1, 1, 1, 1), np.float32)
-    return AttentionMaps(
-        [
-            maps.get_map(name) if name in maps else AttentionMap(name, left_out)
-            for name in arrays
-        ]
-    )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from neural_attn.catalogue import Weight
 from neural_attn.diagnostics.errors import fail
-from neural_attn.shapes.infer import Checked
+from neural_attn.shapes.instance import Checked
 
 _MAX_HEADER = 100_000_000
 _FLOATS = ("F64", "F32", "F16")

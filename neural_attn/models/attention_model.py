@@ -1,0 +1,102 @@
+"""Something that gives attention: all that is asked of a model, whatever made it.
+
+What is drawn, measured or reported goes through this protocol, so a library whose
+models are to be looked at is one file that fulfils it (see README.md beside this one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from numpy.typing import NDArray
+
+from neural_attn.diagnostics.errors import Diagnostic, fail
+from neural_attn.inputs.prepared import Prepared, Tokens
+from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.maps.findings import Finding
+
+__all__ = ["AttentionModel", "Captured", "Vocabulary"]
+
+
+@dataclass(frozen=True)
+class Captured:
+    """What one run gave: the output, and the attention maps.
+
+    `findings` is what is wrong with the weights; a layer whose weights are no attention
+    at all (NaN) is not among the maps. `output` is None where nothing was run.
+    """
+
+    output: Any
+    maps: AttentionMaps
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The token ids 0 to `size` - 1, in texts of at most `longest` (None: any)."""
+
+    size: int
+    longest: int | None = None
+
+
+@runtime_checkable
+class AttentionModel(Protocol):
+    """A model, or what one has left: it takes inputs and gives attention maps.
+
+    A class that inherits from it must say `outline`, `prepare` and `run`; the rest has
+    the answers of a model that knows no more.
+    """
+
+    @property
+    def outline(self) -> AttentionMaps:
+        """Names, kinds and heads of all maps, in layer order: maps of one weight."""
+        ...
+
+    @property
+    def trained(self) -> bool | None:
+        """Whether the weights are trained; None: not known."""
+        return None
+
+    @property
+    def identity(self) -> str | None:
+        """A digest of the network and its weights; None: two cannot be told apart."""
+        return None
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """The ids that it can be probed with; None where it takes no token ids."""
+        return None
+
+    @property
+    def warnings(self) -> Sequence[Diagnostic]:
+        """What is to be said of the model before it is run."""
+        return ()
+
+    @property
+    def code(self) -> Mapping[str, str]:
+        """Code to be kept beside the pictures: file name to text."""
+        return {}
+
+    def prepare(
+        self, data: Any = None, tokens: Tokens | None = None, seed: int = 0
+    ) -> Prepared:
+        """Check arrays [batch, …]; None asks for a sample, drawn with `seed`.
+
+        `tokens` label the positions of the first input, or of several by name.
+        Raises NeuralError where the model cannot take them.
+        """
+        ...
+
+    def encode(self, texts: Sequence[str]) -> Prepared:
+        """Texts as the model's inputs. Raises NeuralError where it takes none."""
+        fail("E0415", "this model has no tokenizer", hint="give it arrays with data")
+
+    def encode_ids(self, ids: NDArray[Any]) -> Prepared:
+        """Token ids [batch, time] as texts without padding."""
+        return self.prepare(ids, [[str(number) for number in row] for row in ids])
+
+    def run(self, prepared: Prepared) -> Captured:
+        """Run it; the attention of all layers. Leaves the model as it was."""
+        ...

@@ -1,0 +1,267 @@
+"""Networks of `.neural` files as models: compiled, built, filled with weights."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import linecache
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_attn import backends
+from neural_attn.backends.emitter import emit
+from neural_attn.compile import check_file, choose
+from neural_attn.diagnostics.errors import Diagnostic, fail
+from neural_attn.inputs.arrays import prepare
+from neural_attn.inputs.encoding import open_tokenizer, prepare_encoded
+from neural_attn.inputs.limits import id_limits, max_length
+from neural_attn.inputs.prepared import Prepared, Tokens
+from neural_attn.inputs.tokenizer import Encoded
+from neural_attn.maps.attention_map import AttentionMap
+from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.models import capture, weights
+from neural_attn.models.attention_model import AttentionModel, Captured, Vocabulary
+from neural_attn.models.capture import LoadedModel
+from neural_attn.shapes.instance import Checked
+
+__all__ = ["BareModel", "GeneratedModel", "LoadedModel", "load_model", "load_source"]
+
+
+class GeneratedModel(AttentionModel):
+    """The network of a file; it is built when it is first run."""
+
+    def __init__(
+        self,
+        checked: Checked,
+        *,
+        backend: str = "auto",
+        checkpoint: Path | None = None,
+        tokenizer: Path | None = None,
+        seed: int = 0,
+        file: Path | None = None,
+        warnings: Sequence[Diagnostic] = (),
+    ) -> None:
+        """Take a checked network; raises NeuralError where it has no attention."""
+        capture.require_attention(checked)
+        self.checked = checked
+        self.file, self.checkpoint, self.tokenizer = file, checkpoint, tokenizer
+        self.seed = seed
+        self._backend = backend
+        self._warnings = warnings
+        self._trained = checkpoint is not None
+
+    @classmethod
+    def open(
+        cls, file: Path, network: str | None = None, **options: Any
+    ) -> GeneratedModel:
+        """The network of a .neural file, or the one of several that is named."""
+        networks, warnings = check_file(file)
+        return cls(choose(networks, network), file=file, warnings=warnings, **options)
+
+    @classmethod
+    def of(cls, loaded: LoadedModel, tokenizer: Path | None = None) -> GeneratedModel:
+        """A model that was loaded already."""
+        model = cls(loaded.checked, tokenizer=tokenizer)
+        model.loaded, model._trained = loaded, loaded.trained
+        return model
+
+    @cached_property
+    def loaded(self) -> LoadedModel:
+        """The model in its framework, with its weights."""
+        return load_model(self.checked, self._backend, self.checkpoint, seed=self.seed)
+
+    @property
+    def outline(self) -> AttentionMaps:
+        """Names, kinds and heads, from the file alone."""
+        maps = [
+            AttentionMap(
+                name,
+                np.ones((1, attention.heads or 1, 1, 1), np.float32),
+                attention.kind,  # type: ignore[arg-type]
+            )
+            for name, attention in self.checked.attentions.items()
+        ]
+        return AttentionMaps(maps)
+
+    @property
+    def trained(self) -> bool | None:
+        """Whether its weights come from a checkpoint."""
+        return self._trained
+
+    @property
+    def identity(self) -> str | None:
+        """A digest of the file and the weights."""
+        if self.file is None:
+            return None
+        digest = hashlib.sha256(f"{self.checked.network.name}\n".encode())
+        for path in (self.file, self.checkpoint):
+            if path is not None:
+                with path.open("rb") as stream:
+                    while block := stream.read(1 << 20):
+                        digest.update(block)
+        if self.checkpoint is None:
+            digest.update(f"random weights {self.seed}".encode())
+        return digest.hexdigest()
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """Its ids, where it reads one sequence of them."""
+        first, *others = self.checked.network.inputs
+        size = id_limits(self.checked).get(first.name)
+        if first.dtype != "int" or size is None or len(first.shape) != 1:
+            return None
+        if any(o.name not in ("token_type_ids", "attention_mask") for o in others):
+            return None  # a second text
+        return Vocabulary(size, max_length(self.checked))
+
+    @property
+    def warnings(self) -> Sequence[Diagnostic]:
+        """Those of the file."""
+        return self._warnings
+
+    @property
+    def code(self) -> Mapping[str, str]:
+        """What the network was compiled to."""
+        name = f"compiled_model_{self.loaded.backend.name}.py"
+        return {name: self.loaded.source}
+
+    def prepare(
+        self, data: Any = None, tokens: Tokens | None = None, seed: int = 0
+    ) -> Prepared:
+        """See `inputs.arrays.prepare`."""
+        return prepare(self.checked, data, tokens, seed)
+
+    def encode(self, texts: Sequence[str]) -> Prepared:
+        """Texts by the tokenizer that lies beside the file, or the one given."""
+        tokenizer = open_tokenizer(self.file, self.checkpoint, self.tokenizer)
+        encoded = tokenizer.encode(list(texts), max_length(self.checked))
+        return prepare_encoded(self.checked, encoded)
+
+    def encode_ids(self, ids: NDArray[Any]) -> Prepared:
+        """Ids as the tokenizer would give them, without padding."""
+        first = self.checked.network.inputs[0].name
+        inputs = {
+            "token_type_ids": np.zeros_like(ids),
+            "attention_mask": np.ones_like(ids),
+            "input_ids": ids,
+            first: ids,
+        }
+        tokens = [[str(number) for number in row] for row in ids.tolist()]
+        return prepare_encoded(self.checked, Encoded(inputs, tokens, []))
+
+    def run(self, prepared: Prepared) -> Captured:
+        """See `models.capture.capture`."""
+        return capture.capture(self.loaded, prepared.inputs, prepared.tokens)
+
+
+class BareModel(AttentionModel):
+    """A generated model about whose file nothing is known.
+
+    Kinds are read off shapes: what is square counts as encoder self-attention. Only the
+    mask that a layer itself used is known.
+    """
+
+    def __init__(self, model: Any) -> None:
+        """Take the framework's object; raises NeuralError for one that is not ours."""
+        self.model = model
+        self.backend = capture.backend_of(model)
+
+    @property
+    def outline(self) -> AttentionMaps:
+        """Names alone: heads and kinds show when it runs."""
+        dot = np.ones((1, 1, 1, 1), np.float32)
+        names = self.model.attention_layers()
+        return AttentionMaps([AttentionMap(name, dot) for name in names])
+
+    def prepare(
+        self, data: Any = None, tokens: Tokens | None = None, seed: int = 0
+    ) -> Prepared:
+        """Arrays as they are: what the model takes is not known."""
+        if data is None:
+            fail("E0405", "a model without its file needs data to run on")
+        if isinstance(data, Mapping):
+            return Prepared({n: np.asarray(array) for n, array in data.items()}, tokens)
+        return Prepared(np.asarray(data), tokens)
+
+    def run(self, prepared: Prepared) -> Captured:
+        """Run the model; the tokens label all keys, and the queries of square maps."""
+        output, found = capture.run(self.model, self.backend, prepared.inputs)
+        if not found:
+            fail("E0401", f"{type(self.model).__name__} has no attention layers")
+        tokens: Any = prepared.tokens
+        maps = []
+        for name, (values, mask) in found.items():
+            square = values.shape[2] == values.shape[3]
+            kind: Any = "encoder_self" if square else "cross"
+            queries = tokens if square else None
+            maps.append(
+                AttentionMap(
+                    name, values, kind, mask, query_tokens=queries, key_tokens=tokens
+                )
+            )
+        return Captured(output, AttentionMaps(maps, backend=self.backend.name))
+
+
+def load_model(
+    path: str | Path | Checked,
+    backend: str = "auto",
+    checkpoint: str | Path | None = None,
+    *,
+    network: str | None = None,
+    dtype: str = "float32",
+    seed: int = 0,
+) -> LoadedModel:
+    """Compile a network, build it in its framework and load its weights.
+
+    Without `checkpoint` (.safetensors, .pt, .pth) the weights are drawn with `seed`,
+    the same ones for every backend. `dtype` is "float32" or "float64".
+
+    Raises NeuralError where the file has problems, the framework is not installed
+    or the weights do not fit.
+    """
+    checked = (
+        path if isinstance(path, Checked) else choose(check_file(path)[0], network)
+    )
+    target = backends.choose(backend)
+    source = emit(checked, target)
+    if checkpoint is None:
+        tensors: Mapping[str, Any] = weights.initial(checked, seed)
+    else:
+        tensors = weights.read_checkpoint(checked, Path(checkpoint))
+    target.start()
+    module = load_source(source, f"compiled_model_{target.name}")
+    model = module.create_model(dtype=dtype)
+    _fill(model, tensors)
+    return LoadedModel(model, checked, target, source, checkpoint is not None, dtype)
+
+
+def _fill(model: Any, tensors: Mapping[str, Any]) -> None:
+    """Load arrays through the generated file's own load_weights."""
+    from safetensors.numpy import save_file
+
+    if not tensors:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.safetensors"
+        save_file(dict(tensors), path)
+        model.load_weights(str(path))
+
+
+_loaded = itertools.count()
+
+
+def load_source(source: str, name: str) -> ModuleType:
+    """Run generated source as a module; tracebacks into it show its lines."""
+    filename = f"<{name} {next(_loaded)}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
+    module = ModuleType(name)
+    module.__file__ = filename
+    exec(compile(source, filename, "exec"), module.__dict__)  # noqa: S102 - our own text
+    return module

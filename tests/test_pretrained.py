@@ -14,6 +14,7 @@ import pytest
 from neural_attn.inputs.tokenizer import Tokenizer
 from neural_attn.models.generated import load_model
 from neural_attn.pretrained import import_model
+from neural_attn.pretrained.families import known_families
 
 pytest.importorskip("tokenizers")
 
@@ -223,10 +224,10 @@ def test_generated_code_is_formatted(name, imported, tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-# --- small BERTs that transformers itself has saved -----------------------------------
+# --- small models that transformers itself has saved: a row or more for each family ---
 
 
-def small_bert(folder, model_class, **options):
+def small_model(folder, model_class, **options):
     """Save a tiny model with random weights of a size that makes attention uneven."""
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
@@ -239,10 +240,11 @@ def small_bert(folder, model_class, **options):
         "max_position_embeddings": 20,
         "initializer_range": 0.5,
     }
-    config = transformers.BertConfig(**(sizes | options))
+    model_class = getattr(transformers, model_class)
+    config = model_class.config_class(**(sizes | options))
     config._attn_implementation = "eager"
     torch.manual_seed(0)
-    model = getattr(transformers, model_class)(config).eval()
+    model = model_class(config).eval()
     with torch.no_grad():  # biases and norms begin as 0 and 1, which hides mistakes
         for parameter in model.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
@@ -252,27 +254,32 @@ def small_bert(folder, model_class, **options):
     return model
 
 
+FAMILY_ROWS = [
+    ("bert", "BertModel", {"num_hidden_layers": 1}),
+    ("bert", "BertModel", {"hidden_act": "gelu_new", "layer_norm_eps": 1e-3}),
+    ("bert", "BertModel", {"hidden_act": "relu", "type_vocab_size": 5}),
+    ("bert", "BertModel", {"hidden_act": "silu", "num_attention_heads": 1}),
+    ("bert", "BertForMaskedLM", {}),
+    ("bert", "BertForPreTraining", {}),
+    ("bert", "BertForSequenceClassification", {"num_labels": 3}),
+    ("bert", "BertForTokenClassification", {}),
+    ("bert", "BertForQuestionAnswering", {}),
+]
+
+
+def test_every_family_has_a_row():
+    assert {family for family, _, _ in FAMILY_ROWS} == set(known_families())
+
+
 @pytest.mark.requires_torch
 @pytest.mark.requires_transformers
-@pytest.mark.parametrize(
-    ("model_class", "options"),
-    [
-        ("BertModel", {"num_hidden_layers": 1}),
-        ("BertModel", {"hidden_act": "gelu_new", "layer_norm_eps": 1e-3}),
-        ("BertModel", {"hidden_act": "relu", "type_vocab_size": 5}),
-        ("BertModel", {"hidden_act": "silu", "num_attention_heads": 1}),
-        ("BertForMaskedLM", {}),
-        ("BertForPreTraining", {}),
-        ("BertForSequenceClassification", {"num_labels": 3}),
-        ("BertForTokenClassification", {}),
-        ("BertForQuestionAnswering", {}),
-    ],
-)
-def test_small_models_of_every_shape(tmp_path, model_class, options):
+@pytest.mark.parametrize(("family", "model_class", "options"), FAMILY_ROWS)
+def test_small_models_of_every_shape(tmp_path, family, model_class, options):
     import torch
 
-    whole = small_bert(tmp_path / "theirs", model_class, **options)
-    body = getattr(whole, "bert", whole)
+    whole = small_model(tmp_path / "theirs", model_class, **options)
+    assert whole.config.model_type == family
+    body = whole.base_model
     imported = import_model(tmp_path / "theirs", tmp_path / "small.neural")
     loaded = load_model(
         imported.neural_path, "numpy", imported.weights_path, dtype="float64"
@@ -293,5 +300,7 @@ def test_small_models_of_every_shape(tmp_path, model_class, options):
     for ours, their in zip(maps.values(), theirs.attentions, strict=True):
         np.testing.assert_allclose(ours, their.numpy(), rtol=0, atol=1e-8)
     # uneven, so that a wrong order of heads or keys would show
-    assert maps["transformer_encoder_0"].std() > 0.02
-    assert Path(imported.neural_path).read_text().count("TransformerEncoder(") == 1
+    assert next(iter(maps.values())).std() > 0.02
+    text = Path(imported.neural_path).read_text()
+    assert text.count("TransformerEncoder(") == 1
+    assert len(text.splitlines()) <= 80

@@ -77,10 +77,11 @@ class Plan:
 class Family:
     """A kind of model: how config.json becomes a plan.
 
-    `prefixes` are put before all names by models that hold this one inside, with a
-    task's head on top (`bert.encoder…`).
+    `model_types` are its names in config.json. `prefixes` are put before all names by
+    models that hold this one inside, with a task's head on top (`bert.encoder…`).
     """
 
+    model_types: Sequence[str]
     plan: Callable[[Config], Plan]
     prefixes: Sequence[str] = ()
 

@@ -137,4 +137,4 @@ def _count(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
-FAMILY = Family(plan, prefixes=("bert.",))
+FAMILY = Family(("bert",), plan, prefixes=("bert.",))

@@ -1,0 +1,43 @@
+"""The kinds of model that can be imported: a file each in this folder.
+
+Other packages add theirs through the entry-point group `neural_attn.families`; the
+value is a `Family`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from pkgutil import iter_modules
+
+from neural_attn.diagnostics.errors import did_you_mean, fail
+from neural_attn.pretrained.config import Config
+from neural_attn.pretrained.family import Family
+
+GROUP = "neural_attn.families"
+
+
+@cache
+def known_families() -> dict[str, Family]:
+    """Every family by the `model_type` of config.json; ours win."""
+    found: list[Family] = [
+        import_module(f"{__name__}.{module.name}").FAMILY
+        for module in iter_modules(__path__)
+    ]
+    found += [entry.load() for entry in entry_points(group=GROUP)]
+    return {kind: one for one in reversed(found) for kind in one.model_types}
+
+
+def family_of(config: Config) -> Family:
+    """The family of a model. Raises NeuralError (E0624) where none knows it."""
+    model_type = config.text("model_type")
+    families = known_families()
+    if model_type not in families:
+        known = ", ".join(sorted(families))
+        fail(
+            "E0624",
+            f"{config.path}: models of type {model_type!r} cannot be imported",
+            hint=did_you_mean(model_type, families) or f"supported types: {known}",
+        )
+    return families[model_type]

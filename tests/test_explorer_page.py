@@ -137,7 +137,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def minilm(folder, minilm_dir):
     pytest.importorskip("tokenizers", reason="tokenizers is missing")
-    from neural_attn.pretrained.importing import import_model
+    from neural_attn.pretrained.conversion.importing import import_model
 
     file = folder / "minilm.neural"
     import_model(minilm_dir, file)

@@ -17,8 +17,12 @@ from neural_attn.compile import check_file
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.models.generated import load_model
 from neural_attn.pretrained import import_model
-from neural_attn.pretrained.config import Config
-from neural_attn.pretrained.network_text import model_title, name_for, one_line
+from neural_attn.pretrained.conversion.config import Config
+from neural_attn.pretrained.conversion.network_text import (
+    model_title,
+    name_for,
+    one_line,
+)
 
 VOCABULARY, WIDTH, FEED, POSITIONS = 11, 8, 12, 6
 CONFIG = {
@@ -651,8 +655,8 @@ json_values = st.recursive(
 
 @given(key=st.sampled_from(sorted(CONFIG)), value=json_values)
 def test_any_value_gives_a_plan_or_a_clear_error(tmp_path_factory, key, value):
-    from neural_attn.pretrained.families import family_of
-    from neural_attn.pretrained.network_text import network_text
+    from neural_attn.pretrained.conversion.families import family_of
+    from neural_attn.pretrained.conversion.network_text import network_text
 
     path = tmp_path_factory.getbasetemp() / "config.json"
     config = Config(path, CONFIG | {key: value})

@@ -14,7 +14,7 @@ import pytest
 from neural_attn.inputs.tokenizer import Tokenizer
 from neural_attn.models.generated import load_model
 from neural_attn.pretrained import import_model
-from neural_attn.pretrained.families import known_families
+from neural_attn.pretrained.conversion.families import known_families
 
 pytest.importorskip("tokenizers")
 

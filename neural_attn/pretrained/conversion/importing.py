@@ -10,16 +10,20 @@ from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import fail
 from neural_attn.files import atomic_write
 from neural_attn.inputs.tokenizer import FILE_NAME, tokenizer_path
-from neural_attn.pretrained.config import Config
-from neural_attn.pretrained.families import family_of
-from neural_attn.pretrained.matching import match
-from neural_attn.pretrained.network_text import (
+from neural_attn.pretrained.conversion.config import Config
+from neural_attn.pretrained.conversion.families import family_of
+from neural_attn.pretrained.conversion.matching import match
+from neural_attn.pretrained.conversion.network_text import (
     checked_name,
     model_title,
     name_for,
     network_text,
 )
-from neural_attn.pretrained.tensors import stored_tensors, weight_files, write_weights
+from neural_attn.pretrained.conversion.tensors import (
+    stored_tensors,
+    weight_files,
+    write_weights,
+)
 
 _MAX_TOKENIZER_BYTES = 256 * 2**20
 

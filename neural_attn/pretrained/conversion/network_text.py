@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from neural_attn.diagnostics.errors import fail, printable
-from neural_attn.pretrained.family import Layer, Plan
+from neural_attn.pretrained.conversion.family import Layer, Plan
 from neural_attn.resolve.names import trouble_with_variable
 
 _LINE = 88

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from neural_attn.diagnostics.errors import fail
-from neural_attn.pretrained.config import Config
+from neural_attn.pretrained.conversion.config import Config
 
 # their name -> ours; the exact and the tanh GELU differ by up to 5e-4
 _NAMES = {

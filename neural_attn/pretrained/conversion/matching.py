@@ -8,8 +8,14 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from neural_attn.diagnostics.errors import fail, printable
-from neural_attn.pretrained.family import Array, Family, Plan, Rule, unchanged
-from neural_attn.pretrained.tensors import StoredTensor
+from neural_attn.pretrained.conversion.family import (
+    Array,
+    Family,
+    Plan,
+    Rule,
+    unchanged,
+)
+from neural_attn.pretrained.conversion.tensors import StoredTensor
 
 Shape = tuple[int, ...]
 

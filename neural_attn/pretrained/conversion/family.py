@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.pretrained.config import Config
+from neural_attn.pretrained.conversion.config import Config
 
 Array = NDArray[np.float32]
 

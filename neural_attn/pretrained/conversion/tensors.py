@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from neural_attn.diagnostics.errors import fail
 from neural_attn.files import atomic_writer
-from neural_attn.pretrained.config import read_json
+from neural_attn.pretrained.conversion.config import read_json
 
 Array = NDArray[np.float32]
 

@@ -1,4 +1,4 @@
-"""The kinds of model that can be imported: a file each in this folder.
+"""The kinds of model that can be imported: a file each in `neural_attn/pretrained`.
 
 Other packages add theirs through the entry-point group `neural_attn.families`; the
 value is a `Family`.
@@ -12,18 +12,21 @@ from importlib.metadata import entry_points
 from pkgutil import iter_modules
 
 from neural_attn.diagnostics.errors import did_you_mean, fail
-from neural_attn.pretrained.config import Config
-from neural_attn.pretrained.family import Family
+from neural_attn.pretrained.conversion.config import Config
+from neural_attn.pretrained.conversion.family import Family
 
 GROUP = "neural_attn.families"
+PACKAGE = "neural_attn.pretrained"  # found by name, as its files import from here
 
 
 @cache
 def known_families() -> dict[str, Family]:
     """Every family by the `model_type` of config.json; ours win."""
+    folder = import_module(PACKAGE)
     found: list[Family] = [
-        import_module(f"{__name__}.{module.name}").FAMILY
-        for module in iter_modules(__path__)
+        import_module(f"{PACKAGE}.{module.name}").FAMILY
+        for module in iter_modules(folder.__path__)
+        if not module.ispkg
     ]
     found += [entry.load() for entry in entry_points(group=GROUP)]
     return {kind: one for one in reversed(found) for kind in one.model_types}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from neural_attn.diagnostics.errors import fail
-from neural_attn.pretrained.activations import activation
-from neural_attn.pretrained.config import Config
-from neural_attn.pretrained.family import Extra, Family, Layer, Plan, Rule
+from neural_attn.pretrained.conversion.activations import activation
+from neural_attn.pretrained.conversion.config import Config
+from neural_attn.pretrained.conversion.family import Extra, Family, Layer, Plan, Rule
 
 _EMBEDDING = "transformer_embedding_0"
 _MAX_LAYERS = 1000

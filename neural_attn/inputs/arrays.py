@@ -10,6 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_attn.array_files import (
+    ArrayFileError,
+    read_array,
+    read_member,
+    reading,
+    weigh,
+)
 from neural_attn.diagnostics.errors import NeuralError, fail
 from neural_attn.inputs.limits import id_limits
 from neural_attn.inputs.prepared import Prepared, Tokens
@@ -29,28 +36,18 @@ def read_data(path: str | Path) -> NDArray[Any] | dict[str, NDArray[Any]]:
     """
     path = Path(path)
     try:
-        with path.open("rb") as stream:  # np.load leaves a broken archive open
-            loaded = np.load(stream, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return loaded
-            return {name: loaded[name] for name in loaded.files}
+        with path.open("rb") as stream, reading("it is damaged"):
+            if not zipfile.is_zipfile(stream):
+                stream.seek(0)
+                return read_array(stream, path.stat().st_size, "it")
+            with zipfile.ZipFile(stream) as archive:
+                members = weigh(archive)
+                return {n: read_member(archive, info) for n, info in members.items()}
     except OSError as error:
         fail("E0403", f"cannot read {path}: {(error.strerror or str(error)).lower()}")
-    except (ValueError, EOFError, KeyError, MemoryError) as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if "pickle" in why.lower():
-            why = "it holds Python objects, which are not loaded for safety"
-        fail(
-            "E0404",
-            f"{path} is not a NumPy array file: {why}",
-            hint="np.save makes one",
-        )
-    except zipfile.BadZipFile as error:
-        fail(
-            "E0404",
-            f"{path} is not a NumPy array file: {error}",
-            hint="np.save makes one",
-        )
+    except ArrayFileError as error:
+        why = f"{path} is not a NumPy array file: {error}"
+        fail("E0404", why, hint="np.save makes one")
 
 
 def prepare(

@@ -9,17 +9,15 @@ names as keyword arguments, and `file` is one of its own.
 
 from __future__ import annotations
 
-import io
 import json
-import math
 import os
 import zipfile
-import zlib
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_attn.array_files import ArrayFileError, read_member, reading, weigh
 from neural_attn.files import atomic_writer
 from neural_attn.maps.attention_map import AttentionMap, check_name
 
@@ -32,17 +30,11 @@ HEADER = "neural_attn/header"
 MASK = "neural_attn/mask/{}"
 VERSION = 1
 
-# A stranger's file may claim any size. Real attention deflates a few times at most, so
-# what is both large and extremely dense is no attention.
-MAX_BYTES = 16 * 2**30
-MAX_DENSITY = 200
-SMALL_BYTES = 256 * 2**20
-
 # Zip stores a date per member: a fixed one gives the same file for the same maps.
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 
-class MapFileError(ValueError):
+class MapFileError(ArrayFileError):
     """A file is not what `AttentionMaps.save` writes; says why, in one line."""
 
 
@@ -76,21 +68,10 @@ def read_maps(path: str | os.PathLike[str]) -> AttentionMaps:
     """Read maps from `path`; see `AttentionMaps.load`."""
     with open(path, "rb") as stream:
         try:
-            return _read(stream)
-        except MapFileError as error:
+            with reading("not an attention map file"):
+                return _read(stream)
+        except ArrayFileError as error:
             raise MapFileError(f"{path}: {error}") from None
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-            ValueError,  # of JSON, of array headers, of AttentionMap itself
-            TypeError,
-            KeyError,
-            RecursionError,
-            RuntimeError,  # a password, or a compression this Python cannot undo
-        ) as error:
-            reason = str(error) or type(error).__name__
-            raise MapFileError(f"{path}: not an attention map file: {reason}") from None
 
 
 def _describe(one: AttentionMap) -> dict[str, Any]:
@@ -118,7 +99,7 @@ def _read(stream: IO[bytes]) -> AttentionMaps:
     from neural_attn.maps.attention_maps import AttentionMaps
 
     with zipfile.ZipFile(stream) as archive:
-        members = _checked_members(archive)
+        members = weigh(archive)
         header = _read_header(archive, members)
         expected = {HEADER}
         maps = []
@@ -155,24 +136,6 @@ def _read(stream: IO[bytes]) -> AttentionMaps:
     )
 
 
-def _checked_members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Index the members by array name, looking at names and claimed sizes first."""
-    members: dict[str, zipfile.ZipInfo] = {}
-    size = packed = 0
-    for info in archive.infolist():
-        name = info.filename.removesuffix(".npy")
-        if name == info.filename or name in members:
-            raise MapFileError(f"holds an unexpected member {info.filename!r}")
-        members[name] = info
-        size += info.file_size
-        packed += info.compress_size
-    if size > MAX_BYTES or (size > SMALL_BYTES and size > MAX_DENSITY * packed):
-        raise MapFileError(
-            f"claims {size:,} bytes of arrays in {packed:,} bytes of file; refused"
-        )
-    return members
-
-
 def _read_header(
     archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]
 ) -> dict[str, Any]:
@@ -181,7 +144,7 @@ def _read_header(
             f"has no {HEADER!r}: not written by AttentionMaps.save "
             "(AttentionMaps.from_arrays takes plain arrays)"
         )
-    array = _member_array(archive, members[HEADER])
+    array = read_member(archive, members[HEADER])
     if array.dtype.kind != "S" or array.ndim != 0:
         raise MapFileError(f"{HEADER} is {array.dtype} {array.shape}, not one text")
     header = json.loads(array.item())
@@ -203,35 +166,12 @@ def _read_array(
 ) -> NDArray[Any]:
     if name not in members:
         raise MapFileError(f"holds no array {name!r}, which its header names")
-    array = _member_array(archive, members[name])
+    array = read_member(archive, members[name])
     if array.dtype.str != dtype:
         raise MapFileError(f"{name} is {array.dtype}, not {np.dtype(dtype)}")
     if dtype == "<f4" and (array.ndim != 4 or len(array) != len(entry["key_tokens"])):
         raise MapFileError(f"{name} has shape {array.shape}, not as its header says")
     return array
-
-
-def _member_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
-    """One array of the archive, without a copy and without ever unpickling.
-
-    The shape is checked against the bytes that are there before anything is made of
-    that shape.
-    """
-    data = archive.read(info)
-    stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    elif version == (2, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
-    else:
-        raise MapFileError(f"{info.filename} is of array format {version}")
-    if dtype.hasobject or fortran:
-        raise MapFileError(f"{info.filename} holds {dtype} (Fortran order: {fortran})")
-    start = stream.tell()
-    if math.prod(shape) * dtype.itemsize != len(data) - start:
-        raise MapFileError(f"{info.filename} is not as long as its shape {shape} says")
-    return np.frombuffer(data, dtype, offset=start).reshape(shape)
 
 
 def _typed(value: Any, *types: type) -> Any:

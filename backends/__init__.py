@@ -1,44 +1,55 @@
-"""The backends by name: numpy, pytorch, tensorflow, and those that others add.
+"""The backends by name: the folders here, and those that other packages add.
 
-A backend is found through the entry-point group `neural_attn.backends`; none is
-imported before it is asked for, and none imports its framework to emit code.
+These are found through the entry-point group `neural_attn.backends`; none is imported
+before it is asked for, and none imports its framework to emit code.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from pkgutil import iter_modules
 
-from neural_attn.backends.base import Backend
+from neural_attn.backends.emit.base import Backend
 
 from neural_attn.diagnostics.errors import did_you_mean, fail
 
 GROUP = "neural_attn.backends"
-BUILT_IN = ("numpy", "pytorch", "tensorflow")
-ALIASES = {"torch": "pytorch", "tf": "tensorflow", "keras": "tensorflow", "np": "numpy"}
-AUTO_ORDER = ("tensorflow", "pytorch", "numpy")
+_SHARED = "emit"  # the folder that is no backend
+
+
+@cache
+def _own() -> tuple[str, ...]:
+    return tuple(m.name for m in iter_modules(__path__) if m.name != _SHARED)
 
 
 def names() -> list[str]:
-    """Every backend's name; the built-in ones first."""
-    others = {e.name for e in entry_points(group=GROUP)} - set(BUILT_IN)
-    return [*BUILT_IN, *sorted(others)]
+    """Every backend's name; those that come with the project first."""
+    others = {e.name for e in entry_points(group=GROUP)} - set(_own())
+    return [*_own(), *sorted(others)]
 
 
 def get(name: str) -> Backend:
     """The backend of this name or alias. Raises NeuralError for an unknown one."""
-    name = ALIASES.get(name, name)
-    if name in BUILT_IN:
-        backend: Backend = import_module(f"neural_attn.backends.{name}").BACKEND
-        return backend
-    for entry in entry_points(group=GROUP):
-        if entry.name == name:
-            loaded: Backend = entry.load()
-            return loaded
-    known = [*names(), *ALIASES]
+    if name in names():
+        return _load(name)
+    for backend in map(_load, names()):
+        if name in backend.aliases:
+            return backend
+    known = [*names(), *(alias for one in map(_load, names()) for alias in one.aliases)]
     hint = did_you_mean(name, known) or "there are " + ", ".join(names())
     fail("E0501", f"there is no backend `{name}`", hint=hint)
+
+
+def _load(name: str) -> Backend:
+    if name in _own():
+        backend: Backend = import_module(f"{__name__}.{name}").BACKEND
+        return backend
+    (entry, *_) = entry_points(group=GROUP, name=name)
+    loaded: Backend = entry.load()
+    return loaded
 
 
 def is_installed(backend: Backend) -> bool:
@@ -47,18 +58,19 @@ def is_installed(backend: Backend) -> bool:
 
 
 def choose(name: str) -> Backend:
-    """The backend asked for; with "auto" the first whose framework is installed.
+    """The backend asked for; with "auto" the first of `rank` that is installed.
 
     Raises NeuralError, with the remedy, where the framework is not installed.
     """
-    if name != "auto":
-        backend = get(name)
-        if not is_installed(backend):
-            fail(
-                "E0502",
-                f"the backend {backend.name} needs {' and '.join(backend.requires)}, "
-                "which is not installed",
-                hint=f"{backend.install}, or choose --backend numpy",
-            )
-        return backend
-    return next(b for b in map(get, AUTO_ORDER) if is_installed(b))
+    if name == "auto":
+        ranked = [b for b in map(_load, names()) if b.rank and is_installed(b)]
+        return min(ranked, key=lambda backend: backend.rank)
+    backend = get(name)
+    if not is_installed(backend):
+        fail(
+            "E0502",
+            f"the backend {backend.name} needs {' and '.join(backend.requires)}, "
+            "which is not installed",
+            hint=f"{backend.install}, or choose --backend numpy",
+        )
+    return backend

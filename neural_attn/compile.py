@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from neural_attn import backends
-from neural_attn.backends.emitter import emit
+from neural_attn.backends.emit.emitter import emit
 from neural_attn.diagnostics.errors import (
     Diagnostic,
     NeuralError,

@@ -5,7 +5,7 @@ import ast
 import numpy as np
 import pytest
 from neural_attn.backends import get
-from neural_attn.backends.emitter import emit
+from neural_attn.backends.emit.emitter import emit
 
 from neural_attn.catalogue import LAYERS
 from neural_attn.catalogue.examples import EXAMPLES
@@ -15,6 +15,7 @@ from neural_attn.language_help import describe, entries, functions, listing
 from neural_attn.models.capture import run
 from neural_attn.models.generated import load_model
 from neural_attn.resolve.wrappers import WRAPPERS
+from tests.every_backend import EVERY
 
 ENTRIES = entries()
 
@@ -29,7 +30,7 @@ def test_example_runs_and_compiles_everywhere(name):
     assert warnings == []
     assert name in {part.target.name for parts in checked.root.children.values()
                     for part in parts}  # fmt: skip
-    for backend in ("numpy", "pytorch", "tensorflow"):
+    for backend in EVERY:
         ast.parse(emit(checked, get(backend)))
     loaded = load_model(checked, "numpy")
     values = {

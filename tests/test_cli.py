@@ -23,6 +23,7 @@ from neural_attn.compile import check_file
 from neural_attn.language_service import diagnose
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.models.weights import initial
+from tests.every_backend import EVERY, TRAINING
 
 NETWORK = """
 network Small {
@@ -333,7 +334,7 @@ def test_output_folder_without_permission(neural, folder):
 
 @pytest.mark.parametrize(
     ("name", "install"),
-    [("pytorch", "pip install torch"), ("tensorflow", "pip install tensorflow")],
+    [(name, EVERY[name].install) for name in TRAINING],
 )
 def test_a_backend_that_is_not_installed(folder, name, install):
     code = (
@@ -619,7 +620,9 @@ def test_a_failing_write_leaves_the_old_file(neural, folder, monkeypatch):
     assert found == old
 
 
-@pytest.mark.parametrize("backend", ["numpy", "pytorch", "tensorflow", "torch", "tf"])
+@pytest.mark.parametrize(
+    "backend", [*EVERY, *(alias for one in EVERY.values() for alias in one.aliases)]
+)
 def test_compile_needs_no_framework_and_writes_python(neural, backend):
     call = ("compile", "small.neural", "--backend", backend)
     code, out, _ = neural(*call)

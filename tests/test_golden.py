@@ -10,10 +10,12 @@ import subprocess
 import sys
 
 import pytest
-from neural_attn.backends import BUILT_IN, get, runtime_source
-from neural_attn.backends.emitter import emit
+from neural_attn.backends import get
+from neural_attn.backends.emit import runtime_source
+from neural_attn.backends.emit.emitter import emit
 
 from neural_attn.compile import check_file, check_text
+from tests.every_backend import EVERY, TRAINING
 
 EXAMPLES = {
     "basic": "examples/attention_examples/basic_transformer.neural",
@@ -21,7 +23,7 @@ EXAMPLES = {
     "text_classification": "examples/attention_examples/text_classification.neural",
     "alibi": "examples/alibi_attention.neural",
 }
-FRAMEWORKS = ("pytorch", "tensorflow")
+FRAMEWORKS = tuple(TRAINING)
 
 GATED = """
 define GatedAttention(num_heads, head_size = 4, gate_activation = "sigmoid") {
@@ -88,7 +90,7 @@ def ruff(*arguments, text):
     return result.stdout + result.stderr if result.returncode else ""
 
 
-@pytest.mark.parametrize("backend", BUILT_IN)
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_generated_text_is_the_golden_file(name, backend, project_root, update_golden):
     path = project_root / "tests" / "golden" / f"{name}.{backend}.py"
@@ -104,7 +106,7 @@ def test_generated_files_are_short(name, backend, project_root):
     assert example(name, backend, project_root).count("\n") < 250
 
 
-@pytest.mark.parametrize("backend", BUILT_IN)
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("name", [*EXAMPLES, *VARIANTS])
 def test_generated_files_are_tidy(name, backend, project_root):
     if name in EXAMPLES:
@@ -115,7 +117,7 @@ def test_generated_files_are_tidy(name, backend, project_root):
     assert ruff("format", "--check", "--diff", text=text) == ""
 
 
-@pytest.mark.parametrize("backend", BUILT_IN)
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_generated_files_stand_alone(name, backend, project_root):
     roots = set()
@@ -124,16 +126,15 @@ def test_generated_files_stand_alone(name, backend, project_root):
             roots |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             roots.add(node.module.partition(".")[0])
-    framework = {"numpy": "numpy", "pytorch": "torch", "tensorflow": "keras"}[backend]
-    assert roots <= {"math", "os", "numpy", "safetensors", framework}
+    assert roots <= {"math", "os", "numpy", "safetensors", EVERY[backend].requires[0]}
 
 
-@pytest.mark.parametrize("backend", BUILT_IN)
+@pytest.mark.parametrize("backend", EVERY)
 def test_the_same_source_gives_the_same_bytes(backend, project_root):
     script = (
         "import sys\n"
         "from neural_attn.backends import get\n"
-        "from neural_attn.backends.emitter import emit\n"
+        "from neural_attn.backends.emit.emitter import emit\n"
         "from neural_attn.compile import check_file\n"
         "for path in sys.argv[2:]:\n"
         "    print(emit(check_file(path)[0][0], get(sys.argv[1])))\n"
@@ -152,10 +153,11 @@ def test_the_same_source_gives_the_same_bytes(backend, project_root):
 
 
 def test_runtime_text_for_others_is_left_out():
-    whole = runtime_source.read("keras").definitions["named_weights"].text
-    fitted = runtime_source.read("keras", ["BatchNormalization"])
+    runtime = EVERY["tensorflow"].runtime
+    whole = runtime_source.read(runtime).definitions["named_weights"].text
+    fitted = runtime_source.read(runtime, ["BatchNormalization"])
     for_norms = fitted.definitions["named_weights"].text
-    plain = runtime_source.read("keras", []).definitions["named_weights"]
+    plain = runtime_source.read(runtime, []).definitions["named_weights"]
     assert "RUNNING" in for_norms
     assert "RUNNING" not in plain.uses
     assert len(whole) > len(for_norms) > len(plain.text)

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import neural_attn
+from tests.every_backend import EVERY
 
 # Each takes between 0.2 and 10 seconds to import.
 HEAVY = {
@@ -107,7 +108,7 @@ def test_check_loads_nothing_heavy(tmp_path):
     assert not modules & HEAVY
 
 
-@pytest.mark.parametrize("backend", ["numpy", "pytorch", "tensorflow"])
+@pytest.mark.parametrize("backend", EVERY)
 def test_backend_description_loads_no_framework(backend, tmp_path):
     # Listing the backends, and compiling for one, work where it is not installed.
     statements = f"from neural_attn.backends.{backend} import BACKEND"

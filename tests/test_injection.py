@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from neural_attn.backends import get
-from neural_attn.backends.emitter import emit
+from neural_attn.backends.emit.emitter import emit
 
 from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
+from tests.every_backend import EVERY
 
-BACKENDS = ("numpy", "pytorch", "tensorflow")
+BACKENDS = tuple(EVERY)
 MARK = "escaped"  # nothing of this name may ever be called or read
 HOSTILE = [
     'a"b', "a'b", '"""', "'''", '\\"""', '"""\\', "\\", "\\\\", "\\n", "a\nb", "a\rb",

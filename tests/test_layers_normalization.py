@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from neural_attn.backends import get
-from neural_attn.backends.emitter import emit
+from neural_attn.backends.emit.emitter import emit
 
 from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.models.generated import load_model
+from tests.every_backend import TRAINING
 from tests.layer_cases import (
     TOLERANCE,
     arguments_of,
@@ -123,7 +124,7 @@ def test_training_moves_the_statistics_alike(shape, momentum):
     layer = f"BatchNormalization(momentum={momentum})"
     axes = tuple(range(x.ndim - 1))
     mean, variance = x.mean(axis=axes), x.var(axis=axes)
-    for name in ("pytorch", "tensorflow"):
+    for name in TRAINING:
         result, (found_mean, found_variance) = trained_statistics(layer, name, x)
         expected = (x - mean) / np.sqrt(variance + 1e-3)
         np.testing.assert_allclose(result, expected, rtol=0, atol=1e-8)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from neural_attn.backends import get
-from neural_attn.backends.emitter import emit
+from neural_attn.backends.emit.emitter import emit
 
 from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError

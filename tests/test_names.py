@@ -13,8 +13,9 @@ from neural_attn.resolve.names import (
     trouble_with_attribute,
     trouble_with_variable,
 )
+from tests.every_backend import EVERY
 
-RUNTIMES = Path(__file__).resolve().parent.parent / "backends" / "runtime"
+BACKENDS = Path(__file__).resolve().parent.parent / "backends"
 
 
 def public(cls):
@@ -56,9 +57,9 @@ def held_by(node):
             yield inner.attr
 
 
-@pytest.mark.parametrize("name", ["numpy", "pytorch", "keras"])
+@pytest.mark.parametrize("name", EVERY)
 def test_base_classes_of_blocks_keep_their_attributes(name):
-    tree = ast.parse((RUNTIMES / f"{name}.py").read_text("utf-8"))
+    tree = ast.parse((BACKENDS / name / "runtime" / "core.py").read_text("utf-8"))
     classes = [n for n in tree.body if isinstance(n, ast.ClassDef) and n.name in BASES]
     assert {"AttentionLayer", "Network"} <= {node.name for node in classes}
     held = {held for node in classes for held in held_by(node)}

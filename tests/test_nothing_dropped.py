@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 from neural_attn.backends import get
-from neural_attn.backends.emitter import emit
+from neural_attn.backends.emit.emitter import emit
 from neural_attn.grammar import prelude
 
 from neural_attn.compile import check_text
@@ -22,8 +22,9 @@ from neural_attn.training.catalogue import (
     TRAIN,
     TRAIN_TO_COME,
 )
+from tests.every_backend import EVERY, TRAINING
 
-BACKENDS = ("numpy", "pytorch", "tensorflow")
+BACKENDS = tuple(EVERY)
 
 
 def network(layers, shape="(8, 4)", settings=""):
@@ -354,7 +355,7 @@ def test_each_name_of_a_setting_has_code_of_its_own(entries):
     for entry in entries:
         loss = "" if what == "loss" else 'loss: "mse" '
         texts.append(trained(f'{loss}{what}: "{entry.name}"'))
-    for backend in ("pytorch", "tensorflow"):
+    for backend in TRAINING:
         found = {outcome(text)[backend][0] for text in texts}
         said = [outcome(text)[backend][1] for text in texts]
         assert len(found) + sum("W0113" in " ".join(s) for s in said) >= len(texts)

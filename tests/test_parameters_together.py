@@ -3,13 +3,13 @@
 from functools import cache
 
 import pytest
-from neural_attn.backends import get
-from neural_attn.backends.emitter import emit
+from neural_attn.backends.emit.emitter import emit
 
 from neural_attn.catalogue import LAYERS
 from neural_attn.catalogue.recurrent import RECURRENT
 from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
+from tests.every_backend import EVERY
 from tests.test_layers_parameters import OTHERS, network, written
 
 # of recurrent layers, which have a test of their own for each parameter alone
@@ -39,7 +39,7 @@ def outcome(text):
         (checked,), warnings = check_text(text)
     except NeuralError:
         return None
-    backends = map(get, ("numpy", "pytorch", "tensorflow"))
+    backends = EVERY.values()
     said = [w.message for w in warnings]
     return [
         (emit(checked, b), said + [d.message for d in b.cannot(checked)])

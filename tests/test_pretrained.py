@@ -15,6 +15,7 @@ from neural_attn.inputs.tokenizer import Tokenizer
 from neural_attn.models.generated import load_model
 from neural_attn.pretrained import import_model
 from neural_attn.pretrained.conversion.families import known_families
+from tests.every_backend import EVERY, parameters
 
 pytest.importorskip("tokenizers")
 
@@ -42,11 +43,7 @@ SENTENCES = [
     "how far a weight tells what mattered, and whether the picture can be trusted. "
     * 4,
 ]
-BACKENDS = [
-    "numpy",
-    pytest.param("pytorch", marks=pytest.mark.requires_torch),
-    pytest.param("tensorflow", marks=pytest.mark.requires_tensorflow),
-]
+BACKENDS = parameters()
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +207,7 @@ def test_a_sentence_in_the_batch_is_as_alone(imported, run):
         np.testing.assert_allclose(inside, maps[key][0], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["numpy", "pytorch", "tensorflow"])
+@pytest.mark.parametrize("name", EVERY)
 def test_generated_code_is_formatted(name, imported, tmp_path):
     from neural_attn.compile import compile_file
 

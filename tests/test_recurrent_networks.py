@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 from neural_attn.backends import get
-from neural_attn.backends.emitter import emit
+from neural_attn.backends.emit.emitter import emit
 from safetensors.numpy import save_file
 
 from neural_attn import language_help

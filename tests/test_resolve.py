@@ -4,10 +4,11 @@ from importlib.resources import files
 
 import pytest
 from neural_attn.backends import get
-from neural_attn.backends.emitter import emit
+from neural_attn.backends.emit.emitter import emit
 
 from neural_attn.compile import check_text, choose
 from neural_attn.diagnostics.errors import NeuralError
+from tests.every_backend import EVERY
 
 PRELUDE = files("neural_attn.grammar").joinpath("prelude.neural").read_text("utf-8")
 
@@ -47,7 +48,7 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("backend", ["numpy", "pytorch", "tensorflow"])
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_built_in_blocks_have_no_privilege(name, backend):
     """An author's copy of the prelude gives the same code, byte for byte."""

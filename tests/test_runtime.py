@@ -27,12 +27,17 @@ def keras_dtype(dtype):
         keras.config.set_dtype_policy(before)
 
 
+def runtime_of(name):
+    folder = {"keras": "tensorflow"}.get(name, name)
+    return f"neural_attn.backends.{folder}.runtime.core"
+
+
 class Runtime:
     """One runtime module, and the way from NumPy arrays to its tensors and back."""
 
     def __init__(self, name):
         self.name = name
-        self.module = importlib.import_module(f"neural_attn.backends.runtime.{name}")
+        self.module = importlib.import_module(runtime_of(name))
 
     def tensor(self, array):
         if array is None or self.name == "numpy":
@@ -329,7 +334,7 @@ def test_the_fused_kernel_runs_unless_weights_are_asked_for(
 MEASURE_PEAK = """
 import importlib, re, sys
 import numpy as np
-runtime = importlib.import_module("neural_attn.backends.runtime." + sys.argv[1])
+runtime = importlib.import_module(sys.argv[2])
 tensor = lambda x: x
 if sys.argv[1] == "pytorch":
     import torch
@@ -360,7 +365,7 @@ print(fused - before, peak() - fused)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
 def test_no_queries_by_keys_tensor_at_length_4096(runtime, project_root):
     result = subprocess.run(
-        [sys.executable, "-c", MEASURE_PEAK, runtime.name],
+        [sys.executable, "-c", MEASURE_PEAK, runtime.name, runtime.module.__name__],
         cwd=project_root,
         capture_output=True,
         text=True,

@@ -35,7 +35,8 @@ def keras_dtype(dtype):
 
 
 def runtime(name):
-    return importlib.import_module(f"neural_attn.backends.runtime.{name}")
+    folder = {"keras": "tensorflow"}.get(name, name)
+    return importlib.import_module(f"neural_attn.backends.{folder}.runtime.core")
 
 
 def numpy_model(dtype="float32"):

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from neural_attn.backends.runtime import numpy as numpy_runtime
+from neural_attn.backends.numpy.runtime import core as numpy_runtime
 
 requires_torch = pytest.mark.requires_torch
 requires_tensorflow = pytest.mark.requires_tensorflow

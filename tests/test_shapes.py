@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from neural_attn.backends import get
-from neural_attn.backends.emitter import emit
+from neural_attn.backends.emit.emitter import emit
 
 from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError

@@ -6,16 +6,14 @@ import math
 import numpy as np
 import pytest
 from neural_attn.backends import get
-from neural_attn.backends.emitter import emit
+from neural_attn.backends.emit.emitter import emit
 
 from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.models.generated import load_source
+from tests.every_backend import TRAINING, parameters
 
-TRAINERS = [
-    pytest.param("pytorch", marks=pytest.mark.requires_torch),
-    pytest.param("tensorflow", marks=pytest.mark.requires_tensorflow),
-]
+TRAINERS = parameters(TRAINING)
 both = [pytest.mark.requires_torch, pytest.mark.requires_tensorflow]
 
 
@@ -186,7 +184,7 @@ def test_a_loss_that_expects_other_outputs_says_so():
     settings = 'loss: "sparse_categorical_crossentropy"'
     for last, codes in (("relu", ["W0115"]), ("softmax", []), ("linear", [])):
         network, _ = checked(settings, layers=f'Dense(3, "{last}")')
-        for backend in ("pytorch", "tensorflow"):
+        for backend in TRAINING:
             assert [d.code for d in get(backend).cannot(network)] == codes
 
 
@@ -242,7 +240,7 @@ def test_both_frameworks_compute_the_same_loss(loss, over_time):
     settings = f"loss: {loss.removesuffix(', logits')}"
     values = [
         Framework(name, settings, **options).loss(outputs, targets[kind])
-        for name in ("pytorch", "tensorflow")
+        for name in TRAINING
     ]
     assert values[0] == pytest.approx(values[1], rel=1e-6, abs=1e-6)
     assert math.isfinite(values[0])
@@ -282,7 +280,7 @@ def test_both_frameworks_take_the_same_steps(optimizer, tmp_path):
     targets = rng.integers(3, size=6)
     path = tmp_path / "weights.safetensors"
     importlib.import_module("torch").manual_seed(0)
-    frameworks = [Framework(name, settings) for name in ("pytorch", "tensorflow")]
+    frameworks = [Framework(name, settings) for name in TRAINING]
     frameworks[0].model.save_weights(path)
     outputs = []
     for framework in frameworks:

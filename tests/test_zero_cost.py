@@ -123,7 +123,7 @@ def test_asking_changes_no_output(torch, layer):
 @pytest.mark.parametrize("queries", [700, 900])
 def test_blocks_of_queries_give_what_a_whole_gives(torch, shape, queries):
     generator = np.random.default_rng(0)
-    runtime = importlib.import_module("neural_attn.backends.runtime.pytorch")
+    runtime = importlib.import_module("neural_attn.backends.pytorch.runtime.core")
     layer = runtime.CausalAttentionLayer()
     query, key, value = (
         torch.from_numpy(generator.normal(size=(2, 3, time, 4)))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn import backends
-from neural_attn.backends.base import Backend
+from neural_attn.backends.emit.base import Backend
 from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.prepared import Inputs, Labels, Tokens
 from neural_attn.inputs.tokens import by_input, count

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn import backends
-from neural_attn.backends.emitter import emit
+from neural_attn.backends.emit.emitter import emit
 from neural_attn.compile import check_file, choose
 from neural_attn.diagnostics.errors import Diagnostic, fail
 from neural_attn.inputs.arrays import prepare

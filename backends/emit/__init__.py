@@ -1,0 +1,1 @@
+"""From a checked network to source text: what all backends share."""

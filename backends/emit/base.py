@@ -1,0 +1,86 @@
+"""What a backend says of itself: tables, and the few ways it deviates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from neural_attn.diagnostics.errors import fail
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from neural_attn.diagnostics.errors import Diagnostic
+    from neural_attn.shapes.instance import Checked
+
+
+@dataclass(frozen=True)
+class Row:
+    """How a backend writes one native layer.
+
+    `make` is the constructor call, or "" where the layer needs no object; `call` is
+    the call, with `{layer}`, `{x}` and the other inputs of the catalogue. Both may
+    name parameters of the layer and sizes of its input; the call of a merge may name
+    all its `{operands}`, their `{total}` and `{count}`. With `activates`, the
+    function of the `activation` parameter is applied to what `call` gives.
+    `unmasked` is the call where no padding mask is given, and with `takes_none`, `call`
+    takes a mask that may be None; texts in `omit` say what the framework does anyway.
+    """
+
+    make: str
+    call: str = "{layer}({x})"
+    activates: bool = False
+    unmasked: str = ""
+    omit: tuple[str, ...] = ()
+    takes_none: bool = False
+
+
+VARIES = object()  # an argument that is not the same in the whole network
+# chooses a row by the arguments of the layer: their values, or VARIES
+RowRule = Callable[[Mapping[str, object]], Row]
+
+
+def sloped(plain: Row, **rows: Row) -> RowRule:
+    """The row of an activation: one of `rows`, by its function, for an alpha."""
+
+    def choose(known: Mapping[str, object]) -> Row:
+        function = known["function"]
+        if known["alpha"] is None:
+            return plain
+        if function is VARIES:
+            hint = "write the name of the function, not a parameter"
+            fail("E0217", "`alpha` needs to know of which function it is", hint=hint)
+        return rows.get(str(function), plain)
+
+    return choose
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A target language: everything in which its code differs from the others'."""
+
+    name: str
+    requires: tuple[str, ...]
+    install: str
+    aliases: tuple[str, ...]
+    rank: int  # among those that `auto` chooses from, the lowest first; 0: never
+    runtime: str  # the package whose files are copied from; see `runtime_source`
+    layer_base: str
+    forward: str
+    list_of_layers: str
+    layers: Mapping[str, Row | RowRule]
+    functions: Mapping[str, str]
+    activation: Callable[[str], str]
+    create: Callable[[Checked], list[str]]
+    applied: Mapping[str, str] = field(default_factory=dict)  # calls of activations
+    passes_training: bool = False
+    start: Callable[[], None] = lambda: None  # import the framework
+    # how the framework runs: arrays in, a context without gradients, arrays out
+    tensor: Callable[[NDArray[Any]], Any] = lambda array: array
+    array: Callable[[Any], NDArray[Any]] = lambda tensor: tensor
+    inference: Callable[[], AbstractContextManager[Any]] = nullcontext
+    # training settings as code, and warnings for what the backend leaves out
+    training: Callable[[Checked], list[str]] | None = None
+    cannot: Callable[[Checked], list[Diagnostic]] = lambda checked: []

@@ -1,0 +1,290 @@
+"""Makes calls in a forward: of layers, of functions of the language, of attention."""
+
+from __future__ import annotations
+
+import ast
+from functools import partial
+from typing import Any
+
+from neural_attn.backends.emit.base import Row
+from neural_attn.backends.emit.expressions import (
+    constant,
+    fill,
+    python,
+    slots,
+    text,
+)  # fmt: skip
+from neural_attn.backends.emit.expressions import (
+    name as python_name,
+)
+from neural_attn.backends.emit.layers import native_fields
+from neural_attn.backends.emit.scope import Scope
+from neural_attn.backends.emit.usage import assigned
+from neural_attn.grammar import tree
+
+from neural_attn.catalogue import NativeLayer
+from neural_attn.catalogue.functions import PRIMITIVES, Primitive
+from neural_attn.catalogue.types import Static
+from neural_attn.diagnostics.errors import Problems
+from neural_attn.ir import Block, LayerUse
+from neural_attn.resolve.arguments import match
+from neural_attn.resolve.equations import call_parameters, width_of
+
+_DROPOUT = 4  # the place of `dropout` among the arguments of `attend`
+_NONE = ast.Constant(None)
+
+Given = dict[str, tree.Expr]
+
+
+def in_forward(scope: Scope, expr: tree.Expr) -> ast.expr:
+    """An expression of the forward; notes what the class needs for it."""
+    return python(expr, partial(special, scope))
+
+
+def _whole(scope: Scope, expr: tree.Expr) -> ast.expr:
+    """A size in the forward: its divisions have no rest."""
+    return python(expr, partial(special, scope), whole=True)
+
+
+def special(scope: Scope, expr: tree.Expr) -> ast.expr | None:
+    """How names and calls are spelled in the forward; None for anything else."""
+    if isinstance(expr, tree.Call):
+        return _call(scope, expr)
+    if not isinstance(expr, tree.Name):
+        return None
+    if expr.text in scope.stand_ins:
+        return in_forward(scope, scope.stand_ins[expr.text])
+    if expr.text in scope.locals:
+        return python_name(scope.spell(expr.text))
+    if expr.text in scope.layers:
+        return python_name(f"self.{expr.text}")
+    if not scope.is_parameter(expr.text) and expr.text in scope.static:
+        return constant(scope.known_value(expr))
+    if source := _measured(scope, expr.text):
+        return fill(scope.backend.functions["width"], {"0": python_name(source)})
+    scope.stored.add(expr.text)
+    return python_name(f"self.{expr.text}")
+
+
+def _measured(scope: Scope, name: str) -> str:
+    """The input of the forward whose last axis is this parameter, or ""."""
+    parameter = scope.static.get(name)
+    source = width_of(parameter) if parameter else ""
+    if name in scope.set_somewhere or source in assigned(scope.block.forward.body):
+        return ""
+    return source
+
+
+def is_given(scope: Scope, expr: tree.Expr) -> bool:
+    """Whether a value is known to be no None when the code runs."""
+    return isinstance(expr, tree.Name) and expr.text in scope.never_none
+
+
+def makes_mask(scope: Scope, value: tree.Expr) -> bool:
+    """Whether a value is a mask that is there whenever the code runs."""
+    if not isinstance(value, tree.Call) or value.function.text != "padding_mask":
+        return False
+    return is_given(scope, value.arguments[0].value)
+
+
+# --- layers -------------------------------------------------------------------------
+
+
+def _call(scope: Scope, call: tree.Call) -> ast.expr:
+    use = scope.layers.get(call.function.text)
+    if use is None:
+        return _call_primitive(scope, call)
+    given = match("", call_parameters(use), call.arguments, Problems())
+    if use.repeat is not None:
+        return _call_each(scope, use, call, given)
+    return _call_layer(scope, use, python_name(f"self.{use.name}"), call, given)
+
+
+def _call_each(scope: Scope, use: LayerUse, call: tree.Call, given: Given) -> ast.expr:
+    """Apply repeated layers one after the other, before the statement at hand."""
+    first_name = next(iter(given))
+    target = scope.target or f"{use.name}_output"
+    spelled = scope.spell(target)
+    if (first := text(in_forward(scope, given[first_name]))) != spelled:
+        scope.before.append(f"{spelled} = {first}")
+    variable = "layer" if "layer" not in scope.locals else "layer_"
+    carried = tree.Name(call.span, target)
+    arguments = (tree.Argument(call.span, None, carried), *call.arguments[1:])
+    renamed = tree.Call(call.span, call.function, arguments)
+    is_new = target not in scope.locals and not scope.target
+    scope.locals.add(target)
+    applied = _call_layer(
+        scope, use, python_name(variable), renamed, {**given, first_name: carried}
+    )
+    if is_new:
+        scope.locals.discard(target)
+    scope.before.append(f"for {variable} in self.{use.name}:")
+    scope.before.append(f"    {spelled} = {text(applied)}")
+    return python_name(spelled)
+
+
+def _call_layer(
+    scope: Scope, use: LayerUse, layer: ast.expr, call: tree.Call, given: Given
+) -> ast.expr:
+    if isinstance(use.target, Block):
+        return _call_block(scope, layer, call)
+    if use.target.name == "Embedding" and scope.embedded:
+        value = next(iter(given.values()))
+        if isinstance(value, tree.Name) and value.text == scope.embedded:
+            fields = {"x": python_name(value.text), "layer": layer}
+            return fill("embedded({x}, {layer})", fields)
+    return _call_native(scope, use, use.target, layer, given)
+
+
+def _call_block(scope: Scope, layer: ast.expr, call: tree.Call) -> ast.expr:
+    """The arguments as the author wrote them."""
+    made = ast.Call(layer, [], [])
+    for argument in call.arguments:
+        value = in_forward(scope, argument.value)
+        if argument.name:
+            made.keywords.append(ast.keyword(scope.spell(argument.name), value))
+        else:
+            made.args.append(value)
+    return made
+
+
+def _call_native(
+    scope: Scope, use: LayerUse, native: NativeLayer, layer: ast.expr, given: Given
+) -> ast.expr:
+    row = scope.row(use, native)
+    templates = row.call + row.unmasked
+    rule = partial(special, scope)
+    fields = native_fields(scope, use, native, templates, rule, {})
+    for name in (written.rstrip("?") for written in native.inputs):
+        fields[name] = in_forward(scope, given[name]) if name in given else _NONE
+    if scope.is_idle(use):
+        idle = fields["x"]
+        assert isinstance(idle, ast.expr)
+        return idle
+    fields["layer"] = layer
+    if native.merges:
+        operands: list[Any] = [fields[name.rstrip("?")] for name in native.inputs]
+        made = _merged(row, native, fields, operands[: len(given)])
+    else:
+        made = _masked(scope, row, fields, given.get("attention_mask"))
+    return _activated(scope, use, made) if row.activates else made
+
+
+def _masked(
+    scope: Scope, row: Row, fields: dict[str, Any], mask: tree.Expr | None
+) -> ast.expr:
+    """The call with its mask, the one without, or a choice when the code runs."""
+    if mask is None and row.unmasked:
+        return fill(row.unmasked, fields)
+    made = fill(row.call, fields)
+    if not row.unmasked or row.takes_none or (mask and is_given(scope, mask)):
+        return made
+    test = ast.Compare(fields["attention_mask"], [ast.Is()], [_NONE])
+    return ast.IfExp(test, fill(row.unmasked, fields), made)
+
+
+def _merged(
+    row: Row,
+    native: NativeLayer,
+    fields: dict[str, Any],
+    operands: list[ast.expr],
+) -> ast.expr:
+    """A merge of all its operands.
+
+    A row may name them all; one for two of them is applied again and again.
+    """
+    if slots(row.call) & {"operands", "total"}:
+        total = operands[0]
+        for operand in operands[1:]:
+            total = ast.BinOp(total, ast.Add(), operand)
+        several = {"total": total, "count": constant(len(operands))}
+        return fill(row.call, {**fields, **several, "operands": operands})
+    first, second = native.inputs[:2]
+    made = operands[0]
+    for operand in operands[1:]:
+        made = fill(row.call, {**fields, first: made, second: operand})
+    return made
+
+
+def _activated(scope: Scope, use: LayerUse, made: ast.expr) -> ast.expr:
+    expr = use.arguments.get("activation")
+    parameters = {p.name: p for p in use.target.parameters}
+    known = scope.known_value(expr) if expr else parameters["activation"].default
+    if known == "linear":
+        return made
+    if known is None and isinstance(expr, tree.Name):
+        scope.stored.add(expr.text)
+        return ast.Call(python_name(f"self.{expr.text}"), [made], [])
+    template = scope.backend.applied.get(str(known), "{function}({x})")
+    function = fill(scope.backend.activation(str(known)), {})
+    return fill(template, {"function": function, "x": made})
+
+
+# --- functions ----------------------------------------------------------------------
+
+
+def _call_primitive(scope: Scope, call: tree.Call) -> ast.expr:
+    name = call.function.text
+    primitive = PRIMITIVES[name]
+    if primitive.is_attention:
+        return _call_attention(scope, call, primitive)
+    values = _values(scope, call, primitive)
+    if id(call) not in scope.checked.facts[scope.block].tensors:
+        template = "abs({0})" if name == "abs" else f"math.{name}({{0}})"
+    else:
+        template = scope.backend.functions.get(name, "")
+    if name == "padding_mask" and not is_given(scope, call.arguments[0].value):
+        template = ""
+    if not template:
+        return ast.Call(python_name(name), values, [])
+    return fill(template, {str(i): value for i, value in enumerate(values)})
+
+
+def _values(scope: Scope, call: tree.Call, primitive: Primitive) -> list[ast.expr]:
+    """The arguments in the order of the parameters; sizes divide exactly."""
+    given = match("", tuple(primitive.parameters), call.arguments, Problems())
+    return [
+        (_whole if name in ("n", "shape", "num_heads") else in_forward)(
+            scope, given[name]
+        )
+        for name in primitive.parameters
+        if name in given
+    ]
+
+
+def _call_attention(scope: Scope, call: tree.Call, primitive: Primitive) -> ast.expr:
+    """A call of the runtime's method; arguments equal to their default go."""
+    made = ast.Call(python_name(f"self.{primitive.name}"), [], [])
+    for argument in call.arguments:
+        value, name = argument.value, argument.name
+        if _goes_without_saying(scope, value, primitive.parameters.get(name or "")):
+            continue
+        scope.hides_future |= name == "causal"
+        # dropout and training follow the mask, unless `causal` is between them
+        given = len(made.args) + len(made.keywords)
+        follows = given == _DROPOUT and not scope.hides_future
+        if name and not (name == "dropout" and follows):
+            made.keywords.append(ast.keyword(name, in_forward(scope, value)))
+        else:
+            made.args.append(in_forward(scope, value))
+    if primitive.name == "attend" and scope.backend.passes_training:
+        training = python_name("training")
+        if len(made.args) > _DROPOUT and not made.keywords:
+            made.args.append(training)
+        else:
+            made.keywords.append(ast.keyword("training", training))
+    return made
+
+
+def _goes_without_saying(
+    scope: Scope, value: tree.Expr, default: Static | None
+) -> bool:
+    """Whether an argument is that of its parameter anyway, or a dropout of nothing."""
+    if isinstance(value, tree.Name) and value.text in scope.layers:
+        return scope.is_idle(scope.layers[value.text])
+    known = isinstance(value, tree.Literal) or (
+        isinstance(value, tree.Name)
+        and value.text in scope.static
+        and not scope.is_parameter(value.text)
+    )
+    return default is not None and known and scope.known_value(value) == default.value

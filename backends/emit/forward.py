@@ -1,0 +1,90 @@
+"""Writes the forward of a block: the author's equations, comments and blank lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from neural_attn.backends.emit.calls import in_forward, makes_mask, special
+from neural_attn.backends.emit.expressions import text
+from neural_attn.backends.emit.layers import choice
+from neural_attn.backends.emit.layout import with_trivia
+from neural_attn.backends.emit.scope import Scope
+from neural_attn.grammar import tree
+
+from neural_attn.shapes.block_entry import LONGEST
+
+STATEMENTS = "        "  # the indent of statements in a method
+
+
+def forward_lines(scope: Scope) -> list[str]:
+    """The whole method."""
+    inputs = ["self"]
+    defaults: list[str] = []
+    for parameter in scope.block.forward.parameters:
+        default = parameter.default
+        if parameter.name in scope.stand_ins:
+            continue
+        name = scope.spell(parameter.name)
+        inputs.append(name if default is None else f"{name}=None")
+        if isinstance(default, tree.Name):
+            defaults.append(f"{STATEMENTS}if {name} is None:")
+            defaults.append(f"{STATEMENTS}    {name} = {scope.spell(default.text)}")
+    if scope.backend.passes_training and scope.block.is_attention:
+        inputs.append("training=None")
+    head = f"    def {scope.backend.forward}({', '.join(inputs)}):"
+    body = body_lines(scope, scope.block.forward.body, STATEMENTS)
+    return [head, *defaults, *_length_check(scope), *body]
+
+
+def _length_check(scope: Scope) -> list[str]:
+    """The line that refuses more steps than the parameter `max_len` allows."""
+    if not scope.facts.is_bounded:
+        return []
+    longest = in_forward(scope, tree.Name(scope.static[LONGEST].span, LONGEST))
+    first = scope.spell(scope.block.inputs[0])
+    return [f"{STATEMENTS}check_length({first}, {text(longest)})"]
+
+
+def body_lines(scope: Scope, body: Sequence[tree.Statement], indent: str) -> list[str]:
+    """Statements, with the author's comments and blank lines."""
+    lines: list[str] = []
+    for statement in body:
+        if not isinstance(statement, tree.If):
+            lines += _statement(scope, statement, indent, first=not lines)
+            continue
+        rule = partial(special, scope)
+        lines += choice(scope, statement, indent, body_lines, rule)
+        if lines and _returns(statement, scope.facts.decisions):
+            break
+    return lines
+
+
+def _statement(
+    scope: Scope, statement: tree.Assign | tree.Return, indent: str, *, first: bool
+) -> list[str]:
+    target = statement.target.text if isinstance(statement, tree.Assign) else ""
+    scope.before, scope.target = [], target
+    value = text(in_forward(scope, statement.value))
+    lines = scope.before
+    if isinstance(statement, tree.Return):
+        lines.append(f"return {value}")
+    else:
+        scope.locals.add(target)
+        if makes_mask(scope, statement.value):
+            scope.never_none.add(target)
+        if value != scope.spell(target):
+            lines.append(f"{scope.spell(target)} = {value}")
+    if not lines:
+        return []
+    head, *rest = (indent + line for line in lines)
+    return [*with_trivia(head, statement.trivia, not first), *rest]
+
+
+def _returns(node: tree.If, decisions: dict[int, set[bool]]) -> bool:
+    """Whether nothing behind this if can run."""
+    outcomes = decisions.get(id(node), set())
+    branches = [node.then if outcome else node.otherwise for outcome in outcomes]
+    return bool(branches) and all(
+        branch and isinstance(branch[-1], tree.Return) for branch in branches
+    )

@@ -1,0 +1,203 @@
+"""Picks from the runtime files the definitions that a generated file uses.
+
+The files are read as text with `ast`; their framework is never imported.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+_ONLY_WITH = "# only with "
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A top-level function, class or constant of a runtime file."""
+
+    name: str
+    text: str
+    uses: frozenset[str]
+    is_class: bool
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A backend's runtime files, cut into their definitions and imports."""
+
+    definitions: dict[str, Definition]
+    imports: dict[str, str]  # bound name to import statement
+
+
+def read(name: str, words: Collection[str] | None = None) -> Runtime:
+    """Read the files of a package, `core.py` first.
+
+    A statement below a comment `# only with A, B:` is there for files that use A or
+    B; where `words` holds neither, it is left out.
+    """
+    marked = _marked(name)
+    return _read(name, None if words is None else marked.intersection(words))
+
+
+@cache
+def _read(name: str, words: frozenset[str] | None) -> Runtime:
+    whole = Runtime({}, {})
+    for text in _texts(name):
+        part = _cut(_fitted(text, words), f"{name}.")
+        whole.definitions.update(part.definitions)
+        whole.imports.update(part.imports)
+    return whole
+
+
+@cache
+def _marked(name: str) -> frozenset[str]:
+    """The names behind `# only with` in the runtime files of a backend."""
+    lines = (line.strip() for text in _texts(name) for line in text.splitlines())
+    marks = (line for line in lines if line.startswith(_ONLY_WITH))
+    return frozenset(name for mark in marks for name in _marked_names(mark))
+
+
+def _marked_names(line: str) -> list[str]:
+    return line.strip().removeprefix(_ONLY_WITH).rstrip(":").split(", ")
+
+
+def _fitted(text: str, words: Collection[str] | None) -> str:
+    """The text without its `# only with` comments, and what they leave out."""
+    lines, dropped = text.splitlines(), set()
+    ends = {
+        node.lineno: node.end_lineno or node.lineno
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.stmt)
+    }
+    for number, line in enumerate(lines, 1):
+        if not line.lstrip().startswith(_ONLY_WITH):
+            continue
+        dropped.add(number)
+        names = _marked_names(line)
+        if words is not None and not any(name in words for name in names):
+            dropped |= set(range(number + 1, ends[number + 1] + 1))
+    return "\n".join(line for n, line in enumerate(lines, 1) if n not in dropped)
+
+
+@cache
+def _texts(name: str) -> list[str]:
+    folder = files(name)
+    found = {path.name for path in folder.iterdir() if path.name.endswith(".py")}
+    others = sorted(found - {"core.py", "__init__.py"})
+    return [folder.joinpath(file).read_text("utf-8") for file in ("core.py", *others)]
+
+
+def _cut(text: str, own: str) -> Runtime:
+    module = ast.parse(text)
+    lines = text.splitlines()
+    definitions: dict[str, Definition] = {}
+    imports: dict[str, str] = {}
+    end = 0
+    for node in module.body:
+        source = "\n".join(lines[_start(node, lines, end) - 1 : node.end_lineno])
+        end = node.end_lineno or 0
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(own):
+                continue  # from another runtime file: copied like the rest
+            for alias in node.names:
+                imports[alias.asname or alias.name] = _import(node, alias)
+            continue
+        used = frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            is_class = isinstance(node, ast.ClassDef)
+            definitions[node.name] = Definition(node.name, source, used, is_class)
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            definitions[name] = Definition(name, source, used, is_class=True)
+    return Runtime(definitions, imports)
+
+
+def _start(node: ast.stmt, lines: list[str], end: int) -> int:
+    """First line of a definition, with its decorators and the comments above it."""
+    decorators = getattr(node, "decorator_list", [])
+    start: int = min([node.lineno, *(d.lineno for d in decorators)])
+    while start - 1 > end and lines[start - 2].startswith("#"):
+        start -= 1
+    return start
+
+
+def _import(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> str:
+    bound = alias.name + (f" as {alias.asname}" if alias.asname else "")
+    if isinstance(node, ast.Import):
+        return f"import {bound}"
+    return f"from {node.module} import {bound}"
+
+
+def names_in(source: str) -> set[str]:
+    """Every name that a piece of Python source reads."""
+    return {n.id for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name)}
+
+
+def names_in_defaults(source: str) -> set[str]:
+    """The names that defaults of parameters need when the source is read."""
+    defaults = [
+        default
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef)
+        for default in node.args.defaults
+    ]
+    return {
+        name.id
+        for default in defaults
+        for name in ast.walk(default)
+        if isinstance(name, ast.Name)
+    }
+
+
+def needed(runtime: Runtime, names: set[str]) -> list[Definition]:
+    """The definitions behind `names`, and all that they use, in the file's order."""
+    found: set[str] = set()
+    pending = [n for n in names if n in runtime.definitions]
+    while pending:
+        name = pending.pop()
+        if name not in found:
+            found.add(name)
+            uses = runtime.definitions[name].uses
+            pending += [n for n in uses if n in runtime.definitions]
+    return [d for d in runtime.definitions.values() if d.name in found]
+
+
+def import_lines(runtime: Runtime, names: set[str]) -> list[str]:
+    """The imports behind `names`, sorted as isort does: standard library first."""
+    statements = {runtime.imports[n] for n in names if n in runtime.imports}
+    return _sorted(_merged(statements))
+
+
+_STANDARD = ("contextlib", "math", "os")
+
+
+def _merged(statements: set[str]) -> list[str]:
+    """`from a import b` and `from a import c` become one line."""
+    groups: dict[str, list[str]] = {}
+    plain = []
+    for statement in sorted(statements):
+        if statement.startswith("from "):
+            module, _, bound = statement.removeprefix("from ").partition(" import ")
+            groups.setdefault(module, []).append(bound)
+        else:
+            plain.append(statement)
+    froms = [f"from {m} import {', '.join(sorted(b))}" for m, b in groups.items()]
+    return plain + froms
+
+
+def _sorted(statements: list[str]) -> list[str]:
+    def module(statement: str) -> str:
+        return statement.split()[1]
+
+    def key(statement: str) -> tuple[bool, str]:
+        return statement.startswith("from "), module(statement)
+
+    standard = [s for s in statements if module(s).split(".")[0] in _STANDARD]
+    others = [s for s in statements if s not in standard]
+    lines = sorted(standard, key=key)
+    if standard and others:
+        lines.append("")
+    return lines + sorted(others, key=key)

@@ -1,0 +1,202 @@
+"""What is known while the class of one block is written, and what it turns out to need.
+
+The class has the parameters that this network sets; others stand in it as their values.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+
+from neural_attn.backends.emit import runtime_source
+from neural_attn.backends.emit.base import VARIES, Backend, Row
+from neural_attn.backends.emit.expressions import constant, name, python, text
+from neural_attn.backends.emit.usage import given_inputs, set_parameters
+from neural_attn.grammar import tree
+
+from neural_attn.catalogue import NativeLayer
+from neural_attn.ir import Block, LayerUse
+from neural_attn.resolve.equations import width_of
+from neural_attn.shapes.instance import Checked
+
+Signature = dict[str, str | None]
+
+
+class Scope:
+    """The names in the class of a block, and what each is spelled as.
+
+    `stored` and `passed` gather the parameters that the forward and the constructor
+    use; `locals` the variables of the forward, of which those in `never_none` always
+    have a value; `before` the loops that must come before the statement at hand, which
+    assigns to `target`.
+    """
+
+    def __init__(
+        self,
+        checked: Checked,
+        block: Block,
+        backend: Backend,
+        scopes: Mapping[Block, Scope],
+    ) -> None:
+        self.checked = checked
+        self.block = block
+        self.backend = backend
+        self.scopes = scopes
+        self.facts = checked.facts[block]
+        self.layers = {
+            use.name: use for use in block.uses() if use.name in self.facts.live
+        }
+        self.static = {p.name: p for p in block.parameters}
+        self.locals: set[str] = set(block.inputs)
+        self.stored: set[str] = set()
+        self.passed: set[str] = set()
+        self.hides_future = False
+        self.never_none: set[str] = set()
+        self.embedded = ""  # the input of the network that may be embedded already
+        self.before: list[str] = []
+        self.target = ""
+        self.set_somewhere = set_parameters(checked, block)
+        self.stand_ins = self._stand_ins()
+        runtime = runtime_source.read(backend.runtime)
+        self.taken = runtime.definitions.keys() | runtime.imports.keys()
+        self.class_name = self._class_name()
+        self.signature: Signature = {}
+        self.derived: list[str] = []
+
+    def spell(self, name: str) -> str:
+        """A variable of the author's, set apart from what the runtime defines."""
+        return f"{name}_" if name in self.taken else name
+
+    def _class_name(self) -> str:
+        """The name of the class: the block's, set apart likewise."""
+        name = self.block.name
+        same = [b for b in self.scopes if b is not self.block and b.name == name]
+        name = f"{name}{len(same) + 1}" if same else name
+        return f"{name}Block" if name in self.taken else name
+
+    def _stand_ins(self) -> dict[str, tree.Name]:
+        """Parameters, and inputs of the forward, that are always another one.
+
+        Their default is its name (`key = query`), and nobody gives them.
+        """
+        given = self.set_somewhere | given_inputs(self.checked, self.block)
+        return {
+            p.name: p.default
+            for p in (*self.block.parameters, *self.block.forward.parameters)
+            if isinstance(p.default, tree.Name) and p.name not in given
+        }
+
+    def is_parameter(self, name: str) -> bool:
+        """Whether the class keeps this parameter of the block."""
+        parameter = self.static.get(name)
+        if parameter is None:
+            return name in self.facts.hidden
+        if len(self.facts.values.get(name, ())) == 1:
+            kind = self.block.kinds.get(name)
+            if kind and kind.name in ("bool", "str", "activation"):
+                return False
+        fixed = isinstance(parameter.default, tree.Literal)
+        return not fixed or name in self.set_somewhere
+
+    def settle_signature(self) -> None:
+        """Set the parameters of the constructor, in order, with defaults as text."""
+        used = self.stored | self.passed
+        pending = list(used)
+        while pending:  # defaults use parameters too
+            parameter = self.static.get(pending.pop())
+            default = parameter.default if parameter else None
+            if default is None or (parameter and width_of(parameter)):
+                continue
+            for node in tree.walk(default):
+                if isinstance(node, tree.Name) and node.text not in used:
+                    used.add(node.text)
+                    pending.append(node.text)
+        names = [*self.static, *self.facts.hidden]
+        kept = [n for n in names if n in used and self.is_parameter(n)]
+        self.derived = [
+            n for n in kept if self.is_derived(n) and n not in self.set_somewhere
+        ]
+        defaults = {n: self.default_text(n) for n in kept if n not in self.derived}
+        ordered = sorted(
+            defaults, key=lambda n: (defaults[n] is not None, self._rank(n))
+        )
+        self.signature = {name: defaults[name] for name in ordered}
+
+    def _rank(self, name: str) -> tuple[int, int]:
+        """Widths first, then what the block itself lists, in its order."""
+        parameter = self.static.get(name)
+        if parameter is None:
+            return 0, 1
+        if width_of(parameter):
+            return 0, 0
+        return 1, list(self.static).index(name)
+
+    def is_derived(self, name: str) -> bool:
+        """Whether the default is computed from other parameters."""
+        parameter = self.static.get(name)
+        default = parameter.default if parameter else None
+        literal_default = default is None or isinstance(default, tree.Literal)
+        return not literal_default and not (parameter and width_of(parameter))
+
+    def default_text(self, name: str) -> str | None:
+        """The default of a constructor parameter; None where it must be given."""
+        parameter = self.static.get(name)
+        if parameter is None or parameter.default is None or width_of(parameter):
+            return None
+        if self.is_derived(name):
+            return "None"
+        kind, default = self.block.kinds.get(name), parameter.default
+        if kind and kind.name == "activation" and isinstance(default, tree.Literal):
+            return self.backend.activation(str(default.value))
+        return text(python(default, self.in_constructor, whole=True))
+
+    def any_value(self, expr: tree.Expr) -> object:
+        """The value of an argument; of a parameter, one of its values."""
+        if isinstance(expr, tree.Name):
+            return next(iter(self.facts.values.get(expr.text, ())), None)
+        return expr.value if isinstance(expr, tree.Literal) else None
+
+    def known_value(self, expr: tree.Expr) -> object:
+        """The value of an argument that is the same in the whole network, or None."""
+        known = self.known_or_varies(expr)
+        return None if known is VARIES else known
+
+    def known_or_varies(self, expr: tree.Expr) -> object:
+        """The same, or VARIES: an argument may also be none everywhere."""
+        if isinstance(expr, tree.Literal):
+            return expr.value
+        if isinstance(expr, tree.Name) and not self.is_parameter(expr.text):
+            values = self.facts.values.get(expr.text)
+            return values[0] if values else None
+        return VARIES
+
+    def is_idle(self, use: LayerUse) -> bool:
+        """Whether a layer is a Dropout that drops nothing."""
+        rate = use.arguments.get("rate")
+        if use.target.name != "Dropout" or rate is None:
+            return False
+        return self.known_value(rate) == 0
+
+    def row(self, use: LayerUse, native: NativeLayer) -> Row:
+        """How the backend writes a layer, given the arguments that are known."""
+        row = self.backend.layers[native.name]
+        if isinstance(row, Row):
+            return row
+        known = {
+            p.name: p.default if expr is None else self.known_or_varies(expr)
+            for p in native.parameters
+            for expr in [use.arguments.get(p.name)]
+        }
+        return row(known)
+
+    def in_constructor(self, expr: tree.Expr) -> ast.expr | None:
+        """How a name is spelled in the constructor; notes what it must be given."""
+        if not isinstance(expr, tree.Name):
+            return None
+        if expr.text in self.stand_ins:
+            other = self.stand_ins[expr.text]
+            return python(other, self.in_constructor, whole=True)
+        if not self.is_parameter(expr.text) and expr.text in self.static:
+            return constant(self.known_value(expr))
+        self.passed.add(expr.text)
+        return name(self.spell(expr.text))

@@ -1,0 +1,114 @@
+"""What a whole network does with a block: what its classes can therefore leave out."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+
+from neural_attn.backends.emit import runtime_source
+from neural_attn.backends.emit.expressions import python, text
+from neural_attn.grammar import tree
+
+from neural_attn.diagnostics.errors import Problems
+from neural_attn.ir import Block, LayerUse
+from neural_attn.resolve.arguments import match
+from neural_attn.resolve.equations import call_parameters, width_of
+from neural_attn.shapes.instance import Checked
+
+
+def set_parameters(checked: Checked, block: Block) -> set[str]:
+    """The parameters of a block that some use of it gives.
+
+    An argument that only repeats the default of the parameter does not count.
+    """
+    given: set[str] = set()
+    for outer, use in _uses_of(checked, block):
+        given |= {
+            name
+            for name in use.arguments
+            if name not in given and not _repeats_default(checked, outer, use, name)
+        }
+    return given
+
+
+def given_inputs(checked: Checked, block: Block) -> set[str]:
+    """The arguments of a block's forward that some call of it gives."""
+    given: set[str] = set()
+    for outer, use in _uses_of(checked, block):
+        for call in _calls(outer.forward.body):
+            if call.function.text == use.name:
+                given |= match(
+                    "", call_parameters(use), call.arguments, Problems()
+                ).keys()
+    return given
+
+
+def assigned(body: Iterable[tree.Statement]) -> set[str]:
+    """The names that statements assign to."""
+    names: set[str] = set()
+    for statement in body:
+        if isinstance(statement, tree.If):
+            names |= assigned([*statement.then, *statement.otherwise])
+        elif isinstance(statement, tree.Assign):
+            names.add(statement.target.text)
+    return names
+
+
+def _uses_of(checked: Checked, block: Block) -> Iterator[tuple[Block, LayerUse]]:
+    for outer, facts in checked.facts.items():
+        for use in outer.uses():
+            if use.target is block and use.name in facts.live:
+                yield outer, use
+
+
+def _calls(body: Iterable[tree.Statement]) -> Iterator[tree.Call]:
+    for statement in body:
+        if isinstance(statement, tree.If):
+            yield from _calls([*statement.then, *statement.otherwise])
+            continue
+        for expr in tree.walk(statement.value):
+            if isinstance(expr, tree.Call):
+                yield expr
+
+
+def _repeats_default(checked: Checked, outer: Block, use: LayerUse, name: str) -> bool:
+    """Whether an argument passes on a parameter of `outer` that nobody sets.
+
+    Both defaults are the same formula then: `key_dim = d_model / num_heads`.
+    """
+    expr, inner = use.arguments[name], use.target
+    if not isinstance(expr, tree.Name) or not isinstance(inner, Block):
+        return False
+    theirs, ours = inner.parameter(name), outer.parameter(expr.text)
+    if ours is None or ours.default is None or theirs is None:
+        return False
+    if theirs.default is None or isinstance(ours.default, tree.Literal):
+        return False
+    if width_of(ours) or width_of(theirs) or _has_values(checked, outer, expr.text):
+        return False
+    spelled = {**checked.facts[outer].hidden_values.get(use.name, {}), **use.arguments}
+
+    def passed_on(node: tree.Expr) -> ast.expr | None:
+        if isinstance(node, tree.Name) and node.text in spelled:
+            return python(spelled[node.text], lambda _: None)
+        return None
+
+    passed = python(theirs.default, passed_on)
+    return text(passed) == text(python(ours.default, lambda _: None))
+
+
+def _has_values(checked: Checked, block: Block, name: str) -> bool:
+    return name in set_parameters(checked, block)
+
+
+def network_name(checked: Checked, runtime: str) -> str:
+    """The name of the network's class: its own, set apart from all other classes."""
+    name = checked.network.name
+    files = runtime_source.read(runtime)
+    blocks = {
+        block.name for block in checked.facts if block is not checked.network.block
+    }
+    taken = files.definitions.keys() | files.imports.keys() | blocks
+    while name in taken:
+        name += "Model"
+    return name

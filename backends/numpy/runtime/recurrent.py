@@ -1,0 +1,157 @@
+"""NumPy runtime: recurrent layers, with PyTorch's weights and order of gates."""
+
+import numpy as np
+from neural_attn.backends.numpy.runtime.core import Layer, sigmoid, tanh
+
+
+class Recurrence(Layer):
+    """Reads x step by step; with `merge_mode`, a second time from its end.
+
+    Weights are weight_ih_l0 [gates * units, in_features], weight_hh_l0
+    [gates * units, units] and two biases [gates * units]; those of the way back end
+    in _reverse. The dropouts are those of training, which NumPy models have not.
+    """
+
+    gates = 1
+
+    def __init__(
+        self,
+        in_features,
+        units,
+        activation=None,
+        recurrent_activation=None,
+        use_bias=True,
+        return_sequences=False,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        go_backwards=False,
+        merge_mode=None,
+    ):
+        self.activation = activation or tanh
+        self.recurrent_activation = recurrent_activation or sigmoid
+        self.return_sequences, self.go_backwards = return_sequences, go_backwards
+        self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
+        self.units, self.merge_mode = units, merge_mode
+        rows = self.gates * units
+        for way in [""] if merge_mode is None else ["", "_reverse"]:
+            for name, width in [("ih", in_features), ("hh", units)]:
+                weight = np.zeros((rows, width), np.float32)
+                setattr(self, f"weight_{name}_l0{way}", weight)
+                bias = np.zeros(rows, np.float32) if use_bias else None
+                setattr(self, f"bias_{name}_l0{way}", bias)
+
+    def forward(self, x, mask=None):
+        """Turn x [batch, time, in_features] into [batch, time, units], or its last.
+
+        mask: boolean [batch, 1, 1, time]; hidden steps keep the state, and give 0.
+        """
+        mask = None if mask is None else mask[:, 0, 0, :, None]
+        ahead = self.run(x, mask, "", self.go_backwards)
+        if self.merge_mode is None:
+            return ahead
+        back = self.run(x, mask, "_reverse", backwards=True)
+        return merge_ways(
+            ahead, back[:, ::-1] if self.return_sequences else back, self.merge_mode
+        )
+
+    def run(self, x, mask, way, backwards):
+        """Run one way over x [batch, time, in_features]; mask [batch, time, 1]."""
+        weight, bias = self.weights_of("ih", way)
+        x = x @ weight.T + bias
+        if backwards:
+            x = x[:, ::-1]
+            mask = None if mask is None else mask[:, ::-1]
+        states = (np.zeros((len(x), self.units), x.dtype),) * 2
+        steps = []
+        for time in range(x.shape[1]):
+            new = self.step(x[:, time], *states, *self.weights_of("hh", way))
+            if mask is not None:
+                pairs = zip(new, states, strict=True)
+                new = tuple(np.where(mask[:, time], a, b) for a, b in pairs)
+            states = new
+            steps.append(states[0])
+        if not self.return_sequences:
+            return states[0]
+        output = np.stack(steps, axis=1)
+        return output if mask is None else np.where(mask, output, 0)
+
+    def weights_of(self, name, way):
+        """Return the matrix of the input ("ih") or the state ("hh"), and its bias."""
+        bias = getattr(self, f"bias_{name}_l0{way}")
+        return getattr(self, f"weight_{name}_l0{way}"), 0 if bias is None else bias
+
+    def step(self, x, hidden, cell, weight, bias):
+        """Return the next hidden and cell state [batch, units].
+
+        x: what the input gives each gate, [batch, gates * units].
+        """
+        raise NotImplementedError
+
+
+class SimpleRNN(Recurrence):
+    """Recurrent network whose output is its state (Elman, 1990)."""
+
+    def step(self, x, hidden, cell, weight, bias):
+        """Return the next hidden state [batch, units], and the cell as it is."""
+        return self.activation(x + hidden @ weight.T + bias), cell
+
+
+class LSTM(Recurrence):
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997)."""
+
+    gates = 4
+
+    def step(self, x, hidden, cell, weight, bias):
+        """Return the next hidden and cell state [batch, units]."""
+        gates = np.split(x + hidden @ weight.T + bias, 4, axis=-1)
+        enter, forget, leave = (self.recurrent_activation(gates[i]) for i in (0, 1, 3))
+        cell = forget * cell + enter * self.activation(gates[2])
+        return leave * self.activation(cell), cell
+
+
+class GRU(Recurrence):
+    """Gated recurrent unit (Cho et al., 2014).
+
+    reset_after: the reset gate acts on what the recurrent matrix gives, rather than
+    on the state.
+    """
+
+    gates = 3
+
+    def __init__(self, in_features, units, reset_after=True, **options):
+        self.reset_after = reset_after
+        super().__init__(in_features, units, **options)
+
+    def step(self, x, hidden, cell, weight, bias):
+        """Return the next hidden state [batch, units], and the cell as it is."""
+        by_input = np.split(x, 3, axis=-1)
+        by_state = np.split(hidden @ weight.T + bias, 3, axis=-1)
+        reset, update = (
+            self.recurrent_activation(by_input[i] + by_state[i]) for i in (0, 1)
+        )
+        if self.reset_after:
+            recalled = reset * by_state[2]
+        else:
+            recalled = (reset * hidden) @ weight[2 * self.units :].T
+            recalled = recalled + (bias[2 * self.units :] if np.ndim(bias) else 0)
+        new = self.activation(by_input[2] + recalled)
+        return update * hidden + (1 - update) * new, cell
+
+
+def merge_ways(ahead, back, mode):
+    """Join the outputs [..., units] of both ways: "concat", "sum", "mul" or "ave"."""
+    if mode == "concat":
+        return np.concatenate([ahead, back], axis=-1)
+    if mode == "mul":
+        return ahead * back
+    return (ahead + back) / (2 if mode == "ave" else 1)
+
+
+def fold_time(x):
+    """Turn x [batch, time, ...] into [batch * time, ...]: each step alone."""
+    return x.reshape(-1, *x.shape[2:])
+
+
+def unfold_time(steps, like):
+    """Turn steps [batch * time, ...] into [batch, time, ...], as `like` has them."""
+    return steps.reshape(*like.shape[:2], *steps.shape[1:])

@@ -1,0 +1,166 @@
+"""The TensorFlow backend: idiomatic Keras 3, so it also runs on JAX."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from neural_attn.backends.emit.base import Backend, Row, sloped
+from neural_attn.backends.emit.layout import string
+from neural_attn.backends.emit.training import doubts
+from neural_attn.backends.emit.usage import network_name
+from neural_attn.backends.tensorflow.layers import ROWS
+from neural_attn.backends.tensorflow.training import write_training
+
+from neural_attn.diagnostics.errors import Problems
+from neural_attn.ir import Network
+from neural_attn.shapes.infer import Shapes
+from neural_attn.shapes.instance import Checked
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_DENSE = Row(
+    "keras.layers.Dense({units}, activation={activation}, use_bias={use_bias})",
+    omit=('activation="linear"', "use_bias=True"),
+)
+
+
+def _create(checked: Checked) -> list[str]:
+    name, inputs = network_name(checked, BACKEND.runtime), checked.network.inputs
+    length = _example_length(checked.network)
+    examples = []
+    for given in inputs:
+        shape = ", ".join(["1", *(str(size or length) for size in given.shape)])
+        dtype = "int64" if given.dtype == "int" else "float32"
+        examples.append((given.name, f'np.zeros(({shape}), "{dtype}")'))
+    listed = ", ".join(f"{string(key)}: {value}" for key, value in examples)
+    example = examples[0][1] if len(examples) == 1 else f"{{{listed}}}"
+    return [
+        'def create_model(dtype="float32"):',
+        '    """Return the network with random weights."""',
+        "    before = keras.config.dtype_policy()",
+        "    keras.config.set_dtype_policy(dtype)",
+        "    try:",
+        f"        model = {name}()",
+        f"        model({example})",
+        "    finally:",
+        "        keras.config.set_dtype_policy(before)",
+        "    return model",
+    ]
+
+
+def _example_length(network: Network) -> int:
+    """A length for axes of any length at which no window of a layer is too large."""
+    for length in (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096):
+        sizes = {
+            given.name: tuple(size or length for size in given.shape)
+            for given in network.inputs
+        }
+        if Shapes(Problems()).network(network, sizes) is not None:
+            return length
+    return 2
+
+
+def _start() -> None:
+    """Import TensorFlow without its start-up chatter.
+
+    Its C++ code writes to stderr past Python; what it wrote is shown only where the
+    import fails.
+    """
+    if "keras" in sys.modules:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    real = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            import_module("keras")
+        except BaseException:
+            held.seek(0)
+            os.write(real, held.read())
+            raise
+        finally:
+            os.dup2(real, 2)
+            os.close(real)
+
+
+def _array(tensor: Any) -> NDArray[Any]:
+    from keras import ops
+
+    array: NDArray[Any] = ops.convert_to_numpy(tensor)
+    return array
+
+
+def _activation(name: str) -> str:
+    # Those that the runtime has itself: Keras' own are off by 5e-9 in float64.
+    own = ("gelu", "gelu_tanh", "leaky_relu")
+    return name if name in own else string(name)
+
+
+BACKEND = Backend(
+    name="tensorflow",
+    requires=("keras", "tensorflow"),
+    install="pip install tensorflow",
+    aliases=("tf", "keras"),
+    rank=1,
+    runtime="neural_attn.backends.tensorflow.runtime",
+    layer_base="keras.layers.Layer",
+    forward="call",
+    list_of_layers="[{made}]",
+    layers={
+        "Dense": _DENSE,
+        "Output": _DENSE,
+        "Activation": sloped(
+            Row("keras.layers.Activation({function})"),
+            leaky_relu=Row("keras.layers.LeakyReLU(negative_slope={alpha})"),
+            elu=Row("keras.layers.ELU(alpha={alpha})"),
+        ),
+        "Dropout": Row("keras.layers.Dropout({rate})"),
+        "Embedding": Row(
+            "keras.layers.Embedding({input_dim}, {output_dim})", "{layer}({ids})"
+        ),
+        "LayerNormalization": Row("keras.layers.LayerNormalization(epsilon={epsilon})"),
+        "GlobalAveragePooling1D": Row(
+            "", "masked_mean({x}, {attention_mask})", unmasked="ops.mean({x}, axis=1)"
+        ),
+        "GlobalMaxPooling1D": Row(
+            "", "masked_max({x}, {attention_mask})", unmasked="ops.max({x}, axis=1)"
+        ),
+        "Flatten": Row("keras.layers.Flatten()"),
+        "Reshape": Row("keras.layers.Reshape({target_shape})"),
+        "Add": Row("", "{x} + {residual}"),
+        **ROWS,
+    },
+    functions={
+        "sqrt": "ops.sqrt({0})",
+        "exp": "ops.exp({0})",
+        "log": "ops.log({0})",
+        "sin": "ops.sin({0})",
+        "cos": "ops.cos({0})",
+        "tanh": "ops.tanh({0})",
+        "abs": "ops.abs({0})",
+        "sum": "ops.sum({0}, axis=-1, keepdims=True)",
+        "mean": "ops.mean({0}, axis=-1, keepdims=True)",
+        "transpose": "ops.swapaxes({0}, -2, -1)",
+        "reshape": "ops.reshape({0}, {1})",
+        "arange": "ops.cast(ops.arange({0}), {1}.dtype)",
+        "position_ids": "ops.arange(ops.shape({0})[1])",
+        "length": "ops.shape({0})[1]",
+        "merge_heads": "ops.concatenate(ops.unstack({0}, axis=1), -1)",
+        "width": "{0}.shape[-1]",
+        "padding_mask": "ops.not_equal({0}, 0)[:, None, None, :]",
+        "stack": "ops.stack({0}, axis=-1)",
+        "concatenate": "ops.concatenate({0}, axis=-1)",
+    },
+    activation=_activation,
+    create=_create,
+    start=_start,
+    array=_array,
+    passes_training=True,
+    training=write_training,
+    cannot=doubts,
+)

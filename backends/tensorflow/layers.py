@@ -1,0 +1,147 @@
+"""Keras rows: mostly Keras' own layers; the rest is `runtime/`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from neural_attn.backends.emit.base import Row, RowRule
+from neural_attn.backends.emit.rows import (
+    BOTH,
+    OPERATORS,
+    UPSAMPLING,
+    extremes,
+    recurrent_rows,
+)
+
+_DEFAULTS = (
+    "strides=1",
+    'padding="valid"',
+    "dilation_rate=1",
+    "groups=1",
+    "depth_multiplier=1",
+    'activation="linear"',
+    "use_bias=True",
+)
+_SLIDING = (
+    "{kernel_size}, strides={strides}, padding={padding}, "
+    "dilation_rate={dilation_rate}, "
+)
+_LAST = "activation={activation}, use_bias={use_bias})"
+
+
+def _weighted(made: str) -> Row:
+    return Row(made, omit=_DEFAULTS)
+
+
+CONVOLUTIONS = {
+    **{
+        f"Conv{axes}D": _weighted(
+            f"keras.layers.Conv{axes}D({{filters}}, {_SLIDING}"
+            f"groups={{groups}}, {_LAST}"
+        )
+        for axes in (1, 2, 3)
+    },
+    **{
+        f"Conv{axes}DTranspose": _weighted(
+            f"keras.layers.Conv{axes}DTranspose({{filters}}, {{kernel_size}}, "
+            f"strides={{strides}}, padding={{padding}}, {_LAST}"
+        )
+        for axes in (1, 2, 3)
+    },
+    **{
+        f"DepthwiseConv{axes}D": _weighted(
+            f"DepthwiseConv{axes}D({_SLIDING}"
+            f"depth_multiplier={{depth_multiplier}}, {_LAST}"
+        )
+        for axes in (1, 2)
+    },
+}
+
+POOLING = {
+    **{
+        f"{kind}Pooling{axes}D": Row(
+            f"keras.layers.{kind}Pooling{axes}D("
+            "{pool_size}, strides={strides}, padding={padding})",
+            omit=("strides=None", 'padding="valid"'),
+        )
+        for kind in ("Max", "Average")
+        for axes in (1, 2, 3)
+    },
+    "GlobalAveragePooling2D": Row("", "ops.mean({x}, axis=(1, 2))"),
+    "GlobalAveragePooling3D": Row("", "ops.mean({x}, axis=(1, 2, 3))"),
+    "GlobalMaxPooling2D": Row("", "ops.max({x}, axis=(1, 2))"),
+    "GlobalMaxPooling3D": Row("", "ops.max({x}, axis=(1, 2, 3))"),
+    **{
+        f"AdaptiveAveragePooling{axes}D": Row("", "adaptive_mean({x}, {output_size})")
+        for axes in (1, 2, 3)
+    },
+    **{
+        f"AdaptiveMaxPooling{axes}D": Row("", "adaptive_max({x}, {output_size})")
+        for axes in (1, 2, 3)
+    },
+}
+
+NORMALIZATION = {
+    "BatchNormalization": Row(
+        "keras.layers.BatchNormalization(momentum={momentum}, epsilon={epsilon})"
+    ),
+    "GroupNormalization": Row(
+        "keras.layers.GroupNormalization({groups}, epsilon={epsilon})"
+    ),
+    "InstanceNormalization": Row(
+        "keras.layers.GroupNormalization(-1, epsilon={epsilon})"
+    ),
+}
+
+
+def _keras_pictures(known: Mapping[str, object]) -> Row:
+    if known["interpolation"] == "nearest":
+        return Row("keras.layers.UpSampling2D({size})")
+    return UPSAMPLING["UpSampling2D"]
+
+
+ARRANGING: dict[str, Row | RowRule] = {
+    "UpSampling1D": Row("keras.layers.UpSampling1D({size})"),
+    "UpSampling2D": _keras_pictures,
+    "UpSampling3D": Row("keras.layers.UpSampling3D({size})"),
+    "Permute": Row("keras.layers.Permute({dims})"),
+    **{
+        f"SpatialDropout{axes}D": Row(f"keras.layers.SpatialDropout{axes}D({{rate}})")
+        for axes in (1, 2, 3)
+    },
+    "GaussianNoise": Row("keras.layers.GaussianNoise({stddev})"),
+    **OPERATORS,
+    **extremes("ops"),
+    "Concatenate": Row("", "ops.concatenate([{operands}], axis={axis})"),
+    "Dot": Row(
+        "keras.layers.Dot({axes}, normalize={normalize})",
+        "{layer}([{x}, {y}])",
+        omit=("normalize=False",),
+    ),
+}
+
+_MASKED = "{layer}({x}, mask={attention_mask})"
+_PLAIN = recurrent_rows("{units}", '"tanh"', '"sigmoid"', _MASKED)
+_MERGED = ", merge_mode={merge_mode}"
+RECURRENT = {
+    name: (
+        row
+        if not name.startswith(BOTH)
+        else Row(
+            f"{BOTH}({row.make.replace(_MERGED, '')}{_MERGED})",
+            _MASKED,
+            unmasked=row.unmasked,
+            takes_none=True,
+            omit=(*row.omit, 'merge_mode="concat"'),
+        )
+    )
+    for name, row in _PLAIN.items()
+}
+
+ROWS: dict[str, Row | RowRule] = {
+    **CONVOLUTIONS,
+    **POOLING,
+    **NORMALIZATION,
+    **ARRANGING,
+    **RECURRENT,
+}

@@ -1,0 +1,141 @@
+"""Training settings as Keras code: create_loss, create_optimizer, train."""
+
+from __future__ import annotations
+
+from neural_attn.backends.emit.layout import docstring
+from neural_attn.backends.emit.training import (
+    CROSSENTROPIES,
+    arguments,
+    described,
+    gives_probabilities,
+    optimizer,
+    schedule,
+    settings,
+)
+
+from neural_attn.ir import Named
+from neural_attn.shapes.instance import Checked
+
+_LOSSES = {
+    "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",
+    "categorical_crossentropy": "CategoricalCrossentropy",
+    "binary_crossentropy": "BinaryCrossentropy",
+    "mean_squared_error": "MeanSquaredError",
+    "mean_absolute_error": "MeanAbsoluteError",
+    "huber": "Huber",
+}
+_ACCURACIES = {
+    "sparse_categorical_crossentropy": "SparseCategoricalAccuracy",
+    "categorical_crossentropy": "CategoricalAccuracy",
+    "binary_crossentropy": "BinaryAccuracy",
+}
+# What Keras does anyway.
+_DEFAULTS = {
+    "beta_1": 0.9,
+    "beta_2": 0.999,
+    "epsilon": 1e-7,
+    "momentum": 0.0,
+    "nesterov": False,
+    "centered": False,
+    "staircase": False,
+    "label_smoothing": 0.0,
+    "delta": 1.0,
+}
+
+
+def write_training(checked: Checked) -> list[str]:
+    """The functions that train the network, as lines."""
+    network = checked.network
+    if network.loss is None:
+        return [] if network.optimizer is None else _optimizer(checked)
+    lines = [*_loss(checked, network.loss), "", "", *_optimizer(checked)]
+    if network.metrics:
+        lines += ["", "", *_metrics(checked, network.loss)]
+    return [*lines, "", "", *_train(checked)]
+
+
+def _loss(checked: Checked, loss: Named) -> list[str]:
+    outputs, targets = described(checked)
+    given = arguments(loss.arguments, _DEFAULTS)
+    if loss.name in CROSSENTROPIES and not gives_probabilities(checked):
+        given = "from_logits=True" + (f", {given}" if given else "")
+    return [
+        "def create_loss():",
+        *docstring(f"Return the mean loss of ({targets}, {outputs}).", "    "),
+        f"    return keras.losses.{_LOSSES[loss.name]}({given})",
+    ]
+
+
+def _optimizer(checked: Checked) -> list[str]:
+    chosen, clip = optimizer(checked), settings(checked).gradient_clip
+    values, decay = dict(chosen.arguments), schedule(checked)
+    lines = ["def create_optimizer():", '    """Return a new optimizer."""']
+    if decay is not None:
+        values.pop("learning_rate")
+        lines.append(f"    learning_rate = {_schedule(decay)}")
+    if clip is not None:
+        values["global_clipnorm"] = clip
+    given = arguments(values, _DEFAULTS)
+    if decay is not None:
+        given = ", ".join(["learning_rate", given] if given else ["learning_rate"])
+    return [*lines, f"    return keras.optimizers.{chosen.name}({given})"]
+
+
+def _schedule(decay: Named) -> str:
+    name, values = decay.name, dict(decay.arguments)
+    if name == "StepDecay":
+        name = "ExponentialDecay"
+    if name == "PiecewiseConstantDecay":
+        boundaries, steps = values["boundaries"], values["values"]
+        given = f"{_listed(boundaries)}, {_listed(steps)}"
+    else:
+        given = arguments(values, _DEFAULTS)
+    return f"keras.optimizers.schedules.{name}({given})"
+
+
+def _listed(values: object) -> str:
+    assert isinstance(values, tuple)
+    return f"[{', '.join(map(repr, values))}]"
+
+
+def _metrics(checked: Checked, loss: Named) -> list[str]:
+    made = []
+    for metric in checked.network.metrics:
+        if metric.name == "accuracy":
+            given = 'name="accuracy"'
+            if loss.name == "binary_crossentropy" and not gives_probabilities(checked):
+                given += ", threshold=0.0"
+            made.append(f"keras.metrics.{_ACCURACIES[loss.name]}({given})")
+        else:
+            made.append(f"keras.metrics.{_LOSSES[metric.name]}()")
+    return [
+        "def create_metrics():",
+        '    """Return new metrics."""',
+        f"    return [{', '.join(made)}]",
+    ]
+
+
+def _train(checked: Checked) -> list[str]:
+    given = settings(checked)
+    compiled = "create_optimizer(), create_loss()"
+    if checked.network.metrics:
+        compiled += ", metrics=create_metrics()"
+    lines = [
+        f"def train(model, inputs, targets, epochs={given.epochs}, "
+        f"batch_size={given.batch_size}, validation_split={given.validation_split!r}):",
+        '    """Train, printing each epoch; return {name: [value of each epoch]}."""',
+        f"    model.compile({compiled})",
+        '    options = {"batch_size": batch_size, '
+        '"validation_split": validation_split}',
+    ]
+    if not given.shuffle:
+        lines.append('    options["shuffle"] = False')
+    if given.early_stopping_patience is not None:
+        lines += [
+            '    watched = "val_loss" if validation_split else "loss"',
+            "    stop = keras.callbacks.EarlyStopping("
+            f"watched, patience={given.early_stopping_patience})",
+            '    options["callbacks"] = [stop]',
+        ]
+    fit = "model.fit(inputs, targets, epochs=epochs, verbose=2, **options)"
+    return [*lines, f"    return {fit}.history"]

@@ -620,9 +620,10 @@ def test_a_failing_write_leaves_the_old_file(neural, folder, monkeypatch):
     assert found == old
 
 
-@pytest.mark.parametrize(
-    "backend", [*EVERY, *(alias for one in EVERY.values() for alias in one.aliases)]
-)
+ALIASES = [alias for backend in EVERY.values() for alias in backend.aliases]
+
+
+@pytest.mark.parametrize("backend", [*EVERY, *ALIASES])
 def test_compile_needs_no_framework_and_writes_python(neural, backend):
     call = ("compile", "small.neural", "--backend", backend)
     code, out, _ = neural(*call)

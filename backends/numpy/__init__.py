@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from neural_attn.backends.emit.base import Backend, Row, sloped
+from neural_attn.backends.emit.base import Backend
 from neural_attn.backends.emit.usage import network_name
-from neural_attn.backends.numpy.layers import ROWS
+from neural_attn.backends.numpy.layers import LAYERS
 from neural_attn.backends.numpy.training import cannot_train
 
 from neural_attn.shapes.instance import Checked
@@ -19,12 +19,6 @@ def _create(checked: Checked) -> list[str]:
     ]
 
 
-_DENSE = Row(
-    "Dense({in_features}, {units}, use_bias={use_bias})",
-    activates=True,
-    omit=("use_bias=True",),
-)
-
 BACKEND = Backend(
     name="numpy",
     requires=("numpy",),
@@ -35,28 +29,7 @@ BACKEND = Backend(
     layer_base="Layer",
     forward="forward",
     list_of_layers="[{made}]",
-    layers={
-        "Dense": _DENSE,
-        "Output": _DENSE,
-        "Activation": sloped(
-            Row("", "{function}({x})"),
-            leaky_relu=Row("", "leaky_relu({x}, {alpha})"),
-            elu=Row("", "elu({x}, {alpha})"),
-        ),
-        "Dropout": Row("Dropout({rate})"),
-        "Embedding": Row("Embedding({input_dim}, {output_dim})", "{layer}({ids})"),
-        "LayerNormalization": Row("LayerNormalization({in_features}, {epsilon})"),
-        "GlobalAveragePooling1D": Row(
-            "", "masked_mean({x}, {attention_mask})", unmasked="{x}.mean(axis=1)"
-        ),
-        "GlobalMaxPooling1D": Row(
-            "", "masked_max({x}, {attention_mask})", unmasked="{x}.max(axis=1)"
-        ),
-        "Flatten": Row("", "flatten({x})"),
-        "Reshape": Row("", "reshape({x}, {target_shape})"),
-        "Add": Row("", "{x} + {residual}"),
-        **ROWS,
-    },
+    layers=LAYERS,
     functions={
         "sqrt": "np.sqrt({0})",
         "exp": "np.exp({0})",

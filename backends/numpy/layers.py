@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neural_attn.backends.emit.base import Row, RowRule
+from neural_attn.backends.emit.base import Row, RowRule, sloped
 from neural_attn.backends.emit.rows import (
     DOT,
     OPERATORS,
@@ -97,7 +97,36 @@ ARRANGING = {
 
 RECURRENT = recurrent_rows("{in_features}, {units}", "tanh", "sigmoid")
 
-ROWS: dict[str, Row | RowRule] = {
+_DENSE = Row(
+    "Dense({in_features}, {units}, use_bias={use_bias})",
+    activates=True,
+    omit=("use_bias=True",),
+)
+
+CORE: dict[str, Row | RowRule] = {
+    "Dense": _DENSE,
+    "Output": _DENSE,
+    "Activation": sloped(
+        Row("", "{function}({x})"),
+        leaky_relu=Row("", "leaky_relu({x}, {alpha})"),
+        elu=Row("", "elu({x}, {alpha})"),
+    ),
+    "Dropout": Row("Dropout({rate})"),
+    "Embedding": Row("Embedding({input_dim}, {output_dim})", "{layer}({ids})"),
+    "LayerNormalization": Row("LayerNormalization({in_features}, {epsilon})"),
+    "GlobalAveragePooling1D": Row(
+        "", "masked_mean({x}, {attention_mask})", unmasked="{x}.mean(axis=1)"
+    ),
+    "GlobalMaxPooling1D": Row(
+        "", "masked_max({x}, {attention_mask})", unmasked="{x}.max(axis=1)"
+    ),
+    "Flatten": Row("", "flatten({x})"),
+    "Reshape": Row("", "reshape({x}, {target_shape})"),
+    "Add": Row("", "{x} + {residual}"),
+}
+
+LAYERS: dict[str, Row | RowRule] = {
+    **CORE,
     **CONVOLUTIONS,
     **POOLING,
     **NORMALIZATION,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neural_attn.backends.emit.base import Backend, Row, sloped
+from neural_attn.backends.emit.base import Backend
 from neural_attn.backends.emit.training import doubts
 from neural_attn.backends.emit.usage import network_name
-from neural_attn.backends.pytorch.layers import ROWS
+from neural_attn.backends.pytorch.layers import LAYERS
 from neural_attn.backends.pytorch.training import write_training
 
 from neural_attn.shapes.instance import Checked
@@ -53,12 +53,6 @@ def _inference() -> Any:
     return torch.inference_mode()
 
 
-_LINEAR = Row(
-    "nn.Linear({in_features}, {units}, bias={use_bias})",
-    activates=True,
-    omit=("bias=True",),
-)
-
 BACKEND = Backend(
     name="pytorch",
     requires=("torch",),
@@ -69,28 +63,7 @@ BACKEND = Backend(
     layer_base="nn.Module",
     forward="forward",
     list_of_layers="nn.ModuleList({made})",
-    layers={
-        "Dense": _LINEAR,
-        "Output": _LINEAR,
-        "Activation": sloped(
-            Row("", "{function}({x})"),
-            leaky_relu=Row("", "F.leaky_relu({x}, {alpha})"),
-            elu=Row("", "F.elu({x}, {alpha})"),
-        ),
-        "Dropout": Row("nn.Dropout({rate})"),
-        "Embedding": Row("nn.Embedding({input_dim}, {output_dim})", "{layer}({ids})"),
-        "LayerNormalization": Row("nn.LayerNorm({in_features}, eps={epsilon})"),
-        "GlobalAveragePooling1D": Row(
-            "", "masked_mean({x}, {attention_mask})", unmasked="{x}.mean(dim=1)"
-        ),
-        "GlobalMaxPooling1D": Row(
-            "", "masked_max({x}, {attention_mask})", unmasked="{x}.amax(dim=1)"
-        ),
-        "Flatten": Row("", "torch.flatten({x}, 1)"),
-        "Reshape": Row("", "{x}.flatten(1).unflatten(1, {target_shape})"),
-        "Add": Row("", "{x} + {residual}"),
-        **ROWS,
-    },
+    layers=LAYERS,
     functions={
         "sqrt": "torch.sqrt({0})",
         "exp": "torch.exp({0})",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from neural_attn.backends.emit.base import VARIES, Row, RowRule
+from neural_attn.backends.emit.base import VARIES, Row, RowRule, sloped
 from neural_attn.backends.emit.rows import (
     BOTH,
     DOT,
@@ -152,7 +152,36 @@ def _is_plain(known: Mapping[str, object]) -> bool:
 
 RECURRENT: dict[str, RowRule] = {name: _torch_rule(name) for name in _TORCH}
 
-ROWS: dict[str, Row | RowRule] = {
+_LINEAR = Row(
+    "nn.Linear({in_features}, {units}, bias={use_bias})",
+    activates=True,
+    omit=("bias=True",),
+)
+
+CORE: dict[str, Row | RowRule] = {
+    "Dense": _LINEAR,
+    "Output": _LINEAR,
+    "Activation": sloped(
+        Row("", "{function}({x})"),
+        leaky_relu=Row("", "F.leaky_relu({x}, {alpha})"),
+        elu=Row("", "F.elu({x}, {alpha})"),
+    ),
+    "Dropout": Row("nn.Dropout({rate})"),
+    "Embedding": Row("nn.Embedding({input_dim}, {output_dim})", "{layer}({ids})"),
+    "LayerNormalization": Row("nn.LayerNorm({in_features}, eps={epsilon})"),
+    "GlobalAveragePooling1D": Row(
+        "", "masked_mean({x}, {attention_mask})", unmasked="{x}.mean(dim=1)"
+    ),
+    "GlobalMaxPooling1D": Row(
+        "", "masked_max({x}, {attention_mask})", unmasked="{x}.amax(dim=1)"
+    ),
+    "Flatten": Row("", "torch.flatten({x}, 1)"),
+    "Reshape": Row("", "{x}.flatten(1).unflatten(1, {target_shape})"),
+    "Add": Row("", "{x} + {residual}"),
+}
+
+LAYERS: dict[str, Row | RowRule] = {
+    **CORE,
     **CONVOLUTIONS,
     **POOLING,
     **NORMALIZATION,

@@ -8,11 +8,11 @@ import tempfile
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from neural_attn.backends.emit.base import Backend, Row, sloped
+from neural_attn.backends.emit.base import Backend
 from neural_attn.backends.emit.layout import string
 from neural_attn.backends.emit.training import doubts
 from neural_attn.backends.emit.usage import network_name
-from neural_attn.backends.tensorflow.layers import ROWS
+from neural_attn.backends.tensorflow.layers import LAYERS
 from neural_attn.backends.tensorflow.training import write_training
 
 from neural_attn.diagnostics.errors import Problems
@@ -22,11 +22,6 @@ from neural_attn.shapes.instance import Checked
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-_DENSE = Row(
-    "keras.layers.Dense({units}, activation={activation}, use_bias={use_bias})",
-    omit=('activation="linear"', "use_bias=True"),
-)
 
 
 def _create(checked: Checked) -> list[str]:
@@ -111,30 +106,7 @@ BACKEND = Backend(
     layer_base="keras.layers.Layer",
     forward="call",
     list_of_layers="[{made}]",
-    layers={
-        "Dense": _DENSE,
-        "Output": _DENSE,
-        "Activation": sloped(
-            Row("keras.layers.Activation({function})"),
-            leaky_relu=Row("keras.layers.LeakyReLU(negative_slope={alpha})"),
-            elu=Row("keras.layers.ELU(alpha={alpha})"),
-        ),
-        "Dropout": Row("keras.layers.Dropout({rate})"),
-        "Embedding": Row(
-            "keras.layers.Embedding({input_dim}, {output_dim})", "{layer}({ids})"
-        ),
-        "LayerNormalization": Row("keras.layers.LayerNormalization(epsilon={epsilon})"),
-        "GlobalAveragePooling1D": Row(
-            "", "masked_mean({x}, {attention_mask})", unmasked="ops.mean({x}, axis=1)"
-        ),
-        "GlobalMaxPooling1D": Row(
-            "", "masked_max({x}, {attention_mask})", unmasked="ops.max({x}, axis=1)"
-        ),
-        "Flatten": Row("keras.layers.Flatten()"),
-        "Reshape": Row("keras.layers.Reshape({target_shape})"),
-        "Add": Row("", "{x} + {residual}"),
-        **ROWS,
-    },
+    layers=LAYERS,
     functions={
         "sqrt": "ops.sqrt({0})",
         "exp": "ops.exp({0})",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from neural_attn.backends.emit.base import Row, RowRule
+from neural_attn.backends.emit.base import Row, RowRule, sloped
 from neural_attn.backends.emit.rows import (
     BOTH,
     OPERATORS,
@@ -138,7 +138,37 @@ RECURRENT = {
     for name, row in _PLAIN.items()
 }
 
-ROWS: dict[str, Row | RowRule] = {
+_DENSE = Row(
+    "keras.layers.Dense({units}, activation={activation}, use_bias={use_bias})",
+    omit=('activation="linear"', "use_bias=True"),
+)
+
+CORE: dict[str, Row | RowRule] = {
+    "Dense": _DENSE,
+    "Output": _DENSE,
+    "Activation": sloped(
+        Row("keras.layers.Activation({function})"),
+        leaky_relu=Row("keras.layers.LeakyReLU(negative_slope={alpha})"),
+        elu=Row("keras.layers.ELU(alpha={alpha})"),
+    ),
+    "Dropout": Row("keras.layers.Dropout({rate})"),
+    "Embedding": Row(
+        "keras.layers.Embedding({input_dim}, {output_dim})", "{layer}({ids})"
+    ),
+    "LayerNormalization": Row("keras.layers.LayerNormalization(epsilon={epsilon})"),
+    "GlobalAveragePooling1D": Row(
+        "", "masked_mean({x}, {attention_mask})", unmasked="ops.mean({x}, axis=1)"
+    ),
+    "GlobalMaxPooling1D": Row(
+        "", "masked_max({x}, {attention_mask})", unmasked="ops.max({x}, axis=1)"
+    ),
+    "Flatten": Row("keras.layers.Flatten()"),
+    "Reshape": Row("keras.layers.Reshape({target_shape})"),
+    "Add": Row("", "{x} + {residual}"),
+}
+
+LAYERS: dict[str, Row | RowRule] = {
+    **CORE,
     **CONVOLUTIONS,
     **POOLING,
     **NORMALIZATION,

@@ -13,7 +13,7 @@ from neural_attn.diagnostics.errors import fail
 
 if TYPE_CHECKING:
     from neural_attn.diagnostics.errors import Diagnostic
-    from neural_attn.shapes.infer import Checked
+    from neural_attn.shapes.instance import Checked
 
 
 @dataclass(frozen=True)

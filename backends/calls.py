@@ -9,11 +9,11 @@ from neural_attn.backends.expressions import render, render_part
 from neural_attn.backends.parameters import ATOM
 from neural_attn.grammar import tree
 
-from neural_attn.catalogue import NativeLayer
+from neural_attn.catalogue.arguments import match
+from neural_attn.catalogue.base import NativeLayer
 from neural_attn.catalogue.functions import PRIMITIVES, Primitive
 from neural_attn.diagnostics.errors import Problems
 from neural_attn.ir import Block, LayerUse
-from neural_attn.resolve.arguments import match
 
 _SUM = 5  # binds as a sum does
 _DROPOUT = 4  # the place of `dropout` among the arguments of `attend`

@@ -10,7 +10,7 @@ from neural_attn.backends.forward import STATEMENTS, Forward
 from neural_attn.backends.layout import comment, docstring
 
 from neural_attn.ir import Block
-from neural_attn.shapes.infer import Checked
+from neural_attn.shapes.instance import Checked
 
 
 class ClassWriter(Forward):

@@ -12,9 +12,9 @@ from neural_attn.backends.layout import with_trivia
 from neural_attn.backends.parameters import Parameters
 from neural_attn.grammar import tree
 
-from neural_attn.catalogue import NativeLayer
+from neural_attn.catalogue.base import NativeLayer
 from neural_attn.ir import Block, LayerChoice, LayerUse
-from neural_attn.shapes.size_expressions import of_repeats
+from neural_attn.shapes.instance import of_repeats
 
 
 class Constructor(Parameters):

@@ -11,7 +11,7 @@ from neural_attn.backends.layout import docstring, lay_out
 from neural_attn.backends.model_class import ModelWriter
 
 from neural_attn.ir import Block
-from neural_attn.shapes.infer import Checked
+from neural_attn.shapes.instance import Checked
 from neural_attn.version import __version__
 
 _HEADER_WIDTH = 82  # what fits between the quotes

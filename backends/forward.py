@@ -11,11 +11,10 @@ from neural_attn.backends.parameters import ATOM
 from neural_attn.backends.usage import assigned
 from neural_attn.grammar import tree
 
+from neural_attn.catalogue.arguments import match
 from neural_attn.diagnostics.errors import Problems
-from neural_attn.ir import LayerUse
-from neural_attn.resolve.arguments import match
-from neural_attn.resolve.equations import call_parameters, width_of
-from neural_attn.shapes.block_entry import LONGEST
+from neural_attn.ir import LayerUse, call_parameters, width_of
+from neural_attn.shapes.instance import LONGEST
 
 STATEMENTS = "        "  # the indent of statements in a method
 

@@ -7,10 +7,9 @@ from neural_attn.backends.layout import WIDTH, docstring, string
 from neural_attn.backends.usage import network_class
 from neural_attn.grammar import tree
 
-from neural_attn.catalogue import NativeLayer
-from neural_attn.ir import Input, LayerUse
-from neural_attn.resolve.inputs import is_mask
-from neural_attn.shapes.infer import Checked, Instance
+from neural_attn.catalogue.base import NativeLayer
+from neural_attn.ir import Input, LayerUse, is_mask
+from neural_attn.shapes.instance import Checked, Instance
 
 _STATEMENTS = "        "
 _LOOP_LINES = 5  # def, docstring, layers = {}, for, one layer

@@ -7,7 +7,7 @@ from neural_attn.backends.rows.numpy import ROWS
 from neural_attn.backends.training import cannot_train
 from neural_attn.backends.usage import network_class
 
-from neural_attn.shapes.infer import Checked
+from neural_attn.shapes.instance import Checked
 
 
 def _create(checked: Checked) -> list[str]:

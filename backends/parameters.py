@@ -11,9 +11,8 @@ from neural_attn.backends.expressions import Rendered, literal, render
 from neural_attn.backends.usage import given_inputs, set_parameters
 from neural_attn.grammar import tree
 
-from neural_attn.ir import Block
-from neural_attn.resolve.equations import width_of
-from neural_attn.shapes.infer import Checked
+from neural_attn.ir import Block, width_of
+from neural_attn.shapes.instance import Checked
 
 if TYPE_CHECKING:
     from neural_attn.backends.class_writer import ClassWriter

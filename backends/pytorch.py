@@ -12,7 +12,7 @@ from neural_attn.backends.training_pytorch import write_training
 from neural_attn.backends.usage import network_class
 from numpy.typing import NDArray
 
-from neural_attn.shapes.infer import Checked
+from neural_attn.shapes.instance import Checked
 
 _ACTIVATIONS = {
     "linear": "nn.Identity()",

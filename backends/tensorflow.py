@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from neural_attn.diagnostics.errors import Problems
 from neural_attn.ir import Network
-from neural_attn.shapes.infer import Checked, Shapes
+from neural_attn.shapes.infer import Shapes
+from neural_attn.shapes.instance import Checked
 
 _DENSE = Row(
     "keras.layers.Dense({units}, activation={activation}, use_bias={use_bias})",

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from neural_attn.backends.expressions import literal
 
-from neural_attn.catalogue import NativeLayer
+from neural_attn.catalogue.base import NativeLayer
 from neural_attn.diagnostics.errors import Diagnostic, Span
 from neural_attn.ir import Block, Named, Training
-from neural_attn.shapes.infer import Checked, Instance
+from neural_attn.shapes.instance import Checked, Instance
 from neural_attn.training.catalogue import OPTIMIZERS, TRAIN, find
 
 CROSSENTROPIES = (

@@ -14,7 +14,7 @@ from neural_attn.backends.training import (
 )
 
 from neural_attn.ir import Named
-from neural_attn.shapes.infer import Checked
+from neural_attn.shapes.instance import Checked
 
 _OPTIMIZERS = {"Nadam": "NAdam"}  # others are called as in Keras
 _NAMES = {"learning_rate": "lr", "epsilon": "eps", "rho": "alpha"}

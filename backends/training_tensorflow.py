@@ -14,7 +14,7 @@ from neural_attn.backends.training import (
 )
 
 from neural_attn.ir import Named
-from neural_attn.shapes.infer import Checked
+from neural_attn.shapes.instance import Checked
 
 _LOSSES = {
     "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",

@@ -8,11 +8,10 @@ from neural_attn.backends import runtime_source
 from neural_attn.backends.expressions import Rendered, render
 from neural_attn.grammar import tree
 
+from neural_attn.catalogue.arguments import match
 from neural_attn.diagnostics.errors import Problems
-from neural_attn.ir import Block, LayerUse
-from neural_attn.resolve.arguments import match
-from neural_attn.resolve.equations import call_parameters, width_of
-from neural_attn.shapes.infer import Checked
+from neural_attn.ir import Block, LayerUse, call_parameters, width_of
+from neural_attn.shapes.instance import Checked
 
 
 def set_parameters(checked: Checked, block: Block) -> set[str]:

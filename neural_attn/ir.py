@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from neural_attn.catalogue import Kind, NativeLayer
+from neural_attn.catalogue.base import Kind, NativeLayer
 from neural_attn.diagnostics.errors import Span
 from neural_attn.grammar import tree
-from neural_attn.training.hyperparameter_search import SearchSpace
 
 
 @dataclass(eq=False)
@@ -92,6 +91,24 @@ def _uses(layers: tuple[LayerUse | LayerChoice, ...]) -> Iterator[LayerUse]:
             yield from _uses(layer.otherwise)
 
 
+def call_parameters(use: LayerUse) -> tuple[str, ...]:
+    """The names of what a layer takes when it is called."""
+    if isinstance(use.target, Block):
+        return use.target.inputs
+    return tuple(name.rstrip("?") for name in use.target.inputs)
+
+
+def width_of(parameter: tree.Parameter) -> str:
+    """The forward input whose width the parameter is (`d_model = width(x)`), or ""."""
+    default = parameter.default
+    if isinstance(default, tree.Call) and default.function.text == "width":
+        if len(default.arguments) == 1:
+            value = default.arguments[0].value
+            if isinstance(value, tree.Name):
+                return value.text
+    return ""
+
+
 MASK = "attention_mask"
 
 
@@ -144,6 +161,51 @@ class Training:
     shuffle: bool
     gradient_clip: float | None
     early_stopping_patience: int | None
+
+
+# --- values to try ---------------------------------------------------------------
+
+# what an author writes in `HPO(…)`, and the kind of space it is
+SEARCHES = {
+    "choice": "choice",
+    "categorical": "choice",
+    "range": "range",
+    "int_range": "range",
+    "log_range": "log_range",
+}
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """The values that an author wants tried somewhere.
+
+    `kind` is choice (any of the values), range (low, high, perhaps a step) or
+    log_range (low, high); `taken` is the value compiled with. `places` are those of
+    the values.
+    """
+
+    kind: str
+    values: tuple[object, ...]
+    taken: object
+    span: Span
+    places: tuple[Span, ...] = ()
+
+
+class Spaces(list[SearchSpace]):
+    """The search spaces of a file, and the places where one was meant."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broken: list[Span] = []
+
+    def values(self, expr: tree.Literal) -> Iterator[tuple[object, Span]]:
+        """Every value that may be tried where a literal stands, with its place."""
+        for space in self:
+            if space.span == expr.span:
+                ends = 2 if space.kind != "choice" else None
+                yield from zip(space.values[:ends], space.places[:ends], strict=True)
+                return
+        yield expr.value, expr.span
 
 
 @dataclass(eq=False)

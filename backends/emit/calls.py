@@ -22,13 +22,12 @@ from neural_attn.backends.emit.scope import Scope
 from neural_attn.backends.emit.usage import assigned
 from neural_attn.grammar import tree
 
-from neural_attn.catalogue import NativeLayer
+from neural_attn.catalogue.arguments import match
+from neural_attn.catalogue.base import NativeLayer
 from neural_attn.catalogue.functions import PRIMITIVES, Primitive
 from neural_attn.catalogue.types import Static
 from neural_attn.diagnostics.errors import Problems
-from neural_attn.ir import Block, LayerUse
-from neural_attn.resolve.arguments import match
-from neural_attn.resolve.equations import call_parameters, width_of
+from neural_attn.ir import Block, LayerUse, call_parameters, width_of
 
 _DROPOUT = 4  # the place of `dropout` among the arguments of `attend`
 _NONE = ast.Constant(None)

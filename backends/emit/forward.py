@@ -12,7 +12,7 @@ from neural_attn.backends.emit.layout import with_trivia
 from neural_attn.backends.emit.scope import Scope
 from neural_attn.grammar import tree
 
-from neural_attn.shapes.block_entry import LONGEST
+from neural_attn.shapes.instance import LONGEST
 
 STATEMENTS = "        "  # the indent of statements in a method
 

@@ -26,9 +26,9 @@ from neural_attn.backends.emit.layout import with_trivia
 from neural_attn.backends.emit.scope import Scope
 from neural_attn.grammar import tree
 
-from neural_attn.catalogue import NativeLayer
+from neural_attn.catalogue.base import NativeLayer
 from neural_attn.ir import Block, LayerChoice, LayerUse
-from neural_attn.shapes.size_expressions import of_repeats
+from neural_attn.shapes.instance import of_repeats
 
 # sizes in which the copies of a repeated layer differ, by variable
 Varied = dict[str, list[tree.Expr]]

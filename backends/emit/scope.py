@@ -14,9 +14,8 @@ from neural_attn.backends.emit.expressions import constant, name, python, text
 from neural_attn.backends.emit.usage import given_inputs, set_parameters
 from neural_attn.grammar import tree
 
-from neural_attn.catalogue import NativeLayer
-from neural_attn.ir import Block, LayerUse
-from neural_attn.resolve.equations import width_of
+from neural_attn.catalogue.base import NativeLayer
+from neural_attn.ir import Block, LayerUse, width_of
 from neural_attn.shapes.instance import Checked
 
 Signature = dict[str, str | None]

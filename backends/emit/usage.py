@@ -9,10 +9,9 @@ from neural_attn.backends.emit import runtime_source
 from neural_attn.backends.emit.expressions import python, text
 from neural_attn.grammar import tree
 
+from neural_attn.catalogue.arguments import match
 from neural_attn.diagnostics.errors import Problems
-from neural_attn.ir import Block, LayerUse
-from neural_attn.resolve.arguments import match
-from neural_attn.resolve.equations import call_parameters, width_of
+from neural_attn.ir import Block, LayerUse, call_parameters, width_of
 from neural_attn.shapes.instance import Checked
 
 

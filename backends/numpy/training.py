@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from neural_attn.catalogue import NativeLayer
+from neural_attn.catalogue.base import NativeLayer
 from neural_attn.diagnostics.errors import Diagnostic, Span
 from neural_attn.shapes.instance import Checked
 

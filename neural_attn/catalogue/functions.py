@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from neural_attn.catalogue import SIZE, Kind
 from neural_attn.catalogue import attention_rules as attention
 from neural_attn.catalogue import position_rules as positions
+from neural_attn.catalogue.base import SIZE, Kind
 from neural_attn.catalogue.function_arguments import Given, shown, tensor
 from neural_attn.catalogue.types import Dim, ShapeError, Static, Tensor, Value
 

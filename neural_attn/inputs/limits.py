@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from neural_attn.catalogue import NativeLayer
+from neural_attn.catalogue.base import NativeLayer
 from neural_attn.catalogue.types import Positions
 from neural_attn.ir import Block
-from neural_attn.shapes.block_entry import LONGEST
-from neural_attn.shapes.instance import Checked, Instance
+from neural_attn.shapes.instance import LONGEST, Checked, Instance
 
 
 def id_limits(checked: Checked) -> dict[str, int]:

@@ -5,37 +5,48 @@ After this, a network and a `define` without equations look like any other block
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from neural_attn.catalogue import NativeLayer
+from neural_attn.catalogue.arguments import match
+from neural_attn.catalogue.base import NativeLayer
 from neural_attn.diagnostics.errors import Span
 from neural_attn.grammar import tree
-from neural_attn.ir import Block, Input, LayerUse
+from neural_attn.ir import MASK, Block, Input, LayerUse, is_mask
 from neural_attn.resolve.flow import (
     MEMORY,
     MEMORY_MASK,
     RESIDUAL_BLOCK,
     Branch,
     Flow,
+    function_call,
     has_attention,
     residual_starts,
     take_wiring,
     takes_mask,
 )
-from neural_attn.resolve.inputs import MASK, is_mask
 from neural_attn.resolve.labels import check_labels
-from neural_attn.resolve.nesting import Enclosing
-from neural_attn.resolve.wrappers import is_wrapper
+from neural_attn.resolve.scope import Scope
+from neural_attn.resolve.values import note_device
+from neural_attn.resolve.wiring import Wiring
+from neural_attn.resolve.wrappers import each_step, is_stepwise, is_wrapper
+
+MAX_COPIES = 100  # of layers in braces, which are written out for each
 
 
-class Chain(Enclosing):
+class Chain:
     """Wires the layers of a network or of a define without equations.
 
     The first argument of a layer takes the running value. Every other one is filled
     by name: from an input or branch of that name, `attention_mask` from the padding
     mask, `memory` from the last encoder before a decoder.
     """
+
+    def __init__(self, scope: Scope, node: tree.NetworkNode | tree.Define) -> None:
+        self.scope = scope
+        self.problems = scope.problems
+        self.wiring = Wiring(scope, node)
+        self._copied = 1  # how often the layers at hand are written out
 
     def network_block(
         self,
@@ -44,15 +55,15 @@ class Chain(Enclosing):
         layers: Sequence[tree.LayerNode | Branch],
     ) -> Block:
         """The block of a network: its forward takes the inputs."""
-        self.labels = check_labels(self.problems, node.items)
-        self.named = {given.name: given.name for given in inputs}
-        self.has_inputs = bool(inputs)
+        self.wiring.labels = check_labels(self.problems, node.items)
+        self.wiring.named = {given.name: given.name for given in inputs}
+        self.wiring.has_inputs = bool(inputs)
         values = [given for given in inputs if not is_mask(given.name)]
-        self.waiting = [given for given in values[1:] if given.dtype == "int"]
+        self.wiring.waiting = [given for given in values[1:] if given.dtype == "int"]
         flow = Flow(values[0].name if values else "inputs")
         branches: list[Flow] = []
         if not any(isinstance(item, Branch) for item in layers):
-            self._mask_from_input(flow, node.name.span)
+            self.wiring.mask_from_input(flow, node.name.span)
         for item in layers:
             if isinstance(item, Branch):
                 flow = self._branch(item)
@@ -69,16 +80,16 @@ class Chain(Enclosing):
         self, values: Sequence[Input], layers: Sequence[tree.LayerNode]
     ) -> list[str]:
         """The inputs, where the first layer of a chain merges them."""
-        first = self.resolver.find(layers[0].name.text) if layers else None
+        first = self.scope.find(layers[0].name.text) if layers else None
         merges = isinstance(first, NativeLayer) and first.merges
         if not merges or len(values) < 2:
             return []
-        self.waiting = []
+        self.wiring.waiting = []
         return [given.name for given in values]
 
     def define_block(self, define: tree.Define) -> Block:
         """The block of a define without equations."""
-        self.labels = check_labels(self.problems, define.items)
+        self.wiring.labels = check_labels(self.problems, define.items)
         layers = []
         for item in define.items:
             if isinstance(item, tree.LayerNode):
@@ -96,7 +107,7 @@ class Chain(Enclosing):
             )
         span = define.name.span
         optional = (MASK, MEMORY, MEMORY_MASK)
-        self.named = {MEMORY: MEMORY, MEMORY_MASK: MEMORY_MASK}
+        self.wiring.named = {MEMORY: MEMORY, MEMORY_MASK: MEMORY_MASK}
         flow = self._run(layers, Flow("x", mask=MASK), [])
         self._return(flow, layers[-1].span if layers else span)
         nothing = tree.Literal(span, None)
@@ -104,12 +115,12 @@ class Chain(Enclosing):
         parameters += [
             tree.Parameter(span, name, nothing)
             for name in optional
-            if name in self.used
+            if name in self.wiring.used
         ]
         block = self._block(
             define.name, define.parameters, define.doc, parameters, define.trivia
         )
-        block.loses_padding = self.loses_padding
+        block.loses_padding = self.wiring.loses_padding
         return block
 
     def _block(
@@ -120,18 +131,18 @@ class Chain(Enclosing):
         inputs: list[tree.Parameter],
         trivia: tree.Trivia,
     ) -> Block:
-        forward = tree.Forward(name.span, tuple(inputs), tuple(self.body))
-        layers = tuple(self.uses)
+        forward = tree.Forward(name.span, tuple(inputs), tuple(self.wiring.body))
+        layers = tuple(self.wiring.uses)
         span = name.span
         return Block(name.text, parameters, doc, layers, forward, span, trivia=trivia)
 
     def _return(self, flow: Flow, span: Span) -> None:
-        self.used.add(flow.value)
-        self.body.append(tree.Return(span, tree.Name(span, flow.value)))
+        self.wiring.used.add(flow.value)
+        self.wiring.body.append(tree.Return(span, tree.Name(span, flow.value)))
 
     def _note_unused(self, inputs: Sequence[Input]) -> None:
         for given in inputs:
-            if given.name not in self.used and len(inputs) > 1:
+            if given.name not in self.wiring.used and len(inputs) > 1:
                 self.problems.add(
                     "W0102",
                     f"no layer takes the input `{given.name}`",
@@ -144,20 +155,22 @@ class Chain(Enclosing):
     def _branch(self, branch: Branch) -> Flow:
         """The layers of one branch; its result goes by the branch's name."""
         name = branch.name.text
-        if name not in self.named and self.has_inputs:
+        if name not in self.wiring.named and self.wiring.has_inputs:
             self.problems.add(
                 "E0229",
                 f"the branch `{name}` has no input of its name",
                 branch.name.span,
-                "inputs and branches so far: " + ", ".join(self.named),
+                "inputs and branches so far: " + ", ".join(self.wiring.named),
             )
-        self.waiting = [given for given in self.waiting if given.name != name]
+        self.wiring.waiting = [
+            given for given in self.wiring.waiting if given.name != name
+        ]
         flow = Flow(name, variable=name)
-        self._mask_from_input(flow, branch.name.span)
+        self.wiring.mask_from_input(flow, branch.name.span)
         flow = self._run(branch.layers, flow, [])
-        self.named[name] = flow.value
+        self.wiring.named[name] = flow.value
         if flow.has_attention:
-            self._remember(flow)
+            self.wiring.remember(flow)
         return flow
 
     def _run(
@@ -167,7 +180,9 @@ class Chain(Enclosing):
         starts = {} if merged else residual_starts(layers)
         for position, node in enumerate(layers):
             if position in starts:
-                self._assign("residual", tree.Name(node.span, flow.value), node.span)
+                self.wiring.assign(
+                    "residual", tree.Name(node.span, flow.value), node.span
+                )
             operands = merged if position == 0 else []
             if node.name.text.lower() == RESIDUAL_BLOCK and node.block:
                 flow = self._residual(node, flow)
@@ -178,35 +193,33 @@ class Chain(Enclosing):
         return flow
 
     def _layer(self, node: tree.LayerNode, flow: Flow, merged: list[str]) -> Flow:
-        if is_wrapper(node, "TimeDistributed") and not self.resolver.find(
-            node.name.text
-        ):
+        if is_wrapper(node, "TimeDistributed") and not self.scope.find(node.name.text):
             return self._each_step(node, flow)
         crosses, memory, node = take_wiring(
-            node, self.resolver.find(node.name.text), self.problems
+            node, self.scope.find(node.name.text), self.problems
         )
-        use = self._use(node)
+        use = self.wiring.use(node)
         if use is None:
-            self.used.add(flow.value)
+            self.wiring.used.add(flow.value)
             return replace(flow, value=flow.variable)
-        self.uses.append(use)
+        self.wiring.uses.append(use)
         target, span = use.target, node.span
-        flow = self._next_input(target, flow, span)
-        self._mask_from_ids(use, flow, span)
+        flow = self.wiring.next_input(target, flow, span)
+        self.wiring.mask_from_ids(use, flow, span)
         if isinstance(target, Block) and MEMORY in target.inputs:
-            self._attend_memory(use, flow, memory, span)
+            self.wiring.attend_memory(use, flow, memory, span)
         if takes_mask(target):
-            flow = self._masked(use, flow)
+            flow = self.wiring.masked(use, flow)
         arguments = self._arguments(use, flow, merged, span)
         if crosses:
             arguments = self._cross(arguments, memory, flow, span)
         call = tree.Call(span, tree.Name(node.name.span, use.name), arguments)
-        self._assign(flow.variable, call, span, node.trivia)
+        self.wiring.assign(flow.variable, call, span, node.trivia)
         if isinstance(target, Block) and target.loses_padding and flow.mask:
-            self._warn_of_padding(target.loses_padding, span)
+            self.wiring.warn_of_padding(target.loses_padding, span)
         attends = isinstance(target, Block) and has_attention(target)
         return replace(
-            self._behind(use, flow),
+            self.wiring.behind(use, flow),
             value=flow.variable,
             has_attention=flow.has_attention or attends,
             started=True,
@@ -219,21 +232,21 @@ class Chain(Enclosing):
         names = use.target.inputs
         native = isinstance(use.target, NativeLayer)
         first = names[0].rstrip("?") if names else ""
-        by_name = first in self.named and not flow.started and not native
-        running = self.named[first] if by_name else flow.value
+        by_name = first in self.wiring.named and not flow.started and not native
+        running = self.wiring.named[first] if by_name else flow.value
         positional = merged if merged and len(names) > 1 and native else [running]
         if native and len(names) > 1 and not merged and names[1] == "residual":
             positional = [running, "residual"]
-        self.used.update(positional)
+        self.wiring.used.update(positional)
         arguments = [
             tree.Argument(span, None, tree.Name(span, value)) for value in positional
         ]
         for name in names[1:]:
             plain = name.rstrip("?")
-            value = flow.mask if plain == MASK else self.named.get(plain, "")
+            value = flow.mask if plain == MASK else self.wiring.named.get(plain, "")
             optional = name != plain or not native
             if value and optional and value != running:
-                self.used.add(value)
+                self.wiring.used.add(value)
                 argument = tree.Argument(span, plain, tree.Name(span, value))
                 arguments.append(argument)
         return tuple(arguments)
@@ -247,7 +260,7 @@ class Chain(Enclosing):
     ) -> tuple[tree.Argument, ...]:
         """`mode="cross"`: the keys and values come from the memory."""
         name = memory.text if memory is not None else MEMORY
-        if name not in self.named:
+        if name not in self.wiring.named:
             self.problems.add(
                 "E0230",
                 "there is no encoder output to attend to",
@@ -255,9 +268,120 @@ class Chain(Enclosing):
                 "name an input or branch: memory=NAME",
             )
             return arguments
-        self._note_lost("attention to this memory", self._memory)
-        key = tree.Name(span, self.named[name])
+        self.wiring.note_lost("attention to this memory", self.wiring.memory)
+        key = tree.Name(span, self.wiring.named[name])
         crossed = [arguments[0], tree.Argument(span, "key", key)]
-        if mask := self.named.get(MEMORY_MASK):
+        if mask := self.wiring.named.get(MEMORY_MASK):
             crossed.append(tree.Argument(span, MASK, tree.Name(span, mask)))
         return tuple(crossed)
+
+    # --- layers around layers ------------------------------------------------------
+
+    def _nested(self, node: tree.LayerNode, flow: Flow, merged: list[str]) -> Flow:
+        """`Layer(…) { layers } * count`: the layer, then those in its braces."""
+        if self.scope.find(node.name.text) is None:
+            return self._layer(node, flow, merged)
+        outer = replace(node, block=None)
+        inner = self._layers_inside(node)
+        if not inner:
+            return self._layer(outer, flow, merged)
+        self.problems.add(
+            "W0117",
+            f"the layers in these braces run behind `{node.name.text}`, one by one",
+            inner[0].span,
+            "write them behind it, or a `define` that says how they belong together",
+        )
+        for _ in self._written_out(node):
+            flow = self._run((replace(outer, repeat=None), *inner), flow, merged)
+            merged = []
+        return flow
+
+    def _layers_inside(self, node: tree.LayerNode) -> list[tree.LayerNode]:
+        inner = [item for item in node.block or () if isinstance(item, tree.LayerNode)]
+        for item in node.block or ():
+            if not isinstance(item, tree.LayerNode):
+                self.problems.add(
+                    "E0211", f"`{node.name.text}` holds layers only", item.span
+                )
+        return inner
+
+    def _residual(self, node: tree.LayerNode, flow: Flow) -> Flow:
+        """`ResidualConnection { layers } * count`: what comes out plus what went in."""
+        what = f"`{node.name.text}`"
+        match(what, (), node.arguments, self.problems)
+        if node.label is not None:
+            self.problems.add(
+                "E0211",
+                f"{what} holds layers, and has no name of its own",
+                node.label.span,
+                "name the layers inside",
+            )
+        note_device(self.problems, node)
+        for _ in self._written_out(node):
+            flow = self._residual_once(node, flow)
+        return flow
+
+    def _written_out(self, node: tree.LayerNode) -> Iterator[int]:
+        """Once for each copy of layers in braces; those inside count them all."""
+        count, around = self._copies(node), self._copied
+        self._copied *= count
+        yield from range(count)
+        self._copied = around
+
+    def _copies(self, node: tree.LayerNode) -> int:
+        """How often layers in braces are written out here."""
+        if node.repeat is None:
+            return 1
+        count = node.repeat.value if isinstance(node.repeat, tree.Literal) else None
+        if type(count) is int and 1 <= count * self._copied <= MAX_COPIES:
+            return count
+        self.problems.add(
+            "E0216",
+            f"`{node.name.text}` with layers in braces is repeated 1 to {MAX_COPIES} "
+            "times in all",
+            node.repeat.span,
+            "put it into a `define`, which may be repeated more often",
+        )
+        return 1
+
+    def _residual_once(self, node: tree.LayerNode, flow: Flow) -> Flow:
+        kept = f"residual_{self.wiring.groups[RESIDUAL_BLOCK]}"
+        self.wiring.groups[RESIDUAL_BLOCK] += 1
+        self.wiring.assign(
+            kept, tree.Name(node.span, flow.value), node.span, node.trivia
+        )
+        flow = self._run(self._layers_inside(node), flow, [])
+        total = tree.Binary(
+            node.span, "+", tree.Name(node.span, flow.value), tree.Name(node.span, kept)
+        )
+        self.wiring.assign(flow.variable, total, node.span)
+        return replace(flow, value=flow.variable)
+
+    def _each_step(self, node: tree.LayerNode, flow: Flow) -> Flow:
+        """`TimeDistributed(layer)`: the steps of all examples become one batch."""
+        inner = each_step(node, self.problems)
+        if inner is None:
+            self.wiring.used.add(flow.value)
+            return replace(flow, value=flow.variable)
+        if is_stepwise(inner):
+            return self._layer(inner, flow, [])
+        steps = "steps"
+        while steps in (*self.wiring.named, flow.value):
+            steps += "_"
+        self.wiring.used.add(flow.value)
+        span, before = node.span, tree.Name(node.span, flow.value)
+        self.wiring.assign(steps, function_call("fold_time", before), span, node.trivia)
+        folded = Flow(steps, steps, started=True)
+        inside = self._layer(replace(inner, trivia=tree.Trivia()), folded, [])
+        if inside.has_attention:
+            self.problems.add(
+                "E0235",
+                "attention inside TimeDistributed would give a map for every step",
+                span,
+                "attend along the time axis, without TimeDistributed",
+            )
+        after = tree.Name(span, inside.value)
+        self.wiring.assign(
+            flow.variable, function_call("unfold_time", after, before), span
+        )
+        return replace(flow, value=flow.variable, started=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.functions import PRIMITIVES
 from neural_attn.diagnostics.errors import Problems, did_you_mean
 from neural_attn.grammar import tree
-from neural_attn.ir import Block, LayerUse
-from neural_attn.resolve.arguments import match
+from neural_attn.ir import Block, call_parameters, width_of
 from neural_attn.resolve.names import trouble_with_variable
 from neural_attn.resolve.values import unknown_name
 
@@ -155,24 +155,6 @@ def layer_nodes(items: Iterable[tree.Item]) -> Iterator[tree.LayerNode]:
             yield item
         elif isinstance(item, tree.LayerChoice):
             yield from layer_nodes((*item.then, *item.otherwise))
-
-
-def call_parameters(use: LayerUse) -> tuple[str, ...]:
-    """The names of what a layer takes when it is called."""
-    if isinstance(use.target, Block):
-        return use.target.inputs
-    return tuple(name.rstrip("?") for name in use.target.inputs)
-
-
-def width_of(parameter: tree.Parameter) -> str:
-    """The forward input whose width the parameter is (`d_model = width(x)`), or ""."""
-    default = parameter.default
-    if isinstance(default, tree.Call) and default.function.text == "width":
-        if len(default.arguments) == 1:
-            value = default.arguments[0].value
-            if isinstance(value, tree.Name):
-                return value.text
-    return ""
 
 
 def mentioned(define: tree.Define) -> set[str]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from neural_attn.catalogue import NativeLayer
+from neural_attn.catalogue.base import NativeLayer
 from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
-from neural_attn.ir import Block, LayerUse
+from neural_attn.ir import MASK, Block, LayerUse
 from neural_attn.record import record
-from neural_attn.resolve.inputs import MASK
 
 MEMORY, MEMORY_MASK = "memory", "memory_mask"
 RESIDUAL = ("add", "residual")
@@ -169,3 +168,60 @@ def residual_starts(layers: Sequence[tree.LayerNode]) -> dict[int, int]:
         if name in RESIDUAL or "norm" in name:
             start = position + 1
     return starts
+
+
+def takes_ids(
+    target: NativeLayer | Block,
+    name: str = "",
+    seen: set[tuple[Block, str]] | None = None,
+) -> bool:
+    """Whether a layer's input (its first, or the one named) is token ids.
+
+    `seen` holds what was asked already, in vain: blocks may share their parts.
+    """
+    if isinstance(target, NativeLayer):
+        return target.name == "Embedding"
+    name = name or (target.inputs[0] if target.inputs else "")
+    seen = set() if seen is None else seen
+    if (target, name) in seen:
+        return False
+    seen.add((target, name))
+    layers = {use.name: use for use in target.uses()}
+    return any(
+        _passes_ids(call, name, layers, seen)
+        for statement in _statements(target.forward.body)
+        for call in tree.walk(statement)
+        if isinstance(call, tree.Call)
+    )
+
+
+def _passes_ids(
+    call: tree.Call,
+    name: str,
+    layers: dict[str, LayerUse],
+    seen: set[tuple[Block, str]],
+) -> bool:
+    use = layers.get(call.function.text)
+    for position, argument in enumerate(call.arguments):
+        value = argument.value
+        if not isinstance(value, tree.Name) or value.text != name:
+            continue
+        if use is None:
+            continue
+        if isinstance(use.target, NativeLayer):
+            return use.target.name == "Embedding"
+        inputs = use.target.inputs
+        inner = argument.name or (inputs[position] if position < len(inputs) else "")
+        if inner and takes_ids(use.target, inner, seen):
+            return True
+    return False
+
+
+def _statements(body: tuple[tree.Statement, ...]) -> list[tree.Expr]:
+    found: list[tree.Expr] = []
+    for statement in body:
+        if isinstance(statement, tree.If):
+            found += _statements(statement.then) + _statements(statement.otherwise)
+        else:
+            found.append(statement.value)
+    return found

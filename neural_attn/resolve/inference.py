@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from neural_attn.catalogue import FLAG, SIZE, Kind
+from neural_attn.catalogue.base import FLAG, SIZE, Kind
 from neural_attn.catalogue.functions import PRIMITIVES
 from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
-from neural_attn.ir import Block, LayerChoice
-from neural_attn.resolve.equations import width_of
+from neural_attn.ir import Block, LayerChoice, width_of
 from neural_attn.resolve.values import check_value, kind_of
 
 

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from neural_attn.catalogue import NativeLayer
+from neural_attn.catalogue.base import NativeLayer
 from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
-from neural_attn.ir import MASK as MASK
-from neural_attn.ir import Block, Input, LayerUse
-from neural_attn.ir import is_mask as is_mask
+from neural_attn.ir import Block, Input, is_mask
+from neural_attn.resolve.flow import Branch, takes_ids
 from neural_attn.resolve.names import trouble_with_variable
-
-if TYPE_CHECKING:
-    from neural_attn.resolve.chain import Chain
-    from neural_attn.resolve.flow import Branch
+from neural_attn.resolve.scope import Scope
 
 _MAX_SIZE = 2**31
 
@@ -23,7 +18,7 @@ _MAX_SIZE = 2**31
 def read_inputs(
     setting: tree.Setting | None,
     node: tree.NetworkNode,
-    chain: Chain,
+    scope: Scope,
     layers: Sequence[tree.LayerNode | Branch],
     *,
     misspelled: bool = False,
@@ -32,7 +27,7 @@ def read_inputs(
 
     With `misspelled`, another setting is reported that was meant to be the input.
     """
-    problems = chain.problems
+    problems = scope.problems
     if setting is None and misspelled:
         return ()
     if setting is None:
@@ -44,7 +39,7 @@ def read_inputs(
         )
         return ()
     shapes = _shapes(setting, problems)
-    takers = _takers([name for name, _ in shapes], chain, layers)
+    takers = _takers([name for name, _ in shapes], scope, layers)
     inputs = []
     for name, expr in shapes:
         ids, width = is_mask(name), None
@@ -60,10 +55,10 @@ _Taker = tuple[tree.LayerNode, NativeLayer | Block | None, str]
 
 
 def _takers(
-    names: Sequence[str], chain: Chain, items: Sequence[tree.LayerNode | Branch]
+    names: Sequence[str], scope: Scope, items: Sequence[tree.LayerNode | Branch]
 ) -> dict[str, _Taker]:
     """Which layer takes each input first: by name, by branch, or in order."""
-    find = chain.resolver.find
+    find = scope.find
     takers: dict[str, _Taker] = {}
     flat: list[tree.LayerNode] = []
     for item in items:
@@ -184,60 +179,3 @@ def _embedding_width(
             known = isinstance(value, tree.Literal) and isinstance(value.value, int)
             return value.value if known else None  # type: ignore[union-attr,return-value]
     return None
-
-
-def takes_ids(
-    target: NativeLayer | Block,
-    name: str = "",
-    seen: set[tuple[Block, str]] | None = None,
-) -> bool:
-    """Whether a layer's input (its first, or the one named) is token ids.
-
-    `seen` holds what was asked already, in vain: blocks may share their parts.
-    """
-    if isinstance(target, NativeLayer):
-        return target.name == "Embedding"
-    name = name or (target.inputs[0] if target.inputs else "")
-    seen = set() if seen is None else seen
-    if (target, name) in seen:
-        return False
-    seen.add((target, name))
-    layers = {use.name: use for use in target.uses()}
-    return any(
-        _passes_ids(call, name, layers, seen)
-        for statement in _statements(target.forward.body)
-        for call in tree.walk(statement)
-        if isinstance(call, tree.Call)
-    )
-
-
-def _passes_ids(
-    call: tree.Call,
-    name: str,
-    layers: dict[str, LayerUse],
-    seen: set[tuple[Block, str]],
-) -> bool:
-    use = layers.get(call.function.text)
-    for position, argument in enumerate(call.arguments):
-        value = argument.value
-        if not isinstance(value, tree.Name) or value.text != name:
-            continue
-        if use is None:
-            continue
-        if isinstance(use.target, NativeLayer):
-            return use.target.name == "Embedding"
-        inputs = use.target.inputs
-        inner = argument.name or (inputs[position] if position < len(inputs) else "")
-        if inner and takes_ids(use.target, inner, seen):
-            return True
-    return False
-
-
-def _statements(body: tuple[tree.Statement, ...]) -> list[tree.Expr]:
-    found: list[tree.Expr] = []
-    for statement in body:
-        if isinstance(statement, tree.If):
-            found += _statements(statement.then) + _statements(statement.otherwise)
-        else:
-            found.append(statement.value)
-    return found

@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from neural_attn.catalogue import LAYERS, NativeLayer, find_layer
+from neural_attn.catalogue import LAYERS, find_layer
+from neural_attn.catalogue.base import NativeLayer
 from neural_attn.catalogue.refused import refusal
 from neural_attn.diagnostics.errors import Problems, Span, did_you_mean, fail
 from neural_attn.grammar import prelude, tree
-from neural_attn.ir import Block, LayerChoice, LayerUse, Network
+from neural_attn.ir import Block, LayerChoice, LayerUse, Network, Spaces, width_of
 from neural_attn.resolve.chain import Chain
-from neural_attn.resolve.equations import Equations, layer_nodes, mentioned, width_of
+from neural_attn.resolve.equations import Equations, layer_nodes, mentioned
 from neural_attn.resolve.inference import infer_kinds
 from neural_attn.resolve.labels import check_labels
 from neural_attn.resolve.names import trouble_with_class, trouble_with_variable
 from neural_attn.resolve.networks import NetworkReader
 from neural_attn.resolve.root_causes import first_causes
-from neural_attn.resolve.uses import Uses
+from neural_attn.resolve.uses import use_layer
 from neural_attn.resolve.values import check_static
 from neural_attn.resolve.wrappers import WRAPPERS
 from neural_attn.training.catalogue import GROUPS
-from neural_attn.training.hyperparameter_search import Spaces, settle
+from neural_attn.training.hyperparameter_search import settle
 
 MAX_DEPTH = 32  # of defines in defines
 
@@ -34,7 +35,7 @@ _SAME_BLOCK = {
 _LOOPS = ("for", "while", "repeat")
 
 
-class Resolver(Uses):
+class Resolver:
     """Resolves the networks of one file, with its defines.
 
     What the file does not define is looked up in the `library`: the built-in blocks,
@@ -49,7 +50,8 @@ class Resolver(Uses):
         library: Resolver | None = None,
         spaces: Spaces | None = None,
     ) -> None:
-        super().__init__(problems, spaces or Spaces())
+        self.problems = problems
+        self.spaces = spaces or Spaces()
         self.file = file
         self.library = library
         self._defines: dict[str, tree.Define] = {}
@@ -94,7 +96,7 @@ class Resolver(Uses):
         return networks
 
     @property
-    def scope(self) -> frozenset[str]:
+    def parameters(self) -> frozenset[str]:
         """The parameters of the define at hand; a network has none."""
         if not self._open:
             return frozenset()
@@ -164,6 +166,12 @@ class Resolver(Uses):
                 )
         return target
 
+    def use(
+        self, node: tree.LayerNode, name: str, label: str = "", index: int | None = None
+    ) -> LayerUse | None:
+        """A layer with its arguments matched to the parameters of its target."""
+        return use_layer(self, node, name, label, index)
+
     def _block(self, define: tree.Define) -> Block:
         self._check_class(define.name, "define")
         self._check_parameters(define)
@@ -208,12 +216,12 @@ class Resolver(Uses):
                 )
             names.append(parameter.name)
             if parameter.default is not None and not width_of(parameter):
-                check_static(self.problems, parameter.default, self.scope)
+                check_static(self.problems, parameter.default, self.parameters)
 
     def _declared(self, items: Iterable[tree.Item]) -> Iterator[LayerUse | LayerChoice]:
         for item in items:
             if isinstance(item, tree.LayerChoice):
-                check_static(self.problems, item.condition, self.scope)
+                check_static(self.problems, item.condition, self.parameters)
                 yield LayerChoice(
                     item.condition,
                     tuple(self._declared(item.then)),

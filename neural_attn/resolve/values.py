@@ -1,17 +1,29 @@
-"""Whether a value can stand where the author wrote it."""
+"""Whether a value can stand where the author wrote it, and what is meant by it.
+
+Slips of the hand whose meaning is plain are read as they are meant, so that no further
+problem follows.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
+from dataclasses import replace
 
-from neural_attn.catalogue import Kind, NativeLayer
+from neural_attn.catalogue.base import ACTIVATIONS, Kind, NativeLayer, Parameter
 from neural_attn.diagnostics.errors import Problems, Span, did_you_mean
 from neural_attn.grammar import tree
-from neural_attn.ir import Block
-from neural_attn.training.hyperparameter_search import SEARCHES
+from neural_attn.ir import SEARCHES, Block
 
 MAX_REPEAT = 10_000
 _NO_NAMES = "write its value: names stand for the parameters of a define"
+
+_NUMBER = re.compile(
+    r"-?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][+-]?\d{1,2})?", re.ASCII
+)
+
+# `Linear(8)` is no activation, but what PyTorch calls a dense layer
+_FUNCTIONS = {n.replace("_", ""): n for n in ACTIVATIONS if n != "linear"}
 
 
 def shown(value: object) -> str:
@@ -106,3 +118,111 @@ def unknown_name(problems: Problems, node: tree.Name, known: Collection[str]) ->
         node.span,
         hint or (f"known: {names}" if known else _NO_NAMES),
     )
+
+
+# --- slips of the hand -------------------------------------------------------------
+
+
+def with_activation(
+    target: NativeLayer | Block,
+    arguments: list[tree.Argument],
+    scope: Collection[str],
+) -> list[tree.Argument]:
+    """The arguments, where `Conv2D(8, 3, "relu")` gives the activation by position.
+
+    Names in `scope` stand for parameters, whatever they are called.
+    """
+    names = [parameter.name for parameter in target.parameters]
+    taken = {argument.name for argument in arguments}
+    if "activation" not in names or "activation" in taken:
+        return arguments
+    for position, argument in enumerate(arguments):
+        if argument.name is not None or position >= len(names):
+            break
+        kind = kind_of(target, names[position])
+        takes_words = kind is None or kind.name in ("str", "activation", "any")
+        takes_words |= _is_required(target.parameters[position])
+        if _is_word(argument.value, scope) and not takes_words:
+            named = tree.Argument(argument.span, "activation", argument.value)
+            later = arguments[position + 1 :]
+            return [*arguments[:position], *_shifted(names, position + 1, later), named]
+    return arguments
+
+
+def _is_required(parameter: tree.Parameter | Parameter) -> bool:
+    if isinstance(parameter, Parameter):
+        return parameter.required
+    return parameter.default is None
+
+
+def _is_word(value: tree.Expr, scope: Collection[str]) -> bool:
+    if isinstance(value, tree.Name):
+        return value.text in ACTIVATIONS and value.text not in scope
+    word = value.value if isinstance(value, tree.Literal) else None
+    return isinstance(word, str) and not _NUMBER.fullmatch(word)
+
+
+def _shifted(
+    names: list[str], position: int, arguments: list[tree.Argument]
+) -> list[tree.Argument]:
+    """Positional arguments by name, since the one before them stands elsewhere."""
+    by_name = []
+    for argument in arguments:
+        if argument.name is None and position < len(names):
+            name = names[position]
+            position += 1
+            argument = tree.Argument(argument.span, name, argument.value)
+        by_name.append(argument)
+    return by_name
+
+
+def as_function(node: tree.LayerNode) -> tree.LayerNode:
+    """`ReLU()` as `Activation("relu")`; other layers as they are."""
+    function = _FUNCTIONS.get(node.name.text.replace("_", "").lower())
+    if function is None:
+        return node
+    span = node.name.span
+    called = tree.Argument(span, "function", tree.Literal(span, function))
+    name = tree.Name(span, "Activation")
+    return replace(node, name=name, arguments=(called, *node.arguments))
+
+
+def as_meant(
+    target: NativeLayer | Block, parameter: str, value: tree.Expr, problems: Problems
+) -> tree.Expr:
+    """What an argument means where its spelling is not that of its parameter.
+
+    A bare name where the parameter takes a word, for names that stand for nothing
+    else: `Dense(8, relu)`. With a warning, a number that is written as text or with a
+    point: `Dense("64")`, `Dense(256.0)`.
+    """
+    kind = kind_of(target, parameter)
+    if kind is None:
+        return value
+    if isinstance(value, tree.Name):
+        takes_words = kind.name in ("str", "activation")
+        return tree.Literal(value.span, value.text) if takes_words else value
+    if not isinstance(value, tree.Literal):
+        return value
+    number = _number(kind.name, value.value)
+    if number is None or kind.complaint(number):
+        return value
+    problems.add(
+        "W0119",
+        f"{shown(value.value)} is read as the number {number}",
+        value.span,
+        f"write `{number}`",
+    )
+    return tree.Literal(value.span, number)
+
+
+def _number(kind: str, value: object) -> int | float | None:
+    """The number that a value means, if it is none of this kind yet."""
+    if kind not in ("int", "float"):
+        return None
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)
+        return int(value) if value.is_integer() else value
+    if kind == "int" and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return None

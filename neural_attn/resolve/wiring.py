@@ -4,27 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from neural_attn.catalogue import NativeLayer
+from neural_attn.catalogue.base import NativeLayer
 from neural_attn.diagnostics.errors import Span
 from neural_attn.grammar import tree
-from neural_attn.ir import Block, Input, LayerUse
+from neural_attn.ir import MASK, Block, Input, LayerUse
 from neural_attn.resolve.flow import (
     MEMORY,
     MEMORY_MASK,
     Flow,
     keeps_steps,
     keeps_time,
+    takes_ids,
     takes_mask,
     turns_round,
 )
-from neural_attn.resolve.inputs import MASK, takes_ids
 from neural_attn.resolve.names import snake_case
+from neural_attn.resolve.scope import Scope
 from neural_attn.resolve.values import MAX_REPEAT
-
-if TYPE_CHECKING:
-    from neural_attn.resolve.resolver import Resolver
 
 
 class Wiring:
@@ -34,11 +31,9 @@ class Wiring:
     axis; the last encoder's output reaches the decoders behind it.
     """
 
-    def __init__(
-        self, resolver: Resolver, node: tree.NetworkNode | tree.Define
-    ) -> None:
-        self.resolver = resolver
-        self.problems = resolver.problems
+    def __init__(self, scope: Scope, node: tree.NetworkNode | tree.Define) -> None:
+        self.scope = scope
+        self.problems = scope.problems
         self.node = node
         self.uses: list[LayerUse] = []
         self.body: list[tree.Statement] = []
@@ -49,39 +44,38 @@ class Wiring:
         self.labels: set[str] = set()  # the names that the author gives to layers
         # in a define: the layer behind which padding is unknown, one that asks, a hint
         self.loses_padding: tuple[str, str, str] | None = None
-        self._memory = Flow("")  # what decoders attend to, as it was remembered
+        self.memory = Flow("")  # what decoders attend to, as it was remembered
         self.has_inputs = True  # False where the input is missing, as was reported
         self._counts: Counter[str] = Counter()
-        self._groups: Counter[str] = Counter()
-        self._copied = 1  # how often the layers at hand are written out
+        self.groups: Counter[str] = Counter()
 
     # --- several inputs, masks and memory ------------------------------------------
 
-    def _next_input(self, target: NativeLayer | Block, flow: Flow, span: Span) -> Flow:
+    def next_input(self, target: NativeLayer | Block, flow: Flow, span: Span) -> Flow:
         """A layer for ids in the middle of a chain starts the next input of ids."""
         if not flow.started or not self.waiting or not takes_ids(target):
             return flow
         given = self.waiting.pop(0)
         if flow.has_attention:
-            self._remember(flow, span)
+            self.remember(flow, span)
         fresh = Flow(given.name, variable=flow.variable)
-        self._mask_from_input(fresh, span)
+        self.mask_from_input(fresh, span)
         return fresh
 
-    def _remember(self, flow: Flow, span: Span | None = None) -> None:
+    def remember(self, flow: Flow, span: Span | None = None) -> None:
         """Keep the encoder's output, and its mask, for the decoders behind it."""
         if span is not None:
-            self._assign(MEMORY, tree.Name(span, flow.value), span)
+            self.assign(MEMORY, tree.Name(span, flow.value), span)
             if flow.mask:
-                self._assign(MEMORY_MASK, tree.Name(span, flow.mask), span)
+                self.assign(MEMORY_MASK, tree.Name(span, flow.mask), span)
         self.named[MEMORY] = MEMORY if span is not None else flow.value
         masked = MEMORY_MASK if span is not None else flow.mask
         self.named.pop(MEMORY_MASK, None)
         if flow.mask:
             self.named[MEMORY_MASK] = masked
-        self._memory = replace(flow)
+        self.memory = replace(flow)
 
-    def _attend_memory(
+    def attend_memory(
         self, use: LayerUse, flow: Flow, memory: tree.Name | None, span: Span
     ) -> None:
         """A decoder attends to the last encoder before it, or to `memory=NAME`."""
@@ -95,23 +89,23 @@ class Wiring:
                 )
             self.named[MEMORY] = self.named.get(memory.text, memory.text)
         elif MEMORY not in self.named and flow.has_attention:
-            self._remember(flow, span)
+            self.remember(flow, span)
         block = use.target
         switch = isinstance(block, Block) and block.parameter("with_memory")
         inside = isinstance(self.node, tree.Define)
         if MEMORY in self.named:
-            self._note_lost("attention to this memory", self._memory)
+            self.note_lost("attention to this memory", self.memory)
         if switch and MEMORY in self.named and not inside:
             use.arguments.setdefault("with_memory", tree.Literal(span, True))
 
-    def _mask_from_input(self, flow: Flow, span: Span) -> None:
+    def mask_from_input(self, flow: Flow, span: Span) -> None:
         """An input called attention_mask, or like its values with _mask."""
         for name in (f"{flow.value}_mask", MASK):
             if name in self.named and name not in self.used:
                 self._make_mask(flow, name, name, span)
                 return
 
-    def _mask_from_ids(self, use: LayerUse, flow: Flow, span: Span) -> None:
+    def mask_from_ids(self, use: LayerUse, flow: Flow, span: Span) -> None:
         """An Embedding with mask_zero: id 0 is padding."""
         masks = use.arguments.get("mask_zero")
         if isinstance(masks, tree.Literal) and masks.value is True and not flow.mask:
@@ -119,17 +113,17 @@ class Wiring:
             name = MASK if alone else f"{flow.value}_mask"
             self._make_mask(flow, flow.value, name, span)
 
-    def _masked(self, use: LayerUse, flow: Flow) -> Flow:
+    def masked(self, use: LayerUse, flow: Flow) -> Flow:
         """The flow to a layer that asks for padding; said where it is not known."""
         taker = f"`{use.target.name}`"
         if flow.mask and use.repeat is not None and not self._keeps(use):
             # the mask would not fit what the first of the repeats gives
             flow = replace(flow, mask="", lost_at=use)
             taker = "the next of its repeats"
-        self._note_lost(taker, flow)
+        self.note_lost(taker, flow)
         return flow
 
-    def _behind(self, use: LayerUse, flow: Flow) -> Flow:
+    def behind(self, use: LayerUse, flow: Flow) -> Flow:
         """The flow behind a layer: whether its padding is still known."""
         target = use.target
         if not flow.mask or self._keeps(use):
@@ -144,16 +138,16 @@ class Wiring:
             return keeps_time(use.target)
         return keeps_steps(use, use.target)
 
-    def _note_lost(self, taker: str, flow: Flow) -> None:
+    def note_lost(self, taker: str, flow: Flow) -> None:
         """A layer asks for padding that a layer before it made unknown: said once."""
         lost, flow.lost_at = flow.lost_at, None
         if lost is not None:
             order = "Bidirectional(…) reads both ways and keeps the order"
             window = 'padding="same" with strides 1 would keep the steps in place'
             hint = order if turns_round(lost) else window
-            self._warn_of_padding((lost.target.name, taker, hint), lost.span)
+            self.warn_of_padding((lost.target.name, taker, hint), lost.span)
 
-    def _warn_of_padding(self, facts: tuple[str, str, str], span: Span) -> None:
+    def warn_of_padding(self, facts: tuple[str, str, str], span: Span) -> None:
         """Warn of padding that is taken for real; a define where a network uses it."""
         if isinstance(self.node, tree.Define):
             self.loses_padding = self.loses_padding or facts
@@ -170,30 +164,30 @@ class Wiring:
     def _make_mask(self, flow: Flow, source: str, target: str, span: Span) -> None:
         value = tree.Argument(span, None, tree.Name(span, source))
         function = tree.Name(span, "padding_mask")
-        self._assign(target, tree.Call(span, function, (value,)), span)
+        self.assign(target, tree.Call(span, function, (value,)), span)
         self.used.add(source)
         self.pads_with = self.pads_with or source
         flow.mask = target
 
     # --- layers under names --------------------------------------------------------
 
-    def _use(self, node: tree.LayerNode) -> LayerUse | None:
+    def use(self, node: tree.LayerNode) -> LayerUse | None:
         """The layer under its name: the author's, or its type with a number."""
         if node.label is not None:
-            return self.resolver.use(node, node.label.text)
-        target = self.resolver.find(node.name.text)
+            return self.scope.use(node, node.label.text)
+        target = self.scope.find(node.name.text)
         kind = snake_case(target.name if target else node.name.text)
         index = self._counts[kind]
-        use = self.resolver.use(node, f"{kind}_{index}", kind, index)
+        use = self.scope.use(node, f"{kind}_{index}", kind, index)
         if use is None:
             return None
         if use.repeat is None:
             self._check_number(use, 1)
             self._counts[kind] += 1
         else:
-            group = self._groups[kind]
+            group = self.groups[kind]
             use.name = f"{kind}_layers" + (f"_{group}" if group else "")
-            self._groups[kind] += 1
+            self.groups[kind] += 1
             count = use.repeat.value if isinstance(use.repeat, tree.Literal) else 1
             count = count if isinstance(count, int) else 1
             self._check_number(use, min(count, MAX_REPEAT))
@@ -210,12 +204,13 @@ class Wiring:
                 f"give the layer `{taken}` another name",
             )
 
-    def _assign(
+    def assign(
         self,
         target: str,
         value: tree.Expr,
         span: Span,
         trivia: tree.Trivia | None = None,
     ) -> None:
+        """Write `target = value` into the forward."""
         name = tree.Name(span, target)
         self.body.append(tree.Assign(span, name, value, trivia or tree.Trivia()))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.recurrent import BIDIRECTIONAL
 from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
-from neural_attn.resolve.arguments import match
 
 # name and one line about each
 WRAPPERS = {

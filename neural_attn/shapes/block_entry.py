@@ -16,14 +16,11 @@ from neural_attn.catalogue.types import (
     substitute,
 )
 from neural_attn.grammar import tree
-from neural_attn.ir import Block
-from neural_attn.resolve.equations import width_of
+from neural_attn.ir import Block, width_of
 from neural_attn.resolve.values import check_value
 from neural_attn.shapes.evaluation import Evaluation, Session, Stop
-from neural_attn.shapes.instance import Instance
+from neural_attn.shapes.instance import LONGEST, Instance
 from neural_attn.shapes.unused_parameters import closure, names_in
-
-LONGEST = "max_len"  # the parameter of a block that bounds its first input's length
 
 
 class Entry(Evaluation):

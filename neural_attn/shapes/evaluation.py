@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from neural_attn.catalogue import constants
+from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.functions import PRIMITIVES, Primitive
 from neural_attn.catalogue.tensor_arithmetic import arithmetic, negative
 from neural_attn.catalogue.types import Constant, ShapeError, Static, Tensor, Value
 from neural_attn.diagnostics.errors import Problems, Span
-from neural_attn.grammar import prelude, tree
+from neural_attn.grammar import tree
+from neural_attn.grammar.parser import prelude
 from neural_attn.ir import Block, LayerUse
-from neural_attn.resolve.arguments import match
 from neural_attn.shapes.instance import Attention, Facts, Instance, Step
 from neural_attn.shapes.unused_parameters import Consulted, Vain, names_in
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 from itertools import zip_longest
 from typing import cast
 
-from neural_attn.catalogue import NativeLayer
+from neural_attn.catalogue.arguments import match
+from neural_attn.catalogue.base import NativeLayer
 from neural_attn.catalogue.types import (
     BATCH,
     Dim,
@@ -22,9 +23,7 @@ from neural_attn.catalogue.types import (
 )
 from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
-from neural_attn.ir import Block, Input, LayerChoice, LayerUse, Network
-from neural_attn.resolve.arguments import match
-from neural_attn.resolve.equations import call_parameters
+from neural_attn.ir import Block, Input, LayerChoice, LayerUse, Network, call_parameters
 from neural_attn.resolve.root_causes import first_causes
 from neural_attn.resolve.values import check_repeat, check_value
 from neural_attn.shapes.block_entry import Entry

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from neural_attn.catalogue import NativeLayer, Weight
-from neural_attn.catalogue.types import Tensor
+from neural_attn.catalogue.base import NativeLayer, Weight
+from neural_attn.catalogue.types import Tensor, spelled
 from neural_attn.grammar import tree
 from neural_attn.ir import Block, LayerUse, Network
+
+LONGEST = "max_len"  # the parameter of a block that bounds its first input's length
 
 
 @dataclass(frozen=True)
@@ -164,3 +167,19 @@ class Facts:
     values: dict[str, list[object]] = field(default_factory=dict)
     passed: set[str] = field(default_factory=set)
     is_bounded: bool = False
+
+
+def of_part(name: str, part: int) -> str:
+    """The name of a size of one of the repeats of a layer."""
+    return f"{name}@{part}" if part else name
+
+
+def of_repeats(sizes: Mapping[str, tree.Expr], name: str) -> list[tree.Expr]:
+    """A size of each of the repeats of a layer; the last one is that of all others."""
+    parts = itertools.takewhile(
+        lambda part: part in sizes, (of_part(name, i) for i in itertools.count())
+    )
+    found = [sizes[part] for part in parts]
+    while len(found) > 1 and spelled(found[-1]) == spelled(found[-2]):
+        found.pop()
+    return found

@@ -6,15 +6,14 @@ gets the expression that comes to it in every use of the block, where there is o
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping
-
-from neural_attn.catalogue import NativeLayer, constants
+from neural_attn.catalogue import constants
+from neural_attn.catalogue.base import NativeLayer
 from neural_attn.catalogue.types import ShapeError, Tensor, spelled
 from neural_attn.grammar import tree
 from neural_attn.ir import LayerUse
 from neural_attn.shapes.block_entry import Entry
 from neural_attn.shapes.evaluation import Again
+from neural_attn.shapes.instance import of_part
 
 
 def note_arguments(entry: Entry, use: LayerUse, inner: Entry, part: int) -> None:
@@ -30,22 +29,6 @@ def note_arguments(entry: Entry, use: LayerUse, inner: Entry, part: int) -> None
         if isinstance(value, int | float | str) or value is None:
             expr = exact(entry, inner.outer.get(name), value)
             _note(entry, use, known, of_part(name, part), value, expr)
-
-
-def of_part(name: str, part: int) -> str:
-    """The name of a size of one of the repeats of a layer."""
-    return f"{name}@{part}" if part else name
-
-
-def of_repeats(sizes: Mapping[str, tree.Expr], name: str) -> list[tree.Expr]:
-    """A size of each of the repeats of a layer; the last one is that of all others."""
-    parts = itertools.takewhile(
-        lambda part: part in sizes, (of_part(name, i) for i in itertools.count())
-    )
-    found = [sizes[part] for part in parts]
-    while len(found) > 1 and spelled(found[-1]) == spelled(found[-2]):
-        found.pop()
-    return found
 
 
 def _note(

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from neural_attn.catalogue.types import Constant
 from neural_attn.diagnostics.errors import Problems
-from neural_attn.grammar import prelude, tree
-from neural_attn.ir import Block, LayerUse
-from neural_attn.resolve.equations import width_of
+from neural_attn.grammar import tree
+from neural_attn.grammar.parser import prelude
+from neural_attn.ir import Block, LayerUse, width_of
 
 
 class Consulted(dict[str, Constant]):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from neural_attn.catalogue import Kind, Parameter
+from neural_attn.catalogue.base import Kind, Parameter
 
 _FLAG = Kind("bool")
 _RATE = Kind("float", minimum=0)
@@ -17,6 +17,8 @@ _SHARE = Kind("float", minimum=0, maximum=1)
 _STEPS = Kind("int", minimum=1)
 _ANY = Kind("any")
 
+# what a network has besides its layers and branches
+SETTINGS = ("input", "layers", "loss", "optimizer", "metrics", "train")
 GROUPS = ("train", "training", "execute", "execution")  # settings in braces
 SCHEDULED = "learning_rate"  # the parameter that may be a schedule
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from neural_attn.catalogue import Parameter
+from neural_attn.catalogue.arguments import match
+from neural_attn.catalogue.base import Parameter
 from neural_attn.diagnostics.errors import NeuralError, Problems, Span, did_you_mean
-from neural_attn.grammar import parse, tree
-from neural_attn.ir import Named
-from neural_attn.resolve.arguments import match
+from neural_attn.grammar import tree
+from neural_attn.grammar.parser import parse
+from neural_attn.ir import SEARCHES, Named, Spaces
 from neural_attn.training.catalogue import (
     SCHEDULED,
     SCHEDULES,
     Entry,
     find,
 )
-from neural_attn.training.hyperparameter_search import SEARCHES, Spaces
 
 
 class EntryReader:

@@ -2,60 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
-from neural_attn.diagnostics.errors import Problems, Span, did_you_mean
+from neural_attn.catalogue.arguments import match
+from neural_attn.diagnostics.errors import Problems, did_you_mean
 from neural_attn.grammar import tree
-from neural_attn.resolve.arguments import match
+from neural_attn.ir import SEARCHES, SearchSpace, Spaces
 from neural_attn.training.catalogue import GROUPS, TRAIN
 
-# what an author writes in `HPO(…)`, and the kind of space it is
-SEARCHES = {
-    "choice": "choice",
-    "categorical": "choice",
-    "range": "range",
-    "int_range": "range",
-    "log_range": "log_range",
-}
 # the settings of training of which a list holds values to choose from
 _NUMBERS = frozenset(name for p in TRAIN for name in (p.name, *p.aliases))
 _BOUNDS = {"range": ("low", "high", "step"), "log_range": ("low", "high")}
 _Item = TypeVar("_Item", bound=tree.Item)
-
-
-@dataclass(frozen=True)
-class SearchSpace:
-    """The values that an author wants tried somewhere.
-
-    `kind` is choice (any of the values), range (low, high, perhaps a step) or
-    log_range (low, high); `taken` is the value compiled with. `places` are those of
-    the values.
-    """
-
-    kind: str
-    values: tuple[object, ...]
-    taken: object
-    span: Span
-    places: tuple[Span, ...] = ()
-
-
-class Spaces(list[SearchSpace]):
-    """The search spaces of a file, and the places where one was meant."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.broken: list[Span] = []
-
-    def values(self, expr: tree.Literal) -> Iterator[tuple[object, Span]]:
-        """Every value that may be tried where a literal stands, with its place."""
-        for space in self:
-            if space.span == expr.span:
-                ends = 2 if space.kind != "choice" else None
-                yield from zip(space.values[:ends], space.places[:ends], strict=True)
-                return
-        yield expr.value, expr.span
 
 
 def settle(file: tree.File, problems: Problems) -> tuple[tree.File, Spaces]:

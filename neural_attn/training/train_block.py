@@ -5,29 +5,22 @@ Everything becomes code in the backends that train, or an error, or a named warn
 
 from __future__ import annotations
 
-from neural_attn.catalogue import Parameter
+from neural_attn.catalogue.base import Parameter
 from neural_attn.diagnostics.errors import Problems, Span, did_you_mean
 from neural_attn.grammar import tree
-from neural_attn.ir import Named, Network, Training
+from neural_attn.ir import Named, Network, Spaces, Training
 from neural_attn.training.catalogue import (
-    GROUPS,
     LOSSES,
     METRICS,
     METRICS_TO_COME,
     OPTIMIZERS,
+    SETTINGS,
     TRAIN,
     TRAIN_TO_COME,
 )
 from neural_attn.training.entries import EntryReader
-from neural_attn.training.hyperparameter_search import Spaces
 
-SETTINGS = ("input", "layers", "loss", "optimizer", "metrics", "train")
 _NOT_YET = ("device", "execute", "execution")
-
-
-def is_group(node: tree.LayerNode) -> bool:
-    """Whether `name { … }` is a group of settings rather than a layer."""
-    return node.name.text in GROUPS and node.block is not None
 
 
 def read_settings(

@@ -76,11 +76,18 @@ class Backend:
     create: Callable[[Checked], list[str]]
     applied: Mapping[str, str] = field(default_factory=dict)  # calls of activations
     passes_training: bool = False
+    # the loss is of what comes before a last softmax: the network has `forward_logits`
+    trains_on_logits: bool = False
+    decorator: str = ""  # of the network's class, whose `{name}` it may use
+    # what a constructor hands on to the framework, and to its layers, which may be None
+    options: str = ""
+    shared: str = ""
     start: Callable[[], None] = lambda: None  # import the framework
     # how the framework runs: arrays in, a context without gradients, arrays out
     tensor: Callable[[NDArray[Any]], Any] = lambda array: array
     array: Callable[[Any], NDArray[Any]] = lambda tensor: tensor
     inference: Callable[[], AbstractContextManager[Any]] = nullcontext
-    # training settings as code, and warnings for what the backend leaves out
-    training: Callable[[Checked], list[str]] | None = None
+    # training settings as code, and those of the runtime's `train` by the names of its
+    # constants (none: it is not copied); and warnings for what the backend leaves out
+    training: Callable[[Checked], tuple[list[str], Mapping[str, str]]] | None = None
     cannot: Callable[[Checked], list[Diagnostic]] = lambda checked: []

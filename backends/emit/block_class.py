@@ -27,9 +27,9 @@ def block_class(scope: Scope) -> list[str]:
     if not (scope.signature or scope.stored or layers):
         return lines + forward
     spelled = ((scope.spell(n), d) for n, d in scope.signature.items())
-    given = (n if d is None else f"{n}={d}" for n, d in spelled)
-    head = ", ".join(["self", *given])
-    lines += [f"    def __init__({head}):", f"{STATEMENTS}super().__init__()"]
+    lines += constructor_head(
+        scope, [n if d is None else f"{n}={d}" for n, d in spelled]
+    )
     lines += _default_lines(scope)
     lines += [
         f"{STATEMENTS}self.{name} = {scope.spell(name)}"
@@ -37,6 +37,22 @@ def block_class(scope: Scope) -> list[str]:
         if name in scope.stored
     ]
     return [*lines, *layers, "", *forward]
+
+
+def constructor_head(scope: Scope, given: list[str]) -> list[str]:
+    """The first lines of a constructor, with what the framework wants handed on."""
+    options, shared = scope.backend.options, scope.backend.shared
+    both = [*([shared] if scope.shares else []), *([options] if options else [])]
+    head = [
+        "self",
+        *given,
+        *(f"{name}=None" if name == shared else name for name in both),
+    ]
+    handed = [f"{name}={name}" if name == shared else name for name in both]
+    return [
+        f"    def __init__({', '.join(head)}):",
+        f"{STATEMENTS}super().__init__({', '.join(handed)})",
+    ]
 
 
 def _default_lines(scope: Scope) -> list[str]:

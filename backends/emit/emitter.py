@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from neural_attn.backends.emit import runtime_source
 from neural_attn.backends.emit.base import Backend
@@ -15,6 +16,7 @@ from neural_attn.ir import Block
 from neural_attn.shapes.instance import Checked
 from neural_attn.version import __version__
 
+_TRAIN = "train"  # stands behind all that it trains
 _HEADER_WIDTH = 82  # what fits between the quotes
 _HEADER = "{name} for {backend}, from {source} by neural-attn {version}."
 
@@ -29,9 +31,11 @@ def emit(checked: Checked, backend: Backend) -> str:
     network = Scope(checked, checked.network.block, backend, scopes)
     bodies.append(network_class(network))
     bodies.append(backend.create(checked))
+    loop: Mapping[str, str] = {}
     if backend.training is not None:
-        bodies += _definitions(backend.training(checked))
-    return _file(checked, backend, bodies)
+        lines, loop = backend.training(checked)
+        bodies += _definitions(lines)
+    return _file(checked, backend, bodies, loop)
 
 
 def _blocks_inside_out(checked: Checked) -> list[Block]:
@@ -62,22 +66,37 @@ def _definitions(lines: list[str]) -> list[list[str]]:
     return [body for body in found if body]
 
 
-def _file(checked: Checked, backend: Backend, bodies: list[list[str]]) -> str:
+def _file(
+    checked: Checked,
+    backend: Backend,
+    bodies: list[list[str]],
+    loop: Mapping[str, str],
+) -> str:
     own = ["\n".join(_laid_out(body)) for body in bodies]
     source = "\n\n\n".join(own)
-    names = runtime_source.names_in(source)
-    runtime = runtime_source.read(backend.runtime, set(re.findall(r"\w+", source)))
-    copied = runtime_source.needed(runtime, names)
+    words = {*re.findall(r"\w+", source), *loop}
+    runtime = runtime_source.read(backend.runtime, words)
+    defined = set(re.findall(r"^(?:def|class) (\w+)", source, re.MULTILINE))
+    names = runtime_source.names_in(source) | ({_TRAIN} if loop else set())
+    copied = runtime_source.needed(runtime, names, {*defined, *loop})
     for definition in copied:
         names |= definition.uses
-    # What classes build on stands before them, and helpers at the end.
-    early = runtime_source.names_in_defaults(source)
-    bases = [d.text for d in copied if d.is_class or d.name in early]
-    helpers = [d.text for d in copied if not d.is_class and d.name not in early]
+    before = [d.text for d in copied if d.name != _TRAIN]
+    behind = [_loop(d.text, loop) for d in copied if d.name == _TRAIN]
     header = _header(checked, backend)
     imports = runtime_source.import_lines(runtime, names)
     top = "\n".join([*header, "", *imports])
-    return "\n\n\n".join([top, *bases, *own, *helpers]) + "\n"
+    parts = [*before, *own, *behind]
+    # one blank line before a constant, as the formatters want it
+    gap = "\n\n\n" if parts[0].startswith(("def ", "class ", "@", "#")) else "\n\n"
+    return top + gap + "\n\n\n".join(parts) + "\n"
+
+
+def _loop(text: str, values: Mapping[str, str]) -> str:
+    """The training loop with the file's numbers, its first lines laid out anew."""
+    head, _, body = runtime_source.inlined(text, values).partition("):\n")
+    first = " ".join(head.split()).replace("( ", "(").rstrip(",")
+    return "\n".join([*lay_out(f"{first}):"), *_laid_out(body.split("\n"))])
 
 
 def _laid_out(body: list[str]) -> list[str]:

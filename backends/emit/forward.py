@@ -10,6 +10,7 @@ from neural_attn.backends.emit.expressions import text
 from neural_attn.backends.emit.layers import choice
 from neural_attn.backends.emit.layout import with_trivia
 from neural_attn.backends.emit.scope import Scope
+from neural_attn.backends.emit.usage import always_given
 from neural_attn.grammar import tree
 
 from neural_attn.shapes.instance import LONGEST
@@ -21,12 +22,14 @@ def forward_lines(scope: Scope) -> list[str]:
     """The whole method."""
     inputs = ["self"]
     defaults: list[str] = []
+    required = always_given(scope.checked, scope.block)
     for parameter in scope.block.forward.parameters:
         default = parameter.default
         if parameter.name in scope.stand_ins:
             continue
         name = scope.spell(parameter.name)
-        inputs.append(name if default is None else f"{name}=None")
+        must = default is None or parameter.name in required
+        inputs.append(name if must else f"{name}=None")
         if isinstance(default, tree.Name):
             defaults.append(f"{STATEMENTS}if {name} is None:")
             defaults.append(f"{STATEMENTS}    {name} = {scope.spell(default.text)}")
@@ -65,11 +68,12 @@ def _statement(
 ) -> list[str]:
     target = statement.target.text if isinstance(statement, tree.Assign) else ""
     scope.before, scope.target = [], target
-    value = text(in_forward(scope, statement.value))
-    lines = scope.before
+    made = in_forward(scope, statement.value)
+    value, lines = text(made), scope.before
     if isinstance(statement, tree.Return):
         lines.append(f"return {value}")
     else:
+        scope.value = made
         scope.locals.add(target)
         if makes_mask(scope, statement.value):
             scope.never_none.add(target)
@@ -78,7 +82,19 @@ def _statement(
     if not lines:
         return []
     head, *rest = (indent + line for line in lines)
-    return [*with_trivia(head, statement.trivia, not first), *rest]
+    trivia = tree.Trivia() if _is_told(scope, statement) else statement.trivia
+    return [*with_trivia(head, trivia, not first), *rest]
+
+
+def _is_told(scope: Scope, statement: tree.Assign | tree.Return) -> bool:
+    """Whether the comments of a line stand where its layer is made already.
+
+    In a network a line is both: it declares a layer and applies it.
+    """
+    value = statement.value
+    layer = value.function.text if isinstance(value, tree.Call) else ""
+    is_network = scope.block is scope.checked.network.block
+    return is_network and layer in scope.declared
 
 
 def _returns(node: tree.If, decisions: dict[int, set[bool]]) -> bool:

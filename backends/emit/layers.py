@@ -43,6 +43,7 @@ def layer_lines(
         if isinstance(layer, LayerChoice):
             lines += choice(scope, layer, indent, layer_lines, scope.in_constructor)
         elif layer.name in scope.layers and (made := _made(scope, layer)):
+            scope.declared.add(layer.name)
             line = f"{indent}self.{layer.name} = {text(made)}"
             lines += with_trivia(line, layer.trivia, bool(lines))
     return lines
@@ -78,10 +79,24 @@ def _made(scope: Scope, use: LayerUse) -> ast.expr | None:
         rule = scope.in_constructor
         fields = native_fields(scope, use, use.target, row.make, rule, varied)
         made = without(fill(row.make, fields), row.omit)
+    made = _sharing(scope, made)
     if use.repeat is None:
         return made
     loop = _loop(scope, made, use.repeat, varied)
     return fill(scope.backend.list_of_layers, {"made": loop})
+
+
+def _sharing(scope: Scope, made: ast.expr) -> ast.expr:
+    """A constructor call, and those of layers inside it, given what is shared."""
+    option = scope.backend.shared
+    if not option:
+        return made
+    calls = [part for part in ast.walk(made) if isinstance(part, ast.Call)]
+    for call in calls:
+        if text(call.func).rpartition(".")[2][0].isupper():
+            call.keywords.append(ast.keyword(option, python_name(option)))
+            scope.shares = True
+    return made
 
 
 def _loop(scope: Scope, made: ast.expr, repeat: tree.Expr, varied: Varied) -> ast.expr:
@@ -138,19 +153,23 @@ def _block(scope: Scope, use: LayerUse, block: Block, varied: Varied) -> ast.exp
     spelling = scope.facts.hidden_values.get(use.name, {})
     positional: list[ast.expr] = []
     named: list[ast.keyword] = []
+    in_order = True  # so far, all parameters are given under their own names
     for name, default in inner.signature.items():
         expr = use.arguments.get(name)
+        spelled = scope.spell(name)
         if expr is not None:
             value = argument(scope, inner.block, name, expr, scope.in_constructor)
         elif default is None and name in spelling:
             value = _size(scope, use, spelling, name, varied)
         else:
+            in_order = False
             continue
-        name, written = scope.spell(name), text(value)
-        if written == name and default is None and not named:
+        written = text(value)
+        in_order = in_order and written == spelled
+        if in_order:
             positional.append(value)
         elif written != default:
-            named.append(ast.keyword(name, value))
+            named.append(ast.keyword(spelled, value))
     return ast.Call(python_name(inner.class_name), positional, named)
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+
+from neural_attn.backends.emit.block_class import constructor_head
+from neural_attn.backends.emit.expressions import name as python_name
+from neural_attn.backends.emit.expressions import text
 from neural_attn.backends.emit.forward import STATEMENTS, body_lines
 from neural_attn.backends.emit.layers import layer_lines
 from neural_attn.backends.emit.layout import WIDTH, docstring, string
 from neural_attn.backends.emit.scope import Scope
+from neural_attn.backends.emit.training import has_logits
 from neural_attn.backends.emit.usage import network_name
 
 from neural_attn.ir import Input, LayerUse, is_mask
@@ -20,17 +26,41 @@ def network_class(scope: Scope) -> list[str]:
     network, backend = scope.checked.network, scope.backend
     if network.takes_embedded:
         scope.embedded = network.inputs[0].name
+    class_name = network_name(scope.checked, backend.runtime)
+    layers = layer_lines(scope, scope.block.layers, STATEMENTS)
     forward = _forward_lines(scope)
-    lines = [f"class {network_name(scope.checked, backend.runtime)}(Network):"]
+    lines = (
+        [backend.decorator.format(name=string(class_name))] if backend.decorator else []
+    )
+    lines += [f"class {class_name}(Network):"]
     lines += [*docstring(f"The network {network.name}.", "    "), ""]
-    lines += ["    def __init__(self):", f"{STATEMENTS}super().__init__()"]
-    lines += [*layer_lines(scope, scope.block.layers, STATEMENTS), ""]
+    lines += [*constructor_head(scope, []), *layers, ""]
     lines += [*_attention_lines(scope), ""]
     lines += [f"    def {backend.forward}(self, inputs, return_attention=False):"]
     lines += docstring(_doc(scope), STATEMENTS)
     lines += [f"{STATEMENTS}if return_attention:"]
     lines += [f"{STATEMENTS}    return self.run_with_attention(inputs)"]
-    return lines + forward
+    if backend.trains_on_logits and has_logits(scope.checked):
+        return [*lines, *_split_off_logits(scope, forward)]
+    return lines + _joined(forward)
+
+
+def _split_off_logits(scope: Scope, forward: list[str]) -> list[str]:
+    """The forward as a last activation of `forward_logits`, which is the rest."""
+    last = scope.value
+    assert isinstance(last, ast.Call)
+    assert isinstance(last.args[0], ast.expr)
+    *head, assign, end = forward
+    logits, whole = last.args[0], text(last)
+    inner = ast.Call(python_name("self.forward_logits"), [python_name("inputs")], [])
+    outer = ast.Call(last.func, [inner, *last.args[1:]], last.keywords)
+    return [
+        f"{STATEMENTS}return {text(outer)}",
+        "",
+        "    def forward_logits(self, inputs):",
+        f'{STATEMENTS}"""Return what the last activation is of, to be trained on."""',
+        *_joined([*head, assign.replace(whole, text(logits)), end]),
+    ]
 
 
 def _doc(scope: Scope) -> str:
@@ -61,11 +91,15 @@ def _forward_lines(scope: Scope) -> list[str]:
     elif inputs and inputs[0].name != "inputs":
         lines.append(f"{STATEMENTS}{scope.spell(inputs[0].name)} = inputs")
     scope.never_none = {i.name for i in inputs if not is_mask(i.name)}
-    lines += body_lines(scope, scope.block.forward.body, STATEMENTS)
+    return lines + body_lines(scope, scope.block.forward.body, STATEMENTS)
+
+
+def _joined(lines: list[str]) -> list[str]:
+    """`x = …` and `return x` as one statement."""
     end = f"{STATEMENTS}x = "
-    if lines[-1] == f"{STATEMENTS}return x" and lines[-2].startswith(end):
-        lines[-2:] = [lines[-2].replace("x = ", "return ", 1)]
-    return lines
+    if lines[-1] != f"{STATEMENTS}return x" or not lines[-2].startswith(end):
+        return lines
+    return [*lines[:-2], lines[-2].replace("x = ", "return ", 1)]
 
 
 # --- attention maps -----------------------------------------------------------------
@@ -110,8 +144,8 @@ def _named(use: LayerUse, per_part: list[list[str]], names: list[str]) -> list[s
     each = len(per_part[0])
     for name, path in zip(names[:each], per_part[0], strict=True):
         suffix = name.removeprefix(f"{label}_{start}")
-        text = string(f"{label}_{{i}}{suffix}")
-        lines.append(f"{STATEMENTS}    layers[f{text}] = layer{path}")
+        key = string(f"{label}_{{i}}{suffix}")
+        lines.append(f"{STATEMENTS}    layers[f{key}] = layer{path}")
     return lines
 
 

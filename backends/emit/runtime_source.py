@@ -6,12 +6,13 @@ The files are read as text with `ast`; their framework is never imported.
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-_ONLY_WITH = "# only with "
+_ONLY = re.compile(r"\s*# only (with|without) ([\w, ]+):")
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,6 @@ class Definition:
     name: str
     text: str
     uses: frozenset[str]
-    is_class: bool
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def read(name: str, words: Collection[str] | None = None) -> Runtime:
     """Read the files of a package, `core.py` first.
 
     A statement below a comment `# only with A, B:` is there for files that use A or
-    B; where `words` holds neither, it is left out.
+    B; where `words` holds neither, it is left out. `# only without A:` is its opposite.
     """
     marked = _marked(name)
     return _read(name, None if words is None else marked.intersection(words))
@@ -55,16 +55,12 @@ def _read(name: str, words: frozenset[str] | None) -> Runtime:
 @cache
 def _marked(name: str) -> frozenset[str]:
     """The names behind `# only with` in the runtime files of a backend."""
-    lines = (line.strip() for text in _texts(name) for line in text.splitlines())
-    marks = (line for line in lines if line.startswith(_ONLY_WITH))
-    return frozenset(name for mark in marks for name in _marked_names(mark))
+    lines = (line for text in _texts(name) for line in text.splitlines())
+    marks = filter(None, map(_ONLY.match, lines))
+    return frozenset(name for mark in marks for name in mark[2].split(", "))
 
 
-def _marked_names(line: str) -> list[str]:
-    return line.strip().removeprefix(_ONLY_WITH).rstrip(":").split(", ")
-
-
-def _fitted(text: str, words: Collection[str] | None) -> str:
+def _fitted(text: str, words: frozenset[str] | None) -> str:
     """The text without its `# only with` comments, and what they leave out."""
     lines, dropped = text.splitlines(), set()
     ends = {
@@ -73,11 +69,12 @@ def _fitted(text: str, words: Collection[str] | None) -> str:
         if isinstance(node, ast.stmt)
     }
     for number, line in enumerate(lines, 1):
-        if not line.lstrip().startswith(_ONLY_WITH):
+        mark = _ONLY.match(line)
+        if mark is None:
             continue
         dropped.add(number)
-        names = _marked_names(line)
-        if words is not None and not any(name in words for name in names):
+        there = words is not None and not words.isdisjoint(mark[2].split(", "))
+        if words is not None and there is (mark[1] == "without"):
             dropped |= set(range(number + 1, ends[number + 1] + 1))
     return "\n".join(line for n, line in enumerate(lines, 1) if n not in dropped)
 
@@ -107,11 +104,10 @@ def _cut(text: str, own: str) -> Runtime:
             continue
         used = frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name))
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            is_class = isinstance(node, ast.ClassDef)
-            definitions[node.name] = Definition(node.name, source, used, is_class)
+            definitions[node.name] = Definition(node.name, source, used)
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             name = node.targets[0].id
-            definitions[name] = Definition(name, source, used, is_class=True)
+            definitions[name] = Definition(name, source, used)
     return Runtime(definitions, imports)
 
 
@@ -136,33 +132,34 @@ def names_in(source: str) -> set[str]:
     return {n.id for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name)}
 
 
-def names_in_defaults(source: str) -> set[str]:
-    """The names that defaults of parameters need when the source is read."""
-    defaults = [
-        default
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.FunctionDef)
-        for default in node.args.defaults
-    ]
-    return {
-        name.id
-        for default in defaults
-        for name in ast.walk(default)
-        if isinstance(name, ast.Name)
-    }
+def needed(runtime: Runtime, names: set[str], own: set[str]) -> list[Definition]:
+    """The definitions behind `names`, each behind those that it uses.
+
+    Those in `own` are not among them: the generated file has one of its own.
+    """
+    ordered: dict[str, Definition] = {}
+
+    def add(name: str, within: frozenset[str]) -> None:
+        found = runtime.definitions.get(name)
+        if found is None or name in within | own | ordered.keys():
+            return
+        for used in runtime.definitions:  # in the order of the files
+            if used in found.uses:
+                add(used, within | {name})
+        ordered[name] = found
+
+    for name in runtime.definitions:
+        if name in names:
+            add(name, frozenset())
+    return list(ordered.values())
 
 
-def needed(runtime: Runtime, names: set[str]) -> list[Definition]:
-    """The definitions behind `names`, and all that they use, in the file's order."""
-    found: set[str] = set()
-    pending = [n for n in names if n in runtime.definitions]
-    while pending:
-        name = pending.pop()
-        if name not in found:
-            found.add(name)
-            uses = runtime.definitions[name].uses
-            pending += [n for n in uses if n in runtime.definitions]
-    return [d for d in runtime.definitions.values() if d.name in found]
+def inlined(text: str, values: Mapping[str, str]) -> str:
+    """A definition with code for the constants that stand in it."""
+    if not values:
+        return text
+    words = "|".join(map(re.escape, values))
+    return re.sub(rf"\b({words})\b", lambda found: values[found[1]], text)
 
 
 def import_lines(runtime: Runtime, names: set[str]) -> list[str]:

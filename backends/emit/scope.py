@@ -27,7 +27,7 @@ class Scope:
     `stored` and `passed` gather the parameters that the forward and the constructor
     use; `locals` the variables of the forward, of which those in `never_none` always
     have a value; `before` the loops that must come before the statement at hand, which
-    assigns to `target`.
+    assigns to `target`; `value` is what was assigned last.
     """
 
     def __init__(
@@ -54,6 +54,9 @@ class Scope:
         self.embedded = ""  # the input of the network that may be embedded already
         self.before: list[str] = []
         self.target = ""
+        self.declared: set[str] = set()  # the layers that the constructor makes
+        self.shares = False  # whether its layers are given what the backend shares
+        self.value: ast.expr = ast.Constant(None)
         self.set_somewhere = set_parameters(checked, block)
         self.stand_ins = self._stand_ins()
         runtime = runtime_source.read(backend.runtime)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from neural_attn.backends.emit.expressions import constant, text
+from neural_attn.backends.emit.layout import string
+from neural_attn.grammar import tree
 
 from neural_attn.diagnostics.errors import Diagnostic
-from neural_attn.ir import Block, Named, Training
+from neural_attn.ir import Block, Named, Training, is_mask
 from neural_attn.shapes.instance import Checked, Instance
 from neural_attn.training.catalogue import OPTIMIZERS, TRAIN, find
 
@@ -36,6 +38,56 @@ def settings(checked: Checked) -> Training:
         return checked.network.train
     values = {p.name: p.default for p in TRAIN}
     return Training(checked.network.block.span, **values)
+
+
+def padded_input(checked: Checked) -> str:
+    """The input of ids whose steps the class ids are about, 0 being padding, or ""."""
+    network, root = checked.network, checked.root
+    loss, body = network.loss, network.block.forward.body
+    if loss is None or loss.name != "sparse_categorical_crossentropy":
+        return ""
+    masked = {
+        argument.value.text
+        for statement in body
+        if isinstance(statement, tree.Assign) and isinstance(statement.value, tree.Call)
+        if statement.value.function.text == "padding_mask"
+        for argument in statement.value.arguments
+        if isinstance(argument.value, tree.Name)
+    }
+    last = body[-1]
+    if len(masked) > 1 and isinstance(last, tree.Return):
+        masked &= {last.value.text} if isinstance(last.value, tree.Name) else set()
+    for given, tensor in zip(network.inputs, root.inputs, strict=True):
+        if given.name in masked and given.dtype == "int" and not is_mask(given.name):
+            same = root.output is not None and root.output.dims[:-1] == tensor.dims
+            return given.name if same else ""
+    return ""
+
+
+def loop(checked: Checked, batch: str, *, clips: bool) -> dict[str, str]:
+    """The settings of the runtime's `train`: its constants, as code.
+
+    `batch` is what the loop calls the inputs of one step; with `clips`, it is the loop
+    that clips gradients.
+    """
+    given = settings(checked)
+    values = {
+        "EPOCHS": repr(given.epochs),
+        "BATCH_SIZE": repr(given.batch_size),
+        "VALIDATION_SPLIT": repr(given.validation_split),
+    }
+    if clips and given.gradient_clip is not None:
+        values["MAX_NORM"] = repr(given.gradient_clip)
+    if given.early_stopping_patience is not None:
+        values["PATIENCE"] = repr(given.early_stopping_patience)
+    if not given.shuffle:
+        values["IN_ORDER"] = ""
+    several = len(checked.network.inputs) > 1
+    if several:
+        values["SEVERAL_INPUTS"] = ""
+    if name := padded_input(checked):
+        values["PADDED"] = f"{batch}[{string(name)}]" if several else batch
+    return values
 
 
 def schedule(checked: Checked) -> Named | None:
@@ -68,13 +120,30 @@ def output_activation(part: Instance) -> str:
     return "linear"
 
 
-def described(checked: Checked) -> tuple[str, str]:
+def has_logits(checked: Checked) -> bool:
+    """Whether a crossentropy is of outputs that the network's own last layer makes.
+
+    What comes before that layer's softmax or sigmoid can be trained on then: its
+    logarithm is exact.
+    """
+    network, root = checked.network, checked.root
+    if network.loss is None or network.loss.name not in CROSSENTROPIES:
+        return False
+    last = next(step for step in reversed(root.steps) if step.kind != "input")
+    inner = root.children.get(last.name, [None])[-1]
+    if last.kind != "layer" or inner is None or isinstance(inner.target, Block):
+        return False
+    own = inner.target.name not in _SHAPE_ONLY
+    return own and root.uses[last.name].repeat is None and gives_probabilities(checked)
+
+
+def described(checked: Checked, *, logits: bool) -> tuple[str, str]:
     """What the loss takes, in words: the outputs and the targets, with shapes."""
     root, loss = checked.root, checked.network.loss
     shape = str(root.output).replace("(", "[").replace(")", "]")
     name = loss.name if loss else ""
     is_crossentropy = name in CROSSENTROPIES
-    what = "probabilities" if gives_probabilities(checked) else "logits"
+    what = "logits" if logits else "probabilities"
     outputs = f"{what if is_crossentropy else 'outputs'} {shape}"
     if name == "sparse_categorical_crossentropy":
         return outputs, f"class ids {shape.rpartition(', ')[0]}]"

@@ -11,7 +11,7 @@ from neural_attn.grammar import tree
 
 from neural_attn.catalogue.arguments import match
 from neural_attn.diagnostics.errors import Problems
-from neural_attn.ir import Block, LayerUse, call_parameters, width_of
+from neural_attn.ir import Block, LayerUse, call_parameters, is_mask, width_of
 from neural_attn.shapes.instance import Checked
 
 
@@ -40,6 +40,39 @@ def given_inputs(checked: Checked, block: Block) -> set[str]:
                     "", call_parameters(use), call.arguments, Problems()
                 ).keys()
     return given
+
+
+def always_given(checked: Checked, block: Block) -> set[str]:
+    """The optional arguments of a block's forward that every call of it gives.
+
+    Without a decoder's memory its cross-attention would be self-attention: a call that
+    leaves it out is a mistake. A mask that is left out hides nothing, which is none.
+    """
+    optional = {
+        p.name
+        for p in block.forward.parameters
+        if isinstance(p.default, tree.Literal) and p.default.value is None
+        if not is_mask(p.name)
+    }
+    for outer, use in _uses_of(checked, block) if optional else ():
+        maybe = {p.name for p in outer.forward.parameters if p.default is not None}
+        maybe -= always_given(checked, outer)
+        for call in _calls(outer.forward.body):
+            if call.function.text != use.name:
+                continue
+            given = match("", call_parameters(use), call.arguments, Problems())
+            optional &= {
+                name
+                for name, expr in given.items()
+                if not isinstance(expr, tree.Literal)
+                if not (isinstance(expr, tree.Name) and expr.text in maybe)
+            }
+    leading = []
+    for parameter in block.forward.parameters:
+        if parameter.default is not None and parameter.name not in optional:
+            break  # Python wants required arguments first
+        leading.append(parameter.name)
+    return optional.intersection(leading)
 
 
 def assigned(body: Iterable[tree.Statement]) -> set[str]:

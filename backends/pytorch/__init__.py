@@ -92,6 +92,7 @@ BACKEND = Backend(
         "leaky_relu": "F.leaky_relu({x}, 0.2)",
     },
     create=_create,
+    trains_on_logits=True,
     tensor=_tensor,
     array=lambda tensor: tensor.detach().cpu().numpy(),
     inference=_inference,

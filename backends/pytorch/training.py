@@ -8,9 +8,11 @@ from neural_attn.backends.emit.training import (
     arguments,
     described,
     gives_probabilities,
+    has_logits,
+    loop,
     optimizer,
+    padded_input,
     schedule,
-    settings,
 )
 
 from neural_attn.ir import Named
@@ -36,62 +38,66 @@ _FACTORS = {
 }
 
 
-def write_training(checked: Checked) -> list[str]:
-    """The functions that train the network, as lines."""
+def write_training(checked: Checked) -> tuple[list[str], dict[str, str]]:
+    """The functions that the runtime's `train` calls, as lines, and its settings."""
     network = checked.network
     if network.loss is None:
-        return [] if network.optimizer is None else _optimizer(checked)
+        return ([] if network.optimizer is None else _optimizer(checked)), {}
     parts = [_loss(checked, network.loss), _optimizer(checked)]
     decay = schedule(checked)
     if decay is not None:
         parts.append(_schedule(decay))
     if network.metrics:
         parts.append(_metrics(checked, network.loss))
-    parts.append(_train(checked))
     lines = list(parts[0])
     for part in parts[1:]:
         lines += ["", "", *part]
-    return lines
+    values = loop(checked, "batch", clips=True)
+    values["ORDER"] = "torch.arange" if "IN_ORDER" in values else "torch.randperm"
+    return lines, values
 
 
 # --- loss and metrics ----------------------------------------------------------------
 
 
+def _takes_logits(checked: Checked) -> bool:
+    """Whether the loss is of logits: what the network gives, or `forward_logits`."""
+    return has_logits(checked) or not gives_probabilities(checked)
+
+
 def _loss(checked: Checked, loss: Named) -> list[str]:
-    outputs, targets = described(checked)
-    return [
+    outputs, targets = described(checked, logits=_takes_logits(checked))
+    lines = [
         "def create_loss():",
         *docstring(f"Return the mean loss of ({outputs}, {targets}).", "    "),
-        "",
-        "    def loss(outputs, targets):",
-        *(f"        {line}" for line in _loss_body(checked, loss)),
-        "",
-        "    return loss",
     ]
+    value = _loss_value(checked, loss)
+    plain = "(outputs, targets)"
+    if value.endswith(plain) and value.count("(") == 1:
+        return [*lines, f"    return {value.removesuffix(plain)}"]
+    inner = ["", "    def loss(outputs, targets):", f"        return {value}", ""]
+    return [*lines, *inner, "    return loss"]
 
 
-def _loss_body(checked: Checked, loss: Named) -> list[str]:
+def _loss_value(checked: Checked, loss: Named) -> str:
     if loss.name not in CROSSENTROPIES:
         function = {"mean_squared_error": "mse_loss", "mean_absolute_error": "l1_loss"}
         delta = loss.arguments.get("delta", 1.0)
         more = f", delta={delta!r}" if delta != 1.0 else ""
         name = function.get(loss.name, "huber_loss")
-        return [f"return F.{name}(outputs, targets.view_as(outputs){more})"]
-    likely = gives_probabilities(checked)
+        return f"F.{name}(outputs, targets.view_as(outputs){more})"
+    logits = _takes_logits(checked)
     if loss.name == "binary_crossentropy":
-        name = "binary_cross_entropy" + ("" if likely else "_with_logits")
-        given = "outputs.clamp(1e-7, 1 - 1e-7)" if likely else "outputs"
-        return [f"return F.{name}({given}, targets.view_as(outputs))"]
-    lines = []
-    if likely:
-        lines.append("outputs = outputs.clamp(1e-7, 1 - 1e-7).log()")
-    given = "outputs, targets"
+        name = "binary_cross_entropy" + ("_with_logits" if logits else "")
+        return f"F.{name}(outputs, targets.view_as(outputs))"
+    given = "outputs" if logits else "outputs.clamp(1e-7, 1).log()"
+    targets = "targets"
     if checked.root.output is not None and checked.root.output.rank > 2:
         ids = loss.name == "sparse_categorical_crossentropy"
-        given = f"outputs.flatten(0, -2), targets.flatten({'' if ids else '0, -2'})"
+        given += ".flatten(0, -2)"
+        targets += f".flatten({'' if ids else '0, -2'})"
     smoothing = arguments(loss.arguments, {"label_smoothing": 0.0})
-    given += f", {smoothing}" if smoothing else ""
-    return [*lines, f"return F.cross_entropy({given})"]
+    return f"F.cross_entropy({given}, {targets}{smoothing and f', {smoothing}'})"
 
 
 def _metrics(checked: Checked, loss: Named) -> list[str]:
@@ -114,13 +120,14 @@ def _metrics(checked: Checked, loss: Named) -> list[str]:
 
 def _accuracy(checked: Checked, loss: Named) -> str:
     if loss.name == "binary_crossentropy":
-        least = "0.5" if gives_probabilities(checked) else "0"
+        least = "0" if _takes_logits(checked) else "0.5"
         right = f"(outputs > {least}) == (targets.view_as(outputs) > 0.5)"
         return f"({right}).float().mean()"
     classes = "targets"
     if loss.name == "categorical_crossentropy":
         classes = "targets.argmax(dim=-1)"
-    return f"(outputs.argmax(dim=-1) == {classes}).float().mean()"
+    real = "[targets != -100]" if padded_input(checked) else ""
+    return f"(outputs.argmax(dim=-1) == {classes}){real}.float().mean()"
 
 
 # --- optimizer -----------------------------------------------------------------------
@@ -188,71 +195,4 @@ def _schedule(decay: Named) -> list[str]:
         *lines,
         "",
         "    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)",
-    ]
-
-
-# --- the loop ------------------------------------------------------------------------
-
-
-def _train(checked: Checked) -> list[str]:
-    given, metrics = settings(checked), checked.network.metrics
-    measures = '{"loss": create_loss()' + (", **create_metrics()}" if metrics else "}")
-    order = "torch.randperm(kept)" if given.shuffle else "torch.arange(kept)"
-    batch = "inputs[rows]"
-    if len(checked.network.inputs) > 1:
-        batch = "{name: x[rows] for name, x in inputs.items()}"
-    decay = schedule(checked) is not None
-    return [
-        f"def train(model, inputs, targets, epochs={given.epochs}, "
-        f"batch_size={given.batch_size}, validation_split={given.validation_split!r}):",
-        '    """Train, printing each epoch; return {name: [value of each epoch]}."""',
-        f"    measures = {measures}",
-        "    optimizer, history = create_optimizer(model), {}",
-        *(["    schedule = create_schedule(optimizer)"] if decay else []),
-        "    kept = int(len(targets) * (1 - validation_split))",
-        "    for epoch in range(1, epochs + 1):",
-        f'        parts = {{"": {order}, "val_": torch.arange(kept, len(targets))}}',
-        '        for prefix in ("", "val_") if kept < len(targets) else ("",):',
-        "            part = parts[prefix]",
-        '            model.train(prefix == "")',
-        "            totals = dict.fromkeys(measures, 0.0)",
-        "            for rows in part.split(batch_size):",
-        "                with torch.set_grad_enabled(model.training):",
-        f"                    outputs = model({batch})",
-        "                values = {k: f(outputs, targets[rows]) "
-        "for k, f in measures.items()}",
-        *_update(checked),
-        "                for name, value in values.items():",
-        "                    totals[name] += value.item() * len(rows) / len(part)",
-        "            for name, total in totals.items():",
-        "                history.setdefault(prefix + name, []).append(total)",
-        '        shown = ", ".join(f"{k} {v[-1]:.4f}" for k, v in history.items())',
-        '        print(f"epoch {epoch}/{epochs}: {shown}")',
-        *_early_stopping(given.early_stopping_patience),
-        "    model.eval()",
-        "    return history",
-    ]
-
-
-def _update(checked: Checked) -> list[str]:
-    indent = " " * 20
-    lines = ["                if model.training:", f"{indent}optimizer.zero_grad()"]
-    lines.append(f'{indent}values["loss"].backward()')
-    clip = settings(checked).gradient_clip
-    if clip is not None:
-        lines.append(f"{indent}nn.utils.clip_grad_norm_(model.parameters(), {clip!r})")
-    lines.append(f"{indent}optimizer.step()")
-    if schedule(checked) is not None:
-        lines.append(f"{indent}schedule.step()")
-    return lines
-
-
-def _early_stopping(patience: int | None) -> list[str]:
-    if patience is None:
-        return []
-    return [
-        '        losses = history["val_loss" if validation_split else "loss"]',
-        "        waited = len(losses) - 1 - losses.index(min(losses))",
-        f"        if waited >= {patience}:",
-        "            break",
     ]

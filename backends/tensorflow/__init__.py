@@ -37,13 +37,8 @@ def _create(checked: Checked) -> list[str]:
     return [
         'def create_model(dtype="float32"):',
         '    """Return the network with random weights."""',
-        "    before = keras.config.dtype_policy()",
-        "    keras.config.set_dtype_policy(dtype)",
-        "    try:",
-        f"        model = {name}()",
-        f"        model({example})",
-        "    finally:",
-        "        keras.config.set_dtype_policy(before)",
+        f"    model = {name}(dtype=dtype)",
+        f"    model({example})",
         "    return model",
     ]
 
@@ -103,7 +98,7 @@ BACKEND = Backend(
     aliases=("tf", "keras"),
     rank=1,
     runtime="neural_attn.backends.tensorflow.runtime",
-    layer_base="keras.layers.Layer",
+    layer_base="layers.Layer",
     forward="call",
     list_of_layers="[{made}]",
     layers=LAYERS,
@@ -133,6 +128,9 @@ BACKEND = Backend(
     start=_start,
     array=_array,
     passes_training=True,
+    decorator="@keras.saving.register_keras_serializable({name})",
+    options="**options",
+    shared="dtype",
     training=write_training,
     cannot=doubts,
 )

@@ -36,14 +36,13 @@ def _weighted(made: str) -> Row:
 CONVOLUTIONS = {
     **{
         f"Conv{axes}D": _weighted(
-            f"keras.layers.Conv{axes}D({{filters}}, {_SLIDING}"
-            f"groups={{groups}}, {_LAST}"
+            f"layers.Conv{axes}D({{filters}}, {_SLIDING}groups={{groups}}, {_LAST}"
         )
         for axes in (1, 2, 3)
     },
     **{
         f"Conv{axes}DTranspose": _weighted(
-            f"keras.layers.Conv{axes}DTranspose({{filters}}, {{kernel_size}}, "
+            f"layers.Conv{axes}DTranspose({{filters}}, {{kernel_size}}, "
             f"strides={{strides}}, padding={{padding}}, {_LAST}"
         )
         for axes in (1, 2, 3)
@@ -60,7 +59,7 @@ CONVOLUTIONS = {
 POOLING = {
     **{
         f"{kind}Pooling{axes}D": Row(
-            f"keras.layers.{kind}Pooling{axes}D("
+            f"layers.{kind}Pooling{axes}D("
             "{pool_size}, strides={strides}, padding={padding})",
             omit=("strides=None", 'padding="valid"'),
         )
@@ -83,38 +82,34 @@ POOLING = {
 
 NORMALIZATION = {
     "BatchNormalization": Row(
-        "keras.layers.BatchNormalization(momentum={momentum}, epsilon={epsilon})"
+        "layers.BatchNormalization(momentum={momentum}, epsilon={epsilon})"
     ),
-    "GroupNormalization": Row(
-        "keras.layers.GroupNormalization({groups}, epsilon={epsilon})"
-    ),
-    "InstanceNormalization": Row(
-        "keras.layers.GroupNormalization(-1, epsilon={epsilon})"
-    ),
+    "GroupNormalization": Row("layers.GroupNormalization({groups}, epsilon={epsilon})"),
+    "InstanceNormalization": Row("layers.GroupNormalization(-1, epsilon={epsilon})"),
 }
 
 
 def _keras_pictures(known: Mapping[str, object]) -> Row:
     if known["interpolation"] == "nearest":
-        return Row("keras.layers.UpSampling2D({size})")
+        return Row("layers.UpSampling2D({size})")
     return UPSAMPLING["UpSampling2D"]
 
 
 ARRANGING: dict[str, Row | RowRule] = {
-    "UpSampling1D": Row("keras.layers.UpSampling1D({size})"),
+    "UpSampling1D": Row("layers.UpSampling1D({size})"),
     "UpSampling2D": _keras_pictures,
-    "UpSampling3D": Row("keras.layers.UpSampling3D({size})"),
-    "Permute": Row("keras.layers.Permute({dims})"),
+    "UpSampling3D": Row("layers.UpSampling3D({size})"),
+    "Permute": Row("layers.Permute({dims})"),
     **{
-        f"SpatialDropout{axes}D": Row(f"keras.layers.SpatialDropout{axes}D({{rate}})")
+        f"SpatialDropout{axes}D": Row(f"layers.SpatialDropout{axes}D({{rate}})")
         for axes in (1, 2, 3)
     },
-    "GaussianNoise": Row("keras.layers.GaussianNoise({stddev})"),
+    "GaussianNoise": Row("layers.GaussianNoise({stddev})"),
     **OPERATORS,
     **extremes("ops"),
     "Concatenate": Row("", "ops.concatenate([{operands}], axis={axis})"),
     "Dot": Row(
-        "keras.layers.Dot({axes}, normalize={normalize})",
+        "layers.Dot({axes}, normalize={normalize})",
         "{layer}([{x}, {y}])",
         omit=("normalize=False",),
     ),
@@ -139,7 +134,7 @@ RECURRENT = {
 }
 
 _DENSE = Row(
-    "keras.layers.Dense({units}, activation={activation}, use_bias={use_bias})",
+    "layers.Dense({units}, activation={activation}, use_bias={use_bias})",
     omit=('activation="linear"', "use_bias=True"),
 )
 
@@ -147,23 +142,21 @@ CORE: dict[str, Row | RowRule] = {
     "Dense": _DENSE,
     "Output": _DENSE,
     "Activation": sloped(
-        Row("keras.layers.Activation({function})"),
-        leaky_relu=Row("keras.layers.LeakyReLU(negative_slope={alpha})"),
-        elu=Row("keras.layers.ELU(alpha={alpha})"),
+        Row("layers.Activation({function})"),
+        leaky_relu=Row("layers.LeakyReLU(negative_slope={alpha})"),
+        elu=Row("layers.ELU(alpha={alpha})"),
     ),
-    "Dropout": Row("keras.layers.Dropout({rate})"),
-    "Embedding": Row(
-        "keras.layers.Embedding({input_dim}, {output_dim})", "{layer}({ids})"
-    ),
-    "LayerNormalization": Row("keras.layers.LayerNormalization(epsilon={epsilon})"),
+    "Dropout": Row("layers.Dropout({rate})"),
+    "Embedding": Row("layers.Embedding({input_dim}, {output_dim})", "{layer}({ids})"),
+    "LayerNormalization": Row("layers.LayerNormalization(epsilon={epsilon})"),
     "GlobalAveragePooling1D": Row(
         "", "masked_mean({x}, {attention_mask})", unmasked="ops.mean({x}, axis=1)"
     ),
     "GlobalMaxPooling1D": Row(
         "", "masked_max({x}, {attention_mask})", unmasked="ops.max({x}, axis=1)"
     ),
-    "Flatten": Row("keras.layers.Flatten()"),
-    "Reshape": Row("keras.layers.Reshape({target_shape})"),
+    "Flatten": Row("layers.Flatten()"),
+    "Reshape": Row("layers.Reshape({target_shape})"),
     "Add": Row("", "{x} + {residual}"),
 }
 

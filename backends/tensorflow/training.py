@@ -8,7 +8,9 @@ from neural_attn.backends.emit.training import (
     arguments,
     described,
     gives_probabilities,
+    loop,
     optimizer,
+    padded_input,
     schedule,
     settings,
 )
@@ -43,20 +45,22 @@ _DEFAULTS = {
 }
 
 
-def write_training(checked: Checked) -> list[str]:
-    """The functions that train the network, as lines."""
+def write_training(checked: Checked) -> tuple[list[str], dict[str, str]]:
+    """The functions that the runtime's `train` calls, as lines, and its settings."""
     network = checked.network
     if network.loss is None:
-        return [] if network.optimizer is None else _optimizer(checked)
+        return ([] if network.optimizer is None else _optimizer(checked)), {}
     lines = [*_loss(checked, network.loss), "", "", *_optimizer(checked)]
     if network.metrics:
         lines += ["", "", *_metrics(checked, network.loss)]
-    return [*lines, "", "", *_train(checked)]
+    return lines, loop(checked, "inputs", clips=False)
 
 
 def _loss(checked: Checked, loss: Named) -> list[str]:
-    outputs, targets = described(checked)
+    outputs, targets = described(checked, logits=not gives_probabilities(checked))
     given = arguments(loss.arguments, _DEFAULTS)
+    if padded_input(checked):
+        given = 'reduction="mean_with_sample_weight"' + (f", {given}" if given else "")
     if loss.name in CROSSENTROPIES and not gives_probabilities(checked):
         given = "from_logits=True" + (f", {given}" if given else "")
     return [
@@ -113,29 +117,3 @@ def _metrics(checked: Checked, loss: Named) -> list[str]:
         '    """Return new metrics."""',
         f"    return [{', '.join(made)}]",
     ]
-
-
-def _train(checked: Checked) -> list[str]:
-    given = settings(checked)
-    compiled = "create_optimizer(), create_loss()"
-    if checked.network.metrics:
-        compiled += ", metrics=create_metrics()"
-    lines = [
-        f"def train(model, inputs, targets, epochs={given.epochs}, "
-        f"batch_size={given.batch_size}, validation_split={given.validation_split!r}):",
-        '    """Train, printing each epoch; return {name: [value of each epoch]}."""',
-        f"    model.compile({compiled})",
-        '    options = {"batch_size": batch_size, '
-        '"validation_split": validation_split}',
-    ]
-    if not given.shuffle:
-        lines.append('    options["shuffle"] = False')
-    if given.early_stopping_patience is not None:
-        lines += [
-            '    watched = "val_loss" if validation_split else "loss"',
-            "    stop = keras.callbacks.EarlyStopping("
-            f"watched, patience={given.early_stopping_patience})",
-            '    options["callbacks"] = [stop]',
-        ]
-    fit = "model.fit(inputs, targets, epochs=epochs, verbose=2, **options)"
-    return [*lines, f"    return {fit}.history"]

@@ -12,8 +12,7 @@ from neural_attn.catalogue.base import (
     need_numbers,
     operands,
 )
-from neural_attn.catalogue.types import Dim, ShapeError, Tensor, broadcast, same
-from neural_attn.grammar import tree
+from neural_attn.catalogue.types import Dim, ShapeError, Tensor, added, broadcast, same
 
 _TWO, _MORE = ("x", "y"), operands("x", "y")
 
@@ -64,18 +63,9 @@ def _joined(x: Tensor, y: Tensor, axis: int) -> Tensor:
     dims = [
         a if a.value is not None else b for a, b in zip(x.dims, y.dims, strict=True)
     ]
-    dims[at] = _sum(x.dims[at], y.dims[at])
+    dims[at] = added(x.dims[at], y.dims[at])
     along = x.along if at > 1 else None
     return Tensor(tuple(dims), x.dtype, x.roots | y.roots, along=along)
-
-
-def _sum(a: Dim, b: Dim) -> Dim:
-    """The length of two axes in a row, spelled so where the code can."""
-    value = None if a.value is None or b.value is None else a.value + b.value
-    spelling = None
-    if a.expr is not None and b.expr is not None:
-        spelling = tree.Binary(a.expr.span, "+", a.expr, b.expr)
-    return Dim(value, spelling, a.label)
 
 
 def _multiplied(arguments: Arguments, inputs: list[Tensor]) -> Tensor:

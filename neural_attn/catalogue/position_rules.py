@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import reduce
 
 from neural_attn.catalogue.function_arguments import (
     Given,
@@ -17,6 +18,7 @@ from neural_attn.catalogue.types import (
     ShapeError,
     Static,
     Tensor,
+    added,
     broadcast,
     same,
 )
@@ -124,8 +126,6 @@ def concatenate(given: Given) -> Tensor:
             map(same, item.dims[:-1], first.dims[:-1])
         ):
             raise ShapeError(f"{first} and {item} cannot stand side by side")
-    widths = [item.width.value for item in items]
-    total = None if None in widths else sum(w for w in widths if w is not None)
     roots = frozenset().union(*(item.roots for item in items))
-    dims = (*first.dims[:-1], Dim(total))
+    dims = (*first.dims[:-1], reduce(added, (item.width for item in items)))
     return Tensor(dims, first.dtype, roots, along=first.along)

@@ -128,6 +128,21 @@ def broadcast(left: Tensor, right: Tensor) -> tuple[Dim, ...]:
 # --- spelling lengths in a block's parameters --------------------------------------
 
 
+def added(a: Dim, b: Dim) -> Dim:
+    """The length of two axes in a row, spelled so where the code can."""
+    value = None if a.value is None or b.value is None else a.value + b.value
+    if a.expr is None or b.expr is None:
+        return Dim(value, None, a.label)
+    return Dim(value, _sum(a.expr, b.expr), a.label)
+
+
+def _sum(a: tree.Expr, b: tree.Expr) -> tree.Expr:
+    """`a + b`, which needs no parentheses whatever `b` is."""
+    if isinstance(b, tree.Binary) and b.operator == "+":
+        return tree.Binary(a.span, "+", _sum(a, b.left), b.right)
+    return tree.Binary(a.span, "+", a, b)
+
+
 def times(a: tree.Expr | None, b: tree.Expr | None) -> tree.Expr | None:
     """`a * b`, simplified where `a` or `b` divides by the other."""
     if a is None or b is None:

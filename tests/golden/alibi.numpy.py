@@ -108,6 +108,22 @@ class Dropout(Layer):
         return x
 
 
+def rows_of(mask, rows):
+    """Return the part of a mask that is for these queries."""
+    return mask if mask is None or mask.shape[-2] == 1 else mask[..., rows, :]
+
+
+def masked_softmax(logits, mask=None):
+    """Softmax over the last axis; 0 where `mask` is False, and in all-False rows."""
+    if mask is not None:
+        logits = np.where(mask, logits, -np.inf)
+    top = logits.max(axis=-1, keepdims=True)
+    # The maximum of an all-False row is -inf: any finite number keeps it from NaN.
+    weights = np.exp(logits - np.where(top == -np.inf, 0, top))
+    total = weights.sum(axis=-1, keepdims=True)
+    return weights / np.where(total == 0, 1, total)
+
+
 class AttentionLayer(Layer):
     """Attends; keeps `attention_weights` [batch, heads, queries, keys] when told to.
 
@@ -140,6 +156,22 @@ class AttentionLayer(Layer):
         if self.store_attention:
             self.attention_weights, self.attention_mask = weights, mask
         return weights
+
+
+def check_weights(path, found, expected):
+    """Raise ValueError at the first tensor that differs in name or shape.
+
+    found, expected: {name: array}, of the file and of the model.
+    """
+    for name in [*expected, *found]:
+        given, needed = (
+            tuple(arrays[name].shape) if name in arrays else "missing"
+            for arrays in (found, expected)
+        )
+        if given != needed:
+            raise ValueError(
+                f"{path}: tensor {name!r} is {given} in the file, {needed} in the model"
+            )
 
 
 class Network(Layer):
@@ -184,6 +216,30 @@ class Network(Layer):
         os.replace(f"{path}.part", path)
 
 
+def split_heads(x, num_heads):
+    """Turn [batch, time, heads * size] into [batch, heads, time, size]."""
+    return x.reshape(*x.shape[:2], num_heads, -1).swapaxes(1, 2)
+
+
+def merge_heads(x):
+    """Turn [batch, heads, time, size] into [batch, time, heads * size]."""
+    batch, _, time, _ = x.shape
+    return x.swapaxes(1, 2).reshape(batch, time, -1)
+
+
+def masked_mean(x, mask):
+    """Mean over visible times of x [batch, time, width]; mask [batch, 1, 1, time]."""
+    mask = mask[:, 0, 0, :, None]
+    total = np.where(mask, x, 0).sum(axis=1)
+    return total / np.maximum(mask.sum(axis=1), 1).astype(x.dtype)
+
+
+def softmax(x):
+    """Softmax over the last axis."""
+    weights = np.exp(x - x.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
 # P and Q of erf, highest power first: a minimax fit of exp(z^2) (1 - erf(z)) on
 # [0, 6], weighted by exp(-z^2). The error of erf is below 5e-17, before rounding.
 ERF_P = (
@@ -207,6 +263,22 @@ ERF_Q = (
     2.54881734507936228,
     1.0,
 )
+
+
+def erf(x):
+    """Error function: 1 - exp(-z^2) P(z) / Q(z) for z = |x|, with the sign of x."""
+    z = np.minimum(np.abs(x), 6.0)  # erf(6) is 1, to the last digit
+    p = q = 0.0
+    for coefficient in ERF_P:
+        p = p * z + coefficient
+    for coefficient in ERF_Q:
+        q = q * z + coefficient
+    return np.copysign(1 - np.exp(-z * z) * p / q, x)
+
+
+def gelu(x):
+    """GELU: x times the normal distribution function (Hendrycks and Gimpel, 2016)."""
+    return 0.5 * x * (1 + erf(x / math.sqrt(2)))
 
 
 class LinearBiasedAttention(AttentionLayer):
@@ -305,75 +377,3 @@ class AlibiClassifier(Network):
 def create_model(dtype="float32", seed=0):
     """Return the network with random weights."""
     return AlibiClassifier().initialize(seed).astype(dtype)
-
-
-def rows_of(mask, rows):
-    """Return the part of a mask that is for these queries."""
-    return mask if mask is None or mask.shape[-2] == 1 else mask[..., rows, :]
-
-
-def masked_softmax(logits, mask=None):
-    """Softmax over the last axis; 0 where `mask` is False, and in all-False rows."""
-    if mask is not None:
-        logits = np.where(mask, logits, -np.inf)
-    top = logits.max(axis=-1, keepdims=True)
-    # The maximum of an all-False row is -inf: any finite number keeps it from NaN.
-    weights = np.exp(logits - np.where(top == -np.inf, 0, top))
-    total = weights.sum(axis=-1, keepdims=True)
-    return weights / np.where(total == 0, 1, total)
-
-
-def check_weights(path, found, expected):
-    """Raise ValueError at the first tensor that differs in name or shape.
-
-    found, expected: {name: array}, of the file and of the model.
-    """
-    for name in [*expected, *found]:
-        given, needed = (
-            tuple(arrays[name].shape) if name in arrays else "missing"
-            for arrays in (found, expected)
-        )
-        if given != needed:
-            raise ValueError(
-                f"{path}: tensor {name!r} is {given} in the file, {needed} in the model"
-            )
-
-
-def split_heads(x, num_heads):
-    """Turn [batch, time, heads * size] into [batch, heads, time, size]."""
-    return x.reshape(*x.shape[:2], num_heads, -1).swapaxes(1, 2)
-
-
-def merge_heads(x):
-    """Turn [batch, heads, time, size] into [batch, time, heads * size]."""
-    batch, _, time, _ = x.shape
-    return x.swapaxes(1, 2).reshape(batch, time, -1)
-
-
-def masked_mean(x, mask):
-    """Mean over visible times of x [batch, time, width]; mask [batch, 1, 1, time]."""
-    mask = mask[:, 0, 0, :, None]
-    total = np.where(mask, x, 0).sum(axis=1)
-    return total / np.maximum(mask.sum(axis=1), 1).astype(x.dtype)
-
-
-def softmax(x):
-    """Softmax over the last axis."""
-    weights = np.exp(x - x.max(axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True)
-
-
-def gelu(x):
-    """GELU: x times the normal distribution function (Hendrycks and Gimpel, 2016)."""
-    return 0.5 * x * (1 + erf(x / math.sqrt(2)))
-
-
-def erf(x):
-    """Error function: 1 - exp(-z^2) P(z) / Q(z) for z = |x|, with the sign of x."""
-    z = np.minimum(np.abs(x), 6.0)  # erf(6) is 1, to the last digit
-    p = q = 0.0
-    for coefficient in ERF_P:
-        p = p * z + coefficient
-    for coefficient in ERF_Q:
-        q = q * z + coefficient
-    return np.copysign(1 - np.exp(-z * z) * p / q, x)

@@ -3,16 +3,15 @@
 From basic_transformer.neural by neural-attn 0.1.0.
 """
 
-import math
 import os
 
 import keras
 import numpy as np
-from keras import ops
+from keras import layers, ops
 from safetensors.numpy import load_file, save_file
 
 
-class AttentionLayer(keras.layers.Layer):
+class AttentionLayer(layers.Layer):
     """Attends; keeps `attention_weights` [batch, heads, queries, keys] when told to."""
 
     store_attention = False
@@ -20,7 +19,7 @@ class AttentionLayer(keras.layers.Layer):
 
     def attend(self, query, key, value, mask=None, dropout=None, training=None):
         """Attend, all [batch, heads, time, size]; mask: True where a key is seen."""
-        query = query / math.sqrt(query.shape[-1])  # TensorFlow rounds its own `scale`
+        query = query / query.shape[-1] ** 0.5  # TensorFlow rounds its own `scale`
         if self.store_attention or (training and dropout and dropout.rate):
             logits = ops.matmul(query, ops.swapaxes(key, -2, -1))
             weights = self.attention_softmax(logits, mask)
@@ -30,25 +29,35 @@ class AttentionLayer(keras.layers.Layer):
         blocks = []
         # TensorFlow has no fused kernel: 256 queries at a time keep the weights few.
         for first in range(0, q.shape[1] or 1, 256):
-            rows = slice(first, first + 256 if q.shape[1] else None)
-            seen = mask if mask is None or mask.shape[-2] == 1 else mask[..., rows, :]
-            part = q[:, rows]
-            blocks += [ops.dot_product_attention(part, k, v, mask=seen, scale=1.0)]
+            at = slice(first, first + 256 if q.shape[1] else None)
+            seen = mask if mask is None or mask.shape[-2] == 1 else mask[..., at, :]
+            blocks += [ops.dot_product_attention(q[:, at], k, v, mask=seen, scale=1.0)]
         context = ops.swapaxes(ops.concatenate(blocks, axis=1), 1, 2)
-        # Keras averages all values where no key is seen.
         seen = True if mask is None else ops.any(mask, axis=-1, keepdims=True)
-        return ops.where(seen, context, 0.0)
+        return ops.where(seen, context, 0.0)  # where no key is seen, Keras averages
 
     def attention_softmax(self, logits, mask=None):
         """Return weights: rows sum to 1, hidden keys and rows without others are 0."""
         logits = ops.cast(logits, keras.backend.result_type(logits.dtype, "float32"))
         seen = True if mask is None else mask
         # A finite stand-in for -inf keeps rows that see nothing from NaN.
-        weights = ops.softmax(ops.where(seen, logits, -1e30), axis=-1)
-        weights = ops.where(seen, weights, 0.0)
+        weights = ops.where(seen, ops.softmax(ops.where(seen, logits, -1e30)), 0.0)
         if self.store_attention:
             self.attention_weights, self.attention_mask = weights, mask
         return weights
+
+
+def named_weights(layer, prefix=""):
+    """Yield (name in PyTorch, variable, (axes here, axes there)) of all weights."""
+    inside = {**vars(layer), **vars(layer).get("_modules", {})}  # Keras on PyTorch
+    found = keras.tree.flatten_with_path(inside)
+    inner = [(p, x) for p, x in found if isinstance(x, keras.Layer) and p[0][0] != "_"]
+    for path, one in inner:
+        yield from named_weights(one, prefix + ".".join(map(str, path)) + ".")
+    for variable in [] if inner else layer.weights:
+        name = "bias" if variable.name in ("bias", "beta") else "weight"
+        axes = ((-1, -2), (0, 1)) if variable.name == "kernel" else ((), ())
+        yield prefix + name, variable, axes
 
 
 class Network(keras.Model):
@@ -71,16 +80,20 @@ class Network(keras.Model):
         finally:
             self.set_store_attention(before)
 
-    def load_weights(self, path):
+    def load_weights(self, path, **options):
         """Load a safetensors file; raise ValueError where it does not fit."""
+        if str(path).endswith(".h5"):  # as Keras and its callbacks save
+            return super().load_weights(path, **options)
         tensors, weights = load_file(path), list(named_weights(self))
         if names := sorted(tensors.keys() ^ {name for name, *_ in weights}):
             raise ValueError(f"{path} and the model differ in {', '.join(names)}")
         for name, variable, (ours, theirs) in weights:
             variable.assign(np.moveaxis(tensors[name], theirs, ours))
 
-    def save_weights(self, path):
+    def save_weights(self, path, **options):
         """Write a safetensors file, in one step."""
+        if str(path).endswith(".h5"):
+            return super().save_weights(path, **options)
         tensors = {}
         for name, variable, axes in named_weights(self):
             tensors[name] = np.moveaxis(ops.convert_to_numpy(variable), *axes).copy()
@@ -88,18 +101,31 @@ class Network(keras.Model):
         os.replace(f"{path}.part", path)
 
 
+def split_heads(x, num_heads):
+    """Turn [batch, time, heads * size] into [batch, heads, time, size]."""
+    shape = (*ops.shape(x)[:2], num_heads, x.shape[-1] // num_heads)
+    return ops.swapaxes(ops.reshape(x, shape), 1, 2)
+
+
+def embedded(x, embedding):
+    """Embed ids [batch, time]; vectors [batch, time, width] are embedded already."""
+    if len(x.shape) == 2:
+        return embedding(x)
+    return ops.cast(x, embedding.compute_dtype)
+
+
 class MultiHeadAttention(AttentionLayer):
     """Attention in several heads, on [batch, time, width] (Vaswani et al., 2017, 3.2)."""
 
-    def __init__(self, d_model, num_heads, dropout=0.0):
-        super().__init__()
+    def __init__(self, d_model, num_heads, dropout=0.0, dtype=None, **options):
+        super().__init__(dtype=dtype, **options)
         key_dim = d_model // num_heads
         self.num_heads = num_heads
-        self.query_projection = keras.layers.Dense(num_heads * key_dim)
-        self.key_projection = keras.layers.Dense(num_heads * key_dim)
-        self.value_projection = keras.layers.Dense(num_heads * key_dim)
-        self.weight_dropout = keras.layers.Dropout(dropout)
-        self.output_projection = keras.layers.Dense(d_model)
+        self.query_projection = layers.Dense(num_heads * key_dim, dtype=dtype)
+        self.key_projection = layers.Dense(num_heads * key_dim, dtype=dtype)
+        self.value_projection = layers.Dense(num_heads * key_dim, dtype=dtype)
+        self.weight_dropout = layers.Dropout(dropout, dtype=dtype)
+        self.output_projection = layers.Dense(d_model, dtype=dtype)
 
     def call(self, query, attention_mask=None, training=None):
         # softmax(q · k / sqrt(key_dim)) · v, in each head
@@ -110,28 +136,30 @@ class MultiHeadAttention(AttentionLayer):
         return self.output_projection(ops.concatenate(ops.unstack(context, axis=1), -1))
 
 
-class FeedForward(keras.layers.Layer):
+class FeedForward(layers.Layer):
     """Two dense layers, applied to each position alone (Vaswani et al., 2017, 3.3)."""
 
-    def __init__(self, d_model, ff_dim):
-        super().__init__()
-        self.expand = keras.layers.Dense(ff_dim, activation="relu")
-        self.contract = keras.layers.Dense(d_model)
+    def __init__(self, d_model, ff_dim, dtype=None, **options):
+        super().__init__(dtype=dtype, **options)
+        self.expand = layers.Dense(ff_dim, activation="relu", dtype=dtype)
+        self.contract = layers.Dense(d_model, dtype=dtype)
 
     def call(self, x):
         return self.contract(self.expand(x))
 
 
-class TransformerEncoder(keras.layers.Layer):
+class TransformerEncoder(layers.Layer):
     """Self-attention, then a feed-forward layer, with residuals: x [batch, time, d_model]."""
 
-    def __init__(self, d_model, num_heads=8, ff_dim=2048, dropout=0.1):
-        super().__init__()
-        self.attention = MultiHeadAttention(d_model, num_heads, dropout=dropout)
-        self.attention_norm = keras.layers.LayerNormalization(epsilon=1e-06)
-        self.feed_forward = FeedForward(d_model, ff_dim)
-        self.feed_forward_norm = keras.layers.LayerNormalization(epsilon=1e-06)
-        self.residual_dropout = keras.layers.Dropout(dropout)
+    def __init__(
+        self, d_model, num_heads=8, ff_dim=2048, dropout=0.1, dtype=None, **options
+    ):
+        super().__init__(dtype=dtype, **options)
+        self.attention = MultiHeadAttention(d_model, num_heads, dropout, dtype=dtype)
+        self.attention_norm = layers.LayerNormalization(epsilon=1e-06, dtype=dtype)
+        self.feed_forward = FeedForward(d_model, ff_dim, dtype=dtype)
+        self.feed_forward_norm = layers.LayerNormalization(epsilon=1e-06, dtype=dtype)
+        self.residual_dropout = layers.Dropout(dropout, dtype=dtype)
 
     def call(self, x, attention_mask=None):
         # normalized after each part (Vaswani et al., 2017, 3.1)
@@ -140,17 +168,18 @@ class TransformerEncoder(keras.layers.Layer):
         return self.feed_forward_norm(x + self.residual_dropout(self.feed_forward(x)))
 
 
+@keras.saving.register_keras_serializable("BasicTransformer")
 class BasicTransformer(Network):
     """The network BasicTransformer."""
 
-    def __init__(self):
-        super().__init__()
-        self.embedding_0 = keras.layers.Embedding(1000, 64)
+    def __init__(self, dtype=None, **options):
+        super().__init__(dtype=dtype, **options)
+        self.embedding_0 = layers.Embedding(1000, 64, dtype=dtype)
         self.transformer_encoder_0 = TransformerEncoder(
-            d_model=64, num_heads=4, ff_dim=128
+            d_model=64, num_heads=4, ff_dim=128, dtype=dtype
         )
-        self.dense_0 = keras.layers.Dense(32, activation="relu")
-        self.output_0 = keras.layers.Dense(2, activation="softmax")
+        self.dense_0 = layers.Dense(32, activation="relu", dtype=dtype)
+        self.output_0 = layers.Dense(2, activation="softmax", dtype=dtype)
 
     def attention_layers(self):
         """Return {name of the attention map: layer}."""
@@ -172,13 +201,8 @@ class BasicTransformer(Network):
 
 def create_model(dtype="float32"):
     """Return the network with random weights."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(dtype)
-    try:
-        model = BasicTransformer()
-        model(np.zeros((1, 24), "int64"))
-    finally:
-        keras.config.set_dtype_policy(before)
+    model = BasicTransformer(dtype=dtype)
+    model(np.zeros((1, 24), "int64"))
     return model
 
 
@@ -197,28 +221,3 @@ def train(model, inputs, targets, epochs=10, batch_size=32, validation_split=0.0
     model.compile(create_optimizer(), create_loss())
     options = {"batch_size": batch_size, "validation_split": validation_split}
     return model.fit(inputs, targets, epochs=epochs, verbose=2, **options).history
-
-
-def named_weights(layer, prefix=""):
-    """Yield (name in PyTorch, variable, (axes here, axes there)) of all weights."""
-    inside = {**vars(layer), **vars(layer).get("_modules", {})}  # Keras on PyTorch
-    found = keras.tree.flatten_with_path(inside)
-    parts = [(p, x) for p, x in found if isinstance(x, keras.Layer) and p[0][0] != "_"]
-    for path, part in parts:
-        yield from named_weights(part, prefix + ".".join(map(str, path)) + ".")
-    for variable in [] if parts else layer.weights:
-        name = "bias" if variable.name in ("bias", "beta") else "weight"
-        axes = ((-1, -2), (0, 1)) if variable.name == "kernel" else ((), ())
-        yield prefix + name, variable, axes
-
-
-def split_heads(x, num_heads):
-    """Turn [batch, time, heads * size] into [batch, heads, time, size]."""
-    return ops.stack(ops.split(x, num_heads, axis=-1), axis=1)
-
-
-def embedded(x, embedding):
-    """Embed ids [batch, time]; vectors [batch, time, width] are embedded already."""
-    if len(x.shape) == 2:
-        return embedding(x)
-    return ops.cast(x, embedding.compute_dtype)

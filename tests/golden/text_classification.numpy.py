@@ -111,6 +111,22 @@ class Dropout(Layer):
         return x
 
 
+def rows_of(mask, rows):
+    """Return the part of a mask that is for these queries."""
+    return mask if mask is None or mask.shape[-2] == 1 else mask[..., rows, :]
+
+
+def masked_softmax(logits, mask=None):
+    """Softmax over the last axis; 0 where `mask` is False, and in all-False rows."""
+    if mask is not None:
+        logits = np.where(mask, logits, -np.inf)
+    top = logits.max(axis=-1, keepdims=True)
+    # The maximum of an all-False row is -inf: any finite number keeps it from NaN.
+    weights = np.exp(logits - np.where(top == -np.inf, 0, top))
+    total = weights.sum(axis=-1, keepdims=True)
+    return weights / np.where(total == 0, 1, total)
+
+
 class AttentionLayer(Layer):
     """Attends; keeps `attention_weights` [batch, heads, queries, keys] when told to.
 
@@ -143,6 +159,22 @@ class AttentionLayer(Layer):
         if self.store_attention:
             self.attention_weights, self.attention_mask = weights, mask
         return weights
+
+
+def check_weights(path, found, expected):
+    """Raise ValueError at the first tensor that differs in name or shape.
+
+    found, expected: {name: array}, of the file and of the model.
+    """
+    for name in [*expected, *found]:
+        given, needed = (
+            tuple(arrays[name].shape) if name in arrays else "missing"
+            for arrays in (found, expected)
+        )
+        if given != needed:
+            raise ValueError(
+                f"{path}: tensor {name!r} is {given} in the file, {needed} in the model"
+            )
 
 
 class Network(Layer):
@@ -185,6 +217,35 @@ class Network(Layer):
         }
         save_file(tensors, f"{path}.part")
         os.replace(f"{path}.part", path)
+
+
+def split_heads(x, num_heads):
+    """Turn [batch, time, heads * size] into [batch, heads, time, size]."""
+    return x.reshape(*x.shape[:2], num_heads, -1).swapaxes(1, 2)
+
+
+def merge_heads(x):
+    """Turn [batch, heads, time, size] into [batch, time, heads * size]."""
+    batch, _, time, _ = x.shape
+    return x.swapaxes(1, 2).reshape(batch, time, -1)
+
+
+def masked_mean(x, mask):
+    """Mean over visible times of x [batch, time, width]; mask [batch, 1, 1, time]."""
+    mask = mask[:, 0, 0, :, None]
+    total = np.where(mask, x, 0).sum(axis=1)
+    return total / np.maximum(mask.sum(axis=1), 1).astype(x.dtype)
+
+
+def relu(x):
+    """ReLU: x where positive, 0 elsewhere."""
+    return np.maximum(x, 0)
+
+
+def softmax(x):
+    """Softmax over the last axis."""
+    weights = np.exp(x - x.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
 
 
 class PositionalEncoding(Layer):
@@ -239,7 +300,7 @@ class TransformerEncoder(Layer):
 
     def __init__(self, d_model, num_heads=8, ff_dim=2048, dropout=0.1):
         super().__init__()
-        self.attention = MultiHeadAttention(d_model, num_heads, dropout=dropout)
+        self.attention = MultiHeadAttention(d_model, num_heads, dropout)
         self.attention_norm = LayerNormalization(d_model, 1e-06)
         self.feed_forward = FeedForward(d_model, ff_dim)
         self.feed_forward_norm = LayerNormalization(d_model, 1e-06)
@@ -292,64 +353,3 @@ class TextClassification(Network):
 def create_model(dtype="float32", seed=0):
     """Return the network with random weights."""
     return TextClassification().initialize(seed).astype(dtype)
-
-
-def rows_of(mask, rows):
-    """Return the part of a mask that is for these queries."""
-    return mask if mask is None or mask.shape[-2] == 1 else mask[..., rows, :]
-
-
-def masked_softmax(logits, mask=None):
-    """Softmax over the last axis; 0 where `mask` is False, and in all-False rows."""
-    if mask is not None:
-        logits = np.where(mask, logits, -np.inf)
-    top = logits.max(axis=-1, keepdims=True)
-    # The maximum of an all-False row is -inf: any finite number keeps it from NaN.
-    weights = np.exp(logits - np.where(top == -np.inf, 0, top))
-    total = weights.sum(axis=-1, keepdims=True)
-    return weights / np.where(total == 0, 1, total)
-
-
-def check_weights(path, found, expected):
-    """Raise ValueError at the first tensor that differs in name or shape.
-
-    found, expected: {name: array}, of the file and of the model.
-    """
-    for name in [*expected, *found]:
-        given, needed = (
-            tuple(arrays[name].shape) if name in arrays else "missing"
-            for arrays in (found, expected)
-        )
-        if given != needed:
-            raise ValueError(
-                f"{path}: tensor {name!r} is {given} in the file, {needed} in the model"
-            )
-
-
-def split_heads(x, num_heads):
-    """Turn [batch, time, heads * size] into [batch, heads, time, size]."""
-    return x.reshape(*x.shape[:2], num_heads, -1).swapaxes(1, 2)
-
-
-def merge_heads(x):
-    """Turn [batch, heads, time, size] into [batch, time, heads * size]."""
-    batch, _, time, _ = x.shape
-    return x.swapaxes(1, 2).reshape(batch, time, -1)
-
-
-def masked_mean(x, mask):
-    """Mean over visible times of x [batch, time, width]; mask [batch, 1, 1, time]."""
-    mask = mask[:, 0, 0, :, None]
-    total = np.where(mask, x, 0).sum(axis=1)
-    return total / np.maximum(mask.sum(axis=1), 1).astype(x.dtype)
-
-
-def relu(x):
-    """ReLU: x where positive, 0 elsewhere."""
-    return np.maximum(x, 0)
-
-
-def softmax(x):
-    """Softmax over the last axis."""
-    weights = np.exp(x - x.max(axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True)

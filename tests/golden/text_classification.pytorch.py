@@ -76,6 +76,17 @@ class Network(nn.Module):
         os.replace(f"{path}.part", path)
 
 
+def split_heads(x, num_heads):
+    """Turn [batch, time, heads * size] into [batch, heads, time, size]."""
+    return x.unflatten(-1, (num_heads, -1)).transpose(1, 2)
+
+
+def masked_mean(x, mask):
+    """Mean over visible times of x [batch, time, width]; mask [batch, 1, 1, time]."""
+    mask = mask[:, 0, 0, :, None]
+    return x.masked_fill(~mask, 0.0).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+
+
 class PositionalEncoding(nn.Module):
     """Adds to x [batch, time, d_model] vectors that tell each position where it stands."""
 
@@ -128,7 +139,7 @@ class TransformerEncoder(nn.Module):
 
     def __init__(self, d_model, num_heads=8, ff_dim=2048, dropout=0.1):
         super().__init__()
-        self.attention = MultiHeadAttention(d_model, num_heads, dropout=dropout)
+        self.attention = MultiHeadAttention(d_model, num_heads, dropout)
         self.attention_norm = nn.LayerNorm(d_model, eps=1e-06)
         self.feed_forward = FeedForward(d_model, ff_dim)
         self.feed_forward_norm = nn.LayerNorm(d_model, eps=1e-06)
@@ -166,6 +177,10 @@ class TextClassification(Network):
         """Map integers [batch, time] to [batch, 2], or (that, attention maps)."""
         if return_attention:
             return self.run_with_attention(inputs)
+        return F.softmax(self.forward_logits(inputs), dim=-1)
+
+    def forward_logits(self, inputs):
+        """Return what the last activation is of, to be trained on."""
         attention_mask = (inputs != 0)[:, None, None, :]
         x = self.embedding_0(inputs)
         x = self.positional_encoding_0(x)
@@ -175,7 +190,7 @@ class TextClassification(Network):
         x = masked_mean(x, attention_mask)
         x = F.relu(self.dense_0(x))
         x = self.dropout_1(x)
-        return F.softmax(self.output_0(x), dim=-1)
+        return self.output_0(x)
 
 
 def create_model(dtype="float32"):
@@ -184,13 +199,8 @@ def create_model(dtype="float32"):
 
 
 def create_loss():
-    """Return the mean loss of (probabilities [batch, 2], class ids [batch])."""
-
-    def loss(outputs, targets):
-        outputs = outputs.clamp(1e-7, 1 - 1e-7).log()
-        return F.cross_entropy(outputs, targets)
-
-    return loss
+    """Return the mean loss of (logits [batch, 2], class ids [batch])."""
+    return F.cross_entropy
 
 
 def create_optimizer(model):
@@ -211,37 +221,29 @@ def train(model, inputs, targets, epochs=5, batch_size=32, validation_split=0.2)
     """Train, printing each epoch; return {name: [value of each epoch]}."""
     measures = {"loss": create_loss(), **create_metrics()}
     optimizer, history = create_optimizer(model), {}
-    kept = int(len(targets) * (1 - validation_split))
+    device = next(model.parameters()).device
+    size = int(len(targets) * (1 - validation_split))
     for epoch in range(1, epochs + 1):
-        parts = {"": torch.randperm(kept), "val_": torch.arange(kept, len(targets))}
-        for prefix in ("", "val_") if kept < len(targets) else ("",):
-            part = parts[prefix]
+        splits = {"": torch.randperm(size), "val_": torch.arange(size, len(targets))}
+        for prefix in ("", "val_") if size < len(targets) else ("",):
+            examples = splits[prefix]
             model.train(prefix == "")
             totals = dict.fromkeys(measures, 0.0)
-            for rows in part.split(batch_size):
+            for rows in examples.split(batch_size):
+                batch = inputs[rows].to(device)
+                expected = targets[rows].to(device)
                 with torch.set_grad_enabled(model.training):
-                    outputs = model(inputs[rows])
-                values = {k: f(outputs, targets[rows]) for k, f in measures.items()}
+                    outputs = model.forward_logits(batch)
+                values = {name: f(outputs, expected) for name, f in measures.items()}
                 if model.training:
                     optimizer.zero_grad()
                     values["loss"].backward()
                     optimizer.step()
                 for name, value in values.items():
-                    totals[name] += value.item() * len(rows) / len(part)
+                    totals[name] += value.item() * len(rows) / len(examples)
             for name, total in totals.items():
                 history.setdefault(prefix + name, []).append(total)
-        shown = ", ".join(f"{k} {v[-1]:.4f}" for k, v in history.items())
-        print(f"epoch {epoch}/{epochs}: {shown}")
+        report = ", ".join(f"{name} {v[-1]:.4f}" for name, v in history.items())
+        print(f"epoch {epoch}/{epochs}: {report}")
     model.eval()
     return history
-
-
-def split_heads(x, num_heads):
-    """Turn [batch, time, heads * size] into [batch, heads, time, size]."""
-    return x.unflatten(-1, (num_heads, -1)).transpose(1, 2)
-
-
-def masked_mean(x, mask):
-    """Mean over visible times of x [batch, time, width]; mask [batch, 1, 1, time]."""
-    mask = mask[:, 0, 0, :, None]
-    return x.masked_fill(~mask, 0.0).sum(dim=1) / mask.sum(dim=1).clamp(min=1)

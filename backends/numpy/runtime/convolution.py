@@ -115,8 +115,8 @@ class TransposedConvolution(Layer):
         x = convolve(spread, turned, (1,) * self.axes, (1,) * self.axes)
         if self.padding == "same":
             cut = [(max(k - s, 0) // 2, n * s) for n, k, s in axes]
-            kept = (slice(None), *(slice(first, first + n) for first, n in cut))
-            x = x[kept]
+            window = (slice(None), *(slice(first, first + n) for first, n in cut))
+            x = x[window]
         return x if self.bias is None else x + self.bias
 
 
@@ -162,8 +162,8 @@ def sliding_windows(x, window, strides, dilation):
     view = sliding_window_view(x, spans, axis=tuple(range(1, x.ndim - 1)))
     steps = (slice(None, None, s) for s in strides)
     inside = (slice(None, None, d) for d in dilation)
-    kept = (slice(None), *steps, slice(None), *inside)
-    return view[kept]
+    window = (slice(None), *steps, slice(None), *inside)
+    return view[window]
 
 
 def convolve(x, weight, strides, dilation, groups=1):

@@ -65,14 +65,14 @@ class Recurrence(nn.RNNBase):
         mask = None if mask is None else mask[:, 0, 0, :, None]
         x = F.linear(x, *self.weights_of("ih", way))
         states = (x.new_zeros(x.size(0), self.hidden_size),) * 2
-        kept = F.dropout(
+        factors = F.dropout(
             torch.ones_like(states[0]), self.recurrent_dropout, self.training
         )
         steps = []
         for time in range(x.size(1)):
             hidden, cell = states
             weights = self.weights_of("hh", way)
-            new = self.step(x[:, time], hidden, cell, kept, *weights)
+            new = self.step(x[:, time], hidden, cell, factors, *weights)
             if mask is not None:
                 pairs = zip(new, states, strict=True)
                 new = tuple(torch.where(mask[:, time], a, b) for a, b in pairs)
@@ -88,10 +88,10 @@ class Recurrence(nn.RNNBase):
         bias = getattr(self, f"bias_{name}_l0{way}", None)
         return getattr(self, f"weight_{name}_l0{way}"), bias
 
-    def step(self, x, hidden, cell, kept, weight, bias):
+    def step(self, x, hidden, cell, factors, weight, bias):
         """Return the next hidden and cell state [batch, units].
 
-        x: what the input gives each gate, [batch, gates * units]; kept: factors for
+        x: what the input gives each gate, [batch, gates * units]; factors: those for
         the state where it meets the recurrent matrix, 0 for what is dropped.
         """
         raise NotImplementedError
@@ -100,17 +100,17 @@ class Recurrence(nn.RNNBase):
 class SimpleRNN(Recurrence, nn.RNN):
     """Recurrent network whose output is its state (Elman, 1990)."""
 
-    def step(self, x, hidden, cell, kept, weight, bias):
+    def step(self, x, hidden, cell, factors, weight, bias):
         """Return the next hidden state [batch, units], and the cell as it is."""
-        return self.activation(x + F.linear(hidden * kept, weight, bias)), cell
+        return self.activation(x + F.linear(hidden * factors, weight, bias)), cell
 
 
 class LSTM(Recurrence, nn.LSTM):
     """Long short-term memory (Hochreiter and Schmidhuber, 1997)."""
 
-    def step(self, x, hidden, cell, kept, weight, bias):
+    def step(self, x, hidden, cell, factors, weight, bias):
         """Return the next hidden and cell state [batch, units]."""
-        gates = (x + F.linear(hidden * kept, weight, bias)).chunk(4, dim=-1)
+        gates = (x + F.linear(hidden * factors, weight, bias)).chunk(4, dim=-1)
         enter, forget, leave = (self.recurrent_activation(gates[i]) for i in (0, 1, 3))
         cell = forget * cell + enter * self.activation(gates[2])
         return leave * self.activation(cell), cell
@@ -131,9 +131,9 @@ class GRU(Recurrence, nn.GRU):
         """Return whether PyTorch's own loop computes the same."""
         return self.reset_after and super().is_usual()
 
-    def step(self, x, hidden, cell, kept, weight, bias):
+    def step(self, x, hidden, cell, factors, weight, bias):
         """Return the next hidden state [batch, units], and the cell as it is."""
-        dropped, last = hidden * kept, slice(2 * self.hidden_size, None)
+        dropped, last = hidden * factors, slice(2 * self.hidden_size, None)
         by_input = x.chunk(3, dim=-1)
         by_state = F.linear(dropped, weight, bias).chunk(3, dim=-1)
         reset, update = (

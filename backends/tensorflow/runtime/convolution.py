@@ -1,9 +1,9 @@
 """Keras runtime: convolutions whose weights Keras lays out otherwise."""
 
-import keras
+from keras import layers
 
 
-class DepthwiseConv1D(keras.layers.Conv1D):
+class DepthwiseConv1D(layers.Conv1D):
     """Convolution of each channel of x [batch, time, channels] alone."""
 
     def __init__(self, kernel_size, depth_multiplier=1, **options):
@@ -16,7 +16,7 @@ class DepthwiseConv1D(keras.layers.Conv1D):
         super().build(input_shape)
 
 
-class DepthwiseConv2D(keras.layers.Conv2D):
+class DepthwiseConv2D(layers.Conv2D):
     """Convolution of each channel of x [batch, height, width, channels] alone."""
 
     def __init__(self, kernel_size, depth_multiplier=1, **options):

@@ -5,11 +5,11 @@ import os
 
 import keras
 import numpy as np
-from keras import ops
+from keras import layers, ops
 from safetensors.numpy import load_file, save_file
 
 
-class AttentionLayer(keras.layers.Layer):
+class AttentionLayer(layers.Layer):
     """Attends; keeps `attention_weights` [batch, heads, queries, keys] when told to."""
 
     store_attention = False
@@ -17,7 +17,7 @@ class AttentionLayer(keras.layers.Layer):
 
     def attend(self, query, key, value, mask=None, dropout=None, training=None):
         """Attend, all [batch, heads, time, size]; mask: True where a key is seen."""
-        query = query / math.sqrt(query.shape[-1])  # TensorFlow rounds its own `scale`
+        query = query / query.shape[-1] ** 0.5  # TensorFlow rounds its own `scale`
         if self.store_attention or (training and dropout and dropout.rate):
             logits = ops.matmul(query, ops.swapaxes(key, -2, -1))
             weights = self.attention_softmax(logits, mask)
@@ -27,22 +27,19 @@ class AttentionLayer(keras.layers.Layer):
         blocks = []
         # TensorFlow has no fused kernel: 256 queries at a time keep the weights few.
         for first in range(0, q.shape[1] or 1, 256):
-            rows = slice(first, first + 256 if q.shape[1] else None)
-            seen = mask if mask is None or mask.shape[-2] == 1 else mask[..., rows, :]
-            part = q[:, rows]
-            blocks += [ops.dot_product_attention(part, k, v, mask=seen, scale=1.0)]
+            at = slice(first, first + 256 if q.shape[1] else None)
+            seen = mask if mask is None or mask.shape[-2] == 1 else mask[..., at, :]
+            blocks += [ops.dot_product_attention(q[:, at], k, v, mask=seen, scale=1.0)]
         context = ops.swapaxes(ops.concatenate(blocks, axis=1), 1, 2)
-        # Keras averages all values where no key is seen.
         seen = True if mask is None else ops.any(mask, axis=-1, keepdims=True)
-        return ops.where(seen, context, 0.0)
+        return ops.where(seen, context, 0.0)  # where no key is seen, Keras averages
 
     def attention_softmax(self, logits, mask=None):
         """Return weights: rows sum to 1, hidden keys and rows without others are 0."""
         logits = ops.cast(logits, keras.backend.result_type(logits.dtype, "float32"))
         seen = True if mask is None else mask
         # A finite stand-in for -inf keeps rows that see nothing from NaN.
-        weights = ops.softmax(ops.where(seen, logits, -1e30), axis=-1)
-        weights = ops.where(seen, weights, 0.0)
+        weights = ops.where(seen, ops.softmax(ops.where(seen, logits, -1e30)), 0.0)
         if self.store_attention:
             self.attention_weights, self.attention_mask = weights, mask
         return weights
@@ -71,8 +68,8 @@ class CausalAttentionLayer(AttentionLayer):
         for first in range(0, 1 if whole else queries, 256):
             rows = slice(None) if whole else slice(first, first + 256)
             past = causal_mask(queries, keys, mask, rows)
-            part = query[:, :, rows]
-            blocks.append(super().attend(part, key, value, past, dropout, training))
+            chunk = query[:, :, rows]
+            blocks.append(super().attend(chunk, key, value, past, dropout, training))
         return ops.concatenate(blocks, axis=2)
 
     def attention_softmax(self, logits, mask=None, causal=False):
@@ -111,16 +108,20 @@ class Network(keras.Model):
         finally:
             self.set_store_attention(before)
 
-    def load_weights(self, path):
+    def load_weights(self, path, **options):
         """Load a safetensors file; raise ValueError where it does not fit."""
+        if str(path).endswith(".h5"):  # as Keras and its callbacks save
+            return super().load_weights(path, **options)
         tensors, weights = load_file(path), list(named_weights(self))
         if names := sorted(tensors.keys() ^ {name for name, *_ in weights}):
             raise ValueError(f"{path} and the model differ in {', '.join(names)}")
         for name, variable, (ours, theirs) in weights:
             variable.assign(np.moveaxis(tensors[name], theirs, ours))
 
-    def save_weights(self, path):
+    def save_weights(self, path, **options):
         """Write a safetensors file, in one step."""
+        if str(path).endswith(".h5"):
+            return super().save_weights(path, **options)
         tensors = {}
         for name, variable, axes in named_weights(self):
             tensors[name] = np.moveaxis(ops.convert_to_numpy(variable), *axes).copy()
@@ -139,10 +140,10 @@ def named_weights(layer, prefix=""):
         return
     inside = {**vars(layer), **vars(layer).get("_modules", {})}  # Keras on PyTorch
     found = keras.tree.flatten_with_path(inside)
-    parts = [(p, x) for p, x in found if isinstance(x, keras.Layer) and p[0][0] != "_"]
-    for path, part in parts:
-        yield from named_weights(part, prefix + ".".join(map(str, path)) + ".")
-    for variable in [] if parts else layer.weights:
+    inner = [(p, x) for p, x in found if isinstance(x, keras.Layer) and p[0][0] != "_"]
+    for path, one in inner:
+        yield from named_weights(one, prefix + ".".join(map(str, path)) + ".")
+    for variable in [] if inner else layer.weights:
         name = "bias" if variable.name in ("bias", "beta") else "weight"
         # only with BatchNormalization:
         name = RUNNING.get(variable.name, name)
@@ -152,7 +153,8 @@ def named_weights(layer, prefix=""):
 
 def split_heads(x, num_heads):
     """Turn [batch, time, heads * size] into [batch, heads, time, size]."""
-    return ops.stack(ops.split(x, num_heads, axis=-1), axis=1)
+    shape = (*ops.shape(x)[:2], num_heads, x.shape[-1] // num_heads)
+    return ops.swapaxes(ops.reshape(x, shape), 1, 2)
 
 
 def merge_heads(x):

@@ -1,11 +1,10 @@
 """Keras runtime: Keras' recurrent layers, their weights in files as PyTorch's."""
 
-import keras
 import numpy as np
-from keras import ops
+from keras import layers, ops
 
 
-class Recurrence(keras.layers.RNN):
+class Recurrence(layers.RNN):
     """Makes a recurrent layer of Keras take a mask [batch, 1, 1, time].
 
     Hidden steps keep the state, and give 0. `order` says which of PyTorch's gates
@@ -44,32 +43,32 @@ class Recurrence(keras.layers.RNN):
             yield f"{prefix}{name}_l0{way}", gates, ((), ())
 
 
-class SimpleRNN(Recurrence, keras.layers.SimpleRNN):
+class SimpleRNN(Recurrence, layers.SimpleRNN):
     """Recurrent network whose output is its state (Elman, 1990)."""
 
     order = (0,)
 
 
-class LSTM(Recurrence, keras.layers.LSTM):
+class LSTM(Recurrence, layers.LSTM):
     """Long short-term memory (Hochreiter and Schmidhuber, 1997)."""
 
     order = (0, 1, 2, 3)
 
 
-class GRU(Recurrence, keras.layers.GRU):
+class GRU(Recurrence, layers.GRU):
     """Gated recurrent unit (Cho et al., 2014)."""
 
     order = (1, 0, 2)
 
 
-class Bidirectional(keras.layers.Layer):
+class Bidirectional(layers.Layer):
     """A recurrent layer, and one like it that reads from the last step to the first.
 
     merge_mode: "concat", "sum", "mul" or "ave".
     """
 
-    def __init__(self, layer, merge_mode="concat"):
-        super().__init__()
+    def __init__(self, layer, merge_mode="concat", **options):
+        super().__init__(**options)
         self.ahead, self.back = layer, layer.backwards()
         self.merge_mode = merge_mode
         self.supports_masking = True

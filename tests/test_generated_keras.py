@@ -1,0 +1,148 @@
+"""Generated Keras code, used as its users use Keras."""
+
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from neural_attn.backends import get
+from neural_attn.backends.emit.emitter import emit
+
+from neural_attn.compile import check_text
+from neural_attn.models.generated import load_source
+from neural_attn.templates import template
+from tests.test_generated_code import EXAMPLES, SOURCES
+from tests.test_generated_pytorch import CLASSIFIER, TAGGER
+
+pytestmark = pytest.mark.requires_tensorflow
+pytest.importorskip("tensorflow")
+keras = pytest.importorskip("keras")
+
+
+def source(text):
+    return emit(check_text(text)[0][0], get("tensorflow"))
+
+
+def module(text):
+    return load_source(source(text), "generated")
+
+
+def ids(*shape, classes=9):
+    return np.random.default_rng(0).integers(1, classes, shape)
+
+
+NAMES = [path.stem for path in EXAMPLES]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_saved_model_gives_the_same_outputs(name, tmp_path):
+    model = module(SOURCES[name]).create_model()
+    model.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
+    x = ids(3, 24)
+    np.testing.assert_array_equal(again(x), model(x))
+    _, maps = again(x, return_attention=True)
+    assert list(maps) == list(model.attention_layers())
+
+
+def test_several_inputs_are_saved_too(tmp_path):
+    model = module(template("encoder-decoder", None)).create_model()
+    model.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
+    x = {"source": ids(2, 7), "target": ids(2, 5)}
+    np.testing.assert_array_equal(again(x), model(x))
+
+
+def test_another_process_loads_it_with_the_file_alone(tmp_path):
+    (tmp_path / "kept.py").write_text(source(CLASSIFIER), encoding="utf-8")
+    program = (
+        "import keras, kept, numpy as np\n"
+        "model = kept.create_model()\n"
+        "model.save('m.keras')\n"
+        "x = np.ones((1, 4), 'int64')\n"
+        "again = keras.models.load_model('m.keras')\n"
+        "assert float(abs(keras.ops.max(again(x) - model(x)))) == 0\n"
+    )
+    command = [sys.executable, "-c", program]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+
+
+def test_the_usual_callbacks_work(tmp_path):
+    made = module(CLASSIFIER)
+    model = made.create_model()
+    model.compile(made.create_optimizer(), made.create_loss(), metrics=["accuracy"])
+    weights = tmp_path / "best.weights.h5"
+    callbacks = [
+        keras.callbacks.ModelCheckpoint(weights, save_weights_only=True),
+        keras.callbacks.ModelCheckpoint(tmp_path / "whole.keras"),
+        keras.callbacks.EarlyStopping("loss", patience=5),
+        keras.callbacks.ReduceLROnPlateau("loss"),
+        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+    ]
+    x = ids(16, 5)
+    model.fit(x, x[:, 0] % 3, epochs=2, verbose=0, callbacks=callbacks)
+    other = made.create_model()
+    other.load_weights(weights)
+    np.testing.assert_allclose(other(x), model(x), rtol=0, atol=1e-6)
+    whole = keras.models.load_model(tmp_path / "whole.keras")
+    np.testing.assert_allclose(whole(x), model(x), rtol=0, atol=1e-6)
+
+
+def test_layers_take_a_name_and_a_dtype():
+    made = module(CLASSIFIER)
+    layer = made.TransformerEncoder(
+        8, num_heads=2, ff_dim=16, name="mine", dtype="float64"
+    )
+    output = layer(np.zeros((1, 3, 8)))
+    assert layer.name == "mine"
+    assert output.dtype == "float64"
+    assert {variable.dtype for variable in layer.weights} == {"float64"}
+
+
+def test_a_model_takes_a_name_and_a_dtype():
+    made = module(CLASSIFIER)
+    model = made.Classifier(name="mine", dtype="float64")
+    assert model(ids(1, 3)).dtype == "float64"
+    assert model.name == "mine"
+    assert {variable.dtype for variable in model.weights} == {"float64"}
+    assert keras.config.floatx() == "float32"
+
+
+def test_a_summary_counts_every_parameter():
+    text = SOURCES["basic_transformer"]
+    model = module(text).create_model()
+    lines = io.StringIO()
+    model.summary(print_fn=lambda line: lines.write(line + "\n"))
+    told = lines.getvalue()
+    assert f"{check_text(text)[0][0].root.parameter_count:,}" in told
+    assert "TransformerEncoder" in told
+    assert "unbuilt" not in told
+
+
+def test_heads_are_split_by_a_reshape():
+    assert "ops.split(" not in source(CLASSIFIER)
+    split = module(CLASSIFIER).split_heads
+    x = np.arange(24.0).reshape(1, 2, 12)
+    expected = x.reshape(1, 2, 3, 4).transpose(0, 2, 1, 3)
+    np.testing.assert_array_equal(split(x, 3), expected)
+
+
+def trained_tagger(targets, x):
+    keras.utils.set_random_seed(0)
+    made = module(TAGGER)
+    model = made.create_model()
+    history = made.train(model, x, targets)
+    return model.get_weights(), history
+
+
+def test_padding_counts_neither_in_the_loss_nor_in_the_metrics():
+    x = ids(16, 6)
+    x[::2, 4:] = 0
+    targets = x % 4
+    (one, first) = trained_tagger(targets, x)
+    (two, second) = trained_tagger(np.where(x == 0, 3, targets), x)
+    assert first == second
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert trained_tagger(np.where(x == 1, 3, targets), x)[1] != first

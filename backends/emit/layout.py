@@ -46,7 +46,9 @@ def _broken(head: str, inside: str, tail: str) -> list[str]:
         lines = _operators(inner, inside.strip())
     else:
         for part in parts:
-            lines += lay_out(f"{inner}{part.strip()},")
+            whole = f"{part.strip()},"
+            is_sum = len(_split(part, " + ", " - ")) > 1
+            lines += _operators(inner, whole) if is_sum else lay_out(inner + whole)
     return [head, *lines, indent + tail]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+import symtable
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -102,7 +103,7 @@ def _cut(text: str, own: str) -> Runtime:
             for alias in node.names:
                 imports[alias.asname or alias.name] = _import(node, alias)
             continue
-        used = frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name))
+        used = frozenset(names_in(source))
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             definitions[node.name] = Definition(node.name, source, used)
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
@@ -128,8 +129,19 @@ def _import(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> str:
 
 
 def names_in(source: str) -> set[str]:
-    """Every name that a piece of Python source reads."""
-    return {n.id for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name)}
+    """Every name that a piece of Python source reads and no function of it sets."""
+    found: set[str] = set()
+    tables = [symtable.symtable(source, "source", "exec")]
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        outermost = table.get_type() == "module"
+        found |= {
+            symbol.get_name()
+            for symbol in table.get_symbols()
+            if symbol.is_referenced() and (outermost or symbol.is_global())
+        }
+    return found
 
 
 def needed(runtime: Runtime, names: set[str], own: set[str]) -> list[Definition]:

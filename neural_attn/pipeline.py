@@ -15,8 +15,8 @@ from typing import Any
 from neural_attn.analysis.analyze_maps import finish_example
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.induction_probe import measure_induction
-from neural_attn.analysis.result import Analysis, finish
-from neural_attn.analysis.shard import PartialAnalysis
+from neural_attn.analysis.result import Analysis
+from neural_attn.analysis.shard import PartialAnalysis, finish
 from neural_attn.diagnostics.errors import Diagnostic, NeuralError, fail
 from neural_attn.explorer import page
 from neural_attn.explorer.page import ExplorerPage

@@ -10,8 +10,7 @@ from click.testing import CliRunner
 
 from neural_attn.analysis import analyze
 from neural_attn.analysis.links import LinkFinder
-from neural_attn.analysis.result import finish
-from neural_attn.analysis.shard import PartialAnalysis, merge_files
+from neural_attn.analysis.shard import PartialAnalysis, finish, merge_files
 from neural_attn.cli import cli
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.maps.attention_maps import AttentionMaps

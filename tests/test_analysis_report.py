@@ -12,8 +12,8 @@ from rich.console import Console
 from neural_attn.analysis import Analyzer, analyze
 from neural_attn.analysis.example import look_closely
 from neural_attn.analysis.links import LinkFinder
-from neural_attn.analysis.result import SCHEMA, SCHEMA_VERSION, finish
-from neural_attn.analysis.shard import PartialAnalysis
+from neural_attn.analysis.result import SCHEMA, SCHEMA_VERSION
+from neural_attn.analysis.shard import PartialAnalysis, finish
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.inputs.texts import read_links, read_texts
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.example import look_closely, why_no_flow
-from neural_attn.analysis.result import Analysis, finish
-from neural_attn.analysis.shard import PartialAnalysis
+from neural_attn.analysis.result import Analysis
+from neural_attn.analysis.shard import PartialAnalysis, finish
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.validation import examine, usable
 from neural_attn.metrics.connections import (

@@ -5,19 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.example import Example
-from neural_attn.analysis.groups import Difference, compare_groups
+from neural_attn.analysis.groups import Difference
 from neural_attn.analysis.heads import Head
-from neural_attn.analysis.highlights import Highlight, standing_out
+from neural_attn.analysis.highlights import Highlight
 from neural_attn.analysis.links import LinkScore
-from neural_attn.analysis.shard import PartialAnalysis
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.findings import Finding
-from neural_attn.metrics.measure import BINS
-from neural_attn.metrics.redundancy import CLUSTER_DISTANCE, cluster
+from neural_attn.metrics.redundancy import CLUSTER_DISTANCE
 
-__all__ = ["SCHEMA", "SCHEMA_VERSION", "Analysis", "finish"]
+__all__ = ["SCHEMA", "SCHEMA_VERSION", "Analysis"]
 
 SCHEMA = "neural-attn/analysis"
 SCHEMA_VERSION = "1.1"
@@ -99,58 +96,4 @@ def _induction(head: Head) -> dict[str, Any]:
     return {
         "score": head.statistics["induction"].mean,
         **asdict(head.evidence["induction"]),
-    }
-
-
-def finish(part: PartialAnalysis) -> Analysis:
-    """Make the analysis of what was counted, of all texts or some."""
-    analyzer = part.analyzer
-    heads = analyzer.heads()
-    probed = part.probe.heads() if part.probe is not None else ()
-    groups = cluster(analyzer.divergences.distance)
-    names = {(head.map, head.head): head.label for head in heads}
-    clusters = tuple(
-        tuple(names[analyzer.labels[index]] for index in group) for group in groups
-    )
-    left_out = [f"and {part.left_out:,} more notes like these"] if part.left_out else []
-    return Analysis(
-        source=part.source,
-        backend=part.backend,
-        trained=part.trained,
-        texts=analyzer.texts,
-        tokens=analyzer.tokens,
-        highlights=standing_out(heads, probed, clusters),
-        heads=heads,
-        probe=probed,
-        clusters=clusters,
-        histograms=_histograms(analyzer),
-        differences=_differences(analyzer),
-        links=tuple(part.links.scores()),
-        example=part.example,
-        findings=tuple(part.findings),
-        notes=(*part.notes, *left_out),
-        maps=part.maps,
-    )
-
-
-def _histograms(analyzer: Analyzer) -> dict[str, dict[str, list[int]]]:
-    """Queries by normalized entropy and by greatest weight, per map over its heads."""
-    return {
-        name: {
-            "bins": [BINS],
-            "normalized_entropy": tally.entropy_histogram.sum(axis=0).tolist(),
-            "max_weight": tally.maximum_histogram.sum(axis=0).tolist(),
-        }
-        for name, tally in analyzer.tallies.items()
-    }
-
-
-def _differences(analyzer: Analyzer) -> dict[str, list[Difference]]:
-    """Every group against the first one."""
-    first, *rest = analyzer.groups or [""]
-    return {
-        f"{first} → {name}": compare_groups(
-            analyzer.groups[first], analyzer.groups[name]
-        )[:MOST_DIFFERENCES]
-        for name in rest
     }

@@ -9,18 +9,23 @@ from pathlib import Path
 
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.example import Example
+from neural_attn.analysis.groups import Difference, compare_groups
+from neural_attn.analysis.highlights import standing_out
 from neural_attn.analysis.links import LinkFinder
+from neural_attn.analysis.result import MOST_DIFFERENCES, Analysis
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.findings import Finding
+from neural_attn.metrics.measure import BINS
+from neural_attn.metrics.redundancy import cluster
 
-__all__ = ["PartialAnalysis", "merge_files"]
+__all__ = ["PartialAnalysis", "finish", "merge_files"]
 
 _MOST_NOTES = 5
 
 
 @dataclass
 class PartialAnalysis:
-    """The analysis of some texts before its last step, `result.finish`.
+    """The analysis of some texts before its last step, `finish`.
 
     `network` tells networks apart: parts of different networks do not merge. `maps`
     are those of the first batch, to draw from; `save` leaves them out.
@@ -124,6 +129,60 @@ class PartialAnalysis:
         from neural_attn.analysis.shard_file import read_partial
 
         return read_partial(path)
+
+
+def finish(part: PartialAnalysis) -> Analysis:
+    """Make the analysis of what was counted, of all texts or some."""
+    analyzer = part.analyzer
+    heads = analyzer.heads()
+    probed = part.probe.heads() if part.probe is not None else ()
+    groups = cluster(analyzer.divergences.distance)
+    names = {(head.map, head.head): head.label for head in heads}
+    clusters = tuple(
+        tuple(names[analyzer.labels[index]] for index in group) for group in groups
+    )
+    left_out = [f"and {part.left_out:,} more notes like these"] if part.left_out else []
+    return Analysis(
+        source=part.source,
+        backend=part.backend,
+        trained=part.trained,
+        texts=analyzer.texts,
+        tokens=analyzer.tokens,
+        highlights=standing_out(heads, probed, clusters),
+        heads=heads,
+        probe=probed,
+        clusters=clusters,
+        histograms=_histograms(analyzer),
+        differences=_differences(analyzer),
+        links=tuple(part.links.scores()),
+        example=part.example,
+        findings=tuple(part.findings),
+        notes=(*part.notes, *left_out),
+        maps=part.maps,
+    )
+
+
+def _histograms(analyzer: Analyzer) -> dict[str, dict[str, list[int]]]:
+    """Queries by normalized entropy and by greatest weight, per map over its heads."""
+    return {
+        name: {
+            "bins": [BINS],
+            "normalized_entropy": tally.entropy_histogram.sum(axis=0).tolist(),
+            "max_weight": tally.maximum_histogram.sum(axis=0).tolist(),
+        }
+        for name, tally in analyzer.tallies.items()
+    }
+
+
+def _differences(analyzer: Analyzer) -> dict[str, list[Difference]]:
+    """Every group against the first one."""
+    first, *rest = analyzer.groups or [""]
+    return {
+        f"{first} → {name}": compare_groups(
+            analyzer.groups[first], analyzer.groups[name]
+        )[:MOST_DIFFERENCES]
+        for name in rest
+    }
 
 
 def merge_files(paths: Sequence[Path]) -> PartialAnalysis:

@@ -27,16 +27,14 @@ from neural_attn.analysis.checked_json import (
 from neural_attn.analysis.example import Example
 from neural_attn.analysis.heads import Place
 from neural_attn.analysis.links import LinkFinder
-from neural_attn.analysis.result import finish
 from neural_attn.analysis.running_statistics import Moments, Tally
-from neural_attn.analysis.shard import PartialAnalysis
+from neural_attn.analysis.shard import PartialAnalysis, finish
 from neural_attn.files import atomic_write
 from neural_attn.maps.attention_map import KINDS
 from neural_attn.maps.findings import CODES, Finding
 from neural_attn.metrics.connections import Connection
 from neural_attn.metrics.measure import BASED, BINS, STATISTICS
 from neural_attn.metrics.redundancy import Divergences
-from neural_attn.reports.document import document
 
 __all__ = ["SCHEMA", "VERSION", "read_partial", "write_partial"]
 
@@ -162,15 +160,17 @@ def _part(data: dict[str, Any]) -> PartialAnalysis:
 
 
 def _check(part: PartialAnalysis) -> None:
-    """Make a report of it, once: numbers may be plausible one by one, and not together.
+    """Make an analysis of it, once: numbers may be plausible alone, and not together.
 
     Raises ValueError.
     """
     if part.links.links != sum(part.links.offsets.values()):
         raise ValueError("its links are not as many as it says")
+    if not part.links.hits.keys() <= part.analyzer.places.keys():
+        raise ValueError("its numbers contradict each other")
     try:
         with np.errstate(divide="raise", invalid="raise", over="raise"):
-            document(finish(part))
+            finish(part).to_dict()
     except (ArithmeticError, LookupError, ValueError, TypeError):
         raise ValueError("its numbers contradict each other") from None
 

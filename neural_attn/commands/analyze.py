@@ -92,7 +92,7 @@ _OF_A_RUN = {
 )
 def analyze(files: tuple[Path, ...], **options: Any) -> None:
     """Say what each head does; FILE is .neural, or .npz of saved maps or arrays."""
-    from neural_attn.analysis.result import finish
+    from neural_attn.analysis.shard import finish
 
     _check_options(files, options)
     part = _merge(files) if options["merge"] else _collect(files[0], options)

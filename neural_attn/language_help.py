@@ -56,7 +56,7 @@ class Entry:
 
     def shapes(self) -> str:
         """What the example takes and gives, with the batch first."""
-        from neural_attn.compile import check_text
+        from neural_attn.check import check_text
 
         (checked,), _ = check_text(self.example, f"{self.name}.neural")
         given = ", ".join(map(str, checked.root.inputs))

@@ -82,7 +82,7 @@ def check(text: str, name: str = "<text>") -> tuple[list[Checked], list[Diagnost
 
     `name` is what messages call the text, usually its path.
     """
-    from neural_attn.compile import check_text
+    from neural_attn.check import check_text
 
     try:
         networks, found = check_text(text, name)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn import analysis, pipeline
+from neural_attn import pipeline
 from neural_attn.diagnostics.errors import fail
 from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
+from neural_attn.metrics.guide import AttentionPatterns, analyze_attention_patterns
 from neural_attn.models.capture import LoadedModel
 
 if TYPE_CHECKING:
@@ -223,9 +224,9 @@ class AttentionVisualizer:
 
     def analyze_attention_patterns(
         self, attention_weights: NDArray[np.floating]
-    ) -> analysis.AttentionPatterns:
+    ) -> AttentionPatterns:
         """Entropy, strength and diagonality per head (`neural_attn.analysis`)."""
-        return analysis.analyze_attention_patterns(_array(attention_weights))
+        return analyze_attention_patterns(_array(attention_weights))
 
     @property
     def _trained(self) -> bool | None:

@@ -9,16 +9,13 @@ from typing import Any
 from neural_attn.backends.emit.base import Row
 from neural_attn.backends.emit.expressions import (
     constant,
+    dotted,
     fill,
     python,
     slots,
     text,
 )  # fmt: skip
-from neural_attn.backends.emit.expressions import (
-    name as python_name,
-)
-from neural_attn.backends.emit.layers import native_fields
-from neural_attn.backends.emit.scope import Scope
+from neural_attn.backends.emit.scope import Scope, native_fields
 from neural_attn.backends.emit.usage import assigned
 from neural_attn.grammar import tree
 
@@ -54,15 +51,15 @@ def special(scope: Scope, expr: tree.Expr) -> ast.expr | None:
     if expr.text in scope.stand_ins:
         return in_forward(scope, scope.stand_ins[expr.text])
     if expr.text in scope.locals:
-        return python_name(scope.spell(expr.text))
+        return dotted(scope.spell(expr.text))
     if expr.text in scope.layers:
-        return python_name(f"self.{expr.text}")
+        return dotted(f"self.{expr.text}")
     if not scope.is_parameter(expr.text) and expr.text in scope.static:
         return constant(scope.known_value(expr))
     if source := _measured(scope, expr.text):
-        return fill(scope.backend.functions["width"], {"0": python_name(source)})
+        return fill(scope.backend.functions["width"], {"0": dotted(source)})
     scope.stored.add(expr.text)
-    return python_name(f"self.{expr.text}")
+    return dotted(f"self.{expr.text}")
 
 
 def _measured(scope: Scope, name: str) -> str:
@@ -96,7 +93,7 @@ def _call(scope: Scope, call: tree.Call) -> ast.expr:
     given = match("", call_parameters(use), call.arguments, Problems())
     if use.repeat is not None:
         return _call_each(scope, use, call, given)
-    return _call_layer(scope, use, python_name(f"self.{use.name}"), call, given)
+    return _call_layer(scope, use, dotted(f"self.{use.name}"), call, given)
 
 
 def _call_each(scope: Scope, use: LayerUse, call: tree.Call, given: Given) -> ast.expr:
@@ -113,13 +110,13 @@ def _call_each(scope: Scope, use: LayerUse, call: tree.Call, given: Given) -> as
     is_new = target not in scope.locals and not scope.target
     scope.locals.add(target)
     applied = _call_layer(
-        scope, use, python_name(variable), renamed, {**given, first_name: carried}
+        scope, use, dotted(variable), renamed, {**given, first_name: carried}
     )
     if is_new:
         scope.locals.discard(target)
     scope.before.append(f"for {variable} in self.{use.name}:")
     scope.before.append(f"    {spelled} = {text(applied)}")
-    return python_name(spelled)
+    return dotted(spelled)
 
 
 def _call_layer(
@@ -130,7 +127,7 @@ def _call_layer(
     if use.target.name == "Embedding" and scope.embedded:
         value = next(iter(given.values()))
         if isinstance(value, tree.Name) and value.text == scope.embedded:
-            fields = {"x": python_name(value.text), "layer": layer}
+            fields = {"x": dotted(value.text), "layer": layer}
             return fill("embedded({x}, {layer})", fields)
     return _call_native(scope, use, use.target, layer, given)
 
@@ -213,7 +210,7 @@ def _activated(scope: Scope, use: LayerUse, made: ast.expr) -> ast.expr:
         return made
     if known is None and isinstance(expr, tree.Name):
         scope.stored.add(expr.text)
-        return ast.Call(python_name(f"self.{expr.text}"), [made], [])
+        return ast.Call(dotted(f"self.{expr.text}"), [made], [])
     template = scope.backend.applied.get(str(known), "{function}({x})")
     function = fill(scope.backend.activation(str(known)), {})
     return fill(template, {"function": function, "x": made})
@@ -235,7 +232,7 @@ def _call_primitive(scope: Scope, call: tree.Call) -> ast.expr:
     if name == "padding_mask" and not is_given(scope, call.arguments[0].value):
         template = ""
     if not template:
-        return ast.Call(python_name(name), values, [])
+        return ast.Call(dotted(name), values, [])
     return fill(template, {str(i): value for i, value in enumerate(values)})
 
 
@@ -253,7 +250,7 @@ def _values(scope: Scope, call: tree.Call, primitive: Primitive) -> list[ast.exp
 
 def _call_attention(scope: Scope, call: tree.Call, primitive: Primitive) -> ast.expr:
     """A call of the runtime's method; arguments equal to their default go."""
-    made = ast.Call(python_name(f"self.{primitive.name}"), [], [])
+    made = ast.Call(dotted(f"self.{primitive.name}"), [], [])
     for argument in call.arguments:
         value, name = argument.value, argument.name
         if _goes_without_saying(scope, value, primitive.parameters.get(name or "")):
@@ -267,7 +264,7 @@ def _call_attention(scope: Scope, call: tree.Call, primitive: Primitive) -> ast.
         else:
             made.args.append(in_forward(scope, value))
     if primitive.name == "attend" and scope.backend.passes_training:
-        training = python_name("training")
+        training = dotted("training")
         if len(made.args) > _DROPOUT and not made.keywords:
             made.args.append(training)
         else:

@@ -15,8 +15,16 @@ from neural_attn.backends.emit.layout import string
 from neural_attn.grammar import tree
 
 __all__ = [
-    "Fields", "Rule", "comprehension", "constant", "fill", "name", "python", "slots",
-    "text", "without",
+    "Fields",
+    "Rule",
+    "comprehension",
+    "constant",
+    "dotted",
+    "fill",
+    "python",
+    "slots",
+    "text",
+    "without",
 ]  # fmt: skip
 
 Rule = Callable[[tree.Expr], ast.expr | None]
@@ -31,9 +39,9 @@ _MARK = re.compile(r"_slot_(\w+)_")
 # --- nodes --------------------------------------------------------------------------
 
 
-def name(dotted: str) -> ast.expr:
+def dotted(text: str) -> ast.expr:
     """`x`, or `self.x`."""
-    first, *rest = dotted.split(".")
+    first, *rest = text.split(".")
     node: ast.expr = ast.Name(first, _LOAD)
     for part in rest:
         node = ast.Attribute(node, part, _LOAD)
@@ -71,7 +79,7 @@ def python(expr: tree.Expr, special: Rule, *, whole: bool = False) -> ast.expr:
     if isinstance(expr, tree.Literal):
         return constant(expr.value)
     if isinstance(expr, tree.Name):
-        return name(expr.text)
+        return dotted(expr.text)
     if isinstance(expr, tree.Sequence):
         items = [python(item, special, whole=whole) for item in expr.items]
         return ast.List(items, _LOAD) if expr.is_list else ast.Tuple(items, _LOAD)

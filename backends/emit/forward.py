@@ -7,15 +7,13 @@ from functools import partial
 
 from neural_attn.backends.emit.calls import in_forward, makes_mask, special
 from neural_attn.backends.emit.expressions import text
-from neural_attn.backends.emit.layers import choice
+from neural_attn.backends.emit.layers import STATEMENTS, choice
 from neural_attn.backends.emit.layout import with_trivia
 from neural_attn.backends.emit.scope import Scope
 from neural_attn.backends.emit.usage import always_given
 from neural_attn.grammar import tree
 
 from neural_attn.shapes.instance import LONGEST
-
-STATEMENTS = "        "  # the indent of statements in a method
 
 
 def forward_lines(scope: Scope) -> list[str]:

@@ -6,32 +6,32 @@ A condition with one outcome in the whole network leaves only that branch.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from neural_attn.backends.emit.expressions import (
     Rule,
     comprehension,
     constant,
+    dotted,
     fill,
     python,
-    slots,
     text,
     without,
 )  # fmt: skip
-from neural_attn.backends.emit.expressions import (
-    name as python_name,
-)
 from neural_attn.backends.emit.layout import with_trivia
-from neural_attn.backends.emit.scope import Scope
+from neural_attn.backends.emit.scope import (
+    Scope,
+    Varied,
+    argument,
+    native_fields,
+    size_of,
+)
 from neural_attn.grammar import tree
 
-from neural_attn.catalogue.base import NativeLayer
 from neural_attn.ir import Block, LayerChoice, LayerUse
-from neural_attn.shapes.instance import of_repeats
 
-# sizes in which the copies of a repeated layer differ, by variable
-Varied = dict[str, list[tree.Expr]]
+STATEMENTS = "        "  # the indent of statements in a method
 
 
 def layer_lines(
@@ -94,7 +94,7 @@ def _sharing(scope: Scope, made: ast.expr) -> ast.expr:
     calls = [part for part in ast.walk(made) if isinstance(part, ast.Call)]
     for call in calls:
         if text(call.func).rpartition(".")[2][0].isupper():
-            call.keywords.append(ast.keyword(option, python_name(option)))
+            call.keywords.append(ast.keyword(option, dotted(option)))
             scope.shares = True
     return made
 
@@ -131,23 +131,6 @@ def _loop(scope: Scope, made: ast.expr, repeat: tree.Expr, varied: Varied) -> as
     return comprehension(made, varied, fill(values, fields))
 
 
-def _size(
-    scope: Scope,
-    use: LayerUse,
-    sizes: Mapping[str, tree.Expr],
-    name: str,
-    varied: Varied,
-) -> ast.expr:
-    """A size of a layer's input; of copies that differ in it, the loop's variable."""
-    several = of_repeats(sizes, name) if use.repeat is not None else []
-    if len(several) < 2:
-        return python(sizes[name], scope.in_constructor, whole=True)
-    while name in scope.static or name in scope.facts.hidden:
-        name += "_"
-    varied[name] = several
-    return python_name(name)
-
-
 def _block(scope: Scope, use: LayerUse, block: Block, varied: Varied) -> ast.expr:
     inner = scope.scopes[block]
     spelling = scope.facts.hidden_values.get(use.name, {})
@@ -160,7 +143,7 @@ def _block(scope: Scope, use: LayerUse, block: Block, varied: Varied) -> ast.exp
         if expr is not None:
             value = argument(scope, inner.block, name, expr, scope.in_constructor)
         elif default is None and name in spelling:
-            value = _size(scope, use, spelling, name, varied)
+            value = size_of(scope, use, spelling, name, varied)
         else:
             in_order = False
             continue
@@ -170,52 +153,36 @@ def _block(scope: Scope, use: LayerUse, block: Block, varied: Varied) -> ast.exp
             positional.append(value)
         elif written != default:
             named.append(ast.keyword(spelled, value))
-    return ast.Call(python_name(inner.class_name), positional, named)
+    return ast.Call(dotted(inner.class_name), positional, named)
 
 
-def argument(
-    scope: Scope, target: Block | NativeLayer, name: str, expr: tree.Expr, rule: Rule
-) -> ast.expr:
-    """An argument for a parameter of a layer, as the backend writes it."""
-    kind = (
-        target.kinds.get(name)
-        if isinstance(target, Block)
-        else next(p.kind for p in target.parameters if p.name == name)
-    )
-    if kind and kind.name == "activation":
-        value = scope.known_value(expr)
-        if value is not None:
-            return fill(scope.backend.activation(str(value)), {})
-    whole = kind is None or kind.name != "float"
-    made = python(expr, rule, whole=whole)
-    if kind and kind.name == "shape" and isinstance(scope.any_value(expr), int):
-        return ast.Tuple([made], ast.Load())  # Reshape(784)
-    return made
+def constructor_head(scope: Scope, given: list[str]) -> list[str]:
+    """The first lines of a constructor, with what the framework wants handed on."""
+    options, shared = scope.backend.options, scope.backend.shared
+    both = [*([shared] if scope.shares else []), *([options] if options else [])]
+    head = [
+        "self",
+        *given,
+        *(f"{name}=None" if name == shared else name for name in both),
+    ]
+    handed = [f"{name}={name}" if name == shared else name for name in both]
+    return [
+        f"    def __init__({', '.join(head)}):",
+        f"{STATEMENTS}super().__init__({', '.join(handed)})",
+    ]
 
 
-def native_fields(
-    scope: Scope,
-    use: LayerUse,
-    native: NativeLayer,
-    template: str,
-    rule: Rule,
-    varied: Varied,
-) -> dict[str, ast.expr | list[ast.expr]]:
-    """The parameters that a template names, as the code there spells them."""
-    named = slots(template)
-    fields: dict[str, ast.expr | list[ast.expr]] = {}
-    for parameter in native.parameters:
-        expr, name = use.arguments.get(parameter.name), parameter.name
-        if name not in named:
+def default_lines(scope: Scope) -> list[str]:
+    """Parameters that are computed from others where they are not given."""
+    lines = []
+    for name, parameter in scope.static.items():
+        if parameter.default is None or not scope.is_derived(name):
             continue
-        if expr is not None:
-            fields[name] = argument(scope, native, name, expr, rule)
-        elif parameter.kind.name == "activation":
-            fields[name] = fill(scope.backend.activation(parameter.default), {})
-        elif not parameter.required:
-            fields[name] = constant(parameter.default)
-    sizes = scope.facts.features.get(use.name, {})
-    for name in sizes:
-        if name in named:
-            fields[name] = _size(scope, use, sizes, name, varied)
-    return fields
+        value = text(python(parameter.default, scope.in_constructor, whole=True))
+        spelled = scope.spell(name)
+        if name in scope.signature:
+            lines.append(f"{STATEMENTS}if {spelled} is None:")
+            lines.append(f"{STATEMENTS}    {spelled} = {value}")
+        elif name in scope.derived:
+            lines.append(f"{STATEMENTS}{spelled} = {value}")
+    return lines

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ast
 
-from neural_attn.backends.emit.block_class import constructor_head
-from neural_attn.backends.emit.expressions import name as python_name
-from neural_attn.backends.emit.expressions import text
-from neural_attn.backends.emit.forward import STATEMENTS, body_lines
-from neural_attn.backends.emit.layers import layer_lines
+from neural_attn.backends.emit.expressions import dotted, text
+from neural_attn.backends.emit.forward import body_lines
+from neural_attn.backends.emit.layers import STATEMENTS, constructor_head, layer_lines
 from neural_attn.backends.emit.layout import WIDTH, docstring, string
 from neural_attn.backends.emit.scope import Scope
 from neural_attn.backends.emit.training import has_logits
@@ -52,7 +50,7 @@ def _split_off_logits(scope: Scope, forward: list[str]) -> list[str]:
     assert isinstance(last.args[0], ast.expr)
     *head, assign, end = forward
     logits, whole = last.args[0], text(last)
-    inner = ast.Call(python_name("self.forward_logits"), [python_name("inputs")], [])
+    inner = ast.Call(dotted("self.forward_logits"), [dotted("inputs")], [])
     outer = ast.Call(last.func, [inner, *last.args[1:]], last.keywords)
     return [
         f"{STATEMENTS}return {text(outer)}",

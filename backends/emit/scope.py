@@ -10,13 +10,21 @@ from collections.abc import Mapping
 
 from neural_attn.backends.emit import runtime_source
 from neural_attn.backends.emit.base import VARIES, Backend, Row
-from neural_attn.backends.emit.expressions import constant, name, python, text
+from neural_attn.backends.emit.expressions import (
+    Rule,
+    constant,
+    dotted,
+    fill,
+    python,
+    slots,
+    text,
+)
 from neural_attn.backends.emit.usage import given_inputs, set_parameters
 from neural_attn.grammar import tree
 
 from neural_attn.catalogue.base import NativeLayer
 from neural_attn.ir import Block, LayerUse, width_of
-from neural_attn.shapes.instance import Checked
+from neural_attn.shapes.instance import Checked, of_repeats
 
 Signature = dict[str, str | None]
 
@@ -201,4 +209,75 @@ class Scope:
         if not self.is_parameter(expr.text) and expr.text in self.static:
             return constant(self.known_value(expr))
         self.passed.add(expr.text)
-        return name(self.spell(expr.text))
+        return dotted(self.spell(expr.text))
+
+
+# --- what layers are given -----------------------------------------------------------
+
+# sizes in which the copies of a repeated layer differ, by variable
+Varied = dict[str, list[tree.Expr]]
+
+
+def size_of(
+    scope: Scope,
+    use: LayerUse,
+    sizes: Mapping[str, tree.Expr],
+    name: str,
+    varied: Varied,
+) -> ast.expr:
+    """A size of a layer's input; of copies that differ in it, the loop's variable."""
+    several = of_repeats(sizes, name) if use.repeat is not None else []
+    if len(several) < 2:
+        return python(sizes[name], scope.in_constructor, whole=True)
+    while name in scope.static or name in scope.facts.hidden:
+        name += "_"
+    varied[name] = several
+    return dotted(name)
+
+
+def argument(
+    scope: Scope, target: Block | NativeLayer, name: str, expr: tree.Expr, rule: Rule
+) -> ast.expr:
+    """An argument for a parameter of a layer, as the backend writes it."""
+    kind = (
+        target.kinds.get(name)
+        if isinstance(target, Block)
+        else next(p.kind for p in target.parameters if p.name == name)
+    )
+    if kind and kind.name == "activation":
+        value = scope.known_value(expr)
+        if value is not None:
+            return fill(scope.backend.activation(str(value)), {})
+    whole = kind is None or kind.name != "float"
+    made = python(expr, rule, whole=whole)
+    if kind and kind.name == "shape" and isinstance(scope.any_value(expr), int):
+        return ast.Tuple([made], ast.Load())  # Reshape(784)
+    return made
+
+
+def native_fields(
+    scope: Scope,
+    use: LayerUse,
+    native: NativeLayer,
+    template: str,
+    rule: Rule,
+    varied: Varied,
+) -> dict[str, ast.expr | list[ast.expr]]:
+    """The parameters that a template names, as the code there spells them."""
+    named = slots(template)
+    fields: dict[str, ast.expr | list[ast.expr]] = {}
+    for parameter in native.parameters:
+        expr, name = use.arguments.get(parameter.name), parameter.name
+        if name not in named:
+            continue
+        if expr is not None:
+            fields[name] = argument(scope, native, name, expr, rule)
+        elif parameter.kind.name == "activation":
+            fields[name] = fill(scope.backend.activation(parameter.default), {})
+        elif not parameter.required:
+            fields[name] = constant(parameter.default)
+    sizes = scope.facts.features.get(use.name, {})
+    for name in sizes:
+        if name in named:
+            fields[name] = size_of(scope, use, sizes, name, varied)
+    return fields

@@ -190,7 +190,7 @@ def _texts(text: str | None, file: Path | None) -> list[str]:
 
 def _visualize_architecture(file: Path, options: dict[str, Any]) -> None:
     from neural_attn.architecture import draw
-    from neural_attn.compile import check_file, choose
+    from neural_attn.check import check_file, choose
     from neural_attn.files import atomic_write, safe_name
 
     networks, warnings = check_file(file)

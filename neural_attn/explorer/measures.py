@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.analysis import Analyzer
+from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.metrics.geometry import geometries
 from neural_attn.metrics.measure import STATISTICS, measure, plan_for

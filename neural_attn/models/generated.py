@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import linecache
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from neural_attn import backends
 from neural_attn.backends.emit.emitter import emit
-from neural_attn.compile import check_file, choose
+from neural_attn.check import check_file, choose
 from neural_attn.diagnostics.errors import Diagnostic, fail
 from neural_attn.inputs.arrays import prepare
 from neural_attn.inputs.encoding import open_tokenizer, prepare_encoded
@@ -31,7 +32,14 @@ from neural_attn.models.attention_model import AttentionModel, Captured, Vocabul
 from neural_attn.models.capture import LoadedModel
 from neural_attn.shapes.instance import Checked
 
-__all__ = ["BareModel", "GeneratedModel", "LoadedModel", "load_model", "load_source"]
+__all__ = [
+    "BareModel",
+    "GeneratedModel",
+    "LoadedModel",
+    "load_model",
+    "load_source",
+    "make",
+]
 
 
 class GeneratedModel(AttentionModel):
@@ -207,6 +215,23 @@ class BareModel(AttentionModel):
                 )
             )
         return Captured(output, AttentionMaps(maps, backend=self.backend.name))
+
+
+def make(
+    given: Any,
+    *,
+    tokens: Tokens | None = None,
+    network: str | None = None,
+    tokenizer: Path | None = None,
+    **options: Any,
+) -> AttentionModel | None:
+    """A model of a .neural file, a LoadedModel, or a generated model without either."""
+    if isinstance(given, str | os.PathLike):
+        file = Path(given)
+        return GeneratedModel.open(file, network, tokenizer=tokenizer, **options)
+    if isinstance(given, LoadedModel):
+        return GeneratedModel.of(given, tokenizer)
+    return BareModel(given)
 
 
 def load_model(

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any
 
 from neural_attn.diagnostics.errors import fail
-from neural_attn.inputs.prepared import Tokens
-from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.models.attention_model import AttentionModel
-from neural_attn.models.generated import BareModel, GeneratedModel, LoadedModel
-from neural_attn.models.saved import SavedModel, read_saved
 
-__all__ = ["GROUP", "open_model"]
+__all__ = ["GROUP", "MAKERS", "open_model"]
 
 GROUP = "neural_attn.models"
+# The modules beside this one whose `make` is asked, in turn; found by name, so that
+# what one needs is loaded for its things alone.
+MAKERS = ("saved", "generated")
+
+Maker = Callable[..., "AttentionModel | None"]
 
 
-def open_model(
-    given: Any,
-    *,
-    tokens: Tokens | None = None,
-    network: str | None = None,
-    tokenizer: Path | None = None,
-    **options: Any,
-) -> AttentionModel:
+def open_model(given: Any, **options: Any) -> AttentionModel:
     """Make a model of a file or an object.
 
     Parameters
@@ -37,8 +30,9 @@ def open_model(
         neural-attn generated, or what an entry point of the group
         `neural_attn.models` takes: a function of the thing that gives an
         `AttentionModel`, or None where the thing is not its own.
-    tokens : the labels of arrays; all others bring theirs or get them with their inputs
-    network, tokenizer, options : of a .neural file, as in `GeneratedModel`
+    options : see `make` in the modules of MAKERS
+        `tokens` label arrays; `network`, `tokenizer`, `backend`, `checkpoint` and
+        `seed` are of a .neural file.
 
     Raises
     ------
@@ -47,28 +41,25 @@ def open_model(
     """
     if isinstance(given, AttentionModel):
         return given
-    if isinstance(given, str | os.PathLike):
-        file = Path(given)
-        if file.suffix == ".npz":
-            return read_saved(file, tokens)
-        return GeneratedModel.open(file, network, tokenizer=tokenizer, **options)
-    if isinstance(given, LoadedModel):
-        return GeneratedModel.of(given, tokenizer)
-    if isinstance(given, AttentionMaps):
-        return SavedModel.of(given)
-    for entry in entry_points(group=GROUP):
-        model: AttentionModel | None = entry.load()(given)
-        if model is not None:
-            return model
-    if isinstance(given, Mapping):
-        return SavedModel.of_arrays(given, tokens)
-    if isinstance(given, Sequence):
-        arrays = {f"layer_{index}": one for index, one in enumerate(given)}
-        return SavedModel.of_arrays(arrays, tokens)
     if given is None:
         fail(
             "E0416",
             "this visualizer has no model",
             hint="give one to AttentionVisualizer, or call visualize_from_dsl",
         )
-    return BareModel(given)
+    for entry in entry_points(group=GROUP):
+        model: AttentionModel | None = entry.load()(given)
+        if model is not None:
+            return model
+    for make in _makers():
+        model = make(given, **options)
+        if model is not None:
+            return model
+    fail("E0402", f"a {type(given).__name__} does not say which of its layers attend")
+
+
+def _makers() -> Iterator[Maker]:
+    package = __name__.rpartition(".")[0]
+    for name in MAKERS:
+        make: Maker = import_module(f"{package}.{name}").make
+        yield make

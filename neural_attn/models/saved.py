@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from neural_attn.maps.map_file import HEADER
 from neural_attn.maps.validation import admit, examine
 from neural_attn.models.attention_model import AttentionModel, Captured
 
-__all__ = ["SavedModel", "read_saved"]
+__all__ = ["SavedModel", "make", "read_saved"]
 
 
 @dataclass(frozen=True)
@@ -121,3 +122,14 @@ def _is_plain(file: Path) -> bool:
         return False
     with zipfile.ZipFile(file) as archive:
         return f"{HEADER}.npy" not in archive.namelist()
+
+
+def make(given: Any, *, tokens: Tokens | None = None, **_: Any) -> SavedModel | None:
+    """A model of an .npz file, of maps or of arrays; `tokens` are of arrays alone."""
+    if isinstance(given, str | os.PathLike):
+        return read_saved(Path(given), tokens) if Path(given).suffix == ".npz" else None
+    if isinstance(given, AttentionMaps):
+        return SavedModel.of(given)
+    if isinstance(given, Sequence):
+        given = {f"layer_{index}": one for index, one in enumerate(given)}
+    return SavedModel.of_arrays(given, tokens) if isinstance(given, Mapping) else None

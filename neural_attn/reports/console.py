@@ -16,9 +16,9 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from neural_attn.analysis import AttentionPatterns, analyze_attention_patterns
 from neural_attn.figures.token_labels import readable
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
+from neural_attn.metrics.guide import AttentionPatterns, analyze_attention_patterns
 
 __all__ = ["AttentionReport", "LayerReport", "build_report"]
 

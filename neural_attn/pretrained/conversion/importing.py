@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from neural_attn.compile import check_text
+from neural_attn.check import check_text
 from neural_attn.diagnostics.errors import fail
 from neural_attn.files import atomic_write
 from neural_attn.inputs.tokenizer import FILE_NAME, tokenizer_path

@@ -11,9 +11,10 @@ from neural_attn.analysis import Analyzer, analyze_attention_patterns
 from neural_attn.analysis.significance import holm, p_values
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.metrics.geometry import Geometry, is_punctuation, is_special
-from neural_attn.metrics.measure import BASED, COLUMNS, METRICS, measure, plan_for
+from neural_attn.metrics.measure import BASED, COLUMNS, measure, plan_for
 from neural_attn.metrics.pattern_scores import SCORES
 from neural_attn.metrics.planted import planted_head, planted_tokens
+from neural_attn.metrics.registry import MEASURES
 
 TOKENS = ("[CLS]", "a", "b", ".", "a", "b", "##b", "a", "!", "[SEP]")
 
@@ -92,7 +93,8 @@ def test_one_pass_gives_the_numbers_of_the_guide(mask):
     weights = softmax(np.random.default_rng(2), (4, 10, 10), allowed)
     found = measure(plan_for(Geometry(allowed, TOKENS, TOKENS, True)), [weights])
     guide = analyze_attention_patterns(weights, allowed)
-    own = {name: found.values[:, COLUMNS.index(name)] for name in METRICS}
+    names = [metric.name for metric in MEASURES]
+    own = {name: found.values[:, COLUMNS.index(name)] for name in names}
     pairs = {
         "entropy": guide["attention_entropy"],
         "normalized_entropy": guide["normalized_entropy"],

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from facts import FACTS, LIMITS, TYPES  # these two are beside this file
+from facts import LIMITS, TYPES  # these two are beside this file
 from held_out import HELD_OUT, HeldOut, held_out_heads
 from numpy.typing import NDArray
 
@@ -20,8 +20,8 @@ from neural_attn.analysis.example import look_closely
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, Kind
 from neural_attn.maps.validation import CODES, STOPS
 from neural_attn.metrics.connections import RULES
-from neural_attn.metrics.measure import STATISTICS
 from neural_attn.metrics.planted import PLANTED, planted_head, planted_tokens
+from neural_attn.metrics.registry import REGISTRY, STATISTICS
 from neural_attn.reports.elements import Squares
 from neural_attn.reports.sections import layer_pictures
 from neural_attn.reports.svg import squares_svg
@@ -68,10 +68,12 @@ def _layers(tokens: tuple[str, ...]) -> str:
 def _metrics(tokens: tuple[str, ...]) -> str:
     parts = [METRICS_PAGE.format(noise=f"{NOISE:.0%}", length=LENGTH)]
     for name in STATISTICS:
-        formula, span, reading, source, pattern = FACTS[name]
+        metric = REGISTRY[name]
+        pattern = metric.picture
         parts.append(
-            f"\n## {name}\n\n- **Formula**: {formula}.\n- **Range**: {span}.\n"
-            f"- **Reading**: {reading}\n- **Source**: {source}.\n\n"
+            f"\n## {name}\n\n- **Formula**: {metric.formula}.\n"
+            f"- **Range**: {metric.range}.\n"
+            f"- **Reading**: {metric.reading}\n- **Source**: {metric.source}.\n\n"
             f"![a head with the pattern {pattern}](images/{pattern}.svg)\n\n"
             f"{_value(name, pattern, tokens)}\n"
         )

@@ -12,17 +12,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from neural_attn.analysis.significance import SIGNIFICANT
 from neural_attn.maps.validation import UNTRAINED
 
 __all__ = [
     "PATTERNS",
+    "SIGNIFICANT",
     "THRESHOLDS",
     "Pattern",
     "PatternPart",
     "above_chance",
     "name_pattern",
 ]
+
+SIGNIFICANT = 0.01  # a corrected p below this is evidence
 
 THRESHOLDS: dict[str, float] = {
     # c of the pattern that names a head, at least

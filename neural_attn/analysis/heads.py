@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from neural_attn.analysis.head_types import (
+    SIGNIFICANT,
     Pattern,
     PatternPart,
     above_chance,
     name_pattern,
 )
 from neural_attn.analysis.running_statistics import Tally
-from neural_attn.analysis.significance import SIGNIFICANT, holm, p_values, z_scores
+from neural_attn.analysis.significance import holm, p_values, z_scores
 from neural_attn.metrics.measure import BASED, STATISTICS
 from neural_attn.metrics.pattern_scores import SCORES
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.analysis.significance import SIGNIFICANT, holm
+from neural_attn.analysis.head_types import SIGNIFICANT
+from neural_attn.analysis.significance import holm
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
 from neural_attn.metrics.geometry import is_special
 

@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from neural_attn.analysis.running_statistics import Tally
 from neural_attn.metrics.measure import BASED, STATISTICS
 
-__all__ = ["SIGNIFICANT", "holm", "p_values", "z_scores"]
+__all__ = ["holm", "p_values", "z_scores"]
 
 Float = NDArray[np.float64]
 
-SIGNIFICANT = 0.01  # a corrected p below this is evidence
 
 # Weights are float32: differences of this size per text are rounding, not attention.
 _ROUNDING = 1e-6

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.metrics.geometry import geometries
-from neural_attn.metrics.measure import STATISTICS, measure, plan_for
-from neural_attn.metrics.pattern_scores import SCORES
+from neural_attn.metrics.measure import measure, plan_for
+from neural_attn.metrics.registry import BESIDE, REGISTRY, STATISTICS
 
 __all__ = [
     "QUICK",
@@ -40,24 +40,7 @@ class Measure(NamedTuple):
     help: str
 
 
-_HELP = {
-    "entropy": "Mean entropy of a row, in nats: 0 is one key.",
-    "normalized_entropy": "Entropy as a share of the greatest possible: 0 is one key, "
-    "1 is uniform.",
-    "max_weight": "Mean of each row's greatest weight.",
-    "effective_keys": "Mean number of keys that a row is spread over: exp(entropy).",
-    "top_key_share": "Share of all attention that the most attended key receives.",
-    "diagonal_strength": "Mean weight of a token on itself, over the mean weight.",
-    "weight_mean": "Mean of all weights.",
-    "weight_std": "Standard deviation of all weights.",
-    "weight_min": "Least of all weights.",
-    "weight_max": "Greatest of all weights.",
-    "monotonicity": "Correlation of the positions of queries and of their keys.",
-    "distance": "Mean distance to the attended key, in tokens.",
-    "content_entropy": "Normalized entropy over ordinary tokens alone, without sinks.",
-    "effective_rank": "How many directions the rows span: exp(entropy) of the singular "
-    "values' shares.",
-}
+_SLOW = {metric.name for metric in BESIDE if metric.slow}
 _RANKED = 64  # tokens: singular values of longer texts take longer than the page
 QUICK = (
     "entropy",
@@ -81,8 +64,7 @@ def describe_measures(keys: Sequence[str]) -> list[Measure]:
     described = []
     for key in (column for column in STATISTICS if column in keys):
         label = key.replace("_", " ").capitalize()
-        meaning = _HELP.get(key) or f"Share of attention on {SCORES[key].words}."
-        described.append(Measure(key, label, meaning))
+        described.append(Measure(key, label, REGISTRY[key].help))
     return described
 
 
@@ -95,15 +77,15 @@ def analyze_example(maps: AttentionMaps, index: int) -> dict[str, list[Measures]
     for geometry, places in geometries(items):
         weights = [items[number].weights[heads] for number, heads in places]
         rank = max(geometry.queries, geometry.keys) <= _RANKED
-        known = STATISTICS if rank else STATISTICS[:-1]
         found = measure(plan_for(geometry), weights, rank=rank)
         rows = iter(np.hstack([found.values, found.extra]).tolist())
         for number, heads in places:
             for head in heads:
-                values = dict(zip(known, next(rows), strict=False))
+                values = dict(zip(STATISTICS, next(rows), strict=True))
                 result[items[number].name][head] = {
                     key: None if math.isnan(value) else value
                     for key, value in values.items()
+                    if rank or key not in _SLOW
                 }
     return result
 

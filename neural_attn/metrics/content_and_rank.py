@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.metrics.arithmetic import divide
 from neural_attn.metrics.geometry import Geometry, is_special
 
-__all__ = ["EXTRA", "content_entropy", "effective_rank", "extras", "set_aside"]
+__all__ = ["content_entropy", "effective_rank", "set_aside"]
 
 Float = NDArray[np.float64]
-
-EXTRA = ("content_entropy", "effective_rank")
 
 
 def set_aside(geometry: Geometry) -> NDArray[np.int64]:
@@ -22,38 +18,6 @@ def set_aside(geometry: Geometry) -> NDArray[np.int64]:
     flags = geometry.key_flags(is_special)
     flags[0] = True
     return np.flatnonzero(flags)
-
-
-def extras(
-    geometry: Geometry,
-    weights: Sequence[NDArray[np.floating]],
-    entropy: Float,
-    mass: Float,
-    *,
-    rank: bool,
-) -> tuple[Float, Float]:
-    """Give both metrics of each head, and those of uniform attention.
-
-    Parameters
-    ----------
-    weights : float [heads, queries, keys], one array per layer
-    entropy, mass : float64 [heads, queries], over all keys but those set aside
-    rank : whether to compute singular values, which take far longer than all else
-
-    Returns
-    -------
-    float64 [heads, EXTRA] and float64 [EXTRA]; NaN where not defined or not asked for
-    """
-    found = np.full((len(mass), len(EXTRA)), np.nan)
-    uniform = np.full(len(EXTRA), np.nan)
-    found[:, 0] = content_entropy(geometry, entropy, mass)
-    if not np.isnan(found[:, 0]).all():
-        uniform[0] = 1.0
-    if rank:
-        found[:, 1] = np.concatenate([effective_rank(one) for one in weights])
-        even = geometry.allowed / np.maximum(geometry.options, 1)[:, np.newaxis]
-        uniform[1] = effective_rank(even[np.newaxis])[0]
-    return found, uniform
 
 
 def content_entropy(geometry: Geometry, entropy: Float, mass: Float) -> Float:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.metrics.geometry import Geometry, is_punctuation, is_special
+from neural_attn.metrics.sources import CLARK, GUIDE, OLSSON, VIG
 
 __all__ = ["BAND_SHARE", "LOCAL_WINDOW", "SCORES", "Score", "target"]
 
@@ -34,7 +35,8 @@ class Score:
 
     `where` is "self", "cross" or "both". `make` gives T, float or bool [queries,
     keys], or None where the text has no such cell. `share` says that the score is a
-    share of attention, from 0 to 1. `words` completes "attends to …".
+    share of attention, from 0 to 1. `words` completes "attends to …"; the rest is as in
+    `registry.Metric`.
     """
 
     name: str
@@ -42,6 +44,18 @@ class Score:
     make: Callable[[Geometry], NDArray[np.generic] | None]
     words: str
     share: bool = True
+    formula: str = ""
+    range: str = "0 to 1"
+    reading: str = ""
+    source: str = ""
+    picture: str = "uniform"
+    meaning: str = ""
+    place: int = 0  # scores have a table of their own
+
+    @property
+    def help(self) -> str:
+        """What it is, in a sentence."""
+        return self.meaning or f"Share of attention on {self.words}."
 
 
 def _offset(distance: int) -> Callable[[Geometry], NDArray[np.generic]]:
@@ -130,27 +144,210 @@ def _distance(geometry: Geometry) -> NDArray[np.generic]:
 SCORES: dict[str, Score] = {
     score.name: score
     for score in (
-        Score("previous_token", "self", _offset(-1), "the previous token"),
-        Score("next_token", "self", _offset(1), "the next token"),
-        Score("same_token", "self", _offset(0), "the token itself"),
-        Score("duplicate_token", "both", _duplicate, "other copies of the same token"),
-        Score("induction", "self", _induction, "what followed the same token before"),
-        Score("first_token", "both", _first, "the first token"),
-        Score("last_token", "both", _last, "the last token"),
-        Score("special_tokens", "both", _keys(is_special), "special tokens"),
-        Score("punctuation", "both", _keys(is_punctuation), "punctuation"),
-        Score("prefix", "both", _prefix, "the beginning of the text"),
-        Score("suffix", "both", _suffix, "the end of the text"),
-        Score("local", "self", _local, f"tokens at most {LOCAL_WINDOW} away"),
-        Score("block", "self", _block, "its own sentence or part"),
+        Score(
+            "previous_token",
+            "self",
+            _offset(-1),
+            "the previous token",
+            formula="share of attention on k = q - 1",
+            range="0 to 1",
+            reading="Above 0.5 the head looks one back.",
+            source=f"{CLARK}; Voita et al. 2019, arXiv:1905.09418",
+            picture="previous_token",
+        ),
+        Score(
+            "next_token",
+            "self",
+            _offset(1),
+            "the next token",
+            formula="share of attention on k = q + 1",
+            range="0 to 1",
+            reading=(
+                "Above 0.5 the head looks one ahead; impossible under a causal mask."
+            ),
+            source=CLARK,
+            picture="next_token",
+        ),
+        Score(
+            "same_token",
+            "self",
+            _offset(0),
+            "the token itself",
+            formula="share of attention on k = q",
+            range="0 to 1",
+            reading="Above 0.5 the head keeps the token's own content.",
+            source=f"{CLARK}; {GUIDE}",
+            picture="same_token",
+        ),
+        Score(
+            "duplicate_token",
+            "both",
+            _duplicate,
+            "other copies of the same token",
+            formula=(
+                "share of attention on other positions with the same token "
+                "(special ones not)"
+            ),
+            range="0 to 1",
+            reading="Only queries whose token comes again count.",
+            source="Wang et al. 2022, arXiv:2211.00593",
+            picture="duplicate_token",
+        ),
+        Score(
+            "induction",
+            "self",
+            _induction,
+            "what followed the same token before",
+            formula=(
+                "share of attention on tokens that follow an earlier copy of the "
+                "query's token"
+            ),
+            range="0 to 1",
+            reading=(
+                "On texts it is confounded with what tokens mean. The probe "
+                "measures it on 4 sequences of 25 random tokens, each twice; "
+                "there it is the prefix-matching score."
+            ),
+            source=OLSSON,
+            picture="induction",
+        ),
+        Score(
+            "first_token",
+            "both",
+            _first,
+            "the first token",
+            formula="share of attention on the first key",
+            range="0 to 1",
+            reading="High: the first token ([CLS], <s>) is a sink.",
+            source=f"{CLARK}; Xiao et al. 2023, arXiv:2309.17453",
+            picture="sink",
+        ),
+        Score(
+            "last_token",
+            "both",
+            _last,
+            "the last token",
+            formula="share of attention on the last key; not under a causal mask",
+            range="0 to 1",
+            reading="High: the last token ([SEP]) is a sink.",
+            source=CLARK,
+            picture="suffix",
+        ),
+        Score(
+            "special_tokens",
+            "both",
+            _keys(is_special),
+            "special tokens",
+            formula=(
+                "share of attention on tokens written like [CLS], <s>, <|endoftext|>"
+            ),
+            range="0 to 1",
+            reading="High: the head rests there when it has nothing else to do.",
+            source=CLARK,
+            picture="sink",
+        ),
+        Score(
+            "punctuation",
+            "both",
+            _keys(is_punctuation),
+            "punctuation",
+            formula="share of attention on tokens of punctuation or symbols alone",
+            range="0 to 1",
+            reading="High: sentence marks are the sink.",
+            source=CLARK,
+            picture="block",
+        ),
+        Score(
+            "prefix",
+            "both",
+            _prefix,
+            "the beginning of the text",
+            formula="share of attention on the first eighth of the keys, at least two",
+            range="0 to 1",
+            reading="High: a vertical band at the left.",
+            source=GUIDE,
+            picture="prefix",
+        ),
+        Score(
+            "suffix",
+            "both",
+            _suffix,
+            "the end of the text",
+            formula="share of attention on the last eighth of the keys, at least two",
+            range="0 to 1",
+            reading="High: a vertical band at the right.",
+            source=GUIDE,
+            picture="suffix",
+        ),
+        Score(
+            "local",
+            "self",
+            _local,
+            f"tokens at most {LOCAL_WINDOW} away",
+            formula="share of attention on |q - k| ≤ 2",
+            range="0 to 1",
+            reading="High: a band along the diagonal.",
+            source=GUIDE,
+            picture="local",
+        ),
+        Score(
+            "block",
+            "self",
+            _block,
+            "its own sentence or part",
+            formula=(
+                "share of attention inside the query's own sentence or part; "
+                "needs two of them"
+            ),
+            range="0 to 1",
+            reading="Parts end with . ! ? … 。 or a special token.",
+            source="block-diagonal heads: Kovaleva et al. 2019, arXiv:1908.08593",
+            picture="block",
+        ),
         Score(
             "far_in_block",
             "self",
             _far_in_block,
             f"tokens of its own sentence or part more than {LOCAL_WINDOW} away",
+            formula=(
+                "share of attention inside the query's own sentence or part, on "
+                "|q - k| > 2"
+            ),
+            range="0 to 1",
+            reading=(
+                "Tells a block from a window: it is at chance or below in a local head."
+            ),
+            source="this project; `block` and `local` overlap",
+            picture="block",
         ),
-        Score("diagonal", "cross", _diagonal, "the same relative position"),
-        Score("distance", "self", _distance, "tokens this far away", share=False),
+        Score(
+            "diagonal",
+            "cross",
+            _diagonal,
+            "the same relative position",
+            formula=(
+                "Σ_k w exp(-(q/(Q-1) - k/(K-1))² / (2 · 0.2²)), mean over "
+                "queries; cross-attention only"
+            ),
+            range="0 to 1",
+            reading="High: alignment runs along the diagonal.",
+            source="guided attention: Tachibana et al. 2017, arXiv:1710.08969",
+            picture="same_token",
+        ),
+        Score(
+            "distance",
+            "self",
+            _distance,
+            "tokens this far away",
+            share=False,
+            formula="mean over queries of Σ_k w |q - k|",
+            range="0 to keys - 1, in tokens",
+            reading="Low: near tokens. Its p is two-sided.",
+            source=VIG,
+            picture="local",
+            meaning="Mean distance to the attended key, in tokens.",
+            place=6,
+        ),
     )
 }
 

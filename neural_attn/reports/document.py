@@ -13,6 +13,7 @@ from neural_attn.analysis.heads import Head
 from neural_attn.analysis.result import Analysis
 from neural_attn.figures.token_labels import readable
 from neural_attn.metrics.pattern_scores import SCORES
+from neural_attn.metrics.registry import TABLE
 from neural_attn.reports.elements import (
     Bars,
     Grid,
@@ -98,18 +99,8 @@ def _types(heads: Sequence[Head]) -> Part:
 
 
 def _head_table(heads: Sequence[Head]) -> Part:
-    columns = [
-        "entropy",
-        "normalized_entropy",
-        "content_entropy",
-        "max_weight",
-        "diagonal_strength",
-        "distance",
-        "effective_keys",
-        "top_key_share",
-    ]
-    if any("effective_rank" in head.statistics for head in heads):
-        columns.append("effective_rank")
+    known = {name for head in heads for name in head.statistics}
+    columns = [name for name in TABLE if name in known]
     rows = []
     for head in heads:
         means = [_mean(head, name) for name in columns]

@@ -1,0 +1,420 @@
+"""The registry of metrics: a row for each number that is known of a head.
+
+Everything that names a metric is a view of these rows: the reports, the JSON, the
+explorer, the pages of the docs. Adding one is a row, here or (for a share of attention
+on some cells) in `pattern_scores.py`. Another package adds rows by entry points of the
+group `neural_attn.metrics`, whose values are a `Metric` or several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import entry_points
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_attn.metrics.arithmetic import divide, product, row_mean
+from neural_attn.metrics.content_and_rank import content_entropy, effective_rank
+from neural_attn.metrics.geometry import Geometry
+from neural_attn.metrics.one_pass import Sums
+from neural_attn.metrics.pattern_scores import SCORES, Score
+from neural_attn.metrics.sources import CLARK, GUIDE
+
+__all__ = [
+    "BASED", "BESIDE", "COLUMNS", "GROUP", "MEASURES", "REGISTRY", "STATISTICS",
+    "TABLE", "Measuring", "Metric",
+]  # fmt: skip
+
+GROUP = "neural_attn.metrics"
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """What a metric is computed from: heads that share one geometry.
+
+    `weights` is float [heads, queries, keys], one array per layer; `sums` what one pass
+    over them gathered; `counts`, bool [heads, queries], the queries that have attention
+    to give. NaN stands where a number is not defined.
+    """
+
+    geometry: Geometry
+    weights: Sequence[NDArray[np.floating]]
+    sums: Sums
+    counts: NDArray[np.bool_]
+
+    @property
+    def choice(self) -> NDArray[np.bool_]:
+        """Queries that count and may attend to more than one key."""
+        return self.counts & (self.geometry.options > 1)
+
+    @cached_property
+    def normalized(self) -> Float:
+        """Entropy as a share of that of uniform attention, [heads, queries]."""
+        result: Float = self.sums.entropy / np.log(np.maximum(self.geometry.options, 2))
+        return result
+
+    @property
+    def seen(self) -> NDArray[np.int64]:
+        """How many keys each query may attend to, where it may attend to any."""
+        options = self.geometry.options
+        return options[options > 0]
+
+    @property
+    def even(self) -> Float:
+        """Uniform attention over the allowed keys, [queries, keys]."""
+        options = np.maximum(self.geometry.options, 1)
+        result: Float = self.geometry.allowed / options[:, np.newaxis]
+        return result
+
+    @cached_property
+    def top_key(self) -> tuple[Float, Float, Float]:
+        """Greatest mean weight of a key; its mean in shuffled rows, its variance."""
+        return _top_key(self.geometry, self.sums, self.counts)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of a head.
+
+    `compute` gives float64 [heads]; `uniform` the value of uniform attention under the
+    same mask. `formula`, `range`, `reading` and `source` are for the pages, `help` a
+    sentence for the explorer, `picture` the planted head that the page shows. Reports
+    have a column for it in their table of heads; `slow` ones are computed on request.
+    """
+
+    name: str
+    help: str
+    compute: Callable[[Measuring], Float]
+    formula: str = ""
+    range: str = ""
+    reading: str = ""
+    source: str = ""
+    picture: str = "uniform"
+    uniform: Callable[[Measuring], float] | None = None
+    place: int = 99  # among the columns of a report's table; 0: it has none
+    slow: bool = False
+
+
+def _over_all(m: Measuring, rows: Float) -> Float:
+    """The sum of [heads, queries] over the queries that count, per weight in them."""
+    number = m.counts.sum(axis=1) * m.geometry.keys
+    return divide(np.where(m.counts, rows, 0.0).sum(axis=1), number)
+
+
+def _weight_std(m: Measuring) -> Float:
+    square = _over_all(m, m.sums.square) - np.square(_over_all(m, m.sums.mass))
+    return np.sqrt(np.maximum(square, 0.0))
+
+
+def _extreme(m: Measuring, rows: Float, worst: float) -> Float:
+    pick = np.min if worst > 0 else np.max
+    found = pick(np.where(m.counts, rows, worst), axis=1)
+    return np.where(np.isfinite(found), found, np.nan)
+
+
+def _top_key(
+    geometry: Geometry, sums: Sums, counts: NDArray[np.bool_]
+) -> tuple[Float, Float, Float]:
+    """Greatest mean weight of a key, over the queries that may attend to it.
+
+    Its mean if rows stood in random order, and its variance, are bounds: those of one
+    key, and sqrt(2 ln keys) standard deviations more for choosing the greatest.
+    """
+    seen = product(counts.astype(np.float64), geometry.allowed.T.astype(np.float64))
+    enough = _often_seen(seen, counts.sum(axis=1))
+    share = np.where(enough, divide(sums.columns, seen), -np.inf)
+    at = share.argmax(axis=1)
+    top = share.max(axis=1)
+    top[~np.isfinite(top)] = np.nan
+    rows = counts & geometry.allowed[:, at].T
+    options = np.maximum(geometry.options, 1)
+    spread = np.maximum(sums.square - np.square(sums.mass) / options, 0.0) / options
+    variance = divide(np.where(rows, spread, 0.0).sum(axis=1), rows.sum(axis=1) ** 2)
+    choices = np.maximum(enough.sum(axis=1), 1)
+    mean = row_mean(sums.mass / options, rows)
+    return top, mean + np.sqrt(2 * np.log(choices) * variance), variance
+
+
+def _top_of_uniform(m: Measuring) -> float:
+    geometry = m.geometry
+    seen = geometry.allowed.sum(axis=0)
+    enough = _often_seen(seen, (geometry.options > 0).sum())
+    top = divide(m.even.sum(axis=0), seen)[enough]
+    return float(top.max()) if top.size else np.nan
+
+
+def _often_seen(seen: NDArray[Any], queries: NDArray[Any]) -> NDArray[np.bool_]:
+    """Keys that at least half of the queries may attend to.
+
+    Under a causal mask the last ones are seen by hardly any query but themselves.
+    """
+    often: NDArray[np.bool_] = (seen > 0) & (2 * seen >= queries[..., np.newaxis])
+    return often
+
+
+def _diagonal_strength(m: Measuring) -> Float:
+    if not _has_diagonal(m.geometry):
+        return np.full(len(m.counts), np.nan)
+    diagonal = np.concatenate([np.diagonal(one, axis1=1, axis2=2) for one in m.weights])
+    own = row_mean(diagonal.astype(np.float64), m.counts)
+    return divide(own, row_mean(m.sums.mass / m.geometry.keys, m.counts))
+
+
+def _diagonal_of_uniform(m: Measuring) -> float:
+    if not _has_diagonal(m.geometry):
+        return np.nan
+    return float(np.diagonal(m.even).sum() / len(m.seen) * m.geometry.keys)
+
+
+def _has_diagonal(geometry: Geometry) -> bool:
+    return geometry.self_attention and geometry.queries == geometry.keys
+
+
+def _monotonicity(m: Measuring) -> Float:
+    """Correlation of each query's position with the mean position it attends to."""
+    geometry, sums, counts = m.geometry, m.sums, m.counts
+    if geometry.self_attention:
+        return np.full(len(sums.mass), np.nan)
+    center = divide(sums.center, sums.mass)
+    number = counts.sum(axis=1, keepdims=True)
+    mean = divide(np.where(counts, center, 0.0).sum(axis=1, keepdims=True), number)
+    position = np.broadcast_to(np.arange(geometry.queries), counts.shape)
+    middle = divide((position * counts).sum(axis=1, keepdims=True) * 1.0, number)
+    dy = np.where(counts, center - mean, 0.0)
+    dx = np.where(counts, position - middle, 0.0)
+    scale = np.sqrt(np.square(dx).sum(axis=1) * np.square(dy).sum(axis=1))
+    # Centers that differ by rounding alone have no order to speak of.
+    flat = np.abs(dy).max(axis=1, initial=0.0) < 1e-6 * geometry.keys
+    return divide(np.where(flat, 0.0, (dx * dy).sum(axis=1)), np.where(flat, 1, scale))
+
+
+def _content_entropy(m: Measuring) -> Float:
+    entropy = m.sums.entropy - m.sums.aside_entropy
+    return content_entropy(m.geometry, entropy, m.sums.mass - m.sums.aside_mass)
+
+
+def _content_of_uniform(m: Measuring) -> float:
+    return np.nan if np.isnan(_content_entropy(m)).all() else 1.0
+
+
+def _rank_of_uniform(m: Measuring) -> float:
+    return float(effective_rank(m.even[np.newaxis])[0])
+
+
+MEASURES = (
+    Metric(
+        "entropy",
+        "Mean entropy of a row, in nats: 0 is one key.",
+        lambda m: row_mean(m.sums.entropy, m.counts),
+        formula="mean over queries of -Σ_k w ln w, with 0 ln 0 = 0",
+        range="0 to ln(allowed keys), in nats",
+        reading=(
+            "Low: few keys. It grows with the length of the text, so compare only"
+            " texts of one length."
+        ),
+        source=f"{CLARK}; {GUIDE}",
+        picture="uniform",
+        uniform=lambda m: np.log(m.seen).mean(),
+        place=1,
+    ),
+    Metric(
+        "normalized_entropy",
+        "Entropy as a share of the greatest possible: 0 is one key, 1 is uniform.",
+        lambda m: row_mean(m.normalized, m.choice),
+        formula="mean over queries with a choice of (-Σ_k w ln w) / ln(allowed keys)",
+        range="0 to 1",
+        reading=(
+            "0: one key. 1: uniform over what the mask allows. Comparable between"
+            " texts and masks."
+        ),
+        source="entropy as a share of its maximum (Pielou 1966)",
+        picture="uniform",
+        uniform=lambda m: 1.0 if (m.seen > 1).any() else np.nan,
+        place=2,
+    ),
+    Metric(
+        "max_weight",
+        "Mean of each row's greatest weight.",
+        lambda m: row_mean(m.sums.high, m.counts),
+        formula="mean over queries of max_k w",
+        range="1 / allowed keys to 1",
+        reading="High: each query has one key that it prefers.",
+        source=GUIDE,
+        picture="previous_token",
+        uniform=lambda m: (1 / m.seen).mean(),
+        place=4,
+    ),
+    Metric(
+        "effective_keys",
+        "Mean number of keys that a row is spread over: exp(entropy).",
+        lambda m: row_mean(np.exp(m.sums.entropy), m.counts),
+        formula="mean over queries of exp(entropy of the row)",
+        range="1 to allowed keys",
+        reading="The number of keys that a uniform head of the same entropy would use.",
+        source="perplexity; Hill 1973",
+        picture="sparse",
+        uniform=lambda m: m.seen.mean(),
+        place=7,
+    ),
+    Metric(
+        "top_key_share",
+        "Share of all attention that the most attended key receives.",
+        lambda m: m.top_key[0],
+        formula=(
+            "max_k of the mean of w[q, k] over the queries that may attend to k; "
+            "only keys that at least half of the queries may attend to"
+        ),
+        range="1 / keys to 1",
+        reading=(
+            "High: all queries attend to one position, whichever it is. Its "
+            "chance is a bound on the greatest of so many columns in shuffled "
+            "rows, so z is too small rather than too great."
+        ),
+        source="attention sinks: Xiao et al. 2023, arXiv:2309.17453",
+        picture="sink",
+        uniform=_top_of_uniform,
+        place=8,
+    ),
+    Metric(
+        "diagonal_strength",
+        "Mean weight of a token on itself, over the mean weight.",
+        _diagonal_strength,
+        formula="mean of w[i, i] / mean of w",
+        range="0 to keys",
+        reading=(
+            "1 for uniform attention without a mask; a causal mask alone raises "
+            "it, so compare with `uniform`."
+        ),
+        source=GUIDE,
+        picture="same_token",
+        uniform=_diagonal_of_uniform,
+        place=5,
+    ),
+    Metric(
+        "weight_mean",
+        "Mean of all weights.",
+        lambda m: _over_all(m, m.sums.mass),
+        formula="mean of all weights in rows that have any",
+        range="0 to 1",
+        reading="1 / keys by construction: a check of the input, no finding.",
+        source=GUIDE,
+        picture="uniform",
+        place=0,
+    ),
+    Metric(
+        "weight_std",
+        "Standard deviation of all weights.",
+        _weight_std,
+        formula="standard deviation (population) of all weights",
+        range="0 to 0.5",
+        reading="0: uniform. High: few large weights.",
+        source=GUIDE,
+        picture="previous_token",
+        place=0,
+    ),
+    Metric(
+        "weight_min",
+        "Least of all weights.",
+        lambda m: _extreme(m, m.sums.low, np.inf),
+        formula="least weight",
+        range="0 to 1",
+        reading="0 where anything is masked.",
+        source=GUIDE,
+        picture="uniform",
+        place=0,
+    ),
+    Metric(
+        "weight_max",
+        "Greatest of all weights.",
+        lambda m: _extreme(m, m.sums.high, -np.inf),
+        formula="greatest weight",
+        range="0 to 1",
+        reading=(
+            "One strong link anywhere makes it high; `max_weight` says whether it"
+            " is the rule."
+        ),
+        source=GUIDE,
+        picture="sparse",
+        place=0,
+    ),
+    Metric(
+        "monotonicity",
+        "Correlation of the positions of queries and of their keys.",
+        _monotonicity,
+        formula=(
+            "correlation over queries of q with Σ_k w k / Σ_k w; cross-attention only"
+        ),
+        range="-1 to 1",
+        reading="1: later queries attend to later keys, as in translation or speech.",
+        source="monotonic alignment: Raffel et al. 2017, arXiv:1704.00784",
+        picture="same_token",
+        place=0,
+    ),
+)
+_OWN_BESIDE = (
+    Metric(
+        "content_entropy",
+        "Normalized entropy over ordinary tokens alone, without sinks.",
+        _content_entropy,
+        formula=(
+            "Σ_q m_q H_q / Σ_q m_q, where m_q is the attention of query q to "
+            "ordinary keys (not the first, not special) and H_q the normalized "
+            "entropy within them"
+        ),
+        range="0 to 1",
+        reading=(
+            "What a head does beside resting on a sink: near 1 it spreads the "
+            "rest evenly, near 0 it picks a key."
+        ),
+        source="entropy without [CLS] and [SEP], as Clark et al. 2019 set them aside",
+        picture="mixed",
+        uniform=_content_of_uniform,
+        place=3,
+    ),
+    Metric(
+        "effective_rank",
+        "How many directions the rows span: exp(entropy) of the singular "
+        "values' shares.",
+        lambda m: np.concatenate([effective_rank(one) for one in m.weights]),
+        formula=(
+            "exp(-Σ s ln s), where s are the singular values divided by their "
+            "sum; only with `--rank`"
+        ),
+        range="1 to min(queries, keys)",
+        reading=(
+            "1: all queries attend alike; low rank: what the query is hardly "
+            "matters. It takes far longer than all else."
+        ),
+        source="Roy and Vetterli 2007",
+        picture="sink",
+        uniform=_rank_of_uniform,
+        slow=True,
+        place=9,
+    ),
+)
+
+
+def _from_outside() -> list[Metric]:
+    """The rows of other packages, each entry point one or several."""
+    found: list[Metric] = []
+    for entry in entry_points(group=GROUP):
+        value: Any = entry.load()
+        found += [value] if isinstance(value, Metric) else value
+    return found
+
+
+# beside what one pass over the weights gives: after the scores, as `Measured` has them
+BESIDE = (*_OWN_BESIDE, *_from_outside())
+COLUMNS = (*(metric.name for metric in MEASURES), *SCORES)
+STATISTICS = (*COLUMNS, *(metric.name for metric in BESIDE))
+BASED = (*SCORES, "top_key_share")  # what has a baseline in shuffled rows
+_ROWS: list[Metric | Score] = [*MEASURES, *SCORES.values(), *BESIDE]
+REGISTRY = {metric.name: metric for metric in _ROWS}
+# the columns of a report's table of heads
+TABLE = [row.name for row in sorted(_ROWS, key=lambda row: row.place) if row.place]

@@ -1,0 +1,125 @@
+"""What one addition touches: each kind is added from outside, and seen everywhere."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from neural_attn import AttentionMaps
+from tests.outside import neural_with, outside_package, run_with
+
+METRIC = """
+import numpy as np
+from neural_attn.metrics.registry import Metric
+
+QUARTER = Metric(
+    "quarter_share",
+    "Share of attention on the first quarter of the keys.",
+    lambda m: np.concatenate([
+        one[:, :, : max(1, m.geometry.keys // 4)].sum(axis=2).mean(axis=1)
+        for one in m.weights
+    ]),
+    formula="mean over queries of the sum over the first keys // 4 keys of w",
+    range="0 to 1",
+    reading="High: heads look at the beginning.",
+    source="an example",
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def metric(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("metric")
+    weights = np.random.default_rng(0).dirichlet(np.ones(8), (1, 2, 8))
+    maps = AttentionMaps.from_arrays(
+        {"a": weights.astype(np.float32)}, list("abcdefgh")
+    )
+    maps.save(folder / "maps.npz")
+    expected = [float(x) for x in weights[0, :, :, :2].sum(-1).mean(-1)]
+    entry = {"neural_attn.metrics": {"quarter": "outside_metric:QUARTER"}}
+    return outside_package(folder, {"outside_metric.py": METRIC}, entry), expected
+
+
+def test_a_metric_from_outside_is_in_every_report(metric):
+    folder, expected = metric
+    file, page = folder / "maps.npz", folder / "report.html"
+    shown = [f"{value:.3f}" for value in expected]
+    found = json.loads(neural_with(folder, "analyze", file, "--json", "--html", page))
+    values = [head["statistics"]["quarter_share"]["mean"] for head in found["heads"]]
+    np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6)
+    texts = {
+        "terminal": neural_with(folder, "analyze", file, "--heads"),
+        "markdown": neural_with(folder, "analyze", file, "--markdown"),
+        "html": page.read_text("utf-8"),
+    }
+    for name, text in texts.items():
+        plain = text.replace("\\_", "_")
+        assert "quarter_share" in plain or "quarter_" in plain, name
+        for value in shown:
+            assert value in text or value.lstrip("0") in text, name
+
+
+def test_a_metric_from_outside_is_on_the_page_and_in_the_docs(metric):
+    folder, expected = metric
+    program = (
+        "import json, sys, pathlib\n"
+        "from neural_attn import AttentionMaps, explore\n"
+        "from neural_attn.explorer.measures import analyze_example, describe_measures\n"
+        f"maps = AttentionMaps.load({str(folder / 'maps.npz')!r})\n"
+        "html = explore(maps, metrics='all').html\n"
+        "header = html.partition('id=\"header\">')[2].partition('</script>')[0]\n"
+        "found = analyze_example(maps, 0)['a']\n"
+        "print(json.dumps([json.loads(header)['measures'],"
+        " [one['quarter_share'] for one in found]]))\n"
+    )
+    measures, values = json.loads(run_with(folder, "-c", program))
+    (told,) = [one for one in measures if one["key"] == "quarter_share"]
+    assert told["label"] == "Quarter share"
+    assert told["help"].startswith("Share of attention on the first quarter")
+    np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6)
+    program = (
+        "import sys; sys.path.insert(0, 'docs/analysis')\n"
+        "import make; print(make.pages()['metrics.md'])"
+    )
+    page = run_with(folder, "-c", program)
+    section = page.partition("## quarter_share")[2].partition("\n## ")[0]
+    assert "mean over queries of the sum over the first keys // 4 keys of w" in section
+    assert re.search(r"quarter_share of this head: 0\.\d{3}", section)
+
+
+FAMILY = """
+from neural_attn.pretrained.conversion.family import Family, Layer, Plan, Rule
+
+
+def plan(config):
+    width = config.size("width")
+    return Plan(
+        summary="one dense layer",
+        inputs=[("x", f"({width},)")],
+        layers=[Layer("Dense", {"units": config.size("units")})],
+        rules=[Rule(r"linear\\.(weight|bias)", r"dense_0.\\1")],
+        body=("linear.",),
+    )
+
+
+FAMILY = Family(("tiny-linear",), plan)
+"""
+
+
+def test_a_pretrained_family_from_outside_is_imported(tmp_path):
+    from safetensors.numpy import save_file
+
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text(
+        json.dumps({"model_type": "tiny-linear", "width": 3, "units": 2})
+    )
+    tensors = {"linear.weight": np.ones((2, 3), "f"), "linear.bias": np.zeros(2, "f")}
+    save_file(tensors, model / "model.safetensors")
+    entry = {"neural_attn.families": {"tiny": "outside_family:FAMILY"}}
+    outside_package(tmp_path, {"outside_family.py": FAMILY}, entry)
+    neural_with(tmp_path, "import", model, "-o", tmp_path / "tiny.neural")
+    text = (tmp_path / "tiny.neural").read_text("utf-8")
+    assert "Dense(units=2)" in text
+    assert "ok" in neural_with(tmp_path, "check", tmp_path / "tiny.neural").lower()

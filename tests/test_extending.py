@@ -123,3 +123,87 @@ def test_a_pretrained_family_from_outside_is_imported(tmp_path):
     text = (tmp_path / "tiny.neural").read_text("utf-8")
     assert "Dense(units=2)" in text
     assert "ok" in neural_with(tmp_path, "check", tmp_path / "tiny.neural").lower()
+
+
+LAYER = """
+from neural_attn.backends.emit.base import Row
+from neural_attn.catalogue import NativeLayer, Parameter
+from neural_attn.catalogue.base import Kind
+
+
+def shape(arguments, inputs):
+    (x,) = inputs
+    return x.like(*x.dims)
+
+
+SQUARE = NativeLayer(
+    "Squared",
+    "Each number times itself, and a factor.",
+    (Parameter("factor", Kind("float"), "what the square is multiplied by", 1.0),),
+    shape,
+    keeps_time=True,
+    rows={
+        "numpy": Row("", "{factor} * {x} ** 2"),
+        "pytorch": Row("", "{factor} * torch.square({x})"),
+    },
+    example=("(4,)", "Squared(factor=2.0)"),
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def layer(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("layer")
+    (folder / "n.neural").write_text(
+        "network N { input: (3,) layers: Squared(factor=3.0) }", encoding="utf-8"
+    )
+    entry = {"neural_attn.layers": {"squared": "outside_layer:SQUARE"}}
+    return outside_package(folder, {"outside_layer.py": LAYER}, entry)
+
+
+def test_a_native_layer_from_outside_is_checked_compiled_and_run(layer):
+    assert "error" not in neural_with(layer, "check", layer / "n.neural")
+    text = neural_with(layer, "compile", layer / "n.neural", "-b", "numpy")
+    assert "3.0 * inputs ** 2" in text or "3.0 * inputs**2" in text
+    program = (
+        "import numpy as np\n"
+        "from neural_attn import load_model\n"
+        f"model = load_model({str(layer / 'n.neural')!r}, 'numpy').model\n"
+        "print(model(np.array([[1.0, 2.0, 3.0]])).tolist())"
+    )
+    assert json.loads(run_with(layer, "-c", program)) == [[3.0, 12.0, 27.0]]
+
+
+def test_a_native_layer_from_outside_is_in_the_help_and_the_docs(layer):
+    shown = neural_with(layer, "layers", "Squared")
+    assert "what the square is multiplied by" in shown
+    assert "Squared(factor=2.0)" in shown
+    assert "Squared" in neural_with(layer, "layers")
+    program = "import runpy; print(runpy.run_path('docs/make_language.py')['page']())"
+    page = run_with(layer, "-c", program)
+    assert "### Squared" in page
+
+
+def test_a_backend_that_a_layer_does_not_know_says_so(layer):
+    with pytest.raises(AssertionError, match="E0503"):
+        neural_with(layer, "compile", layer / "n.neural", "-b", "tensorflow")
+
+
+PAGE = """## E9001 A thing of another package
+
+It says what went wrong there, and what to do.
+
+```neural wrong
+network N { input: (3,) layers: Dence(2) }
+```
+"""
+
+
+def test_a_diagnostic_from_outside_has_its_page(tmp_path):
+    modules = {"outside_codes/__init__.py": "", "outside_codes/codes.md": PAGE}
+    entry = {"neural_attn.diagnostics": {"codes": "outside_codes"}}
+    folder = outside_package(tmp_path, modules, entry)
+    shown = neural_with(folder, "explain", "E9001")
+    assert shown.startswith("E9001: A thing of another package\n")
+    assert "Dence(2)" in shown
+    assert "E9001" in neural_with(folder, "explain")

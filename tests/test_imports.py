@@ -127,3 +127,45 @@ def test_public_name_is_the_one_of_its_module(name):
 def test_unknown_public_name():
     with pytest.raises(AttributeError, match="has no attribute 'AttentionVisualiser'"):
         _ = neural_attn.AttentionVisualiser
+
+
+# From a text to diagnostics and to code: lark and the standard library alone.
+FRONT = """\
+import sys, pathlib
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top in BLOCKED:
+            raise ImportError(f"{name} is not there")
+
+BLOCKED = set(BLOCKED_NAMES)
+sys.meta_path.insert(0, Refuse())
+from neural_attn import backends
+from neural_attn.backends.emit.emitter import emit
+from neural_attn.check import check_text
+from neural_attn.diagnostics.errors import NeuralError
+
+try:
+    check_text("network N { input: (4) layers: Dence(2) }")
+except NeuralError as error:
+    assert "Dense" in error.diagnostics[0].hint
+for path in sorted(pathlib.Path("examples").rglob("*.neural")):
+    for checked in check_text(path.read_text("utf-8"), str(path))[0]:
+        for name in backends.names():
+            compile(emit(checked, backends.get(name)), path.name, "exec")
+"""
+
+
+def test_text_becomes_diagnostics_and_code_without_numpy(tmp_path):
+    blocked = sorted(HEAVY | {"numpy", "rich", "click", "safetensors"})
+    program = FRONT.replace("BLOCKED_NAMES", repr(blocked))
+    code, modules, output = run_fresh(program, tmp_path)
+    assert code == 0, output
+    assert not modules & set(blocked)
+    third = modules - set(sys.stdlib_module_names) - {"neural_attn", "lark", "__main__"}
+    assert {name for name in third if not name.startswith("_")} <= SITE, third
+
+
+# what a virtual environment loads by itself, for editable installs and wheels
+SITE = {"distutils", "sitecustomize", "usercustomize", "apport_python_hook", "regex"}

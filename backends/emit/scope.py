@@ -23,6 +23,7 @@ from neural_attn.backends.emit.usage import given_inputs, set_parameters
 from neural_attn.grammar import tree
 
 from neural_attn.catalogue.base import NativeLayer
+from neural_attn.diagnostics.errors import fail
 from neural_attn.ir import Block, LayerUse, width_of
 from neural_attn.shapes.instance import Checked, of_repeats
 
@@ -189,7 +190,13 @@ class Scope:
 
     def row(self, use: LayerUse, native: NativeLayer) -> Row:
         """How the backend writes a layer, given the arguments that are known."""
-        row = self.backend.layers[native.name]
+        row = self.backend.layers.get(native.name) or native.rows.get(self.backend.name)
+        if row is None:
+            fail(
+                "E0503",
+                f"the backend {self.backend.name} cannot write the layer {native.name}",
+                hint="choose another with --backend",
+            )
         if isinstance(row, Row):
             return row
         known = {

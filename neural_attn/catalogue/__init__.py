@@ -1,10 +1,14 @@
 """The catalogue of native layers: each is declared here, once.
 
 Validation, help, shape inference, parameter counts and weight files all read it;
-every backend adds one row of its own per layer (`backends/*.py`).
+every backend adds one row of its own per layer (`backends/*/layers.py`). Other packages
+add layers through the entry-point group `neural_attn.layers`; ours win.
 """
 
 from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import Any
 
 from neural_attn.catalogue.arranging import ARRANGING
 from neural_attn.catalogue.base import (
@@ -44,8 +48,20 @@ FAMILIES = (
     MERGING,
     RECURRENT,
 )
+GROUP = "neural_attn.layers"
+
+
+def _from_outside() -> list[NativeLayer]:
+    """The layers of other packages, each entry point one or several."""
+    found: list[NativeLayer] = []
+    for entry in entry_points(group=GROUP):
+        value: Any = entry.load()
+        found += [value] if isinstance(value, NativeLayer) else value
+    return found
+
+
 LAYERS: dict[str, NativeLayer] = {
-    layer.name: layer for family in FAMILIES for layer in family
+    layer.name: layer for family in (_from_outside(), *FAMILIES) for layer in family
 }
 
 BY_NAME = {

@@ -150,7 +150,9 @@ class NativeLayer:
     frameworks without lazy building must be told. `keeps_time` says whether a padding
     mask still fits the output: always, where a parameter of this name is on, or by a
     rule, to which a value that is not known yet is `...`. One that
-    `merges` takes two or more tensors, and its shape rule sees them all.
+    `merges` takes two or more tensors, and its shape rule sees them all. A layer of
+    another package brings `rows`, how each backend writes it, and its `example`: the
+    input and the layers.
     """
 
     name: str
@@ -163,6 +165,8 @@ class NativeLayer:
     keeps_time: bool | str | KeepRule = False
     merges: bool = False
     aliases: tuple[str, ...] = field(default=())
+    rows: Mapping[str, Any] = field(default_factory=dict)
+    example: tuple[str, str] | None = None
 
     def parameter(self, name: str) -> Parameter | None:
         """The parameter of this name or alias."""

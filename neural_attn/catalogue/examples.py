@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from neural_attn.catalogue import LAYERS
+
 _SERIES = "(16, 8)"
 _IMAGE = "(16, 16, 3)"
 _VOLUME = "(8, 8, 8, 2)"
@@ -99,7 +101,9 @@ def example(name: str) -> str:
     """A network that shows a layer or block, in canonical form; "" where none is."""
     from neural_attn.grammar.format import format_text
 
-    if name not in EXAMPLES:
+    layer = LAYERS.get(name)
+    found = EXAMPLES.get(name) or (layer.example if layer else None)
+    if found is None:
         return ""
-    given, layers = EXAMPLES[name]
+    given, layers = found
     return format_text(f"network Example {{ input: {given}\n\nlayers: {layers} }}")

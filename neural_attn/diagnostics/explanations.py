@@ -1,14 +1,20 @@
-"""A page for each code: what it says, why, a wrong and a right example."""
+"""A page for each code: what it says, why, a wrong and a right example.
+
+They are sections of the `.md` files beside this one, and of those in packages that are
+named under the entry-point group `neural_attn.diagnostics`; ours win.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import entry_points
 from importlib.resources import files
 
 from neural_attn.diagnostics.errors import did_you_mean, fail
 
+GROUP = "neural_attn.diagnostics"
 _SECTION = re.compile(r"^## ([EW]\d{4}) (.+)$", re.MULTILINE)
 _EXAMPLE = re.compile(
     r"^```neural (wrong|right)\n(.*?)^```\n?", re.MULTILINE | re.DOTALL
@@ -30,7 +36,8 @@ class Explanation:
 def explanations() -> dict[str, Explanation]:
     """Every page, by its code, in the order of the codes."""
     pages: dict[str, Explanation] = {}
-    for file in files(__package__).iterdir():
+    packages = [entry.value for entry in entry_points(group=GROUP)]
+    for file in (f for name in (*packages, __package__) for f in files(name).iterdir()):
         if file.name.endswith(".md"):
             _, *parts = _SECTION.split(file.read_text("utf-8"))
             for code, title, text in zip(

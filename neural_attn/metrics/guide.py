@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.metrics.registry import MEASURES, look
 
 __all__ = [
     "AttentionPatterns",
@@ -95,36 +96,40 @@ def analyze_attention_patterns(
         If there is no such example.
     """
     weights, allowed = _one_example(attention_weights, mask, batch_index)
-    heads, queries, keys = weights.shape
-    # A row without any weight had no key to attend to, whether a mask says so or not.
-    counts = allowed.any(axis=2) & (weights.sum(axis=2) > 0)
-    entropy = _row_entropy(weights)
-    options = allowed.sum(axis=2)
-    has_choice = counts & (options > 1)
-    normalized = entropy / np.log(np.where(options > 1, options, 2))
-    head_entropy = _mean(entropy, counts)
-    head_normalized = _mean(normalized, has_choice)
-    head_max = _mean(weights.max(axis=2), counts)
-    diagonal: list[float | None] | None = None
-    if queries == keys and not cross:
-        on_diagonal = _mean(np.diagonal(weights, axis1=1, axis2=2), counts)
-        overall = _mean(weights.mean(axis=2), counts)
-        diagonal = [
-            None if own is None or all_ is None else own / all_
-            for own, all_ in zip(on_diagonal, overall, strict=True)
-        ]
+    found = _measured(weights, allowed, self_attention=not cross)
+    square = weights.shape[1] == weights.shape[2]
+    diagonal = found["diagonal_strength"] if square and not cross else None
+    columns = (found[f"weight_{name}"] for name in ("mean", "std", "min", "max"))
     return AttentionPatterns(
-        num_heads=heads,
-        attention_entropy=head_entropy,
-        normalized_entropy=head_normalized,
-        max_attention_per_head=head_max,
-        attention_distribution=_distributions(weights, counts),
-        avg_entropy=_average(head_entropy),
-        avg_normalized_entropy=_average(head_normalized),
-        avg_max_attention=_average(head_max),
+        num_heads=len(weights),
+        attention_entropy=found["entropy"],
+        normalized_entropy=found["normalized_entropy"],
+        max_attention_per_head=found["max_weight"],
+        attention_distribution=[
+            Distribution(mean=mean, std=std, min=low, max=high)
+            for mean, std, low, high in zip(*columns, strict=True)
+        ],
+        avg_entropy=_average(found["entropy"]),
+        avg_normalized_entropy=_average(found["normalized_entropy"]),
+        avg_max_attention=_average(found["max_weight"]),
         diagonal_attention_strength=diagonal,
         avg_diagonal_strength=None if diagonal is None else _average(diagonal),
     )
+
+
+def _measured(
+    weights: NDArray[np.float64], allowed: NDArray[np.bool_], *, self_attention: bool
+) -> dict[str, list[float | None]]:
+    """The metrics of whole rows by name, one number for each head."""
+    values = {metric.name: [np.nan] * len(weights) for metric in MEASURES}
+    for heads, found in look(weights, allowed, self_attention=self_attention):
+        for metric in MEASURES:
+            for head, value in zip(heads, metric.compute(found).tolist(), strict=True):
+                values[metric.name][head] = value
+    return {
+        name: [None if np.isnan(value) else value for value in column]
+        for name, column in values.items()
+    }
 
 
 def guide_patterns(
@@ -179,43 +184,6 @@ def _one_example(
     return exact, allowed
 
 
-def _row_entropy(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    # The logarithm of 1 stands in for that of 0: 0 ln 0 = 0.
-    logarithms = np.log(np.where(weights > 0, weights, 1.0))
-    entropy: NDArray[np.float64] = -np.einsum("hqk,hqk->hq", weights, logarithms)
-    # A weight of 1 + 1e-7, from float32 rounding, gives an entropy just below 0.
-    return np.maximum(entropy, 0.0)
-
-
-def _mean(rows: NDArray[np.float64], counts: NDArray[np.bool_]) -> list[float | None]:
-    """Mean of [heads, queries] over the queries that count; None where none does."""
-    number = counts.sum(axis=1)
-    total = np.where(counts, rows, 0.0).sum(axis=1)
-    return [
-        float(t / n) if n else None for t, n in zip(total, number.tolist(), strict=True)
-    ]
-
-
 def _average(values: list[float | None]) -> float | None:
     defined = [value for value in values if value is not None]
     return float(np.mean(defined)) if defined else None
-
-
-def _distributions(
-    weights: NDArray[np.float64], counts: NDArray[np.bool_]
-) -> list[Distribution]:
-    where = np.broadcast_to(counts[:, :, np.newaxis], weights.shape)
-    some: NDArray[np.bool_] = np.asarray(counts.any(axis=1))
-    number = np.maximum(where.sum(axis=(1, 2)), 1)
-    mean = weights.sum(axis=(1, 2), where=where) / number
-    spread = np.square(weights - mean[:, np.newaxis, np.newaxis])
-    std = np.sqrt(spread.sum(axis=(1, 2), where=where) / number)
-    low = weights.min(axis=(1, 2), where=where, initial=np.inf)
-    high = weights.max(axis=(1, 2), where=where, initial=-np.inf)
-    columns = np.stack([mean, std, low, high], axis=1).tolist()
-    return [
-        Distribution(mean=m, std=s, min=a, max=b)
-        if there
-        else Distribution(mean=None, std=None, min=None, max=None)
-        for (m, s, a, b), there in zip(columns, some.tolist(), strict=True)
-    ]

@@ -7,7 +7,7 @@ nothing is computed per head or position in Python.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from neural_attn.metrics.arithmetic import product
 from neural_attn.metrics.content_and_rank import set_aside
 from neural_attn.metrics.geometry import Geometry
-from neural_attn.metrics.pattern_scores import SCORES, target
+from neural_attn.metrics.pattern_scores import SCORES, Score, target
 
 __all__ = ["Plan", "Sums", "one_pass", "plan_for"]
 
@@ -44,9 +44,13 @@ class Plan:
     spread: Float
 
 
-def plan_for(geometry: Geometry, extra: Sequence[tuple[str, Float]] = ()) -> Plan:
+def plan_for(
+    geometry: Geometry,
+    extra: Sequence[tuple[str, Float]] = (),
+    scores: Mapping[str, Score] = SCORES,
+) -> Plan:
     """Make the targets of all scores that are defined, then those of `extra`."""
-    found = [(name, target(score, geometry)) for name, score in SCORES.items()]
+    found = [(name, target(score, geometry)) for name, score in scores.items()]
     defined = [(n, cells) for n, cells in (*found, *extra) if cells is not None]
     shape = (len(defined), geometry.queries, geometry.keys)
     targets = np.empty(shape)

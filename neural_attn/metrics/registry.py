@@ -8,7 +8,7 @@ group `neural_attn.metrics`, whose values are a `Metric` or several.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import entry_points
@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 from neural_attn.metrics.arithmetic import divide, product, row_mean
 from neural_attn.metrics.content_and_rank import content_entropy, effective_rank
-from neural_attn.metrics.geometry import Geometry
-from neural_attn.metrics.one_pass import Sums
+from neural_attn.metrics.geometry import Geometry, same_mask
+from neural_attn.metrics.one_pass import Sums, one_pass, plan_for
 from neural_attn.metrics.pattern_scores import SCORES, Score
 from neural_attn.metrics.sources import CLARK, GUIDE
 
 __all__ = [
     "BASED", "BESIDE", "COLUMNS", "GROUP", "MEASURES", "REGISTRY", "STATISTICS",
-    "TABLE", "Measuring", "Metric",
+    "TABLE", "Measuring", "Metric", "look",
 ]  # fmt: skip
 
 GROUP = "neural_attn.metrics"
@@ -76,6 +76,22 @@ class Measuring:
     def top_key(self) -> tuple[Float, Float, Float]:
         """Greatest mean weight of a key; its mean in shuffled rows, its variance."""
         return _top_key(self.geometry, self.sums, self.counts)
+
+
+def look(
+    weights: NDArray[np.floating], allowed: NDArray[np.bool_], *, self_attention: bool
+) -> Iterator[tuple[list[int], Measuring]]:
+    """What metrics of whole rows are computed from, for heads of each mask in turn.
+
+    `weights` and `allowed` are [heads, queries, keys]. No token is looked at.
+    """
+    queries, keys = weights.shape[1:]
+    for heads, mask in same_mask(allowed):
+        geometry = Geometry(mask, ("",) * queries, ("",) * keys, self_attention)
+        some = [weights if len(heads) == len(weights) else weights[heads]]
+        sums = one_pass(plan_for(geometry, scores={}), some)
+        counts = (geometry.options > 0) & (sums.mass > 0)
+        yield heads, Measuring(geometry, some, sums, counts)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def explanations() -> dict[str, Explanation]:
     pages: dict[str, Explanation] = {}
     packages = [entry.value for entry in entry_points(group=GROUP)]
     for file in (f for name in (*packages, __package__) for f in files(name).iterdir()):
-        if file.name.endswith(".md"):
+        if file.name.endswith(".md") and file.name != "README.md":
             _, *parts = _SECTION.split(file.read_text("utf-8"))
             for code, title, text in zip(
                 parts[::3], parts[1::3], parts[2::3], strict=True

@@ -12,11 +12,13 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import importlib.util
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from neural_attn import backends
+from tests.every_backend import EVERY, parameters
 
 # marker -> the package that must be installed
 REQUIREMENTS = {
@@ -52,20 +54,7 @@ def installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def backend_parameters() -> list:
-    """A pytest parameter for every registered backend, skipped if it cannot run."""
-    marks = {
-        "pytorch": [pytest.mark.requires_torch],
-        "tensorflow": [pytest.mark.requires_tensorflow],
-    }
-    # The names that come with the project stand here, so that the tests also run
-    # from a checkout that is not installed.
-    names = {"numpy", *marks}
-    names.update(entry.name for entry in entry_points(group="neural_attn.backends"))
-    return [pytest.param(name, marks=marks.get(name, [])) for name in sorted(names)]
-
-
-@pytest.fixture(params=backend_parameters())
+@pytest.fixture(params=parameters())
 def backend(request) -> str:
     """The name of each backend in turn."""
     return request.param
@@ -73,13 +62,8 @@ def backend(request) -> str:
 
 @pytest.fixture(scope="session")
 def available_backends() -> list[str]:
-    """The names of the project's own backends that can run here, NumPy's first."""
-    names = ["numpy"]
-    if installed("torch"):
-        names.append("pytorch")
-    if installed("tensorflow"):
-        names.append("tensorflow")
-    return names
+    """The names of the backends that can run here, NumPy's first."""
+    return [name for name, one in EVERY.items() if backends.is_installed(one)]
 
 
 @pytest.fixture(scope="session")

@@ -179,3 +179,44 @@ def test_comments_and_docs_reach_the_code():
     code = emit(network("B()", before=own), get("pytorch"))
     for text in ("What it is for.", "# why there is a layer", "# why it is called"):
         assert text in code
+
+
+DECODER = "TransformerDecoder(2, 32)"
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        f"Embedding(50, 16) {DECODER} {DECODER} Output(5)",
+        f"Embedding(50, 16) {DECODER} * 2 {DECODER} Output(5)",
+        f"Embedding(50, 16)\n{DECODER}\nDropout(0.1)\n"
+        "TransformerDecoder(num_heads=4, ff_dim=8, norm_first=true)\nOutput(5)",
+        f'Embedding(50, 16) Conv1D(16, 3, padding="same") {DECODER}'
+        f" Dense(16) {DECODER}",
+    ],
+)
+def test_what_a_decoder_gives_is_nobodys_memory(layers):
+    checked = check_text(f"network G {{ input: (none,) layers: {layers} }}")[0][0]
+    kinds = {attention.kind for attention in checked.attentions.values()}
+    assert kinds == {"decoder_self"}
+
+
+def test_decoders_in_branches_attend_to_themselves_unless_told():
+    inputs = "input: { a: (8, 16) b: (8, 16) }"
+    apart = f"a: {{ {DECODER} }} b: {{ {DECODER} {DECODER} }} Concatenate() Output(5)"
+    checked = check_text(f"network G {{ {inputs} layers: {apart} }}")[0][0]
+    assert {a.kind for a in checked.attentions.values()} == {"decoder_self"}
+    told = f"a: {{ {DECODER} }} b: {{ TransformerDecoder(2, 32, memory=a) }}"
+    checked = check_text(f"network G {{ {inputs} layers: {told} }}")[0][0]
+    assert [a.kind for a in checked.attentions.values()] == [
+        "decoder_self",
+        "decoder_self",
+        "cross",
+    ]
+
+
+def test_the_output_of_an_encoder_is_memory_for_all_decoders_behind_it():
+    layers = f"Embedding(50, 16) TransformerEncoder(2, 32) {DECODER} {DECODER}"
+    checked = check_text(f"network G {{ input: (none,) layers: {layers} }}")[0][0]
+    kinds = [attention.kind for attention in checked.attentions.values()]
+    assert kinds == ["encoder_self", *["decoder_self", "cross"] * 2]

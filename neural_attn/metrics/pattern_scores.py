@@ -6,7 +6,7 @@ A score is the mean, over the queries that have a choice, of
 
 where T is 1 on the cells of the pattern and 0 elsewhere (for `distance`, T is |q - k|).
 A query has a choice if T differs between the keys that it may attend to. One form for
-all scores is what makes their baselines exact (see `baselines.py`).
+all scores is what makes their baselines exact (see `analysis/significance.py`).
 """
 
 from __future__ import annotations

@@ -124,8 +124,10 @@ def _over_all(m: Measuring, rows: Float) -> Float:
 
 
 def _weight_std(m: Measuring) -> Float:
-    square = _over_all(m, m.sums.square) - np.square(_over_all(m, m.sums.mass))
-    return np.sqrt(np.maximum(square, 0.0))
+    square = _over_all(m, m.sums.square)
+    spread = square - np.square(_over_all(m, m.sums.mass))
+    # What is left of two equal numbers is their rounding: equal weights do not vary.
+    return np.sqrt(np.where(spread > 1e-13 * square, spread, 0 * spread) + 0.0)
 
 
 def _extreme(m: Measuring, rows: Float, worst: float) -> Float:
@@ -432,5 +434,7 @@ STATISTICS = (*COLUMNS, *(metric.name for metric in BESIDE))
 BASED = (*SCORES, "top_key_share")  # what has a baseline in shuffled rows
 _ROWS: list[Metric | Score] = [*MEASURES, *SCORES.values(), *BESIDE]
 REGISTRY = {metric.name: metric for metric in _ROWS}
+if len(REGISTRY) < len(_ROWS):
+    raise ValueError(f"two metrics have one name: {', '.join(STATISTICS)}")
 # the columns of a report's table of heads
 TABLE = [row.name for row in sorted(_ROWS, key=lambda row: row.place) if row.place]

@@ -20,7 +20,7 @@ from neural_attn.resolve.flow import (
     Branch,
     Flow,
     function_call,
-    has_attention,
+    is_encoder,
     residual_starts,
     take_wiring,
     takes_mask,
@@ -169,7 +169,7 @@ class Chain:
         self.wiring.mask_from_input(flow, branch.name.span)
         flow = self._run(branch.layers, flow, [])
         self.wiring.named[name] = flow.value
-        if flow.has_attention:
+        if flow.is_encoded:
             self.wiring.remember(flow)
         return flow
 
@@ -217,11 +217,11 @@ class Chain:
         self.wiring.assign(flow.variable, call, span, node.trivia)
         if isinstance(target, Block) and target.loses_padding and flow.mask:
             self.wiring.warn_of_padding(target.loses_padding, span)
-        attends = isinstance(target, Block) and has_attention(target)
+        encodes = isinstance(target, Block) and is_encoder(target)
         return replace(
             self.wiring.behind(use, flow),
             value=flow.variable,
-            has_attention=flow.has_attention or attends,
+            is_encoded=flow.is_encoded or encodes,
             started=True,
         )
 
@@ -373,7 +373,7 @@ class Chain:
         self.wiring.assign(steps, function_call("fold_time", before), span, node.trivia)
         folded = Flow(steps, steps, started=True)
         inside = self._layer(replace(inner, trivia=tree.Trivia()), folded, [])
-        if inside.has_attention:
+        if inside.is_encoded:
             self.problems.add(
                 "E0235",
                 "attention inside TimeDistributed would give a map for every step",

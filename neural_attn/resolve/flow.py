@@ -29,14 +29,15 @@ class Flow:
     """A value on its way through a chain.
 
     `value` is the variable that holds it now, `variable` the one that the next layer
-    assigns, `mask` the variable of its padding mask, "" while it has none. `lost_at` is
-    the layer behind which the mask fitted no more.
+    assigns, `mask` the variable of its padding mask, "" while it has none. `is_encoded`
+    says that it went through attention of an encoder: it can be a decoder's memory.
+    `lost_at` is the layer behind which the mask fitted no more.
     """
 
     value: str
     variable: str = "x"
     mask: str = ""
-    has_attention: bool = False
+    is_encoded: bool = False
     started: bool = False
     lost_at: LayerUse | None = None
 
@@ -48,8 +49,13 @@ def function_call(function: str, *values: tree.Expr) -> tree.Call:
     return tree.Call(span, tree.Name(span, function), arguments)
 
 
-def has_attention(block: Block) -> bool:
-    """Whether a block computes attention, itself or in a part."""
+def is_encoder(block: Block) -> bool:
+    """Whether a block computes attention, itself or in a part, and is no decoder.
+
+    What a decoder gives is nobody's memory: a stack of them is a language model.
+    """
+    if MEMORY in block.inputs:
+        return False
     seen, waiting = {block}, [block]
     while waiting:
         inside = waiting.pop()

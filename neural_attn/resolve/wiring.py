@@ -56,7 +56,7 @@ class Wiring:
         if not flow.started or not self.waiting or not takes_ids(target):
             return flow
         given = self.waiting.pop(0)
-        if flow.has_attention:
+        if flow.is_encoded:
             self.remember(flow, span)
         fresh = Flow(given.name, variable=flow.variable)
         self.mask_from_input(fresh, span)
@@ -88,7 +88,7 @@ class Wiring:
                     "there are: " + ", ".join(self.named),
                 )
             self.named[MEMORY] = self.named.get(memory.text, memory.text)
-        elif MEMORY not in self.named and flow.has_attention:
+        elif MEMORY not in self.named and flow.is_encoded:
             self.remember(flow, span)
         block = use.target
         switch = isinstance(block, Block) and block.parameter("with_memory")

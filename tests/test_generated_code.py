@@ -139,3 +139,49 @@ def test_every_setting_of_the_training_loop_is_in_the_file(backend):
     assert re.search(r"\b11\b", source)
     assert "0.75" in source
     assert not re.search(r"EPOCHS|PATIENCE|MAX_NORM|ORDER|only with", source)
+
+
+MARKS = (
+    "PATIENCE MAX_NORM PADDED METRICS SCHEDULE LOGITS SEVERAL_INPUTS IN_ORDER ORDER "
+    "EPOCHS create_metrics create_schedule forward_logits LSTM BatchNormalization"
+)
+
+
+@pytest.mark.parametrize("backend", TRAINING)
+def test_words_of_the_author_do_not_choose_what_is_copied(backend):
+    text = """
+    network N {{
+      input: (4,)
+      layers:
+        # {words}
+        {name} = Dense(3)
+      loss: "mse"
+    }}
+    """
+    plain = generated(text.format(words="nothing", name="first"), backend)
+    for word in MARKS.split():
+        if word.islower():  # reserved: generated files define these themselves
+            continue
+        code = generated(text.format(words=MARKS, name=word), backend)
+        code = code.replace(f"self.{word}", "self.first").replace(MARKS, "nothing")
+        assert code == plain
+
+
+@pytest.mark.parametrize("backend", TRAINING)
+def test_a_parameter_may_be_called_as_what_constructors_hand_on(backend):
+    text = (
+        "define B(options) { layers: d = Dense(options) forward(x): return d(x) } "
+        "network N { input: (4,) layers: B(3) B(options=5) }"
+    )
+    compile(generated(text, backend), "generated", "exec")
+
+
+@pytest.mark.parametrize("backend", TRAINING)
+@pytest.mark.parametrize("word", ["PATIENCE", "LOGITS", "METRICS", "IN_ORDER"])
+def test_a_block_may_have_any_name(backend, word):
+    text = (
+        "define {0}(n) {{ layers: d = Dense(n) forward(x): return d(x) }} "
+        'network N {{ input: (4,) layers: {0}(3) loss: "mse" }}'
+    )
+    plain, code = (generated(text.format(name), backend) for name in ("Plain", word))
+    assert len(code.splitlines()) == len(plain.splitlines())

@@ -74,7 +74,7 @@ def _file(
 ) -> str:
     own = ["\n".join(_laid_out(body)) for body in bodies]
     source = "\n\n\n".join(own)
-    words = {*re.findall(r"\w+", source), *loop}
+    words = runtime_source.words_in(source) | loop.keys()
     runtime = runtime_source.read(backend.runtime, words)
     defined = set(re.findall(r"^(?:def|class) (\w+)", source, re.MULTILINE))
     names = runtime_source.names_in(source) | ({_TRAIN} if loop else set())

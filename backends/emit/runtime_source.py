@@ -38,6 +38,7 @@ def read(name: str, words: Collection[str] | None = None) -> Runtime:
 
     A statement below a comment `# only with A, B:` is there for files that use A or
     B; where `words` holds neither, it is left out. `# only without A:` is its opposite.
+    What an author may write freely (comments, names of layers) is not among the words.
     """
     marked = _marked(name)
     return _read(name, None if words is None else marked.intersection(words))
@@ -142,6 +143,14 @@ def names_in(source: str) -> set[str]:
             if symbol.is_referenced() and (outermost or symbol.is_global())
         }
     return found
+
+
+def words_in(source: str) -> set[str]:
+    """The names that a piece of Python source reads, also in modules (`layers.GRU`)."""
+    nodes = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Attribute)]
+    found = {n.attr for n in nodes if isinstance(n.value, ast.Name)}
+    own = {n.attr for n in nodes if getattr(n.value, "id", "") == "self"}
+    return names_in(source) | (found - own)
 
 
 def needed(runtime: Runtime, names: set[str], own: set[str]) -> list[Definition]:

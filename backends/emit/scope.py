@@ -70,6 +70,7 @@ class Scope:
         self.stand_ins = self._stand_ins()
         runtime = runtime_source.read(backend.runtime)
         self.taken = runtime.definitions.keys() | runtime.imports.keys()
+        self.taken |= {backend.options.lstrip("*"), backend.shared}
         self.class_name = self._class_name()
         self.signature: Signature = {}
         self.derived: list[str] = []

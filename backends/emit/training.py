@@ -82,6 +82,8 @@ def loop(checked: Checked, batch: str, *, clips: bool) -> dict[str, str]:
         values["PATIENCE"] = repr(given.early_stopping_patience)
     if not given.shuffle:
         values["IN_ORDER"] = ""
+    if checked.network.metrics:
+        values["METRICS"] = ""
     several = len(checked.network.inputs) > 1
     if several:
         values["SEVERAL_INPUTS"] = ""

@@ -53,6 +53,10 @@ def write_training(checked: Checked) -> tuple[list[str], dict[str, str]]:
     for part in parts[1:]:
         lines += ["", "", *part]
     values = loop(checked, "batch", clips=True)
+    if decay is not None:
+        values["SCHEDULE"] = ""
+    if has_logits(checked):
+        values["LOGITS"] = ""
     values["ORDER"] = "torch.arange" if "IN_ORDER" in values else "torch.randperm"
     return lines, values
 

@@ -1,6 +1,7 @@
 """PyTorch runtime: the training loop.
 
-A generated file has its own `create_…`, and its own code where a constant stands.
+A generated file has its own `create_…`, and its own code where a constant stands. The
+constants that are True only say which statements it has.
 """
 
 import torch
@@ -12,6 +13,10 @@ ORDER = torch.randperm  # of the examples
 MAX_NORM = 1.0  # of all gradients together
 PATIENCE = 3  # epochs without a better loss
 PADDED = torch.ones(())  # ids of the steps that the targets are about
+METRICS = True  # beside the loss
+SCHEDULE = True  # of the learning rate
+LOGITS = True  # the loss is of `forward_logits`
+SEVERAL_INPUTS = True
 
 
 def create_loss():
@@ -50,12 +55,12 @@ def train(
     validation_split=VALIDATION_SPLIT,
 ):
     """Train, printing each epoch; return {name: [value of each epoch]}."""
-    # only without create_metrics:
+    # only without METRICS:
     measures = {"loss": create_loss()}
-    # only with create_metrics:
+    # only with METRICS:
     measures = {"loss": create_loss(), **create_metrics()}
     optimizer, history = create_optimizer(model), {}
-    # only with create_schedule:
+    # only with SCHEDULE:
     schedule = create_schedule(optimizer)
     device = next(model.parameters()).device
     size = int(len(targets) * (1 - validation_split))
@@ -76,9 +81,9 @@ def train(
                 # only with PADDED:
                 expected = expected.masked_fill(padding, -100)
                 with torch.set_grad_enabled(model.training):
-                    # only with forward_logits:
+                    # only with LOGITS:
                     outputs = model.forward_logits(batch)
-                    # only without forward_logits:
+                    # only without LOGITS:
                     outputs = model(batch)
                 values = {name: f(outputs, expected) for name, f in measures.items()}
                 if model.training:
@@ -87,7 +92,7 @@ def train(
                     # only with MAX_NORM:
                     nn.utils.clip_grad_norm_(model.parameters(), MAX_NORM)
                     optimizer.step()
-                    # only with create_schedule:
+                    # only with SCHEDULE:
                     schedule.step()
                 for name, value in values.items():
                     totals[name] += value.item() * len(rows) / len(examples)

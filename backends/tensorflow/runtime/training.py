@@ -1,6 +1,7 @@
 """Keras runtime: training.
 
-A generated file has its own `create_…`, and its own code where a constant stands.
+A generated file has its own `create_…`, and its own code where a constant stands. The
+constants that are True only say which statements it has.
 """
 
 import keras
@@ -9,6 +10,8 @@ import numpy as np
 EPOCHS, BATCH_SIZE, VALIDATION_SPLIT = 10, 32, 0.0
 PATIENCE = 3  # epochs without a better loss
 PADDED = np.ones(())  # ids of the steps that the targets are about
+METRICS = True  # beside the loss
+IN_ORDER = True  # examples are not shuffled
 
 
 def create_loss():
@@ -35,9 +38,9 @@ def train(
     validation_split=VALIDATION_SPLIT,
 ):
     """Train, printing each epoch; return {name: [value of each epoch]}."""
-    # only without create_metrics:
+    # only without METRICS:
     model.compile(create_optimizer(), create_loss())
-    # only with create_metrics:
+    # only with METRICS:
     model.compile(create_optimizer(), create_loss(), weighted_metrics=create_metrics())
     options = {"batch_size": batch_size, "validation_split": validation_split}
     # only with IN_ORDER:

@@ -7,6 +7,7 @@ their size.
 
 from __future__ import annotations
 
+import errno
 import io
 import lzma
 import math
@@ -52,6 +53,11 @@ def reading(otherwise: str) -> Iterator[None]:
         yield
     except ArrayFileError:
         raise
+    except OSError as error:
+        # a place before the file's start, or what a decompressor cannot read
+        if error.errno not in (None, errno.EINVAL):
+            raise
+        raise ArrayFileError(f"{otherwise}: {error.strerror or error}") from None
     except (
         zipfile.BadZipFile,
         zlib.error,

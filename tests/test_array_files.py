@@ -79,9 +79,16 @@ def unknown_method():
     return bytes(data)
 
 
+def index_before_the_file():
+    data = bytearray(archive(a=plain(np.ones(3)), b=plain(np.ones(3))))
+    data[data.rindex(b"PK\x05\x06") + 17] = 1  # the index is told to begin later
+    return bytes(data)
+
+
 BROKEN = {
     "encrypted": encrypted,
     "unknown compression": unknown_method,
+    "an index that leads before the file": index_before_the_file,
     "a member that is no array": lambda: archive(a=b"text"),
     "structured": lambda: plain(np.zeros(2, "i4,f4"))[:-3],
     "longer than it says": lambda: plain(np.ones(3)) + b"rest",

@@ -139,6 +139,35 @@ def test_padding_counts_neither_in_the_loss_nor_in_the_metrics():
     assert trained_tagger(changed, x)[1] != first  # what is no padding does count
 
 
+def test_a_batch_of_padding_alone_leaves_the_weights_as_they_are():
+    x = torch.zeros(8, 6, dtype=torch.long)
+    weights, history = trained_tagger(x, x)
+    assert history == {"loss": [0.0] * 3, "accuracy": [0.0] * 3}
+    torch.manual_seed(0)
+    untrained = module(TAGGER).create_model().state_dict()
+    for name, value in untrained.items():
+        torch.testing.assert_close(weights[name], value, rtol=0, atol=0)
+
+
+def test_a_layer_that_applies_its_activation_inside_has_no_logits():
+    made = module(
+        """network R {
+          input: (4, 3)
+          layers: LSTM(1, activation="sigmoid")
+          loss: "binary_crossentropy"
+          optimizer: "adam"
+        }"""
+    )
+    model = made.create_model()
+    assert not hasattr(model, "forward_logits")
+    outputs = model(torch.randn(5, 4, 3))
+    targets = torch.ones(5, 1)
+    expected = torch.nn.functional.binary_cross_entropy(
+        outputs.clamp(min=1e-7), targets
+    )
+    torch.testing.assert_close(made.create_loss()(outputs, targets), expected)
+
+
 def test_a_decoder_without_its_memory_is_an_error():
     model = module(template("encoder-decoder", None)).create_model()
     decoder = model.transformer_decoder_layers[0]

@@ -38,7 +38,7 @@ def network_class(scope: Scope) -> list[str]:
     lines += docstring(_doc(scope), STATEMENTS)
     lines += [f"{STATEMENTS}if return_attention:"]
     lines += [f"{STATEMENTS}    return self.run_with_attention(inputs)"]
-    if backend.trains_on_logits and has_logits(scope.checked):
+    if backend.trains_on_logits and has_logits(scope.checked, backend.layers):
         return [*lines, *_split_off_logits(scope, forward)]
     return lines + _joined(forward)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from neural_attn.backends.emit.base import Row, RowRule
 from neural_attn.backends.emit.expressions import constant, text
 from neural_attn.backends.emit.layout import string
 from neural_attn.grammar import tree
@@ -64,11 +65,10 @@ def padded_input(checked: Checked) -> str:
     return ""
 
 
-def loop(checked: Checked, batch: str, *, clips: bool) -> dict[str, str]:
+def loop(checked: Checked, batch: str) -> dict[str, str]:
     """The settings of the runtime's `train`: its constants, as code.
 
-    `batch` is what the loop calls the inputs of one step; with `clips`, it is the loop
-    that clips gradients.
+    `batch` is what the loop calls the inputs of one step.
     """
     given = settings(checked)
     values = {
@@ -76,7 +76,7 @@ def loop(checked: Checked, batch: str, *, clips: bool) -> dict[str, str]:
         "BATCH_SIZE": repr(given.batch_size),
         "VALIDATION_SPLIT": repr(given.validation_split),
     }
-    if clips and given.gradient_clip is not None:
+    if given.gradient_clip is not None:
         values["MAX_NORM"] = repr(given.gradient_clip)
     if given.early_stopping_patience is not None:
         values["PATIENCE"] = repr(given.early_stopping_patience)
@@ -122,11 +122,11 @@ def output_activation(part: Instance) -> str:
     return "linear"
 
 
-def has_logits(checked: Checked) -> bool:
-    """Whether a crossentropy is of outputs that the network's own last layer makes.
+def has_logits(checked: Checked, layers: Mapping[str, Row | RowRule]) -> bool:
+    """Whether a crossentropy is of a function that the network's last layer applies.
 
-    What comes before that layer's softmax or sigmoid can be trained on then: its
-    logarithm is exact.
+    What this softmax or sigmoid is of can be trained on then: its logarithm is exact.
+    `layers` are the backend's rows, which say whose activation is a call of its own.
     """
     network, root = checked.network, checked.root
     if network.loss is None or network.loss.name not in CROSSENTROPIES:
@@ -135,8 +135,11 @@ def has_logits(checked: Checked) -> bool:
     inner = root.children.get(last.name, [None])[-1]
     if last.kind != "layer" or inner is None or isinstance(inner.target, Block):
         return False
-    own = inner.target.name not in _SHAPE_ONLY
-    return own and root.uses[last.name].repeat is None and gives_probabilities(checked)
+    row = layers.get(inner.target.name)
+    applied = isinstance(row, Row) and row.activates
+    if not applied and inner.target.name != "Activation":
+        return False
+    return root.uses[last.name].repeat is None and gives_probabilities(checked)
 
 
 def described(checked: Checked, *, logits: bool) -> tuple[str, str]:

@@ -14,11 +14,15 @@ from neural_attn.backends.emit.training import (
     padded_input,
     schedule,
 )
+from neural_attn.backends.pytorch.layers import LAYERS
 
 from neural_attn.ir import Named
 from neural_attn.shapes.instance import Checked
 
 _OPTIMIZERS = {"Nadam": "NAdam"}  # others are called as in Keras
+_SUM = 'reduction="sum"'
+# The targets that are no padding: one at least, for a batch without any.
+_REAL = "        real = (targets != -100).sum().clamp(min=1)"
 _NAMES = {"learning_rate": "lr", "epsilon": "eps", "rho": "alpha"}
 # What PyTorch does anyway.
 _DEFAULTS: dict[str, object] = {
@@ -52,10 +56,10 @@ def write_training(checked: Checked) -> tuple[list[str], dict[str, str]]:
     lines = list(parts[0])
     for part in parts[1:]:
         lines += ["", "", *part]
-    values = loop(checked, "batch", clips=True)
+    values = loop(checked, "batch")
     if decay is not None:
         values["SCHEDULE"] = ""
-    if has_logits(checked):
+    if has_logits(checked, LAYERS):
         values["LOGITS"] = ""
     values["ORDER"] = "torch.arange" if "IN_ORDER" in values else "torch.randperm"
     return lines, values
@@ -66,7 +70,7 @@ def write_training(checked: Checked) -> tuple[list[str], dict[str, str]]:
 
 def _takes_logits(checked: Checked) -> bool:
     """Whether the loss is of logits: what the network gives, or `forward_logits`."""
-    return has_logits(checked) or not gives_probabilities(checked)
+    return has_logits(checked, LAYERS) or not gives_probabilities(checked)
 
 
 def _loss(checked: Checked, loss: Named) -> list[str]:
@@ -79,8 +83,17 @@ def _loss(checked: Checked, loss: Named) -> list[str]:
     plain = "(outputs, targets)"
     if value.endswith(plain) and value.count("(") == 1:
         return [*lines, f"    return {value.removesuffix(plain)}"]
-    inner = ["", "    def loss(outputs, targets):", f"        return {value}", ""]
-    return [*lines, *inner, "    return loss"]
+    inner = [f"        return {value}"]
+    if _SUM in value:
+        inner = [f"        total = {value}", _REAL, "        return total / real"]
+    return [
+        *lines,
+        "",
+        "    def loss(outputs, targets):",
+        *inner,
+        "",
+        "    return loss",
+    ]
 
 
 def _loss_value(checked: Checked, loss: Named) -> str:
@@ -91,17 +104,20 @@ def _loss_value(checked: Checked, loss: Named) -> str:
         name = function.get(loss.name, "huber_loss")
         return f"F.{name}(outputs, targets.view_as(outputs){more})"
     logits = _takes_logits(checked)
+    likely = "outputs.clamp(1e-7, 1 - 1e-7)"  # what a float32 can tell from 0 and 1
     if loss.name == "binary_crossentropy":
         name = "binary_cross_entropy" + ("_with_logits" if logits else "")
-        return f"F.{name}(outputs, targets.view_as(outputs))"
-    given = "outputs" if logits else "outputs.clamp(1e-7, 1).log()"
-    targets = "targets"
+        return f"F.{name}({'outputs' if logits else likely}, targets.view_as(outputs))"
+    given, targets = "outputs" if logits else f"{likely}.log()", "targets"
     if checked.root.output is not None and checked.root.output.rank > 2:
         ids = loss.name == "sparse_categorical_crossentropy"
         given += ".flatten(0, -2)"
         targets += f".flatten({'' if ids else '0, -2'})"
-    smoothing = arguments(loss.arguments, {"label_smoothing": 0.0})
-    return f"F.cross_entropy({given}, {targets}{smoothing and f', {smoothing}'})"
+    options = arguments(loss.arguments, {"label_smoothing": 0.0})
+    if padded_input(checked):
+        options = f"{options}, {_SUM}" if options else _SUM
+    options = f"{targets}, {options}" if options else targets
+    return f"F.cross_entropy({given}, {options})"
 
 
 def _metrics(checked: Checked, loss: Named) -> list[str]:
@@ -117,6 +133,7 @@ def _metrics(checked: Checked, loss: Named) -> list[str]:
     }
     for name in names:
         lines += ["", f"    def {name}(outputs, targets):"]
+        lines += [_REAL] if bodies[name].endswith("/ real") else []
         lines += [f"        return {bodies[name]}"]
     listed = ", ".join(f'"{name}": {name}' for name in names)
     return [*lines, "", f"    return {{{listed}}}"]
@@ -130,8 +147,10 @@ def _accuracy(checked: Checked, loss: Named) -> str:
     classes = "targets"
     if loss.name == "categorical_crossentropy":
         classes = "targets.argmax(dim=-1)"
-    real = "[targets != -100]" if padded_input(checked) else ""
-    return f"(outputs.argmax(dim=-1) == {classes}){real}.float().mean()"
+    right = f"(outputs.argmax(dim=-1) == {classes})"
+    if padded_input(checked):
+        return f"{right}.sum() / real"
+    return f"{right}.float().mean()"
 
 
 # --- optimizer -----------------------------------------------------------------------

@@ -53,7 +53,7 @@ def write_training(checked: Checked) -> tuple[list[str], dict[str, str]]:
     lines = [*_loss(checked, network.loss), "", "", *_optimizer(checked)]
     if network.metrics:
         lines += ["", "", *_metrics(checked, network.loss)]
-    return lines, loop(checked, "inputs", clips=False)
+    return lines, loop(checked, "inputs")
 
 
 def _loss(checked: Checked, loss: Named) -> list[str]:

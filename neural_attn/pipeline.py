@@ -27,7 +27,11 @@ from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
 from neural_attn.maps.validation import usable
 from neural_attn.metrics.connections import THRESHOLD, spacy_tagger
 from neural_attn.metrics.rollout import require_scipy
-from neural_attn.models.attention_model import AttentionModel, Captured
+from neural_attn.models.attention_model import (
+    AttentionModel,
+    Captured,
+    refuse_options,
+)
 from neural_attn.models.opening import open_model
 
 __all__ = [
@@ -180,9 +184,10 @@ def collect(
     # First: a file without texts fails before any work is done.
     total = count_all(request.texts, request.files)
     model = open_request(request)
+    outline = model.outline
     part = PartialAnalysis(Analyzer(rank=request.rank))
     for batch in attend(model, request):
-        _count(part, batch, model.outline)
+        _count(part, batch, outline)
         done = batch.before + batch.prepared.batch
         progress(done, total or done)
     part.network = model.identity
@@ -292,6 +297,9 @@ def explore(
         be true.
     """
     if isinstance(model, AttentionMaps):
+        given = {"inputs": inputs, "tokens": tokens, "tokenizer": tokenizer}
+        given |= {"checkpoint": checkpoint, "backend": backend}
+        refuse_options(given, "maps")
         return page.explore(model, **options)
     texts = [inputs] if isinstance(inputs, str) else inputs
     is_text = isinstance(texts, list) and all(isinstance(one, str) for one in texts)

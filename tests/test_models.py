@@ -188,3 +188,17 @@ def test_a_thing_without_attention_is_refused():
     with pytest.raises(NeuralError) as caught:
         open_model(json)
     assert caught.value.diagnostics[0].code == "E0402"
+
+
+@pytest.mark.parametrize("option", [{"checkpoint": "w.pt"}, {"backend": "pytorch"}])
+def test_an_option_without_an_effect_is_refused(option, tiny, tmp_path):
+    maps = pipeline.capture(pipeline.Request(tiny)).captured.maps
+    maps.save(tmp_path / "maps.npz")
+    loaded = load_model(tiny, backend="numpy")
+    things = (loaded, loaded.model, maps, {"one": WEIGHTS}, tmp_path / "maps.npz")
+    for thing in things:
+        with pytest.raises(NeuralError, match="has no effect") as caught:
+            open_model(thing, **option)
+        assert caught.value.diagnostics[0].code == "E0414"
+    with pytest.raises(NeuralError, match="`tokens` has no effect on maps"):
+        pipeline.explore(maps, tokens=["a"])

@@ -2,6 +2,7 @@
 
 import pytest
 from neural_attn.backends import get
+from neural_attn.backends.emit import usage
 from neural_attn.backends.emit.emitter import emit
 
 from neural_attn.compile import check_text
@@ -194,6 +195,57 @@ def test_repeats_that_differ_in_width_are_made_in_one_loop():
     assert "nn.Linear(in_features, 8) for in_features in [4] + [8] * 2" in code
     assert "nn.ModuleList(nn.Linear(8, 8) for _ in range(2))" in code
     assert "for _ in range(3)" in emit(checked, get("tensorflow"))
+
+
+@pytest.mark.parametrize("times", [2, 26])
+def test_an_axis_doubled_again_and_again_stays_short(times):
+    doubled = "x = concatenate([x, x])\n" * times
+    (checked,), _ = check_text(
+        f"""define Doubled(units) {{
+          layers: first = Dense(units)  last = Dense(3)
+          forward(x):
+            x = first(x)\n{doubled}return last(x)
+        }}
+        network N {{ input: (4,) layers: Doubled(2) }}""".replace("\n", "\n    ")
+    )
+    code = emit(checked, get("pytorch"))
+    assert len(code) < 5000
+    spelled = "units + units + units + units" if times == 2 else str(2**27)
+    assert f"nn.Linear({spelled}, 3)" in code
+
+
+def test_blocks_around_blocks_are_looked_at_once_each(monkeypatch):
+    looked = []
+    usage_of = usage._uses_of
+    monkeypatch.setattr(
+        usage, "_uses_of", lambda *given: looked.append(given[1]) or usage_of(*given)
+    )
+    depth = 8
+    blocks = "".join(
+        f"""define B{n}() {{
+          layers: inner = B{n - 1}()
+          forward(x, memory = none):
+            x = inner(x, memory)
+            return inner(x, memory)
+        }}
+        """
+        for n in range(1, depth)
+    )
+    (checked,), _ = check_text(
+        f"""define B0() {{
+          layers: a = MultiHeadAttention(1)
+          forward(x, memory = none): return a(x, memory)
+        }}
+        {blocks}
+        define Outer() {{
+          layers: inner = B{depth - 1}()
+          forward(x): return inner(x, x)
+        }}
+        network N {{ input: (3, 4) layers: Outer() }}"""
+    )
+    block = next(b for b in checked.facts if b.name == "B0")
+    assert usage.always_given(checked, block) == {"memory"}
+    assert len(looked) <= depth + 1
 
 
 def test_a_layer_called_twice_has_one_width():

@@ -42,12 +42,18 @@ def given_inputs(checked: Checked, block: Block) -> set[str]:
     return given
 
 
-def always_given(checked: Checked, block: Block) -> set[str]:
+def always_given(
+    checked: Checked, block: Block, known: dict[Block, set[str]] | None = None
+) -> set[str]:
     """The optional arguments of a block's forward that every call of it gives.
 
     Without a decoder's memory its cross-attention would be self-attention: a call that
     leaves it out is a mistake. A mask that is left out hides nothing, which is none.
+    `known` is what is found of the blocks around it: many calls lead to the same ones.
     """
+    known = {} if known is None else known
+    if block in known:
+        return known[block]
     optional = {
         p.name
         for p in block.forward.parameters
@@ -56,7 +62,7 @@ def always_given(checked: Checked, block: Block) -> set[str]:
     }
     for outer, use in _uses_of(checked, block) if optional else ():
         maybe = {p.name for p in outer.forward.parameters if p.default is not None}
-        maybe -= always_given(checked, outer)
+        maybe -= always_given(checked, outer, known)
         for call in _calls(outer.forward.body):
             if call.function.text != use.name:
                 continue
@@ -72,7 +78,8 @@ def always_given(checked: Checked, block: Block) -> set[str]:
         if parameter.default is not None and parameter.name not in optional:
             break  # Python wants required arguments first
         leading.append(parameter.name)
-    return optional.intersection(leading)
+    known[block] = optional.intersection(leading)
+    return known[block]
 
 
 def assigned(body: Iterable[tree.Statement]) -> set[str]:

@@ -128,12 +128,23 @@ def broadcast(left: Tensor, right: Tensor) -> tuple[Dim, ...]:
 # --- spelling lengths in a block's parameters --------------------------------------
 
 
+# Nobody reads a longer one; an axis joined with itself again and again doubles it.
+_MOST_TERMS = 16
+
+
 def added(a: Dim, b: Dim) -> Dim:
     """The length of two axes in a row, spelled so where the code can."""
     value = None if a.value is None or b.value is None else a.value + b.value
     if a.expr is None or b.expr is None:
         return Dim(value, None, a.label)
-    return Dim(value, _sum(a.expr, b.expr), a.label)
+    long = _terms(a.expr) + _terms(b.expr) > _MOST_TERMS
+    return Dim(value, None if long else _sum(a.expr, b.expr), a.label)
+
+
+def _terms(expr: tree.Expr) -> int:
+    if isinstance(expr, tree.Binary):
+        return _terms(expr.left) + _terms(expr.right)
+    return 1
 
 
 def _sum(a: tree.Expr, b: tree.Expr) -> tree.Expr:

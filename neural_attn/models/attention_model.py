@@ -17,7 +17,7 @@ from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.findings import Finding
 
-__all__ = ["AttentionModel", "Captured", "Vocabulary"]
+__all__ = ["AttentionModel", "Captured", "Vocabulary", "refuse_options"]
 
 
 @dataclass(frozen=True)
@@ -100,3 +100,10 @@ class AttentionModel(Protocol):
     def run(self, prepared: Prepared) -> Captured:
         """Run it; the attention of all layers. Leaves the model as it was."""
         ...
+
+
+def refuse_options(options: Mapping[str, Any], what: str) -> None:
+    """Raise NeuralError for an option that is set, as it would have no effect."""
+    for name, value in options.items():
+        if value is not None and not (name == "backend" and value == "auto"):
+            fail("E0414", f"`{name}` has no effect on {what}", hint="leave it out")

@@ -24,11 +24,16 @@ from neural_attn.inputs.arrays import prepare
 from neural_attn.inputs.encoding import open_tokenizer, prepare_encoded
 from neural_attn.inputs.limits import id_limits, max_length
 from neural_attn.inputs.prepared import Prepared, Tokens
-from neural_attn.inputs.tokenizer import Encoded
+from neural_attn.inputs.tokenizer import Encoded, Tokenizer
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.models import capture, weights
-from neural_attn.models.attention_model import AttentionModel, Captured, Vocabulary
+from neural_attn.models.attention_model import (
+    AttentionModel,
+    Captured,
+    Vocabulary,
+    refuse_options,
+)
 from neural_attn.models.capture import LoadedModel
 from neural_attn.shapes.instance import Checked
 
@@ -79,6 +84,10 @@ class GeneratedModel(AttentionModel):
         model = cls(loaded.checked, tokenizer=tokenizer)
         model.loaded, model._trained = loaded, loaded.trained
         return model
+
+    @cached_property
+    def _reader(self) -> Tokenizer:
+        return open_tokenizer(self.file, self.checkpoint, self.tokenizer)
 
     @cached_property
     def loaded(self) -> LoadedModel:
@@ -148,8 +157,7 @@ class GeneratedModel(AttentionModel):
 
     def encode(self, texts: Sequence[str]) -> Prepared:
         """Texts by the tokenizer that lies beside the file, or the one given."""
-        tokenizer = open_tokenizer(self.file, self.checkpoint, self.tokenizer)
-        encoded = tokenizer.encode(list(texts), max_length(self.checked))
+        encoded = self._reader.encode(list(texts), max_length(self.checked))
         return prepare_encoded(self.checked, encoded)
 
     def encode_ids(self, ids: NDArray[Any]) -> Prepared:
@@ -177,7 +185,7 @@ class BareModel(AttentionModel):
     """
 
     def __init__(self, model: Any) -> None:
-        """Take the framework's object; raises NeuralError for one that is not ours."""
+        """Take the framework's object."""
         self.model = model
         self.backend = capture.backend_of(model)
 
@@ -223,15 +231,26 @@ def make(
     tokens: Tokens | None = None,
     network: str | None = None,
     tokenizer: Path | None = None,
+    seed: int = 0,
     **options: Any,
 ) -> AttentionModel | None:
     """A model of a .neural file, a LoadedModel, or a generated model without either."""
     if isinstance(given, str | os.PathLike):
-        file = Path(given)
-        return GeneratedModel.open(file, network, tokenizer=tokenizer, **options)
+        options |= {"tokenizer": tokenizer, "seed": seed}
+        return GeneratedModel.open(Path(given), network, **options)
+    options["network"] = network
     if isinstance(given, LoadedModel):
-        return GeneratedModel.of(given, tokenizer)
-    return BareModel(given)
+        model: Any = GeneratedModel.of(given, tokenizer)
+        own, what = given.backend, "a model that is loaded"
+    elif callable(getattr(given, "attention_layers", None)):
+        model, options["tokenizer"] = BareModel(given), tokenizer
+        own, what = model.backend, "a model without its file"
+    else:
+        return None
+    if options.get("backend") == own.name:
+        del options["backend"]
+    refuse_options(options, what)
+    return model  # type: ignore[no-any-return]
 
 
 def load_model(

@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from neural_attn.diagnostics.errors import fail
-from neural_attn.models.attention_model import AttentionModel
+from neural_attn.models.attention_model import AttentionModel, refuse_options
 
 __all__ = ["GROUP", "MAKERS", "open_model"]
 
@@ -40,6 +40,7 @@ def open_model(given: Any, **options: Any) -> AttentionModel:
         For a thing that nobody knows, and whatever is wrong with a file.
     """
     if isinstance(given, AttentionModel):
+        _refuse_all_but(options, "a model that is open")
         return given
     if given is None:
         fail(
@@ -50,12 +51,24 @@ def open_model(given: Any, **options: Any) -> AttentionModel:
     for entry in entry_points(group=GROUP):
         model: AttentionModel | None = entry.load()(given)
         if model is not None:
+            _refuse_all_but(options, f"a {type(given).__name__}")
             return model
     for make in _makers():
         model = make(given, **options)
         if model is not None:
             return model
-    fail("E0402", f"a {type(given).__name__} does not say which of its layers attend")
+    fail(
+        "E0402",
+        f"a {type(given).__name__} does not say which of its layers attend",
+        hint="give a model that neural-attn generated: load_model(file).model",
+    )
+
+
+def _refuse_all_but(options: dict[str, Any], what: str) -> None:
+    """Refuse options that are not of the inputs."""
+    of_inputs = ("tokens", "seed")
+    others = {name: v for name, v in options.items() if name not in of_inputs}
+    refuse_options(others, what)
 
 
 def _makers() -> Iterator[Maker]:

@@ -19,7 +19,11 @@ from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.findings import Finding
 from neural_attn.maps.map_file import HEADER
 from neural_attn.maps.validation import admit, examine
-from neural_attn.models.attention_model import AttentionModel, Captured
+from neural_attn.models.attention_model import (
+    AttentionModel,
+    Captured,
+    refuse_options,
+)
 
 __all__ = ["SavedModel", "make", "read_saved"]
 
@@ -124,12 +128,20 @@ def _is_plain(file: Path) -> bool:
         return f"{HEADER}.npy" not in archive.namelist()
 
 
-def make(given: Any, *, tokens: Tokens | None = None, **_: Any) -> SavedModel | None:
+def make(
+    given: Any, *, tokens: Tokens | None = None, seed: int = 0, **options: Any
+) -> SavedModel | None:
     """A model of an .npz file, of maps or of arrays; `tokens` are of arrays alone."""
-    if isinstance(given, str | os.PathLike):
-        return read_saved(Path(given), tokens) if Path(given).suffix == ".npz" else None
+    is_path = isinstance(given, str | os.PathLike)
+    if is_path and Path(given).suffix != ".npz":
+        return None
+    if not is_path and not isinstance(given, AttentionMaps | Sequence | Mapping):
+        return None
+    refuse_options(options, "attention that is at hand")
+    if is_path:
+        return read_saved(Path(given), tokens)
     if isinstance(given, AttentionMaps):
         return SavedModel.of(given)
     if isinstance(given, Sequence):
         given = {f"layer_{index}": one for index, one in enumerate(given)}
-    return SavedModel.of_arrays(given, tokens) if isinstance(given, Mapping) else None
+    return SavedModel.of_arrays(given, tokens)

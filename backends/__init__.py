@@ -40,7 +40,7 @@ def get(name: str) -> Backend:
             return backend
     known = [*names(), *(alias for one in map(_load, names()) for alias in one.aliases)]
     hint = did_you_mean(name, known) or "there are " + ", ".join(names())
-    fail("E0501", f"there is no backend `{name}`", hint=hint)
+    fail("E0501", hint=hint, name=name)
 
 
 def _load(name: str) -> Backend:
@@ -69,8 +69,8 @@ def choose(name: str) -> Backend:
     if not is_installed(backend):
         fail(
             "E0502",
-            f"the backend {backend.name} needs {' and '.join(backend.requires)}, "
-            "which is not installed",
-            hint=f"{backend.install}, or choose --backend numpy",
+            backend=backend.name,
+            packages=" and ".join(backend.requires),
+            command=backend.install,
         )
     return backend

@@ -202,7 +202,7 @@ class _Builder:
             return bind(parts, _unary, _binary)  # type: ignore[no-any-return]
         except MisplacedError as found:
             span = found.token.span
-        fail("E0110", f"`{span.text}` cannot stand here", span)
+        fail("E0110", span, what=f"`{span.text}`")
 
     def group(self, parts: list[Any]) -> tree.Expr:
         return replace(parts[1], span=_span(parts))  # type: ignore[no-any-return]
@@ -218,10 +218,10 @@ class _Builder:
     def number(self, parts: list[Lexeme]) -> tree.Literal:
         span, text = parts[0].span, parts[0].text
         if len(text) > 40:
-            fail("E0106", "this number has more than 40 digits", span)
+            fail("E0106.digits", span)
         value = int(text) if text.isdigit() else float(text)
         if value == _INFINITY:
-            fail("E0106", f"the number {text} is too large", span)
+            fail("E0106.size", span, text=text)
         return tree.Literal(span, value)
 
     def string(self, parts: list[Lexeme]) -> tree.Literal:
@@ -250,12 +250,7 @@ def _only_items(body: list[Any]) -> tuple[tree.Item, ...]:
     """The items of a body that has no room for a define."""
     for item in body:
         if isinstance(item, tree.Define):
-            fail(
-                "E0129",
-                "a define cannot stand inside another block",
-                item.name.span,
-                "put it at the top of the file, or directly into the network",
-            )
+            fail("E0129", item.name.span)
     return tuple(body)
 
 
@@ -263,7 +258,7 @@ def _add_value(items: list[Any], value: tree.Sequence) -> None:
     """`input: (4,), (5,)`: the setting before has one more value."""
     last = items[-1] if items else None
     if not isinstance(last, tree.Setting) or last.value is None or last.block:
-        fail("E0110", f"`{value.span.text}` cannot stand here", value.span)
+        fail("E0110", value.span, what=f"`{value.span.text}`")
     known = last.value
     several = isinstance(known, tree.Sequence) and known.is_list
     values = (*known.items, value) if several else (known, value)  # type: ignore[union-attr]

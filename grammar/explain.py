@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -49,14 +48,15 @@ def explain(
     if row is None or (row.code == "E0118" and (at_end or span.text in _CLOSING)):
         what = "the end of the text" if at_end else f"`{span.text}`"
         hint = f"is one `{span.text}` too many?" if span.text in _BRACKETS else ""
-        row = SyntaxMessage("E0110", f"{what} cannot stand here", hint)
-    elif row.code == "E0113" and _innermost(error) == "E0111":
+        return NeuralError([Diagnostic.of("E0110", span, hint=hint, what=what)])
+    hint = ""
+    if row.code == "E0113" and _innermost(error) == "E0111":
         row = _by_code("E0133")
     elif row.code == "E0113" and _begins_line(span):
         row = _by_code("E0136")
     elif row.code == "E0118":
-        row = replace(row, hint=did_you_mean(span.text, _TOP, 0.8) or row.hint)
-    return NeuralError([Diagnostic(row.code, row.message, span, row.hint)])
+        hint = did_you_mean(span.text, _TOP, 0.8)
+    return NeuralError([Diagnostic.of(row.code, span, hint=hint)])
 
 
 def _in_forward(error: UnexpectedToken) -> bool:
@@ -118,9 +118,7 @@ def _row(
 
 
 def _block_comment(span: Span) -> Diagnostic:
-    return Diagnostic(
-        "E0109", "`/* … */` is no comment here", span, "begin each line with `#`"
-    )
+    return Diagnostic.of("E0109", span)
 
 
 def _span(error: UnexpectedToken, source: Source) -> Span:

@@ -89,12 +89,7 @@ def _is_word(terminal: TerminalDef) -> bool:
 
 def refuse_depth(span: Span) -> NoReturn:
     """Later passes are recursive: they could not bear deeper nesting."""
-    fail(
-        "E0105",
-        f"this is nested more than {MAX_DEPTH} levels deep",
-        span,
-        "give parts of it a name, or split the block into smaller ones",
-    )
+    fail("E0105", span, most=MAX_DEPTH)
 
 
 # what other languages write with a character, and how it is said here
@@ -116,13 +111,11 @@ _HABITS = {
 
 def _refuse(span: Span) -> NoReturn:
     if span.text in "\"'":
-        hint = "strings end on the line they begin"
-        fail("E0108", "a closing quote is missing", span, hint)
-    message = f"the character `{span.text}` has no place in the language"
-    fail("E0107", message, span, _HABITS.get(span.text, ""))
+        fail("E0108", span)
+    fail("E0107", span, hint=_HABITS.get(span.text, ""), text=span.text)
 
 
 def _refuse_number(span: Span) -> NoReturn:
     plain = span.text.replace("_", "")
     hint = f"write `{plain}`" if plain.isdigit() else ""
-    fail("E0137", f"`{span.text}` is neither a number nor a name", span, hint)
+    fail("E0137", span, hint=hint, text=span.text)

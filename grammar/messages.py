@@ -1,4 +1,4 @@
-"""Syntax errors in the author's words, chosen by example.
+"""Which message a syntax error gets, chosen by example.
 
 Each row holds texts that fail in the same way; grammar/explain.py matches the parser
 state of a new error against theirs. A test feeds every example back.
@@ -11,15 +11,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SyntaxMessage:
-    """A sentence and a hint for all errors that look like the examples.
+    """The code for all errors that look like the examples.
 
     An `exact` one holds for the tokens of its examples alone; others for every token
     that the parser cannot take where it cannot take theirs.
     """
 
     code: str
-    message: str
-    hint: str
     examples: tuple[str, ...] = ()
     exact: bool = False
 
@@ -27,8 +25,6 @@ class SyntaxMessage:
 MESSAGES = [
     SyntaxMessage(
         "E0111",
-        "a `}` is missing: the text ends inside a block",
-        "every `{` needs a `}`",
         (
             "network A { input: (4,) layers: Dense(8)",
             "network A { input: (4,) layers: Dense(8) * 2",
@@ -49,8 +45,6 @@ MESSAGES = [
     ),
     SyntaxMessage(
         "E0112",
-        "a `)` is missing: the text ends inside parentheses",
-        "every `(` needs a `)`",
         (
             "network A { input: (4",
             "network A { input: (4,",
@@ -63,8 +57,6 @@ MESSAGES = [
     ),
     SyntaxMessage(
         "E0123",
-        "a `)` is missing before this",
-        "every `(` needs a `)`",
         (
             "network A { layers: Dense(8 }",
             "network A { layers: Dense(units=8 }",
@@ -85,8 +77,6 @@ MESSAGES = [
     ),
     SyntaxMessage(
         "E0113",
-        "a comma is missing between two arguments",
-        'write `Dense(units=8, activation="relu")`',
         (
             'network A { layers: Dense(8 "relu") }',
             "network A { layers: Dense(units=8 activation=relu) }",
@@ -97,8 +87,6 @@ MESSAGES = [
     ),
     SyntaxMessage(
         "E0114",
-        "a value is missing after `:`",
-        "write the value behind the colon, for instance `epochs: 10`",
         (
             "network A { loss: }",
             "network A { loss: , }",
@@ -108,8 +96,6 @@ MESSAGES = [
     ),
     SyntaxMessage(
         "E0115",
-        "a value is missing after `=`",
-        "write the value behind the sign, for instance `units=8`",
         (
             "network A { layers: Dense(units=) }",
             "network A { layers: Dense(units=, rate=1) }",
@@ -118,20 +104,14 @@ MESSAGES = [
     ),
     SyntaxMessage(
         "E0116",
-        "a network needs a name and a block",
-        "write `network MyNetwork { … }`",
         ("network { input: (4,) }", "network", "network A input: (4,)", "network A("),
     ),
     SyntaxMessage(
         "E0117",
-        "a define needs a name, perhaps parameters, and a block",
-        "write `define Name(parameter, other = 1) { … }`",
         ("define { }", "define", "define A", "define A(8) { }", "define A(x) layers:"),
     ),
     SyntaxMessage(
         "E0118",
-        "only `network` and `define` stand at the top of a file",
-        "put the layers into `network MyNetwork { input: (…) layers: … }`",
         (
             "Dense(8)",
             "input: (4,)",
@@ -147,14 +127,10 @@ MESSAGES = [
     ),
     SyntaxMessage(
         "E0119",
-        "a repeat needs a whole number or a name after `*`",
-        "write `TransformerEncoder(num_heads=8) * 6`",
         ("network A { layers: Dense(8) * }", "network A { layers: Dense(8) * * }"),
     ),
     SyntaxMessage(
         "E0120",
-        "equations are assignments, `if` and `return`",
-        "write `y = layer(x)` and end with `return y`",
         (
             "define A { forward(x): x }",
             "define A { forward(x): attention(x) }",
@@ -166,8 +142,6 @@ MESSAGES = [
     ),
     SyntaxMessage(
         "E0121",
-        "forward needs its inputs in parentheses and a colon",
-        "write `forward(x): …`",
         (
             "define A { forward }",
             "define A { forward x }",
@@ -178,8 +152,6 @@ MESSAGES = [
     ),
     SyntaxMessage(
         "E0122",
-        "an operator is missing its right-hand side",
-        "write a name or a number behind the operator",
         (
             "define A { forward(x): return x + }",
             "define A { forward(x): return x * }",
@@ -192,8 +164,6 @@ MESSAGES = [
     ),
     SyntaxMessage(
         "E0130",
-        "a `:` is missing after `layers`",
-        "write `layers:` and the layers below it",
         (
             "network A { layers Dense(8) }",
             "network A { layers { Dense(8) } }",
@@ -203,8 +173,6 @@ MESSAGES = [
     ),
     SyntaxMessage(
         "E0131",
-        "a value cannot follow a name directly",
-        'write `Dense(8)` for a layer, `loss: "mse"` for a setting',
         (
             "network A { layers: Dense 8 }",
             'network A { loss "mse" }',
@@ -215,8 +183,6 @@ MESSAGES = [
     ),
     SyntaxMessage(
         "E0132",
-        "a setting takes `:`; what follows `=` is a layer",
-        'write `loss: "mse"`',
         (
             'network A { loss = "mse" }',
             "network A { train { epochs = 3 } }",
@@ -227,9 +193,6 @@ MESSAGES = [
     ),
     SyntaxMessage(
         "E0133",
-        "a value cannot begin a layer or a setting",
-        "names stand without quotes: `Dense(8)`; several sizes stand in parentheses: "
-        "`input: (4, 8)`",
         (
             "network A { 8 }",
             'network A { "Dense"(8) }',
@@ -251,8 +214,6 @@ MESSAGES = [
     ),
     SyntaxMessage(
         "E0134",
-        "a value is missing before this comma",
-        "is one `,` too many?",
         (
             "network A { layers: Dense(, 8) }",
             "network A { layers: Dense(8,, 9) }",
@@ -269,8 +230,6 @@ MESSAGES = [
     ),
     SyntaxMessage(
         "E0135",
-        "layers follow each other without a sign between them",
-        "write each layer on a line of its own",
         (
             "network A { layers: Dense(8) -> Dense(9) }",
             "network A { layers: Dense(8) > Dense(9) }",
@@ -284,8 +243,6 @@ MESSAGES = [
     ),
     SyntaxMessage(
         "E0136",
-        "a `)` or a comma is missing before this line",
-        "every `(` needs a `)`, and arguments have commas between them",
         (
             "network A { layers: Dense(8\n loss: mse }",
             "network A { layers: Dense(\n units=8\n rate=9) }",
@@ -293,8 +250,6 @@ MESSAGES = [
     ),
     SyntaxMessage(
         "E0138",
-        "no `:` stands behind parentheses, but for those of `forward`",
-        "leave it out, or write `forward(x):`",
         (
             "network A { layers: Dense(8): }",
             "define A { forwards(x): return x }",

@@ -13,7 +13,7 @@ from neural_attn.grammar.build import BUILDER
 from neural_attn.grammar.explain import explain
 from neural_attn.grammar.lexer import MAX_DEPTH, Lexer, refuse_depth
 
-from neural_attn.diagnostics.errors import Source, Span, fail
+from neural_attn.diagnostics.errors import Source, Span, fail, reason
 
 MAX_BYTES = 10_000_000
 
@@ -87,8 +87,7 @@ def read_bytes(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        reason = error.strerror or "it cannot be read"
-        fail("E0101", f"cannot read {path}: {reason.lower()}")
+        fail("E0101", path=path, reason=reason(error))
 
 
 def decode(data: bytes, name: str) -> str:
@@ -97,16 +96,12 @@ def decode(data: bytes, name: str) -> str:
     Raises NeuralError where they are too many or not UTF-8.
     """
     if len(data) > MAX_BYTES:
-        fail("E0102", f"{name} has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
+        fail("E0102", name=name, size=len(data), most=MAX_BYTES)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         found = f"byte {error.start} is 0x{data[error.start]:02x}"
-        fail(
-            "E0103",
-            f"{name} is not UTF-8 text ({found})",
-            hint="is this a .neural file? save it as UTF-8",
-        )
+        fail("E0103", name=name, found=found)
 
 
 @cache

@@ -79,15 +79,7 @@ def choose(networks: list[Checked], name: str | None) -> Checked:
     if name is None and len(known) == 1:
         return by_name[known[0]]
     if name is None:
-        fail(
-            "E0227",
-            f"the file holds several networks: {', '.join(known)}",
-            hint="choose one with --network NAME",
-        )
+        fail("E0227", known=", ".join(known))
     if name in by_name:
         return by_name[name]
-    fail(
-        "E0228",
-        f"the file has no network `{name}`",
-        hint=did_you_mean(name, known) or "it has " + ", ".join(known),
-    )
+    fail("E0228", hint=did_you_mean(name, known), name=name, known=", ".join(known))

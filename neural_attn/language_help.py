@@ -129,9 +129,9 @@ def describe(name: str) -> str:
     found = entry(name)
     if found is None:
         if refused := refusal(name):
-            fail("E0234", refused[0], hint=refused[1])
+            fail("E0234", hint=refused[1], why=refused[0])
         hint = did_you_mean(name, [*entries(), *WRAPPERS])
-        fail("E0204", f"there is no layer `{name}`", hint=hint)
+        fail("E0204", hint=hint, name=name)
     lines = [found.name, "", found.doc]
     if found.aliases:
         lines += ["", f"Also written {', '.join(found.aliases)}."]

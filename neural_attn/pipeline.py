@@ -221,7 +221,7 @@ def _count_links(
     try:
         part.links.add(maps, [(int(a), int(b)) for a, b in links], index)
     except (ValueError, TypeError) as error:
-        fail("E0422", f"text {number}: {error}")
+        fail("E0422.links", number=number, reason=error)
 
 
 # --- pictures -----------------------------------------------------------------------
@@ -329,7 +329,7 @@ def _draw(
     try:
         maps.select(request.layer).select(head=request.head)
     except SelectionError as error:
-        fail("E0412", str(error))
+        fail("E0412", reason=str(error))
     files: dict[str, Path] = {}
     for index in range(count):
         step(f"drawing example {index + 1} of {count}" if count > 1 else "drawing")
@@ -365,16 +365,16 @@ def _refuse_lies(captured: Captured, layer: str | int | None) -> None:
         except SelectionError:
             return  # reported as such by the caller
     if stopping:
-        problem = Diagnostic("E0421", "no picture is drawn, as it would not be true")
+        problem = Diagnostic.of("E0421")
         raise NeuralError([*(f.diagnostic for f in captured.findings), problem])
 
 
 def _check_inputs(request: Request) -> None:
     """Refuse inputs that exclude each other."""
     if request.has_texts and request.data is not None:
-        fail("E0414", "both data and texts are given", hint="give one of them")
+        fail("E0414.data")
     if request.has_texts and request.tokens is not None:
-        fail("E0414", "both texts and tokens are given", hint="texts have their own")
+        fail("E0414.texts")
 
 
 def _check_outputs(request: Request) -> None:
@@ -384,9 +384,9 @@ def _check_outputs(request: Request) -> None:
     try:
         palette.colormap(request.cmap)
     except ValueError as error:
-        fail("E0413", str(error))
+        fail("E0413", reason=str(error))
     folder, maps = request.output_dir, request.save_maps
     if folder.exists() and not folder.is_dir():
-        fail("E0418", f"the output folder {folder} is a file")
+        fail("E0418.folder", path=folder)
     if maps is not None and maps.is_dir():
-        fail("E0418", f"{maps} is a directory", hint="give --save-maps a file name")
+        fail("E0418.maps", path=maps)

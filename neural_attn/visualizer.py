@@ -252,7 +252,7 @@ def _selected(
     try:
         return maps.select(layer).select(head=head)
     except SelectionError as error:
-        fail("E0412", str(error))
+        fail("E0412", reason=str(error))
 
 
 def _heatmap(maps: AttentionMaps, name: str, head: int | None) -> Figure:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
-from neural_attn.maps.validation import CODES, STOPS, admit, examine, usable
+from neural_attn.maps.validation import ADVICE, admit, codes, examine, usable
 
 N = 12
 
@@ -31,6 +31,8 @@ def pad_mask():
     return mask
 
 
+CODES = codes()
+STOPS = set(CODES) - ADVICE
 BAD = [
     ("W0801", {"a": with_nan()}, {}, r"12 weights are NaN or infinite \(heads 1\)"),
     ("W0802", {"a": good() - 0.1}, {}, "negative, down to -0.1"),

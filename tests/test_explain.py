@@ -1,7 +1,10 @@
 """`neural explain`: a page for every code, whose examples say what they claim."""
 
+import ast
 import re
+from collections import Counter
 from pathlib import Path
+from string import Formatter
 
 import pytest
 from click.testing import CliRunner
@@ -24,7 +27,9 @@ def codes_in_source():
         for folder in ("neural_attn", "grammar", "backends")
         for path in (ROOT / folder).rglob("*.py")
     )
-    return {code for text in texts for code in re.findall(r'"([EW]0\d{3})"', text)}
+    return {
+        code for text in texts for code in re.findall(r'"([EW]0\d{3})(?:\.\w+)?"', text)
+    }
 
 
 def problems(text):
@@ -72,3 +77,50 @@ def test_unknown_code_is_a_message():
 def test_wrapped_errors_are_known_at_any_depth():
     text = "network A { input: (4,) layers: a: { Dense(units=) } }"
     assert [d.code for d in problems(text)] == ["E0115"]
+
+
+MESSAGES = {
+    f"{code}.{key}" if key else code: said
+    for code, found in PAGES.items()
+    for key, said in found.messages.items()
+}
+
+
+def fields_of(text):
+    return {name.partition("!")[0] for _, name, *_ in Formatter().parse(text) if name}
+
+
+def raised():
+    """Where a message is raised: its name, the facts given, and whether with a hint."""
+    for folder in ("neural_attn", "grammar", "backends"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if not isinstance(node, ast.Call) or not node.args:
+                    continue
+                name = node.args[0]
+                if isinstance(name, ast.Constant) and name.value in MESSAGES:
+                    facts = {k.arg for k in node.keywords} - {"exact", "examples"}
+                    yield pytest.param(
+                        name.value, facts - {"hint"}, id=f"{path.name}:{node.lineno}"
+                    )
+
+
+RAISED = list(raised())
+
+
+@pytest.mark.parametrize(("name", "facts"), RAISED)
+def test_a_message_is_given_its_facts_and_no_other(name, facts):
+    said = MESSAGES[name]
+    assert facts == fields_of(said.text) | fields_of(said.hint)
+
+
+def test_every_message_is_raised_somewhere():
+    elsewhere = {"E0113", "E0133", "E0135", "E0136"}  # a table picks those
+    assert {one.values[0] for one in RAISED} | elsewhere == set(MESSAGES)
+
+
+def test_a_sentence_stands_in_one_place():
+    said = Counter((one.text, one.hint) for one in MESSAGES.values() if one.text)
+    reasons = {"{reason}", "{why}", "cannot read {path}: {reason}"}
+    reasons |= {"{path}: tensor `{name}` holds NaN or infinity"}  # ours, another's file
+    assert {text for (text, _), n in said.items() if n > 1} <= reasons

@@ -191,6 +191,15 @@ def test_a_backend_that_a_layer_does_not_know_says_so(layer):
 
 PAGE = """## E9001 A thing of another package
 
+```message
+the thing `{name}` is broken
+hint: mend it
+```
+
+```message twice
+the thing `{name}` is there {count:,} times
+```
+
 It says what went wrong there, and what to do.
 
 ```neural wrong
@@ -206,4 +215,20 @@ def test_a_diagnostic_from_outside_has_its_page(tmp_path):
     shown = neural_with(folder, "explain", "E9001")
     assert shown.startswith("E9001: A thing of another package\n")
     assert "Dence(2)" in shown
+    assert "the thing" not in shown
     assert "E9001" in neural_with(folder, "explain")
+    program = """if True:
+        from neural_attn.diagnostics.errors import NeuralError, Problems, fail
+        found = Problems()
+        found.add("E9001.twice", name="a{b}", count=1234)
+        print(found.diagnostics[0].render())
+        try:
+            fail("E9001", name="c")
+        except NeuralError as error:
+            print(error)
+    """
+    assert run_with(folder, "-c", program).splitlines() == [
+        "error[E9001]: the thing `a{b}` is there 1,234 times",
+        "error[E9001]: the thing `c` is broken",
+        "  hint: mend it",
+    ]

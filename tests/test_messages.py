@@ -6,6 +6,7 @@ from neural_attn.grammar.messages import MESSAGES
 
 from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError, Problems, Source, Span
+from neural_attn.diagnostics.explanations import message
 
 
 def problems(text):
@@ -34,8 +35,8 @@ def test_syntax_example_gives_its_own_message(row, example):
     (diagnostic,) = caught.value.diagnostics
     assert (diagnostic.code, diagnostic.message, diagnostic.hint) == (
         row.code,
-        row.message,
-        row.hint,
+        message(row.code).text.format(),
+        message(row.code).hint.format(),
     )
 
 
@@ -270,8 +271,8 @@ def test_problem_for_machines():
 def test_a_problem_is_noted_once():
     span = Span(Source("a", "abc"), 0, 1)
     found = Problems()
-    found.add("E0301", "broken", span)
-    found.add("E0301", "broken", span)
+    found.add("E0301", span, reason="broken")
+    found.add("E0301", span, reason="broken")
     assert len(found.diagnostics) == 1
 
 

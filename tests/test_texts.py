@@ -54,4 +54,4 @@ def test_both_commands_refuse_it_alike(tmp_path, minilm_dir, command):
         cli, [*command, str(file), "--backend", "numpy", *options]
     )
     assert isinstance(result.exception, NeuralError)
-    assert result.exception.diagnostics[0].code == "E0418"
+    assert result.exception.diagnostics[0].code == "E0409"

@@ -51,7 +51,7 @@ def sloped(plain: Row, **rows: Row) -> RowRule:
             return plain
         if function is VARIES:
             hint = "write the name of the function, not a parameter"
-            fail("E0217", "`alpha` needs to know of which function it is", hint=hint)
+            fail("E0217.alpha", hint=hint)
         return rows.get(str(function), plain)
 
     return choose

@@ -193,11 +193,7 @@ class Scope:
         """How the backend writes a layer, given the arguments that are known."""
         row = self.backend.layers.get(native.name) or native.rows.get(self.backend.name)
         if row is None:
-            fail(
-                "E0503",
-                f"the backend {self.backend.name} cannot write the layer {native.name}",
-                hint="choose another with --backend",
-            )
+            fail("E0503", backend=self.backend.name, layer=native.name)
         if isinstance(row, Row):
             return row
         known = {

@@ -170,11 +170,4 @@ def doubts(checked: Checked) -> list[Diagnostic]:
     expected = last in ("softmax", "sigmoid", "linear")
     if loss is None or loss.name not in CROSSENTROPIES or expected:
         return []
-    return [
-        Diagnostic(
-            "W0115",
-            f"{loss.name} takes the outputs as logits, and the last layer is {last}",
-            loss.span,
-            'end with activation="softmax", or with "linear" for logits',
-        )
-    ]
+    return [Diagnostic.of("W0115", loss.span, loss=loss.name, last=last)]

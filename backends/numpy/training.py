@@ -29,12 +29,8 @@ def cannot_train(checked: Checked) -> list[Diagnostic]:
     *others, last = given
     left_out = f"{', '.join(others)} and {last} are" if others else f"{last} is"
     return [
-        Diagnostic(
-            "W0114",
-            "the numpy backend runs networks and does not train them: "
-            f"{left_out} left out",
-            min(given.values(), key=lambda span: span.start),
-            "choose --backend pytorch or tensorflow to train",
+        Diagnostic.of(
+            "W0114", min(given.values(), key=lambda span: span.start), left_out=left_out
         )
     ]
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from neural_attn.analysis import THRESHOLDS, analyze
 from neural_attn.analysis.example import look_closely
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, Kind
-from neural_attn.maps.validation import CODES, STOPS
+from neural_attn.maps.validation import ADVICE, codes
 from neural_attn.metrics.connections import RULES
 from neural_attn.metrics.planted import PLANTED, planted_head, planted_tokens
 from neural_attn.metrics.registry import REGISTRY, STATISTICS
@@ -133,8 +133,8 @@ def _found(head: HeldOut) -> str:
 
 def _doctor() -> str:
     rows = [
-        f"| {code} | {words} | {'yes' if code in STOPS else 'no'} |"
-        for code, words in CODES.items()
+        f"| {code} | {title} | {'no' if code in ADVICE else 'yes'} |"
+        for code, title in codes().items()
     ]
     return DOCTOR_PAGE.format(rows="\n".join(rows))
 

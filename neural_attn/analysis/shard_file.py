@@ -31,7 +31,7 @@ from neural_attn.analysis.running_statistics import Moments, Tally
 from neural_attn.analysis.shard import PartialAnalysis, finish
 from neural_attn.files import atomic_write
 from neural_attn.maps.attention_map import KINDS
-from neural_attn.maps.findings import CODES, Finding
+from neural_attn.maps.findings import Finding, codes
 from neural_attn.metrics.connections import Connection
 from neural_attn.metrics.measure import BASED, BINS, STATISTICS
 from neural_attn.metrics.redundancy import Divergences
@@ -277,6 +277,6 @@ def _connection(data: dict[str, Any]) -> Connection:
 
 def _finding(data: dict[str, Any]) -> Finding:
     values = astuple(Finding(**data))
-    if data["code"] not in CODES or any(type(value) is not str for value in values):
+    if data["code"] not in codes() or any(type(value) is not str for value in values):
         raise ValueError("it holds a finding that the input doctor does not know")
     return Finding(**data)

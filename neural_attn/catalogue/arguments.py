@@ -42,35 +42,31 @@ def match(
         name = argument.name
         if name is None:
             if position >= len(parameters):
-                few = ", ".join(parameters) or "none"
-                count = len(parameters)
-                problems.add(
-                    "E0205",
-                    f"{what} takes at most {count} argument{'s'[: count != 1]}"
-                    if count
-                    else f"{what} takes no arguments",
-                    argument.span,
-                    f"its parameters: {few}",
+                most = len(parameters)
+                number = (
+                    f"at most {most} argument{'s'[: most != 1]}"
+                    if most
+                    else "no arguments"
                 )
+                few = ", ".join(parameters) or "none"
+                problems.add("E0205", argument.span, what=what, number=number, few=few)
                 continue
             name = parameters[position]
         elif name not in parameters:
             name = aliases.get(name, name)
         if name not in parameters:
             hint = did_you_mean(name, parameters)
+            few = ", ".join(parameters) or "none"
             problems.add(
                 "E0203",
-                f"{what} has no parameter `{argument.name}`",
                 name_span(argument),
-                hint or "its parameters: " + (", ".join(parameters) or "none"),
+                hint=hint,
+                what=what,
+                parameter=argument.name,
+                few=few,
             )
         elif name in given:
-            problems.add(
-                "E0206",
-                f"{what} gets `{name}` twice",
-                argument.span,
-                "keep one of them",
-            )
+            problems.add("E0206", argument.span, what=what, name=name)
         else:
             given[name] = argument.value
     return given

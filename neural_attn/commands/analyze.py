@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neural_attn.commands.options import BACKEND, FILE, NETWORK, examples, say
-from neural_attn.diagnostics.errors import fail, printable
+from neural_attn.diagnostics.errors import fail, printable, reason
 from neural_attn.files import atomic_write
 
 if TYPE_CHECKING:
@@ -124,9 +124,9 @@ def _merge(files: Sequence[Path]) -> PartialAnalysis:
     try:
         return merge_files(files)
     except OSError as error:
-        fail("E0403", f"cannot read {error.filename}: {(error.strerror or '').lower()}")
+        fail("E0403", path=error.filename, reason=reason(error))
     except ValueError as error:
-        fail("E0419", str(error), hint="neural analyze … --part FILE writes parts")
+        fail("E0419.part", reason=str(error))
 
 
 def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:

@@ -12,10 +12,14 @@ from neural_attn.commands.options import examples
 @examples("neural explain E0203", "neural explain")
 def explain(code: str | None) -> None:
     """Say what a code means, with a wrong and a right example; list all codes."""
-    from neural_attn.diagnostics.explanations import explanation, explanations, page
+    from neural_attn.diagnostics.errors import did_you_mean, fail
+    from neural_attn.diagnostics.explanations import explanations, page
 
-    if code is not None:
-        click.echo(page(explanation(code)))
-        return
-    for found in explanations().values():
-        click.echo(f"{found.code}  {found.title}")
+    pages = explanations()
+    if code is None:
+        for found in pages.values():
+            click.echo(f"{found.code}  {found.title}")
+    elif code.upper() in pages:
+        click.echo(page(pages[code.upper()]))
+    else:
+        fail("E0125", hint=did_you_mean(code, pages), code=code)

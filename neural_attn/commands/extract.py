@@ -30,6 +30,6 @@ def extract(page: Path, output: Path, model: int) -> None:
     try:
         maps = read_page(page, model)
     except PageError as error:
-        fail("E0420", str(error))
+        fail("E0420", reason=str(error))
     maps.save(output)
     click.echo(printable(str(output)))

@@ -36,10 +36,6 @@ def new(
     base = template.lower().replace("-", "_")
     path = output or Path(f"{base}.neural")
     if path.exists() and not force:
-        fail(
-            "E0128",
-            f"{path} is there already",
-            hint="give another name with -o, or --force to overwrite it",
-        )
+        fail("E0128", path=path)
     atomic_write(path, text)
     click.echo(printable(f"{path}: try `neural check {path}`"))

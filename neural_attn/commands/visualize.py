@@ -17,7 +17,7 @@ from neural_attn.commands.options import (
     progress,
     say,
 )
-from neural_attn.diagnostics.errors import fail, printable
+from neural_attn.diagnostics.errors import fail, printable, reason
 
 if TYPE_CHECKING:
     from neural_attn.maps.attention_maps import AttentionMaps
@@ -175,16 +175,16 @@ def _texts(text: str | None, file: Path | None) -> list[str]:
     if file is None:
         return [] if text is None else [text]
     if text is not None:
-        fail("E0414", "both --text and --file are given", hint="give one of them")
+        fail("E0414.files")
     try:
         lines = file.read_text("utf-8-sig").splitlines()
     except OSError as error:
-        fail("E0403", f"cannot read {file}: {(error.strerror or '').lower()}")
+        fail("E0403", path=file, reason=reason(error))
     except UnicodeDecodeError:
-        fail("E0103", f"{file} is not UTF-8 text")
+        fail("E0103.text", path=file)
     texts = [line for line in lines if line.strip()]
     if not texts:
-        fail("E0408", f"{file} holds no text")
+        fail("E0408.text", path=file)
     return texts
 
 
@@ -198,11 +198,7 @@ def _visualize_architecture(file: Path, options: dict[str, Any]) -> None:
     checked = choose(networks, options["network"])
     wrong = {"png", "pdf"} & set(options["formats"])
     if wrong:
-        fail(
-            "E0417",
-            f"the architecture is svg or html, not {' or '.join(sorted(wrong))}",
-            hint="give --attention to draw the attention",
-        )
+        fail("E0417", formats=" or ".join(sorted(wrong)))
     click.echo(draw.architecture_text(checked))
     folder: Path = options["output_dir"]
     stem = f"architecture_{safe_name(checked.network.name)}"

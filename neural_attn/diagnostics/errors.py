@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NoReturn
 
+from neural_attn.diagnostics.explanations import message
 from neural_attn.record import record
 
 
@@ -75,6 +76,18 @@ class Diagnostic:
     span: Span | None = None
     hint: str = ""
 
+    @classmethod
+    def of(
+        cls, name: str, span: Span | None = None, /, *, hint: str = "", **facts: object
+    ) -> Diagnostic:
+        """The message `name` of the pages, "E0204" or "E0207.label", with its facts.
+
+        `hint` goes before the one of the page.
+        """
+        said = message(name)
+        found = hint or said.hint.format(**facts)
+        return cls(name.partition(".")[0], said.text.format(**facts), span, found)
+
     @property
     def is_error(self) -> bool:
         """Whether the work cannot go on."""
@@ -134,9 +147,11 @@ class Problems:
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []
 
-    def add(self, code: str, message: str, span: Span | None, hint: str = "") -> None:
-        """Note a problem, once."""
-        diagnostic = Diagnostic(code, message, span, hint)
+    def add(
+        self, name: str, span: Span | None = None, /, *, hint: str = "", **facts: object
+    ) -> None:
+        """Note a problem, once; see `Diagnostic.of`."""
+        diagnostic = Diagnostic.of(name, span, hint=hint, **facts)
         if diagnostic not in self.diagnostics:
             self.diagnostics.append(diagnostic)
 
@@ -157,9 +172,16 @@ class Problems:
             )
 
 
-def fail(code: str, message: str, span: Span | None = None, hint: str = "") -> NoReturn:
-    """Raise a NeuralError that holds a single problem."""
-    raise NeuralError([Diagnostic(code, message, span, hint)])
+def fail(
+    name: str, span: Span | None = None, /, *, hint: str = "", **facts: object
+) -> NoReturn:
+    """Raise a NeuralError that holds a single problem; see `Diagnostic.of`."""
+    raise NeuralError([Diagnostic.of(name, span, hint=hint, **facts)])
+
+
+def reason(error: OSError) -> str:
+    """Why the system refused, as the end of a sentence."""
+    return (error.strerror or str(error)).lower()
 
 
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:

@@ -1,62 +1,95 @@
-"""A page for each code: what it says, why, a wrong and a right example.
+"""A section for each code: its title, its messages, why, a wrong and a right example.
 
-They are sections of the `.md` files beside this one, and of those in packages that are
+They are read from the `.md` files beside this one, and from those in packages that are
 named under the entry-point group `neural_attn.diagnostics`; ours win.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.resources import files
 
-from neural_attn.diagnostics.errors import did_you_mean, fail
+__all__ = ["GROUP", "Explanation", "Message", "explanations", "message", "page"]
 
 GROUP = "neural_attn.diagnostics"
 _SECTION = re.compile(r"^## ([EW]\d{4}) (.+)$", re.MULTILINE)
-_EXAMPLE = re.compile(
-    r"^```neural (wrong|right)\n(.*?)^```\n?", re.MULTILINE | re.DOTALL
+_BLOCK = re.compile(
+    r"^```(message|neural)[ ]?(\w*)\n(.*?)^```\n?", re.MULTILINE | re.DOTALL
 )
 
 
 @dataclass(frozen=True)
+class Message:
+    """What is said, and what helps, with `{fields}` as in `str.format`."""
+
+    text: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
 class Explanation:
-    """What a code means. The examples are empty where no text could show it."""
+    """What a code means.
+
+    `messages` are by key, "" for one without. The examples are empty where no text
+    could show it.
+    """
 
     code: str
     title: str
     text: str
+    messages: Mapping[str, Message]
     wrong: str = ""
     right: str = ""
 
 
+def message(name: str) -> Message:
+    """The message of a code, or `CODE.key` where it has several.
+
+    Raises KeyError for one that is written nowhere.
+    """
+    code, _, key = name.partition(".")
+    found = _own() if code in _own() else explanations()
+    return found[code].messages[key]
+
+
 @cache
 def explanations() -> dict[str, Explanation]:
-    """Every page, by its code, in the order of the codes."""
+    """Every page, those of other packages too, in the order of the codes."""
+    others = [entry.value for entry in entry_points(group=GROUP)]
+    pages = {code: one for name in others for code, one in _read(name).items()}
+    return dict(sorted({**pages, **_own()}.items()))
+
+
+@cache
+def _own() -> dict[str, Explanation]:
+    return _read(__package__)
+
+
+def _read(package: str) -> dict[str, Explanation]:
+    """The pages in a package's `.md` files."""
     pages: dict[str, Explanation] = {}
-    packages = [entry.value for entry in entry_points(group=GROUP)]
-    for file in (f for name in (*packages, __package__) for f in files(name).iterdir()):
+    for file in files(package).iterdir():
         if file.name.endswith(".md") and file.name != "README.md":
             _, *parts = _SECTION.split(file.read_text("utf-8"))
-            for code, title, text in zip(
-                parts[::3], parts[1::3], parts[2::3], strict=True
-            ):
-                examples = dict(_EXAMPLE.findall(text))
-                words = re.sub(r"\n{3,}", "\n\n", _EXAMPLE.sub("", text)).strip()
-                pages[code] = Explanation(code, title, words, **examples)
-    return dict(sorted(pages.items()))
+            sections = zip(parts[::3], parts[1::3], parts[2::3], strict=True)
+            pages |= {code: _page(code, *rest) for code, *rest in sections}
+    return pages
 
 
-def explanation(code: str) -> Explanation:
-    """The page of a code; case does not matter. Raises NeuralError where none is."""
-    pages = explanations()
-    found = pages.get(code.upper())
-    if found is None:
-        hint = did_you_mean(code, pages) or "codes look like E0203 or W0101"
-        fail("E0125", f"there is no code `{code}`", hint=hint)
-    return found
+def _page(code: str, title: str, text: str) -> Explanation:
+    messages, examples = {}, {}
+    for kind, key, inner in _BLOCK.findall(text):
+        if kind == "message":
+            said, _, hint = " ".join(inner.split()).partition(" hint: ")
+            messages[key] = Message(said, hint)
+        else:
+            examples[key] = inner
+    words = re.sub(r"\n{3,}", "\n\n", _BLOCK.sub("", text)).strip()
+    return Explanation(code, title, words, messages, **examples)
 
 
 def page(found: Explanation) -> str:

@@ -17,7 +17,7 @@ from neural_attn.array_files import (
     reading,
     weigh,
 )
-from neural_attn.diagnostics.errors import NeuralError, fail
+from neural_attn.diagnostics.errors import NeuralError, fail, reason
 from neural_attn.inputs.limits import id_limits
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.sample import sample
@@ -44,10 +44,9 @@ def read_data(path: str | Path) -> NDArray[Any] | dict[str, NDArray[Any]]:
                 members = weigh(archive)
                 return {n: read_member(archive, info) for n, info in members.items()}
     except OSError as error:
-        fail("E0403", f"cannot read {path}: {(error.strerror or str(error)).lower()}")
+        fail("E0403", path=path, reason=reason(error))
     except ArrayFileError as error:
-        why = f"{path} is not a NumPy array file: {error}"
-        fail("E0404", why, hint="np.save makes one")
+        fail("E0404", path=path, reason=error)
 
 
 def prepare(
@@ -101,11 +100,7 @@ def _named(checked: Checked, data: Any, notes: list[str]) -> dict[str, NDArray[A
             arrays = {names[0]: next(iter(arrays.values()))}
     for name in arrays:
         if name not in names:
-            fail(
-                "E0405",
-                f"the network has no input `{name}`",
-                hint="its inputs: " + ", ".join(names),
-            )
+            fail("E0405", name=name, names=", ".join(names))
     first = arrays.get(names[0])
     for given in inputs:
         if given.name in arrays or is_mask(given.name):
@@ -114,11 +109,7 @@ def _named(checked: Checked, data: Any, notes: list[str]) -> dict[str, NDArray[A
             arrays[given.name] = np.zeros(np.shape(first), np.int64)
             notes.append("token_type_ids not given: all tokens are of segment 0")
             continue
-        fail(
-            "E0405",
-            f"the data has no array for the input `{given.name}`",
-            hint="give a .npz file with arrays " + ", ".join(names),
-        )
+        fail("E0405.missing", input=given.name, names=", ".join(names))
     return arrays
 
 
@@ -127,20 +118,17 @@ def _checked(
 ) -> NDArray[Any]:
     """One array in the type that the network takes."""
     if array.dtype.kind not in "iufb":
-        fail(
-            "E0406",
-            f"`{given.name}` holds {array.dtype}, and the network needs numbers",
-        )
+        fail("E0406", input=given.name, dtype=array.dtype)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        fail("E0407", f"`{given.name}` holds NaN or infinity, first at {list(where)}")
+        fail("E0407", input=given.name, where=list(where))
     if array.ndim == 0:
         _wrong_shape(given, array)
     if array.ndim == len(given.shape):
         array = array[None]
         notes.append(f"data of shape {array.shape[1:]} taken as one example")
     if not array.size:
-        fail("E0408", f"`{given.name}` is empty: its shape is {array.shape}")
+        fail("E0408", input=given.name, shape=array.shape)
     if given.dtype == "float":
         return _float32(given, array)
     if _is_embedded(checked, given, array):
@@ -153,14 +141,10 @@ def _checked(
         if array.ndim == 3:
             _wrong_shape(given, array)
         if (array != np.round(array)).any():
-            fail(
-                "E0406",
-                f"`{given.name}` must be whole-numbered token ids, and holds fractions",
-                hint="save it as integers: ids.astype('int64')",
-            )
+            fail("E0406.ids", input=given.name)
         notes.append(f"the numbers of `{given.name}` are taken as token ids")
     if array.dtype.kind in "fu" and float(abs(array).max()) >= 2**63:
-        fail("E0410", f"`{given.name}` holds {array.max():g}, which is no token id")
+        fail("E0410.number", input=given.name, number=array.max())
     return array.astype(np.int64)
 
 
@@ -168,7 +152,7 @@ def _float32(given: Input, array: NDArray[Any]) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
         numbers = array.astype(np.float32)
     if not np.isfinite(numbers).all():
-        fail("E0407", f"`{given.name}` holds numbers that are too large for float32")
+        fail("E0407.large", input=given.name)
     return numbers
 
 
@@ -178,11 +162,7 @@ def _is_embedded(checked: Checked, given: Input, array: NDArray[Any]) -> bool:
     first = next(iter(checked.root.children.values()))[0]
     width = first.values.get("output_dim")
     if array.shape[2] != width:
-        fail(
-            "E0409",
-            f"data of shape {array.shape} has vectors of {array.shape[2]} numbers, "
-            f"and the network embeds into {width}",
-        )
+        fail("E0409.width", shape=array.shape, width=array.shape[2], d_model=width)
     return True
 
 
@@ -190,7 +170,7 @@ def _check_batches(arrays: Mapping[str, NDArray[Any]]) -> None:
     sizes = {name: len(array) for name, array in arrays.items()}
     if len(set(sizes.values())) > 1:
         shown = ", ".join(f"{name}: {size}" for name, size in sizes.items())
-        fail("E0409", f"the inputs hold different numbers of examples ({shown})")
+        fail("E0409.examples", shown=shown)
 
 
 def _check_lengths(
@@ -216,21 +196,28 @@ def _check_lengths(
                 f"{sizes[0]}: it runs at {sizes[0]}"
             )
     given_shapes = ", ".join(str(array.shape) for array in arrays.values())
-    cannot = f"the network cannot run on data of shape {given_shapes}"
     declared = "it declares " + ", ".join(_declared(i) for i in checked.network.inputs)
     try:
         found = at_shapes(checked.network, shapes)
     except NeuralError as error:
         problem = error.diagnostics[0]
-        fail("E0409", f"{cannot}: {problem.message}", problem.span, declared)
+        fail(
+            "E0409.run",
+            problem.span,
+            shapes=given_shapes,
+            reason=problem.message,
+            declared=declared,
+        )
     needed = {name: weight.shape for name, weight in found.root.named_weights()}
     for name, weight in checked.root.named_weights():
         if needed[name] != weight.shape:
             fail(
-                "E0409",
-                f"{cannot}: its weight `{name}` has the shape {list(weight.shape)}, "
-                f"and would need {list(needed[name])}",
-                hint=declared,
+                "E0409.weight",
+                shapes=given_shapes,
+                name=name,
+                shape=list(weight.shape),
+                needed=list(needed[name]),
+                declared=declared,
             )
 
 
@@ -243,9 +230,10 @@ def _wrong_shape(given: Input, array: NDArray[Any]) -> None:
         )
     fail(
         "E0409",
-        f"`{given.name}` has shape {array.shape}, and the network needs "
-        f"{_declared(given)}",
         hint=hint,
+        input=given.name,
+        shape=array.shape,
+        declared=_declared(given),
     )
 
 
@@ -263,8 +251,4 @@ def _check_ids(checked: Checked, arrays: Mapping[str, NDArray[Any]]) -> None:
         low, high = int(array.min()), int(array.max())
         if low < 0 or high >= limit:
             wrong = low if low < 0 else high
-            fail(
-                "E0410",
-                f"`{name}` holds the id {wrong}, and the embedding has rows "
-                f"0 to {limit - 1:,}",
-            )
+            fail("E0410", name=name, wrong=wrong, last=limit - 1)

@@ -23,11 +23,7 @@ def open_tokenizer(
     """The tokenizer of a network. Raises NeuralError where there is none."""
     path = find_tokenizer(file, checkpoint, explicit)
     if path is None:
-        fail(
-            "E0415",
-            f"there is no tokenizer for {file.name if file else 'the network'}",
-            hint="give one with --tokenizer tokenizer.json, or ids with --data",
-        )
+        fail("E0415", what=file.name if file else "the network")
     return Tokenizer(path)
 
 
@@ -49,12 +45,9 @@ def prepare_encoded(checked: Checked, encoded: Encoded) -> Prepared:
         prepared = prepare(checked, arrays, tokens)
     except NeuralError as error:
         problem = error.diagnostics[0]
-        fail(
-            problem.code,
-            f"the text does not fit the network: {problem.message}",
-            problem.span,
-            "is this the tokenizer that the network was trained with?",
-        )
+        said = f"the text does not fit the network: {problem.message}"
+        hint = "is this the tokenizer that the network was trained with?"
+        raise NeuralError([replace(problem, message=said, hint=hint)]) from None
     return replace(prepared, cut=encoded.notes)
 
 
@@ -62,9 +55,5 @@ def _ids_alone(checked: Checked, encoded: Encoded) -> NDArray[np.int64]:
     """The ids for a network that takes nothing else; padding must be id 0."""
     real = encoded.inputs["attention_mask"] != 0
     if not real.all() and not checked.network.pads_with:
-        fail(
-            "E0418",
-            "the texts are of different length, and the network cannot tell padding",
-            hint="write Embedding(…, mask_zero=true), or give one text at a time",
-        )
+        fail("E0409.padding")
     return np.where(real, encoded.inputs["input_ids"], 0)

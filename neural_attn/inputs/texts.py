@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
-from neural_attn.diagnostics.errors import fail
+from neural_attn.diagnostics.errors import fail, reason
 
 __all__ = ["batches", "count_all", "read_links", "read_texts"]
 
@@ -44,14 +44,10 @@ def batches(
 def count_texts(path: Path) -> int:
     """The number of texts in a file; raises NeuralError (E0408) if there is none."""
     if path.exists() and not (path.is_file() or path.is_dir()):
-        fail(
-            "E0403",
-            f"cannot read {path}: it is no ordinary file",
-            hint="texts are counted, then read: a pipe can be read once only",
-        )
+        fail("E0403.ordinary", path=path)
     count = sum(1 for _ in read_texts(path))
     if not count:
-        fail("E0408", f"{path} holds no text")
+        fail("E0408.text", path=path)
     return count
 
 
@@ -88,9 +84,9 @@ def _lines(path: Path) -> Iterator[str]:
                 if line.strip():
                     yield line.rstrip("\r\n")
     except OSError as error:
-        fail("E0403", f"cannot read {path}: {(error.strerror or '').lower()}")
+        fail("E0403", path=path, reason=reason(error))
     except UnicodeDecodeError:
-        fail("E0103", f"{path} is not UTF-8 text")
+        fail("E0103.text", path=path)
 
 
 def _field(line: str, name: str) -> Any:
@@ -103,8 +99,4 @@ def _field(line: str, name: str) -> Any:
 
 
 def _refuse(path: Path, number: int, what: str, example: str) -> NoReturn:
-    fail(
-        "E0422",
-        f"{path}, text {number} is not {what}",
-        hint=f"write {example} on each line",
-    )
+    fail("E0422", path=path, number=number, what=what, example=example)

@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.diagnostics.errors import fail
+from neural_attn.diagnostics.errors import fail, reason
 
 __all__ = ["Encoded", "Text", "Tokenizer", "find_tokenizer", "tokenizer_path"]
 
 FILE_NAME = "tokenizer.json"
 # The names under which models have their padding token, most usual first.
 _PADDING = ("[PAD]", "<pad>", "<|pad|>", "<PAD>", "<|endoftext|>", "</s>")
-_HINT = "use a tokenizer.json that the `tokenizers` package has saved"
 
 Text = str | tuple[str, str]
 
@@ -69,7 +68,7 @@ def find_tokenizer(
         path = Path(explicit)
         path = path / FILE_NAME if path.is_dir() else path
         if not path.is_file():
-            fail("E0641", f"there is no tokenizer at {path}")
+            fail("E0641", path=path)
         return path
     owners = [Path(p) for p in (neural_path, checkpoint_path) if p is not None]
     candidates = [tokenizer_path(owner) for owner in owners]
@@ -113,7 +112,7 @@ class Tokenizer:
         be encoded, or where not even the special tokens fit into `max_length`.
         """
         if isinstance(texts, str) or not texts:
-            fail("E0643", "a list of at least one text is needed")
+            fail("E0643.list")
         found = [self._encode(text, number) for number, text in enumerate(texts, 1)]
         notes = []
         if max_length is not None:
@@ -135,15 +134,11 @@ class Tokenizer:
                 part.encode("utf-8")
             encoding = self._inner.encode(*parts)
         except UnicodeEncodeError:
-            fail("E0643", f"text {number} is not valid Unicode: half a surrogate pair")
+            fail("E0643.unicode", number=number)
         except Exception as error:  # noqa: BLE001 - `tokenizers` raises bare ones
-            fail(
-                "E0643",
-                f"{self.path} cannot encode text {number}: {error}",
-                hint="the tokenizer may not be complete",
-            )
+            fail("E0643.fails", path=self.path, number=number, reason=error)
         if not encoding.ids:
-            fail("E0643", f"text {number} gives no token")
+            fail("E0643", number=number)
         return encoding
 
     def _cut(self, text: Text, max_length: int) -> Any:
@@ -151,7 +146,7 @@ class Tokenizer:
         special = self._inner.num_special_tokens_to_add(pair)
         # `tokenizers` would not cut at all in this case.
         if max_length < max(1, special):
-            fail("E0643", f"{special} special tokens do not fit into {max_length}")
+            fail("E0643.special", special=special, max_length=max_length)
         self._inner.enable_truncation(max_length)
         try:
             return self._inner.encode(*(text if pair else (text,)))
@@ -193,18 +188,14 @@ def _load(path: Path) -> Any:
     try:
         from tokenizers import Tokenizer as Inner
     except ImportError:
-        fail(
-            "E0502",
-            "encoding text needs the `tokenizers` package, which is not installed",
-            hint='pip install "neural-attn[hf]", or pip install tokenizers',
-        )
+        fail("E0502.tokenizers")
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        fail("E0642", f"cannot read {path}: {(error.strerror or '').lower()}")
+        fail("E0642.read", path=path, reason=reason(error))
     except UnicodeDecodeError:
-        fail("E0642", f"{path} is not a tokenizer: it is not UTF-8 text", hint=_HINT)
+        fail("E0642.text", path=path)
     try:
         return Inner.from_str(text)
     except Exception as error:  # noqa: BLE001 - `tokenizers` raises bare ones
-        fail("E0642", f"{path} is not a tokenizer: {error}", hint=_HINT)
+        fail("E0642", path=path, reason=error)

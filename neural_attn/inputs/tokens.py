@@ -31,7 +31,7 @@ def parse_tokens(texts: Sequence[str]) -> Tokens | None:
         if name is None or name[1] in found:
             why = "without the name" if name is None else f"twice for `{name[1]}`"
             hint = "write each as NAME=The,cat, with the name of an input"
-            fail("E0411", f"several tokens are given, some {why}", hint=hint)
+            fail("E0411.several", hint=hint, why=why)
         found[name[1]] = _split(text[name.end() :])
     return found
 
@@ -52,11 +52,7 @@ def by_input(checked: Checked, tokens: Tokens | None) -> dict[str, Labels]:
         return {names[0]: tokens}
     for name in tokens:
         if name not in names:
-            fail(
-                "E0411",
-                f"the network has no input `{name}` for tokens",
-                hint="its inputs: " + ", ".join(names),
-            )
+            fail("E0411.input", name=name, names=", ".join(names))
     return dict(tokens)
 
 
@@ -76,8 +72,4 @@ def check_count(name: str, labels: Labels, array: NDArray[Any]) -> None:
     length = array.shape[1]
     for row in rows(labels):
         if len(row) != length:
-            fail(
-                "E0411",
-                f"{len(row)} tokens do not fit the {length} positions of `{name}`",
-                hint="give one token per position",
-            )
+            fail("E0411", count=len(row), length=length, name=name)

@@ -1,27 +1,23 @@
-"""What the input doctor can find, by code, and which of it stops a picture."""
+"""What the input doctor can find, and which of it stops a picture."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from neural_attn.diagnostics.errors import Diagnostic
+from neural_attn.diagnostics.explanations import explanations
 
-__all__ = ["CODES", "STOPS", "Finding"]
+__all__ = ["ADVICE", "Finding", "codes"]
 
-CODES = {
-    "W0801": "weights that are NaN or infinite",
-    "W0802": "negative weights",
-    "W0803": "rows that do not sum to 1",
-    "W0804": "attention to the future under a causal mask",
-    "W0805": "attention to masked keys",
-    "W0806": "axes that look transposed",
-    "W0807": "token counts that do not fit",
-    "W0808": "no weights at all",
-    "W0809": "weights that look untrained",
-    "W0810": "attention to padding that no mask hides",
-    "W0811": "an array that is no attention",
-}
-STOPS = frozenset(CODES) - {"W0807", "W0809", "W0810"}
+# Where only these are found, a picture may be drawn all the same.
+ADVICE = frozenset({"W0807", "W0809", "W0810"})
+
+
+def codes() -> dict[str, str]:
+    """All that the doctor can find, by code, with the titles of their pages."""
+    pages = explanations().values()
+    return {page.code: page.title for page in pages if page.code.startswith("W08")}
 
 
 @dataclass(frozen=True)
@@ -33,10 +29,16 @@ class Finding:
     message: str
     hint: str = ""
 
+    @classmethod
+    def of(cls, name: str, where: str, /, **facts: Any) -> Finding:
+        """The message `name` of the pages, of one map, or of all ("")."""
+        said = Diagnostic.of(name, **facts)
+        return cls(said.code, where, said.message, said.hint)
+
     @property
     def stops(self) -> bool:
         """Whether a picture of the map would lie."""
-        return self.code in STOPS
+        return self.code not in ADVICE
 
     @property
     def diagnostic(self) -> Diagnostic:

@@ -1,8 +1,8 @@
 """The input doctor: what would make a picture or a number lie.
 
 It runs before everything else, on whatever was captured or handed in. Each finding has
-a code; those that stop (see `STOPS`) leave the map out of the analysis and refuse the
-picture.
+a code; those that stop (all but `ADVICE`) leave the map out of the analysis and
+refuse the picture.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
-from neural_attn.maps.findings import CODES, STOPS, Finding
+from neural_attn.maps.findings import ADVICE, Finding, codes
 
-__all__ = ["CODES", "STOPS", "UNTRAINED", "Finding", "admit", "examine", "usable"]
+__all__ = ["ADVICE", "UNTRAINED", "Finding", "admit", "codes", "examine", "usable"]
 
 # Sums of float16 and bfloat16 weights are off by this much; logits by far more.
 SUM_TOLERANCE = 0.01
@@ -25,11 +25,6 @@ PADDING_SHARE = 0.01  # of all attention, which is worth a word
 PADDING = frozenset({"[PAD]", "<pad>", "<PAD>", "<|pad|>", "[pad]"})
 UNTRAINED = 0.97  # normalized entropy above which all heads look untrained
 _SAMPLED_ROWS = 64
-
-FUSED = (
-    "a fused kernel computes no weights: load the model with "
-    'attn_implementation="eager" and call it with output_attentions=True'
-)
 
 
 def examine(maps: AttentionMaps) -> list[Finding]:
@@ -77,9 +72,7 @@ def admit(
     if not isinstance(arrays, Mapping):
         arrays = {f"layer_{index}": one for index, one in enumerate(arrays)}
     if not arrays:
-        return AttentionMaps([], trained), [
-            Finding("W0808", "", "the model handed out no attention weights", FUSED)
-        ]
+        return AttentionMaps([], trained), [Finding.of("W0808.model", "")]
     kept: list[AttentionMap] = []
     found: list[Finding] = []
     for name, values in arrays.items():
@@ -97,7 +90,7 @@ def _admit_one(
 ) -> tuple[AttentionMap | None, list[Finding]]:
     array = np.empty(0) if values is None else as_array(values)
     if not array.size:
-        return None, [Finding("W0808", name, "there are no weights", FUSED)]
+        return None, [Finding.of("W0808", name)]
     array = array[np.newaxis] if array.ndim == 3 else array
     wrong = examine_array(name, array)
     if wrong is not None:
@@ -108,9 +101,7 @@ def _admit_one(
     problems = []
     if lengths and not lengths <= {keys}:
         count = ", ".join(map(str, sorted(lengths)))
-        message = f"{count} tokens for {keys} keys: positions are numbered instead"
-        hint = "give the tokens as the model saw them, special tokens included"
-        problems = [Finding("W0807", name, message, hint)]
+        problems = [Finding.of("W0807", name, count=count, keys=keys)]
         tokens = None
     kind: Any = ("decoder_self" if causal else "encoder_self") if square else "cross"
     one = AttentionMap(
@@ -129,30 +120,15 @@ def as_array(values: Any) -> NDArray[np.floating]:
 def examine_array(name: str, array: NDArray[np.floating]) -> Finding | None:
     """Whether an array can be attention at all, before it is made an `AttentionMap`."""
     if array.ndim != 4 or 0 in array.shape or array.dtype.kind != "f":
-        return Finding(
-            "W0811",
-            name,
-            f"an array of {array.dtype} {array.shape} is no attention",
-            "weights are floating point [batch, heads, queries, keys]",
-        )
+        return Finding.of("W0811", name, dtype=array.dtype, shape=array.shape)
     finite = np.isfinite(array)
     if not finite.all():
         heads = _numbers((~finite).any(axis=(0, 2, 3)))
         count = int((~finite).sum())
-        return Finding(
-            "W0801",
-            name,
-            f"{count:,} weights are NaN or infinite (heads {heads})",
-            "a row whose keys are all masked, or an overflow in float16, gives NaN",
-        )
+        return Finding.of("W0801", name, count=count, heads=heads)
     least = float(array.min())
     if least < 0:
-        return Finding(
-            "W0802",
-            name,
-            f"weights are negative, down to {least:.3g}",
-            "are these the scores before the softmax?",
-        )
+        return Finding.of("W0802", name, least=least)
     return None
 
 
@@ -161,12 +137,8 @@ def _examine_batch(one: AttentionMap, first: AttentionMap) -> list[Finding]:
     if count == expected:
         return []
     return [
-        Finding(
-            "W0811",
-            one.name,
-            f"{count} examples, where {first.name} has {expected}: they are not of the "
-            "same texts",
-            "give the weights of all layers from one run",
+        Finding.of(
+            "W0811.texts", one.name, count=count, first=first.name, expected=expected
         )
     ]
 
@@ -180,26 +152,11 @@ def _examine_rows(one: AttentionMap) -> list[Finding]:
     queries, keys = one.weights.shape[-2:]
     columns = one.weights.sum(axis=-2, dtype=np.float64)
     if queries == keys and (np.abs(columns - 1) <= SUM_TOLERANCE).all():
-        return [
-            Finding(
-                "W0806",
-                one.name,
-                "the columns sum to 1 and the rows do not: the axes look transposed",
-                "weights are [batch, heads, queries, keys]: swap the last two axes",
-            )
-        ]
+        return [Finding.of("W0806", one.name)]
     worst = float(sums[wrong][np.abs(sums[wrong] - 1).argmax()])
     share = wrong.sum() / real.sum()
     heads = _numbers(wrong.any(axis=(0, 2)))
-    return [
-        Finding(
-            "W0803",
-            one.name,
-            f"{share:.0%} of the rows do not sum to 1 (heads {heads}); "
-            f"the worst sums to {worst:.3g}",
-            "weights are taken after the softmax and before dropout",
-        )
-    ]
+    return [Finding.of("W0803", one.name, share=share, heads=heads, worst=worst)]
 
 
 def _examine_mask(one: AttentionMap) -> list[Finding]:
@@ -213,23 +170,8 @@ def _examine_mask(one: AttentionMap) -> list[Finding]:
     later = ~np.tri(queries, keys, keys - queries, dtype=bool)
     if one.causal and (one.weights.max(axis=(0, 1))[later] > LEAK_TOLERANCE).any():
         heads = _numbers((outside > LEAK_TOLERANCE).any(axis=(0, 2)))
-        return [
-            Finding(
-                "W0804",
-                one.name,
-                f"{mass:.1%} of the attention goes to later positions or masked keys, "
-                f"though the attention is said to be causal (heads {heads})",
-                "say causal=False if the model sees the whole text",
-            )
-        ]
-    return [
-        Finding(
-            "W0805",
-            one.name,
-            f"{mass:.1%} of the attention goes to keys that the mask hides",
-            "is True in the mask where attending is allowed?",
-        )
-    ]
+        return [Finding.of("W0804", one.name, mass=mass, heads=heads)]
+    return [Finding.of("W0805", one.name, mass=mass)]
 
 
 def _examine_padding(one: AttentionMap) -> list[Finding]:
@@ -241,14 +183,7 @@ def _examine_padding(one: AttentionMap) -> list[Finding]:
     share /= max(float(one.weights.sum(dtype=np.float64)), 1e-9)
     if share <= PADDING_SHARE:
         return []
-    return [
-        Finding(
-            "W0810",
-            one.name,
-            f"{share:.0%} of the attention goes to padding tokens, which no mask hides",
-            "give the model its attention_mask",
-        )
-    ]
+    return [Finding.of("W0810", one.name, share=share)]
 
 
 def _looks_untrained(maps: AttentionMaps) -> bool:
@@ -271,13 +206,7 @@ def _looks_untrained(maps: AttentionMaps) -> bool:
 
 
 def _untrained() -> Finding:
-    return Finding(
-        "W0809",
-        "",
-        "every layer spreads its attention almost evenly (normalized entropy at least "
-        f"{UNTRAINED:g}), as a network with random weights does",
-        "were the trained weights loaded?",
-    )
+    return Finding.of("W0809", "", least=UNTRAINED)
 
 
 def _rows(tokens: Any) -> list[Sequence[str]]:

@@ -254,21 +254,16 @@ def spacy_tagger(model: str = "en_core_web_sm") -> Tagger:
 
         pipeline = spacy.load(model)
     except (ImportError, OSError):
-        fail(
-            "E0502",
-            f"tagging needs spaCy and its pipeline {model}, which are not installed",
-            hint=f"pip install spacy && python -m spacy download {model}",
-        )
+        fail("E0502.spacy", model=model)
 
     def tag(words: Sequence[str]) -> list[str]:
         document = spacy.tokens.Doc(pipeline.vocab, words=list(words))
         tags = [token.pos_ for token in pipeline(document)]
         if words and not any(tags):
             fail(
-                "E0502",
-                f"the spaCy pipeline {model} gives no parts of speech",
-                hint="it needs a tagger, a morphologizer or an attribute ruler: "
-                f"it has {', '.join(pipeline.pipe_names) or 'nothing'}",
+                "E0502.tagger",
+                model=model,
+                parts=", ".join(pipeline.pipe_names) or "nothing",
             )
         return tags
 

@@ -142,8 +142,4 @@ def require_scipy() -> None:
     try:
         import scipy  # noqa: F401
     except ImportError:
-        fail(
-            "E0502",
-            "attention flow needs SciPy, which is not installed",
-            hint='pip install "neural-attn[analysis]", or pip install scipy',
-        )
+        fail("E0502.scipy")

@@ -91,7 +91,7 @@ class AttentionModel(Protocol):
 
     def encode(self, texts: Sequence[str]) -> Prepared:
         """Texts as the model's inputs. Raises NeuralError where it takes none."""
-        fail("E0415", "this model has no tokenizer", hint="give it arrays with data")
+        fail("E0415.model")
 
     def encode_ids(self, ids: NDArray[Any]) -> Prepared:
         """Token ids [batch, time] as texts without padding."""
@@ -106,4 +106,4 @@ def refuse_options(options: Mapping[str, Any], what: str) -> None:
     """Raise NeuralError for an option that is set, as it would have no effect."""
     for name, value in options.items():
         if value is not None and not (name == "backend" and value == "auto"):
-            fail("E0414", f"`{name}` has no effect on {what}", hint="leave it out")
+            fail("E0414", name=name, what=what)

@@ -93,13 +93,7 @@ def _cast_array(array: NDArray[Any], dtype: str) -> NDArray[Any]:
 def require_attention(checked: Checked) -> None:
     """Raise NeuralError, with what would help, where a network has no attention."""
     if not checked.attentions:
-        fail(
-            "E0401",
-            f"network {checked.network.name} has no attention to show",
-            checked.network.block.span,
-            "TransformerEncoder, TransformerDecoder, MultiHeadAttention, or a define "
-            "that calls attend(…) would give some",
-        )
+        fail("E0401", checked.network.block.span, network=checked.network.name)
 
 
 def run(model: Any, backend: Backend, inputs: Inputs) -> tuple[NDArray[Any], Found]:

@@ -201,7 +201,7 @@ class BareModel(AttentionModel):
     ) -> Prepared:
         """Arrays as they are: what the model takes is not known."""
         if data is None:
-            fail("E0405", "a model without its file needs data to run on")
+            fail("E0405.none")
         if isinstance(data, Mapping):
             return Prepared({n: np.asarray(array) for n, array in data.items()}, tokens)
         return Prepared(np.asarray(data), tokens)
@@ -210,7 +210,7 @@ class BareModel(AttentionModel):
         """Run the model; the tokens label all keys, and the queries of square maps."""
         output, found = capture.run(self.model, self.backend, prepared.inputs)
         if not found:
-            fail("E0401", f"{type(self.model).__name__} has no attention layers")
+            fail("E0401.model", kind=type(self.model).__name__)
         tokens: Any = prepared.tokens
         maps = []
         for name, (values, mask) in found.items():

@@ -43,11 +43,7 @@ def open_model(given: Any, **options: Any) -> AttentionModel:
         _refuse_all_but(options, "a model that is open")
         return given
     if given is None:
-        fail(
-            "E0416",
-            "this visualizer has no model",
-            hint="give one to AttentionVisualizer, or call visualize_from_dsl",
-        )
+        fail("E0416")
     for entry in entry_points(group=GROUP):
         model: AttentionModel | None = entry.load()(given)
         if model is not None:
@@ -57,11 +53,7 @@ def open_model(given: Any, **options: Any) -> AttentionModel:
         model = make(given, **options)
         if model is not None:
             return model
-    fail(
-        "E0402",
-        f"a {type(given).__name__} does not say which of its layers attend",
-        hint="give a model that neural-attn generated: load_model(file).model",
-    )
+    fail("E0402", kind=type(given).__name__)
 
 
 def _refuse_all_but(options: dict[str, Any], what: str) -> None:

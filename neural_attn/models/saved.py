@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from neural_attn.diagnostics.errors import fail
+from neural_attn.diagnostics.errors import fail, reason
 from neural_attn.inputs.arrays import read_data
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.maps.attention_map import AttentionMap
@@ -54,9 +54,7 @@ class SavedModel(AttentionModel):
         Raises ValueError for a name that no map may have.
         """
         if isinstance(tokens, Mapping):
-            fail(
-                "E0414", "arrays in a file have no inputs to name", hint="--tokens a,b"
-            )
+            fail("E0414.names")
         maps, findings = admit(arrays, tokens)
         left_out = np.ones((1, 1, 1, 1), np.float32)
         every = [
@@ -80,7 +78,7 @@ class SavedModel(AttentionModel):
     ) -> Prepared:
         """The maps, one row of them for each example; nothing else can be taken."""
         if data is not None:
-            fail("E0414", "saved maps have their texts already", hint="give FILE alone")
+            fail("E0414.maps")
         rows = max((len(one.weights) for one in self.maps.maps), default=0)
         return Prepared(range(rows))
 
@@ -109,15 +107,15 @@ def read_saved(file: Path, tokens: Tokens | None = None) -> SavedModel:
         try:
             return SavedModel.of_arrays(arrays, tokens)
         except ValueError as error:  # a name that no map may have
-            fail("E0419", f"{file}: {error}")
+            fail("E0419.arrays", path=file, reason=error)
     if tokens is not None:
-        fail("E0414", "saved maps have their tokens already", hint="give FILE alone")
+        fail("E0414.tokens")
     try:
         return SavedModel.of(AttentionMaps.load(file))
     except OSError as error:
-        fail("E0403", f"cannot read {file}: {(error.strerror or '').lower()}")
+        fail("E0403", path=file, reason=reason(error))
     except ValueError as error:
-        fail("E0419", str(error), hint="AttentionMaps.save and --save-maps write them")
+        fail("E0419", reason=str(error))
 
 
 def _is_plain(file: Path) -> bool:

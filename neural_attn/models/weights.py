@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.catalogue import Weight
-from neural_attn.diagnostics.errors import fail
+from neural_attn.diagnostics.errors import fail, reason
 from neural_attn.shapes.instance import Checked
 
 _MAX_HEADER = 100_000_000
@@ -65,11 +65,7 @@ def check_file(checked: Checked, path: Path) -> None:
     check_shapes(checked, found, str(path))
     for name, entry in header.items():
         if entry["dtype"] not in _FLOATS:
-            fail(
-                "E0604",
-                f"{path}: tensor `{name}` holds {entry['dtype']}; "
-                "weights are F32, F64 or F16",
-            )
+            fail("E0604", path=path, name=name, dtype=entry["dtype"])
 
 
 def check_shapes(
@@ -87,23 +83,30 @@ def check_shapes(
                 else ""
             )
             fail(
-                "E0602",
-                f"{path} does not fit network {network}: it has no tensor `{name}` "
-                f"{list(shape)}",
+                "E0602.missing",
                 hint=hint,
+                path=path,
+                network=network,
+                name=name,
+                shape=list(shape),
             )
         if found[name] != shape:
             fail(
                 "E0602",
-                f"{path} does not fit network {network}: tensor `{name}` is "
-                f"{list(found[name])}, and the network needs {list(shape)}",
+                path=path,
+                network=network,
+                name=name,
+                found=list(found[name]),
+                shape=list(shape),
             )
     for name in found:
         if name not in needed:
             fail(
-                "E0602",
-                f"{path} does not fit network {network}: the network has no place for "
-                f"tensor `{name}` {list(found[name])}",
+                "E0602.unknown",
+                path=path,
+                network=network,
+                name=name,
+                shape=list(found[name]),
             )
 
 
@@ -118,13 +121,9 @@ def read_header(path: Path) -> dict[str, dict[str, Any]]:
             size = struct.unpack("<Q", size_bytes)[0] if len(size_bytes) == 8 else 0
             header = json.loads(stream.read(size if size <= _MAX_HEADER else 0))
     except OSError as error:
-        fail("E0601", f"cannot read {path}: {(error.strerror or '').lower()}")
+        fail("E0601", path=path, reason=reason(error))
     except (ValueError, RecursionError):
-        fail(
-            "E0603",
-            f"{path} is not a safetensors file",
-            hint="weights are .safetensors, .pt or .pth files",
-        )
+        fail("E0603", path=path)
     tensors = header if isinstance(header, dict) else {}
     tensors.pop("__metadata__", None)
     for name, entry in tensors.items():
@@ -134,7 +133,7 @@ def read_header(path: Path) -> dict[str, dict[str, Any]]:
         if not all(type(size) is int and size >= 0 for size in sizes) or not isinstance(
             entry.get("dtype"), str
         ):
-            fail("E0603", f"{path}: the entry of tensor `{name}` is broken")
+            fail("E0603.entry", path=path, name=name)
     return tensors
 
 
@@ -155,10 +154,10 @@ def read_checkpoint(checked: Checked, path: Path) -> dict[str, NDArray[np.floati
         try:
             tensors = load_file(path)
         except SafetensorError as error:
-            fail("E0603", f"{path} is damaged: {error}")
+            fail("E0603.damaged", path=path, reason=error)
     for name, values in tensors.items():
         if not np.isfinite(values).all():
-            fail("E0605", f"{path}: tensor `{name}` holds NaN or infinity")
+            fail("E0605", path=path, name=name)
     return tensors
 
 
@@ -166,23 +165,19 @@ def _read_torch(path: Path) -> dict[str, NDArray[np.floating]]:
     try:
         import torch
     except ImportError:
-        fail(
-            "E0502",
-            f"reading {path.name} needs torch, which is not installed",
-            hint="pip install torch, or save the weights as .safetensors",
-        )
+        fail("E0502.torch", path=path.name)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        fail("E0601", f"cannot read {path}: {(error.strerror or str(error)).lower()}")
+        fail("E0601", path=path, reason=reason(error))
     except Exception as error:  # noqa: BLE001 - torch raises many kinds for a broken or unsafe file
         why = str(error).partition("\n")[0] or type(error).__name__
-        fail("E0603", f"{path} is not a plain state_dict: {why}")
+        fail("E0603.state_dict", path=path, why=why)
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(
         isinstance(value, torch.Tensor) for value in state.values()
     ):
-        fail("E0603", f"{path} holds no state_dict (a mapping of names to tensors)")
+        fail("E0603.mapping", path=path)
     return {
         str(name): value.detach().to(torch.float32).numpy()
         for name, value in state.items()

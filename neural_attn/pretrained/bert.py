@@ -23,11 +23,7 @@ def plan(config: Config) -> Plan:
     _check_options(config)
     width, heads = config.size("hidden_size"), config.size("num_attention_heads")
     if width % heads:
-        fail(
-            "E0625",
-            f"{config.path}: hidden_size {width} cannot be divided among "
-            f"num_attention_heads {heads}",
-        )
+        fail("E0625.heads", path=config.path, d_model=width, heads=heads)
     depth = config.size("num_hidden_layers", maximum=_MAX_LAYERS)
     dropout = config.number("hidden_dropout_prob", 0.1)
     epsilon = config.number("layer_norm_eps", 1e-12)

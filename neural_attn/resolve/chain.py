@@ -95,16 +95,9 @@ class Chain:
             if isinstance(item, tree.LayerNode):
                 layers.append(item)
             elif not isinstance(item, tree.LayersMarker):
-                self.problems.add(
-                    "E0211", "a chain of layers holds layers only", item.span
-                )
+                self.problems.add("E0211.chain", item.span)
         if not layers:
-            self.problems.add(
-                "E0202",
-                f"define `{define.name.text}` has no layers",
-                define.name.span,
-                "write them in its braces, such as `Dense(8)`",
-            )
+            self.problems.add("E0202.define", define.name.span, define=define.name.text)
         span = define.name.span
         optional = (MASK, MEMORY, MEMORY_MASK)
         self.wiring.named = {MEMORY: MEMORY, MEMORY_MASK: MEMORY_MASK}
@@ -143,12 +136,7 @@ class Chain:
     def _note_unused(self, inputs: Sequence[Input]) -> None:
         for given in inputs:
             if given.name not in self.wiring.used and len(inputs) > 1:
-                self.problems.add(
-                    "W0102",
-                    f"no layer takes the input `{given.name}`",
-                    given.span,
-                    "a layer takes an input by naming it in its forward",
-                )
+                self.problems.add("W0102", given.span, input=given.name)
 
     # --- chains ------------------------------------------------------------------
 
@@ -157,10 +145,7 @@ class Chain:
         name = branch.name.text
         if name not in self.wiring.named and self.wiring.has_inputs:
             self.problems.add(
-                "E0229",
-                f"the branch `{name}` has no input of its name",
-                branch.name.span,
-                "inputs and branches so far: " + ", ".join(self.wiring.named),
+                "E0229", branch.name.span, name=name, named=", ".join(self.wiring.named)
             )
         self.wiring.waiting = [
             given for given in self.wiring.waiting if given.name != name
@@ -261,12 +246,7 @@ class Chain:
         """`mode="cross"`: the keys and values come from the memory."""
         name = memory.text if memory is not None else MEMORY
         if name not in self.wiring.named:
-            self.problems.add(
-                "E0230",
-                "there is no encoder output to attend to",
-                span,
-                "name an input or branch: memory=NAME",
-            )
+            self.problems.add("E0230.encoder", span)
             return arguments
         self.wiring.note_lost("attention to this memory", self.wiring.memory)
         key = tree.Name(span, self.wiring.named[name])
@@ -285,12 +265,7 @@ class Chain:
         inner = self._layers_inside(node)
         if not inner:
             return self._layer(outer, flow, merged)
-        self.problems.add(
-            "W0117",
-            f"the layers in these braces run behind `{node.name.text}`, one by one",
-            inner[0].span,
-            "write them behind it, or a `define` that says how they belong together",
-        )
+        self.problems.add("W0117", inner[0].span, layer=node.name.text)
         for _ in self._written_out(node):
             flow = self._run((replace(outer, repeat=None), *inner), flow, merged)
             merged = []
@@ -300,9 +275,7 @@ class Chain:
         inner = [item for item in node.block or () if isinstance(item, tree.LayerNode)]
         for item in node.block or ():
             if not isinstance(item, tree.LayerNode):
-                self.problems.add(
-                    "E0211", f"`{node.name.text}` holds layers only", item.span
-                )
+                self.problems.add("E0211", item.span, layer=node.name.text)
         return inner
 
     def _residual(self, node: tree.LayerNode, flow: Flow) -> Flow:
@@ -310,12 +283,7 @@ class Chain:
         what = f"`{node.name.text}`"
         match(what, (), node.arguments, self.problems)
         if node.label is not None:
-            self.problems.add(
-                "E0211",
-                f"{what} holds layers, and has no name of its own",
-                node.label.span,
-                "name the layers inside",
-            )
+            self.problems.add("E0211.label", node.label.span, what=what)
         note_device(self.problems, node)
         for _ in self._written_out(node):
             flow = self._residual_once(node, flow)
@@ -336,11 +304,7 @@ class Chain:
         if type(count) is int and 1 <= count * self._copied <= MAX_COPIES:
             return count
         self.problems.add(
-            "E0216",
-            f"`{node.name.text}` with layers in braces is repeated 1 to {MAX_COPIES} "
-            "times in all",
-            node.repeat.span,
-            "put it into a `define`, which may be repeated more often",
+            "E0216.braces", node.repeat.span, layer=node.name.text, most=MAX_COPIES
         )
         return 1
 
@@ -374,12 +338,7 @@ class Chain:
         folded = Flow(steps, steps, started=True)
         inside = self._layer(replace(inner, trivia=tree.Trivia()), folded, [])
         if inside.is_encoded:
-            self.problems.add(
-                "E0235",
-                "attention inside TimeDistributed would give a map for every step",
-                span,
-                "attend along the time axis, without TimeDistributed",
-            )
+            self.problems.add("E0235", span)
         after = tree.Name(span, inside.value)
         self.wiring.assign(
             flow.variable, function_call("unfold_time", after, before), span

@@ -28,22 +28,13 @@ class Equations:
         known = set(self.static)
         for parameter in self.block.forward.parameters:
             if why := trouble_with_variable(parameter.name):
-                self.problems.add("E0213", why, parameter.span)
+                self.problems.add("E0213", parameter.span, why=why)
             if parameter.name in self.static or parameter.name in self.layers:
-                self.problems.add(
-                    "E0207",
-                    f"`{parameter.name}` is a layer or a parameter already",
-                    parameter.span,
-                )
+                self.problems.add("E0207.variable", parameter.span, name=parameter.name)
             known.add(parameter.name)
         self._check_parameters()
         if not self._check_body(self.block.forward.body, known):
-            self.problems.add(
-                "E0218",
-                f"the forward of `{self.block.name}` can end without `return`",
-                self.block.forward.span,
-                "end it, and both sides of every `if`, with `return …`",
-            )
+            self.problems.add("E0218", self.block.forward.span, define=self.block.name)
         self._check_layers_are_called()
 
     def _check_layers_are_called(self) -> None:
@@ -56,24 +47,21 @@ class Equations:
         for use in self.block.uses():
             if use.name not in used:
                 self.problems.add(
-                    "W0108",
-                    f"`{self.block.name}` never calls its layer `{use.name}`",
-                    use.span,
-                    f"call it in the forward, as in `{use.name}(x)`, or leave it out",
+                    "W0108", use.span, define=self.block.name, layer=use.name
                 )
 
     def _check_parameters(self) -> None:
         """A width is that of an input; layers and parameters differ in name."""
         for name, use in self.layers.items():
             if name in self.static:
-                self.problems.add("E0207", f"`{name}` is a parameter already", use.span)
+                self.problems.add("E0207.parameter", use.span, name=name)
         for parameter in self.block.parameters:
             if (name := width_of(parameter)) and name not in self.block.inputs:
                 self.problems.add(
                     "E0219",
-                    f"the forward has no input `{name}`",
                     parameter.default.span if parameter.default else None,
-                    "its inputs: " + ", ".join(self.block.inputs),
+                    name=name,
+                    inputs=", ".join(self.block.inputs),
                 )
 
     def _check_body(self, body: tuple[tree.Statement, ...], known: set[str]) -> bool:
@@ -98,13 +86,9 @@ class Equations:
 
     def _check_target(self, target: tree.Name) -> None:
         if why := trouble_with_variable(target.text):
-            self.problems.add("E0213", why, target.span)
+            self.problems.add("E0213", target.span, why=why)
         if target.text in self.static or target.text in self.layers:
-            self.problems.add(
-                "E0207",
-                f"`{target.text}` is a layer or a parameter already",
-                target.span,
-            )
+            self.problems.add("E0207.variable", target.span, name=target.text)
 
     def _check_expr(self, expr: tree.Expr, known: set[str]) -> None:
         for node in tree.walk(expr):
@@ -128,23 +112,18 @@ class Equations:
             hint = did_you_mean(name, [*self.layers, *PRIMITIVES])
             self.problems.add(
                 "E0221",
-                f"there is no layer or function `{name}`",
                 call.function.span,
-                hint
-                or f"layers: {', '.join(self.layers) or 'none'}; "
-                f"functions: {', '.join(PRIMITIVES)}",
+                hint=hint,
+                name=name,
+                layers=", ".join(self.layers) or "none",
+                functions=", ".join(PRIMITIVES),
             )
             return
         match(f"`{name}`", parameters, call.arguments, self.problems)
 
     def _note_attention(self, call: tree.Call, is_attention: bool) -> None:
         if is_attention and self.block.is_attention:
-            self.problems.add(
-                "E0222",
-                f"`{self.block.name}` computes attention twice",
-                call.span,
-                "give each attention a define of its own, so that each has a name",
-            )
+            self.problems.add("E0222", call.span, define=self.block.name)
         self.block.is_attention |= is_attention
 
 

@@ -151,11 +151,9 @@ def take_mode(node: tree.LayerNode, problems: Problems) -> tuple[bool, tree.Laye
             continue
         mode = argument.value.value
         if mode not in ("self", "cross"):
-            problems.add(
-                "E0217", f'`mode` is "self" or "cross", not {mode!r}', argument.span
-            )
+            problems.add("E0217.mode", argument.span, mode=mode)
         if mode == "self" and any(a.name == MEMORY for a in node.arguments):
-            problems.add("E0217", '`mode="self"` takes no memory', argument.span)
+            problems.add("E0217.memory", argument.span)
         rest = tuple(a for a in node.arguments if a is not argument)
         return mode == "cross", replace(node, arguments=rest)
     return False, node

@@ -31,12 +31,7 @@ def read_inputs(
     if setting is None and misspelled:
         return ()
     if setting is None:
-        problems.add(
-            "E0224",
-            f"network `{node.name.text}` has no input",
-            node.name.span,
-            "write `input: (100,)` for 100 token ids, without the batch",
-        )
+        problems.add("E0224", node.name.span, layer=node.name.text)
         return ()
     shapes = _shapes(setting, problems)
     takers = _takers([name for name, _ in shapes], scope, layers)
@@ -93,30 +88,18 @@ def _shapes(setting: tree.Setting, problems: Problems) -> list[tuple[str, tree.E
         return [("inputs", setting.value)]
     found: list[tuple[str, tree.Expr]] = []
     if setting.value is not None:
-        problems.add(
-            "E0225",
-            "an input has a shape, or several have names and shapes in braces",
-            setting.value.span,
-            "keep one of the two",
-        )
+        problems.add("E0225.several", setting.value.span)
     for item in setting.block:
         named = isinstance(item, tree.Setting) and item.block is None
         if isinstance(item, tree.Setting) and named and item.value is not None:
             why = trouble_with_variable(item.name.text)
             if why and item.name.text != "inputs":
-                problems.add("E0213", why, item.name.span)
+                problems.add("E0213", item.name.span, why=why)
             if item.name.text in (name for name, _ in found):
-                problems.add(
-                    "E0208", f"`{item.name.text}` is set twice", item.name.span
-                )
+                problems.add("E0208", item.name.span, name=item.name.text)
             found.append((item.name.text, item.value))
         else:
-            problems.add(
-                "E0225",
-                "an input is a name and a shape",
-                item.span,
-                "write `ids: (100,)`",
-            )
+            problems.add("E0225", item.span)
     return found
 
 
@@ -136,9 +119,8 @@ def _sizes(expr: tree.Expr, problems: Problems) -> list[int | None]:
             is_batch = isinstance(item, tree.Name) and "batch" in item.text.lower()
             problems.add(
                 "E0226",
-                "sizes of an input are whole numbers from 1, or none for any length",
                 item.span,
-                "leave the batch out: it is always there" if is_batch else "",
+                hint="leave the batch out: it is always there" if is_batch else "",
             )
             sizes.append(None)
     return sizes

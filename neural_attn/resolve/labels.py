@@ -37,20 +37,14 @@ def _check_repeated(problems: Problems, node: tree.LayerNode) -> None:
     for layer in (node, *inside):
         if layer.label is not None:
             problems.add(
-                "E0207",
-                f"`{layer.label.text}` would name several layers, as "
-                f"`{node.name.text}` is repeated",
+                "E0207.repeated",
                 layer.label.span,
-                "leave the name out: layers without one are numbered",
+                name=layer.label.text,
+                layer=node.name.text,
             )
 
 
 def _take(problems: Problems, label: tree.Name, names: set[str]) -> None:
     if label.text in names:
-        problems.add(
-            "E0207",
-            f"there is a layer `{label.text}` already",
-            label.span,
-            "give one of the two another name",
-        )
+        problems.add("E0207.label", label.span, layer=label.text)
     names.add(label.text)

@@ -56,26 +56,18 @@ class NetworkReader:
         elif isinstance(item, tree.Setting):
             name = item.name.text
             if name in self.settings:
-                self.problems.add("E0208", f"`{name}` is set twice", item.name.span)
+                self.problems.add("E0208", item.name.span, name=name)
             self.settings[name] = item
         elif isinstance(item, tree.LayerNode):
             self.layers.append(item)
         elif isinstance(item, tree.LayerChoice):
-            self.problems.add(
-                "E0209",
-                "a network has no parameters to choose by",
-                item.span,
-                "`if` belongs into a `define` with parameters",
-            )
+            self.problems.add("E0209", item.span)
 
     def _check_layers(self) -> None:
         chosen = any(isinstance(item, tree.LayerChoice) for item in self.node.items)
         if not self.layers and not chosen and not self._misspells("layers"):
             self.problems.add(
-                "E0202",
-                f"network `{self.node.name.text}` has no layers",
-                self.node.name.span,
-                "write them behind `layers:`, such as `Dense(8)`",
+                "E0202.network", self.node.name.span, network=self.node.name.text
             )
 
     def _misspells(self, word: str) -> bool:
@@ -95,7 +87,7 @@ class NetworkReader:
             return None
         for other in item.block or ():
             if not isinstance(other, tree.LayerNode | tree.LayersMarker):
-                self.problems.add("E0211", "a branch holds layers only", other.span)
+                self.problems.add("E0211.branch", other.span)
         return Branch(item.span, item.name, inside)
 
 
@@ -110,18 +102,13 @@ def _as_setting(node: tree.LayerNode, problems: Problems) -> tree.Setting | None
         name = node.label
         call = node.span.text.split("=", 1)[1].strip()
         hint = f"write `{name.text}: {call}`"
-        problems.add("E0132", "a setting takes `:`; `=` names a layer", name.span, hint)
+        problems.add("E0132.layer", name.span, hint=hint)
         inner = tree.Call(node.span, node.name, node.arguments)
         return tree.Setting(node.span, name, inner, node.block)
     name = node.name
     if node.label is not None or name.text not in (*SETTINGS, *GROUPS):
         return None
-    problems.add(
-        "E0244",
-        f"`{name.text}` is a setting, not a layer",
-        name.span,
-        _rewritten(node),
-    )
+    problems.add("E0244", name.span, hint=_rewritten(node), name=name.text)
     if name.text in GROUPS:
         return tree.Setting(node.span, name, None, _as_items(node.arguments))
     values = tuple(argument.value for argument in node.arguments)

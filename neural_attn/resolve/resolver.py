@@ -60,10 +60,7 @@ class Resolver:
             # by identity: a copy of a built-in block may be equal to it
             if any(earlier is own for own in file.defines):
                 self.problems.add(
-                    "E0207",
-                    f"`{define.name.text}` is defined twice",
-                    define.name.span,
-                    "give one of the two another name",
+                    "E0207.define", define.name.span, define=define.name.text
                 )
             self._defines[define.name.text] = define
         self._blocks: dict[str, Block | None] = {}
@@ -74,25 +71,14 @@ class Resolver:
         names: set[str] = set()
         for node in self.file.networks:
             if node.name.text in names:
-                self.problems.add(
-                    "W0118",
-                    f"there is a network `{node.name.text}` above, too: of one name "
-                    "the last is taken",
-                    node.name.span,
-                    "give one of the two another name",
-                )
+                self.problems.add("W0118", node.name.span, layer=node.name.text)
             names.add(node.name.text)
             self._check_class(node.name, "network")
         networks = [NetworkReader(self, node).read() for node in self.file.networks]
         for define in self.file.defines:
             self.find(define.name.text)
         if not networks:
-            self.problems.add(
-                "E0201",
-                "there is no network in this file",
-                None,
-                "write `network MyNetwork { input: (…) layers: … }`",
-            )
+            self.problems.add("E0201")
         return networks
 
     @property
@@ -114,12 +100,7 @@ class Resolver:
             self._open.append(name)
             self._blocks[name] = None
             if len(self._open) > MAX_DEPTH:
-                fail(
-                    "E0105",
-                    f"defines are nested more than {MAX_DEPTH} levels deep",
-                    self._defines[name].name.span,
-                    "a define may use others, but not in so long a row",
-                )
+                fail("E0105.defines", self._defines[name].name.span, most=MAX_DEPTH)
             self._blocks[name] = self._block(self._defines[name])
             self._open.pop()
         return self._blocks[name]
@@ -143,9 +124,9 @@ class Resolver:
         if name in self._open:
             self.problems.add(
                 "E0210",
-                f"`{name}` contains itself",
                 node.name.span,
-                " inside ".join(f"`{n}`" for n in [name, *reversed(self._open)]),
+                hint=" inside ".join(f"`{n}`" for n in [name, *reversed(self._open)]),
+                name=name,
             )
             return None
         target = self.find(name)
@@ -159,11 +140,11 @@ class Resolver:
             if name in _LOOPS:
                 hint = "there are no loops: `Dense(8) * 3` repeats a layer"
             if refused := refusal(name):
-                self.problems.add("E0234", refused[0], node.name.span, refused[1])
-            else:
                 self.problems.add(
-                    "E0204", f"there is no layer `{name}`", node.name.span, hint
+                    "E0234", node.name.span, hint=refused[1], why=refused[0]
                 )
+            else:
+                self.problems.add("E0204", node.name.span, hint=hint, name=name)
         return target
 
     def use(
@@ -196,8 +177,9 @@ class Resolver:
             if parameter.name not in used:
                 self.problems.add(
                     "W0106",
-                    f"`{define.name.text}` never uses its parameter `{parameter.name}`",
                     parameter.span,
+                    define=define.name.text,
+                    parameter=parameter.name,
                 )
         return block
 
@@ -209,10 +191,7 @@ class Resolver:
                 self._refuse_name(why, "parameter", parameter.span)
             if parameter.name in names:
                 self.problems.add(
-                    "E0207",
-                    f"there is a parameter `{parameter.name}` already",
-                    parameter.span,
-                    "give one of the two another name",
+                    "E0207.parameters", parameter.span, parameter=parameter.name
                 )
             names.append(parameter.name)
             if parameter.default is not None and not width_of(parameter):
@@ -230,23 +209,13 @@ class Resolver:
                 )
             elif isinstance(item, tree.Setting):
                 name = item.name.text
-                self.problems.add(
-                    "E0211",
-                    f"a define has no setting `{name}`",
-                    item.name.span,
-                    "settings belong to the network",
-                )
+                self.problems.add("E0211.setting", item.name.span, name=name)
             elif isinstance(item, tree.LayerNode):
                 if item.label is None:
                     known = self.find(item.name.text) or item.name.text in WRAPPERS
                     if not known and not self.target(item):
                         continue  # which was noted
-                    self.problems.add(
-                        "E0212",
-                        f"this {item.name.text} needs a name for the forward to call",
-                        item.span,
-                        f"write `my_layer = {item.name.text}(…)`",
-                    )
+                    self.problems.add("E0212", item.span, name=item.name.text)
                     continue
                 use = self.use(item, item.label.text)
                 if use:
@@ -257,9 +226,7 @@ class Resolver:
             self._refuse_name(why, what, name.span)
 
     def _refuse_name(self, why: str, what: str, span: Span) -> None:
-        self.problems.add(
-            "E0213", f"{why}: no {what} can be called so", span, "give it another name"
-        )
+        self.problems.add("E0213.what", span, why=why, what=what)
 
 
 @cache
@@ -271,11 +238,7 @@ def library() -> Resolver:
 def resolve(file: tree.File, problems: Problems) -> list[Network]:
     """The networks of a parsed file; problems are noted, not raised."""
     for research in file.research:
-        problems.add(
-            "W0104",
-            "a research block describes the network for readers: nothing is made of it",
-            research.span,
-        )
+        problems.add("W0104", research.span)
     settled, spaces = settle(file, problems)
     networks = Resolver(settled, problems, library(), spaces).networks()
     problems.diagnostics = first_causes(problems.diagnostics, spaces.broken)

@@ -41,7 +41,7 @@ def use_layer(
     """A layer with its arguments matched to the parameters of its target."""
     if node.label is not None and (why := trouble_with_attribute(node.label.text)):
         scope.problems.add(
-            "E0213", why, node.label.span, f"call it `my_{node.label.text}`"
+            "E0213.label", node.label.span, why=why, layer=node.label.text
         )
     unwrapped = _unwrapped(scope, node)
     target = scope.target(unwrapped) if unwrapped else None
@@ -49,12 +49,7 @@ def use_layer(
         return None
     node = unwrapped
     if node.block is not None:
-        scope.problems.add(
-            "E0214",
-            f"`{target.name}` takes no layers of its own in braces",
-            node.span,
-            "write a `define` with the layers that you want inside",
-        )
+        scope.problems.add("E0214", node.span, layer=target.name)
     note_device(scope.problems, node)
     given, repeat = _arguments(scope, node, target)
     return LayerUse(name, target, given, node.span, repeat, label, index, node.trivia)
@@ -73,13 +68,7 @@ def _unwrapped(scope: Scope, node: tree.LayerNode) -> tree.LayerNode | None:
     if inner is None or is_stepwise(inner):
         return inner
     name = node.label.text if node.label else "layer"
-    scope.problems.add(
-        "E0233",
-        "TimeDistributed stands in chains; equations say it themselves",
-        node.span,
-        f"write `{name} = {inner.name.text}(…)`, and call "
-        f"`unfold_time({name}(fold_time(x)), x)`",
-    )
+    scope.problems.add("E0233", node.span, name=name, layer=inner.name.text)
     return None
 
 
@@ -102,9 +91,10 @@ def _arguments(
     if missing and not any(a.name not in names for a in arguments if a.name):
         scope.problems.add(
             "E0215",
-            f"`{target.name}` needs {' and '.join(f'`{m}`' for m in missing)}",
             node.name.span,
-            f"write `{target.name}({', '.join(f'{m}=…' for m in missing)})`",
+            name=target.name,
+            parameters=" and ".join(f"`{m}`" for m in missing),
+            values=", ".join(f"{m}=…" for m in missing),
         )
     for name, expr in given.items():
         if not isinstance(expr, tree.Name) or expr.text not in scope.parameters:
@@ -132,18 +122,11 @@ def _split_repeat(
             kept.append(argument)
         elif argument.name in REPEAT_ALIASES:
             if repeat is not None:
-                scope.problems.add(
-                    "E0206",
-                    f"`{target.name}` is told twice how often it is repeated",
-                    argument.span,
-                    "keep one of them",
-                )
+                scope.problems.add("E0206.repeat", argument.span, layer=target.name)
             repeat = argument.value
         elif argument.name in _NEEDLESS:
             why = _NEEDLESS[argument.name]
-            scope.problems.add(
-                "W0105", f"`{argument.name}` changes nothing: {why}", argument.span
-            )
+            scope.problems.add("W0105", argument.span, name=argument.name, why=why)
         else:
             kept.append(argument)
     return repeat, kept
@@ -160,9 +143,7 @@ def _check_argument(
         check_value(scope.problems, target, name, value, span)
     declared = target.parameter(name) if isinstance(target, NativeLayer) else None
     if declared and declared.needless and expr.value != declared.default:
-        scope.problems.add(
-            "W0105", f"`{name}` changes nothing: {declared.needless}", expr.span
-        )
+        scope.problems.add("W0105", expr.span, name=name, why=declared.needless)
 
 
 def _check_repeat(scope: Scope, repeat: tree.Expr) -> None:

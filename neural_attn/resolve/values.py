@@ -35,23 +35,14 @@ def check_repeat(problems: Problems, count: object, span: Span) -> bool:
     """Note a repeat that is no whole number from 1 to MAX_REPEAT."""
     if type(count) is int and 1 <= count <= MAX_REPEAT:
         return True
-    problems.add(
-        "E0216",
-        f"a layer is repeated 1 to {MAX_REPEAT:,} times, not {shown(count)}",
-        span,
-    )
+    problems.add("E0216", span, most=MAX_REPEAT, count=shown(count))
     return False
 
 
 def note_device(problems: Problems, node: tree.LayerNode) -> None:
     """Warn of the device of a layer, where it has one."""
     if node.device is not None:
-        problems.add(
-            "W0101",
-            f"the device {node.device.value} is not used yet: "
-            "the whole network runs on one device",
-            node.device.span,
-        )
+        problems.add("W0101", node.device.span, device=node.device.value)
 
 
 def kind_of(target: NativeLayer | Block, name: str) -> Kind | None:
@@ -79,14 +70,26 @@ def check_value(
     complaint = kind.complaint(value) if kind else ""
     if not complaint:
         return True
-    hint = ""
     if isinstance(value, str) and kind and "one of" in complaint:
         options = complaint.removeprefix("must be one of ").split(", ")
-        hint = did_you_mean(value, options, 0.5) or f"it {complaint}"
-        message = f"`{name}` of `{target.name}` cannot be {shown(value)}"
+        problems.add(
+            "E0217.choice",
+            span,
+            hint=did_you_mean(value, options, 0.5),
+            name=name,
+            owner=target.name,
+            value=shown(value),
+            complaint=complaint,
+        )
     else:
-        message = f"`{name}` of `{target.name}` {complaint}, and is {shown(value)}"
-    problems.add("E0217", message, span, hint)
+        problems.add(
+            "E0217",
+            span,
+            name=name,
+            owner=target.name,
+            complaint=complaint,
+            value=shown(value),
+        )
     return False
 
 
@@ -102,7 +105,7 @@ def check_static(problems: Problems, expr: tree.Expr, known: Collection[str]) ->
             hint = f"give it a parameter of its own: `width = {expr.span.text}`"
         elif name in SEARCHES:
             hint = f"write `HPO({expr.span.text})`"
-        problems.add("E0220", f"`{name}(…)` cannot stand here", expr.span, hint)
+        problems.add("E0220", expr.span, hint=hint, name=name)
     else:
         for part in tree.children(expr):
             check_static(problems, part, known)
@@ -114,9 +117,9 @@ def unknown_name(problems: Problems, node: tree.Name, known: Collection[str]) ->
     names = ", ".join(sorted(known))
     problems.add(
         "E0223",
-        f"nothing is called `{node.text}` here",
         node.span,
-        hint or (f"known: {names}" if known else _NO_NAMES),
+        hint=hint or (f"known: {names}" if known else _NO_NAMES),
+        name=node.text,
     )
 
 
@@ -207,12 +210,7 @@ def as_meant(
     number = _number(kind.name, value.value)
     if number is None or kind.complaint(number):
         return value
-    problems.add(
-        "W0119",
-        f"{shown(value.value)} is read as the number {number}",
-        value.span,
-        f"write `{number}`",
-    )
+    problems.add("W0119", value.span, text=shown(value.value), number=number)
     return tree.Literal(value.span, number)
 
 

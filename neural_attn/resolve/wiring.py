@@ -83,9 +83,9 @@ class Wiring:
             if memory.text not in self.named:
                 self.problems.add(
                     "E0230",
-                    f"there is no input or branch `{memory.text}` to attend to",
                     memory.span,
-                    "there are: " + ", ".join(self.named),
+                    memory=memory.text,
+                    named=", ".join(self.named),
                 )
             self.named[MEMORY] = self.named.get(memory.text, memory.text)
         elif MEMORY not in self.named and flow.is_encoded:
@@ -153,13 +153,7 @@ class Wiring:
             self.loses_padding = self.loses_padding or facts
             return
         lost, taker, hint = facts
-        self.problems.add(
-            "W0107",
-            f"behind `{lost}` it is not known which steps are padding: {taker} takes "
-            "all of them for real",
-            span,
-            hint,
-        )
+        self.problems.add("W0107", span, hint=hint, lost=lost, taker=taker)
 
     def _make_mask(self, flow: Flow, source: str, target: str, span: Span) -> None:
         value = tree.Argument(span, None, tree.Name(span, source))
@@ -197,12 +191,7 @@ class Wiring:
     def _check_number(self, use: LayerUse, count: int) -> None:
         """Note a name that an author gave to a layer, and a number gives to another."""
         for taken in {use.part_name(i) for i in range(count)} & self.labels:
-            self.problems.add(
-                "E0207",
-                f"this layer is called `{taken}` by its number, and another is by name",
-                use.span,
-                f"give the layer `{taken}` another name",
-            )
+            self.problems.add("E0207.number", use.span, taken=taken)
 
     def assign(
         self,

@@ -46,12 +46,7 @@ def both_directions(node: tree.LayerNode, problems: Problems) -> tree.LayerNode 
         return None
     name = BIDIRECTIONAL.get(inner.name.text.lower())
     if name is None:
-        problems.add(
-            "E0232",
-            f"Bidirectional takes a recurrent layer, and `{inner.name.text}` is none",
-            inner.span,
-            "it takes LSTM, GRU or SimpleRNN",
-        )
+        problems.add("E0232.recurrent", inner.span, layer=inner.name.text)
         return None
     arguments = inner.arguments
     if mode := given.get("merge_mode"):
@@ -84,8 +79,8 @@ def _wrapped(
         return tree.LayerNode(value.span, value)
     problems.add(
         "E0232",
-        f"`{node.name.text}` takes a layer",
         node.span if value is None else value.span,
-        f"write `{node.name.text}({example})`",
+        layer=node.name.text,
+        example=example,
     )
     return None

@@ -61,7 +61,7 @@ class Session:
         if len(self.trail) > 1 and of_shapes:
             chain = " → ".join(self.trail[-4:])
             hint = f"{hint}; it came by: {chain}" if hint else f"it came by: {chain}"
-        self.problems.add("E0301", error.message, span, hint)
+        self.problems.add("E0301", span, hint=hint, reason=error.message)
         return Stop()
 
 

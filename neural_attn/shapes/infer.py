@@ -63,10 +63,7 @@ class Shapes:
                 return None
             except RecursionError:
                 self.problems.add(
-                    "E0105",
-                    f"`{network.name}` is nested too deep to be checked",
-                    network.block.span,
-                    "name parts of its equations, or use fewer defines in defines",
+                    "E0105.network", network.block.span, network=network.name
                 )
                 return None
             return Checked(network, root, session.facts)

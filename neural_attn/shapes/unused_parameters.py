@@ -77,10 +77,10 @@ class Vain:
                 continue
             problems.add(
                 "W0116",
-                f"`{name}` of `{target.name}` has no effect here: with the other "
-                "values given, nothing uses it",
                 expr.span,
-                f"leave it out, or see `neural layers {target.name}`"
+                hint=f"leave it out, or see `neural layers {target.name}`"
                 if target.span.source is prelude().span.source
                 else "leave it out",
+                name=name,
+                layer=target.name,
             )

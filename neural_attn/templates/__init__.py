@@ -37,14 +37,10 @@ def template(name: str, network: str | None = None) -> str:
     text = known.get(name.lower().replace("_", "-"))
     if text is None:
         hint = did_you_mean(name, known) or "there are " + ", ".join(known)
-        fail("E0126", f"there is no template `{name}`", hint=hint)
+        fail("E0126", hint=hint, name=name)
     if network is None:
         return text
     why = trouble_with_variable(network)
     if why or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", network):
-        fail(
-            "E0127",
-            f"a network cannot be called `{network}`",
-            hint=why or "use letters, digits and _, as in MyNetwork",
-        )
+        fail("E0127", hint=why, network=network)
     return _NETWORK.sub(f"network {network} {{", text)

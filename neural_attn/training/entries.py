@@ -53,12 +53,7 @@ class EntryReader:
         """Note items in braces where none can stand."""
         if items is not None:
             span = items[0].span if items else around.span
-            self.problems.add(
-                "E0242",
-                f"this is no setting of `{what}`",
-                span,
-                "a setting is a name and a value, such as `learning_rate: 0.001`",
-            )
+            self.problems.add("E0242.setting", span, what=what)
 
     def entry(
         self,
@@ -93,26 +88,19 @@ class EntryReader:
         values, span = found.arguments, found.span
         if values.get("nesterov") and not values["momentum"]:
             values["nesterov"] = False
-            self.problems.add(
-                "W0116",
-                f"`nesterov` of `{found.name}` has no effect here: the momentum is 0",
-                span,
-                "give a momentum too, such as `momentum=0.9`",
-            )
+            self.problems.add("W0116.nesterov", span, name=found.name)
         boundaries, steps = values.get("boundaries"), values.get("values")
         if isinstance(boundaries, tuple) and isinstance(steps, tuple):
             if len(steps) != len(boundaries) + 1:
                 self.problems.add(
-                    "E0217",
-                    f"`{found.name}` needs one value more than boundaries, and gets "
-                    f"{len(steps)} for {len(boundaries)}",
+                    "E0217.boundaries",
                     span,
-                    "values[i] holds up to boundaries[i], the last one from there on",
+                    name=found.name,
+                    values=len(steps),
+                    boundaries=len(boundaries),
                 )
             elif any(later <= earlier for earlier, later in pairwise(boundaries)):
-                self.problems.add(
-                    "E0217", f"the boundaries of `{found.name}` must rise", span
-                )
+                self.problems.add("E0217.order", span, name=found.name)
 
     def _unquoted(self, what: str, expr: tree.Expr) -> tree.Expr:
         """What a quoted `"Adam(learning_rate=1e-4)"` says."""
@@ -141,9 +129,10 @@ class EntryReader:
         if missing:
             self.problems.add(
                 "E0215",
-                f"`{entry.name}` needs {' and '.join(f'`{m}`' for m in missing)}",
                 span,
-                f"write `{entry.name}({', '.join(f'{n}=…' for n in names)})`",
+                name=entry.name,
+                parameters=" and ".join(f"`{m}`" for m in missing),
+                values=", ".join(f"{n}=…" for n in names),
             )
         return {
             p.name: self.value(entry.name, p, given[p.name])
@@ -166,8 +155,11 @@ class EntryReader:
             if complaint:
                 self.problems.add(
                     "E0217",
-                    f"`{parameter.name}` of `{owner}` {complaint}, and is {span.text}",
                     span,
+                    name=parameter.name,
+                    owner=owner,
+                    complaint=complaint,
+                    value=span.text,
                 )
                 return None if parameter.required else parameter.default
         value = self.constant(expr)
@@ -194,7 +186,7 @@ class EntryReader:
 
     def refuse(self, what: str, span: Span, entries: tuple[Entry, ...]) -> None:
         """Note a value that is no name at all."""
-        self.problems.add("E0243", f"this is no {what}", span, _listed(entries))
+        self.problems.add("E0243.value", span, hint=_listed(entries), what=what)
 
     def _unknown(
         self, what: str, name: str, span: Span, entries: tuple[Entry, ...], hint: str
@@ -202,9 +194,10 @@ class EntryReader:
         known = [n for e in entries for n in (e.name, *e.aliases)]
         self.problems.add(
             "E0243",
-            f"there is no {what} `{name}`",
             span,
-            hint or did_you_mean(name, known) or _listed(entries),
+            hint=hint or did_you_mean(name, known) or _listed(entries),
+            what=what,
+            name=name,
         )
 
 

@@ -119,11 +119,13 @@ class _Settler:
         self.spaces.append(
             SearchSpace(kind, constants, constants[0], call.span, places)
         )
+        which = "first choice" if kind == "choice" else "low end"
         self.problems.add(
             "W0103",
-            f"{call.span.text} is a search space: {values[0].span.text} is taken, "
-            + ("its first choice" if kind == "choice" else "its low end"),
             call.span,
+            space=call.span.text,
+            value=values[0].span.text,
+            which=which,
         )
         return replace(values[0], span=call.span)
 
@@ -140,7 +142,7 @@ class _Settler:
         return [self.expr(given[name]) for name in names if name in given]
 
     def _broken(self, call: tree.Call, why: str, hint: str) -> tree.Expr:
-        self.problems.add("E0231", why, call.span, hint)
+        self.problems.add("E0231", call.span, hint=hint, why=why)
         self.spaces.broken.append(call.span)
         return tree.Literal(call.span, None)
 

@@ -33,7 +33,7 @@ def read_settings(
     reader = _Reader(problems, spaces)
     if "train" in settings and "training" in settings:
         span = settings["training"].name.span
-        problems.add("E0208", "`training` is another word for `train`", span)
+        problems.add("E0208.training", span)
     for name, setting in settings.items():
         if name == "loss":
             network.loss = reader.named("loss", LOSSES, setting)
@@ -49,9 +49,10 @@ def read_settings(
             hint = did_you_mean(name, SETTINGS)
             problems.add(
                 "E0240",
-                f"a network has no setting `{name}`",
                 setting.name.span,
-                hint or "it has " + ", ".join(SETTINGS),
+                hint=hint,
+                name=name,
+                SETTINGS=", ".join(SETTINGS),
             )
     if "loss" not in settings:
         _check_loss(network, problems)
@@ -61,12 +62,7 @@ def read_settings(
 def _check_loss(network: Network, problems: Problems) -> None:
     given = network.optimizer or network.train
     if given is not None:
-        problems.add(
-            "W0110",
-            f"network {network.name} has no loss, so it cannot be trained",
-            given.span,
-            'add `loss: "sparse_categorical_crossentropy"` or another loss',
-        )
+        problems.add("W0110", given.span, network=network.name)
 
 
 def _check_metrics(network: Network, problems: Problems) -> None:
@@ -79,13 +75,7 @@ def _check_metrics(network: Network, problems: Problems) -> None:
         if (metric.name == "accuracy") == of_classes:
             kept.append(metric)
             continue
-        problems.add(
-            "W0113",
-            f"the metric {metric.name} does not fit the loss {network.loss.name} "
-            "and is left out",
-            metric.span,
-            "accuracy is for classes, the errors are for numbers",
-        )
+        problems.add("W0113", metric.span, metric=metric.name, loss=network.loss.name)
     network.metrics = tuple(kept)
 
 
@@ -94,11 +84,7 @@ class _Reader(EntryReader):
 
     def not_yet(self, name: str, span: Span) -> None:
         """Name a setting that generated code knows nothing of."""
-        self.problems.add(
-            "W0111",
-            f"`{name}` is not used yet: the generated code has no such thing",
-            span,
-        )
+        self.problems.add("W0111", span, name=name)
 
     def metrics(self, setting: tree.Setting) -> tuple[Named, ...]:
         """`["accuracy", …]`, or one name."""
@@ -112,9 +98,7 @@ class _Reader(EntryReader):
         for item in items:
             name = self.constant(item)
             if isinstance(name, str) and name.lower() in METRICS_TO_COME:
-                self.problems.add(
-                    "W0112", f"no backend computes the metric {name} yet", item.span
-                )
+                self.problems.add("W0112", item.span, name=name)
             elif (named := self.entry("metric", METRICS, item)) is not None:
                 found[named.name] = named
         return tuple(found.values())
@@ -122,16 +106,9 @@ class _Reader(EntryReader):
     def train(self, setting: tree.Setting) -> Training:
         """`train { epochs: 10 … }`."""
         if setting.block is None:
-            self.problems.add(
-                "E0241",
-                "`train` holds settings in braces",
-                setting.name.span,
-                "write `train { epochs: 10 batch_size: 32 }`",
-            )
+            self.problems.add("E0241", setting.name.span)
         elif setting.value is not None:
-            self.problems.add(
-                "E0241", "`train` holds settings in braces only", setting.value.span
-            )
+            self.problems.add("E0241.value", setting.value.span)
         known = {n: p for p in TRAIN for n in (p.name, *p.aliases)}
         spelled: dict[str, str] = {}  # what each parameter given so far was called
         values: dict[str, object] = {p.name: p.default for p in TRAIN}
@@ -143,9 +120,10 @@ class _Reader(EntryReader):
                 hint = did_you_mean(name, [*known, *TRAIN_TO_COME])
                 self.problems.add(
                     "E0242",
-                    f"`train` has no setting `{name}`",
                     item.span,
-                    hint or "it has " + ", ".join(p.name for p in TRAIN),
+                    hint=hint,
+                    name=name,
+                    names=", ".join(p.name for p in TRAIN),
                 )
             else:
                 parameter = known[name]
@@ -153,9 +131,7 @@ class _Reader(EntryReader):
                 if name == "early_stopping" and earlier:
                     continue  # the patience says more than that there is one
                 if earlier not in ("", "early_stopping"):
-                    self.problems.add(
-                        "E0208", f"`{parameter.name}` is set twice", item.name.span
-                    )
+                    self.problems.add("E0208", item.name.span, name=parameter.name)
                 spelled[parameter.name] = name
                 values[parameter.name] = self._train_value(parameter, item)
         return Training(setting.name.span, **values)  # type: ignore[arg-type]

@@ -25,9 +25,5 @@ def activation(config: Config, key: str, default: str) -> str:
     name = config.text(key, default)
     if name not in _NAMES:
         known = ", ".join(_NAMES)
-        fail(
-            "E0626",
-            f"{config.path}: the activation {name!r} is not supported",
-            hint=f"supported are {known}",
-        )
+        fail("E0626.activation", path=config.path, name=name, known=known)
     return _NAMES[name]

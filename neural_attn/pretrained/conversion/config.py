@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from neural_attn.diagnostics.errors import fail
+from neural_attn.diagnostics.errors import fail, reason
 
 _REQUIRED = object()
 # Real ones have a few kB.
@@ -23,17 +23,17 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         if path.stat().st_size > _MAX_BYTES:
-            fail("E0623", f"{path} is too large: more than {_MAX_BYTES >> 20} MiB")
+            fail("E0623.large", path=path, most=_MAX_BYTES >> 20)
         data = json.loads(path.read_bytes())
     except OSError as error:
-        fail("E0622", f"cannot read {path}: {(error.strerror or '').lower()}")
+        fail("E0622", path=path, reason=reason(error))
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        fail("E0623", f"{path} is not valid JSON: {error.msg} ({where})")
+        fail("E0623.place", path=path, reason=error.msg, where=where)
     except (ValueError, RecursionError):  # not UTF-8, a number too long, too deep
-        fail("E0623", f"{path} is not valid JSON")
+        fail("E0623", path=path)
     if not isinstance(data, dict):
-        fail("E0623", f"{path} does not hold a JSON object")
+        fail("E0623.object", path=path)
     return data
 
 
@@ -94,19 +94,19 @@ class Config:
         value = self._values.get(key)
         if value not in (None, allowed, [], {}):
             shown = _shown(value)
-            fail("E0626", f"{self.path}: {key} is {shown}: {reason}")
+            fail("E0626", path=self.path, key=key, shown=shown, reason=reason)
 
     def _get(self, key: str, default: object) -> Any:
         value = self._values.get(key)
         if value is None:
             if default is _REQUIRED:
-                fail("E0625", f"{self.path} has no `{key}`")
+                fail("E0625.missing", path=self.path, key=key)
             return default
         return value
 
     def _wrong(self, key: str, value: object, needed: str) -> NoReturn:
         shown = _shown(value)
-        fail("E0625", f"{self.path}: {key} is {shown}, and must be {needed}")
+        fail("E0625", path=self.path, key=key, shown=shown, needed=needed)
 
 
 def _shown(value: object) -> str:

@@ -40,7 +40,9 @@ def family_of(config: Config) -> Family:
         known = ", ".join(sorted(families))
         fail(
             "E0624",
-            f"{config.path}: models of type {model_type!r} cannot be imported",
-            hint=did_you_mean(model_type, families) or f"supported types: {known}",
+            hint=did_you_mean(model_type, families),
+            path=config.path,
+            model_type=model_type,
+            known=known,
         )
     return families[model_type]

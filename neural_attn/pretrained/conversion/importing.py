@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neural_attn.check import check_text
-from neural_attn.diagnostics.errors import fail
+from neural_attn.diagnostics.errors import fail, reason
 from neural_attn.files import atomic_write
 from neural_attn.inputs.tokenizer import FILE_NAME, tokenizer_path
 from neural_attn.pretrained.conversion.config import Config
@@ -69,11 +69,7 @@ def import_model(
     """
     folder = Path(folder)
     if not folder.is_dir():
-        fail(
-            "E0621",
-            f"{folder} is not a folder",
-            hint="give the folder of a model: config.json, model.safetensors, …",
-        )
+        fail("E0621", path=folder)
     config = Config.read(folder / "config.json")
     family = family_of(config)
     plan = family.plan(config)
@@ -98,7 +94,7 @@ def import_model(
         atomic_write(output, text)
     except OSError as error:
         where = error.filename2 or error.filename or output
-        fail("E0634", f"cannot write {where}: {(error.strerror or '').lower()}")
+        fail("E0634", where=where, reason=reason(error))
     return ImportedModel(
         name,
         plan.summary,
@@ -126,24 +122,20 @@ class _Target:
         ours = [self.neural, self.weights, self.tokenizer]
         for path in ours:
             if path.is_dir():
-                fail("E0633", f"{path} is a folder; give the name of a file")
+                fail("E0633", path=path)
         places = [path.resolve() for path in ours]
         if len(set(places)) < len(places):
-            fail("E0633", f"network and weights would both be written to {self.neural}")
+            fail("E0633.same", path=self.neural)
         for path, place in zip(ours, places, strict=True):
             if place in {source.resolve() for source in sources}:
-                fail(
-                    "E0633",
-                    f"{path} is a file of the model itself and would be overwritten",
-                    hint="write to another folder, or under another name",
-                )
+                fail("E0633.model", path=path)
 
 
 def _read_tokenizer(source: Path, target: Path, notes: list[str]) -> bytes | None:
     """The bytes of tokenizer.json; None, and a note, where there is none."""
     try:
         if source.stat().st_size > _MAX_TOKENIZER_BYTES:
-            fail("E0623", f"{source} is too large for a tokenizer")
+            fail("E0623.tokenizer", path=source)
         return source.read_bytes()
     except FileNotFoundError:
         note = f"the model has no {FILE_NAME}: give ids as data, or --tokenizer PATH"
@@ -154,4 +146,4 @@ def _read_tokenizer(source: Path, target: Path, notes: list[str]) -> bytes | Non
         notes.append(note)
         return None
     except OSError as error:
-        fail("E0622", f"cannot read {source}: {(error.strerror or '').lower()}")
+        fail("E0622", path=source, reason=reason(error))

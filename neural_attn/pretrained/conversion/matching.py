@@ -92,19 +92,18 @@ def _meaning(plan: Plan, family: Family, name: str, tensor: StoredTensor) -> str
 
 
 def _no_place(name: str, tensor: StoredTensor, reason: str) -> NoReturn:
-    fail(
-        "E0631",
-        f"{tensor.path}: the network has no place for tensor `{name}` "
-        f"{list(tensor.shape)}: {reason}",
-    )
+    fail("E0631", path=tensor.path, name=name, shape=list(tensor.shape), reason=reason)
 
 
 def _check_shape(filling: Filling, shape: Shape) -> None:
     if shape != filling.shape:
         fail(
             "E0630",
-            f"{filling.stored.path}: tensor `{filling.name}` is {list(shape)}, and "
-            f"config.json makes it {list(filling.shape)} (`{filling.target}`)",
+            path=filling.stored.path,
+            tensor=filling.name,
+            shape=list(shape),
+            needed=list(filling.shape),
+            weight=filling.target,
         )
 
 
@@ -120,4 +119,4 @@ def _missing(
         hint += f"; not known here are {', '.join(unknown[:3])}" + (
             ", …" if len(unknown) > 3 else ""
         )
-    fail("E0628", f"no tensor of the model fills `{target}` {list(shape)}", hint=hint)
+    fail("E0628", hint=hint, target=target, shape=list(shape))

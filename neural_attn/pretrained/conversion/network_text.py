@@ -69,7 +69,7 @@ def checked_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         trouble = f"`{name}` is no name for a network"
     if trouble:
-        fail("E0632", trouble, hint="use letters, digits and _, as in MiniLM")
+        fail("E0632", why=trouble)
     return name
 
 

@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.diagnostics.errors import fail
+from neural_attn.diagnostics.errors import fail, reason
 from neural_attn.files import atomic_writer
 from neural_attn.pretrained.conversion.config import read_json
 
@@ -53,8 +53,10 @@ class StoredTensor:
         if self.dtype not in _DTYPES:
             fail(
                 "E0629",
-                f"{self.path}: tensor `{name}` holds {self.dtype}; weights are "
-                + ", ".join(_DTYPES),
+                path=self.path,
+                name=name,
+                dtype=self.dtype,
+                dtypes=", ".join(_DTYPES),
             )
         count = math.prod(self.shape)
         raw = np.fromfile(
@@ -65,7 +67,7 @@ class StoredTensor:
         with np.errstate(over="ignore"):  # found on the next line
             values = raw.astype(np.float32, copy=False).reshape(self.shape)
         if not np.isfinite(values).all():
-            fail("E0629", f"{self.path}: tensor `{name}` holds NaN or infinity")
+            fail("E0629.nan", path=self.path, name=name)
         return values
 
 
@@ -84,7 +86,7 @@ def weight_files(folder: Path) -> list[Path]:
                 f"{others[0]} is in another format; transformers turns it into this "
                 "one: AutoModel.from_pretrained(DIR).save_pretrained(NEW_DIR)"
             )
-        fail("E0622", f"{folder} has no {SINGLE}", hint=hint)
+        fail("E0622.weights", hint=hint, path=folder, single=SINGLE)
     return _indexed(folder / INDEX)
 
 
@@ -92,12 +94,12 @@ def _indexed(index: Path) -> list[Path]:
     mapping = read_json(index).get("weight_map")
     values = list(mapping.values()) if isinstance(mapping, dict) else []
     if not values or not all(isinstance(value, str) for value in values):
-        fail("E0623", f"{index} has no weight_map from tensors to files")
+        fail("E0623.index", path=index)
     names = sorted(set(values))
     for name in names:
         # A stranger's index must not read files elsewhere.
         if name in ("", ".", "..") or any(c in name for c in "/\\:\0"):
-            fail("E0623", f"{index} names a file outside its folder: {name!r}")
+            fail("E0623.outside", path=index, name=name)
     return [index.with_name(name) for name in names]
 
 
@@ -111,7 +113,7 @@ def stored_tensors(files: Iterable[Path]) -> dict[str, StoredTensor]:
     for path in files:
         for name, tensor in _header(path).items():
             if name in found:
-                fail("E0627", f"{path} and {found[name].path} both hold `{name}`")
+                fail("E0627.twice", path=path, other=found[name].path, name=name)
             found[name] = tensor
     return found
 
@@ -127,12 +129,11 @@ def _header(path: Path) -> dict[str, StoredTensor]:
             (size,) = struct.unpack("<Q", stream.read(8))
             entries = json.loads(stream.read(size))
     except OSError as error:
-        reason = error.strerror or str(error)
-        fail("E0622", f"cannot read {path}: {reason.lower()}")
+        fail("E0622", path=path, reason=reason(error))
     except SafetensorError as error:
-        fail("E0627", f"{path} is not a sound safetensors file: {error}")
+        fail("E0627.place", path=path, reason=error)
     except (ValueError, RecursionError):
-        fail("E0627", f"{path} is not a sound safetensors file")
+        fail("E0627", path=path)
     entries.pop("__metadata__", None)
     return {
         name: StoredTensor(

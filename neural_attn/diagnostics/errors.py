@@ -146,13 +146,15 @@ class Problems:
 
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []
+        self._noted: set[Diagnostic] = set()
 
     def add(
         self, name: str, span: Span | None = None, /, *, hint: str = "", **facts: object
     ) -> None:
         """Note a problem, once; see `Diagnostic.of`."""
         diagnostic = Diagnostic.of(name, span, hint=hint, **facts)
-        if diagnostic not in self.diagnostics:
+        if diagnostic not in self._noted:
+            self._noted.add(diagnostic)
             self.diagnostics.append(diagnostic)
 
     @property

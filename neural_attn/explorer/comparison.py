@@ -7,11 +7,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_attn.explorer.measures import Measure
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.entropy import entropy
 from neural_attn.metrics.redundancy import jensen_shannon
 
-__all__ = ["compare_maps"]
+__all__ = ["DIFFERENCES", "compare_maps"]
+
+DIFFERENCES = (
+    Measure(
+        "divergence",
+        "Divergence (nats)",
+        "Mean Jensen-Shannon divergence from the other model, in nats: 0 is equal, "
+        "0.693 has nothing in common.",
+    ),
+    Measure(
+        "largest",
+        "Largest difference",
+        "Greatest absolute difference from the other model's weights.",
+    ),
+)
 
 
 def compare_maps(first: AttentionMaps, second: AttentionMaps) -> list[dict[str, Any]]:

@@ -40,6 +40,7 @@ def effective_rank(weights: NDArray[np.floating]) -> Float:
     """Exponential of the entropy of the singular values' shares, per head.
 
     From 1 (all queries attend alike) to min(queries, keys); Roy and Vetterli, 2007.
+    NaN for a head without attention.
     Needs singular values, which take far longer than all other metrics together.
 
     Parameters
@@ -49,5 +50,4 @@ def effective_rank(weights: NDArray[np.floating]) -> Float:
     values = np.linalg.svd(weights.astype(np.float64), compute_uv=False)
     total = values.sum(axis=1, keepdims=True)
     shares = np.divide(values, total, out=np.zeros_like(values), where=total > 0)
-    result: Float = np.exp(entropy(shares))
-    return result
+    return np.where(total[:, 0] > 0, np.exp(entropy(shares)), np.nan)

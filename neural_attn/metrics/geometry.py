@@ -109,6 +109,15 @@ class Geometry:
         options: NDArray[np.int64] = self.allowed.sum(axis=1)
         return options
 
+    def is_like(self, other: Geometry) -> bool:
+        """Whether both are of the same tokens under the same mask."""
+        return (
+            self.self_attention == other.self_attention
+            and self.query_tokens == other.query_tokens
+            and self.key_tokens == other.key_tokens
+            and np.array_equal(self.allowed, other.allowed)
+        )
+
     def key_flags(self, test: Callable[[str], bool]) -> Bool:
         """Which keys' tokens pass a test."""
         return np.array([test(token) for token in self.key_tokens], dtype=bool)

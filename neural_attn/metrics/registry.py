@@ -25,7 +25,7 @@ from neural_attn.metrics.pattern_scores import SCORES, Score
 from neural_attn.metrics.sources import CLARK, GUIDE
 
 __all__ = [
-    "BASED", "BESIDE", "COLUMNS", "GROUP", "MEASURES", "REGISTRY", "STATISTICS",
+    "BASED", "BESIDE", "COLUMNS", "GROUP", "MAIN", "MEASURES", "REGISTRY", "STATISTICS",
     "TABLE", "Measuring", "Metric", "look",
 ]  # fmt: skip
 
@@ -127,6 +127,7 @@ class Metric:
     uniform: Callable[[Measuring], float] | None = None
     place: int = 99  # among the columns of a report's table; 0: it has none
     slow: bool = False
+    main: bool = False  # the one that the explorer shows first
 
 
 def _over_all(m: Measuring, rows: Float) -> Float:
@@ -260,6 +261,7 @@ MEASURES = (
         picture="uniform",
         uniform=lambda m: 1.0 if (m.seen > 1).any() else np.nan,
         place=2,
+        main=True,
     ),
     Metric(
         "max_weight",
@@ -443,3 +445,5 @@ if len(REGISTRY) < len(_ROWS):
     raise ValueError(f"two metrics have one name: {', '.join(STATISTICS)}")
 # the columns of a report's table of heads
 TABLE = [row.name for row in sorted(_ROWS, key=lambda row: row.place) if row.place]
+# what a page shows first
+MAIN = next((row.name for row in (*MEASURES, *BESIDE) if row.main), STATISTICS[0])

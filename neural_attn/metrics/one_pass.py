@@ -101,7 +101,7 @@ class Sums:
     """What the pass over the weights leaves: [heads, queries] unless said otherwise."""
 
     mass: Float
-    square: Float
+    around: Float  # sum of (w - 1 / keys)², from which nothing cancels
     entropy: Float
     high: Float
     low: Float
@@ -110,6 +110,12 @@ class Sums:
     scores: Float  # [heads, scores], summed over queries
     aside_mass: Float  # of the keys that `set_aside` names, as `aside_entropy`
     aside_entropy: Float
+
+    @property
+    def square(self) -> Float:
+        """Sum of w²."""
+        keys = self.columns.shape[1]
+        return self.around + (2 * self.mass - 1) / keys
 
 
 def one_pass(plan: Plan, weights: Sequence[NDArray[np.floating]]) -> Sums:
@@ -130,7 +136,6 @@ def one_pass(plan: Plan, weights: Sequence[NDArray[np.floating]]) -> Sums:
         some = np.concatenate([one[:, at] for one in weights], out=block[:, rows])
         log = logarithms(some, logs[:, rows])
         sums.entropy[:, at] = entropy(some, log)
-        sums.square[:, at] = np.einsum("hqk,hqk->hq", some, some)
         sums.high[:, at] = some.max(axis=2)
         sums.low[:, at] = some.min(axis=2)
         both = some @ columns
@@ -139,6 +144,8 @@ def one_pass(plan: Plan, weights: Sequence[NDArray[np.floating]]) -> Sums:
         rest = some[:, :, aside]
         sums.aside_mass[:, at] = rest.sum(axis=2)
         sums.aside_entropy[:, at] = entropy(rest, log[:, :, aside])
+        off = np.subtract(some, 1 / keys, out=log)
+        sums.around[:, at] = np.einsum("hqk,hqk->hq", off, off)
         cells = plan.cells(at, targets[:, rows])
         shape = -1, rows.stop * keys
         sums.scores += product(some.reshape(shape), cells.reshape(shape))

@@ -137,10 +137,12 @@ def _over_all(m: Measuring, rows: Float) -> Float:
 
 
 def _weight_std(m: Measuring) -> Float:
-    square = _over_all(m, m.sums.square)
-    spread = square - np.square(_over_all(m, m.sums.mass))
+    around, mean = _over_all(m, m.sums.around), _over_all(m, m.sums.mass)
+    off = mean - 1 / m.geometry.keys
+    spread = around - np.square(off)
     # What is left of two equal numbers is their rounding: equal weights do not vary.
-    return np.sqrt(np.where(spread > 1e-13 * square, spread, 0 * spread) + 0.0)
+    rounding = 1e-13 * (around + mean * np.abs(off))
+    return np.sqrt(np.where(spread > rounding, spread, 0 * spread) + 0.0)
 
 
 def _extreme(m: Measuring, rows: Float, worst: float) -> Float:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import tracemalloc
 import zlib
 from html import unescape
 from itertools import pairwise
@@ -16,12 +17,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.cli import cli
 from neural_attn.explorer.arrange import arrange, restore
 from neural_attn.explorer.comparison import compare_maps
 from neural_attn.explorer.extract import PageError, read_page
 from neural_attn.explorer.frame import MODULES, frame
-from neural_attn.explorer.measures import QUICK, analyze_example, measure_head
+from neural_attn.explorer.measures import HeadMeasurer
 from neural_attn.explorer.page import Detail, explore, write_explorer
 from neural_attn.explorer.pyramid import group_head, reduce_head, tile_size
 from neural_attn.explorer.quantize import PRECISIONS, dequantize, quantize
@@ -182,20 +184,38 @@ def test_quick_measures_are_those_of_the_analysis(causal):
     one = AttentionMap(
         "m", weights, causal=causal, query_tokens=tokens, key_tokens=tokens
     )
-    exact = analyze_example(AttentionMaps([one]), 0)["m"]
-    assert set(exact[0]) == set(STATISTICS) > set(QUICK)
-    for head in range(3):
-        quick = measure_head(weights[0, head], allowed if causal else None, True)
-        for key in QUICK:
-            if exact[head][key] is None:
-                assert quick[key] is None, key
-            else:
-                assert quick[key] == pytest.approx(exact[head][key], rel=1e-4), key
+    maps = AttentionMaps([one])
+    analyzer = Analyzer(rank=True)
+    analyzer.add(maps)
+    measurer = HeadMeasurer()
+    exact = measurer.measure(maps.item("m"), slow=True)
+    assert set(exact[0]) == set(STATISTICS)
+    for found, quick, all_of in zip(
+        analyzer.heads(), measurer.measure(maps.item("m")), exact, strict=True
+    ):
+        known = {key: value for key, value in all_of.items() if value is not None}
+        means = {key: one.mean for key, one in found.statistics.items()}
+        assert known == pytest.approx(means, rel=1e-12, abs=1e-15)
+        del all_of["effective_rank"]  # it is slow
+        assert quick == all_of
 
 
 def test_a_head_that_attends_to_nothing_has_no_measures():
-    empty = measure_head(np.zeros((3, 3), np.float32), None, True)
+    maps = AttentionMaps([AttentionMap("m", np.zeros((1, 1, 3, 3), np.float32))])
+    (empty,) = HeadMeasurer().measure(maps.item("m"), slow=True)
     assert set(empty.values()) == {None}
+
+
+def test_a_long_text_is_measured_in_little_memory():
+    count = 1500
+    maps = maps_of((1, 1, count, count), ["a", "b", "."] * (count // 3))
+    item = maps.item("m_0")
+    tracemalloc.start()
+    HeadMeasurer().measure(item)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # No float64 of a whole head for the weights, and none for any of the 14 scores.
+    assert peak < 5 * item.weights.nbytes
 
 
 # --- tokens ---
@@ -319,7 +339,10 @@ def test_the_page_says_what_it_is_made_of():
     (source,) = header["sources"]
     assert (source["trained"], source["backend"]) == (False, "numpy")
     assert header["precision"]["bound"] <= BOUND
-    assert {m["key"] for m in header["measures"]} > set(QUICK)
+    (found, _) = HeadMeasurer().measure(maps_of().item("m_0"), slow=True)
+    known = {key for key, value in found.items() if value is not None}
+    assert {m["key"] for m in header["measures"]} == known
+    assert [m["key"] for m in header["measures"] if m["main"]] == ["normalized_entropy"]
     assert source["maps"][0]["sentences"][1].startswith("layer 0 head 1")
 
 

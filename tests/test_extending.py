@@ -65,11 +65,11 @@ def test_a_metric_from_outside_is_on_the_page_and_in_the_docs(metric):
     program = (
         "import json, sys, pathlib\n"
         "from neural_attn import AttentionMaps, explore\n"
-        "from neural_attn.explorer.measures import analyze_example, describe_measures\n"
+        "from neural_attn.explorer.measures import HeadMeasurer\n"
         f"maps = AttentionMaps.load({str(folder / 'maps.npz')!r})\n"
-        "html = explore(maps, metrics='all').html\n"
+        "html = explore(maps, metrics='quick').html\n"
         "header = html.partition('id=\"header\">')[2].partition('</script>')[0]\n"
-        "found = analyze_example(maps, 0)['a']\n"
+        "found = HeadMeasurer().measure(maps.item('a'))\n"
         "print(json.dumps([json.loads(header)['measures'],"
         " [one['quarter_share'] for one in found]]))\n"
     )

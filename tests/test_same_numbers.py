@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from neural_attn import AttentionMaps, analyze
-from neural_attn.explorer.measures import analyze_example
+from neural_attn.explorer.measures import HeadMeasurer
 from neural_attn.maps.attention_maps import AttentionMap
 from neural_attn.metrics.guide import analyze_attention_patterns
 from neural_attn.metrics.planted import planted_head, planted_tokens
@@ -90,7 +90,7 @@ def test_the_terminal_shows_them(maps, means):
 
 
 def test_the_explorer_has_them_unrounded(maps, means):
-    found = analyze_example(maps, 0)["a"]
+    found = HeadMeasurer().measure(maps.item("a"), slow=True)
     for head, values in zip(means.values(), found, strict=True):
         known = {name: value for name, value in values.items() if value is not None}
         assert known == pytest.approx(head, rel=1e-12, abs=1e-15)

@@ -9,7 +9,7 @@ from itertools import islice
 
 from neural_attn.analysis.heads import Head, heads_of, p_text
 
-__all__ = ["Highlight", "standing_out"]
+__all__ = ["Highlight", "find_highlights"]
 
 MOST_SENTENCES = 5
 _POSITIONS = ("previous_token", "next_token", "same_token")
@@ -23,7 +23,7 @@ class Highlight:
     heads: tuple[str, ...]
 
 
-def standing_out(
+def find_highlights(
     heads: Sequence[Head],
     probe: Sequence[Head] = (),
     clusters: Sequence[Sequence[str]] = (),

@@ -10,7 +10,7 @@ from pathlib import Path
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.example import Example
 from neural_attn.analysis.groups import Difference, compare_groups
-from neural_attn.analysis.highlights import standing_out
+from neural_attn.analysis.highlights import find_highlights
 from neural_attn.analysis.links import LinkFinder
 from neural_attn.analysis.result import MOST_DIFFERENCES, Analysis
 from neural_attn.maps.attention_maps import AttentionMaps
@@ -148,7 +148,7 @@ def finish(part: PartialAnalysis) -> Analysis:
         trained=part.trained,
         texts=analyzer.texts,
         tokens=analyzer.tokens,
-        highlights=standing_out(heads, probed, clusters),
+        highlights=find_highlights(heads, probed, clusters),
         heads=heads,
         probe=probed,
         clusters=clusters,

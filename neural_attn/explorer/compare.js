@@ -123,19 +123,20 @@ export class CompareView {
 
   /** The heads that differ most. */
   ranking() {
-    const { comparison, sources } = this.scene.header;
+    const { comparison, differences, sources } = this.scene.header;
+    const [first] = differences;
     const entries = comparison.flatMap((one, map) => {
       const example = one.examples?.[this.scene.state.example];
-      return (example?.divergence ?? []).map((divergence, head) => ({ map, head, divergence, largest: example.largest[head] }));
+      return (example?.[first.key] ?? []).map((_, head) => ({ map, head, values: differences.map(({ key }) => example[key][head]) }));
     });
-    entries.sort((a, b) => b.divergence - a.divergence);
-    const rows = entries.slice(0, LISTED_HEADS).map(({ map, head, divergence, largest }) => {
+    entries.sort((a, b) => b.values[0] - a.values[0]);
+    const rows = entries.slice(0, LISTED_HEADS).map(({ map, head, values }) => {
       const open = el("button", { textContent: this.scene.headName({ source: 0, map, head }) });
       open.onclick = () => this.scene.store.set({ source: 0, map, head });
-      return el("tr", {}, el("td", {}, open), numberCell(short(divergence)), numberCell(short(largest)));
+      return el("tr", {}, el("td", {}, open), ...values.map((value) => numberCell(short(value))));
     });
     if (!rows.length) return el("span");
-    const heads = [`Head of ${sources[0].label}`, "Divergence (nats)", "Largest difference"]
+    const heads = [`Head of ${sources[0].label}`, ...differences.map(({ label }) => label)]
       .map((text, i) => headCell(text, { className: i ? "number" : "" }));
     const title = "Heads that differ most";
     return el("div", {}, el("h2", { textContent: title }), tableBox(title, heads, rows));

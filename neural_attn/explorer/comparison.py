@@ -7,9 +7,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_attn.explorer.measures import Measure
 from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.maps.entropy import entropy
+from neural_attn.metrics.redundancy import jensen_shannon
 
-__all__ = ["compare_maps"]
+__all__ = ["DIFFERENCES", "compare_maps"]
+
+DIFFERENCES = (
+    Measure(
+        "divergence",
+        "Divergence (nats)",
+        "Mean Jensen-Shannon divergence from the other model, in nats: 0 is equal, "
+        "0.693 has nothing in common.",
+    ),
+    Measure(
+        "largest",
+        "Largest difference",
+        "Greatest absolute difference from the other model's weights.",
+    ),
+)
 
 
 def compare_maps(first: AttentionMaps, second: AttentionMaps) -> list[dict[str, Any]]:
@@ -60,10 +77,5 @@ def _compare(
 
 def _divergence(p: NDArray[np.float32], q: NDArray[np.float32]) -> float:
     exact_p, exact_q = p.astype(np.float64), q.astype(np.float64)
-    middle = (exact_p + exact_q) / 2
-    total = np.zeros(len(p))
-    for part in (exact_p, exact_q):
-        # Where the part has no weight the term is 0; the middle is not 0 elsewhere.
-        ratio = np.divide(part, middle, out=np.ones_like(part), where=part > 0)
-        total += (part * np.log(ratio)).sum(axis=1) / 2
-    return float(max(total.mean(), 0.0))
+    rows = jensen_shannon(exact_p, exact_q, entropy(exact_p), entropy(exact_q))
+    return float(max(rows.mean(), 0.0))

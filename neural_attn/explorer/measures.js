@@ -5,11 +5,6 @@ import { ramp } from "./colors.js";
 import { KINDS } from "./scene.js";
 import { grid, gridRow, headCell, numberCell, tableBox } from "./table.js";
 
-const DIFFERENCES = [
-  { key: "divergence", label: "Divergence", help: "Mean Jensen-Shannon divergence from the other model, in nats: 0 is equal, 0.693 has nothing in common." },
-  { key: "largest", label: "Largest difference", help: "Greatest absolute difference from the other model's weights." },
-];
-
 /** A number of a measure, short. */
 export function short(value) {
   if (value === null || value === undefined) return "–";
@@ -28,22 +23,23 @@ export class MeasuresView {
 
   /** The measures there are: with a second model, how far it is away too. */
   get measures() {
-    const { comparison, measures } = this.scene.header;
-    return comparison && this.scene.state.source === 0 ? [...measures, ...DIFFERENCES] : measures;
+    const { differences, measures } = this.scene.header;
+    return this.scene.state.source === 0 ? [...measures, ...differences] : measures;
   }
 
   /** The value of a measure for a head, or null. */
   value(key, map, head) {
     const { example, number } = this.scene.about({ map });
-    if (DIFFERENCES.some((measure) => measure.key === key)) {
-      return this.scene.header.comparison[map]?.examples?.[number]?.[key][head] ?? null;
+    const { comparison, differences } = this.scene.header;
+    if (differences.some((measure) => measure.key === key)) {
+      return comparison[map]?.examples?.[number]?.[key][head] ?? null;
     }
     return example.measures[key]?.[head] ?? null;
   }
 
   show() {
     const { state } = this.scene;
-    this.measure = this.measures.find((one) => one.key === state.measure) ?? this.measures[0];
+    this.measure = this.measures.find((one) => one.key === state.measure) ?? this.scene.mainMeasure ?? this.measures[0];
     const choose = el("select", { id: "measure" },
       ...this.measures.map((one) => el("option", { value: one.key, textContent: one.label })));
     choose.value = this.measure.key;

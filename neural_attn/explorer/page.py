@@ -12,11 +12,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from neural_attn.explorer.comparison import compare_maps
+from neural_attn.explorer.comparison import DIFFERENCES, compare_maps
 from neural_attn.explorer.frame import frame, inert_json
 from neural_attn.explorer.measures import (
-    Measures,
-    analyze_example,
     describe_heads,
     describe_measures,
 )
@@ -32,7 +30,7 @@ __all__ = ["ExplorerPage", "explore", "write_explorer"]
 MOST_INLINE_BYTES = 24 * 2**20
 INLINE_HEIGHT = 760
 
-# Up to so many weights the whole analysis takes no longer than a page may.
+# Up to so many weights the sentences take no longer than a page may.
 MOST_ANALYZED = 2**24
 
 
@@ -114,8 +112,8 @@ def explore(
     detail : Detail or None
         What is kept of texts too long to be kept in full.
     metrics : "auto", "all" or "quick"
-        "all" metrics of the analysis and a sentence on each head, or the "quick" ones
-        alone; "auto" is quick where there are more than 2**24 weights.
+        "all" has a sentence on each head and, for short texts, the slow metrics;
+        "quick" has neither; "auto" is quick where there are more than 2**24 weights.
     examples : int or None
         Only so many, the first, of a batch.
 
@@ -219,6 +217,7 @@ def _write_page(
         "measures": [one._asdict() for one in describe_measures(_known(described))],
         "texts": payload.texts(),
         "sources": described,
+        "differences": [] if pair is None else [d._asdict() for d in DIFFERENCES],
         "comparison": None if pair is None else compare_maps(*pair),
     }
     stream.write(b'<script type="application/json" id="header">')
@@ -234,13 +233,14 @@ def _write_source(
     label: str,
     metrics: str,
 ) -> dict[str, Any]:
-    measured, sentences = _analyze(about, metrics)
+    whole = _is_whole(about, metrics)
+    sentences = describe_heads(about) if whole else {}
     # Stand-ins without weights: which maps are one layer is decided in one place.
     stand_ins: list[AttentionMap] = []
     entries = []
     for one in maps:
         around = about if len(about) else AttentionMaps([one])
-        entries.append(payload.add_map(around, one, measured))
+        entries.append(payload.add_map(around, one, slow=whole))
         entries[-1]["sentences"] = sentences.get(one.name)
         dot = np.ones((1, 1, 1, 1), np.float32)
         stand_ins.append(AttentionMap(one.name, dot, kind=one.kind))
@@ -258,18 +258,13 @@ def _write_source(
     }
 
 
-def _analyze(
-    maps: AttentionMaps, metrics: str
-) -> tuple[list[dict[str, list[Measures]]], dict[str, list[str]]]:
-    """Measures by example and map, and sentences; empty where only quick ones are."""
+def _is_whole(maps: AttentionMaps, metrics: str) -> bool:
+    """Whether sentences and slow metrics are asked for and can be had."""
     size = sum(one.weights.size for one in maps.maps)
     batches = {len(one.weights) for one in maps.maps}
     if metrics == "quick" or (metrics == "auto" and size > MOST_ANALYZED):
-        return [], {}
-    if len(batches) != 1:  # none: maps come one by one; several: not one set of texts
-        return [], {}
-    measured = [analyze_example(maps, index) for index in range(batches.pop())]
-    return measured, describe_heads(maps)
+        return False
+    return len(batches) == 1  # none: maps come one by one; several: no set of texts
 
 
 def _known(sources: Sequence[dict[str, Any]]) -> list[str]:

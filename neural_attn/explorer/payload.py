@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.explorer.arrange import arrange
-from neural_attn.explorer.measures import Measures, measure_head
+from neural_attn.explorer.measures import HeadMeasurer, Measures
 from neural_attn.explorer.pyramid import group_head, reduce_head, tile_size
 from neural_attn.explorer.quantize import Precision, quantize
 from neural_attn.explorer.reading import Reading, read_tokens
@@ -66,18 +66,19 @@ class PayloadWriter:
     precision: Precision
     detail: Detail
     _blocks: int = 0
+    _measurer: HeadMeasurer = field(default_factory=HeadMeasurer)
     _texts: dict[tuple[str, ...], Reading] = field(default_factory=dict)
 
     def add_map(
         self,
         maps: AttentionMaps,
         one: AttentionMap,
-        measured: Sequence[dict[str, list[Measures]]] = (),
+        *,
+        slow: bool = False,
     ) -> dict[str, Any]:
         """Write all examples of `one`, which is among `maps`; give its header entry.
 
-        `measured` holds the measures of every map, one entry per example; without it
-        those of `QUICK` are taken.
+        `slow` metrics are among its measures only where they are asked for.
         """
         batch, _, queries, keys = one.weights.shape
         return {
@@ -89,10 +90,7 @@ class PayloadWriter:
             "queries": queries,
             "keys": keys,
             "examples": [
-                self._add_example(
-                    maps, one, index, measured[index][one.name] if measured else None
-                )
-                for index in range(batch)
+                self._add_example(maps, one, index, slow) for index in range(batch)
             ],
         }
 
@@ -117,7 +115,7 @@ class PayloadWriter:
         maps: AttentionMaps,
         one: AttentionMap,
         index: int,
-        measured: list[Measures] | None,
+        slow: bool,
     ) -> dict[str, Any]:
         item = maps.item(one.name, index)
         allowed = item.allowed
@@ -139,10 +137,9 @@ class PayloadWriter:
         if reduced:
             entry |= {"form": "reduced", "tile": tile, "links": min(8, keys)}
             entry["exact_rows"] = [r for r in self.detail.rows if 0 <= r < queries]
-        entry["blocks"], found = self._add_heads(item, entry, measured is None)
-        of_heads = measured or found
+        entry["blocks"], found = self._add_heads(item, entry, slow)
         entry["measures"] = {
-            key: [_rounded(head[key]) for head in of_heads] for key in of_heads[0]
+            key: [_rounded(head[key]) for head in found] for key in found[0]
         }
         if reduced:
             entry["units"] = self._add_units(item, entry)
@@ -154,25 +151,14 @@ class PayloadWriter:
         return entry
 
     def _add_heads(
-        self, item: AttentionItem, entry: dict[str, Any], quick: bool
+        self, item: AttentionItem, entry: dict[str, Any], slow: bool
     ) -> tuple[list[int], list[Measures]]:
-        """Write a block for each head, in order, and measure it where `quick`."""
-        everywhere = bool(item.allowed.all())
-
-        def work(head: int) -> tuple[bytes, Measures]:
-            block = self._pack_head(item, head, entry)
-            if not quick:
-                return block, {}
-            allowed = None if everywhere else item.allowed[head]
-            return block, measure_head(
-                item.weights[head], allowed, item.kind != "cross"
-            )
-
-        numbers, measured = [], []
-        for block, measures in _in_threads(work, len(item.weights)):
-            numbers.append(self._add_block(block))
-            measured.append(measures)
-        return numbers, measured
+        """Write a block for each head, in order, and measure all heads meanwhile."""
+        with ThreadPoolExecutor(THREADS) as pool:
+            found = pool.submit(self._measurer.measure, item, slow=slow)
+            pack = partial(self._pack_head, item, entry)
+            blocks = pool.map(pack, range(len(item.weights)))
+            return [self._add_block(block) for block in blocks], found.result()
 
     def _add_units(
         self, item: AttentionItem, entry: dict[str, Any]
@@ -203,7 +189,7 @@ class PayloadWriter:
         return self._pack_weights(group_head(item.weights[head], rows, columns))
 
     def _pack_head(
-        self, item: AttentionItem, head: int, entry: dict[str, Any]
+        self, item: AttentionItem, entry: dict[str, Any], head: int
     ) -> bytes:
         weights = item.weights[head]
         if entry["form"] != "reduced":

@@ -156,12 +156,16 @@ export class Scene {
     return `Layer ${one.layer}${parts ? ` ${KINDS[one.kind]}` : ""} · head ${one.heads[head]}`;
   }
 
-  /** What the analysis says of a head, or its entropy alone. */
+  /** The measure that is shown first, if any head has it. */
+  get mainMeasure() { return this.header.measures.find((measure) => measure.main); }
+
+  /** What the analysis says of a head, or its main measure alone. */
   sentence({ source = this.state.source, map = this.state.map, head = this.state.head } = {}) {
     const said = this.header.sources[source].maps[map].sentences?.[head];
     if (said) return said;
-    const entropy = this.about({ source, map }).example.measures.normalized_entropy[head];
-    return entropy === null ? "" : `normalized entropy ${entropy.toFixed(2)}`;
+    const main = this.mainMeasure;
+    const value = main && this.about({ source, map }).example.measures[main.key]?.[head];
+    return value === null || value === undefined ? "" : `${main.label.toLowerCase()} ${value.toFixed(2)}`;
   }
 
   /** How far a shown value may be off: for one cell of one head, else the bound. */

@@ -4,11 +4,11 @@ export const VIEWS = ["model", "matrix", "head", "token", "measures", "compare"]
 const UNITS = ["token", "word", "sentence"];
 const PAIRS = ["all", "AA", "AB", "BA", "BB"];
 
-/** `head` is a position in its map, `query` and `key` are positions of tokens. */
+/** `head` is a position in its map, `query` and `key` are positions of tokens; measure "" is the main one. */
 export const DEFAULTS = {
   source: 0, example: 0, map: 0, head: 0, query: -1, key: -1, view: "matrix",
   others: [], unit: "token", special: false, sinks: false, renormalize: false,
-  pair: "all", log: false, palette: "blue", measure: "normalized_entropy",
+  pair: "all", log: false, palette: "blue", measure: "",
 };
 
 /** Holds the state; tells listeners (state, changed names). */
@@ -103,7 +103,7 @@ export function fromHash(hash, header) {
   choice("unit", UNITS);
   choice("pair", PAIRS);
   choice("palette", ["blue", "viridis", "grey"]);
-  choice("measure", [...header.measures.map((m) => m.key), "difference"]);
+  choice("measure", [...header.measures, ...header.differences].map((m) => m.key));
   for (const flag of ["special", "sinks", "renormalize", "log"]) {
     if (fields.has(flag)) state[flag] = fields.get(flag) === "1";
   }

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
+from neural_attn.maps.entropy import entropy
 from neural_attn.maps.findings import ADVICE, Finding, codes
 
 __all__ = ["ADVICE", "UNTRAINED", "Finding", "admit", "codes", "examine", "usable"]
@@ -197,9 +198,7 @@ def _looks_untrained(maps: AttentionMaps) -> bool:
         if not rows.any():
             continue
         seen = True
-        logs = np.log(np.where(weights > 0, weights, 1.0))
-        entropy = -np.einsum("bhqk,bhqk->bhq", weights, logs)
-        normalized = entropy[rows] / np.log(options[rows])
+        normalized = entropy(weights)[rows] / np.log(options[rows])
         if normalized.mean() < UNTRAINED:
             return False
     return seen

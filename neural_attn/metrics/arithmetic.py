@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +14,7 @@ Float = NDArray[np.float64]
 _UNTHREADED = 200_000  # multiplications; OpenBLAS uses threads above 262,144
 
 
-def product(one: Float, other: Float) -> Float:
+def product(one: Float, other: NDArray[Any]) -> Float:
     """`one @ other.T` in pieces for which OpenBLAS starts no threads.
 
     So small a product takes less time than its threads take to meet, far less where
@@ -22,7 +24,7 @@ def product(one: Float, other: Float) -> Float:
     result = np.zeros((len(one), len(other)))
     for start in range(0, one.shape[1], step):
         at = slice(start, start + step)
-        result += one[:, at] @ other[:, at].T
+        result += one[:, at] @ np.asarray(other[:, at], dtype=np.float64).T
     return result
 
 

@@ -11,8 +11,10 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from neural_attn.maps.attention_maps import AttentionItem
@@ -89,15 +91,32 @@ class Geometry:
     @cached_property
     def offset(self) -> NDArray[np.int64]:
         """Key position minus query position, int64 [queries, keys]."""
-        queries = np.arange(self.queries) + self.keys - self.queries
-        offset: NDArray[np.int64] = np.arange(self.keys) - queries[:, np.newaxis]
-        return offset
+        return self.by_offset(lambda offset: offset)
+
+    def by_offset(
+        self, function: Callable[[NDArray[Any]], NDArray[Any]]
+    ) -> NDArray[Any]:
+        """A value of each cell by its offset alone, [queries, keys].
+
+        It is a view, which hardly takes memory: along a diagonal all is the same.
+        """
+        line = function(np.arange(1 - self.keys, self.queries))
+        return sliding_window_view(line, self.keys)[::-1]
 
     @cached_property
     def options(self) -> NDArray[np.int64]:
         """Number of keys that each query may attend to."""
         options: NDArray[np.int64] = self.allowed.sum(axis=1)
         return options
+
+    def is_like(self, other: Geometry) -> bool:
+        """Whether both are of the same tokens under the same mask."""
+        return (
+            self.self_attention == other.self_attention
+            and self.query_tokens == other.query_tokens
+            and self.key_tokens == other.key_tokens
+            and np.array_equal(self.allowed, other.allowed)
+        )
 
     def key_flags(self, test: Callable[[str], bool]) -> Bool:
         """Which keys' tokens pass a test."""

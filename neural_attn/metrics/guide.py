@@ -7,13 +7,14 @@ be compared between texts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neural_attn.maps.attention_maps import AttentionMaps
-from neural_attn.metrics.registry import MEASURES, look
+from neural_attn.metrics.registry import MEASURES, Measuring, look
 
 __all__ = [
     "AttentionPatterns",
@@ -96,40 +97,42 @@ def analyze_attention_patterns(
         If there is no such example.
     """
     weights, allowed = _one_example(attention_weights, mask, batch_index)
-    found = _measured(weights, allowed, self_attention=not cross)
+    looked = list(look(weights, allowed, self_attention=not cross))
     square = weights.shape[1] == weights.shape[2]
-    diagonal = found["diagonal_strength"] if square and not cross else None
-    columns = (found[f"weight_{name}"] for name in ("mean", "std", "min", "max"))
+    diagonal = _column("diagonal_strength", looked) if square and not cross else None
+    entropy = _column("entropy", looked)
+    normalized = _column("normalized_entropy", looked)
+    greatest = _column("max_weight", looked)
+    names = ("mean", "std", "min", "max")
+    columns = (_column(f"weight_{name}", looked) for name in names)
     return AttentionPatterns(
         num_heads=len(weights),
-        attention_entropy=found["entropy"],
-        normalized_entropy=found["normalized_entropy"],
-        max_attention_per_head=found["max_weight"],
+        attention_entropy=entropy,
+        normalized_entropy=normalized,
+        max_attention_per_head=greatest,
         attention_distribution=[
             Distribution(mean=mean, std=std, min=low, max=high)
             for mean, std, low, high in zip(*columns, strict=True)
         ],
-        avg_entropy=_average(found["entropy"]),
-        avg_normalized_entropy=_average(found["normalized_entropy"]),
-        avg_max_attention=_average(found["max_weight"]),
+        avg_entropy=_average(entropy),
+        avg_normalized_entropy=_average(normalized),
+        avg_max_attention=_average(greatest),
         diagonal_attention_strength=diagonal,
         avg_diagonal_strength=None if diagonal is None else _average(diagonal),
     )
 
 
-def _measured(
-    weights: NDArray[np.float64], allowed: NDArray[np.bool_], *, self_attention: bool
-) -> dict[str, list[float | None]]:
-    """The metrics of whole rows by name, one number for each head."""
-    values = {metric.name: [np.nan] * len(weights) for metric in MEASURES}
-    for heads, found in look(weights, allowed, self_attention=self_attention):
-        for metric in MEASURES:
-            for head, value in zip(heads, metric.compute(found).tolist(), strict=True):
-                values[metric.name][head] = value
-    return {
-        name: [None if np.isnan(value) else value for value in column]
-        for name, column in values.items()
+def _column(
+    name: str, looked: Sequence[tuple[list[int], Measuring]]
+) -> list[float | None]:
+    """One metric of whole rows, a number for each head."""
+    (metric,) = (metric for metric in MEASURES if metric.name == name)
+    values = {
+        head: None if np.isnan(value) else value
+        for heads, found in looked
+        for head, value in zip(heads, metric.compute(found).tolist(), strict=True)
     }
+    return [values[head] for head in sorted(values)]
 
 
 def guide_patterns(

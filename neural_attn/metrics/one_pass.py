@@ -7,12 +7,13 @@ nothing is computed per head or position in Python.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_attn.maps.entropy import entropy, logarithms
 from neural_attn.metrics.arithmetic import product
 from neural_attn.metrics.content_and_rank import set_aside
 from neural_attn.metrics.geometry import Geometry
@@ -23,47 +24,76 @@ __all__ = ["Plan", "Sums", "one_pass", "plan_for"]
 Float = NDArray[np.float64]
 
 _BLOCK_CELLS = 1 << 17  # 1 MiB of float64: two such blocks fit a core's cache
-_TINY = np.finfo(np.float64).tiny
 
 
 @dataclass(frozen=True)
 class Plan:
     """What one geometry asks of the weights, made once for all layers of a text.
 
-    `targets` is float64 [scores, queries, keys]; the rest, float64 [scores, queries],
-    belongs to rows with a choice and is 0 elsewhere: `rows` is 1 there, `mean` is the
-    mean of the target over allowed keys, and `spread` its sum of squared deviations
-    divided by (allowed keys - 1). `names` are the scores.
+    `targets` are the T of the scores `names`, bool or numbers of 0 or more [queries,
+    keys], most of them views. The rest, float64 [scores, queries], belongs to rows with
+    a choice and is 0 elsewhere: `rows` is 1 there, `mean` is the mean of the target
+    over allowed keys, and `spread` its sum of squared deviations divided by (allowed
+    keys - 1).
     """
 
     geometry: Geometry
     names: tuple[str, ...]
-    targets: Float
+    targets: tuple[NDArray[np.generic], ...]
     rows: Float
     mean: Float
     spread: Float
 
+    def cells(self, at: slice, out: Float | None = None) -> Float:
+        """The targets of some queries, float64 [scores, queries, keys].
 
-def plan_for(
-    geometry: Geometry,
-    extra: Sequence[tuple[str, Float]] = (),
-    scores: Mapping[str, Score] = SCORES,
-) -> Plan:
-    """Make the targets of all scores that are defined, then those of `extra`."""
+        They are 0 where attending is not allowed and in rows without a choice.
+        """
+        allowed = self.geometry.allowed[at]
+        cells = np.empty((len(self.names), *allowed.shape)) if out is None else out
+        for index, cells_of in enumerate(self.targets):
+            counts = allowed & (self.rows[index, at, np.newaxis] > 0)
+            np.multiply(cells_of[at], counts, out=cells[index])
+        return cells
+
+
+def plan_for(geometry: Geometry, scores: Mapping[str, Score] = SCORES) -> Plan:
+    """Make the targets of all scores that are defined and leave any row a choice."""
     found = [(name, target(score, geometry)) for name, score in scores.items()]
-    defined = [(n, cells) for n, cells in (*found, *extra) if cells is not None]
-    shape = (len(defined), geometry.queries, geometry.keys)
-    targets = np.empty(shape)
-    for index, (_, cells) in enumerate(defined):
-        targets[index] = cells
-    rows = np.asarray(targets.any(axis=2), dtype=np.float64)
+    defined = [(name, cells) for name, cells in found if cells is not None]
+    total, square = np.empty((2, len(defined), geometry.queries))
+    step = _step(geometry.queries, geometry.keys)
+    space = np.empty((step, geometry.keys))
+    for at in _blocks(geometry.queries, step):
+        for index, (_, cells) in enumerate(defined):
+            some = space[: at.stop - at.start]
+            np.multiply(cells[at], geometry.allowed[at], out=some)
+            total[index, at] = some.sum(axis=1)
+            square[index, at] = np.einsum("qk,qk->q", some, some)
     options = np.maximum(geometry.options, 1)
-    total = targets.sum(axis=2)
-    mean: Float = total / options
-    spread = np.einsum("sqk,sqk->sq", targets, targets) - total * mean
-    spread = np.maximum(spread / np.maximum(options - 1, 1), 0.0)
-    names = tuple(name for name, _ in defined)
-    return Plan(geometry, names, targets, rows, mean, spread)
+    # Equal just where all allowed cells are, which leaves no choice (Cauchy-Schwarz).
+    rows = np.asarray(options * square > np.square(total), dtype=np.float64)
+    mean = rows * total / options
+    spread = (rows * square - total * mean) / np.maximum(options - 1, 1)
+    kept = np.flatnonzero(rows.any(axis=1))
+    return Plan(
+        geometry,
+        tuple(defined[index][0] for index in kept),
+        tuple(defined[index][1] for index in kept),
+        rows[kept],
+        mean[kept],
+        np.maximum(spread[kept], 0.0),
+    )
+
+
+def _step(queries: int, cells: int) -> int:
+    """How many queries to take at a time, each of which has so many cells."""
+    return min(queries, max(1, _BLOCK_CELLS // cells))
+
+
+def _blocks(queries: int, step: int) -> Iterator[slice]:
+    for start in range(0, queries, step):
+        yield slice(start, min(start + step, queries))
 
 
 @dataclass
@@ -71,7 +101,7 @@ class Sums:
     """What the pass over the weights leaves: [heads, queries] unless said otherwise."""
 
     mass: Float
-    square: Float
+    around: Float  # sum of (w - 1 / keys)², from which nothing cancels
     entropy: Float
     high: Float
     low: Float
@@ -81,29 +111,31 @@ class Sums:
     aside_mass: Float  # of the keys that `set_aside` names, as `aside_entropy`
     aside_entropy: Float
 
+    @property
+    def square(self) -> Float:
+        """Sum of w²."""
+        keys = self.columns.shape[1]
+        return self.around + (2 * self.mass - 1) / keys
+
 
 def one_pass(plan: Plan, weights: Sequence[NDArray[np.floating]]) -> Sums:
     """Read the weights once; `weights` is as in `measure`."""
     queries, keys = plan.geometry.queries, plan.geometry.keys
     heads = sum(len(one) for one in weights)
-    step = min(queries, max(1, _BLOCK_CELLS // (heads * keys)))
-    block, logs = np.empty((heads, step, keys)), np.empty((heads, step, keys))
     scores = np.zeros((heads, len(plan.names)))
     a, b, c, d, e, f, g, h = np.empty((8, heads, queries))
     sums = Sums(a, b, c, d, e, f, np.zeros((heads, keys)), scores, g, h)
     aside = set_aside(plan.geometry)
     columns = np.stack([np.ones(keys), np.arange(keys, dtype=np.float64)], axis=1)
-    for start in range(0, queries, step):
-        at = slice(start, min(start + step, queries))
-        some, log = block[:, : at.stop - start], logs[:, : at.stop - start]
-        first = 0
-        for one in weights:
-            some[first : first + len(one)] = one[:, at]
-            first += len(one)
-        # 0 ln 0 = 0: the logarithm of the least number stands in, and 0 times it is 0.
-        np.log(np.maximum(some, _TINY, out=log), out=log)
-        sums.entropy[:, at] = -np.einsum("hqk,hqk->hq", some, log)
-        sums.square[:, at] = np.einsum("hqk,hqk->hq", some, some)
+    step = _step(queries, heads * keys)
+    # Memory that is taken anew for each block costs as much as the pass.
+    block, logs = np.empty((2, heads, step, keys))
+    targets = np.empty((len(plan.names), step, keys))
+    for at in _blocks(queries, step):
+        rows = slice(at.stop - at.start)
+        some = np.concatenate([one[:, at] for one in weights], out=block[:, rows])
+        log = logarithms(some, logs[:, rows])
+        sums.entropy[:, at] = entropy(some, log)
         sums.high[:, at] = some.max(axis=2)
         sums.low[:, at] = some.min(axis=2)
         both = some @ columns
@@ -111,9 +143,12 @@ def one_pass(plan: Plan, weights: Sequence[NDArray[np.floating]]) -> Sums:
         sums.columns += some.sum(axis=1)
         rest = some[:, :, aside]
         sums.aside_mass[:, at] = rest.sum(axis=2)
-        sums.aside_entropy[:, at] = -np.einsum("hqk,hqk->hq", rest, log[:, :, aside])
-        cells = plan.targets[:, at].reshape(len(plan.names), (at.stop - start) * keys)
-        sums.scores += product(some.reshape(heads, -1), cells)
+        sums.aside_entropy[:, at] = entropy(rest, log[:, :, aside])
+        off = np.subtract(some, 1 / keys, out=log)
+        sums.around[:, at] = np.einsum("hqk,hqk->hq", off, off)
+        cells = plan.cells(at, targets[:, rows])
+        shape = -1, rows.stop * keys
+        sums.scores += product(some.reshape(shape), cells.reshape(shape))
     # A weight of 1 + 1e-7, from float32 rounding, gives an entropy just below 0.
     np.maximum(sums.entropy, 0.0, out=sums.entropy)
     return sums

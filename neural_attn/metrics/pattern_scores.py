@@ -59,7 +59,7 @@ class Score:
 
 
 def _offset(distance: int) -> Callable[[Geometry], NDArray[np.generic]]:
-    return lambda geometry: geometry.offset == distance
+    return lambda geometry: geometry.by_offset(lambda offset: offset == distance)
 
 
 def _keys(test: Callable[[str], bool]) -> Callable[[Geometry], NDArray[np.generic]]:
@@ -99,8 +99,7 @@ def _suffix(geometry: Geometry) -> NDArray[np.generic] | None:
 
 
 def _local(geometry: Geometry) -> NDArray[np.bool_]:
-    near: NDArray[np.bool_] = np.abs(geometry.offset) <= LOCAL_WINDOW
-    return near
+    return geometry.by_offset(lambda offset: np.abs(offset) <= LOCAL_WINDOW)
 
 
 def _duplicate(geometry: Geometry) -> NDArray[np.generic]:
@@ -138,7 +137,7 @@ def _diagonal(geometry: Geometry) -> NDArray[np.generic]:
 
 
 def _distance(geometry: Geometry) -> NDArray[np.generic]:
-    return np.abs(geometry.offset)
+    return geometry.by_offset(np.abs)
 
 
 SCORES: dict[str, Score] = {
@@ -352,28 +351,7 @@ SCORES: dict[str, Score] = {
 }
 
 
-def target(score: Score, geometry: Geometry) -> Float | None:
-    """T of one score, 0 where attending is not allowed and in rows without a choice.
-
-    None if the score is not defined for this kind of attention, or no row has a
-    choice.
-    """
+def target(score: Score, geometry: Geometry) -> NDArray[np.generic] | None:
+    """T of one score, whatever the mask; None if this kind of attention has none."""
     kind = "self" if geometry.self_attention else "cross"
-    if score.where not in (kind, "both"):
-        return None
-    cells = score.make(geometry)
-    if cells is None:
-        return None
-    return with_choice(np.asarray(cells, dtype=np.float64), geometry)
-
-
-def with_choice(cells: Float, geometry: Geometry) -> Float | None:
-    """`cells` without masked cells and rows where all allowed cells are equal."""
-    allowed = geometry.allowed
-    low = np.where(allowed, cells, np.inf).min(axis=1)
-    high = np.where(allowed, cells, -np.inf).max(axis=1)
-    rows = high > low  # also False where nothing is allowed
-    if not rows.any():
-        return None
-    result: Float = np.where(allowed & rows[:, np.newaxis], cells, 0.0)
-    return result
+    return score.make(geometry) if score.where in (kind, "both") else None

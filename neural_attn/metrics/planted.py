@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.metrics.geometry import Geometry
-from neural_attn.metrics.pattern_scores import SCORES, target
+from neural_attn.metrics.one_pass import plan_for
+from neural_attn.metrics.pattern_scores import SCORES
 
 __all__ = ["PLANTED", "planted_head", "planted_tokens"]
 
@@ -29,9 +30,8 @@ def planted_tokens(length: int, seed: int = 0) -> tuple[str, ...]:
 
 def _follow(name: str) -> Callable[[Geometry, np.random.Generator], Float]:
     def make(geometry: Geometry, random: np.random.Generator) -> Float:
-        cells = target(SCORES[name], geometry)
-        assert cells is not None, name
-        return cells
+        (cells,) = plan_for(geometry, {name: SCORES[name]}).cells(slice(None))
+        return np.asarray(cells, dtype=np.float64)
 
     return make
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Divergences", "cluster", "js_divergence"]
+from neural_attn.maps.entropy import entropy
+
+__all__ = ["Divergences", "cluster", "jensen_shannon", "js_divergence"]
 
 Float = NDArray[np.float64]
 
@@ -34,21 +36,28 @@ def js_divergence(weights: NDArray[np.floating], rows: int = 16) -> Float:
     some = weights[:, step // 2 :: step] if step > 1 else weights
     some = np.ascontiguousarray(some, dtype=np.float32)
     heads = len(some)
-    own = _entropy(some)
+    own = entropy(some)
     result = np.zeros((heads, heads))
     for head in range(heads - 1):
-        mean = (some[head + 1 :] + some[head]) / 2
-        apart = _entropy(mean) - (own[head + 1 :] + own[head]) / 2
-        result[head, head + 1 :] = apart.mean(axis=1)
+        others = slice(head + 1, None)
+        apart = jensen_shannon(some[others], some[head], own[others], own[head])
+        result[head, others] = apart.mean(axis=1, dtype=np.float64)
     result = np.maximum(result, 0.0) / np.log(2)  # rounding, and nats to bits
     both: Float = result + result.T
     return both
 
 
-def _entropy(weights: NDArray[np.float32]) -> Float:
-    logs = np.log(np.maximum(weights, np.finfo(np.float32).tiny))
-    result: Float = -np.einsum("hqk,hqk->hq", weights, logs).astype(np.float64)
-    return result
+def jensen_shannon(
+    p: NDArray[np.floating],
+    q: NDArray[np.floating],
+    of_p: NDArray[np.floating],
+    of_q: NDArray[np.floating],
+) -> NDArray[np.floating]:
+    """Jensen-Shannon divergence of rows, float [..., keys] to [...], in nats.
+
+    `of_p` and `of_q` are their entropies. Rounding may give a number just below 0.
+    """
+    return entropy((p + q) / 2) - (of_p + of_q) / 2
 
 
 @dataclass

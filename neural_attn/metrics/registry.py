@@ -25,7 +25,7 @@ from neural_attn.metrics.pattern_scores import SCORES, Score
 from neural_attn.metrics.sources import CLARK, GUIDE
 
 __all__ = [
-    "BASED", "BESIDE", "COLUMNS", "GROUP", "MEASURES", "REGISTRY", "STATISTICS",
+    "BASED", "BESIDE", "COLUMNS", "GROUP", "MAIN", "MEASURES", "REGISTRY", "STATISTICS",
     "TABLE", "Measuring", "Metric", "look",
 ]  # fmt: skip
 
@@ -48,7 +48,7 @@ class Measuring:
     sums: Sums
     counts: NDArray[np.bool_]
 
-    @property
+    @cached_property
     def choice(self) -> NDArray[np.bool_]:
         """Queries that count and may attend to more than one key."""
         return self.counts & (self.geometry.options > 1)
@@ -59,17 +59,29 @@ class Measuring:
         result: Float = self.sums.entropy / np.log(np.maximum(self.geometry.options, 2))
         return result
 
-    @property
+    @cached_property
     def seen(self) -> NDArray[np.int64]:
         """How many keys each query may attend to, where it may attend to any."""
         options = self.geometry.options
         return options[options > 0]
 
-    @property
+    @cached_property
+    def content_entropy(self) -> Float:
+        """Normalized entropy over ordinary keys, [heads]."""
+        sums = self.sums
+        entropy, mass = sums.entropy - sums.aside_entropy, sums.mass - sums.aside_mass
+        return content_entropy(self.geometry, entropy, mass)
+
+    @cached_property
     def even(self) -> Float:
         """Uniform attention over the allowed keys, [queries, keys]."""
-        options = np.maximum(self.geometry.options, 1)
-        result: Float = self.geometry.allowed / options[:, np.newaxis]
+        result: Float = self.geometry.allowed * self.share[:, np.newaxis]
+        return result
+
+    @cached_property
+    def share(self) -> Float:
+        """What each allowed key gets of uniform attention, [queries]."""
+        result: Float = 1 / np.maximum(self.geometry.options, 1)
         return result
 
     @cached_property
@@ -89,7 +101,7 @@ def look(
     for heads, mask in same_mask(allowed):
         geometry = Geometry(mask, ("",) * queries, ("",) * keys, self_attention)
         some = [weights if len(heads) == len(weights) else weights[heads]]
-        sums = one_pass(plan_for(geometry, scores={}), some)
+        sums = one_pass(plan_for(geometry, {}), some)
         counts = (geometry.options > 0) & (sums.mass > 0)
         yield heads, Measuring(geometry, some, sums, counts)
 
@@ -115,6 +127,7 @@ class Metric:
     uniform: Callable[[Measuring], float] | None = None
     place: int = 99  # among the columns of a report's table; 0: it has none
     slow: bool = False
+    main: bool = False  # the one that the explorer shows first
 
 
 def _over_all(m: Measuring, rows: Float) -> Float:
@@ -124,10 +137,12 @@ def _over_all(m: Measuring, rows: Float) -> Float:
 
 
 def _weight_std(m: Measuring) -> Float:
-    square = _over_all(m, m.sums.square)
-    spread = square - np.square(_over_all(m, m.sums.mass))
+    around, mean = _over_all(m, m.sums.around), _over_all(m, m.sums.mass)
+    off = mean - 1 / m.geometry.keys
+    spread = around - np.square(off)
     # What is left of two equal numbers is their rounding: equal weights do not vary.
-    return np.sqrt(np.where(spread > 1e-13 * square, spread, 0 * spread) + 0.0)
+    rounding = 1e-13 * (around + mean * np.abs(off))
+    return np.sqrt(np.where(spread > rounding, spread, 0 * spread) + 0.0)
 
 
 def _extreme(m: Measuring, rows: Float, worst: float) -> Float:
@@ -144,7 +159,7 @@ def _top_key(
     Its mean if rows stood in random order, and its variance, are bounds: those of one
     key, and sqrt(2 ln keys) standard deviations more for choosing the greatest.
     """
-    seen = product(counts.astype(np.float64), geometry.allowed.T.astype(np.float64))
+    seen = product(counts.astype(np.float64), geometry.allowed.T)
     enough = _often_seen(seen, counts.sum(axis=1))
     share = np.where(enough, divide(sums.columns, seen), -np.inf)
     at = share.argmax(axis=1)
@@ -163,7 +178,8 @@ def _top_of_uniform(m: Measuring) -> float:
     geometry = m.geometry
     seen = geometry.allowed.sum(axis=0)
     enough = _often_seen(seen, (geometry.options > 0).sum())
-    top = divide(m.even.sum(axis=0), seen)[enough]
+    (even,) = product(m.share[np.newaxis], geometry.allowed.T)
+    top = divide(even, seen)[enough]
     return float(top.max()) if top.size else np.nan
 
 
@@ -187,7 +203,8 @@ def _diagonal_strength(m: Measuring) -> Float:
 def _diagonal_of_uniform(m: Measuring) -> float:
     if not _has_diagonal(m.geometry):
         return np.nan
-    return float(np.diagonal(m.even).sum() / len(m.seen) * m.geometry.keys)
+    own = m.share @ np.diagonal(m.geometry.allowed)
+    return float(own / len(m.seen) * m.geometry.keys)
 
 
 def _has_diagonal(geometry: Geometry) -> bool:
@@ -210,15 +227,6 @@ def _monotonicity(m: Measuring) -> Float:
     # Centers that differ by rounding alone have no order to speak of.
     flat = np.abs(dy).max(axis=1, initial=0.0) < 1e-6 * geometry.keys
     return divide(np.where(flat, 0.0, (dx * dy).sum(axis=1)), np.where(flat, 1, scale))
-
-
-def _content_entropy(m: Measuring) -> Float:
-    entropy = m.sums.entropy - m.sums.aside_entropy
-    return content_entropy(m.geometry, entropy, m.sums.mass - m.sums.aside_mass)
-
-
-def _content_of_uniform(m: Measuring) -> float:
-    return np.nan if np.isnan(_content_entropy(m)).all() else 1.0
 
 
 def _rank_of_uniform(m: Measuring) -> float:
@@ -255,6 +263,7 @@ MEASURES = (
         picture="uniform",
         uniform=lambda m: 1.0 if (m.seen > 1).any() else np.nan,
         place=2,
+        main=True,
     ),
     Metric(
         "max_weight",
@@ -379,7 +388,7 @@ _OWN_BESIDE = (
     Metric(
         "content_entropy",
         "Normalized entropy over ordinary tokens alone, without sinks.",
-        _content_entropy,
+        lambda m: m.content_entropy,
         formula=(
             "Σ_q m_q H_q / Σ_q m_q, where m_q is the attention of query q to "
             "ordinary keys (not the first, not special) and H_q the normalized "
@@ -392,7 +401,7 @@ _OWN_BESIDE = (
         ),
         source="entropy without [CLS] and [SEP], as Clark et al. 2019 set them aside",
         picture="mixed",
-        uniform=_content_of_uniform,
+        uniform=lambda m: np.nan if np.isnan(m.content_entropy).all() else 1.0,
         place=3,
     ),
     Metric(
@@ -438,3 +447,5 @@ if len(REGISTRY) < len(_ROWS):
     raise ValueError(f"two metrics have one name: {', '.join(STATISTICS)}")
 # the columns of a report's table of heads
 TABLE = [row.name for row in sorted(_ROWS, key=lambda row: row.place) if row.place]
+# what a page shows first
+MAIN = next((row.name for row in (*MEASURES, *BESIDE) if row.main), STATISTICS[0])

@@ -13,6 +13,7 @@ const example = { rows: 4, columns: 4, query_start: 0, key_start: 0 };
 const map = (layer, kind, heads) => ({ layer, kind, heads, examples: [example] });
 const HEADER = {
   measures: [{ key: "entropy" }],
+  differences: [],
   sources: [{ maps: [map(0, "decoder_self", [3, 7]), map(0, "cross", [3, 7]), map(1, "decoder_self", [0, 1])] }],
 };
 

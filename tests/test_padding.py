@@ -99,3 +99,81 @@ def test_kept_padding_gets_no_attention_behind_a_window(backend):
     assert (weights[..., 5:] == 0).all()
     np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
     assert (weights[..., :5] > 0).all()
+
+
+MASKED = f"{IDS} TransformerEncoder(2, 4)"
+PLAIN = "Embedding(9, 4) TransformerEncoder(2, 4)"
+STEPS = "LSTM(4, return_sequences=true)"
+# inputs, layers, and the cross-attention of each: the input whose padding its keys have
+MEMORIES = {
+    "a branch without attention": (
+        "{ a: (8,) t: (6,) }",
+        f"a: {{ {IDS} {STEPS} }} "
+        "t: { Embedding(9, 4) MultiHeadAttention(2, memory=a) }",
+        ["a"],
+    ),
+    "a decoder of such a branch": (
+        "{ a: (8,) t: (6,) }",
+        f"a: {{ {IDS} {STEPS} }} "
+        f"t: {{ {IDS} {STEPS} TransformerDecoder(2, 4, memory=a) }}",
+        ["a"],
+    ),
+    "two encoders": (
+        "{ a: (8,) b: (8,) t: (6,) }",
+        f"a: {{ {MASKED} }} b: {{ {MASKED} }} t: {{ Embedding(9, 4) "
+        "TransformerDecoder(2, 4, memory=a) TransformerDecoder(2, 4, memory=b) "
+        "TransformerDecoder(2, 4, memory=a) }",
+        ["a", "b", "a"],
+    ),
+    "one of two has padding": (
+        "{ a: (8,) b: (8,) t: (6,) }",
+        f"a: {{ {PLAIN} }} b: {{ {MASKED} }} t: {{ Embedding(9, 4) "
+        "TransformerDecoder(2, 4, memory=a) MultiHeadAttention(2, memory=b) }",
+        [None, "b"],
+    ),
+    "behind branches": (
+        "{ a: (8,) t: (8,) }",
+        f"a: {{ {MASKED} }} t: {{ {PLAIN} }} TransformerDecoder(2, 4)",
+        ["a"],
+    ),
+    "behind a branch alone": (
+        "{ a: (8,) t: (8,) }",
+        f"a: {{ {IDS} }} t: {{ {MASKED} }} TransformerDecoder(2, 4)",
+        ["t"],
+    ),
+    "an input as it is": (
+        "{ a: (8, 4) a_mask: (8,) t: (6,) }",
+        "t: { Embedding(9, 4) MultiHeadAttention(2, memory=a) }",
+        ["a"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MEMORIES.values(), ids=MEMORIES)
+def test_a_memory_is_masked_by_the_padding_of_its_own_input(case, backend):
+    shapes, layers, padded = case
+    checked, _ = check(layers, shapes)
+    loaded = load_model(checked, backend)
+    draw = np.random.default_rng(0)
+    inputs = {}
+    for given in checked.network.inputs:
+        size = (1, *given.shape)
+        inputs[given.name] = draw.integers(1, 9, size)
+        if given.dtype != "int":
+            inputs[given.name] = draw.normal(size=size).astype("float32")
+    ends = {"a": 5, "b": 3, "t": 7}
+    for name, end in ends.items():
+        mask = f"{name}_mask"
+        if mask in inputs:
+            inputs[mask] = (np.arange(8) < end)[None].astype(np.int64)
+        elif name in inputs and len(inputs[name].shape) == 2:
+            inputs[name][:, end:] = 0
+    _, found = run(loaded.model, loaded.backend, inputs)
+    kinds = ("cross", "multi_head")
+    cross = [one[0] for name, one in found.items() if any(k in name for k in kinds)]
+    assert len(cross) == len(padded)
+    for weights, name in zip(cross, padded, strict=True):
+        beyond = weights[..., ends[name] :] if name else np.zeros(1)
+        assert np.all(beyond == 0)
+        inside = weights[..., : ends[name]] if name else weights
+        assert np.all(inside > 0)

@@ -154,6 +154,7 @@ class Chain:
         self.wiring.mask_from_input(flow, branch.name.span)
         flow = self._run(branch.layers, flow, [])
         self.wiring.named[name] = flow.value
+        self.wiring.branches[name] = flow
         if flow.is_encoded:
             self.wiring.remember(flow)
         return flow
@@ -244,12 +245,14 @@ class Chain:
         span: Span,
     ) -> tuple[tree.Argument, ...]:
         """`mode="cross"`: the keys and values come from the memory."""
-        name = memory.text if memory is not None else MEMORY
-        if name not in self.wiring.named:
+        if memory is not None and not self.wiring.take_memory(memory):
+            return arguments
+        if MEMORY not in self.wiring.named:
             self.problems.add("E0230.encoder", span)
             return arguments
         self.wiring.note_lost("attention to this memory", self.wiring.memory)
-        key = tree.Name(span, self.wiring.named[name])
+        key = tree.Name(span, self.wiring.named[MEMORY])
+        self.wiring.used.add(key.text)
         crossed = [arguments[0], tree.Argument(span, "key", key)]
         if mask := self.wiring.named.get(MEMORY_MASK):
             crossed.append(tree.Argument(span, MASK, tree.Name(span, mask)))

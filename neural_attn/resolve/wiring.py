@@ -38,6 +38,7 @@ class Wiring:
         self.uses: list[LayerUse] = []
         self.body: list[tree.Statement] = []
         self.named: dict[str, str] = {}  # what layers may take by name, its variable
+        self.branches: dict[str, Flow] = {}  # what came of each, with its own mask
         self.used: set[str] = set()
         self.waiting: list[Input] = []  # inputs of ids that no layer has taken yet
         self.pads_with = ""
@@ -68,28 +69,37 @@ class Wiring:
             self.assign(MEMORY, tree.Name(span, flow.value), span)
             if flow.mask:
                 self.assign(MEMORY_MASK, tree.Name(span, flow.mask), span)
-        self.named[MEMORY] = MEMORY if span is not None else flow.value
-        masked = MEMORY_MASK if span is not None else flow.mask
+            flow = replace(flow, value=MEMORY, mask=flow.mask and MEMORY_MASK)
+        self.named[MEMORY] = flow.value
         self.named.pop(MEMORY_MASK, None)
         if flow.mask:
-            self.named[MEMORY_MASK] = masked
+            self.named[MEMORY_MASK] = flow.mask
         self.memory = replace(flow)
+
+    def take_memory(self, name: tree.Name) -> bool:
+        """Make an input or a branch the memory, by name; False where there is none."""
+        if name.text not in self.named:
+            known = ", ".join(self.named)
+            self.problems.add("E0230", name.span, memory=name.text, named=known)
+            return False
+        flow = self.branches.get(name.text)
+        if flow is None and name.text != MEMORY:  # an input as it is
+            flow = Flow(self.named[name.text])
+            self.mask_from_input(flow, name.span)
+        if flow is not None:
+            self.remember(flow)
+        return True
 
     def attend_memory(
         self, use: LayerUse, flow: Flow, memory: tree.Name | None, span: Span
     ) -> None:
         """A decoder attends to the last encoder before it, or to `memory=NAME`."""
         if memory is not None:
-            if memory.text not in self.named:
-                self.problems.add(
-                    "E0230",
-                    memory.span,
-                    memory=memory.text,
-                    named=", ".join(self.named),
-                )
-            self.named[MEMORY] = self.named.get(memory.text, memory.text)
+            self.take_memory(memory)
         elif MEMORY not in self.named and flow.is_encoded:
             self.remember(flow, span)
+        if self.named.get(MEMORY) == flow.value and flow.value != MEMORY:
+            self._remember_other(flow, span)
         block = use.target
         switch = isinstance(block, Block) and block.parameter("with_memory")
         inside = isinstance(self.node, tree.Define)
@@ -97,6 +107,15 @@ class Wiring:
             self.note_lost("attention to this memory", self.memory)
         if switch and MEMORY in self.named and not inside:
             use.arguments.setdefault("with_memory", tree.Literal(span, True))
+
+    def _remember_other(self, flow: Flow, span: Span) -> None:
+        """Behind branches: another one's encoder, or what goes on, kept as it is."""
+        others = [one for one in self.branches.values() if one.value != flow.value]
+        encoded = [one for one in others if one.is_encoded]
+        if encoded:
+            self.remember(encoded[-1])
+        else:
+            self.remember(self.memory, span)
 
     def mask_from_input(self, flow: Flow, span: Span) -> None:
         """An input called attention_mask, or like its values with _mask."""

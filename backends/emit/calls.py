@@ -16,7 +16,7 @@ from neural_attn.backends.emit.expressions import (
     text,
 )  # fmt: skip
 from neural_attn.backends.emit.scope import Scope, native_fields
-from neural_attn.backends.emit.usage import assigned
+from neural_attn.backends.emit.usage import SIZES, assigned
 from neural_attn.grammar import tree
 
 from neural_attn.catalogue.arguments import match
@@ -24,7 +24,7 @@ from neural_attn.catalogue.base import NativeLayer
 from neural_attn.catalogue.functions import PRIMITIVES, Primitive
 from neural_attn.catalogue.types import Static
 from neural_attn.diagnostics.errors import Problems
-from neural_attn.ir import Block, LayerUse, call_parameters, width_of
+from neural_attn.ir import Block, LayerUse, call_parameters, is_mask, width_of
 
 _DROPOUT = 4  # the place of `dropout` among the arguments of `attend`
 _NONE = ast.Constant(None)
@@ -37,7 +37,7 @@ def in_forward(scope: Scope, expr: tree.Expr) -> ast.expr:
     return python(expr, partial(special, scope))
 
 
-def _whole(scope: Scope, expr: tree.Expr) -> ast.expr:
+def whole(scope: Scope, expr: tree.Expr) -> ast.expr:
     """A size in the forward: its divisions have no rest."""
     return python(expr, partial(special, scope), whole=True)
 
@@ -46,6 +46,8 @@ def special(scope: Scope, expr: tree.Expr) -> ast.expr | None:
     """How names and calls are spelled in the forward; None for anything else."""
     if isinstance(expr, tree.Call):
         return _call(scope, expr)
+    if isinstance(expr, tree.Unary | tree.Binary):
+        return _of_masks(scope, expr)
     if not isinstance(expr, tree.Name):
         return None
     if expr.text in scope.stand_ins:
@@ -60,6 +62,32 @@ def special(scope: Scope, expr: tree.Expr) -> ast.expr | None:
         return fill(scope.backend.functions["width"], {"0": dotted(source)})
     scope.stored.add(expr.text)
     return dotted(f"self.{expr.text}")
+
+
+def _of_masks(scope: Scope, expr: tree.Unary | tree.Binary) -> ast.expr | None:
+    """`and`, `or` and `not` of masks, element by element; None for anything else."""
+    if id(expr) not in scope.checked.facts[scope.block].tensors:
+        return None
+    if isinstance(expr, tree.Unary):
+        operand = in_forward(scope, expr.operand)
+        return ast.UnaryOp(ast.Invert(), operand) if expr.operator == "not" else None
+    if expr.operator not in ("and", "or"):
+        return None
+    left, right = in_forward(scope, expr.left), in_forward(scope, expr.right)
+    sign = ast.BitAnd() if expr.operator == "and" else ast.BitOr()
+    both = ast.BinOp(left, sign, right)
+    outcomes = scope.facts.decisions.get(id(expr), {True})
+    if outcomes == {True}:
+        return both
+    maybe, other = (left, right) if _may_be_none(scope, expr.left) else (right, left)
+    if outcomes == {False}:
+        return other
+    return ast.IfExp(ast.Compare(maybe, [ast.Is()], [_NONE]), other, both)
+
+
+def _may_be_none(scope: Scope, expr: tree.Expr) -> bool:
+    optional = {p.name for p in scope.block.forward.parameters if p.default is not None}
+    return isinstance(expr, tree.Name) and expr.text in optional
 
 
 def _measured(scope: Scope, name: str) -> str:
@@ -123,7 +151,7 @@ def _call_layer(
     scope: Scope, use: LayerUse, layer: ast.expr, call: tree.Call, given: Given
 ) -> ast.expr:
     if isinstance(use.target, Block):
-        return _call_block(scope, layer, call)
+        return _call_block(scope, layer, call, use.target.inputs)
     if use.target.name == "Embedding" and scope.embedded:
         value = next(iter(given.values()))
         if isinstance(value, tree.Name) and value.text == scope.embedded:
@@ -132,13 +160,19 @@ def _call_layer(
     return _call_native(scope, use, use.target, layer, given)
 
 
-def _call_block(scope: Scope, layer: ast.expr, call: tree.Call) -> ast.expr:
-    """The arguments as the author wrote them."""
+def _call_block(
+    scope: Scope, layer: ast.expr, call: tree.Call, names: tuple[str, ...]
+) -> ast.expr:
+    """The arguments as the author wrote them, but masks by name.
+
+    Keras fills a mask in that it does not find by name.
+    """
     made = ast.Call(layer, [], [])
-    for argument in call.arguments:
+    for position, argument in enumerate(call.arguments):
         value = in_forward(scope, argument.value)
-        if argument.name:
-            made.keywords.append(ast.keyword(scope.spell(argument.name), value))
+        name = argument.name or names[position]
+        if argument.name or made.keywords or is_mask(name):
+            made.keywords.append(ast.keyword(scope.spell(name), value))
         else:
             made.args.append(value)
     return made
@@ -240,9 +274,7 @@ def _values(scope: Scope, call: tree.Call, primitive: Primitive) -> list[ast.exp
     """The arguments in the order of the parameters; sizes divide exactly."""
     given = match("", tuple(primitive.parameters), call.arguments, Problems())
     return [
-        (_whole if name in ("n", "shape", "num_heads") else in_forward)(
-            scope, given[name]
-        )
+        (whole if name in SIZES else in_forward)(scope, given[name])
         for name in primitive.parameters
         if name in given
     ]

@@ -178,11 +178,14 @@ def without(node: ast.expr, omitted: Iterable[str]) -> ast.expr:
 
 # --- printing -----------------------------------------------------------------------
 
-_OR, _AND, _NOT, _COMPARE, _SUM, _PRODUCT, _MINUS, _POWER, _ATOM = range(1, 10)
+(_OR, _AND, _NOT, _COMPARE, _BIT_OR, _BIT_AND, _SUM, _PRODUCT, _MINUS, _POWER,
+ _ATOM) = range(1, 12)  # fmt: skip
 _SIGNS: dict[type[ast.AST], tuple[str, int]] = {
     ast.Add: ("+", _SUM), ast.Sub: ("-", _SUM), ast.Mult: ("*", _PRODUCT),
     ast.Div: ("/", _PRODUCT), ast.FloorDiv: ("//", _PRODUCT),
-    ast.MatMult: ("@", _PRODUCT), ast.Or: ("or", _OR), ast.And: ("and", _AND),
+    ast.MatMult: ("@", _PRODUCT), ast.BitOr: ("|", _BIT_OR),
+    ast.BitAnd: ("&", _BIT_AND),
+    ast.Or: ("or", _OR), ast.And: ("and", _AND),
     ast.Eq: ("==", _COMPARE), ast.NotEq: ("!=", _COMPARE), ast.Lt: ("<", _COMPARE),
     ast.LtE: ("<=", _COMPARE), ast.Gt: (">", _COMPARE), ast.GtE: (">=", _COMPARE),
     ast.Is: ("is", _COMPARE), ast.IsNot: ("is not", _COMPARE),
@@ -235,7 +238,8 @@ def _named(node: ast.keyword) -> tuple[str, int]:
 def _unary(node: ast.UnaryOp) -> tuple[str, int]:
     if isinstance(node.op, ast.Not):
         return f"not {text(node.operand, _NOT)}", _NOT
-    return f"-{text(node.operand, _MINUS)}", _MINUS
+    sign = "~" if isinstance(node.op, ast.Invert) else "-"
+    return f"{sign}{text(node.operand, _MINUS)}", _MINUS
 
 
 def _operation(node: ast.BinOp) -> tuple[str, int]:

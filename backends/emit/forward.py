@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from neural_attn.backends.emit.calls import in_forward, makes_mask, special
+from neural_attn.backends.emit.calls import in_forward, makes_mask, special, whole
 from neural_attn.backends.emit.expressions import text
 from neural_attn.backends.emit.layers import STATEMENTS, choice
 from neural_attn.backends.emit.layout import with_trivia
@@ -66,7 +66,7 @@ def _statement(
 ) -> list[str]:
     target = statement.target.text if isinstance(statement, tree.Assign) else ""
     scope.before, scope.target = [], target
-    made = in_forward(scope, statement.value)
+    made = (whole if target in scope.sizes else in_forward)(scope, statement.value)
     value, lines = text(made), scope.before
     if isinstance(statement, tree.Return):
         lines.append(f"return {value}")

@@ -58,13 +58,25 @@ def choice(
 ) -> list[str]:
     """An if: both branches, or the only one that this network takes."""
     outcomes = scope.facts.decisions.get(id(node), set())
-    if len(outcomes) < 2:
+    if len(outcomes) < 2 and not _asks_for_input(scope, node, outcomes):
         taken = node.then if True in outcomes else node.otherwise
         return write(scope, taken, indent) if outcomes else []
     lines = [f"{indent}if {text(python(node.condition, rule))}:"]
     lines += write(scope, node.then, indent + "    ") or [f"{indent}    pass"]
     otherwise = write(scope, node.otherwise, indent + "    ")
     return [*lines, f"{indent}else:", *otherwise] if otherwise else lines
+
+
+def _asks_for_input(
+    scope: Scope, node: LayerChoice | tree.If, outcomes: set[bool]
+) -> bool:
+    """Whether `if x != none { … }` stays: whoever calls the class may leave x out."""
+    if outcomes != {True} or node.otherwise or isinstance(node, LayerChoice):
+        return False
+    names = {n.text for n in tree.walk(node.condition) if isinstance(n, tree.Name)}
+    parameters = scope.block.forward.parameters
+    optional = {p.name for p in parameters if p.default is not None}
+    return bool(names & optional) and scope.block is not scope.checked.network.block
 
 
 def _made(scope: Scope, use: LayerUse) -> ast.expr | None:

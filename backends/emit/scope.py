@@ -19,7 +19,7 @@ from neural_attn.backends.emit.expressions import (
     slots,
     text,
 )
-from neural_attn.backends.emit.usage import given_inputs, set_parameters
+from neural_attn.backends.emit.usage import given_inputs, set_parameters, sizes
 from neural_attn.grammar import tree
 
 from neural_attn.catalogue.base import NativeLayer
@@ -67,6 +67,7 @@ class Scope:
         self.shares = False  # whether its layers are given what the backend shares
         self.value: ast.expr = ast.Constant(None)
         self.set_somewhere = set_parameters(checked, block)
+        self.sizes = sizes(block.forward.body)
         self.stand_ins = self._stand_ins()
         runtime = runtime_source.read(backend.runtime)
         self.taken = runtime.definitions.keys() | runtime.imports.keys()

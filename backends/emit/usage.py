@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from neural_attn.backends.emit import runtime_source
 from neural_attn.backends.emit.expressions import python, text
 from neural_attn.grammar import tree
 
 from neural_attn.catalogue.arguments import match
+from neural_attn.catalogue.functions import PRIMITIVES
 from neural_attn.diagnostics.errors import Problems
 from neural_attn.ir import Block, LayerUse, call_parameters, is_mask, width_of
 from neural_attn.shapes.instance import Checked
+
+SIZES = frozenset({"n", "shape", "num_heads"})  # whole numbers, of any function
 
 
 def set_parameters(checked: Checked, block: Block) -> set[str]:
@@ -84,13 +87,38 @@ def always_given(
 
 def assigned(body: Iterable[tree.Statement]) -> set[str]:
     """The names that statements assign to."""
-    names: set[str] = set()
+    return {target for target, _ in _assignments(body)}
+
+
+def sizes(body: Sequence[tree.Statement]) -> set[str]:
+    """The names in the sizes that functions are given, and those they are made of."""
+    found: set[str] = set()
+    for call in _calls(body):
+        primitive = PRIMITIVES.get(call.function.text)
+        if primitive is not None:
+            parameters = tuple(primitive.parameters)
+            given = match("", parameters, call.arguments, Problems())
+            for name in SIZES & given.keys():
+                found |= _names(given[name])
+    before = -1
+    while before != len(found):
+        before = len(found)
+        for target, value in _assignments(body):
+            if target in found:
+                found |= _names(value)
+    return found
+
+
+def _names(expr: tree.Expr) -> set[str]:
+    return {node.text for node in tree.walk(expr) if isinstance(node, tree.Name)}
+
+
+def _assignments(body: Iterable[tree.Statement]) -> Iterator[tuple[str, tree.Expr]]:
     for statement in body:
         if isinstance(statement, tree.If):
-            names |= assigned([*statement.then, *statement.otherwise])
+            yield from _assignments([*statement.then, *statement.otherwise])
         elif isinstance(statement, tree.Assign):
-            names.add(statement.target.text)
-    return names
+            yield statement.target.text, statement.value
 
 
 def _uses_of(checked: Checked, block: Block) -> Iterator[tuple[Block, LayerUse]]:

@@ -64,6 +64,13 @@ def attend(given: Given) -> Tensor:
         raise ShapeError(f"queries {query} and keys {key} differ in their last axis")
     if not same(key.dims[2], value.dims[2]):
         raise ShapeError(f"keys {key} and values {value} differ in number")
+    for one in (key, value):
+        if not same(query.dims[1], one.dims[1]):
+            raise ShapeError(
+                f"queries {query} have {query.dims[1]} heads, and {one} has "
+                f"{one.dims[1]}",
+                "split all three into the same number of heads",
+            )
     weights = query.like(*query.dims[:3], key.dims[2])
     _check_mask(given["mask"], weights)
     roots = query.roots | key.roots | value.roots

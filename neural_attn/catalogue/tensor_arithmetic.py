@@ -14,41 +14,88 @@ from neural_attn.catalogue.types import (
     same,
 )
 
+COMPARISONS = frozenset({"==", "!=", "<", ">", "<=", ">="})
+
 
 def negative(operator: str, value: Value) -> Tensor:
-    """The shape of `-value` for a tensor. Raises ShapeError for `not`."""
+    """The shape of `-value` for a tensor, or of `not mask`. Raises ShapeError."""
     assert isinstance(value, Tensor)
-    if operator != "-":
-        raise ShapeError(f"`{operator}` works on constants, not on tensors")
+    is_mask = value.dtype == "bool"
+    if operator == "not" and not is_mask:
+        raise ShapeError(f"`not` turns a mask round, and {value} holds numbers")
+    if operator == "-" and is_mask:
+        raise ShapeError("a mask has no sign", "`not mask` turns it round")
     return value.like(*value.dims)
+
+
+def is_optional(operator: str, left: Value, right: Value) -> bool:
+    """Whether a tensor that may be left out is asked for, or a mask combined with it.
+
+    A mask that is left out hides nothing: `mask and none` is the mask.
+    """
+    if operator not in ("==", "!=", "and"):
+        return False
+    sides = [side.value for side in (left, right) if isinstance(side, Static)]
+    return sides == [None]
 
 
 def arithmetic(operator: str, left: Value, right: Value) -> Value:
     """The shape of `left operator right` where at least one side is a tensor."""
+    if operator in ("and", "or"):
+        return _combined(operator, left, right)
     for side in (left, right):
+        if isinstance(side, Tensor) and side.dtype == "bool":
+            raise ShapeError(
+                f"`{operator}` works on numbers, and {side} is a mask",
+                "masks go together by `and`, `or` and `not`",
+            )
         if isinstance(side, Static):
             number = isinstance(side.value, int | float)
             if not number or isinstance(side.value, bool):
                 shown = "none" if side.value is None else repr(side.value)
                 shown = "a list of values" if isinstance(side.value, tuple) else shown
                 raise ShapeError(f"`{operator}` cannot combine a tensor with {shown}")
-    if operator in ("and", "or", "==", "!=", "<", ">", "<=", ">="):
-        raise ShapeError(f"`{operator}` compares constants, not tensors")
     if isinstance(left, Length) or isinstance(right, Length):
+        if operator in COMPARISONS:
+            raise ShapeError(
+                f"`{operator}` compares numbers or tensors, and a length is known "
+                "only when the network runs"
+            )
         return _length_arithmetic(operator, left, right)
     if isinstance(left, Static) or isinstance(right, Static):
         tensor = left if isinstance(left, Tensor) else right
         assert isinstance(tensor, Tensor)
         if operator == "@":
             raise ShapeError("`@` needs a tensor on both sides")
-        return tensor.like(*tensor.dims, dtype="float")
+        dtype = "bool" if operator in COMPARISONS else "float"
+        return tensor.like(*tensor.dims, dtype=dtype)
     roots = left.roots | right.roots
     if operator == "@":
         product = Tensor(_matmul(left, right), "float", roots)
         return product.at(left.along, right.across)
     dtype = "float" if "float" in (left.dtype, right.dtype) else left.dtype
+    dtype = "bool" if operator in COMPARISONS else dtype
     along, across = left.along or right.along, left.across or right.across
     return Tensor(broadcast(left, right), dtype, roots).at(along, across)
+
+
+def _combined(operator: str, left: Value, right: Value) -> Tensor:
+    """`a and b`, `a or b`: of masks that broadcast."""
+    for side in (left, right):
+        if not isinstance(side, Tensor) or side.dtype != "bool":
+            raise ShapeError(
+                f"`{operator}` combines masks, and {_described(side)} is none",
+                "a comparison makes one: `x > 0`",
+            )
+    assert isinstance(left, Tensor)
+    assert isinstance(right, Tensor)
+    return Tensor(broadcast(left, right), "bool", left.roots | right.roots)
+
+
+def _described(side: Value) -> str:
+    if isinstance(side, Tensor):
+        return f"a tensor {side}"
+    return "none" if side.value is None else f"`{side.value!r}`"
 
 
 def _length_arithmetic(operator: str, left: Value, right: Value) -> Length:

@@ -9,7 +9,7 @@ from typing import Any
 from neural_attn.catalogue import constants
 from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.functions import PRIMITIVES, Primitive
-from neural_attn.catalogue.tensor_arithmetic import arithmetic, negative
+from neural_attn.catalogue.tensor_arithmetic import arithmetic, is_optional, negative
 from neural_attn.catalogue.types import Constant, ShapeError, Static, Tensor, Value
 from neural_attn.diagnostics.errors import Problems, Span
 from neural_attn.grammar import tree
@@ -167,15 +167,31 @@ class Evaluation(ABC):
         operands = [self.evaluate(operand) for operand in tree.children(expr)]
         if all(isinstance(operand, Static) for operand in operands):
             return self._static(expr, operands)
+        return self._of_tensors(expr, operands)
+
+    def _of_tensors(
+        self, expr: tree.Unary | tree.Binary, operands: list[Value]
+    ) -> Value:
+        if isinstance(expr, tree.Binary) and is_optional(expr.operator, *operands):
+            return self._optional(expr, operands)
         try:
             if isinstance(expr, tree.Binary):
                 result: Value = arithmetic(expr.operator, *operands)
+                if expr.operator == "and":
+                    self.facts.decisions.setdefault(id(expr), set()).add(True)
             else:
                 result = negative(expr.operator, operands[0])
         except ShapeError as error:
             raise self.session.note(error, expr) from None
         self.note_step("operator", expr.operator, operands, result, expr.span.text)
         return result
+
+    def _optional(self, expr: tree.Binary, operands: list[Value]) -> Value:
+        """`x != none` for a tensor; `mask and none`, which is the mask."""
+        if expr.operator != "and":
+            return Static(expr.operator == "!=", expr)
+        self.facts.decisions.setdefault(id(expr), set()).add(False)
+        return next(o for o in operands if isinstance(o, Tensor))
 
     def _static(self, expr: tree.Unary | tree.Binary, operands: list[Value]) -> Static:
         values = [o.value for o in operands if isinstance(o, Static)]

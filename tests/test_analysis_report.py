@@ -22,7 +22,7 @@ from neural_attn.metrics.connections import Rule, find_connections
 from neural_attn.metrics.planted import PLANTED, planted_head, planted_tokens
 from neural_attn.reports.document import document
 from neural_attn.reports.elements import Table, number
-from neural_attn.reports.render import (
+from neural_attn.reports.html import (
     print_analysis,
     spark,
     to_html,

@@ -14,7 +14,7 @@ from neural_attn.maps.attention_maps import AttentionMap
 from neural_attn.metrics.guide import analyze_attention_patterns
 from neural_attn.metrics.planted import planted_head, planted_tokens
 from neural_attn.metrics.registry import REGISTRY, TABLE
-from neural_attn.reports import render
+from neural_attn.reports import html as render
 from neural_attn.reports.elements import number
 
 

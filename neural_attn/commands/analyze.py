@@ -158,7 +158,7 @@ _FIELDS = (
 
 
 def _show(analysis: Analysis, options: Mapping[str, Any]) -> None:
-    from neural_attn.reports import render
+    from neural_attn.reports import html as render
 
     if options["html"] is not None:
         _wrote(atomic_write(options["html"], render.to_html(analysis)))

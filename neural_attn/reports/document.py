@@ -15,6 +15,7 @@ from neural_attn.figures.token_labels import readable
 from neural_attn.metrics.pattern_scores import SCORES
 from neural_attn.metrics.registry import TABLE
 from neural_attn.reports.elements import (
+    UNTRAINED,
     Bars,
     Grid,
     Heading,
@@ -27,9 +28,6 @@ from neural_attn.reports.sections import more_parts
 
 __all__ = ["document"]
 
-UNTRAINED = (
-    "the weights are untrained (random): this attention says nothing about any task"
-)
 GRID_METRICS = (
     "normalized_entropy",
     "max_weight",

@@ -25,8 +25,8 @@ from neural_attn.metrics.pattern_scores import SCORES, Score
 from neural_attn.metrics.sources import CLARK, GUIDE
 
 __all__ = [
-    "BASED", "BESIDE", "COLUMNS", "GROUP", "MEASURES", "REGISTRY", "STATISTICS",
-    "TABLE", "Measuring", "Metric", "look",
+    "BASED", "BESIDE", "COLUMNS", "GRIDS", "GROUP", "HISTOGRAMS", "MEASURES",
+    "REGISTRY", "STATISTICS", "TABLE", "Measuring", "Metric", "look",
 ]  # fmt: skip
 
 GROUP = "neural_attn.metrics"
@@ -114,6 +114,8 @@ class Metric:
     picture: str = "uniform"
     uniform: Callable[[Measuring], float] | None = None
     place: int = 99  # among the columns of a report's table; 0: it has none
+    grid: bool = False  # reports draw it by layer and head: it is from 0 to 1
+    histogram: str = ""  # caption of the one that `measure` makes, where it does
     slow: bool = False
 
 
@@ -255,6 +257,8 @@ MEASURES = (
         picture="uniform",
         uniform=lambda m: 1.0 if (m.seen > 1).any() else np.nan,
         place=2,
+        grid=True,
+        histogram="Normalized entropy: 0 is one key, 1 is uniform",
     ),
     Metric(
         "max_weight",
@@ -267,6 +271,8 @@ MEASURES = (
         picture="previous_token",
         uniform=lambda m: (1 / m.seen).mean(),
         place=4,
+        grid=True,
+        histogram="Greatest weight",
     ),
     Metric(
         "effective_keys",
@@ -438,3 +444,5 @@ if len(REGISTRY) < len(_ROWS):
     raise ValueError(f"two metrics have one name: {', '.join(STATISTICS)}")
 # the columns of a report's table of heads
 TABLE = [row.name for row in sorted(_ROWS, key=lambda row: row.place) if row.place]
+GRIDS = [row.name for row in _ROWS if row.grid]
+HISTOGRAMS = {row.name: row.histogram for row in MEASURES if row.histogram}

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 from importlib.resources import files
+from types import ModuleType
 
 from neural_attn.diagnostics.errors import did_you_mean, fail
+from neural_attn.extensions import load
 
 GROUP = "neural_attn.diagnostics"
 _SECTION = re.compile(r"^## ([EW]\d{4}) (.+)$", re.MULTILINE)
@@ -36,8 +37,8 @@ class Explanation:
 def explanations() -> dict[str, Explanation]:
     """Every page, by its code, in the order of the codes."""
     pages: dict[str, Explanation] = {}
-    packages = [entry.value for entry in entry_points(group=GROUP)]
-    for file in (f for name in (*packages, __package__) for f in files(name).iterdir()):
+    packages = [package for _, package in load(GROUP, ModuleType)]
+    for file in (f for one in (*packages, __package__) for f in files(one).iterdir()):
         if file.name.endswith(".md") and file.name != "README.md":
             _, *parts = _SECTION.split(file.read_text("utf-8"))
             for code, title, text in zip(

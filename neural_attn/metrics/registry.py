@@ -8,15 +8,16 @@ group `neural_attn.metrics`, whose values are a `Metric` or several.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import entry_points
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_attn.extensions import load
 from neural_attn.metrics.arithmetic import divide, product, row_mean
 from neural_attn.metrics.content_and_rank import content_entropy, effective_rank
 from neural_attn.metrics.geometry import Geometry, same_mask
@@ -425,12 +426,16 @@ _OWN_BESIDE = (
 
 
 def _from_outside() -> list[Metric]:
-    """The rows of other packages, each entry point one or several."""
-    found: list[Metric] = []
-    for entry in entry_points(group=GROUP):
-        value: Any = entry.load()
-        found += [value] if isinstance(value, Metric) else value
-    return found
+    """The rows of other packages; of two metrics of one name the first stays."""
+    known = {*SCORES, *(row.name for row in (*MEASURES, *_OWN_BESIDE))}
+    found: dict[str, Metric] = {}
+    for plugin, row in load(GROUP, Metric):
+        if row.name in known or row.name in found:
+            told = f"the metric `{row.name}` of the plugin `{plugin}` ({GROUP})"
+            warnings.warn(f"{told} is left out: there is one", stacklevel=2)
+        else:
+            found[row.name] = row
+    return list(found.values())
 
 
 # beside what one pass over the weights gives: after the scores, as `Measured` has them
@@ -440,8 +445,6 @@ STATISTICS = (*COLUMNS, *(metric.name for metric in BESIDE))
 BASED = (*SCORES, "top_key_share")  # what has a baseline in shuffled rows
 _ROWS: list[Metric | Score] = [*MEASURES, *SCORES.values(), *BESIDE]
 REGISTRY = {metric.name: metric for metric in _ROWS}
-if len(REGISTRY) < len(_ROWS):
-    raise ValueError(f"two metrics have one name: {', '.join(STATISTICS)}")
 # the columns of a report's table of heads
 TABLE = [row.name for row in sorted(_ROWS, key=lambda row: row.place) if row.place]
 GRIDS = [row.name for row in _ROWS if row.grid]

@@ -142,8 +142,7 @@ def backend_of(model: Any) -> Backend:
             hint="give a model that neural-attn generated: load_model(file).model",
         )
     roots = {base.__module__.partition(".")[0] for base in type(model).__mro__}
-    for name in backends.names():
-        backend = backends.get(name)
+    for backend in backends.known().values():
         if backend.requires[0] in roots:
             return backend
     return backends.get("numpy")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
 from neural_attn.diagnostics.errors import fail
+from neural_attn.extensions import load
 from neural_attn.models.attention_model import AttentionModel
 
 __all__ = ["GROUP", "MAKERS", "open_model"]
@@ -47,8 +47,8 @@ def open_model(given: Any, **options: Any) -> AttentionModel:
             "this visualizer has no model",
             hint="give one to AttentionVisualizer, or call visualize_from_dsl",
         )
-    for entry in entry_points(group=GROUP):
-        model: AttentionModel | None = entry.load()(given)
+    for _, take in load(GROUP):
+        model: AttentionModel | None = take(given)
         if model is not None:
             return model
     for make in _makers():

@@ -17,7 +17,8 @@ from neural_attn.metrics.redundancy import Divergences, cluster, js_divergence
 from neural_attn.metrics.rollout import attention_flow, attention_rollout, stack_of
 from neural_attn.pipeline import Request as AnalysisRequest
 from neural_attn.pipeline import run_analysis
-from neural_attn.reports.render import to_html, to_markdown
+from neural_attn.reports.html import to_html
+from neural_attn.reports.markdown import to_markdown
 
 
 def layers(count, time, seed=0, causal=False):

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pkgutil import iter_modules
 
 from neural_attn.backends.emit.base import Backend
 
+from neural_attn import extensions
 from neural_attn.diagnostics.errors import did_you_mean, fail
 
 GROUP = "neural_attn.backends"
@@ -27,29 +27,32 @@ def _own() -> tuple[str, ...]:
 
 def names() -> list[str]:
     """Every backend's name; those that come with the project first."""
-    others = {e.name for e in entry_points(group=GROUP)} - set(_own())
-    return [*_own(), *sorted(others)]
+    return [*_own(), *(n for n in extensions.names(GROUP) if n not in _own())]
+
+
+def known() -> dict[str, Backend]:
+    """Every backend by its name; each is imported, but not its framework."""
+    return {name: one for name in names() if (one := _load(name)) is not None}
 
 
 def get(name: str) -> Backend:
     """The backend of this name or alias. Raises NeuralError for an unknown one."""
-    if name in names():
-        return _load(name)
-    for backend in map(_load, names()):
+    if (found := _load(name)) is not None:
+        return found
+    others = known()
+    for backend in others.values():
         if name in backend.aliases:
             return backend
-    known = [*names(), *(alias for one in map(_load, names()) for alias in one.aliases)]
-    hint = did_you_mean(name, known) or "there are " + ", ".join(names())
+    words = [*others, *(alias for one in others.values() for alias in one.aliases)]
+    hint = did_you_mean(name, words) or "there are " + ", ".join(others)
     fail("E0501", hint=hint, name=name)
 
 
-def _load(name: str) -> Backend:
+def _load(name: str) -> Backend | None:
     if name in _own():
         backend: Backend = import_module(f"{__name__}.{name}").BACKEND
         return backend
-    (entry, *_) = entry_points(group=GROUP, name=name)
-    loaded: Backend = entry.load()
-    return loaded
+    return next((one for _, one in extensions.load(GROUP, Backend, name)), None)
 
 
 def is_installed(backend: Backend) -> bool:
@@ -63,7 +66,7 @@ def choose(name: str) -> Backend:
     Raises NeuralError, with the remedy, where the framework is not installed.
     """
     if name == "auto":
-        ranked = [b for b in map(_load, names()) if b.rank and is_installed(b)]
+        ranked = [b for b in known().values() if b.rank and is_installed(b)]
         return min(ranked, key=lambda backend: backend.rank)
     backend = get(name)
     if not is_installed(backend):

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.metadata import entry_points
 
 import click
 
 from neural_attn.commands.options import say
 from neural_attn.diagnostics.errors import NeuralError, did_you_mean
+from neural_attn.extensions import load, names
 from neural_attn.version import __version__
 
 GROUP = "neural_attn.commands"
@@ -38,8 +38,7 @@ class _Commands(click.Group):
     """Our commands, then those that other packages add."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        added = {entry.name for entry in entry_points(group=GROUP)}
-        return [*COMMANDS, *sorted(added - set(COMMANDS))]
+        return [*COMMANDS, *(name for name in names(GROUP) if name not in COMMANDS)]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name in COMMANDS:
@@ -47,10 +46,7 @@ class _Commands(click.Group):
             loaded = import_module(f"neural_attn.commands.{module}")
             own: click.Command = getattr(loaded, attribute)
             return own
-        for entry in entry_points(group=GROUP, name=name):
-            command: click.Command = entry.load()
-            return command
-        return None
+        return next((added for _, added in load(GROUP, click.Command, name)), None)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -30,11 +30,14 @@ def outside_package(folder, modules, entry_points):
     return folder
 
 
-def run_with(folder, *arguments, cwd=None):
-    """Run Python with the package on its path; what it printed, if it succeeded."""
+def run_with(folder, *arguments, cwd=None, warnings="error"):
+    """Run Python with the package on its path; what it printed, if it succeeded.
+
+    Where warnings are no errors: what it printed, and what it said on stderr.
+    """
     path = os.pathsep.join([str(folder), str(ROOT)])
     done = subprocess.run(
-        [sys.executable, "-W", "error", *map(str, arguments)],
+        [sys.executable, "-W", warnings, *map(str, arguments)],
         cwd=cwd,
         env=os.environ | {"PYTHONPATH": path},
         capture_output=True,
@@ -42,9 +45,9 @@ def run_with(folder, *arguments, cwd=None):
         timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return done.stdout if warnings == "error" else (done.stdout, done.stderr)
 
 
-def neural_with(folder, *arguments, cwd=None):
+def neural_with(folder, *arguments, **options):
     """The same for the `neural` command."""
-    return run_with(folder, "-m", "neural_attn", *arguments, cwd=cwd)
+    return run_with(folder, "-m", "neural_attn", *arguments, **options)

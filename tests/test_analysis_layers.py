@@ -17,7 +17,8 @@ from neural_attn.metrics.redundancy import Divergences, cluster, js_divergence
 from neural_attn.metrics.rollout import attention_flow, attention_rollout, stack_of
 from neural_attn.pipeline import Request as AnalysisRequest
 from neural_attn.pipeline import run_analysis
-from neural_attn.reports.render import to_html, to_markdown
+from neural_attn.reports.html import to_html
+from neural_attn.reports.markdown import to_markdown
 
 
 def layers(count, time, seed=0, causal=False):
@@ -224,3 +225,20 @@ def test_ranks_are_measured_where_they_are_asked_for():
     assert head.statistics["effective_rank"].uniform == pytest.approx(1)
     assert "effective_rank" not in analyze(maps).heads[1].statistics
     assert r"effective\_rank" in to_markdown(analyze(maps, rank=True))
+
+
+def test_the_tokens_shown_are_those_of_the_layers_that_are_stacked():
+    draw = np.random.default_rng(0)
+    cross = draw.dirichlet(np.ones(9), (1, 3, 7)).astype(np.float32)
+    own = draw.dirichlet(np.ones(7), (1, 2, 7)).astype(np.float32)
+    read, written = list("abcdefghi"), list("ABCDEFG")
+    maps = AttentionMaps(
+        [
+            AttentionMap("c", cross, "cross", query_tokens=written, key_tokens=read),
+            AttentionMap("a", own, query_tokens=written, key_tokens=written),
+        ]
+    )
+    found = analyze(maps)
+    assert found.example.tokens == tuple(written)
+    assert "rollout" in to_markdown(found)
+    assert "rollout" in to_html(found)

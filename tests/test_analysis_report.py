@@ -20,15 +20,13 @@ from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.maps.validation import Finding
 from neural_attn.metrics.connections import Rule, find_connections
 from neural_attn.metrics.planted import PLANTED, planted_head, planted_tokens
+from neural_attn.reports import FORMATS
 from neural_attn.reports.document import document
-from neural_attn.reports.elements import Table, number
-from neural_attn.reports.render import (
-    print_analysis,
-    spark,
-    to_html,
-    to_json,
-    to_markdown,
-)
+from neural_attn.reports.elements import Table, number, spark
+from neural_attn.reports.html import to_html
+from neural_attn.reports.json import to_json
+from neural_attn.reports.markdown import to_markdown
+from neural_attn.reports.terminal import print_analysis
 
 HOSTILE = "</script><script>alert(1)</script>|*_`$x$`\x1b[31m"
 
@@ -107,6 +105,15 @@ def test_all_formats_show_the_same_numbers(analysis):
         assert row in text
         for shown in (to_html(analysis), plain, terminal(analysis, heads=True)):
             assert head["sentence"] in shown.replace("&lt;", "<")
+
+
+def test_each_format_is_a_row_of_one_table(analysis):
+    written = {one.name: one.write(analysis) for one in FORMATS}
+    assert written == {
+        "json": to_json(analysis),
+        "markdown": to_markdown(analysis),
+        "html": to_html(analysis),
+    }
 
 
 def test_every_sentence_carries_a_number(analysis):

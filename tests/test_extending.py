@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from neural_attn import AttentionMaps
+from neural_attn.metrics.registry import REGISTRY, STATISTICS
 from tests.outside import neural_with, outside_package, run_with
 
 METRIC = """
@@ -232,3 +233,103 @@ def test_a_diagnostic_from_outside_has_its_page(tmp_path):
         "error[E9001]: the thing `c` is broken",
         "  hint: mend it",
     ]
+
+
+# Each entry point of `broken` raises when it is imported; one gives what is no metric,
+# and one a metric of a name that is taken.
+ADDED = (
+    "backends",
+    "commands",
+    "diagnostics",
+    "families",
+    "layers",
+    "metrics",
+    "models",
+)
+GOOD = (
+    METRIC
+    + """
+import dataclasses
+TAKEN = dataclasses.replace(QUARTER, name="entropy")
+NOTHING = 3
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("failing")
+    modules = {
+        "broken.py": "raise RuntimeError('no such device')",
+        "outside_metric.py": GOOD,
+    }
+    entries = {f"neural_attn.{group}": {"broken": "broken:X"} for group in ADDED}
+    entries["neural_attn.diagnostics"] = {"broken": "broken"}
+    entries["neural_attn.metrics"] |= {
+        "good": "outside_metric:QUARTER",
+        "taken": "outside_metric:TAKEN",
+        "nothing": "outside_metric:NOTHING",
+    }
+    weights = np.full((1, 2, 8, 8), 1 / 8, np.float32)
+    AttentionMaps.from_arrays({"a": weights}).save(folder / "maps.npz")
+    (folder / "n.neural").write_text(
+        "network N { input: (3,) layers: Output(2) }", encoding="utf-8"
+    )
+    return outside_package(folder, modules, entries)
+
+
+def left_out(text):
+    """Plugin and group -> the reason, of each warning."""
+    line = r"plugin `(\w+)` of outside \(neural_attn\.(\w+)\) is left out: (.+)"
+    found = re.findall(line, text)
+    reasons = {(name, group): why for name, group, why in found}
+    assert len(found) == len(reasons), text  # one warning each
+    return reasons
+
+
+BROKEN = "RuntimeError: no such device"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "groups"),
+    [
+        (["--help"], {"commands"}),
+        (["check", "n.neural"], {"layers"}),
+        (["explain", "E0101"], {"diagnostics"}),
+        (["layers"], {"layers"}),
+        (["compile", "n.neural", "-b", "np"], {"layers", "backends"}),
+    ],
+)
+def test_a_failing_plugin_is_told_of_and_stops_no_command(failing, arguments, groups):
+    _, told = neural_with(failing, *arguments, cwd=failing, warnings="default")
+    assert left_out(told) == {("broken", group): BROKEN for group in groups}
+
+
+def test_failing_metrics_are_left_out_and_the_others_stay(failing):
+    text, told = neural_with(
+        failing, "analyze", "maps.npz", "--json", cwd=failing, warnings="default"
+    )
+    statistics = json.loads(text)["heads"][0]["statistics"]
+    assert statistics["quarter_share"]["mean"] == pytest.approx(0.25)
+    assert statistics["entropy"]["mean"] == pytest.approx(np.log(8))
+    assert left_out(told) == {
+        ("broken", "metrics"): BROKEN,
+        ("nothing", "metrics"): "TypeError: 'int' object is not iterable",
+        ("broken", "models"): BROKEN,
+        ("broken", "layers"): BROKEN,
+    }
+    assert "`entropy` of the plugin `taken` (neural_attn.metrics) is left out" in told
+
+
+def test_a_failing_family_is_left_out(failing):
+    program = (
+        "from neural_attn.pretrained.conversion.families import known_families\n"
+        "print('bert' in known_families())"
+    )
+    text, told = run_with(failing, "-c", program, warnings="default")
+    assert text == "True\n"
+    assert left_out(told)["broken", "families"] == BROKEN
+
+
+def test_no_two_metrics_of_ours_have_one_name():
+    assert len(REGISTRY) == len(STATISTICS)

@@ -1,6 +1,7 @@
 """Generated Keras code, used as its users use Keras."""
 
 import io
+import re
 import subprocess
 import sys
 
@@ -109,15 +110,99 @@ def test_a_model_takes_a_name_and_a_dtype():
     assert keras.config.floatx() == "float32"
 
 
-def test_a_summary_counts_every_parameter():
-    text = SOURCES["basic_transformer"]
-    model = module(text).create_model()
+def summary(model):
+    """What `model.summary()` prints."""
     lines = io.StringIO()
     model.summary(print_fn=lambda line: lines.write(line + "\n"))
-    told = lines.getvalue()
+    return lines.getvalue()
+
+
+def test_a_summary_counts_every_parameter():
+    text = SOURCES["basic_transformer"]
+    told = summary(module(text).create_model())
     assert f"{check_text(text)[0][0].root.parameter_count:,}" in told
     assert "TransformerEncoder" in told
     assert "unbuilt" not in told
+
+
+def output_shapes(model, x):
+    """Name of each layer of the model -> the shape of what it gives, in a call on x."""
+    found = {}
+
+    def listen(layer):
+        call = layer.call
+
+        def heard(*arguments, **options):
+            output = call(*arguments, **options)
+            found[layer.name] = tuple(output.shape)
+            return output
+
+        layer.call = heard
+
+    for layer in model.layers:
+        listen(layer)
+    model(x)
+    return found
+
+
+def shown_shapes(model):
+    """Name of each layer -> the shape that the summary tells; it tells no `?`."""
+    told, shapes = summary(model), {}
+    assert "?" not in told
+    for row in re.split("\n[┡├└].*", told)[1:-1]:
+        lines = (line.split("│")[1:3] for line in row.strip().splitlines())
+        cells = zip(*lines, strict=True)
+        name, shape = (" ".join(x.strip() for x in cell) for cell in cells)
+        shapes[name.partition(" (")[0]] = shape.strip()
+    assert list(shapes) == [layer.name for layer in model.layers]
+    return shapes
+
+
+SHAPES = dict.fromkeys(NAMES, (3, 24)) | {"vit": (2, 224, 224, 3)}
+
+
+@pytest.mark.parametrize(
+    "name", [*NAMES, "bert", "encoder-decoder", "lstm-attention", "vit"]
+)
+def test_a_summary_shows_the_shapes_of_the_first_call(name):
+    made, (checked,) = module(SOURCES[name]), check_text(SOURCES[name])[0]
+    given = {
+        one.name: ids(*SHAPES.get(name, (2, 5)), classes=2).astype(one.dtype)
+        for one in checked.network.inputs
+    }
+    x = given if len(given) > 1 else next(iter(given.values()))
+    model = getattr(made, checked.network.name)()
+    model(x)
+    real = {name: str(shape) for name, shape in output_shapes(model, x).items()}
+    assert shown_shapes(model) == real
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_summary_of_a_new_model_shows_shapes(name):
+    shapes = list(shown_shapes(module(SOURCES[name]).create_model()).values())
+    width = check_text(SOURCES[name])[0][0].root.output.dims[-1]
+    assert shapes[-1] == f"(1, {width})"
+
+
+def test_a_summary_after_fit_and_after_loading_shows_shapes(tmp_path):
+    made, x = module(CLASSIFIER), ids(6, 5)
+    model = made.Classifier()
+    model.compile(made.create_optimizer(), made.create_loss())
+    model.fit(x, x[:, 0] % 3, batch_size=3, verbose=0)
+    shapes = shown_shapes(model)
+    model.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
+    assert list(shown_shapes(again).values()) == list(shapes.values())
+
+
+def test_a_model_is_built_for_any_length():
+    made = module(CLASSIFIER)
+    model = made.Classifier()
+    model.build((None, None))
+    assert model.count_params() == made.create_model().count_params()
+    shapes = list(shown_shapes(model).values())
+    assert shapes[0].startswith("(None, None, ")
+    assert shapes[-1] == "(None, 3)"
 
 
 def test_heads_are_split_by_a_reshape():

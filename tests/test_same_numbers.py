@@ -14,8 +14,11 @@ from neural_attn.maps.attention_maps import AttentionMap
 from neural_attn.metrics.guide import analyze_attention_patterns
 from neural_attn.metrics.planted import planted_head, planted_tokens
 from neural_attn.metrics.registry import REGISTRY, TABLE
-from neural_attn.reports import render
 from neural_attn.reports.elements import number
+from neural_attn.reports.html import to_html
+from neural_attn.reports.json import to_json
+from neural_attn.reports.markdown import to_markdown
+from neural_attn.reports.terminal import print_analysis
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +32,7 @@ def maps():
 @pytest.fixture(scope="module")
 def means(maps):
     """Head -> metric -> mean, from the JSON."""
-    data = json.loads(render.to_json(analyze(maps, rank=True)))
+    data = json.loads(to_json(analyze(maps, rank=True)))
     return {
         head["label"]: {n: s["mean"] for n, s in head["statistics"].items()}
         for head in data["heads"]
@@ -65,7 +68,7 @@ def of_html(text):
 
 
 @pytest.mark.parametrize(
-    ("write", "read"), [(render.to_markdown, of_markdown), (render.to_html, of_html)]
+    ("write", "read"), [(to_markdown, of_markdown), (to_html, of_html)]
 )
 def test_reports_show_the_numbers_of_the_json(maps, means, write, read):
     found = read(write(analyze(maps, rank=True)))
@@ -80,7 +83,7 @@ def test_reports_show_the_numbers_of_the_json(maps, means, write, read):
 def test_the_terminal_shows_them(maps, means):
     out = io.StringIO()
     console = Console(file=out, width=400, force_terminal=False)
-    render.print_analysis(analyze(maps, rank=True), console=console, heads=True)
+    print_analysis(analyze(maps, rank=True), console=console, heads=True)
     lines = out.getvalue().splitlines()
     for head, values in means.items():
         row = next(x for x in lines if x.strip().startswith(head) and "(" not in x)

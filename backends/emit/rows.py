@@ -12,6 +12,7 @@ UPSAMPLING = {
     "UpSampling3D": Row("", "upsample({x}, {size})"),
 }
 OPERATORS = {
+    "Add": Row("", "{x} + {residual}"),
     "Subtract": Row("", "{x} - {y}"),
     "Multiply": Row("", "{x} * {y}"),
     "Average": Row("", "({total}) / {count}"),
@@ -25,6 +26,72 @@ def extremes(module: str) -> dict[str, Row]:
         "Maximum": Row("", f"{module}.maximum({{x}}, {{y}})"),
         "Minimum": Row("", f"{module}.minimum({{x}}, {{y}})"),
     }
+
+
+_USUAL = (
+    'padding="valid"',
+    "groups=1",
+    "depth_multiplier=1",
+    'activation="linear"',
+    "use_bias=True",
+    "bias=True",
+)
+
+
+def convolution_rows(
+    first: str, last: str, stride: str, dilation: str, *, module: str = ""
+) -> dict[str, Row]:
+    """Convolutions: the first and last arguments, and the framework's words.
+
+    The classes are the runtime's, or those of `module`, but for the depthwise ones.
+    """
+    window = f"{{kernel_size}}, {stride}={{strides}}, padding={{padding}}, "
+    sliding = f"{window}{dilation}={{dilation_rate}}, "
+    made = {}
+    for axes in (1, 2, 3):
+        name, start = f"Conv{axes}D", f"{module}Conv{axes}D"
+        made[name] = f"{start}({first}{{filters}}, {sliding}groups={{groups}}, {last}"
+        made[f"{name}Transpose"] = (
+            f"{start}Transpose({first}{{filters}}, {window}{last}"
+        )
+        made[f"Depthwise{name}"] = (
+            f"Depthwise{name}({first}{sliding}"
+            f"depth_multiplier={{depth_multiplier}}, {last}"
+        )
+    del made["DepthwiseConv3D"]  # no framework has it
+    usual = (f"{stride}=1", f"{dilation}=1", *_USUAL)
+    activates = "{activation}" not in last
+    return {
+        name: Row(make, activates=activates, omit=usual) for name, make in made.items()
+    }
+
+
+def pooling_rows(
+    window: str, stride: str, average: tuple[str, str], top: tuple[str, str]
+) -> dict[str, Row]:
+    """Poolings: the class of those by windows, which may name `{kind}` and `{axes}`.
+
+    The pairs are calls: over whole `{axes}`, and to a given size on `{axes}` axes.
+    """
+    rows = {}
+    for kind, (whole, adaptive), masked in (
+        ("Average", average, "masked_mean({x}, {attention_mask})"),
+        ("Max", top, "masked_max({x}, {attention_mask})"),
+    ):
+        for axes, over in (("1", "1"), ("2", "(1, 2)"), ("3", "(1, 2, 3)")):
+            made = window.replace("{kind}", kind).replace("{axes}", axes)
+            rows[f"{kind}Pooling{axes}D"] = Row(
+                f"{made}({{pool_size}}, {stride}={{strides}}, padding={{padding}})",
+                omit=(f"{stride}=None", 'padding="valid"'),
+            )
+            call = whole.replace("{axes}", over)
+            rows[f"Global{kind}Pooling{axes}D"] = (
+                Row("", masked, unmasked=call) if axes == "1" else Row("", call)
+            )
+            rows[f"Adaptive{kind}Pooling{axes}D"] = Row(
+                "", adaptive.replace("{axes}", axes)
+            )
+    return rows
 
 
 _GATED = ("LSTM", "GRU")

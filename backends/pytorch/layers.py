@@ -10,76 +10,28 @@ from neural_attn.backends.emit.rows import (
     DOT,
     OPERATORS,
     UPSAMPLING,
+    convolution_rows,
     extremes,
+    pooling_rows,
     recurrent_rows,
 )
 
-_DEFAULTS = (
-    "stride=1",
-    'padding="valid"',
-    "dilation=1",
-    "groups=1",
-    "depth_multiplier=1",
-    "bias=True",
-)
-_SLIDING = (
-    "{kernel_size}, stride={strides}, padding={padding}, dilation={dilation_rate}, "
+CONVOLUTIONS = convolution_rows(
+    "{in_features}, ", "bias={use_bias})", "stride", "dilation"
 )
 
 
-def _weighted(made: str) -> Row:
-    return Row(made, activates=True, omit=_DEFAULTS)
-
-
-CONVOLUTIONS = {
-    **{
-        f"Conv{axes}D": _weighted(
-            f"Conv{axes}D({{in_features}}, {{filters}}, {_SLIDING}"
-            "groups={groups}, bias={use_bias})"
-        )
-        for axes in (1, 2, 3)
-    },
-    **{
-        f"Conv{axes}DTranspose": _weighted(
-            f"Conv{axes}DTranspose({{in_features}}, {{filters}}, {{kernel_size}}, "
-            "stride={strides}, padding={padding}, bias={use_bias})"
-        )
-        for axes in (1, 2, 3)
-    },
-    **{
-        f"DepthwiseConv{axes}D": _weighted(
-            f"DepthwiseConv{axes}D({{in_features}}, {_SLIDING}"
-            "depth_multiplier={depth_multiplier}, bias={use_bias})"
-        )
-        for axes in (1, 2)
-    },
-}
-
-
-def _adaptive(function: str, axes: int) -> str:
-    pool = f"F.adaptive_{function}_pool{axes}d"
+def _adaptive(function: str) -> str:
+    pool = f"F.adaptive_{function}_pool{{axes}}d"
     return f"{pool}({{x}}.movedim(-1, 1), {{output_size}}).movedim(1, -1)"
 
 
-POOLING = {
-    **{
-        f"{kind}Pooling{axes}D": Row(
-            f"{kind}Pooling({{pool_size}}, stride={{strides}}, padding={{padding}})",
-            omit=("stride=None", 'padding="valid"'),
-        )
-        for kind in ("Max", "Average")
-        for axes in (1, 2, 3)
-    },
-    "GlobalAveragePooling2D": Row("", "{x}.mean(dim=(1, 2))"),
-    "GlobalAveragePooling3D": Row("", "{x}.mean(dim=(1, 2, 3))"),
-    "GlobalMaxPooling2D": Row("", "{x}.amax(dim=(1, 2))"),
-    "GlobalMaxPooling3D": Row("", "{x}.amax(dim=(1, 2, 3))"),
-    **{
-        f"Adaptive{kind}Pooling{axes}D": Row("", _adaptive(function, axes))
-        for kind, function in (("Average", "avg"), ("Max", "max"))
-        for axes in (1, 2, 3)
-    },
-}
+POOLING = pooling_rows(
+    "{kind}Pooling",
+    "stride",
+    average=("{x}.mean(dim={axes})", _adaptive("avg")),
+    top=("{x}.amax(dim={axes})", _adaptive("max")),
+)
 
 NORMALIZATION = {
     "BatchNormalization": Row(
@@ -169,15 +121,8 @@ CORE: dict[str, Row | RowRule] = {
     "Dropout": Row("nn.Dropout({rate})"),
     "Embedding": Row("nn.Embedding({input_dim}, {output_dim})", "{layer}({ids})"),
     "LayerNormalization": Row("nn.LayerNorm({in_features}, eps={epsilon})"),
-    "GlobalAveragePooling1D": Row(
-        "", "masked_mean({x}, {attention_mask})", unmasked="{x}.mean(dim=1)"
-    ),
-    "GlobalMaxPooling1D": Row(
-        "", "masked_max({x}, {attention_mask})", unmasked="{x}.amax(dim=1)"
-    ),
     "Flatten": Row("", "torch.flatten({x}, 1)"),
     "Reshape": Row("", "{x}.flatten(1).unflatten(1, {target_shape})"),
-    "Add": Row("", "{x} + {residual}"),
 }
 
 LAYERS: dict[str, Row | RowRule] = {

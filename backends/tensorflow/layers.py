@@ -9,76 +9,26 @@ from neural_attn.backends.emit.rows import (
     BOTH,
     OPERATORS,
     UPSAMPLING,
+    convolution_rows,
     extremes,
+    pooling_rows,
     recurrent_rows,
 )
 
-_DEFAULTS = (
-    "strides=1",
-    'padding="valid"',
-    "dilation_rate=1",
-    "groups=1",
-    "depth_multiplier=1",
-    'activation="linear"',
-    "use_bias=True",
+CONVOLUTIONS = convolution_rows(
+    "",
+    "activation={activation}, use_bias={use_bias})",
+    "strides",
+    "dilation_rate",
+    module="layers.",
 )
-_SLIDING = (
-    "{kernel_size}, strides={strides}, padding={padding}, "
-    "dilation_rate={dilation_rate}, "
+
+POOLING = pooling_rows(
+    "layers.{kind}Pooling{axes}D",
+    "strides",
+    average=("ops.mean({x}, axis={axes})", "adaptive_mean({x}, {output_size})"),
+    top=("ops.max({x}, axis={axes})", "adaptive_max({x}, {output_size})"),
 )
-_LAST = "activation={activation}, use_bias={use_bias})"
-
-
-def _weighted(made: str) -> Row:
-    return Row(made, omit=_DEFAULTS)
-
-
-CONVOLUTIONS = {
-    **{
-        f"Conv{axes}D": _weighted(
-            f"layers.Conv{axes}D({{filters}}, {_SLIDING}groups={{groups}}, {_LAST}"
-        )
-        for axes in (1, 2, 3)
-    },
-    **{
-        f"Conv{axes}DTranspose": _weighted(
-            f"layers.Conv{axes}DTranspose({{filters}}, {{kernel_size}}, "
-            f"strides={{strides}}, padding={{padding}}, {_LAST}"
-        )
-        for axes in (1, 2, 3)
-    },
-    **{
-        f"DepthwiseConv{axes}D": _weighted(
-            f"DepthwiseConv{axes}D({_SLIDING}"
-            f"depth_multiplier={{depth_multiplier}}, {_LAST}"
-        )
-        for axes in (1, 2)
-    },
-}
-
-POOLING = {
-    **{
-        f"{kind}Pooling{axes}D": Row(
-            f"layers.{kind}Pooling{axes}D("
-            "{pool_size}, strides={strides}, padding={padding})",
-            omit=("strides=None", 'padding="valid"'),
-        )
-        for kind in ("Max", "Average")
-        for axes in (1, 2, 3)
-    },
-    "GlobalAveragePooling2D": Row("", "ops.mean({x}, axis=(1, 2))"),
-    "GlobalAveragePooling3D": Row("", "ops.mean({x}, axis=(1, 2, 3))"),
-    "GlobalMaxPooling2D": Row("", "ops.max({x}, axis=(1, 2))"),
-    "GlobalMaxPooling3D": Row("", "ops.max({x}, axis=(1, 2, 3))"),
-    **{
-        f"AdaptiveAveragePooling{axes}D": Row("", "adaptive_mean({x}, {output_size})")
-        for axes in (1, 2, 3)
-    },
-    **{
-        f"AdaptiveMaxPooling{axes}D": Row("", "adaptive_max({x}, {output_size})")
-        for axes in (1, 2, 3)
-    },
-}
 
 NORMALIZATION = {
     "BatchNormalization": Row(
@@ -149,15 +99,8 @@ CORE: dict[str, Row | RowRule] = {
     "Dropout": Row("layers.Dropout({rate})"),
     "Embedding": Row("layers.Embedding({input_dim}, {output_dim})", "{layer}({ids})"),
     "LayerNormalization": Row("layers.LayerNormalization(epsilon={epsilon})"),
-    "GlobalAveragePooling1D": Row(
-        "", "masked_mean({x}, {attention_mask})", unmasked="ops.mean({x}, axis=1)"
-    ),
-    "GlobalMaxPooling1D": Row(
-        "", "masked_max({x}, {attention_mask})", unmasked="ops.max({x}, axis=1)"
-    ),
     "Flatten": Row("layers.Flatten()"),
     "Reshape": Row("layers.Reshape({target_shape})"),
-    "Add": Row("", "{x} + {residual}"),
 }
 
 LAYERS: dict[str, Row | RowRule] = {

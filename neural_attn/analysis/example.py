@@ -58,8 +58,10 @@ def look_closely(
     if not len(maps):
         return None
     found = dict(connections or {})
-    tokens = maps.item(next(iter(maps))).key_tokens
     stack = _stack(maps)
+    # of the layers that are stacked: a cross layer may stand before them
+    shown = (one.name for one in maps.maps if stack is None or one.kind == _kind(maps))
+    tokens = maps.item(next(shown)).key_tokens
     if stack is None:
         return Example(tokens, RESIDUAL, [], [], [], [], None, found)
     rollout = attention_rollout(stack)
@@ -96,8 +98,13 @@ def why_no_flow(maps: AttentionMaps) -> str | None:
 
 
 def _stack(maps: AttentionMaps) -> NDArray[np.float64] | None:
-    kind = next((one.kind for one in maps.maps if one.kind != "cross"), None)
+    kind = _kind(maps)
     return None if kind is None else stack_of(maps, kind)
+
+
+def _kind(maps: AttentionMaps) -> str | None:
+    """The first kind of self-attention."""
+    return next((one.kind for one in maps.maps if one.kind != "cross"), None)
 
 
 def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:

@@ -7,9 +7,6 @@ add layers through the entry-point group `neural_attn.layers`; ours win.
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
-from typing import Any
-
 from neural_attn.catalogue.arranging import ARRANGING
 from neural_attn.catalogue.base import (
     ACTIVATIONS,
@@ -26,6 +23,7 @@ from neural_attn.catalogue.merging import MERGING
 from neural_attn.catalogue.normalization import NORMALIZATION
 from neural_attn.catalogue.pooling import POOLING
 from neural_attn.catalogue.recurrent import RECURRENT
+from neural_attn.extensions import load
 
 __all__ = [
     "ACTIVATIONS",
@@ -50,18 +48,9 @@ FAMILIES = (
 )
 GROUP = "neural_attn.layers"
 
-
-def _from_outside() -> list[NativeLayer]:
-    """The layers of other packages, each entry point one or several."""
-    found: list[NativeLayer] = []
-    for entry in entry_points(group=GROUP):
-        value: Any = entry.load()
-        found += [value] if isinstance(value, NativeLayer) else value
-    return found
-
-
+_FROM_OUTSIDE = [layer for _, layer in load(GROUP, NativeLayer)]
 LAYERS: dict[str, NativeLayer] = {
-    layer.name: layer for family in (_from_outside(), *FAMILIES) for layer in family
+    layer.name: layer for family in (_FROM_OUTSIDE, *FAMILIES) for layer in family
 }
 
 BY_NAME = {

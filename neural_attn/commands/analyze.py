@@ -13,6 +13,7 @@ import click
 from neural_attn.commands.options import BACKEND, FILE, NETWORK, examples, say
 from neural_attn.diagnostics.errors import fail, printable, reason
 from neural_attn.files import atomic_write
+from neural_attn.reports import FORMATS
 
 if TYPE_CHECKING:
     from neural_attn.analysis.result import Analysis
@@ -27,6 +28,14 @@ _OF_A_RUN = {
     "groups": "--group",
     "grid": "--grid",
 }
+
+
+def _formats(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the option of each format."""
+    for one in reversed(FORMATS):
+        kind = {"type": FILE, "metavar": one.file} if one.file else {"is_flag": True}
+        command = click.option(f"--{one.name}", help=one.help, **kind)(command)
+    return command
 
 
 @click.command()
@@ -51,9 +60,7 @@ _OF_A_RUN = {
     help="Labels: The,cat,sat; for several inputs repeat it, with their names.",
 )  # fmt: skip
 @click.option("--tokenizer", type=FILE, help="tokenizer.json, if not beside the file.")
-@click.option("--json", "as_json", is_flag=True, help="Print the analysis as JSON.")
-@click.option("--markdown", is_flag=True, help="Print the report as Markdown.")
-@click.option("--html", type=FILE, metavar="PAGE", help="Also write it as a page.")
+@_formats
 @click.option("--grid", type=FILE, metavar="PICTURE",
     help="Also draw every head of the first text: .png, .svg or .pdf.")  # fmt: skip
 @click.option("--heads", is_flag=True, help="Print every head, not only the clearest.")
@@ -105,8 +112,9 @@ def analyze(files: tuple[Path, ...], **options: Any) -> None:
 
 
 def _check_options(files: tuple[Path, ...], options: Mapping[str, Any]) -> None:
-    if options["as_json"] and options["markdown"]:
-        raise click.UsageError("give --json or --markdown, not both")
+    printed = [f"--{one.name}" for one in FORMATS if options[one.name] and not one.file]
+    if len(printed) > 1:
+        raise click.UsageError(f"give {' or '.join(printed[:2])}, not both")
     if options["grid"] and options["grid"].suffix not in (".png", ".svg", ".pdf"):
         raise click.UsageError("--grid draws .png, .svg or .pdf")
     if not options["merge"]:
@@ -158,21 +166,22 @@ _FIELDS = (
 
 
 def _show(analysis: Analysis, options: Mapping[str, Any]) -> None:
-    from neural_attn.reports import render
-
-    if options["html"] is not None:
-        _wrote(atomic_write(options["html"], render.to_html(analysis)))
+    asked = [one for one in FORMATS if options[one.name]]
+    for one in asked:
+        if one.file:
+            _wrote(atomic_write(options[one.name], one.write(analysis)))
     if options["grid"] is not None and analysis.maps:
         from neural_attn.figures.heatmap import save_figure
         from neural_attn.figures.overview import draw_overview
 
         _wrote(save_figure(draw_overview(analysis.maps), options["grid"]))
-    if options["as_json"]:
-        click.echo(render.to_json(analysis))
-    elif options["markdown"]:
-        click.echo(render.to_markdown(analysis), nl=False)
-    else:
-        render.print_analysis(analysis, heads=options["heads"])
+    printed = [one for one in asked if not one.file]
+    for one in printed:
+        click.echo(one.write(analysis).rstrip("\n"))
+    if not printed:
+        from neural_attn.reports.terminal import print_analysis
+
+        print_analysis(analysis, heads=options["heads"])
 
 
 def _wrote(path: Path) -> None:

@@ -7,11 +7,14 @@ named under the entry-point group `neural_attn.diagnostics`; ours win.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 from importlib.resources import files
+from types import ModuleType
+
+from neural_attn.extensions import load
 
 __all__ = ["GROUP", "Explanation", "Message", "explanations", "message", "page"]
 
@@ -59,17 +62,17 @@ def message(name: str) -> Message:
 @cache
 def explanations() -> dict[str, Explanation]:
     """Every page, those of other packages too, in the order of the codes."""
-    others = [entry.value for entry in entry_points(group=GROUP)]
-    pages = {code: one for name in others for code, one in _read(name).items()}
+    others = [package for _, package in load(GROUP, ModuleType)]
+    pages = {code: one for other in others for code, one in _read(other).items()}
     return dict(sorted({**pages, **_own()}.items()))
 
 
 @cache
 def _own() -> dict[str, Explanation]:
-    return _read(__package__)
+    return _read(sys.modules[__package__])
 
 
-def _read(package: str) -> dict[str, Explanation]:
+def _read(package: ModuleType) -> dict[str, Explanation]:
     """The pages in a package's `.md` files."""
     pages: dict[str, Explanation] = {}
     for file in files(package).iterdir():

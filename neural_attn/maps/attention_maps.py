@@ -15,11 +15,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib.metadata import entry_points
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neural_attn.extensions import load
 from neural_attn.maps.attention_map import (
     AttentionItem,
     AttentionMap,
@@ -144,8 +144,8 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
         """
         if not self.maps:
             return "<p>no attention maps</p>"
-        for view in entry_points(group=VIEWS, name="notebook"):
-            page: str = view.load()(self)._repr_html_()
+        for _, view in load(VIEWS, name="notebook"):
+            page: str = view(self)._repr_html_()
             return page
         return html.escape(repr(self))
 

@@ -114,8 +114,8 @@ class Sums:
     @property
     def square(self) -> Float:
         """Sum of w²."""
-        result: Float = self.around + (2 * self.mass - 1) / self.columns.shape[1]
-        return result
+        square: Float = self.around + (2 * self.mass - 1) / self.columns.shape[1]
+        return square
 
 
 def one_pass(plan: Plan, weights: Sequence[NDArray[np.floating]]) -> Sums:

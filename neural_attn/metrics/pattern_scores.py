@@ -51,6 +51,7 @@ class Score:
     picture: str = "uniform"
     meaning: str = ""
     place: int = 0  # scores have a table of their own
+    grid: bool = False
 
     @property
     def help(self) -> str:
@@ -153,6 +154,7 @@ SCORES: dict[str, Score] = {
             reading="Above 0.5 the head looks one back.",
             source=f"{CLARK}; Voita et al. 2019, arXiv:1905.09418",
             picture="previous_token",
+            grid=True,
         ),
         Score(
             "next_token",
@@ -166,6 +168,7 @@ SCORES: dict[str, Score] = {
             ),
             source=CLARK,
             picture="next_token",
+            grid=True,
         ),
         Score(
             "same_token",
@@ -244,6 +247,7 @@ SCORES: dict[str, Score] = {
             reading="High: the head rests there when it has nothing else to do.",
             source=CLARK,
             picture="sink",
+            grid=True,
         ),
         Score(
             "punctuation",
@@ -288,6 +292,7 @@ SCORES: dict[str, Score] = {
             reading="High: a band along the diagonal.",
             source=GUIDE,
             picture="local",
+            grid=True,
         ),
         Score(
             "block",

@@ -8,15 +8,16 @@ group `neural_attn.metrics`, whose values are a `Metric` or several.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import entry_points
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_attn.extensions import load
 from neural_attn.metrics.arithmetic import divide, product, row_mean
 from neural_attn.metrics.content_and_rank import content_entropy, effective_rank
 from neural_attn.metrics.geometry import Geometry, same_mask
@@ -25,8 +26,8 @@ from neural_attn.metrics.pattern_scores import SCORES, Score
 from neural_attn.metrics.sources import CLARK, GUIDE
 
 __all__ = [
-    "BASED", "BESIDE", "COLUMNS", "GROUP", "MAIN", "MEASURES", "REGISTRY", "STATISTICS",
-    "TABLE", "Measuring", "Metric", "look",
+    "BASED", "BESIDE", "COLUMNS", "GRIDS", "GROUP", "HISTOGRAMS", "MAIN", "MEASURES",
+    "REGISTRY", "STATISTICS", "TABLE", "Measuring", "Metric", "look",
 ]  # fmt: skip
 
 GROUP = "neural_attn.metrics"
@@ -126,6 +127,8 @@ class Metric:
     picture: str = "uniform"
     uniform: Callable[[Measuring], float] | None = None
     place: int = 99  # among the columns of a report's table; 0: it has none
+    grid: bool = False  # reports draw it by layer and head: it is from 0 to 1
+    histogram: str = ""  # caption of the one that `measure` makes, where it does
     slow: bool = False
     main: bool = False  # the one that the explorer shows first
 
@@ -264,6 +267,8 @@ MEASURES = (
         uniform=lambda m: 1.0 if (m.seen > 1).any() else np.nan,
         place=2,
         main=True,
+        grid=True,
+        histogram="Normalized entropy: 0 is one key, 1 is uniform",
     ),
     Metric(
         "max_weight",
@@ -276,6 +281,8 @@ MEASURES = (
         picture="previous_token",
         uniform=lambda m: (1 / m.seen).mean(),
         place=4,
+        grid=True,
+        histogram="Greatest weight",
     ),
     Metric(
         "effective_keys",
@@ -428,12 +435,16 @@ _OWN_BESIDE = (
 
 
 def _from_outside() -> list[Metric]:
-    """The rows of other packages, each entry point one or several."""
-    found: list[Metric] = []
-    for entry in entry_points(group=GROUP):
-        value: Any = entry.load()
-        found += [value] if isinstance(value, Metric) else value
-    return found
+    """The rows of other packages; of two metrics of one name the first stays."""
+    known = {*SCORES, *(row.name for row in (*MEASURES, *_OWN_BESIDE))}
+    found: dict[str, Metric] = {}
+    for plugin, row in load(GROUP, Metric):
+        if row.name in known or row.name in found:
+            told = f"the metric `{row.name}` of the plugin `{plugin}` ({GROUP})"
+            warnings.warn(f"{told} is left out: there is one", stacklevel=2)
+        else:
+            found[row.name] = row
+    return list(found.values())
 
 
 # beside what one pass over the weights gives: after the scores, as `Measured` has them
@@ -443,9 +454,9 @@ STATISTICS = (*COLUMNS, *(metric.name for metric in BESIDE))
 BASED = (*SCORES, "top_key_share")  # what has a baseline in shuffled rows
 _ROWS: list[Metric | Score] = [*MEASURES, *SCORES.values(), *BESIDE]
 REGISTRY = {metric.name: metric for metric in _ROWS}
-if len(REGISTRY) < len(_ROWS):
-    raise ValueError(f"two metrics have one name: {', '.join(STATISTICS)}")
 # the columns of a report's table of heads
 TABLE = [row.name for row in sorted(_ROWS, key=lambda row: row.place) if row.place]
 # what a page shows first
 MAIN = next((row.name for row in (*MEASURES, *BESIDE) if row.main), STATISTICS[0])
+GRIDS = [row.name for row in _ROWS if row.grid]
+HISTOGRAMS = {row.name: row.histogram for row in MEASURES if row.histogram}

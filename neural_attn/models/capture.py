@@ -127,8 +127,7 @@ def run(model: Any, backend: Backend, inputs: Inputs) -> tuple[NDArray[Any], Fou
 def backend_of(model: Any) -> Backend:
     """The backend whose framework a generated model was made with."""
     roots = {base.__module__.partition(".")[0] for base in type(model).__mro__}
-    for name in backends.names():
-        backend = backends.get(name)
+    for backend in backends.known().values():
         if backend.requires[0] in roots:
             return backend
     return backends.get("numpy")

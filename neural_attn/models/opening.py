@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
 from neural_attn.diagnostics.errors import fail
+from neural_attn.extensions import load
 from neural_attn.models.attention_model import AttentionModel, refuse_options
 
 __all__ = ["GROUP", "MAKERS", "open_model"]
@@ -44,8 +44,8 @@ def open_model(given: Any, **options: Any) -> AttentionModel:
         return given
     if given is None:
         fail("E0416")
-    for entry in entry_points(group=GROUP):
-        model: AttentionModel | None = entry.load()(given)
+    for _, take in load(GROUP):
+        model: AttentionModel | None = take(given)
         if model is not None:
             _refuse_all_but(options, f"a {type(given).__name__}")
             return model

@@ -19,6 +19,7 @@ from rich.text import Text
 from neural_attn.figures.token_labels import readable
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
 from neural_attn.metrics.guide import AttentionPatterns, analyze_attention_patterns
+from neural_attn.reports.elements import UNTRAINED
 
 __all__ = ["AttentionReport", "LayerReport", "build_report"]
 
@@ -29,9 +30,6 @@ FOCUSED_BELOW, DIFFUSE_ABOVE = 0.4, 0.8
 STRONG_ABOVE, SPREAD_BELOW = 0.5, 0.2
 DIAGONAL_ABOVE, DIAGONAL_BELOW = 1.5, 0.5
 
-UNTRAINED = (
-    "the weights are untrained (random): this attention says nothing about any task"
-)
 NO_DIAGONAL = {
     "cross": "not defined: cross-attention",
     "other": "not defined: not square",

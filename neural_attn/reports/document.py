@@ -13,8 +13,9 @@ from neural_attn.analysis.heads import Head
 from neural_attn.analysis.result import Analysis
 from neural_attn.figures.token_labels import readable
 from neural_attn.metrics.pattern_scores import SCORES
-from neural_attn.metrics.registry import TABLE
+from neural_attn.metrics.registry import GRIDS, HISTOGRAMS, TABLE
 from neural_attn.reports.elements import (
+    UNTRAINED,
     Bars,
     Grid,
     Heading,
@@ -26,18 +27,6 @@ from neural_attn.reports.elements import (
 from neural_attn.reports.sections import more_parts
 
 __all__ = ["document"]
-
-UNTRAINED = (
-    "the weights are untrained (random): this attention says nothing about any task"
-)
-GRID_METRICS = (
-    "normalized_entropy",
-    "max_weight",
-    "previous_token",
-    "next_token",
-    "special_tokens",
-    "local",
-)
 
 
 def document(analysis: Analysis) -> list[Part]:
@@ -115,7 +104,7 @@ def _score_table(heads: Sequence[Head]) -> Part:
     names = [
         name
         for name in dict.fromkeys(n for head in heads for n in head.evidence)
-        if name in SCORES and name != "distance"
+        if name in SCORES and SCORES[name].share
     ]
     rows = []
     for head in heads:
@@ -140,7 +129,7 @@ def _mean(head: Head, name: str) -> str:
 def _grids(heads: Sequence[Head]) -> list[Part]:
     maps = list(dict.fromkeys(head.map for head in heads))
     found: list[Part] = []
-    for name in GRID_METRICS:
+    for name in GRIDS:
         if not any(name in head.statistics for head in heads):
             continue
         values = []
@@ -157,10 +146,7 @@ def _grids(heads: Sequence[Head]) -> list[Part]:
 
 def _bars(analysis: Analysis) -> list[Part]:
     found: list[Part] = []
-    for name, words in (
-        ("normalized_entropy", "Normalized entropy: 0 is one key, 1 is uniform"),
-        ("max_weight", "Greatest weight"),
-    ):
+    for name, words in HISTOGRAMS.items():
         rows = [one[name] for one in analysis.histograms.values()]
         counts = tuple(sum(column) for column in zip(*rows, strict=True))
         caption = f"{words}: queries of all heads and texts ({sum(counts):,})"

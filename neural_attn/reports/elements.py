@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = [
+    "UNTRAINED",
     "Bars",
     "Grid",
     "Heading",
@@ -15,7 +16,13 @@ __all__ = [
     "Squares",
     "Table",
     "number",
+    "spark",
 ]
+
+UNTRAINED = (
+    "the weights are untrained (random): this attention says nothing about any task"
+)
+_BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True)
@@ -86,3 +93,9 @@ def number(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
+
+
+def spark(counts: Sequence[int]) -> str:
+    """Counts as a row of blocks, the greatest at full height."""
+    top = max(max(counts, default=0), 1)
+    return "".join(_BLOCKS[-(-8 * count // top)] for count in counts)

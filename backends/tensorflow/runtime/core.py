@@ -12,15 +12,13 @@ from safetensors.numpy import load_file, save_file
 class AttentionLayer(layers.Layer):
     """Attends; keeps `attention_weights` [batch, heads, queries, keys] when told to."""
 
-    store_attention = False
-    attention_weights = attention_mask = None
+    store_attention, attention_weights, attention_mask = False, None, None
 
     def attend(self, query, key, value, mask=None, dropout=None, training=None):
         """Attend, all [batch, heads, time, size]; mask: True where a key is seen."""
         query = query / query.shape[-1] ** 0.5  # TensorFlow rounds its own `scale`
         if self.store_attention or (training and dropout and dropout.rate):
-            logits = ops.matmul(query, ops.swapaxes(key, -2, -1))
-            weights = self.attention_softmax(logits, mask)
+            weights = self.attention_softmax(query @ ops.swapaxes(key, -2, -1), mask)
             weights = dropout(weights, training=training) if dropout else weights
             return ops.matmul(ops.cast(weights, value.dtype), value)
         q, k, v = (ops.swapaxes(x, 1, 2) for x in (query, key, value))
@@ -91,6 +89,10 @@ def causal_mask(queries, keys, mask, rows=slice(None)):
 class Network(keras.Model):
     """A whole model: returns or keeps its attention, loads and saves its weights."""
 
+    def build(self, input_shape):
+        """Make all weights, from symbols: `summary` tells the shapes they lead to."""
+        self.call(keras.tree.map_shape_structure(keras.KerasTensor, input_shape))
+
     def set_store_attention(self, flag):
         """Keep the weights of later calls on each attention layer, or drop them."""
         for layer in self.attention_layers().values():
@@ -122,10 +124,9 @@ class Network(keras.Model):
         """Write a safetensors file, in one step."""
         if str(path).endswith(".h5"):
             return super().save_weights(path, **options)
-        tensors = {}
-        for name, variable, axes in named_weights(self):
-            tensors[name] = np.moveaxis(ops.convert_to_numpy(variable), *axes).copy()
-        save_file(tensors, f"{path}.part")
+        weights = named_weights(self)
+        tensors = {n: np.moveaxis(ops.convert_to_numpy(x), *a) for n, x, a in weights}
+        save_file({n: x.copy() for n, x in tensors.items()}, f"{path}.part")
         os.replace(f"{path}.part", path)
 
 
@@ -138,10 +139,9 @@ def named_weights(layer, prefix=""):
     if hasattr(layer, "named_weights"):
         yield from layer.named_weights(prefix)
         return
-    inside = {**vars(layer), **vars(layer).get("_modules", {})}  # Keras on PyTorch
-    found = keras.tree.flatten_with_path(inside)
+    found = keras.tree.flatten_with_path(vars(layer) | getattr(layer, "_modules", {}))
     inner = [(p, x) for p, x in found if isinstance(x, keras.Layer) and p[0][0] != "_"]
-    for path, one in inner:
+    for path, one in inner:  # `_modules` has them where Keras is on PyTorch
         yield from named_weights(one, prefix + ".".join(map(str, path)) + ".")
     for variable in [] if inner else layer.weights:
         name = "bias" if variable.name in ("bias", "beta") else "weight"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from pkgutil import iter_modules
 
 from neural_attn.diagnostics.errors import did_you_mean, fail
+from neural_attn.extensions import load
 from neural_attn.pretrained.conversion.config import Config
 from neural_attn.pretrained.conversion.family import Family
 
@@ -28,7 +28,7 @@ def known_families() -> dict[str, Family]:
         for module in iter_modules(folder.__path__)
         if not module.ispkg
     ]
-    found += [entry.load() for entry in entry_points(group=GROUP)]
+    found += [family for _, family in load(GROUP, Family)]
     return {kind: one for one in reversed(found) for kind in one.model_types}
 
 

@@ -84,7 +84,7 @@ def _combined(operator: str, left: Value, right: Value) -> Tensor:
     for side in (left, right):
         if not isinstance(side, Tensor) or side.dtype != "bool":
             raise ShapeError(
-                f"`{operator}` combines masks, and {_described(side)} is none",
+                f"`{operator}` combines masks, and gets {_described(side)}",
                 "a comparison makes one: `x > 0`",
             )
     assert isinstance(left, Tensor)
@@ -94,7 +94,7 @@ def _combined(operator: str, left: Value, right: Value) -> Tensor:
 
 def _described(side: Value) -> str:
     if isinstance(side, Tensor):
-        return f"a tensor {side}"
+        return f"{side}, which holds numbers"
     return "none" if side.value is None else f"`{side.value!r}`"
 
 

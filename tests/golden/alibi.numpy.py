@@ -341,7 +341,7 @@ class LinearBiasedEncoder(Layer):
         self.residual_dropout = Dropout(0.1)
 
     def forward(self, x, attention_mask=None):
-        attended = self.attention(self.attention_norm(x), attention_mask)
+        attended = self.attention(self.attention_norm(x), attention_mask=attention_mask)
         x = x + self.residual_dropout(attended)
         return x + self.residual_dropout(self.feed_forward(self.feed_forward_norm(x)))
 

@@ -1,0 +1,148 @@
+"""Masks in equations: compared, combined, asked for; what `check` accepts runs."""
+
+import numpy as np
+import pytest
+
+from neural_attn.compile import check_text
+from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.models.capture import run
+from neural_attn.models.generated import load_model
+from tests.corpus import assert_backends_agree
+
+WINDOW = """
+define Near(num_heads, window, d_model = width(x)) {
+  layers: q = Dense(d_model)
+  forward(x, attention_mask = none):
+    n = length(x)
+    i = reshape(arange(n, x), (1, 1, n, 1))
+    j = reshape(arange(n, x), (1, 1, 1, n))
+    near = %s
+    %s
+    h = split_heads(q(x), num_heads)
+    return merge_heads(attend(h, h, h, near))
+}
+"""
+BOTH = """network N {
+  input: { a: (7,) b: (7, 8) }
+  layers: a: { Embedding(9, 8, mask_zero=true) Near(2, 3) } b: { Near(2, 3) } Add()
+}"""
+MASKS = {  # how the mask is written, and which keys j a query i may see
+    "i - j < window and j <= i": lambda i, j: (i - j < 3) & (j <= i),
+    "not (i - j >= window or j > i)": lambda i, j: (i - j < 3) & (j <= i),
+    "i == j or j == 0": lambda i, j: (i == j) | (j == 0),
+    "i != j or i < 1": lambda i, j: (i != j) | (i < 1),
+    "(i - j) ** 2 <= 4.0": lambda i, j: (i - j) ** 2 <= 4,
+    "not not (j > 2) or not (i > j)": lambda i, j: (j > 2) | ~(i > j),
+}
+COMBINED = [
+    "near = near and attention_mask",
+    "near = attention_mask and near",
+    "if attention_mask != none { near = near and attention_mask }",
+    "if attention_mask == none { near = near } else { near = near and attention_mask }",
+]
+END = 5  # of the steps of `a` that are no padding
+
+
+def maps_of(text, backend):
+    (checked,), warnings = check_text(text)
+    assert {w.code for w in warnings} <= {"W0106"}  # not each mask has a window
+    loaded = load_model(checked, backend)
+    draw = np.random.default_rng(0)
+    ids = draw.integers(1, 9, (2, 7))
+    ids[:, END:] = 0
+    vectors = draw.normal(size=(2, 7, 8)).astype("float32")
+    _, found = run(loaded.model, loaded.backend, {"a": ids, "b": vectors})
+    return [weights for weights, _ in found.values()]
+
+
+@pytest.mark.parametrize(("mask", "allowed"), MASKS.items(), ids=MASKS)
+def test_a_mask_is_what_its_comparison_says(mask, allowed, backend):
+    masked, plain = maps_of(WINDOW % (mask, COMBINED[0]) + BOTH, backend)
+    i, j = np.indices((7, 7))
+    expected = np.broadcast_to(allowed(i, j), plain.shape)
+    np.testing.assert_array_equal(plain > 0, expected)
+    np.testing.assert_array_equal(masked > 0, expected & (j < END))
+
+
+@pytest.mark.parametrize("combined", COMBINED)
+def test_one_define_serves_with_a_mask_and_without(combined, backend):
+    masked, plain = maps_of(WINDOW % ("j <= i", combined) + BOTH, backend)
+    i, j = np.indices((7, 7))
+    np.testing.assert_array_equal(plain > 0, np.broadcast_to(j <= i, plain.shape))
+    np.testing.assert_array_equal(
+        masked > 0, np.broadcast_to((j <= i) & (j < END), masked.shape)
+    )
+
+
+@pytest.mark.parametrize("combined", COMBINED)
+def test_all_backends_agree(combined, available_backends, tmp_path):
+    (checked,), _ = check_text(WINDOW % ("j <= i", combined) + BOTH)
+    assert_backends_agree(checked, available_backends, tmp_path)
+
+
+def test_a_size_may_be_reckoned_before_it_is_used(available_backends, tmp_path):
+    (checked,), _ = check_text(
+        """define R(d_model = width(x)) {
+          forward(x):
+            half = d_model / 2
+            quarter = half / 2
+            n = length(x)
+            y = reshape(x, (-1, n, 4, quarter))
+            return reshape(y, (-1, n, d_model)) / half
+        }
+        network C { input: (5, 8) layers: R() }"""
+    )
+    assert_backends_agree(checked, available_backends, tmp_path)
+
+
+def test_a_mask_may_be_given_by_position(available_backends, tmp_path):
+    (checked,), _ = check_text(
+        """define Cross(num_heads, d_model = width(x)) {
+          layers: q = Dense(d_model)  k = Dense(d_model)
+          forward(x, memory, memory_mask = none):
+            h = split_heads(k(memory), num_heads)
+            return merge_heads(attend(split_heads(q(x), num_heads), h, h, memory_mask))
+        }
+        define Outer(num_heads) {
+          layers: inner = Cross(num_heads)
+          forward(x, memory, memory_mask = none):
+            return x + inner(x, memory, memory_mask)
+        }
+        network K {
+          input: { a: (5, 8) t: (4, 8) }
+          layers: a: { TransformerEncoder(2, 8) } t: { Outer(2) }
+        }"""
+    )
+    assert_backends_agree(checked, available_backends, tmp_path)
+
+
+WRONG = {
+    "i * (i < j)": "`*` works on numbers, and (1, 1, 7, 7) is a mask",
+    "(i < j) + (i < j)": "`+` works on numbers, and (1, 1, 7, 7) is a mask",
+    "i and j": "`and` combines masks, and gets (1, 1, 7, 1), which holds numbers",
+    "(i < j) or none": "`or` combines masks, and gets none",
+    "not i": "`not` turns a mask round, and (1, 1, 7, 1) holds numbers",
+    "-(i < j)": "a mask has no sign",
+    "n < 3": "`<` compares numbers or tensors, and a length is known only",
+}
+
+
+@pytest.mark.parametrize(("mask", "message"), WRONG.items(), ids=WRONG)
+def test_what_masks_cannot_do_is_said(mask, message):
+    with pytest.raises(NeuralError) as caught:
+        check_text(WINDOW % (mask, "") + BOTH)
+    assert message in caught.value.diagnostics[0].message
+    assert caught.value.diagnostics[0].code == "E0301"
+
+
+def test_heads_that_do_not_fit_are_told():
+    with pytest.raises(NeuralError, match=r"have 4 heads, and .* has 3"):
+        check_text(
+            """define R() {
+              layers: q = Dense(8)  k = Dense(6)
+              forward(x):
+                key = split_heads(k(x), 3)
+                return merge_heads(attend(split_heads(q(x), 4), key, key))
+            }
+            network C { input: (5, 8) layers: R() }"""
+        )

@@ -1,5 +1,8 @@
 """Generated PyTorch code, used as its users use PyTorch."""
 
+import os
+import shutil
+
 import numpy as np
 import pytest
 from neural_attn.backends import get
@@ -70,6 +73,20 @@ network Classifier {
   optimizer: Adam(learning_rate=0.01)
 }
 """
+
+
+@pytest.mark.skipif(
+    shutil.which(os.environ.get("CXX", "g++")) is None,
+    reason="PyTorch's own compiler needs a C++ compiler, and there is none",
+)
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # within PyTorch
+def test_a_network_is_compiled_to_machine_code(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    torch.manual_seed(0)
+    model = module(CLASSIFIER).create_model()
+    with torch.no_grad():
+        whole = torch.compile(model, fullgraph=True)
+        torch.testing.assert_close(whole(ids(3, 5)), model(ids(3, 5)))
 
 
 def test_a_loop_of_ones_own_trains_it():

@@ -8,6 +8,7 @@ from neural_attn.backends.emit.emitter import emit
 from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.models.generated import load_model
+from tests.every_backend import TRAINING, call_in_training, parameters
 from tests.layer_cases import (
     TOLERANCE,
     arguments_of,
@@ -72,18 +73,10 @@ def test_numpy_gives_what_the_layer_of_keras_gives(tmp_path, layer, shape):
 
 def in_training(layer, shape, backend, x):
     loaded = load_model(one_layer(layer, shape), backend, dtype="float64")
-    if backend == "pytorch":
-        return loaded.model.train()(loaded.backend.tensor(x)).numpy()
-    return loaded.model(x, training=True).numpy()
+    return call_in_training(loaded, x)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param("pytorch", marks=pytest.mark.requires_torch),
-        pytest.param("tensorflow", marks=pytest.mark.requires_tensorflow),
-    ],
-)
+@pytest.mark.parametrize("name", parameters(TRAINING))
 def test_training_drops_whole_channels_and_adds_noise(name):
     x = np.ones((2, 5, 3, 400))
     for layer in ("SpatialDropout2D(0.25)", "SpatialDropout3D(0.25)"):

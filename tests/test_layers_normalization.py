@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from neural_attn.backends import get
 from neural_attn.backends.emit.emitter import emit
+from safetensors.numpy import load_file
 
 from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.models.generated import load_model
-from tests.every_backend import TRAINING
+from tests.every_backend import TRAINING, call_in_training, parameters
 from tests.layer_cases import (
     TOLERANCE,
     arguments_of,
@@ -99,39 +100,32 @@ def test_statistics_are_in_the_file_and_are_no_parameters():
     assert root.parameter_count == 2 * 6
 
 
-def trained_statistics(layer, backend, x):
-    """The running mean and variance after one step of training, and its output."""
+def trained_statistics(layer, backend, x, folder):
+    """The output of one step of training, and the running mean and variance after."""
     checked = one_layer(layer, x.shape[1:])
     loaded = load_model(checked, backend, dtype="float64")
-    model = loaded.model
-    if backend == "pytorch":
-        model.train()
-        result = model(loaded.backend.tensor(x)).detach().numpy()
-        state = model.state_dict()
-        found = [value.numpy() for name, value in state.items() if "running" in name]
-    else:
-        result = model(x, training=True).numpy()
-        found = [variable.numpy() for variable in model.non_trainable_variables]
-    return result, found
+    result = call_in_training(loaded, x)
+    loaded.model.save_weights(folder / "trained.safetensors")
+    state = load_file(folder / "trained.safetensors")
+    found = {name.rpartition(".")[2]: value for name, value in state.items()}
+    return result, found["running_mean"], found["running_var"]
 
 
-@pytest.mark.requires_torch
-@pytest.mark.requires_tensorflow
+@pytest.mark.parametrize("name", parameters(TRAINING))
 @pytest.mark.parametrize("shape", [FLAT, PICTURE])
 @pytest.mark.parametrize("momentum", [0.99, 0.5])
-def test_training_moves_the_statistics_alike(shape, momentum):
+def test_training_moves_the_statistics_alike(tmp_path, name, shape, momentum):
     x = 2 + 3 * sample(shape)
     layer = f"BatchNormalization(momentum={momentum})"
     axes = tuple(range(x.ndim - 1))
     mean, variance = x.mean(axis=axes), x.var(axis=axes)
-    for name in TRAINING:
-        result, (found_mean, found_variance) = trained_statistics(layer, name, x)
-        expected = (x - mean) / np.sqrt(variance + 1e-3)
-        np.testing.assert_allclose(result, expected, rtol=0, atol=1e-8)
-        kept = (1 - momentum) * mean
-        np.testing.assert_allclose(found_mean, kept, rtol=0, atol=1e-8)
-        kept = momentum + (1 - momentum) * variance
-        np.testing.assert_allclose(found_variance, kept, rtol=0, atol=1e-8)
+    result, found_mean, found_variance = trained_statistics(layer, name, x, tmp_path)
+    expected = (x - mean) / np.sqrt(variance + 1e-3)
+    np.testing.assert_allclose(result, expected, rtol=0, atol=1e-8)
+    kept = (1 - momentum) * mean
+    np.testing.assert_allclose(found_mean, kept, rtol=0, atol=1e-8)
+    kept = momentum + (1 - momentum) * variance
+    np.testing.assert_allclose(found_variance, kept, rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize(("layer", "shape"), CASES)

@@ -1,6 +1,5 @@
-"""The functions and layers of the three runtimes, against formulas and frameworks."""
+"""The functions and layers of every runtime, against formulas and frameworks."""
 
-import contextlib
 import importlib
 import itertools
 import math
@@ -10,26 +9,12 @@ import sys
 import numpy as np
 import pytest
 
+from tests.every_backend import EVERY, parameters, tensor
+from tests.every_backend import runtime as runtime_of
+
 requires_torch = pytest.mark.requires_torch
 requires_tensorflow = pytest.mark.requires_tensorflow
 TOLERANCE = {"float64": 1e-12, "float32": 1e-6}
-
-
-@contextlib.contextmanager
-def keras_dtype(dtype):
-    """Make the Keras layers built inside the `with` block compute in `dtype`."""
-    keras = importlib.import_module("keras")
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(dtype)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def runtime_of(name):
-    folder = {"keras": "tensorflow"}.get(name, name)
-    return f"neural_attn.backends.{folder}.runtime.core"
 
 
 class Runtime:
@@ -37,19 +22,13 @@ class Runtime:
 
     def __init__(self, name):
         self.name = name
-        self.module = importlib.import_module(runtime_of(name))
+        self.module = runtime_of(name)
 
     def tensor(self, array):
-        if array is None or self.name == "numpy":
-            return array
-        if self.name == "pytorch":
-            return importlib.import_module("torch").from_numpy(array)
-        return importlib.import_module("keras").ops.convert_to_tensor(array)
+        return tensor(self.name, array)
 
     def array(self, tensor):
-        if self.name == "keras":
-            return importlib.import_module("keras").ops.convert_to_numpy(tensor)
-        return np.asarray(tensor)
+        return EVERY[self.name].array(tensor)
 
     def call(self, function, *arrays, **options):
         """Call a function of the runtime on arrays; return an array."""
@@ -59,21 +38,14 @@ class Runtime:
     def attention_layer(self, dtype="float32", store=False, causal=False):
         """An attention layer; with `causal`, one that can hide the future."""
         kind = "CausalAttentionLayer" if causal else "AttentionLayer"
-        is_keras = self.name == "keras"
-        with keras_dtype(dtype) if is_keras else contextlib.nullcontext():
-            layer = getattr(self.module, kind)()
+        # the framework whose layers have a dtype of their own is given it
+        options = {"dtype": dtype} if EVERY[self.name].shared == "dtype" else {}
+        layer = getattr(self.module, kind)(**options)
         layer.store_attention = store
         return layer
 
 
-RUNTIMES = [
-    "numpy",
-    pytest.param("pytorch", marks=requires_torch),
-    pytest.param("keras", marks=requires_tensorflow),
-]
-
-
-@pytest.fixture(params=RUNTIMES)
+@pytest.fixture(params=parameters())
 def runtime(request):
     return Runtime(request.param)
 
@@ -221,7 +193,7 @@ def test_pytorch_gradients_survive_rows_that_see_nothing(store):
 @pytest.mark.parametrize("store", [False, True])
 def test_tensorflow_gradients_survive_rows_that_see_nothing(store):
     tf = importlib.import_module("tensorflow")
-    runtime = Runtime("keras")
+    runtime = Runtime("tensorflow")
     tensors = [tf.Variable(x) for x in random_heads(4, 4)]
     mask = tf.constant(random_mask("padding", 4, 4))
     with tf.GradientTape() as tape:
@@ -265,7 +237,7 @@ def test_pytorch_attends_as_nn_multihead_attention(store, causal):
 @pytest.mark.parametrize("causal", [False, True])
 def test_keras_attends_as_its_multi_head_attention(store, causal):
     keras = importlib.import_module("keras")
-    runtime = Runtime("keras").module
+    runtime = Runtime("tensorflow").module
     keras.utils.set_random_seed(0)
     theirs = keras.layers.MultiHeadAttention(3, 4, dtype="float64")
     x = keras.random.normal((2, 5, 12), dtype="float64")
@@ -282,8 +254,7 @@ def test_keras_attends_as_its_multi_head_attention(store, causal):
         runtime.split_heads(x @ kernel[0].reshape(12, 12).astype("float64"), 3)
         for kernel in (q, k, v)
     )
-    with keras_dtype("float64"):
-        layer = runtime.CausalAttentionLayer()
+    layer = runtime.CausalAttentionLayer(dtype="float64")
     layer.store_attention = store
     context = layer.attend(q, k, v, runtime.padding_mask(shown), causal=causal)
     output = runtime.merge_heads(context) @ o[0].reshape(12, 12).astype("float64")
@@ -306,7 +277,10 @@ def test_keras_attends_as_its_multi_head_attention(store, causal):
             marks=requires_torch,
         ),
         pytest.param(
-            "keras", "keras.ops", "dot_product_attention", marks=requires_tensorflow
+            "tensorflow",
+            "keras.ops",
+            "dot_product_attention",
+            marks=requires_tensorflow,
         ),
     ],
 )
@@ -332,16 +306,11 @@ def test_the_fused_kernel_runs_unless_weights_are_asked_for(
 
 
 MEASURE_PEAK = """
-import importlib, re, sys
+import re, sys
 import numpy as np
-runtime = importlib.import_module(sys.argv[2])
-tensor = lambda x: x
-if sys.argv[1] == "pytorch":
-    import torch
-    tensor = torch.from_numpy
-if sys.argv[1] == "keras":
-    import keras
-    tensor = keras.ops.convert_to_tensor
+from tests import every_backend
+runtime = every_backend.runtime(sys.argv[1])
+tensor = lambda x: every_backend.tensor(sys.argv[1], x)
 
 def peak():  # in KiB; getrusage would count the parent process too
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
@@ -365,7 +334,7 @@ print(fused - before, peak() - fused)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
 def test_no_queries_by_keys_tensor_at_length_4096(runtime, project_root):
     result = subprocess.run(
-        [sys.executable, "-c", MEASURE_PEAK, runtime.name, runtime.module.__name__],
+        [sys.executable, "-c", MEASURE_PEAK, runtime.name],
         cwd=project_root,
         capture_output=True,
         text=True,
@@ -394,7 +363,7 @@ def test_pytorch_drops_attention_weights_only_in_training():
 @requires_tensorflow
 def test_keras_drops_attention_weights_only_in_training():
     keras = importlib.import_module("keras")
-    runtime = Runtime("keras")
+    runtime = Runtime("tensorflow")
     tensors = [runtime.tensor(x) for x in random_heads(5, 5, "float32")]
     dropout = keras.layers.Dropout(0.5, seed=0)
     for store in (False, True):

@@ -25,9 +25,9 @@ class AttentionLayer(layers.Layer):
             return ops.matmul(ops.cast(weights, value.dtype), value)
         q, k, v = (ops.swapaxes(x, 1, 2) for x in (query, key, value))
         blocks = []
-        # TensorFlow has no fused kernel: 256 queries at a time keep the weights few.
-        for first in range(0, q.shape[1] or 1, 256):
-            at = slice(first, first + 256 if q.shape[1] else None)
+        # TensorFlow has no fused kernel: 128 queries at a time keep the weights few.
+        for first in range(0, q.shape[1] or 1, 128):
+            at = slice(first, first + 128 if q.shape[1] else None)
             seen = mask if mask is None or mask.shape[-2] == 1 else mask[..., at, :]
             blocks += [ops.dot_product_attention(q[:, at], k, v, mask=seen, scale=1.0)]
         context = ops.swapaxes(ops.concatenate(blocks, axis=1), 1, 2)

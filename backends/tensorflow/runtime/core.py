@@ -23,9 +23,9 @@ class AttentionLayer(layers.Layer):
             return ops.matmul(ops.cast(weights, value.dtype), value)
         q, k, v = (ops.swapaxes(x, 1, 2) for x in (query, key, value))
         blocks = []
-        # TensorFlow has no fused kernel: 256 queries at a time keep the weights few.
-        for first in range(0, q.shape[1] or 1, 256):
-            at = slice(first, first + 256 if q.shape[1] else None)
+        # TensorFlow has no fused kernel: 128 queries at a time keep the weights few.
+        for first in range(0, q.shape[1] or 1, 128):
+            at = slice(first, first + 128 if q.shape[1] else None)
             seen = mask if mask is None or mask.shape[-2] == 1 else mask[..., at, :]
             blocks += [ops.dot_product_attention(q[:, at], k, v, mask=seen, scale=1.0)]
         context = ops.swapaxes(ops.concatenate(blocks, axis=1), 1, 2)
@@ -60,11 +60,11 @@ class CausalAttentionLayer(AttentionLayer):
         if not causal:
             return super().attend(query, key, value, mask, dropout, training)
         queries, keys = ops.shape(query)[2], ops.shape(key)[2]
-        # Weights that are not kept are worked out for 256 queries at a time.
+        # Weights that are not kept are worked out for 128 queries at a time.
         whole = self.store_attention or query.shape[2] is None
         blocks = []
-        for first in range(0, 1 if whole else queries, 256):
-            rows = slice(None) if whole else slice(first, first + 256)
+        for first in range(0, 1 if whole else queries, 128):
+            rows = slice(None) if whole else slice(first, first + 128)
             past = causal_mask(queries, keys, mask, rows)
             chunk = query[:, :, rows]
             blocks.append(super().attend(chunk, key, value, past, dropout, training))

@@ -29,6 +29,18 @@ _AMONG_ITEMS = {
 _AMONG_VALUES = dict.fromkeys(("NAME", "STRING", "NUMBER", "LAYERS"), "E0113")
 
 
+# what other languages write in equations, and how it is said here
+_HABITS = {
+    "[": "a part of an axis is `slice(x, 0, 4)`, of the steps `slice(x, 0, 4, axis=1)`",
+    ",": "a forward gives one tensor: `concatenate([a, b])` joins two",
+    "for": "there are no loops: equations take all steps at once",
+    "while": "there are no loops: equations take all steps at once",
+    "where": "write `where(mask, x, y)`: x where the mask is true, else y",
+    "lambda": "a function of one's own is a `define`",
+    "import": "equations know the layers and functions of the language alone",
+}
+
+
 def explain(
     error: UnexpectedToken, source: Source, parse: Callable[[str, str], Any]
 ) -> NeuralError:
@@ -48,12 +60,16 @@ def explain(
     if row is None or (row.code == "E0118" and (at_end or span.text in _CLOSING)):
         what = "the end of the text" if at_end else f"`{span.text}`"
         hint = f"is one `{span.text}` too many?" if span.text in _BRACKETS else ""
+        if _in_forward(error):
+            hint = _HABITS.get(span.text, hint)
         return NeuralError([Diagnostic.of("E0110", span, hint=hint, what=what)])
     hint = ""
     if row.code == "E0113" and _innermost(error) == "E0111":
         row = _by_code("E0133")
     elif row.code == "E0113" and _begins_line(span):
         row = _by_code("E0136")
+    elif row.code == "E0120" and (word := _HABITS.get(_word_before(span))):
+        hint = word
     elif row.code == "E0118":
         hint = did_you_mean(span.text, _TOP, 0.8)
     return NeuralError([Diagnostic.of(row.code, span, hint=hint)])
@@ -62,6 +78,13 @@ def explain(
 def _in_forward(error: UnexpectedToken) -> bool:
     stack = error.state.value_stack
     return any(isinstance(v, Lexeme) and v.type == "FORWARD" for v in stack)
+
+
+def _word_before(span: Span) -> str:
+    """The word that stands before a place, as in `for t`, or the one at it."""
+    words = span.source.text[: span.start].split()[-1:]
+    here = span.text.split("(")[0]
+    return here if here in _HABITS or not words else words[0]
 
 
 def _begins_line(span: Span) -> bool:

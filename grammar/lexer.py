@@ -109,10 +109,16 @@ _HABITS = {
 }
 
 
+_MEMBER = re.compile(r"(?<![\w)\]])[a-z]\w*$")  # before the dot of `token.weight`
+
+
 def _refuse(span: Span) -> NoReturn:
     if span.text in "\"'":
         fail("E0108", span)
-    fail("E0107", span, hint=_HABITS.get(span.text, ""), text=span.text)
+    hint = _HABITS.get(span.text, "")
+    if span.text == "." and _MEMBER.search(span.source.text[: span.start]):
+        hint = "a layer is called, `layer(x)`; what it holds has no name of its own"
+    fail("E0107", span, hint=hint, text=span.text)
 
 
 def _refuse_number(span: Span) -> NoReturn:

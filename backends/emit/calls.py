@@ -19,6 +19,7 @@ from neural_attn.backends.emit.scope import Scope, native_fields
 from neural_attn.backends.emit.usage import SIZES, assigned
 from neural_attn.grammar import tree
 
+from neural_attn.catalogue import constants
 from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.base import NativeLayer
 from neural_attn.catalogue.functions import PRIMITIVES, Primitive
@@ -30,6 +31,7 @@ _DROPOUT = 4  # the place of `dropout` among the arguments of `attend`
 _NONE = ast.Constant(None)
 
 Given = dict[str, tree.Expr]
+Fields = dict[str, ast.expr]
 
 
 def in_forward(scope: Scope, expr: tree.Expr) -> ast.expr:
@@ -259,6 +261,8 @@ def _call_primitive(scope: Scope, call: tree.Call) -> ast.expr:
     if primitive.is_attention:
         return _call_attention(scope, call, primitive)
     values = _values(scope, call, primitive)
+    if name == "slice":
+        return _section(scope, call, primitive)
     if id(call) not in scope.checked.facts[scope.block].tensors:
         template = "abs({0})" if name == "abs" else f"math.{name}({{0}})"
     else:
@@ -266,18 +270,46 @@ def _call_primitive(scope: Scope, call: tree.Call) -> ast.expr:
     if name == "padding_mask" and not is_given(scope, call.arguments[0].value):
         template = ""
     if not template:
-        return ast.Call(dotted(name), values, [])
-    return fill(template, {str(i): value for i, value in enumerate(values)})
+        return ast.Call(dotted(name), list(values.values()), [])
+    fields = {
+        str(i): values[name] if name in values else constant(default and default.value)
+        for i, (name, default) in enumerate(primitive.parameters.items())
+    }
+    return fill(template, fields)
 
 
-def _values(scope: Scope, call: tree.Call, primitive: Primitive) -> list[ast.expr]:
-    """The arguments in the order of the parameters; sizes divide exactly."""
+def _values(scope: Scope, call: tree.Call, primitive: Primitive) -> Fields:
+    """What is given, in the order of the parameters; sizes divide exactly."""
     given = match("", tuple(primitive.parameters), call.arguments, Problems())
-    return [
-        (whole if name in SIZES else in_forward)(scope, given[name])
+    return {
+        name: (whole if name in SIZES else in_forward)(scope, given[name])
         for name in primitive.parameters
         if name in given
-    ]
+    }
+
+
+def _section(scope: Scope, call: tree.Call, primitive: Primitive) -> ast.expr:
+    """`slice(x, start, stop, axis)` as `x[:, start:stop]` or `x[..., start:stop]`."""
+    values = _values(scope, call, primitive)
+    given = match("", tuple(primitive.parameters), call.arguments, Problems())
+    axis = constants.evaluate(given["axis"], {}) if "axis" in given else -1
+    ends = (values.get("start"), values.get("stop"))
+    first, stop = (None if _is_nothing(end) else end for end in ends)
+    whole_axis = ast.Slice(None, None)
+    part = ast.Slice(None if _is_zero(first) else first, stop)
+    if axis < 0:
+        axes = [constant(...), part, *(whole_axis for _ in range(-axis - 1))]
+    else:
+        axes = [*(whole_axis for _ in range(axis)), part]
+    return ast.Subscript(values["x"], ast.Tuple(axes, ast.Load()), ast.Load())
+
+
+def _is_nothing(node: ast.expr | None) -> bool:
+    return node is None or (isinstance(node, ast.Constant) and node.value is None)
+
+
+def _is_zero(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Constant) and node.value == 0
 
 
 def _call_attention(scope: Scope, call: tree.Call, primitive: Primitive) -> ast.expr:

@@ -204,6 +204,8 @@ def _listed(nodes: Iterable[ast.AST]) -> str:
 
 def _constant(node: ast.Constant) -> tuple[str, int]:
     value = node.value
+    if value is ...:
+        return "...", _ATOM
     return string(value) if isinstance(value, str) else repr(value), _ATOM
 
 
@@ -223,8 +225,17 @@ def _subscript(node: ast.Subscript) -> tuple[str, int]:
 
 
 def _slice(node: ast.Slice) -> tuple[str, int]:
-    ends = (text(end) if end else "" for end in (node.lower, node.upper))
-    return ":".join(ends), _ATOM
+    ends = [end for end in (node.lower, node.upper) if end]
+    # ruff format sets the colon apart from all but names and numbers
+    colon = ":" if all(map(_is_bare, ends)) else " : "
+    first, last = (text(end) if end else "" for end in (node.lower, node.upper))
+    return f"{first}{colon}{last}".strip(), 0
+
+
+def _is_bare(node: ast.expr) -> bool:
+    if isinstance(node, ast.UnaryOp):
+        return _is_bare(node.operand)
+    return isinstance(node, ast.Name | ast.Constant)
 
 
 def _call(node: ast.Call) -> tuple[str, int]:

@@ -15,7 +15,9 @@ from neural_attn.diagnostics.errors import Problems
 from neural_attn.ir import Block, LayerUse, call_parameters, is_mask, width_of
 from neural_attn.shapes.instance import Checked
 
-SIZES = frozenset({"n", "shape", "num_heads"})  # whole numbers, of any function
+SIZES = frozenset(
+    {"n", "shape", "num_heads", "start", "stop"}
+)  # whole numbers, of any function
 
 
 def set_parameters(checked: Checked, block: Block) -> set[str]:

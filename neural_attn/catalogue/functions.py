@@ -10,11 +10,12 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from neural_attn.catalogue import array_rules as arrays
 from neural_attn.catalogue import attention_rules as attention
 from neural_attn.catalogue import position_rules as positions
 from neural_attn.catalogue.base import SIZE, Kind
-from neural_attn.catalogue.function_arguments import Given, shown, tensor
-from neural_attn.catalogue.types import Dim, ShapeError, Static, Tensor, Value
+from neural_attn.catalogue.function_arguments import Given, shown
+from neural_attn.catalogue.types import ShapeError, Static, Tensor, Value
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,9 @@ def _elementwise(function: Callable[[float], float]) -> Callable[[Given], Value]
     return rule
 
 
-def _reduce(given: Given) -> Tensor:
-    x = tensor(given, "x")
-    return x.like(*x.dims[:-1], Dim(1), dtype="float")
-
-
 _NONE = Static(None)
 _FALSE = Static(False)
+_LAST = Static(-1)
 
 
 def _primitive(
@@ -151,11 +148,42 @@ PRIMITIVES = _named(
             positions.stack, "Joins tensors along a new last axis.", items=None
         ),
         "concatenate": _primitive(
-            positions.concatenate, "Joins tensors along the last axis.", items=None
+            arrays.joined, "Joins tensors along an axis.", items=None, axis=_LAST
         ),
-        "sum": _primitive(_reduce, "The sum over the last axis, which stays.", x=None),
+        "slice": _primitive(
+            arrays.cut,
+            "The steps of an axis from `start` to before `stop`.",
+            x=None,
+            start=None,
+            stop=_NONE,
+            axis=_LAST,
+        ),
+        "where": _primitive(
+            arrays.where,
+            "`x` where the mask is true, else `y`.",
+            mask=None,
+            x=None,
+            y=None,
+        ),
+        "minimum": _primitive(arrays.both, "The lesser of the two.", x=None, y=None),
+        "maximum": _primitive(arrays.both, "The greater of the two.", x=None, y=None),
+        "sum": _primitive(
+            arrays.reduced, "The sum over an axis, which stays.", x=None, axis=_LAST
+        ),
         "mean": _primitive(
-            _reduce, "The mean over the last axis, which stays.", x=None
+            arrays.reduced, "The mean over an axis, which stays.", x=None, axis=_LAST
+        ),
+        "max": _primitive(
+            arrays.reduced,
+            "The greatest over an axis, which stays.",
+            x=None,
+            axis=_LAST,
+        ),
+        "min": _primitive(
+            arrays.reduced, "The least over an axis, which stays.", x=None, axis=_LAST
+        ),
+        "cumsum": _primitive(
+            arrays.running, "The sum up to each step of an axis.", x=None, axis=_LAST
         ),
         "sqrt": _primitive(_elementwise(math.sqrt), "Square root.", x=None),
         "exp": _primitive(_elementwise(math.exp), "e to the power x.", x=None),
@@ -163,6 +191,25 @@ PRIMITIVES = _named(
         "sin": _primitive(_elementwise(math.sin), "Sine.", x=None),
         "cos": _primitive(_elementwise(math.cos), "Cosine.", x=None),
         "tanh": _primitive(_elementwise(math.tanh), "Hyperbolic tangent.", x=None),
+        "floor": _primitive(
+            _elementwise(math.floor), "The whole number below.", x=None
+        ),
+        "softmax": _primitive(
+            arrays.numbers,
+            "Shares of the last axis; attention_softmax makes maps of attention.",
+            x=None,
+        ),
+        **{
+            name: _primitive(arrays.numbers, f"{words}, as in Activation.", x=None)
+            for name, words in {
+                "relu": "Rectified linear",
+                "gelu": "Gaussian error linear",
+                "gelu_tanh": "Its approximation by tanh",
+                "silu": "x sigmoid(x)",
+                "sigmoid": "Logistic",
+                "softplus": "ln(1 + e^x)",
+            }.items()
+        },
         "abs": _primitive(_elementwise(abs), "The value without its sign.", x=None),
     }
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import reduce
 
 from neural_attn.catalogue.function_arguments import (
     Given,
@@ -18,9 +17,7 @@ from neural_attn.catalogue.types import (
     ShapeError,
     Static,
     Tensor,
-    added,
     broadcast,
-    same,
 )
 
 
@@ -115,17 +112,3 @@ def stack(given: Given) -> Tensor:
     roots = frozenset().union(*(item.roots for item in items))
     dims = (*items[0].dims, Dim(len(items)))
     return Tensor(dims, items[0].dtype, roots, along=items[0].along)
-
-
-def concatenate(given: Given) -> Tensor:
-    """A last axis as long as those of the list together."""
-    items = tensors(given, "items")
-    first = items[0]
-    for item in items[1:]:
-        if item.rank != first.rank or not all(
-            map(same, item.dims[:-1], first.dims[:-1])
-        ):
-            raise ShapeError(f"{first} and {item} cannot stand side by side")
-    roots = frozenset().union(*(item.roots for item in items))
-    dims = (*first.dims[:-1], reduce(added, (item.width for item in items)))
-    return Tensor(dims, first.dtype, roots, along=first.along)

@@ -141,6 +141,15 @@ def added(a: Dim, b: Dim) -> Dim:
     return Dim(value, None if long else _sum(a.expr, b.expr), a.label)
 
 
+def less(stop: Dim, start: Dim | None, count: int) -> Dim:
+    """The `count` steps from `start` to before `stop`, spelled so where it can be."""
+    if start is None or start.value == 0:
+        return Dim(count, stop.expr)
+    if stop.expr is None or start.expr is None:
+        return Dim(count)
+    return Dim(count, tree.Binary(stop.expr.span, "-", stop.expr, start.expr))
+
+
 def _terms(expr: tree.Expr) -> int:
     if isinstance(expr, tree.Binary):
         return _terms(expr.left) + _terms(expr.right)
@@ -149,6 +158,9 @@ def _terms(expr: tree.Expr) -> int:
 
 def _sum(a: tree.Expr, b: tree.Expr) -> tree.Expr:
     """`a + b`, which needs no parentheses whatever `b` is."""
+    if isinstance(b, tree.Binary) and b.operator == "-":
+        if spelled(b.right) == spelled(a):
+            return b.left
     if isinstance(b, tree.Binary) and b.operator == "+":
         return tree.Binary(a.span, "+", _sum(a, b.left), b.right)
     return tree.Binary(a.span, "+", a, b)

@@ -1,0 +1,179 @@
+"""Shape rules of functions on arrays: choosing, comparing, joining, cutting."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+from neural_attn.catalogue.function_arguments import (
+    Given,
+    Length,
+    shown,
+    tensor,
+    tensors,
+    whole,
+)
+from neural_attn.catalogue.types import (
+    Dim,
+    ShapeError,
+    Static,
+    Tensor,
+    Value,
+    added,
+    broadcast,
+    less,
+    same,
+)
+from neural_attn.grammar import tree
+
+
+def axis_of(given: Given, rank: int) -> int:
+    """The axis that is named, from the end: -1 is the last. Raises ShapeError."""
+    dim = whole(given, "axis")
+    axis = dim.value
+    parts = tree.walk(dim.expr) if dim.expr else ()
+    if axis is None or any(isinstance(part, tree.Name) for part in parts):
+        raise ShapeError("an axis is written as a number, such as -1 for the last")
+    if axis in (0, -rank):
+        raise ShapeError("axis 0 is the batch: its examples stand alone")
+    if not -rank < axis < rank:
+        raise ShapeError(
+            f"there is no axis {axis} in {rank}", "-1 is the last, 1 the first"
+        )
+    return axis if axis < 0 else axis - rank
+
+
+def _with_axis(x: Tensor, axis: int, dim: Dim) -> tuple[Dim, ...]:
+    dims = list(x.dims)
+    dims[axis] = dim
+    return tuple(dims)
+
+
+def numbers(given: Given) -> Tensor:
+    """A tensor of numbers, as it is."""
+    x = tensor(given, "x")
+    _refuse_mask(x)
+    return x.like(*x.dims, dtype="float")
+
+
+def reduced(given: Given) -> Tensor:
+    """One axis, which stays with one step."""
+    x = tensor(given, "x")
+    _refuse_mask(x)
+    return x.like(*_with_axis(x, axis_of(given, x.rank), Dim(1)), dtype="float")
+
+
+def running(given: Given) -> Tensor:
+    """The same axes."""
+    x = tensor(given, "x")
+    _refuse_mask(x)
+    axis_of(given, x.rank)
+    return x.like(*x.dims)
+
+
+def both(given: Given) -> Tensor:
+    """Two that broadcast; the second may be a number."""
+    x, y = tensor(given, "x"), given["y"]
+    _refuse_mask(x)
+    if isinstance(y, Tensor):
+        _refuse_mask(y)
+        dtype = "float" if "float" in (x.dtype, y.dtype) else x.dtype
+        return Tensor(broadcast(x, y), dtype, x.roots | y.roots).at(x.along, x.across)
+    _number(y)
+    return x.like(*x.dims, dtype="float")
+
+
+def where(given: Given) -> Tensor:
+    """A mask, and two that broadcast with it; one of the two may be a number."""
+    mask = tensor(given, "mask")
+    if mask.dtype != "bool":
+        raise ShapeError(
+            f"where chooses by a mask, and {mask} holds numbers",
+            "a comparison makes one: `where(x > 0, x, 0)`",
+        )
+    sides = [given["x"], given["y"]]
+    found = [side for side in sides if isinstance(side, Tensor)]
+    if not found:
+        raise ShapeError("where needs a tensor to choose from, and gets two numbers")
+    for side in sides:
+        if isinstance(side, Tensor):
+            _refuse_mask(side)
+        else:
+            _number(side)
+    dtype = "float" if any(one.dtype == "float" for one in found) else "int"
+    whole_shape = reduce(
+        lambda left, right: Tensor(broadcast(left, right)), [mask, *found]
+    )
+    roots = frozenset().union(*(one.roots for one in found))
+    first = found[0]
+    return Tensor(whole_shape.dims, dtype, roots).at(first.along, first.across)
+
+
+def joined(given: Given) -> Tensor:
+    """One axis as long as those of the list together."""
+    items = tensors(given, "items")
+    first = items[0]
+    axis = axis_of(given, first.rank)
+    for item in items[1:]:
+        if item.rank != first.rank or not all(
+            place == first.rank + axis or same(*pair)
+            for place, pair in enumerate(zip(item.dims, first.dims, strict=True))
+        ):
+            raise ShapeError(f"{first} and {item} cannot stand side by side")
+    roots = frozenset().union(*(item.roots for item in items))
+    dim = reduce(added, (item.dims[axis] for item in items))
+    along = first.along if axis != 1 - first.rank else None
+    return Tensor(_with_axis(first, axis, dim), first.dtype, roots, along=along)
+
+
+def cut(given: Given) -> Tensor:
+    """One axis from `start` to before `stop`, both counted as in Python."""
+    x = tensor(given, "x")
+    axis = axis_of(given, x.rank)
+    start, stop = _place(given, "start"), _place(given, "stop")
+    dim = x.dims[axis]
+    along = x.along if axis != 1 - x.rank else None
+    return Tensor(
+        _with_axis(x, axis, _part(dim, start, stop)), x.dtype, x.roots, along=along
+    )
+
+
+def _place(given: Given, name: str) -> Dim | None:
+    value = given[name]
+    if isinstance(value, Static) and value.value is None:
+        return None
+    return whole(given, name)
+
+
+def _part(dim: Dim, start: Dim | None, stop: Dim | None) -> Dim:
+    ends = [one.value for one in (start, stop) if one is not None]
+    if dim.value is None or None in ends:
+        return Dim(None)
+    places = slice(*(None if one is None else one.value for one in (start, stop)))
+    if any(abs(end) > dim.value for end in ends if end is not None):
+        raise ShapeError(
+            f"the axis has {dim.value} steps, and the part from "
+            f"{places.start or 0} to {places.stop} is wanted"
+        )
+    count = len(range(dim.value)[places])
+    if not count:
+        raise ShapeError(f"nothing is between {places.start or 0} and {places.stop}")
+    if any(end < 0 for end in ends if end is not None):
+        return Dim(count)
+    return less(stop or dim, start, count)
+
+
+def _number(value: Value) -> None:
+    number = value.value if isinstance(value, Static) else None
+    if not isinstance(number, int | float) or isinstance(number, bool):
+        what = shown(value) if isinstance(value, Static) else "a length"
+        raise ShapeError(f"a number or a tensor is needed here, not {what}")
+
+
+def _refuse_mask(x: Tensor) -> None:
+    if x.dtype == "bool":
+        raise ShapeError(
+            f"numbers are needed here, and {x} is a mask",
+            "`where(mask, x, 0)` turns a mask to numbers",
+        )
+    if isinstance(x, Length):
+        raise ShapeError("a tensor is needed here, and this is a length")

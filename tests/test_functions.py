@@ -1,0 +1,142 @@
+"""Functions of equations against NumPy's and SciPy's own; sizes, axes, messages."""
+
+import numpy as np
+import pytest
+from neural_attn.backends import get
+from neural_attn.backends.emit.emitter import emit
+from scipy import special
+
+from neural_attn.compile import check_text
+from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.models.capture import run
+from neural_attn.models.generated import load_model
+from tests.layer_cases import ruff_complaints
+
+X = np.random.default_rng(0).normal(size=(2, 5, 8))
+FUNCTIONS = {
+    "relu(x)": np.maximum(X, 0),
+    "silu(x)": X * special.expit(X),
+    "sigmoid(x)": special.expit(X),
+    "softplus(x)": np.logaddexp(X, 0),
+    "softmax(x)": special.softmax(X, axis=-1),
+    "gelu(x)": X * special.ndtr(X),
+    "floor(3 * x)": np.floor(3 * X),
+    "sum(x, axis=1)": X.sum(1, keepdims=True),
+    "sum(x)": X.sum(-1, keepdims=True),
+    "mean(x, axis=-2)": X.mean(-2, keepdims=True),
+    "max(x, axis=1)": X.max(1, keepdims=True),
+    "max(x)": X.max(-1, keepdims=True),
+    "min(x, 1)": X.min(1, keepdims=True),
+    "cumsum(x, axis=1)": X.cumsum(1),
+    "cumsum(x)": X.cumsum(-1),
+    "minimum(x, 0.2)": np.minimum(X, 0.2),
+    "maximum(x, mean(x))": np.maximum(X, X.mean(-1, keepdims=True)),
+    "minimum(x, transpose(sum(x)))": None,  # refused: see below
+    "where(x > 0, x, 0)": np.where(X > 0, X, 0),
+    "where(x > 0, 1, x)": np.where(X > 0, 1, X),
+    "where(x > mean(x), -x, sum(x, axis=1))": np.where(
+        X.mean(-1, keepdims=True) < X, -X, X.sum(1, keepdims=True)
+    ),
+    "where(not (x > 0 or x < -1), x, 2)": np.where(~((X > 0) | (X < -1)), X, 2),
+    "slice(x, 2, 6)": X[..., 2:6],
+    "slice(x, 2)": X[..., 2:],
+    "slice(x, 0, -3)": X[..., :-3],
+    "slice(x, -3)": X[..., -3:],
+    "slice(x, 1, 4, axis=1)": X[:, 1:4],
+    "slice(x, 0, n - 1, axis=1)": X[:, :-1],
+    "slice(x, half / 2, half)": X[..., 2:4],
+    "concatenate([-slice(x, half), slice(x, 0, half)])": np.concatenate(
+        [-X[..., 4:], X[..., :4]], axis=-1
+    ),
+    "concatenate([x, slice(x, 0, 2, axis=1)], axis=1)": np.concatenate(
+        [X, X[:, :2]], axis=1
+    ),
+    "concatenate([x, 2 * x], axis=-2)": np.concatenate([X, 2 * X], axis=1),
+}
+REFUSED = {
+    "minimum(x, transpose(sum(x)))": "do not fit together",
+    "where(x, x, 0)": "where chooses by a mask, and (batch, 5, 8) holds numbers",
+    "where(x > 0, 1, 0)": "where needs a tensor to choose from, and gets two numbers",
+    "where(x > 0, x > 1, x)": "numbers are needed here, and (batch, 5, 8) is a mask",
+    "sum(x > 0)": "numbers are needed here, and (batch, 5, 8) is a mask",
+    "sum(x, axis=0)": "axis 0 is the batch: its examples stand alone",
+    "sum(x, axis=-3)": "axis 0 is the batch: its examples stand alone",
+    "sum(x, axis=3)": "there is no axis 3 in 3",
+    "sum(x, axis=half)": "an axis is written as a number",
+    "slice(x, 6, 3)": "nothing is between 6 and 3",
+    "slice(x, 2, 9)": "the axis has 8 steps, and the part from 2 to 9 is wanted",
+    "slice(x, 1.5)": "`1.5` must be a whole number",
+    "maximum(x, none)": "a number or a tensor is needed here, not none",
+    "concatenate([x, sum(x)], axis=1)": "cannot stand side by side",
+}
+DEFINE = """
+define Own(half = 4) {
+  forward(x):
+    y = %s
+    return y
+}
+network N { input: (5, 8) layers: Own() }
+"""
+
+
+def text_of(expression):
+    if "n - 1" in expression:
+        return DEFINE.replace("y =", "n = length(x)\n    y =") % expression
+    return DEFINE % expression
+
+
+def checked_of(text):
+    (checked,), warnings = check_text(text)
+    assert {w.code for w in warnings} <= {"W0106"}
+    return checked
+
+
+@pytest.mark.parametrize("expression", [f for f in FUNCTIONS if f not in REFUSED])
+def test_a_function_is_numpys(expression, backend, tmp_path):
+    checked = checked_of(text_of(expression))
+    loaded = load_model(checked, backend, dtype="float64")
+    output, _ = run(loaded.model, loaded.backend, X)
+    np.testing.assert_allclose(output, FUNCTIONS[expression], rtol=0, atol=1e-12)
+    # what check says of the shape is the shape
+    shape = [dim.value for dim in checked.root.output.dims[1:]]
+    assert [a in (None, b) for a, b in zip(shape, output.shape[1:], strict=True)]
+    assert ruff_complaints(emit(checked, get(backend)), tmp_path) == ""
+
+
+@pytest.mark.parametrize(("expression", "message"), REFUSED.items(), ids=REFUSED)
+def test_what_a_function_cannot_take_is_said(expression, message):
+    with pytest.raises(NeuralError) as caught:
+        check_text(text_of(expression))
+    assert message in caught.value.diagnostics[0].message
+
+
+def test_widths_stay_expressions_of_the_class():
+    text = """
+    define Own(units) {
+      layers: first = Dense(4 * units)  last = Dense(units)
+      forward(x):
+        y = first(x)
+        return last(concatenate([slice(y, 0, units), slice(y, units, 3 * units)]))
+    }
+    network N { input: (5, 8) layers: Own(2) Own(3) }
+    """
+    code = emit(checked_of(text), get("pytorch"))
+    assert "nn.Linear(3 * units, units)" in code
+
+
+HABITS = {
+    "half = x[0:4]\n return half": "a part of an axis is `slice(x, 0, 4)`",
+    "return x, x": "a forward gives one tensor: `concatenate([a, b])` joins two",
+    "for t in x { y = t }\n return x": "there are no loops",
+    "while x { y = x }\n return x": "there are no loops",
+    "return x where x > 0": "write `where(mask, x, y)`",
+    "return x @ transpose(dense.weight)": "a layer is called, `layer(x)`",
+}
+
+
+@pytest.mark.parametrize(("body", "hint"), HABITS.items(), ids=HABITS)
+def test_what_other_languages_write_leads_to_the_right_spelling(body, hint):
+    text = f"define A() {{ layers: dense = Dense(8)\n forward(x):\n {body}\n}}\n"
+    with pytest.raises(NeuralError) as caught:
+        check_text(text + "network N { input: (5, 8) layers: A() }")
+    assert hint in caught.value.diagnostics[0].hint

@@ -8,12 +8,13 @@ packages add commands through the entry-point group `neural_attn.commands`.
 from __future__ import annotations
 
 import sys
+import warnings
 from importlib import import_module
 
 import click
 
 from neural_attn.commands.options import say
-from neural_attn.diagnostics.errors import NeuralError, did_you_mean
+from neural_attn.diagnostics.errors import NeuralError, did_you_mean, printable
 from neural_attn.extensions import load, names
 from neural_attn.version import __version__
 
@@ -73,6 +74,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; problems go to stderr, one exit code for each kind."""
+    warnings.showwarning = _tell  # type: ignore[assignment]
     try:
         cli()
     except NeuralError as error:
@@ -82,6 +84,11 @@ def main() -> None:
         place = f"{error.filename}: " if error.filename else ""
         click.echo(f"error: {place}{error.strerror or error}", err=True)
         sys.exit(1)
+
+
+def _tell(message: Warning | str, *_: object) -> None:
+    """A warning of Python as one line: whose code it is helps no user."""
+    click.echo(f"warning: {printable(str(message))}", err=True)
 
 
 if __name__ == "__main__":

@@ -181,7 +181,7 @@ def test_a_summary_shows_the_shapes_of_the_first_call(name):
 def test_a_summary_of_a_new_model_shows_shapes(name):
     shapes = list(shown_shapes(module(SOURCES[name]).create_model()).values())
     width = check_text(SOURCES[name])[0][0].root.output.dims[-1]
-    assert shapes[-1] == f"(1, {width})"
+    assert shapes[-1] == f"(None, {width})"  # any number of examples
 
 
 def test_a_summary_after_fit_and_after_loading_shows_shapes(tmp_path):
@@ -231,3 +231,34 @@ def test_padding_counts_neither_in_the_loss_nor_in_the_metrics():
     for a, b in zip(one, two, strict=True):
         np.testing.assert_array_equal(a, b)
     assert trained_tagger(np.where(x == 1, 3, targets), x)[1] != first
+
+
+def test_backup_and_restore_goes_on_where_fit_was_stopped(tmp_path):
+    made, x = module(CLASSIFIER), ids(6, 5)
+    backup = keras.callbacks.BackupAndRestore(str(tmp_path / "backup"))
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    def fitted(*callbacks):
+        model = made.create_model()
+        model.compile(made.create_optimizer(), made.create_loss())
+        return model.fit(x, x[:, 0] % 3, epochs=4, verbose=0, callbacks=[*callbacks])
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(backup, Stop())
+    assert fitted(backup).epoch == [2, 3]
+
+
+def test_weights_are_saved_by_the_names_of_keras(tmp_path):
+    model = module(CLASSIFIER).create_model()
+    for end in ("weights.h5", "safetensors"):
+        file = tmp_path / f"a.{end}"
+        model.save_weights(filepath=file)
+        before = [np.array(x) for x in model.get_weights()]
+        model.set_weights([0 * x for x in before])
+        model.load_weights(filepath=file)
+        for one, other in zip(model.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(one, other)

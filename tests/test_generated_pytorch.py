@@ -188,8 +188,9 @@ def test_a_layer_that_applies_its_activation_inside_has_no_logits():
 def test_a_decoder_without_its_memory_is_an_error():
     model = module(template("encoder-decoder", None)).create_model()
     decoder = model.transformer_decoder_layers[0]
-    with pytest.raises(TypeError, match="memory"):
-        decoder(torch.zeros(1, 3, 128))
+    for memory in ((), (None,)):
+        with pytest.raises(TypeError, match="memory"):
+            decoder(torch.zeros(1, 3, 128), *memory)
 
 
 def test_a_decoder_alone_needs_no_memory():

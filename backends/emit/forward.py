@@ -28,6 +28,9 @@ def forward_lines(scope: Scope) -> list[str]:
         name = scope.spell(parameter.name)
         must = default is None or parameter.name in required
         inputs.append(name if must else f"{name}=None")
+        if default is not None and must:
+            defaults.append(f"{STATEMENTS}if {name} is None:")
+            defaults.append(f'{STATEMENTS}    raise TypeError("{name} is missing")')
         if isinstance(default, tree.Name):
             defaults.append(f"{STATEMENTS}if {name} is None:")
             defaults.append(f"{STATEMENTS}    {name} = {scope.spell(default.text)}")

@@ -75,6 +75,7 @@ def _takes_logits(checked: Checked) -> bool:
 
 def _loss(checked: Checked, loss: Named) -> list[str]:
     outputs, targets = described(checked, logits=_takes_logits(checked))
+    targets += ", -100 for padding" if padded_input(checked) else ""
     lines = [
         "def create_loss():",
         *docstring(f"Return the mean loss of ({outputs}, {targets}).", "    "),

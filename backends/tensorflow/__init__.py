@@ -15,9 +15,6 @@ from neural_attn.backends.emit.usage import network_name
 from neural_attn.backends.tensorflow.layers import LAYERS
 from neural_attn.backends.tensorflow.training import write_training
 
-from neural_attn.diagnostics.errors import Problems
-from neural_attn.ir import Network
-from neural_attn.shapes.infer import Shapes
 from neural_attn.shapes.instance import Checked
 
 if TYPE_CHECKING:
@@ -26,33 +23,16 @@ if TYPE_CHECKING:
 
 def _create(checked: Checked) -> list[str]:
     name, inputs = network_name(checked, BACKEND.runtime), checked.network.inputs
-    length = _example_length(checked.network)
-    examples = []
-    for given in inputs:
-        shape = ", ".join(["1", *(str(size or length) for size in given.shape)])
-        dtype = "int64" if given.dtype == "int" else "float32"
-        examples.append((given.name, f'np.zeros(({shape}), "{dtype}")'))
-    listed = ", ".join(f"{string(key)}: {value}" for key, value in examples)
-    example = examples[0][1] if len(examples) == 1 else f"{{{listed}}}"
+    shapes = {given.name: (None, *given.shape) for given in inputs}
+    listed = ", ".join(f"{string(key)}: {shape}" for key, shape in shapes.items())
+    shape = str(*shapes.values()) if len(shapes) == 1 else f"{{{listed}}}"
     return [
         'def create_model(dtype="float32"):',
         '    """Return the network with random weights."""',
         f"    model = {name}(dtype=dtype)",
-        f"    model({example})",
+        f"    model.build({shape})",
         "    return model",
     ]
-
-
-def _example_length(network: Network) -> int:
-    """A length for axes of any length at which no window of a layer is too large."""
-    for length in (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096):
-        sizes = {
-            given.name: tuple(size or length for size in given.shape)
-            for given in network.inputs
-        }
-        if Shapes(Problems()).network(network, sizes) is not None:
-            return length
-    return 2
 
 
 def _start() -> None:

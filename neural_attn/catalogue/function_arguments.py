@@ -27,7 +27,9 @@ def tensor(given: Given, name: str) -> Tensor:
 
 def shown(value: Static) -> str:
     """A constant in messages."""
-    return "none" if value.value is None else f"{value.value!r}"
+    words = {None: "none", True: "true", False: "false"}
+    is_word = value.value is None or isinstance(value.value, bool)
+    return words[value.value] if is_word else f"{value.value!r}"  # type: ignore[index]
 
 
 def whole(given: Given, name: str) -> Dim:

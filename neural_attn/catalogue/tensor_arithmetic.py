@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from neural_attn.catalogue import constants
-from neural_attn.catalogue.function_arguments import Length
+from neural_attn.catalogue.function_arguments import Length, shown
 from neural_attn.catalogue.types import (
     Dim,
     ShapeError,
@@ -52,9 +52,9 @@ def arithmetic(operator: str, left: Value, right: Value) -> Value:
         if isinstance(side, Static):
             number = isinstance(side.value, int | float)
             if not number or isinstance(side.value, bool):
-                shown = "none" if side.value is None else repr(side.value)
-                shown = "a list of values" if isinstance(side.value, tuple) else shown
-                raise ShapeError(f"`{operator}` cannot combine a tensor with {shown}")
+                is_list = isinstance(side.value, tuple)
+                what = "a list of values" if is_list else shown(side)
+                raise ShapeError(f"`{operator}` cannot combine a tensor with {what}")
     if isinstance(left, Length) or isinstance(right, Length):
         if operator in COMPARISONS:
             raise ShapeError(

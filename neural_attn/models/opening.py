@@ -44,8 +44,10 @@ def open_model(given: Any, **options: Any) -> AttentionModel:
         return given
     if given is None:
         fail("E0416")
-    for _, take in load(GROUP):
+    for name, take in load(GROUP, Callable):  # type: ignore[arg-type]
         model: AttentionModel | None = take(given)
+        if model is not None and not isinstance(model, AttentionModel):
+            raise TypeError(f"the plugin `{name}` gave a {type(model).__name__}")
         if model is not None:
             _refuse_all_but(options, f"a {type(given).__name__}")
             return model

@@ -61,7 +61,7 @@ class Equations:
                     "E0219",
                     parameter.default.span if parameter.default else None,
                     name=name,
-                    inputs=", ".join(self.block.inputs),
+                    inputs=", ".join(self.block.inputs) or "none",
                 )
 
     def _check_body(self, body: tuple[tree.Statement, ...], known: set[str]) -> bool:

@@ -79,7 +79,7 @@ class Wiring:
     def take_memory(self, name: tree.Name) -> bool:
         """Make an input or a branch the memory, by name; False where there is none."""
         if name.text not in self.named:
-            known = ", ".join(self.named)
+            known = ", ".join(self.named) or "none"
             self.problems.add("E0230", name.span, memory=name.text, named=known)
             return False
         flow = self.branches.get(name.text)

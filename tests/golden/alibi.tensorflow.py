@@ -79,24 +79,24 @@ class Network(keras.Model):
         finally:
             self.set_store_attention(before)
 
-    def load_weights(self, path, **options):
+    def load_weights(self, filepath, **options):
         """Load a safetensors file; raise ValueError where it does not fit."""
-        if str(path).endswith(".h5"):  # as Keras and its callbacks save
-            return super().load_weights(path, **options)
-        tensors, weights = load_file(path), list(named_weights(self))
+        if str(filepath).endswith(".h5"):  # as Keras and its callbacks save
+            return super().load_weights(filepath, **options)
+        tensors, weights = load_file(filepath), list(named_weights(self))
         if names := sorted(tensors.keys() ^ {name for name, *_ in weights}):
-            raise ValueError(f"{path} and the model differ in {', '.join(names)}")
+            raise ValueError(f"{filepath} and the model differ in {', '.join(names)}")
         for name, variable, (ours, theirs) in weights:
             variable.assign(np.moveaxis(tensors[name], theirs, ours))
 
-    def save_weights(self, path, **options):
+    def save_weights(self, filepath, **options):
         """Write a safetensors file, in one step."""
-        if str(path).endswith(".h5"):
-            return super().save_weights(path, **options)
+        if str(filepath).endswith(".h5"):
+            return super().save_weights(filepath, **options)
         weights = named_weights(self)
         tensors = {n: np.moveaxis(ops.convert_to_numpy(x), *a) for n, x, a in weights}
-        save_file({n: x.copy() for n, x in tensors.items()}, f"{path}.part")
-        os.replace(f"{path}.part", path)
+        save_file({n: x.copy() for n, x in tensors.items()}, f"{filepath}.part")
+        os.replace(f"{filepath}.part", filepath)
 
 
 def split_heads(x, num_heads):
@@ -223,7 +223,7 @@ class AlibiClassifier(Network):
 def create_model(dtype="float32"):
     """Return the network with random weights."""
     model = AlibiClassifier(dtype=dtype)
-    model(np.zeros((1, 2), "int64"))
+    model.build((None, None))
     return model
 
 

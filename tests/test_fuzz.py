@@ -14,6 +14,7 @@ from neural_attn.grammar.format import format_text
 from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
 from tests.corpus import assert_backends_agree
+from tests.fuzz import random_forwards
 from tests.fuzz.random_networks import text_of
 
 
@@ -47,3 +48,26 @@ def test_settings_nested_as_deeply_as_the_parser_takes_are_formatted_or_refused(
 def test_random_networks_agree_on_every_backend(seed, available_backends, tmp_path):
     (checked,), _ = check_text(text_of(seed), f"random_{seed}.neural")
     assert_backends_agree(checked, available_backends, tmp_path)
+
+
+# those of the first 120 that `check` accepts; each run costs seconds
+FORWARDS = (6, 15, 17, 20, 23, 25, 29, 31, 34, 53, 69, 98, 111, 113)
+
+
+@pytest.mark.parametrize("seed", FORWARDS)
+def test_random_equations_that_check_accepts_run_and_agree(
+    seed, available_backends, tmp_path
+):
+    (checked,), _ = check_text(random_forwards.text_of(seed))
+    assert_backends_agree(checked, available_backends, tmp_path, tolerance=1e-4)
+
+
+def test_hardly_any_random_equation_is_refused_without_a_reason():
+    told = []
+    for seed in range(60):
+        try:
+            check_text(random_forwards.text_of(seed))
+        except NeuralError as error:
+            told += [d.code for d in error.diagnostics if d.is_error]
+    assert set(told) <= {"E0301", "E0236", "E0222"}
+    assert len(told) < 60  # a third at least is accepted

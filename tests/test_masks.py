@@ -136,7 +136,7 @@ def test_what_masks_cannot_do_is_said(mask, message):
 
 
 def test_heads_that_do_not_fit_are_told():
-    with pytest.raises(NeuralError, match=r"have 4 heads, and .* has 3"):
+    with pytest.raises(NeuralError, match=r"have 4 heads, and .* have 3"):
         check_text(
             """define R() {
               layers: q = Dense(8)  k = Dense(6)
@@ -146,3 +146,46 @@ def test_heads_that_do_not_fit_are_told():
             }
             network C { input: (5, 8) layers: R() }"""
         )
+
+
+@pytest.mark.parametrize("shared", [1, 2, 4])
+@pytest.mark.parametrize("causal", ["false", "true"])
+def test_keys_may_have_fewer_heads_than_queries(
+    shared, causal, available_backends, tmp_path
+):
+    """Against attention whose keys and values are repeated, as published."""
+    text = f"""define Grouped(num_heads, groups) {{
+      layers: q = Dense(num_heads * 3)  k = Dense(groups * 3)  v = Dense(groups * 2)
+      forward(x, attention_mask = none):
+        key = split_heads(k(x), groups)
+        value = split_heads(v(x), groups)
+        query = split_heads(q(x), num_heads)
+        return merge_heads(attend(query, key, value, attention_mask, causal={causal}))
+    }}
+    network C {{
+      input: (7,)  layers: Embedding(9, 8, mask_zero=true) Grouped(4, {shared})
+    }}"""
+    (checked,), _ = check_text(text)
+    assert_backends_agree(checked, available_backends, tmp_path)
+    loaded = load_model(checked, "numpy", dtype="float64")
+    ids = np.array([[3, 1, 4, 1, 5, 0, 0], [2, 7, 1, 8, 2, 8, 1]])
+    output, found = run(loaded.model, loaded.backend, ids)
+    w = loaded.model.named_weights()
+    x = w["embedding_0.weight"][ids]
+
+    def heads(name):
+        y = x @ w[f"grouped_0.{name}.weight"].T + w[f"grouped_0.{name}.bias"]
+        count = 4 if name == "q" else shared
+        split = y.reshape(2, 7, count, -1).transpose(0, 2, 1, 3)
+        return np.repeat(split, 4 // count, axis=1)
+
+    seen = (ids != 0)[:, None, None, :]
+    if causal == "true":
+        seen = seen & np.tril(np.ones((7, 7), bool))
+    logits = heads("q") @ heads("k").transpose(0, 1, 3, 2) / np.sqrt(3)
+    shares = np.exp(np.where(seen, logits, -np.inf))
+    shares /= shares.sum(axis=-1, keepdims=True)
+    ((weights, _),) = found.values()
+    np.testing.assert_allclose(weights, shares, atol=1e-12)
+    expected = (shares @ heads("v")).transpose(0, 2, 1, 3).reshape(2, 7, -1)
+    np.testing.assert_allclose(output, expected, atol=1e-12)

@@ -29,6 +29,7 @@ from neural_attn.ir import Block, LayerUse, call_parameters, is_mask, width_of
 
 _DROPOUT = 4  # the place of `dropout` among the arguments of `attend`
 _NONE = ast.Constant(None)
+_THREE = ("query", "key", "value", "")
 
 Given = dict[str, tree.Expr]
 Fields = dict[str, ast.expr]
@@ -315,6 +316,9 @@ def _is_zero(node: ast.expr | None) -> bool:
 def _call_attention(scope: Scope, call: tree.Call, primitive: Primitive) -> ast.expr:
     """A call of the runtime's method; arguments equal to their default go."""
     made = ast.Call(dotted(f"self.{primitive.name}"), [], [])
+    shared = id(call) in scope.facts.shared
+    matched = match("", tuple(primitive.parameters), call.arguments, Problems())
+    query = in_forward(scope, matched["query"]) if shared else _NONE
     for argument in call.arguments:
         value, name = argument.value, argument.name
         if _goes_without_saying(scope, value, primitive.parameters.get(name or "")):
@@ -323,10 +327,13 @@ def _call_attention(scope: Scope, call: tree.Call, primitive: Primitive) -> ast.
         # dropout and training follow the mask, unless `causal` is between them
         given = len(made.args) + len(made.keywords)
         follows = given == _DROPOUT and not scope.hides_future
+        given_value = in_forward(scope, value)
+        if shared and (name or _THREE[min(given, 3)]) in ("key", "value"):
+            given_value = ast.Call(dotted("share_heads"), [given_value, query], [])
         if name and not (name == "dropout" and follows):
-            made.keywords.append(ast.keyword(name, in_forward(scope, value)))
+            made.keywords.append(ast.keyword(name, given_value))
         else:
-            made.args.append(in_forward(scope, value))
+            made.args.append(given_value)
     if primitive.name == "attend" and scope.backend.passes_training:
         training = dotted("training")
         if len(made.args) > _DROPOUT and not made.keywords:

@@ -64,17 +64,34 @@ def attend(given: Given) -> Tensor:
         raise ShapeError(f"queries {query} and keys {key} differ in their last axis")
     if not same(key.dims[2], value.dims[2]):
         raise ShapeError(f"keys {key} and values {value} differ in number")
-    for one in (key, value):
-        if not same(query.dims[1], one.dims[1]):
-            raise ShapeError(
-                f"queries {query} have {query.dims[1]} heads, and {one} has "
-                f"{one.dims[1]}",
-                "split all three into the same number of heads",
-            )
+    _check_heads(query, key, value)
     weights = query.like(*query.dims[:3], key.dims[2])
     _check_mask(given["mask"], weights)
     roots = query.roots | key.roots | value.roots
     return Tensor((*query.dims[:3], value.width), "float", roots, along=query.along)
+
+
+def _check_heads(query: Tensor, key: Tensor, value: Tensor) -> None:
+    if not same(key.dims[1], value.dims[1]):
+        raise ShapeError(f"keys {key} and values {value} differ in their heads")
+    heads, shared = query.dims[1].value, key.dims[1].value
+    if heads and shared and heads % shared:
+        raise ShapeError(
+            f"queries {query} have {heads} heads, and keys {key} have {shared}",
+            "the heads of keys divide those of queries: each serves several",
+        )
+
+
+def shares_heads(given: Given) -> bool:
+    """Whether each head of the keys serves several of the queries.
+
+    Grouped-query attention (Ainslie et al., 2023); one head for all is multi-query
+    attention (Shazeer, 2019).
+    """
+    query, key = given.get("query"), given.get("key")
+    if not isinstance(query, Tensor) or not isinstance(key, Tensor):
+        return False
+    return not (query.dims[1].value == key.dims[1].value or key.dims[1].value is None)
 
 
 def attention_softmax(given: Given) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 
 from neural_attn.catalogue import constants
 from neural_attn.catalogue.arguments import match
+from neural_attn.catalogue.attention_rules import shares_heads
 from neural_attn.catalogue.functions import PRIMITIVES, Primitive
 from neural_attn.catalogue.tensor_arithmetic import arithmetic, is_optional, negative
 from neural_attn.catalogue.types import Constant, ShapeError, Static, Tensor, Value
@@ -220,6 +221,8 @@ class Evaluation(ABC):
             raise self.session.note(error, call) from None
         if primitive.is_attention:
             self.instance.attention = self._attention(given)
+            if shares_heads(given):
+                self.facts.shared.add(id(call))
         inputs = [t for value in given.values() for t in _tensors(value)]
         self.note_step("function", name, inputs, result, call.span.text)
         return result

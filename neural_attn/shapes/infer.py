@@ -56,6 +56,7 @@ class Shapes:
                 _Run(session, network.block, root, {}, {}, None).forward(given)
                 _note_made(session)
                 session.vain.warn(self.problems)
+                self._check_calls(session)
             except Again:
                 continue
             except Stop:
@@ -67,6 +68,15 @@ class Shapes:
                 )
                 return None
             return Checked(network, root, session.facts)
+
+    def _check_calls(self, session: Session) -> None:
+        """A class makes its layers once, so all of its instances must call them."""
+        for block, facts in session.facts.items():
+            for use in block.uses():
+                if use.name in facts.uncalled & facts.weighted:
+                    self.problems.add(
+                        "E0236", use.span, layer=use.name, define=block.name
+                    )
 
 
 def at_shapes(
@@ -115,6 +125,11 @@ class _Run(Entry):
                 ShapeError(f"`{self.block.name}` must return a tensor"),
                 self.block.forward,
             )
+        made = self.instance.children
+        self.facts.uncalled |= self.uses.keys() - made.keys()
+        self.facts.weighted |= {
+            name for name in made if any(part.parameter_count for part in made[name])
+        }
         self.instance.output = output
         self.instance.along = self.input_names.get(output.along, "")
         parts = self.instance.children.values()

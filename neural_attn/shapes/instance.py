@@ -155,7 +155,9 @@ class Facts:
     that stand for tensors rather than constants, by node identity; `live` the layers
     that exist; `values` what each parameter is, over all instances; `passed` the
     optional inputs that some call gives; `is_bounded` whether `max_len` bounds the
-    length of its first input.
+    length of its first input; `weighted` the layers with weights that some
+    instance calls, `uncalled` those that some does not call;
+    `shared` the calls of attend whose keys have fewer heads than their queries.
     """
 
     features: dict[str, dict[str, tree.Expr]] = field(default_factory=dict)
@@ -167,6 +169,9 @@ class Facts:
     values: dict[str, list[object]] = field(default_factory=dict)
     passed: set[str] = field(default_factory=set)
     is_bounded: bool = False
+    weighted: set[str] = field(default_factory=set)
+    uncalled: set[str] = field(default_factory=set)
+    shared: set[int] = field(default_factory=set)
 
 
 def of_part(name: str, part: int) -> str:

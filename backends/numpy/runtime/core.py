@@ -256,6 +256,11 @@ def merge_heads(x):
     return x.swapaxes(1, 2).reshape(batch, time, -1)
 
 
+def share_heads(x, query):
+    """Give each of the query's heads one of x, [batch, heads, time, size]."""
+    return np.repeat(x, query.shape[1] // x.shape[1], axis=1)
+
+
 def embedded(x, embedding):
     """Embed ids [batch, time]; vectors [batch, time, width] are embedded already."""
     return embedding(x) if x.ndim == 2 else x

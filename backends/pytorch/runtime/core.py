@@ -119,6 +119,11 @@ def merge_heads(x):
     return x.transpose(1, 2).flatten(2)
 
 
+def share_heads(x, query):
+    """Give each of the query's heads one of x, [batch, heads, time, size]."""
+    return x.repeat_interleave(query.shape[1] // x.shape[1], dim=1)
+
+
 def embedded(x, embedding):
     """Embed ids [batch, time]; vectors [batch, time, width] are embedded already."""
     return embedding(x) if x.ndim == 2 else x.to(embedding.weight.dtype)

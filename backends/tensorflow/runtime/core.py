@@ -162,6 +162,11 @@ def merge_heads(x):
     return ops.concatenate(ops.unstack(x, axis=1), axis=-1)
 
 
+def share_heads(x, query):
+    """Give each of the query's heads one of x, [batch, heads, time, size]."""
+    return ops.repeat(x, query.shape[1] // x.shape[1], axis=1)
+
+
 def embedded(x, embedding):
     """Embed ids [batch, time]; vectors [batch, time, width] are embedded already."""
     if len(x.shape) == 2:

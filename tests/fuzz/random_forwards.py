@@ -1,0 +1,118 @@
+"""Random equations: a network whose define has a forward drawn by a seed.
+
+Many are refused; those that `check` accepts must run on every backend and agree.
+"""
+
+from __future__ import annotations
+
+import random
+
+FUNCTIONS = ("relu", "gelu", "silu", "sigmoid", "tanh", "softmax", "sin", "abs", "cos")
+REDUCTIONS = ("sum", "mean", "max", "min", "cumsum")
+NUMBERS = ("0.37", "2", "-1.5", "half", "d_model / 4", "d_model")
+
+
+class Forward:
+    """Draws the statements of one forward."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.tensors = ["x", "x"]
+        self.masks: list[str] = []
+
+    def text(self) -> str:
+        """A network with padded ids, one of vectors, and the define on both."""
+        attends = self.random.random() < 0.5
+        lines = ["n = length(x)", "half = d_model / 2"]
+        lines += ["i = reshape(arange(n, x), (1, n, 1))"]
+        lines += ["j = reshape(arange(n, x), (1, 1, n))"]
+        for number in range(self.random.randint(1, 4)):
+            lines += self.statement(number)
+        result = self.random.choice(self.tensors)
+        if attends:
+            lines += self.attention()
+            result = f"{result} + out(merge_heads(context))"
+        lines.append(f"return {result}")
+        body = "\n".join(f"    {line}" for line in lines)
+        return (
+            "define Own(d_model = width(x)) {\n  layers:\n    dense = Dense(d_model)\n"
+            "    out = Dense(d_model)\n    narrow = Dense(2)\n\n"
+            f"  forward(x, attention_mask = none):\n{body}\n}}\n\n"
+            "network Random {\n  input: { a: (6,) b: (6, 4) }\n  layers:\n"
+            "    a: { Embedding(9, 4, mask_zero=true) Own() }\n    b: { Own() }\n"
+            "    Add()\n}\n"
+        )
+
+    def statement(self, number: int) -> list[str]:
+        """One that names a tensor or a mask, perhaps only where a mask is given."""
+        if self.random.random() < 0.3:
+            self.masks.append(f"m{number}")
+            return [f"m{number} = {self.mask(2)}"]
+        name = f"t{number}"
+        line = f"{name} = {self.tensor(3)}"
+        self.tensors += [name, name]
+        if self.random.random() < 0.2:
+            condition = self.random.choice(("!= none", "== none"))
+            again = f"{name} = {self.tensor(1)}"
+            return [line, f"if attention_mask {condition} {{ {again} }}"]
+        return [line]
+
+    def attention(self) -> list[str]:
+        """Heads that attend, with a mask of the forward's own or the given one."""
+        near = self.random.choice(
+            ("i - j < 3", "j <= i", "not (j > i)", "i - j < half and j <= i", "i == j")
+        )
+        square = near.replace("i", "r").replace("j", "c")
+        mask = self.random.choice(("attention_mask", "near", "near and attention_mask"))
+        query, key = self.tensor(1), self.tensor(1)
+        return [
+            "r = reshape(arange(n, x), (1, 1, n, 1))",
+            "c = reshape(arange(n, x), (1, 1, 1, n))",
+            f"near = {square}",
+            f"q = split_heads({query}, 2)",
+            f"k = split_heads({key}, 2)",
+            f"context = attend(q, k, k, {mask})",
+        ]
+
+    def tensor(self, depth: int) -> str:
+        """An expression that should be a tensor of numbers."""
+        if depth == 0 or self.random.random() < 0.2:
+            return self.random.choice(self.tensors)
+        one, other = self.tensor(depth - 1), self.tensor(depth - 1)
+        number, axis = self.random.choice(NUMBERS), self.random.choice((1, 2, -1, -2))
+        start, stop = sorted(self.random.sample(range(5), 2))
+        drawn = [
+            f"({one} {self.random.choice('+-*')} {other})",
+            f"({one} * {number})",
+            f"({one} / {self.random.choice(('2', 'd_model', 'half'))})",
+            f"{self.random.choice(FUNCTIONS)}({one})",
+            f"{self.random.choice(REDUCTIONS)}({one}, axis={axis})",
+            f"{self.random.choice(('dense', 'out', 'narrow'))}({one})",
+            f"where({self.mask(depth - 1)}, {one}, {self.random.choice((other, '0'))})",
+            f"{self.random.choice(('minimum', 'maximum'))}({one}, {other})",
+            f"concatenate([{one}, {other}], axis={axis})",
+            f"slice({one}, {start}, {stop}, axis={axis})",
+            f"slice({one}, half)",
+            f"concatenate([-slice({one}, half), slice({one}, 0, half)])",
+            f"({one} @ transpose({other}))",
+            f"softmax({one} @ transpose({other})) @ {one}",
+            f"reshape({one}, (-1, n, 2, half))",
+            f"floor({one} * 3)",
+        ]
+        return self.random.choice(drawn)
+
+    def mask(self, depth: int) -> str:
+        """An expression that should be a mask."""
+        sign = self.random.choice(("<", ">", "<=", ">="))
+        drawn = [f"{self.tensor(min(depth, 1))} {sign} {self.random.choice(NUMBERS)}"]
+        drawn += [f"i {sign} j", "i == j", *self.masks]
+        if depth > 0:
+            joined = self.random.choice(("and", "or"))
+            drawn += [f"not ({self.mask(depth - 1)})"]
+            drawn += [f"(({self.mask(depth - 1)}) {joined} ({self.mask(depth - 1)}))"]
+        return self.random.choice(drawn)
+
+
+def text_of(seed: int) -> str:
+    """A network with a random forward; the same for the same seed."""
+    return Forward(seed).text()

@@ -189,3 +189,21 @@ def test_keys_may_have_fewer_heads_than_queries(
     np.testing.assert_allclose(weights, shares, atol=1e-12)
     expected = (shares @ heads("v")).transpose(0, 2, 1, 3).reshape(2, 7, -1)
     np.testing.assert_allclose(output, expected, atol=1e-12)
+
+
+def test_an_encoder_may_be_causal(backend):
+    """As people write GPT of encoder blocks: what comes later moves nothing before."""
+    (checked,), warnings = check_text(
+        "network G { input: (6, 8) layers: TransformerEncoder(2, 8, causal=true) * 2 }"
+    )
+    assert warnings == []
+    assert {one.kind for one in checked.attentions.values()} == {"decoder_self"}
+    loaded = load_model(checked, backend)
+    x = np.random.default_rng(0).normal(size=(1, 6, 8)).astype("float32")
+    other = x.copy()
+    other[:, 4:] += 1
+    (one, maps), (two, _) = (run(loaded.model, loaded.backend, v) for v in (x, other))
+    np.testing.assert_array_equal(one[:, :4], two[:, :4])
+    assert np.abs(one[:, 4:] - two[:, 4:]).min() > 0
+    for weights, _ in maps.values():
+        assert (np.triu(weights, 1) == 0).all()

@@ -56,7 +56,7 @@ def document(analysis: Analysis) -> list[Part]:
         *parts,
         Heading(2, "Every head"),
         _head_table(analysis.heads),
-        _score_table(analysis.heads),
+        *_score_table(analysis.heads),
         _sentences(analysis.heads),
     ]
 
@@ -100,7 +100,7 @@ def _head_table(heads: Sequence[Head]) -> Part:
     return Table(header, tuple(rows), caption, anchor=True)
 
 
-def _score_table(heads: Sequence[Head]) -> Part:
+def _score_table(heads: Sequence[Head]) -> list[Part]:
     names = [
         name
         for name in dict.fromkeys(n for head in heads for n in head.evidence)
@@ -118,7 +118,7 @@ def _score_table(heads: Sequence[Head]) -> Part:
         "What each head attends to: share of attention; * is more than chance "
         "(corrected p < 0.01)"
     )
-    return Table(("head", *names), tuple(rows), caption)
+    return [Table(("head", *names), tuple(rows), caption)] if names else []
 
 
 def _mean(head: Head, name: str) -> str:

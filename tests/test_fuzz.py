@@ -50,8 +50,8 @@ def test_random_networks_agree_on_every_backend(seed, available_backends, tmp_pa
     assert_backends_agree(checked, available_backends, tmp_path)
 
 
-# those of the first 120 that `check` accepts; each run costs seconds
-FORWARDS = (6, 15, 17, 20, 23, 25, 29, 31, 34, 53, 69, 98, 111, 113)
+# some of those that `check` accepts; each run costs a second
+FORWARDS = (2, 6, 14, 17, 22, 26, 31, 42, 46, 53)
 
 
 @pytest.mark.parametrize("seed", FORWARDS)
@@ -69,5 +69,5 @@ def test_hardly_any_random_equation_is_refused_without_a_reason():
             check_text(random_forwards.text_of(seed))
         except NeuralError as error:
             told += [d.code for d in error.diagnostics if d.is_error]
-    assert set(told) <= {"E0301", "E0236", "E0222"}
+    assert set(told) <= {"E0301", "E0236"}
     assert len(told) < 60  # a third at least is accepted

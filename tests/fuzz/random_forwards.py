@@ -46,8 +46,9 @@ class Forward:
     def statement(self, number: int) -> list[str]:
         """One that names a tensor or a mask, perhaps only where a mask is given."""
         if self.random.random() < 0.3:
+            line = f"m{number} = {self.mask(2)}"
             self.masks.append(f"m{number}")
-            return [f"m{number} = {self.mask(2)}"]
+            return [line]
         name = f"t{number}"
         line = f"{name} = {self.tensor(3)}"
         self.tensors += [name, name]

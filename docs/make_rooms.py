@@ -154,19 +154,49 @@ def picture(graph: Graph) -> str:
     ]
     for node in sorted(arrows):
         for other in sorted(arrows[node]):
-            (x, y), (to_x, to_y) = places[node], places[other]
-            x, to_x, y = x + WIDTH / 2, to_x + WIDTH / 2, y + HEIGHT
-            bend = (to_y - y) / 2
-            lines.append(
-                f'<path marker-end="url(#tip)" d="M{x:g} {y:g}C{x:g} {y + bend:g} '
-                f'{to_x:g} {to_y - bend:g} {to_x:g} {to_y:g}"/>'
-            )
+            way = _way(places, node, other)
+            lines.append(f'<path marker-end="url(#tip)" d="{way}"/>')
     for node, (x, y) in sorted(places.items()):
         lines.append(
             f'<rect x="{x:g}" y="{y:g}" width="{WIDTH}" height="{HEIGHT}" rx="5"/>'
             f'<text x="{x + WIDTH / 2:g}" y="{y + 17:g}">{escape(node)}</text>'
         )
     return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def _way(places: Mapping[str, tuple[float, float]], node: str, other: str) -> str:
+    """The path of an arrow: through each row between in the nearest gap.
+
+    Behind a box it would seem to come from there.
+    """
+    (x, y), (to_x, to_y) = places[node], places[other]
+    x, to_x, y = x + WIDTH / 2, to_x + WIDTH / 2, y + HEIGHT
+    path, at = f"M{x:g} {y:g}", (x, y)
+    for top in sorted({row for _, row in places.values() if y < row < to_y}):
+        straight = x + (to_x - x) * (top - y) / (to_y - y)
+        boxes = [left for left, row in places.values() if row == top]
+        gap = _nearest_gap(straight, boxes)
+        path += f"{_curve(at, (gap, top))}V{top + HEIGHT:g}"
+        at = (gap, top + HEIGHT)
+    return path + _curve(at, (to_x, to_y))
+
+
+def _nearest_gap(x: float, boxes: list[float]) -> float:
+    """`x`, or the nearest place beside the box that it would lie behind."""
+    aside = GAP / 2
+    for left in boxes:
+        if left - aside < x < left + WIDTH + aside:
+            first, last = left - aside, left + WIDTH + aside
+            return first if x - first <= last - x else last
+    return x
+
+
+def _curve(start: tuple[float, float], end: tuple[float, float]) -> str:
+    bend = (end[1] - start[1]) / 2
+    return (
+        f"C{start[0]:g} {start[1] + bend:g} {end[0]:g} {end[1] - bend:g} "
+        f"{end[0]:g} {end[1]:g}"
+    )
 
 
 def _reached(graph: Graph, start: str) -> set[str]:

@@ -68,6 +68,16 @@ REFUSED = {
     "maximum(x, none)": "a number or a tensor is needed here, not none",
     "concatenate([x, sum(x)], axis=1)": "cannot stand side by side",
 }
+OF_IDS = {  # of ids [batch, 5], and what is refused with its reason
+    "sum(x)": "", "max(x)": "", "min(x, axis=1)": "", "cumsum(x, axis=1)": "",
+    "slice(x, 1, 3)": "", "concatenate([x, x])": "", "where(x > 3, x, 0)": "",
+    "minimum(x, 2)": "", "maximum(x, 2 * x)": "", "2 * x - 1": "", "sqrt(x)": "",
+    "mean(x)": "numbers with fractions are needed here",
+    "softmax(x)": "numbers with fractions are needed here",
+    "relu(x)": "numbers with fractions are needed here",
+    "concatenate([x, 0.5 * x])": "one kind, and holds ids and numbers",
+    "stack([x > 1, x > 2, x])": "one kind, and holds a mask and ids",
+}  # fmt: skip
 DEFINE = """
 define Own(half = 4) {
   forward(x):
@@ -150,3 +160,27 @@ def test_what_other_languages_write_leads_to_the_right_spelling(body, hint):
     with pytest.raises(NeuralError) as caught:
         check_text(text + "network N { input: (5, 8) layers: A() }")
     assert hint in caught.value.diagnostics[0].hint
+
+
+@pytest.mark.parametrize(("expression", "refused"), OF_IDS.items(), ids=OF_IDS)
+def test_of_ids_what_is_not_refused_is_the_same_everywhere(
+    expression, refused, available_backends
+):
+    text = f"""define Own() {{
+      layers: table = Embedding(9, 4)
+      forward(x):
+        shift = 0 * reshape(mean(mean(table(x)), axis=1), (-1, 1))
+        return where({expression} > 2, 1 + shift, shift)
+    }}
+    network N {{ input: (5,) layers: Own() }}"""
+    if refused:
+        with pytest.raises(NeuralError) as caught:
+            check_text(text)
+        assert refused in caught.value.diagnostics[0].message
+        return
+    ids, outputs = np.array([[3, 1, 4, 1, 5], [0, 8, 2, 6, 7]]), []
+    for name in ("numpy", *available_backends):
+        loaded = load_model(checked_of(text), name)
+        outputs.append(run(loaded.model, loaded.backend, ids)[0])
+    for output in outputs[1:]:
+        np.testing.assert_allclose(output, outputs[0], rtol=0, atol=1e-5)

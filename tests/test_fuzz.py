@@ -59,7 +59,7 @@ def test_random_equations_that_check_accepts_run_and_agree(
     seed, available_backends, tmp_path
 ):
     (checked,), _ = check_text(random_forwards.text_of(seed))
-    assert_backends_agree(checked, available_backends, tmp_path, tolerance=1e-4)
+    assert_backends_agree(checked, available_backends, tmp_path)
 
 
 def test_hardly_any_random_equation_is_refused_without_a_reason():

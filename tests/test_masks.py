@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from neural_attn.backends import get, names
+from neural_attn.backends.emit.emitter import emit
 
 from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
@@ -38,6 +40,8 @@ COMBINED = [
     "near = near and attention_mask",
     "near = attention_mask and near",
     "if attention_mask != none { near = near and attention_mask }",
+    "alias = attention_mask\n    near = near and alias",
+    "alias = attention_mask\n    near = alias and near",
     "if attention_mask == none { near = near } else { near = near and attention_mask }",
 ]
 END = 5  # of the steps of `a` that are no padding
@@ -207,3 +211,30 @@ def test_an_encoder_may_be_causal(backend):
     assert np.abs(one[:, 4:] - two[:, 4:]).min() > 0
     for weights, _ in maps.values():
         assert (np.triu(weights, 1) == 0).all()
+
+
+def test_signs_in_a_row_are_written_once_each():
+    signs = "-(" * 40 + "x" + ")" * 40
+    (checked,), _ = check_text(
+        f"define A() {{ forward(x): return {signs} }} "
+        "network N { input: (5, 8) layers: A() }"
+    )
+    assert emit(checked, get("pytorch")).count("-" * 40 + "x") == 1
+
+
+def test_queries_of_shared_keys_are_computed_once():
+    (checked,), _ = check_text(
+        """define R() {
+          layers: q = Dense(8)  k = Dense(4)  drop = Dropout(0.5)
+          forward(x, attention_mask = none):
+            return merge_heads(attend(split_heads(q(x), 2), key=split_heads(k(x), 1),
+              value=split_heads(k(x), 1), mask=attention_mask, dropout=drop))
+        }
+        network C { input: (5, 8) layers: R() }"""
+    )
+    for name in names():
+        code = emit(checked, get(name))
+        assert code.count("self.q(x)") == 1, name
+        assert "share_heads(split_heads(self.q(x), 2)" in " ".join(code.split()) or (
+            "share_heads( split_heads(self.q(x), 2)" in " ".join(code.split())
+        )

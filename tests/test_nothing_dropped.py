@@ -70,7 +70,7 @@ BLOCKS = {  # block: (arguments, input, another value for each parameter)
         "num_heads=2, ff_dim=6",
         "(8, 4)",
         'num_heads=4 ff_dim=7 dropout=0.5 activation="tanh" norm_first=true '
-        "epsilon=0.1 key_dim=3 d_model=5",
+        "epsilon=0.1 key_dim=3 causal=true d_model=5",
     ),
     "TransformerDecoder": (
         "num_heads=2, ff_dim=6",

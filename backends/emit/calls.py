@@ -19,7 +19,6 @@ from neural_attn.backends.emit.scope import Scope, native_fields
 from neural_attn.backends.emit.usage import SIZES, assigned
 from neural_attn.grammar import tree
 
-from neural_attn.catalogue import constants
 from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.base import NativeLayer
 from neural_attn.catalogue.functions import PRIMITIVES, Primitive
@@ -29,7 +28,7 @@ from neural_attn.ir import Block, LayerUse, call_parameters, is_mask, width_of
 
 _DROPOUT = 4  # the place of `dropout` among the arguments of `attend`
 _NONE = ast.Constant(None)
-_THREE = ("query", "key", "value", "")
+_THREE = ("query", "key", "value")
 
 Given = dict[str, tree.Expr]
 Fields = dict[str, ast.expr]
@@ -71,26 +70,22 @@ def _of_masks(scope: Scope, expr: tree.Unary | tree.Binary) -> ast.expr | None:
     """`and`, `or` and `not` of masks, element by element; None for anything else."""
     if id(expr) not in scope.checked.facts[scope.block].tensors:
         return None
-    if isinstance(expr, tree.Unary):
-        operand = in_forward(scope, expr.operand)
-        return ast.UnaryOp(ast.Invert(), operand) if expr.operator == "not" else None
-    if expr.operator not in ("and", "or"):
+    if expr.operator not in ("and", "or", "not"):
         return None
+    if isinstance(expr, tree.Unary):
+        return ast.UnaryOp(ast.Invert(), in_forward(scope, expr.operand))
     left, right = in_forward(scope, expr.left), in_forward(scope, expr.right)
     sign = ast.BitAnd() if expr.operator == "and" else ast.BitOr()
-    both = ast.BinOp(left, sign, right)
-    outcomes = scope.facts.decisions.get(id(expr), {True})
-    if outcomes == {True}:
-        return both
-    maybe, other = (left, right) if _may_be_none(scope, expr.left) else (right, left)
-    if outcomes == {False}:
-        return other
-    return ast.IfExp(ast.Compare(maybe, [ast.Is()], [_NONE]), other, both)
-
-
-def _may_be_none(scope: Scope, expr: tree.Expr) -> bool:
-    optional = {p.name for p in scope.block.forward.parameters if p.default is not None}
-    return isinstance(expr, tree.Name) and expr.text in optional
+    made: ast.expr = ast.BinOp(left, sign, right)
+    sides = ((expr.left, left, right), (expr.right, right, left))
+    maybe = [
+        (one, other) for node, one, other in sides if id(node) in scope.facts.absent
+    ]
+    if len(maybe) == 1 and scope.facts.decisions[id(expr)] == {False}:
+        return maybe[0][1]  # no use of the block has this mask
+    for one, other in maybe:
+        made = ast.IfExp(ast.Compare(one, [ast.Is()], [_NONE]), other, made)
+    return made
 
 
 def _measured(scope: Scope, name: str) -> str:
@@ -263,7 +258,7 @@ def _call_primitive(scope: Scope, call: tree.Call) -> ast.expr:
         return _call_attention(scope, call, primitive)
     values = _values(scope, call, primitive)
     if name == "slice":
-        return _section(scope, call, primitive)
+        return _section(values)
     if id(call) not in scope.checked.facts[scope.block].tensors:
         template = "abs({0})" if name == "abs" else f"math.{name}({{0}})"
     else:
@@ -289,11 +284,10 @@ def _values(scope: Scope, call: tree.Call, primitive: Primitive) -> Fields:
     }
 
 
-def _section(scope: Scope, call: tree.Call, primitive: Primitive) -> ast.expr:
+def _section(values: Fields) -> ast.expr:
     """`slice(x, start, stop, axis)` as `x[:, start:stop]` or `x[..., start:stop]`."""
-    values = _values(scope, call, primitive)
-    given = match("", tuple(primitive.parameters), call.arguments, Problems())
-    axis = constants.evaluate(given["axis"], {}) if "axis" in given else -1
+    # the shape rule wants an axis that is written as a number
+    axis = int(ast.literal_eval(text(values["axis"]))) if "axis" in values else -1
     ends = (values.get("start"), values.get("stop"))
     first, stop = (None if _is_nothing(end) else end for end in ends)
     whole_axis = ast.Slice(None, None)
@@ -316,31 +310,39 @@ def _is_zero(node: ast.expr | None) -> bool:
 def _call_attention(scope: Scope, call: tree.Call, primitive: Primitive) -> ast.expr:
     """A call of the runtime's method; arguments equal to their default go."""
     made = ast.Call(dotted(f"self.{primitive.name}"), [], [])
-    shared = id(call) in scope.facts.shared
-    matched = match("", tuple(primitive.parameters), call.arguments, Problems())
-    query = in_forward(scope, matched["query"]) if shared else _NONE
-    for argument in call.arguments:
+    three = _shared(scope, call, primitive)
+    if three:
+        made.args.append(three)
+    for position, argument in enumerate(call.arguments):
         value, name = argument.value, argument.name
+        if three and (name or list(primitive.parameters)[position]) in _THREE:
+            continue
         if _goes_without_saying(scope, value, primitive.parameters.get(name or "")):
             continue
         scope.hides_future |= name == "causal"
         # dropout and training follow the mask, unless `causal` is between them
-        given = len(made.args) + len(made.keywords)
+        given = len(made.args) + len(made.keywords) + (2 if three else 0)
         follows = given == _DROPOUT and not scope.hides_future
-        given_value = in_forward(scope, value)
-        if shared and (name or _THREE[min(given, 3)]) in ("key", "value"):
-            given_value = ast.Call(dotted("share_heads"), [given_value, query], [])
         if name and not (name == "dropout" and follows):
-            made.keywords.append(ast.keyword(name, given_value))
+            made.keywords.append(ast.keyword(name, in_forward(scope, value)))
         else:
-            made.args.append(given_value)
+            made.args.append(in_forward(scope, value))
     if primitive.name == "attend" and scope.backend.passes_training:
         training = dotted("training")
-        if len(made.args) > _DROPOUT and not made.keywords:
+        if len(made.args) + (2 if three else 0) > _DROPOUT and not made.keywords:
             made.args.append(training)
         else:
             made.keywords.append(ast.keyword("training", training))
     return made
+
+
+def _shared(scope: Scope, call: tree.Call, primitive: Primitive) -> ast.expr | None:
+    """The three of an attend whose heads of keys serve several of the queries."""
+    if id(call) not in scope.facts.shared:
+        return None
+    given = match("", tuple(primitive.parameters), call.arguments, Problems())
+    three = [in_forward(scope, given[name]) for name in _THREE]
+    return ast.Starred(ast.Call(dotted("share_heads"), three, []), ast.Load())
 
 
 def _goes_without_saying(

@@ -298,6 +298,7 @@ _PRINTERS: dict[type[ast.AST], Callable[..., tuple[str, int]]] = {
     ast.Slice: _slice,
     ast.Call: _call,
     ast.keyword: _named,
+    ast.Starred: lambda node: (f"*{text(node.value, _ATOM)}", _ATOM),
     ast.UnaryOp: _unary,
     ast.BinOp: _operation,
     ast.BoolOp: lambda node: _infix(node.op, *node.values),

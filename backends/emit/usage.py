@@ -15,9 +15,8 @@ from neural_attn.diagnostics.errors import Problems
 from neural_attn.ir import Block, LayerUse, call_parameters, is_mask, width_of
 from neural_attn.shapes.instance import Checked
 
-SIZES = frozenset(
-    {"n", "shape", "num_heads", "start", "stop"}
-)  # whole numbers, of any function
+# the parameters of functions that are whole numbers
+SIZES = frozenset({"n", "shape", "num_heads", "start", "stop"})
 
 
 def set_parameters(checked: Checked, block: Block) -> set[str]:

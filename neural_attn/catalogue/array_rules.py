@@ -48,18 +48,24 @@ def _with_axis(x: Tensor, axis: int, dim: Dim) -> tuple[Dim, ...]:
     return tuple(dims)
 
 
-def numbers(given: Given) -> Tensor:
-    """A tensor of numbers, as it is."""
+def fractions(given: Given) -> Tensor:
+    """A tensor of numbers that may have fractions, as it is."""
     x = tensor(given, "x")
-    _refuse_mask(x)
-    return x.like(*x.dims, dtype="float")
+    _refuse_whole(x)
+    return x.like(*x.dims)
+
+
+def averaged(given: Given) -> Tensor:
+    """The same as `reduced`, of numbers that may have fractions."""
+    _refuse_whole(tensor(given, "x"))
+    return reduced(given)
 
 
 def reduced(given: Given) -> Tensor:
     """One axis, which stays with one step."""
     x = tensor(given, "x")
     _refuse_mask(x)
-    return x.like(*_with_axis(x, axis_of(given, x.rank), Dim(1)), dtype="float")
+    return x.like(*_with_axis(x, axis_of(given, x.rank), Dim(1)))
 
 
 def running(given: Given) -> Tensor:
@@ -167,6 +173,15 @@ def _number(value: Value) -> None:
     if not isinstance(number, int | float) or isinstance(number, bool):
         what = shown(value) if isinstance(value, Static) else "a length"
         raise ShapeError(f"a number or a tensor is needed here, not {what}")
+
+
+def _refuse_whole(x: Tensor) -> None:
+    _refuse_mask(x)
+    if x.dtype == "int":
+        raise ShapeError(
+            f"numbers with fractions are needed here, and {x} holds ids",
+            "an Embedding turns ids to vectors",
+        )
 
 
 def _refuse_mask(x: Tensor) -> None:

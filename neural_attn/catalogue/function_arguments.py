@@ -25,11 +25,14 @@ def tensor(given: Given, name: str) -> Tensor:
     return value
 
 
+def written(value: object) -> str:
+    """A constant as it is written in the language."""
+    return f'"{value}"' if isinstance(value, str) else str(value).lower()
+
+
 def shown(value: Static) -> str:
     """A constant in messages."""
-    words = {None: "none", True: "true", False: "false"}
-    is_word = value.value is None or isinstance(value.value, bool)
-    return words[value.value] if is_word else f"{value.value!r}"  # type: ignore[index]
+    return written(value.value)
 
 
 def whole(given: Given, name: str) -> Dim:
@@ -57,4 +60,8 @@ def tensors(given: Given, name: str) -> list[Tensor]:
     found = [item for item in items if isinstance(item, Tensor)]
     if len(found) != len(items):
         raise ShapeError(f"`{name}` must hold tensors only")
+    if len({item.dtype for item in found}) > 1:  # frameworks differ on the result
+        kinds = {"int": "ids", "float": "numbers", "bool": "a mask"}
+        held = " and ".join(dict.fromkeys(kinds[item.dtype] for item in found))
+        raise ShapeError(f"`{name}` must hold things of one kind, and holds {held}")
     return found

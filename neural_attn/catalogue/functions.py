@@ -171,7 +171,7 @@ PRIMITIVES = _named(
             arrays.reduced, "The sum over an axis, which stays.", x=None, axis=_LAST
         ),
         "mean": _primitive(
-            arrays.reduced, "The mean over an axis, which stays.", x=None, axis=_LAST
+            arrays.averaged, "The mean over an axis, which stays.", x=None, axis=_LAST
         ),
         "max": _primitive(
             arrays.reduced,
@@ -195,12 +195,12 @@ PRIMITIVES = _named(
             _elementwise(math.floor), "The whole number below.", x=None
         ),
         "softmax": _primitive(
-            arrays.numbers,
+            arrays.fractions,
             "Shares of the last axis; attention_softmax makes maps of attention.",
             x=None,
         ),
         **{
-            name: _primitive(arrays.numbers, f"{words}, as in Activation.", x=None)
+            name: _primitive(arrays.fractions, f"{words}, as in Activation.", x=None)
             for name, words in {
                 "relu": "Rectified linear",
                 "gelu": "Gaussian error linear",

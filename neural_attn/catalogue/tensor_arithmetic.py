@@ -33,10 +33,12 @@ def is_optional(operator: str, left: Value, right: Value) -> bool:
 
     A mask that is left out hides nothing: `mask and none` is the mask.
     """
-    if operator not in ("==", "!=", "and"):
-        return False
     sides = [side.value for side in (left, right) if isinstance(side, Static)]
-    return sides == [None]
+    if sides != [None]:
+        return False
+    given = left if isinstance(left, Tensor) else right
+    is_mask = isinstance(given, Tensor) and given.dtype == "bool"
+    return operator in ("==", "!=") or (operator == "and" and is_mask)
 
 
 def arithmetic(operator: str, left: Value, right: Value) -> Value:

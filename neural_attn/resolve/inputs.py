@@ -70,8 +70,9 @@ def _takers(
                 takers.setdefault(name, (node, target, name))
     waiting = [n for n in names if not is_mask(n) and n not in takers]
     for position, (node, target) in enumerate(found):
-        starts = target is not None and takes_ids(target)
-        if waiting and (position == 0 or starts) and len(flat) == len(items):
+        if not waiting or len(flat) != len(items):
+            break
+        if position == 0 or (target is not None and takes_ids(target)):
             takers[waiting.pop(0)] = (node, target, "")
     return takers
 

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from neural_attn.catalogue.base import ACTIVATIONS, Kind, NativeLayer, Parameter
+from neural_attn.catalogue.function_arguments import written
 from neural_attn.diagnostics.errors import Problems, Span, did_you_mean
 from neural_attn.grammar import tree
 from neural_attn.ir import SEARCHES, Block
@@ -26,16 +27,11 @@ _NUMBER = re.compile(
 _FUNCTIONS = {n.replace("_", ""): n for n in ACTIVATIONS if n != "linear"}
 
 
-def shown(value: object) -> str:
-    """A value as it is written in the language."""
-    return f'"{value}"' if isinstance(value, str) else str(value).lower()
-
-
 def check_repeat(problems: Problems, count: object, span: Span) -> bool:
     """Note a repeat that is no whole number from 1 to MAX_REPEAT."""
     if type(count) is int and 1 <= count <= MAX_REPEAT:
         return True
-    problems.add("E0216", span, most=MAX_REPEAT, count=shown(count))
+    problems.add("E0216", span, most=MAX_REPEAT, count=written(count))
     return False
 
 
@@ -78,7 +74,7 @@ def check_value(
             hint=did_you_mean(value, options, 0.5),
             name=name,
             owner=target.name,
-            value=shown(value),
+            value=written(value),
             complaint=complaint,
         )
     else:
@@ -88,7 +84,7 @@ def check_value(
             name=name,
             owner=target.name,
             complaint=complaint,
-            value=shown(value),
+            value=written(value),
         )
     return False
 
@@ -210,7 +206,7 @@ def as_meant(
     number = _number(kind.name, value.value)
     if number is None or kind.complaint(number):
         return value
-    problems.add("W0119", value.span, text=shown(value.value), number=number)
+    problems.add("W0119", value.span, text=written(value.value), number=number)
     return tree.Literal(value.span, number)
 
 

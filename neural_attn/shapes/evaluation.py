@@ -191,8 +191,11 @@ class Evaluation(ABC):
         """`x != none` for a tensor; `mask and none`, which is the mask."""
         if expr.operator != "and":
             return Static(expr.operator == "!=", expr)
+        left, right = operands
+        missing = expr.right if isinstance(left, Tensor) else expr.left
+        self.facts.absent.add(id(missing))
         self.facts.decisions.setdefault(id(expr), set()).add(False)
-        return next(o for o in operands if isinstance(o, Tensor))
+        return left if isinstance(left, Tensor) else right
 
     def _static(self, expr: tree.Unary | tree.Binary, operands: list[Value]) -> Static:
         values = [o.value for o in operands if isinstance(o, Static)]

@@ -127,9 +127,9 @@ class _Run(Entry):
             )
         made = self.instance.children
         self.facts.uncalled |= self.uses.keys() - made.keys()
-        self.facts.weighted |= {
-            name for name in made if any(part.parameter_count for part in made[name])
-        }
+        weighted = {n for n, parts in made.items() if any(p.has_weights for p in parts)}
+        self.facts.weighted |= weighted
+        self.instance.has_weights = bool(weighted)
         self.instance.output = output
         self.instance.along = self.input_names.get(output.along, "")
         parts = self.instance.children.values()
@@ -289,7 +289,9 @@ class _Run(Entry):
             raise self.session.note(error, call) from None
         note_features(self, use, native, tensors, call)
         output = with_spelling(output, given, tensors)
-        return Instance(use.name, native, arguments, tensors, output, weights)
+        made = Instance(use.name, native, arguments, tensors, output, weights)
+        made.has_weights = bool(weights)
+        return made
 
     def _native_arguments(
         self, native: NativeLayer, given: Mapping[str, Static]

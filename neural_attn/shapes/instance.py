@@ -64,6 +64,7 @@ class Instance:
     attention: Attention | None = None
     steps: list[Step] = field(default_factory=list)
     layer_count: int = 1  # itself and all inside
+    has_weights: bool = False  # itself or any inside
     along: str = ""
     sources: dict[str, str] = field(default_factory=dict)
 
@@ -157,7 +158,8 @@ class Facts:
     optional inputs that some call gives; `is_bounded` whether `max_len` bounds the
     length of its first input; `weighted` the layers with weights that some
     instance calls, `uncalled` those that some does not call;
-    `shared` the calls of attend whose keys have fewer heads than their queries.
+    `shared` the calls of attend whose keys have fewer heads than their queries;
+    `absent` the masks that are combined and not given, by node identity.
     """
 
     features: dict[str, dict[str, tree.Expr]] = field(default_factory=dict)
@@ -172,6 +174,7 @@ class Facts:
     weighted: set[str] = field(default_factory=set)
     uncalled: set[str] = field(default_factory=set)
     shared: set[int] = field(default_factory=set)
+    absent: set[int] = field(default_factory=set)
 
 
 def of_part(name: str, part: int) -> str:

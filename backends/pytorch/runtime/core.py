@@ -119,9 +119,14 @@ def merge_heads(x):
     return x.transpose(1, 2).flatten(2)
 
 
-def share_heads(x, query):
-    """Give each of the query's heads one of x, [batch, heads, time, size]."""
-    return x.repeat_interleave(query.shape[1] // x.shape[1], dim=1)
+def share_heads(query, key, value):
+    """Repeat keys and values, [batch, heads, time, size], for the heads of queries."""
+    times = query.shape[1] // key.shape[1]
+    return (
+        query,
+        key.repeat_interleave(times, dim=1),
+        value.repeat_interleave(times, dim=1),
+    )
 
 
 def embedded(x, embedding):

@@ -162,9 +162,10 @@ def merge_heads(x):
     return ops.concatenate(ops.unstack(x, axis=1), axis=-1)
 
 
-def share_heads(x, query):
-    """Give each of the query's heads one of x, [batch, heads, time, size]."""
-    return ops.repeat(x, query.shape[1] // x.shape[1], axis=1)
+def share_heads(query, key, value):
+    """Repeat keys and values, [batch, heads, time, size], for the heads of queries."""
+    times = query.shape[1] // key.shape[1]
+    return query, ops.repeat(key, times, axis=1), ops.repeat(value, times, axis=1)
 
 
 def embedded(x, embedding):

@@ -164,11 +164,14 @@ class _Builder:
 
     def assign(self, parts: list[Any]) -> tree.Assign:
         span = _span(parts)
-        return tree.Assign(span, _name(parts[0]), parts[2], trivia(span))
+        *names, _, value = parts
+        targets = tuple(_name(name) for name in names if name.type == "NAME")
+        return tree.Assign(span, targets, value, trivia(span))
 
     def give_back(self, parts: list[Any]) -> tree.Return:
-        span = _span(parts)
-        return tree.Return(span, parts[1], trivia(span))
+        span, values = _span(parts), tuple(parts[1::2])
+        value = values[0] if len(values) == 1 else tree.Sequence(span, values)
+        return tree.Return(span, value, trivia(span))
 
     def choose(self, parts: list[Any]) -> tree.If:
         span = _span(parts)

@@ -32,7 +32,6 @@ _AMONG_VALUES = dict.fromkeys(("NAME", "STRING", "NUMBER", "LAYERS"), "E0113")
 # what other languages write in equations, and how it is said here
 _HABITS = {
     "[": "a part of an axis is `slice(x, 0, 4)`, of the steps `slice(x, 0, 4, axis=1)`",
-    ",": "a forward gives one tensor: `concatenate([a, b])` joins two",
     "for": "there are no loops: equations take all steps at once",
     "while": "there are no loops: equations take all steps at once",
     "where": "write `where(mask, x, y)`: x where the mask is true, else y",

@@ -237,4 +237,4 @@ class _Formatter(ValueFormatter):
         return Concat(*docs)
 
     def _give_back(self, parts: Parts) -> Doc:
-        return Concat(self.token(parts[0]), " ", self.node(parts[1]))
+        return Concat(self.token(parts[0]), " ", self._row(parts[1::2]))

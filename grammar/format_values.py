@@ -23,6 +23,7 @@ from neural_attn.grammar.parts import (
     dropped_tokens,
     glued_tokens,
     indented_docstring,
+    is_token,
     quoted,
 )
 
@@ -96,8 +97,14 @@ class ValueFormatter:
         return self.brackets(parts, one_comma=True)
 
     def _assign(self, parts: Parts) -> Doc:
-        target, sign, value = parts
-        return Concat(self.token(target), " ", self.token(sign), " ", self.node(value))
+        *targets, sign, value = parts
+        names = self._row([name for name in targets if is_token(name, "NAME")])
+        return Concat(names, " ", self.token(sign), " ", self.node(value))
+
+    def _row(self, parts: Parts) -> Doc:
+        """Values on one line, with commas between them but no brackets around."""
+        first, *others = map(self.node, parts)
+        return Concat(first, *(Concat(", ", doc) for doc in others))
 
     def _parameter(self, parts: Parts) -> Doc:
         return self._assign(parts) if len(parts) > 1 else self.token(parts[0])

@@ -142,16 +142,16 @@ class Parameter(Node):
 
 @record
 class Assign(Node):
-    """`target = value`."""
+    """`target = value`, or `first, second = values`."""
 
-    target: Name
+    targets: tuple[Name, ...]
     value: Expr
     trivia: Trivia = Trivia()
 
 
 @record
 class Return(Node):
-    """`return value`."""
+    """`return value`; several are a sequence."""
 
     value: Expr
     trivia: Trivia = Trivia()

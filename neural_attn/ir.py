@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from neural_attn.catalogue.base import Kind, NativeLayer
+from neural_attn.catalogue.learned import WEIGHT
 from neural_attn.diagnostics.errors import Span
 from neural_attn.grammar import tree
 
@@ -107,6 +108,11 @@ def width_of(parameter: tree.Parameter) -> str:
             if isinstance(value, tree.Name):
                 return value.text
     return ""
+
+
+def is_learned(use: LayerUse | None) -> bool:
+    """Whether a layer is an array of weights, which its bare name stands for."""
+    return use is not None and use.target is WEIGHT
 
 
 MASK = "attention_mask"

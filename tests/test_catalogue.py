@@ -28,8 +28,7 @@ def test_every_layer_and_block_has_an_example():
 def test_example_runs_and_compiles_everywhere(name):
     (checked,), warnings = check_text(ENTRIES[name].example, f"{name}.neural")
     assert warnings == []
-    assert name in {part.target.name for parts in checked.root.children.values()
-                    for part in parts}  # fmt: skip
+    assert name in _targets(checked.root)
     for backend in EVERY:
         ast.parse(emit(checked, get(backend)))
     loaded = load_model(checked, "numpy")
@@ -40,6 +39,11 @@ def test_example_runs_and_compiles_everywhere(name):
     inputs = values if len(values) > 1 else next(iter(values.values()))
     output, _ = run(loaded.model, loaded.backend, inputs)
     assert list(output.shape[1:]) == [dim.value for dim in checked.root.output.dims[1:]]
+
+
+def _targets(instance):
+    parts = [part for parts in instance.children.values() for part in parts]
+    return {part.target.name for part in parts}.union(*map(_targets, parts))
 
 
 @pytest.mark.parametrize("name", ENTRIES)

@@ -51,6 +51,8 @@ FUNCTIONS = {
         [X, X[:, :2]], axis=1
     ),
     "concatenate([x, 2 * x], axis=-2)": np.concatenate([X, 2 * X], axis=1),
+    "concatenate(split(-x, half))": -X,
+    "concatenate(split(x, (3, half, 1)))": X,
 }
 REFUSED = {
     "minimum(x, transpose(sum(x)))": "do not fit together",
@@ -67,6 +69,10 @@ REFUSED = {
     "slice(x, 1.5)": "`1.5` must be a whole number",
     "maximum(x, none)": "a number or a tensor is needed here, not none",
     "concatenate([x, sum(x)], axis=1)": "cannot stand side by side",
+    "split(x, 3)": "an axis of 8 has no 3 equal parts: (batch, 5, 8)",
+    "split(x, (3, 4))": "parts of 3 and 4 are not the 8 steps of (batch, 5, 8)",
+    "split(x, 2, axis=0)": "axis 0 is the batch: its examples stand alone",
+    "split(x, 2)": "`split(x, 2)` gives 2 values",
 }
 OF_IDS = {  # of ids [batch, 5], and what is refused with its reason
     "sum(x)": "", "max(x)": "", "min(x, axis=1)": "", "cumsum(x, axis=1)": "",
@@ -146,7 +152,7 @@ def test_widths_stay_expressions_of_the_class():
 
 HABITS = {
     "half = x[0:4]\n return half": "a part of an axis is `slice(x, 0, 4)`",
-    "return x, x": "a forward gives one tensor: `concatenate([a, b])` joins two",
+    "y = split(x, 2)\n return y": "equations name each: `a, b = layer(x)`",
     "for t in x { y = t }\n return x": "there are no loops",
     "while x { y = x }\n return x": "there are no loops",
     "return x where x > 0": "write `where(mask, x, y)`",

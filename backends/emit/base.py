@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from neural_attn.diagnostics.errors import fail
@@ -27,6 +27,7 @@ class Row:
     function of the `activation` parameter is applied to what `call` gives.
     `unmasked` is the call where no padding mask is given, and with `takes_none`, `call`
     takes a mask that may be None; texts in `omit` say what the framework does anyway.
+    `matrix` is the layer's matrix, laid out as PyTorch has it.
     """
 
     make: str
@@ -35,11 +36,30 @@ class Row:
     unmasked: str = ""
     omit: tuple[str, ...] = ()
     takes_none: bool = False
+    matrix: str = "{layer}.weight"
 
 
 VARIES = object()  # an argument that is not the same in the whole network
 # chooses a row by the arguments of the layer: their values, or VARIES
 RowRule = Callable[[Mapping[str, object]], Row]
+
+
+def starting(rows: Mapping[str, Row], number: Row) -> RowRule:
+    """The row of an array that is learned, by the word or number it starts from.
+
+    That of a number may name `{number}`: its value where that is known.
+    """
+
+    def choose(known: Mapping[str, object]) -> Row:
+        start = known["start"]
+        if isinstance(start, str):
+            return rows[start]
+        value = (
+            str(float(start)) if isinstance(start, int | float) else "float({start})"
+        )
+        return replace(number, make=number.make.replace("{number}", value))
+
+    return choose
 
 
 def sloped(plain: Row, **rows: Row) -> RowRule:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 from neural_attn.backends.emit.base import Row
@@ -256,6 +256,8 @@ def _call_primitive(scope: Scope, call: tree.Call) -> ast.expr:
     primitive = PRIMITIVES[name]
     if primitive.is_attention:
         return _call_attention(scope, call, primitive)
+    if name == "weight":
+        return _matrix(scope, call)
     values = _values(scope, call, primitive)
     if name == "slice":
         return _section(values)
@@ -263,6 +265,11 @@ def _call_primitive(scope: Scope, call: tree.Call) -> ast.expr:
         template = "abs({0})" if name == "abs" else f"math.{name}({{0}})"
     else:
         template = scope.backend.functions.get(name, "")
+    if name == "split" and isinstance(values["parts"], ast.Tuple | ast.List):
+        by_sizes = scope.backend.functions.get("split by sizes", "")
+        if not by_sizes:  # the places between the parts
+            values["parts"] = ast.Tuple(_running(values["parts"].elts), ast.Load())
+        template = by_sizes or template
     if name == "padding_mask" and not is_given(scope, call.arguments[0].value):
         template = ""
     if not template:
@@ -282,6 +289,23 @@ def _values(scope: Scope, call: tree.Call, primitive: Primitive) -> Fields:
         for name in primitive.parameters
         if name in given
     }
+
+
+def _matrix(scope: Scope, call: tree.Call) -> ast.expr:
+    """`weight(layer)`: the matrix where the framework keeps it."""
+    name = call.arguments[0].value.span.text
+    target = scope.layers[name].target
+    assert isinstance(target, NativeLayer)
+    row = scope.row(scope.layers[name], target)
+    return fill(row.matrix, {"layer": dotted(f"self.{name}")})
+
+
+def _running(sizes: list[ast.expr]) -> list[ast.expr]:
+    """Where each part but the first begins: a, then a + b, and so on."""
+    return [
+        reduce(lambda left, right: ast.BinOp(left, ast.Add(), right), sizes[:count])
+        for count in range(1, len(sizes))
+    ]
 
 
 def _section(values: Fields) -> ast.expr:

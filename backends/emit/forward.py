@@ -67,19 +67,22 @@ def body_lines(scope: Scope, body: Sequence[tree.Statement], indent: str) -> lis
 def _statement(
     scope: Scope, statement: tree.Assign | tree.Return, indent: str, *, first: bool
 ) -> list[str]:
-    target = statement.target.text if isinstance(statement, tree.Assign) else ""
-    scope.before, scope.target = [], target
-    made = (whole if target in scope.sizes else in_forward)(scope, statement.value)
+    names = statement.targets if isinstance(statement, tree.Assign) else ()
+    targets = [name.text for name in names]
+    scope.before, scope.target = [], targets[0] if len(targets) == 1 else ""
+    is_size = not scope.sizes.isdisjoint(targets)
+    made = (whole if is_size else in_forward)(scope, statement.value)
     value, lines = text(made), scope.before
     if isinstance(statement, tree.Return):
         lines.append(f"return {value}")
     else:
         scope.value = made
-        scope.locals.add(target)
+        scope.locals |= set(targets)
         if makes_mask(scope, statement.value):
-            scope.never_none.add(target)
-        if value != scope.spell(target):
-            lines.append(f"{scope.spell(target)} = {value}")
+            scope.never_none |= set(targets)
+        spelled = ", ".join(map(scope.spell, targets))
+        if value != spelled:
+            lines.append(f"{spelled} = {value}")
     if not lines:
         return []
     head, *rest = (indent + line for line in lines)

@@ -105,7 +105,8 @@ def _sharing(scope: Scope, made: ast.expr) -> ast.expr:
         return made
     calls = [part for part in ast.walk(made) if isinstance(part, ast.Call)]
     for call in calls:
-        if text(call.func).rpartition(".")[2][0].isupper():
+        module, _, name = text(call.func).rpartition(".")
+        if name[0].isupper() and not module.endswith("initializers"):
             call.keywords.append(ast.keyword(option, dotted(option)))
             scope.shares = True
     return made

@@ -145,12 +145,16 @@ def names_in(source: str) -> set[str]:
     return found
 
 
+# what classes call that they inherit: no layer of an author may be called so
+_INHERITED = {"add_weight"}
+
+
 def words_in(source: str) -> set[str]:
     """The names that a piece of Python source reads, also in modules (`layers.GRU`)."""
     nodes = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Attribute)]
     found = {n.attr for n in nodes if isinstance(n.value, ast.Name)}
     own = {n.attr for n in nodes if getattr(n.value, "id", "") == "self"}
-    return names_in(source) | (found - own)
+    return names_in(source) | (found - (own - _INHERITED))
 
 
 def needed(runtime: Runtime, names: set[str], own: set[str]) -> list[Definition]:

@@ -260,6 +260,13 @@ def argument(
     return made
 
 
+def _items(shape: ast.expr) -> list[ast.expr]:
+    """The sizes in a shape, as arguments of their own."""
+    if isinstance(shape, ast.Tuple):
+        return shape.elts
+    return [ast.Starred(shape, ast.Load())]
+
+
 def native_fields(
     scope: Scope,
     use: LayerUse,
@@ -273,6 +280,10 @@ def native_fields(
     fields: dict[str, ast.expr | list[ast.expr]] = {}
     for parameter in native.parameters:
         expr, name = use.arguments.get(parameter.name), parameter.name
+        if f"each_of_{name}" in named and expr is not None:
+            fields[f"each_of_{name}"] = _items(
+                argument(scope, native, name, expr, rule)
+            )
         if name not in named:
             continue
         if expr is not None:
@@ -285,4 +296,6 @@ def native_fields(
     for name in sizes:
         if name in named:
             fields[name] = size_of(scope, use, sizes, name, varied)
+    if "name" in named:
+        fields["name"] = constant(use.name)
     return fields

@@ -16,7 +16,7 @@ from neural_attn.ir import Block, LayerUse, call_parameters, is_mask, width_of
 from neural_attn.shapes.instance import Checked
 
 # the parameters of functions that are whole numbers
-SIZES = frozenset({"n", "shape", "num_heads", "start", "stop"})
+SIZES = frozenset({"n", "shape", "num_heads", "start", "stop", "parts"})
 
 
 def set_parameters(checked: Checked, block: Block) -> set[str]:
@@ -119,7 +119,8 @@ def _assignments(body: Iterable[tree.Statement]) -> Iterator[tuple[str, tree.Exp
         if isinstance(statement, tree.If):
             yield from _assignments([*statement.then, *statement.otherwise])
         elif isinstance(statement, tree.Assign):
-            yield statement.target.text, statement.value
+            for target in statement.targets:
+                yield target.text, statement.value
 
 
 def _uses_of(checked: Checked, block: Block) -> Iterator[tuple[Block, LayerUse]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neural_attn.backends.emit.base import Row, RowRule, sloped
+from neural_attn.backends.emit.base import Row, RowRule, sloped, starting
 from neural_attn.backends.emit.rows import (
     DOT,
     OPERATORS,
@@ -58,6 +58,14 @@ CORE: dict[str, Row | RowRule] = {
         Row("", "{function}({x})"),
         leaky_relu=Row("", "leaky_relu({x}, {alpha})"),
         elu=Row("", "elu({x}, {alpha})"),
+    ),
+    "Weight": starting(
+        {
+            "zeros": Row("np.zeros({shape}, np.float32)", "{layer}"),
+            "ones": Row("np.ones({shape}, np.float32)", "{layer}"),
+            "normal": Row("normal({shape})", "{layer}"),
+        },
+        Row("np.full({shape}, {start}, np.float32)", "{layer}"),
     ),
     "Dropout": Row("Dropout({rate})"),
     "Embedding": Row("Embedding({input_dim}, {output_dim})", "{layer}({ids})"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from neural_attn.backends.emit.base import VARIES, Row, RowRule, sloped
+from neural_attn.backends.emit.base import VARIES, Row, RowRule, sloped, starting
 from neural_attn.backends.emit.rows import (
     BOTH,
     DOT,
@@ -117,6 +117,16 @@ CORE: dict[str, Row | RowRule] = {
         Row("", "{function}({x})"),
         leaky_relu=Row("", "F.leaky_relu({x}, {alpha})"),
         elu=Row("", "F.elu({x}, {alpha})"),
+    ),
+    "Weight": starting(
+        {
+            "zeros": Row("nn.Parameter(torch.zeros({each_of_shape}))", "{layer}"),
+            "ones": Row("nn.Parameter(torch.ones({each_of_shape}))", "{layer}"),
+            "normal": Row(
+                "nn.Parameter(0.02 * torch.randn({each_of_shape}))", "{layer}"
+            ),
+        },
+        Row("nn.Parameter(torch.full({shape}, {number}))", "{layer}"),
     ),
     "Dropout": Row("nn.Dropout({rate})"),
     "Embedding": Row("nn.Embedding({input_dim}, {output_dim})", "{layer}({ids})"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from neural_attn.backends.emit.base import Row, RowRule, sloped
+from neural_attn.backends.emit.base import Row, RowRule, sloped, starting
 from neural_attn.backends.emit.rows import (
     BOTH,
     OPERATORS,
@@ -86,7 +86,14 @@ RECURRENT = {
 _DENSE = Row(
     "layers.Dense({units}, activation={activation}, use_bias={use_bias})",
     omit=('activation="linear"', "use_bias=True"),
+    matrix="ops.transpose({layer}.kernel)",
 )
+
+
+def _variable(initializer: str) -> Row:
+    made = f"self.add_weight({{shape}}, {initializer}, name={{name}})"
+    return Row(made, "{layer}")
+
 
 CORE: dict[str, Row | RowRule] = {
     "Dense": _DENSE,
@@ -96,8 +103,20 @@ CORE: dict[str, Row | RowRule] = {
         leaky_relu=Row("layers.LeakyReLU(negative_slope={alpha})"),
         elu=Row("layers.ELU(alpha={alpha})"),
     ),
+    "Weight": starting(
+        {
+            "zeros": _variable('"zeros"'),
+            "ones": _variable('"ones"'),
+            "normal": _variable("keras.initializers.RandomNormal(stddev=0.02)"),
+        },
+        _variable("keras.initializers.Constant({start})"),
+    ),
     "Dropout": Row("layers.Dropout({rate})"),
-    "Embedding": Row("layers.Embedding({input_dim}, {output_dim})", "{layer}({ids})"),
+    "Embedding": Row(
+        "layers.Embedding({input_dim}, {output_dim})",
+        "{layer}({ids})",
+        matrix="{layer}.embeddings",
+    ),
     "LayerNormalization": Row("layers.LayerNormalization(epsilon={epsilon})"),
     "Flatten": Row("layers.Flatten()"),
     "Reshape": Row("layers.Reshape({target_shape})"),

@@ -19,6 +19,7 @@ from neural_attn.catalogue.base import (
 )
 from neural_attn.catalogue.convolution import CONVOLUTIONS
 from neural_attn.catalogue.core import CORE
+from neural_attn.catalogue.learned import WEIGHT
 from neural_attn.catalogue.merging import MERGING
 from neural_attn.catalogue.normalization import NORMALIZATION
 from neural_attn.catalogue.pooling import POOLING
@@ -39,6 +40,7 @@ __all__ = [
 
 FAMILIES = (
     CORE,
+    (WEIGHT,),
     NORMALIZATION,
     CONVOLUTIONS,
     POOLING,

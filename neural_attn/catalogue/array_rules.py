@@ -13,29 +13,34 @@ from neural_attn.catalogue.function_arguments import (
     whole,
 )
 from neural_attn.catalogue.types import (
+    BATCH,
     Dim,
+    Several,
     ShapeError,
     Static,
     Tensor,
     Value,
     added,
     broadcast,
+    divided,
     less,
     same,
 )
 from neural_attn.grammar import tree
 
 
-def axis_of(given: Given, rank: int) -> int:
-    """The axis that is named, from the end: -1 is the last. Raises ShapeError."""
-    dim = whole(given, "axis")
+def axis_of(given: Given, x: Tensor) -> int:
+    """The axis of x that is named, from the end: -1 is the last. Raises ShapeError."""
+    dim, rank = whole(given, "axis"), x.rank
     axis = dim.value
     parts = tree.walk(dim.expr) if dim.expr else ()
     if axis is None or any(isinstance(part, tree.Name) for part in parts):
         raise ShapeError("an axis is written as a number, such as -1 for the last")
-    if axis in (0, -rank):
+    first = x.dims[0] if x.dims else Dim(1)
+    may_be_batch = first.label == BATCH or (x.roots and first.value is None)
+    if axis in (0, -rank) and may_be_batch:
         raise ShapeError("axis 0 is the batch: its examples stand alone")
-    if not -rank < axis < rank:
+    if not -rank <= axis < rank:
         raise ShapeError(
             f"there is no axis {axis} in {rank}", "-1 is the last, 1 the first"
         )
@@ -65,14 +70,14 @@ def reduced(given: Given) -> Tensor:
     """One axis, which stays with one step."""
     x = tensor(given, "x")
     _refuse_mask(x)
-    return x.like(*_with_axis(x, axis_of(given, x.rank), Dim(1)))
+    return x.like(*_with_axis(x, axis_of(given, x), Dim(1)))
 
 
 def running(given: Given) -> Tensor:
     """The same axes."""
     x = tensor(given, "x")
     _refuse_mask(x)
-    axis_of(given, x.rank)
+    axis_of(given, x)
     return x.like(*x.dims)
 
 
@@ -118,7 +123,7 @@ def joined(given: Given) -> Tensor:
     """One axis as long as those of the list together."""
     items = tensors(given, "items")
     first = items[0]
-    axis = axis_of(given, first.rank)
+    axis = axis_of(given, first)
     for item in items[1:]:
         if item.rank != first.rank or not all(
             place == first.rank + axis or same(*pair)
@@ -134,13 +139,46 @@ def joined(given: Given) -> Tensor:
 def cut(given: Given) -> Tensor:
     """One axis from `start` to before `stop`, both counted as in Python."""
     x = tensor(given, "x")
-    axis = axis_of(given, x.rank)
+    axis = axis_of(given, x)
     start, stop = _place(given, "start"), _place(given, "stop")
     dim = x.dims[axis]
     along = x.along if axis != 1 - x.rank else None
     return Tensor(
         _with_axis(x, axis, _part(dim, start, stop)), x.dtype, x.roots, along=along
     )
+
+
+def parts(given: Given) -> Several:
+    """Equal parts of an axis, or parts of the sizes that are given."""
+    x, wanted = tensor(given, "x"), given["parts"]
+    axis = axis_of(given, x)
+    dim = x.dims[axis]
+    if isinstance(wanted, Static) and isinstance(wanted.value, tuple):
+        if not all(isinstance(size, Static) for size in wanted.value):
+            raise ShapeError("the sizes of parts are written out, such as (8, 4)")
+        sizes = [whole({"parts": size}, "parts") for size in wanted.value]  # type: ignore[dict-item]
+        total = sum(size.value or 0 for size in sizes)
+        if dim.value != total or not all((size.value or 0) > 0 for size in sizes):
+            shown_sizes = " and ".join(str(size) for size in sizes)
+            raise ShapeError(f"parts of {shown_sizes} are not the {dim} steps of {x}")
+    else:
+        count = whole(given, "parts")
+        if not count.value or dim.value is None or dim.value % count.value:
+            raise ShapeError(f"an axis of {dim} has no {count} equal parts: {x}")
+        size = Dim(dim.value // count.value, divided(dim.expr, count.expr))
+        sizes = [size] * count.value
+    along = x.along if axis != 1 - x.rank else None
+    return Several(
+        tuple(
+            Tensor(_with_axis(x, axis, size), x.dtype, x.roots, along=along)
+            for size in sizes
+        )
+    )
+
+
+def matrix(given: Given) -> Tensor:
+    """What the shapes of a run say: a matrix belongs to a layer of the block."""
+    raise AssertionError
 
 
 def _place(given: Given, name: str) -> Dim | None:

@@ -112,7 +112,8 @@ class Weight:
 
     name: str
     shape: tuple[int, ...]
-    start: str = "glorot"  # or "zeros", "ones", "normal"
+    # a number, "glorot", "zeros", "ones", or normal with deviation 1 or ("small") 0.02
+    start: str | float = "glorot"
     trainable: bool = True
 
 

@@ -17,8 +17,8 @@ def _merged(layer: str) -> tuple[str, str]:
     return _PAIR, f"left: {{ Dense(4) }} right: {{ Dense(4) }} {layer}"
 
 
-# name: (input, layers)
-EXAMPLES = {
+# name: (input, layers, the define they use if there is one)
+EXAMPLES: dict[str, tuple[str, ...]] = {
     "Dense": (_SERIES, 'Dense(units=4, activation="relu")'),
     "Output": (_SERIES, "Flatten() Output(units=3)"),
     "Activation": (_SERIES, 'Activation("gelu")'),
@@ -26,6 +26,12 @@ EXAMPLES = {
     "Embedding": ("(16,)", "Embedding(input_dim=1000, output_dim=8, mask_zero=true)"),
     "GlobalAveragePooling1D": (_SERIES, "GlobalAveragePooling1D()"),
     "GlobalMaxPooling1D": (_SERIES, "GlobalMaxPooling1D()"),
+    "Weight": (
+        _SERIES,
+        "Scaled()",
+        "define Scaled(d_model = width(x)) { "
+        'layers: scale = Weight(d_model, "ones") forward(x): return x * scale } ',
+    ),
     "Flatten": (_SERIES, "Flatten()"),
     "Reshape": (_SERIES, "Reshape((4, 32))"),
     "Add": (_SERIES, "LayerNormalization() Dense(8) Add()"),
@@ -105,5 +111,6 @@ def example(name: str) -> str:
     found = EXAMPLES.get(name) or (layer.example if layer else None)
     if found is None:
         return ""
-    given, layers = found
-    return format_text(f"network Example {{ input: {given}\n\nlayers: {layers} }}")
+    given, layers, *define = found
+    network = f"network Example {{ input: {given}\n\nlayers: {layers} }}"
+    return format_text("".join(define) + network)

@@ -158,6 +158,18 @@ PRIMITIVES = _named(
             stop=_NONE,
             axis=_LAST,
         ),
+        "split": _primitive(
+            arrays.parts,
+            "Parts of an axis: `a, b = split(x, 2)`, or of given sizes, `(8, 4)`.",
+            x=None,
+            parts=None,
+            axis=_LAST,
+        ),
+        "weight": _primitive(
+            arrays.matrix,
+            "The matrix of a layer, to use once more: `x @ transpose(weight(token))`.",
+            layer=None,
+        ),
         "where": _primitive(
             arrays.where,
             "`x` where the mask is true, else `y`.",

@@ -83,6 +83,13 @@ class Static:
     expr: tree.Expr | None = None
 
 
+@dataclass(frozen=True)
+class Several(Static):
+    """What a block that returns several tensors gives; `value` is all of them."""
+
+    value: tuple[Tensor, ...]
+
+
 Value = Tensor | Static
 
 

@@ -33,8 +33,8 @@ def initial(checked: Checked, seed: int = 0) -> dict[str, NDArray[np.float32]]:
     """Random weights, the same for every backend and machine with the same seed.
 
     Matrices are Glorot-uniform (Glorot and Bengio, 2010); embeddings normal with
-    deviation 1, of the same size as sinusoidal positions; biases 0, scales 1. All
-    float32.
+    deviation 1, of the same size as sinusoidal positions; biases 0, scales 1; a Weight
+    as its author says. All float32.
     """
     random = np.random.default_rng(seed)
     return {
@@ -46,8 +46,11 @@ def _drawn(weight: Weight, random: np.random.Generator) -> NDArray[np.float32]:
     shape = weight.shape
     if weight.start in ("zeros", "ones"):
         return np.full(shape, weight.start == "ones", np.float32)
-    if weight.start == "normal":
+    if isinstance(weight.start, int | float):
+        return np.full(shape, weight.start, np.float32)
+    if weight.start in ("normal", "small"):
         values = random.standard_normal(shape)
+        values *= 0.02 if weight.start == "small" else 1
     else:
         # each number that goes in meets every place of a convolution's kernel
         limit = math.sqrt(6 / sum(shape[:2]) / math.prod(shape[2:]))

@@ -69,8 +69,12 @@ class Equations:
         for statement in body:
             if isinstance(statement, tree.Assign):
                 self._check_expr(statement.value, known)
-                self._check_target(statement.target)
-                known.add(statement.target.text)
+                for target in statement.targets:
+                    self._check_target(target)
+                names = [target.text for target in statement.targets]
+                if len(set(names)) < len(names):
+                    self.problems.add("E0207.targets", statement.targets[0].span)
+                known |= set(names)
             elif isinstance(statement, tree.Return):
                 self._check_expr(statement.value, known)
                 return True

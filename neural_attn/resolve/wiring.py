@@ -221,4 +221,4 @@ class Wiring:
     ) -> None:
         """Write `target = value` into the forward."""
         name = tree.Name(span, target)
-        self.body.append(tree.Assign(span, name, value, trivia or tree.Trivia()))
+        self.body.append(tree.Assign(span, (name,), value, trivia or tree.Trivia()))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from neural_attn.catalogue.learned import MATRICES
 from neural_attn.catalogue.types import (
     Dim,
+    ShapeError,
     Static,
     Tensor,
     Value,
@@ -14,7 +16,7 @@ from neural_attn.catalogue.types import (
     times,
 )
 from neural_attn.grammar import tree
-from neural_attn.ir import Block
+from neural_attn.ir import Block, LayerUse
 from neural_attn.shapes.instance import Instance
 
 
@@ -40,11 +42,10 @@ def call_key(
     return (block, arguments, tuple(tensors))
 
 
-def seen_outside(output: Tensor | None, outer: dict[str, tree.Expr | None]) -> Tensor:
+def seen_outside(output: Tensor, outer: dict[str, tree.Expr | None]) -> Tensor:
     """What a block gives, its sizes spelled in the terms of the caller."""
-    assert output is not None
     dims = [Dim(d.value, substitute(d.expr, outer), d.label) for d in output.dims]
-    return Tensor(tuple(dims), output.dtype)
+    return Tensor(tuple(dims), output.dtype, output.roots)
 
 
 def alike(one: Instance, two: Instance) -> bool:
@@ -57,10 +58,38 @@ def alike(one: Instance, two: Instance) -> bool:
     return same_output and shapes == [[d.value for d in t.dims] for t in two.inputs]
 
 
+def matrix(use: LayerUse | None, made: Instance | None) -> Tensor:
+    """The matrix of a layer, as PyTorch lays it out. Raises ShapeError."""
+    if use is None or use.repeat is not None:
+        raise ShapeError("weight takes one layer of this define, by its name")
+    sizes = MATRICES.get(use.target.name)
+    if sizes is None:
+        raise ShapeError(
+            f"`{use.name}` has no matrix to share, being a {use.target.name}",
+            f"weight takes one of {', '.join(MATRICES)}; the name of a Weight "
+            "stands for its array",
+        )
+    if made is None:
+        raise ShapeError(
+            f"`{use.name}` has no weights before it is called",
+            f"write `{use.name}(…)` on a line before",
+        )
+    (shape,) = (w.shape for w in made.weights if w.name == "weight")
+    spelling = [use.arguments.get(name) for name in sizes]
+    if spelling[1] is None:
+        spelling[1] = made.inputs[0].width.expr
+    return Tensor(tuple(map(Dim, shape, spelling)))
+
+
 def with_spelling(
     output: Tensor, given: Mapping[str, Static], inputs: Sequence[Tensor]
 ) -> Tensor:
     """Give the new width the spelling of the argument that set it."""
+    shape = given["shape"].expr if "shape" in given else None
+    sizes = shape.items if isinstance(shape, tree.Sequence) else (shape,)
+    if not inputs and len(sizes) == output.rank:  # a Weight
+        known = zip(output.dims, sizes, strict=True)
+        return Tensor(tuple(Dim(dim.value, expr) for dim, expr in known))
     width = output.dims[-1] if output.dims else None
     factor = given.get("depth_multiplier")
     if width is not None and factor is not None and inputs:

@@ -11,11 +11,19 @@ from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.attention_rules import shares_heads
 from neural_attn.catalogue.functions import PRIMITIVES, Primitive
 from neural_attn.catalogue.tensor_arithmetic import arithmetic, is_optional, negative
-from neural_attn.catalogue.types import Constant, ShapeError, Static, Tensor, Value
+from neural_attn.catalogue.types import (
+    Constant,
+    Several,
+    ShapeError,
+    Static,
+    Tensor,
+    Value,
+)
 from neural_attn.diagnostics.errors import Problems, Span
 from neural_attn.grammar import tree
 from neural_attn.grammar.parser import prelude
-from neural_attn.ir import Block, LayerUse
+from neural_attn.ir import Block, LayerUse, is_learned
+from neural_attn.shapes.calls import matrix
 from neural_attn.shapes.instance import Attention, Facts, Instance, Step
 from neural_attn.shapes.unused_parameters import Consulted, Vain, names_in
 
@@ -106,7 +114,7 @@ class Evaluation(ABC):
         """Run statements up to a return; None where they do not return."""
         for statement in body:
             if isinstance(statement, tree.Assign):
-                self.values[statement.target.text] = self.evaluate(statement.value)
+                self._assign(statement)
             elif isinstance(statement, tree.Return):
                 return self.evaluate(statement.value)
             else:
@@ -117,6 +125,29 @@ class Evaluation(ABC):
                 if result is not None:
                     return result
         return None
+
+    def _assign(self, statement: tree.Assign) -> None:
+        """Give each name its value; several names share what gives as many."""
+        value, names = self.evaluate(statement.value), statement.targets
+        values: Sequence[object] = (value,)
+        if len(names) > 1:
+            parts = value.value if isinstance(value, Static) else None
+            values = parts if isinstance(parts, tuple) else (value,)
+            if len(values) != len(names):
+                error = ShapeError(
+                    f"`{statement.value.span.text}` gives {len(values)}, "
+                    f"and {len(names)} names stand before the `=`"
+                )
+                raise self.session.note(error, statement.value)
+        elif isinstance(value, Several):
+            error = ShapeError(
+                f"`{statement.value.span.text}` gives {len(value.value)} values",
+                "a chain passes on one; equations name each: `a, b = layer(x)`",
+            )
+            raise self.session.note(error, statement.value)
+        for name, one in zip(names, values, strict=True):
+            is_value = isinstance(one, Tensor | Static)
+            self.values[name.text] = one if is_value else Static(one)
 
     def decide(self, node: object, condition: tree.Expr) -> bool:
         """Whether a condition holds; notes the outcome for the code of the class."""
@@ -144,7 +175,7 @@ class Evaluation(ABC):
     def evaluate(self, expr: tree.Expr) -> Value:
         """The shape or the constant that an expression of the forward comes to."""
         value = self._value(expr)
-        if isinstance(value, Tensor):
+        if isinstance(value, Tensor | Several):
             self.facts.tensors.add(id(expr))
         return value
 
@@ -157,6 +188,9 @@ class Evaluation(ABC):
             if expr.text in self.static:
                 return Static(self.static[expr.text], expr)
             error = ShapeError(f"`{expr.text}` has no value on this path")
+            if is_learned(self.uses.get(expr.text)):
+                call = tree.Call(expr.span, expr, ())
+                return self.call_layer(self.uses[expr.text], call)
             if expr.text in self.uses:
                 call = f"`{expr.text}(…)`"
                 error = ShapeError(f"`{expr.text}` is a layer", f"call it: {call}")
@@ -212,6 +246,8 @@ class Evaluation(ABC):
         name = call.function.text
         if name in self.uses:
             return self.call_layer(self.uses[name], call)
+        if name == "weight":
+            return self._matrix(call)
         primitive = PRIMITIVES.get(name)
         if primitive is None:
             error = ShapeError(f"the layer `{name}` does not exist on this path")
@@ -230,6 +266,18 @@ class Evaluation(ABC):
         self.note_step("function", name, inputs, result, call.span.text)
         return result
 
+    def _matrix(self, call: tree.Call) -> Value:
+        """`weight(layer)`: the matrix of a layer that has been called before."""
+        expr = call.arguments[0].value
+        name = expr.text if isinstance(expr, tree.Name) else ""
+        parts = self.instance.children.get(name, [])
+        try:
+            result = matrix(self.uses.get(name), parts[0] if parts else None)
+        except ShapeError as error:
+            raise self.session.note(error, call) from None
+        self.note_step("function", "weight", (), result, call.span.text)
+        return result
+
     def _here(self, call: tree.Call) -> str:
         """What the parameters come to that a call names."""
         names = {n.text for n in tree.walk(call) if isinstance(n, tree.Name)}
@@ -244,10 +292,11 @@ class Evaluation(ABC):
         for parameter, default in parameters.items():
             if parameter in matched:
                 expr = matched[parameter]
-                if isinstance(expr, tree.Name) and expr.text in self.uses:
+                use = self.uses.get(expr.text) if isinstance(expr, tree.Name) else None
+                if use is not None and not is_learned(use):
                     # a layer, such as a dropout, has no value of its own
-                    self.facts.live.add(expr.text)
-                    for value in self.uses[expr.text].arguments.values():
+                    self.facts.live.add(use.name)
+                    for value in use.arguments.values():
                         self.static.seen |= names_in(value)
                     given[parameter] = Static(None)
                 else:

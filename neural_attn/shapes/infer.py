@@ -13,9 +13,11 @@ from typing import cast
 
 from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.base import NativeLayer
+from neural_attn.catalogue.learned import WEIGHT
 from neural_attn.catalogue.types import (
     BATCH,
     Dim,
+    Several,
     ShapeError,
     Static,
     Tensor,
@@ -102,7 +104,17 @@ def _input_tensor(given: Input, shape: tuple[int | None, ...] | None) -> Tensor:
         for size, label in zip(sizes, labels, strict=False)
     ]
     tensor = Tensor((batch, *dims), given.dtype)
-    return tensor.at(tensor.uid)
+    return replace(tensor, roots=frozenset({tensor.uid}), along=tensor.uid)
+
+
+def _result(use: LayerUse, output: Tensor, roots: frozenset[int]) -> Tensor:
+    """What a call gives, a tensor of its own each time.
+
+    What a block makes of its weights alone depends on none of its inputs.
+    """
+    is_own = isinstance(use.target, Block) and not output.roots
+    made = Tensor(output.dims, output.dtype, frozenset() if is_own else roots)
+    return made.at(output.along, output.across)
 
 
 class _Run(Entry):
@@ -119,19 +131,18 @@ class _Run(Entry):
                 known.append(value)
         self.declare(self.block.layers)
         self.check_length()
-        output = self.run_body(self.block.forward.body)
-        if not isinstance(output, Tensor):
-            raise self.session.note(
-                ShapeError(f"`{self.block.name}` must return a tensor"),
-                self.block.forward,
-            )
+        outputs = self._returned()
+        if self.caller is None and not outputs[0].roots:
+            error = ShapeError("the output does not depend on the input")
+            raise self.session.note(error, self.block.forward.body[-1])
         made = self.instance.children
         self.facts.uncalled |= self.uses.keys() - made.keys()
         weighted = {n for n, parts in made.items() if any(p.has_weights for p in parts)}
         self.facts.weighted |= weighted
         self.instance.has_weights = bool(weighted)
-        self.instance.output = output
-        self.instance.along = self.input_names.get(output.along, "")
+        self.instance.output, *rest = outputs
+        self.instance.further_outputs = tuple(rest)
+        self.instance.along = self.input_names.get(outputs[0].along, "")
         parts = self.instance.children.values()
         self.instance.layer_count += sum(p.layer_count for ps in parts for p in ps)
         if self.instance.layer_count > MAX_LAYERS:
@@ -141,6 +152,17 @@ class _Run(Entry):
             )
             raise self.session.note(error, self._place())
         return self.instance
+
+    def _returned(self) -> tuple[Tensor, ...]:
+        """What the forward gives: a tensor, or several."""
+        value = self.run_body(self.block.forward.body)
+        found = value.value if isinstance(value, Static) else (value,)
+        several = found if isinstance(found, tuple) else (found,)
+        tensors = tuple(one for one in several if isinstance(one, Tensor))
+        if not tensors or len(tensors) != len(several):
+            error = ShapeError(f"`{self.block.name}` must return a tensor")
+            raise self.session.note(error, self.block.forward)
+        return tensors
 
     # --- layers ------------------------------------------------------------------
 
@@ -157,6 +179,8 @@ class _Run(Entry):
         """Call a layer, as often in a row as it is repeated."""
         self.facts.live.add(use.name)
         names = call_parameters(use)
+        if not names:
+            self._check_source(use, call)
         matched = match(f"`{use.name}`", names, call.arguments, Problems())
         inputs = [
             self.evaluate(matched[name]) if name in matched else None for name in names
@@ -164,14 +188,25 @@ class _Run(Entry):
         parts = self._parts(use, tuple(inputs), call)
         self.instance.children[use.name] = parts
         self.instance.uses[use.name] = use
-        output = parts[-1].output
-        assert output is not None
         roots = frozenset().union(*(v.roots for v in inputs if isinstance(v, Tensor)))
-        result = Tensor(output.dims, output.dtype, roots).at(
-            output.along, output.across
-        )
-        self.note_step("layer", use.name, inputs, result, call.span.text)
-        return result
+        results = tuple(_result(use, output, roots) for output in parts[-1].outputs)
+        for result in results:
+            self.note_step("layer", use.name, inputs, result, call.span.text)
+        return results[0] if len(results) == 1 else Several(results)
+
+    def _check_source(self, use: LayerUse, call: tree.Call) -> None:
+        """Refuse a layer that takes nothing where something must go through it."""
+        what = f"`{use.target.name}` takes no input"
+        if call.arguments:
+            error = ShapeError(
+                f"{what}, so it cannot stand in a chain",
+                "declare it in a define with equations, which may add it: "
+                f"`w = {use.target.name}(…)`",
+            )
+            raise self.session.note(error, call, of_shapes=False)
+        if use.repeat is not None:
+            error = ShapeError(f"{what}, so none of its repeats is the next one's")
+            raise self.session.note(error, use.repeat, of_shapes=False)
 
     def _parts(
         self, use: LayerUse, inputs: tuple[Value | None, ...], call: tree.Call
@@ -180,7 +215,8 @@ class _Run(Entry):
         trail = self.session.trail
         parts: list[Instance] = []
         for i in range(count):
-            arrives = f" {inputs[0]}" if isinstance(inputs[0], Tensor) else ""
+            first = inputs[0] if inputs else None
+            arrives = f" {first}" if isinstance(first, Tensor) else ""
             trail.append(f"{use.part_name(i)}{arrives}")
             self.part = i
             if i > 1 and parts[-1] is parts[-2]:
@@ -190,6 +226,12 @@ class _Run(Entry):
                 same = parts and alike(parts[-1], part)
                 parts.append(parts[-1] if same else part)
             trail.pop()
+            if count > 1 and len(parts[-1].outputs) > 1:
+                error = ShapeError(
+                    f"`{use.name}` gives {len(parts[-1].outputs)} values, "
+                    "and its next repeat takes one"
+                )
+                raise self.session.note(error, call)
             inputs = (parts[-1].output, *inputs[1:])
         if self.caller is None:
             trail.append(f"{use.part_name(count - 1)} {inputs[0]}")
@@ -248,11 +290,12 @@ class _Run(Entry):
         """A run of a block as a layer of this one: what it takes and gives here."""
         given = zip(run.block.inputs, inputs, strict=False)
         along = {n: v.along for n, v in given if isinstance(v, Tensor)}
-        output = seen_outside(run.instance.output, run.outer)
+        output, *rest = (seen_outside(o, run.outer) for o in run.instance.outputs)
         return replace(
             run.instance,
             name=use.name,
             output=output.at(along.get(run.instance.along)),
+            further_outputs=tuple(rest),
             sources={n: self.input_names.get(uid, "") for n, uid in along.items()},
         )
 
@@ -267,6 +310,12 @@ class _Run(Entry):
         tensors = [value for value in inputs if isinstance(value, Tensor)]
         needed = [n for n in native.inputs if not n.endswith("?")]
         arguments = self._native_arguments(native, given)
+        start = given.get("start")
+        if native is WEIGHT and start and isinstance(start.value, str):
+            if not isinstance(start.expr, tree.Literal):  # code is made for one word
+                error = ShapeError("what a Weight starts from is a number or a word")
+                error.hint = f'write `"{start.value}"` itself, or give a number'
+                raise self.session.note(error, start.expr or call, of_shapes=False)
         if len(tensors) < len(needed):
             missing = next(
                 name

@@ -67,6 +67,13 @@ class Instance:
     has_weights: bool = False  # itself or any inside
     along: str = ""
     sources: dict[str, str] = field(default_factory=dict)
+    further_outputs: tuple[Tensor, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """All that it returns; `output` is the first."""
+        assert self.output is not None
+        return self.output, *self.further_outputs
 
     @property
     def parameter_count(self) -> int:
@@ -79,7 +86,7 @@ class Instance:
     def named_weights(self, prefix: str = "") -> Iterator[tuple[str, Weight]]:
         """Every weight under the name it has in weight files."""
         for weight in self.weights:
-            yield prefix + weight.name, weight
+            yield (prefix + weight.name).removesuffix("."), weight
         for name, parts in self.children.items():
             repeated = self.uses[name].repeat is not None
             for i, part in enumerate(parts):

@@ -143,6 +143,11 @@ def named_weights(layer, prefix=""):
     inner = [(p, x) for p, x in found if isinstance(x, keras.Layer) and p[0][0] != "_"]
     for path, one in inner:  # `_modules` has them where Keras is on PyTorch
         yield from named_weights(one, prefix + ".".join(map(str, path)) + ".")
+    # only with add_weight:
+    if not type(layer).__module__.startswith("keras."):  # a block: its own arrays
+        own = [(p, x) for p, x in found if isinstance(x, keras.Variable)]
+        yield from ((prefix + p[0], x, ((), ())) for p, x in own if p[0][0] != "_")
+        return
     for variable in [] if inner else layer.weights:
         name = "bias" if variable.name in ("bias", "beta") else "weight"
         # only with BatchNormalization:

@@ -136,7 +136,7 @@ def test_statements():
     (define,) = parse(text).defines
     assign, choice, give_back = define.forward.body
     assert [p.name for p in define.forward.parameters] == ["x", "mask"]
-    assert (assign.target.text, plain(assign.value)) == ("y", ("d", ["x"]))
+    assert (assign.targets[0].text, plain(assign.value)) == ("y", ("d", ["x"]))
     assert isinstance(choice, tree.If)
     assert isinstance(choice.then[0], tree.Return)
     assert isinstance(choice.otherwise[0], tree.Assign)

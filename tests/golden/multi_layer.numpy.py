@@ -48,8 +48,8 @@ class Layer:
     def initialize(self, seed=None):
         """Draw every matrix anew (Glorot and Bengio, 2010); return the layer."""
         rng = np.random.default_rng(seed)
-        for weight in self.named_weights().values():
-            if weight.ndim > 1:
+        for name, weight in self.named_weights().items():
+            if weight.ndim > 1 and ".weight" in f".{name}":
                 fans = sum(weight.shape[:2]) * math.prod(weight.shape[2:])
                 limit = math.sqrt(6 / fans)
                 weight[...] = rng.uniform(-limit, limit, weight.shape)

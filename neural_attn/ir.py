@@ -99,6 +99,19 @@ def call_parameters(use: LayerUse) -> tuple[str, ...]:
     return tuple(name.rstrip("?") for name in use.target.inputs)
 
 
+SCAN = "scan"
+
+
+def step_call(call: tree.Call) -> tree.Call | None:
+    """`step(x, …)` in `scan(step, x, …)`; None where no layer's name comes first."""
+    if not call.arguments or call.arguments[0].name is not None:
+        return None
+    layer = call.arguments[0].value
+    if not isinstance(layer, tree.Name):
+        return None
+    return tree.Call(call.span, layer, call.arguments[1:])
+
+
 def width_of(parameter: tree.Parameter) -> str:
     """The forward input whose width the parameter is (`d_model = width(x)`), or ""."""
     default = parameter.default

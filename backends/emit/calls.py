@@ -24,7 +24,15 @@ from neural_attn.catalogue.base import NativeLayer
 from neural_attn.catalogue.functions import PRIMITIVES, Primitive
 from neural_attn.catalogue.types import Static
 from neural_attn.diagnostics.errors import Problems
-from neural_attn.ir import Block, LayerUse, call_parameters, is_mask, width_of
+from neural_attn.ir import (
+    SCAN,
+    Block,
+    LayerUse,
+    call_parameters,
+    is_mask,
+    step_call,
+    width_of,
+)
 
 _DROPOUT = 4  # the place of `dropout` among the arguments of `attend`
 _NONE = ast.Constant(None)
@@ -258,6 +266,8 @@ def _call_primitive(scope: Scope, call: tree.Call) -> ast.expr:
         return _call_attention(scope, call, primitive)
     if name == "weight":
         return _matrix(scope, call)
+    if name == SCAN:
+        return _scan(scope, call)
     values = _values(scope, call, primitive)
     if name == "slice":
         return _section(values)
@@ -289,6 +299,29 @@ def _values(scope: Scope, call: tree.Call, primitive: Primitive) -> Fields:
         for name in primitive.parameters
         if name in given
     }
+
+
+def _scan(scope: Scope, call: tree.Call) -> ast.expr:
+    """`scan(self.step, x, (state, …), …)`: masks by name, as in any other call."""
+    step = step_call(call)
+    assert step is not None
+    use = scope.layers[step.function.text]
+    names = call_parameters(use)
+    given = match("", names, step.arguments, Problems())
+    count, gives_states = scope.facts.states[id(call)]
+    first, *states = (in_forward(scope, given[name]) for name in names[: 1 + count])
+    made = ast.Call(dotted(SCAN), [dotted(f"self.{use.name}"), first], [])
+    made.args.append(ast.Tuple(states, ast.Load()))
+    for name in names[1 + count :]:
+        if name not in given:
+            continue
+        value = in_forward(scope, given[name])
+        is_next = name == names[count + len(made.args) - 2] and not made.keywords
+        if is_mask(name) or not is_next:
+            made.keywords.append(ast.keyword(scope.spell(name), value))
+        else:
+            made.args.append(value)
+    return made if gives_states else ast.Subscript(made, constant(0), ast.Load())
 
 
 def _matrix(scope: Scope, call: tree.Call) -> ast.expr:

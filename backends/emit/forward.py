@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from functools import partial
+from typing import TypeGuard
 
 from neural_attn.backends.emit.calls import in_forward, makes_mask, special, whole
 from neural_attn.backends.emit.expressions import text
@@ -72,7 +74,9 @@ def _statement(
     scope.before, scope.target = [], targets[0] if len(targets) == 1 else ""
     is_size = not scope.sizes.isdisjoint(targets)
     made = (whole if is_size else in_forward)(scope, statement.value)
-    value, lines = text(made), scope.before
+    # several values need no parentheses
+    value = ", ".join(map(text, made.elts)) if _is_row(made) else text(made)
+    lines = scope.before
     if isinstance(statement, tree.Return):
         lines.append(f"return {value}")
     else:
@@ -88,6 +92,10 @@ def _statement(
     head, *rest = (indent + line for line in lines)
     trivia = tree.Trivia() if _is_told(scope, statement) else statement.trivia
     return [*with_trivia(head, trivia, not first), *rest]
+
+
+def _is_row(made: ast.expr) -> TypeGuard[ast.Tuple]:
+    return isinstance(made, ast.Tuple) and len(made.elts) > 1
 
 
 def _is_told(scope: Scope, statement: tree.Assign | tree.Return) -> bool:

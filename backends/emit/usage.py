@@ -12,7 +12,15 @@ from neural_attn.grammar import tree
 from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.functions import PRIMITIVES
 from neural_attn.diagnostics.errors import Problems
-from neural_attn.ir import Block, LayerUse, call_parameters, is_mask, width_of
+from neural_attn.ir import (
+    SCAN,
+    Block,
+    LayerUse,
+    call_parameters,
+    is_mask,
+    step_call,
+    width_of,
+)
 from neural_attn.shapes.instance import Checked
 
 # the parameters of functions that are whole numbers
@@ -138,6 +146,8 @@ def _calls(body: Iterable[tree.Statement]) -> Iterator[tree.Call]:
         for expr in tree.walk(statement.value):
             if isinstance(expr, tree.Call):
                 yield expr
+                if expr.function.text == SCAN and (step := step_call(expr)):
+                    yield step
 
 
 def _repeats_default(checked: Checked, outer: Block, use: LayerUse, name: str) -> bool:

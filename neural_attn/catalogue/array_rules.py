@@ -176,8 +176,8 @@ def parts(given: Given) -> Several:
     )
 
 
-def matrix(given: Given) -> Tensor:
-    """What the shapes of a run say: a matrix belongs to a layer of the block."""
+def of_layer(given: Given) -> Tensor:
+    """No rule of its own: a run on shapes asks the layer that it is given."""
     raise AssertionError
 
 

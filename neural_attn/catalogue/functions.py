@@ -124,6 +124,12 @@ PRIMITIVES = _named(
             n=None,
             like=None,
         ),
+        "zeros": _primitive(
+            positions.zeros,
+            "Zeros of a shape, such as (1, 1, 8), in the type of `like`.",
+            shape=None,
+            like=None,
+        ),
         "transpose": _primitive(
             positions.transpose, "Swaps the last two axes.", x=None
         ),
@@ -166,9 +172,16 @@ PRIMITIVES = _named(
             axis=_LAST,
         ),
         "weight": _primitive(
-            arrays.matrix,
+            arrays.of_layer,
             "The matrix of a layer, to use once more: `x @ transpose(weight(token))`.",
             layer=None,
+        ),
+        "scan": _primitive(
+            arrays.of_layer,
+            "`y, state = scan(step, x, state, …)`: a layer at each step of x in turn.",
+            step=None,
+            x=None,
+            state=None,
         ),
         "where": _primitive(
             arrays.where,

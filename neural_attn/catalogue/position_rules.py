@@ -39,6 +39,18 @@ def arange(given: Given) -> Tensor:
     return tensor(given, "like").like(count, dtype="float")
 
 
+def zeros(given: Given) -> Tensor:
+    """Zeros of a shape, in the type of `like`; they hold nothing of it."""
+    like, shape = tensor(given, "like"), given["shape"]
+    sizes = shape.value if isinstance(shape, Static) else None
+    if not isinstance(sizes, tuple) or not sizes:
+        raise ShapeError("zeros needs a shape in parentheses, such as (1, 1, 8)")
+    dims = [whole({"n": size}, "n") for size in sizes if isinstance(size, Static)]
+    if len(dims) < len(sizes) or any((dim.value or 0) < 1 for dim in dims):
+        raise ShapeError("the sizes of zeros are whole numbers from 1")
+    return Tensor(tuple(dims), "int" if like.dtype == "int" else "float")
+
+
 def transpose(given: Given) -> Tensor:
     """The last two axes swapped."""
     x = tensor(given, "x")

@@ -8,7 +8,7 @@ from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.functions import PRIMITIVES
 from neural_attn.diagnostics.errors import Problems, did_you_mean
 from neural_attn.grammar import tree
-from neural_attn.ir import Block, call_parameters, width_of
+from neural_attn.ir import SCAN, Block, call_parameters, step_call, width_of
 from neural_attn.resolve.names import trouble_with_variable
 from neural_attn.resolve.values import unknown_name
 
@@ -107,6 +107,9 @@ class Equations:
         primitive = PRIMITIVES.get(name)
         if name in self.layers:
             parameters = call_parameters(self.layers[name])
+        elif name == SCAN:
+            self._check_scan(call)
+            return
         elif primitive:
             parameters = tuple(primitive.parameters)
             self._note_attention(call, primitive.is_attention)
@@ -124,6 +127,15 @@ class Equations:
             )
             return
         match(f"`{name}`", parameters, call.arguments, self.problems)
+
+    def _check_scan(self, call: tree.Call) -> None:
+        """`scan(step, x, …)` takes what one step takes, after the step itself."""
+        step = step_call(call)
+        if step is None or step.function.text not in {*self.layers, *self.labels}:
+            self.problems.add("E0238", call.span)
+        elif step.function.text in self.layers:
+            use = self.layers[step.function.text]
+            match(f"`{use.name}`", call_parameters(use), step.arguments, self.problems)
 
     def _note_attention(self, call: tree.Call, is_attention: bool) -> None:
         if is_attention and self.block.is_attention:

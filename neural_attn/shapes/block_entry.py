@@ -143,10 +143,11 @@ class Entry(Evaluation):
                 if self.block not in self.session.general:
                     hidden = seen.setdefault(value.uid, hidden)
                 if hidden not in self.static:
-                    self.outer[hidden] = value.width.expr if value.dims else None
                     if name in defaulted and isinstance(parameter.default, tree.Name):
                         source = hidden_of[parameter.default.text]
                         self.outer[hidden] = self.outer.get(source)
+                    else:
+                        self.outer[hidden] = value.width.expr if value.dims else None
                 hidden_of[name] = hidden
                 # the same width under the name it has where the inputs differ
                 self.outer.setdefault(f"{name}_width", self.outer.get(hidden))

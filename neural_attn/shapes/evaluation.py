@@ -22,7 +22,7 @@ from neural_attn.catalogue.types import (
 from neural_attn.diagnostics.errors import Problems, Span
 from neural_attn.grammar import tree
 from neural_attn.grammar.parser import prelude
-from neural_attn.ir import Block, LayerUse, is_learned
+from neural_attn.ir import SCAN, Block, LayerUse, is_learned
 from neural_attn.shapes.calls import matrix
 from neural_attn.shapes.instance import Attention, Facts, Instance, Step
 from neural_attn.shapes.unused_parameters import Consulted, Vain, names_in
@@ -94,6 +94,10 @@ class Evaluation(ABC):
     @abstractmethod
     def call_layer(self, use: LayerUse, call: tree.Call) -> Value:
         """Call one of the block's own layers."""
+
+    @abstractmethod
+    def scan(self, call: tree.Call) -> Value:
+        """Call one of the block's own layers at each step of a sequence."""
 
     def note_step(
         self,
@@ -246,6 +250,8 @@ class Evaluation(ABC):
         name = call.function.text
         if name in self.uses:
             return self.call_layer(self.uses[name], call)
+        if name == SCAN:
+            return self.scan(call)
         if name == "weight":
             return self._matrix(call)
         primitive = PRIMITIVES.get(name)

@@ -25,13 +25,22 @@ from neural_attn.catalogue.types import (
 )
 from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
-from neural_attn.ir import Block, Input, LayerChoice, LayerUse, Network, call_parameters
+from neural_attn.ir import (
+    Block,
+    Input,
+    LayerChoice,
+    LayerUse,
+    Network,
+    call_parameters,
+    step_call,
+)
 from neural_attn.resolve.root_causes import first_causes
 from neural_attn.resolve.values import check_repeat, check_value
 from neural_attn.shapes.block_entry import Entry
 from neural_attn.shapes.calls import alike, call_key, seen_outside, with_spelling
 from neural_attn.shapes.evaluation import Again, Session, Stop
 from neural_attn.shapes.instance import Attention, Checked, Facts, Instance
+from neural_attn.shapes.scanning import one_step, over_time, starting_states
 from neural_attn.shapes.size_expressions import note_arguments, note_features
 from neural_attn.shapes.unused_parameters import names_in
 
@@ -177,22 +186,53 @@ class _Run(Entry):
 
     def call_layer(self, use: LayerUse, call: tree.Call) -> Value:
         """Call a layer, as often in a row as it is repeated."""
-        self.facts.live.add(use.name)
-        names = call_parameters(use)
-        if not names:
+        if not call_parameters(use):
             self._check_source(use, call)
+        results = self._called(use, self._inputs(use, call), call)
+        return results[0] if len(results) == 1 else Several(results)
+
+    def scan(self, call: tree.Call) -> Value:
+        """Call a layer at each step: what it gives, and the states behind the last."""
+        step = step_call(call)
+        assert step is not None
+        use = self.uses.get(step.function.text)
+        try:
+            if use is None or use.repeat is not None:
+                raise ShapeError(f"`{step.function.text}` is no single layer here")
+            inputs = self._inputs(use, step)
+            x = one_step(use, inputs)
+            results = self._called(use, (x, *inputs[1:]), step)
+            states = starting_states(use, x, inputs, results)
+            if any(s is not i for s, i in zip(states, inputs[1:], strict=False)):
+                results = self._called(
+                    use, (x, *states, *inputs[1 + len(states) :]), step
+                )
+            self.facts.states[id(call)] = len(states), len(results) > 1
+            return over_time(use, inputs, states, results)
+        except ShapeError as error:
+            raise self.session.note(error, call) from None
+
+    def _inputs(self, use: LayerUse, call: tree.Call) -> tuple[Value | None, ...]:
+        """What a call gives to each of a layer's inputs."""
+        names = call_parameters(use)
         matched = match(f"`{use.name}`", names, call.arguments, Problems())
-        inputs = [
+        return tuple(
             self.evaluate(matched[name]) if name in matched else None for name in names
-        ]
-        parts = self._parts(use, tuple(inputs), call)
+        )
+
+    def _called(
+        self, use: LayerUse, inputs: tuple[Value | None, ...], call: tree.Call
+    ) -> tuple[Tensor, ...]:
+        """Everything that a layer gives for these inputs."""
+        self.facts.live.add(use.name)
+        parts = self._parts(use, inputs, call)
         self.instance.children[use.name] = parts
         self.instance.uses[use.name] = use
         roots = frozenset().union(*(v.roots for v in inputs if isinstance(v, Tensor)))
         results = tuple(_result(use, output, roots) for output in parts[-1].outputs)
         for result in results:
             self.note_step("layer", use.name, inputs, result, call.span.text)
-        return results[0] if len(results) == 1 else Several(results)
+        return results
 
     def _check_source(self, use: LayerUse, call: tree.Call) -> None:
         """Refuse a layer that takes nothing where something must go through it."""

@@ -166,7 +166,9 @@ class Facts:
     length of its first input; `weighted` the layers with weights that some
     instance calls, `uncalled` those that some does not call;
     `shared` the calls of attend whose keys have fewer heads than their queries;
-    `absent` the masks that are combined and not given, by node identity.
+    `absent` the masks that are combined and not given, by node identity;
+    `states` how many states each call of scan carries along, and whether it gives
+    the last of them, likewise.
     """
 
     features: dict[str, dict[str, tree.Expr]] = field(default_factory=dict)
@@ -182,6 +184,7 @@ class Facts:
     uncalled: set[str] = field(default_factory=set)
     shared: set[int] = field(default_factory=set)
     absent: set[int] = field(default_factory=set)
+    states: dict[int, tuple[int, bool]] = field(default_factory=dict)
 
 
 def of_part(name: str, part: int) -> str:

@@ -147,6 +147,40 @@ def merge_ways(ahead, back, mode):
     return (ahead + back) / (2 if mode == "ave" else 1)
 
 
+def scan(step, x, states, *others, **masks):
+    """Call step(part, *states, *others) for each part [batch, 1, ...] of x in turn.
+
+    It returns its output [batch, 1, ...], then the next states, or one array that is
+    both. Returns all outputs [batch, time, ...], then the last states; attention that
+    is kept becomes one map of all steps. Raises ValueError where there is no step.
+    """
+    if x.shape[1] == 0:
+        raise ValueError("there is no step to scan")
+    maps = [(layer, [], []) for layer in attentions_in(step) if layer.store_attention]
+    states, outputs = [np.broadcast_to(s, (len(x), *s.shape[1:])) for s in states], []
+    for time in range(x.shape[1]):
+        found = step(x[:, time : time + 1], *states, *others, **masks)
+        output, *states = found if isinstance(found, tuple) else (found, found)
+        outputs.append(output)
+        for layer, weights, seen in maps:
+            weights.append(layer.attention_weights)
+            seen.append(layer.attention_mask)
+    for layer, weights, seen in maps:
+        layer.attention_weights = np.concatenate(weights, axis=2)
+        layer.attention_mask = None if seen[0] is None else np.concatenate(seen, -2)
+    return (np.concatenate(outputs, axis=1), *states)
+
+
+def attentions_in(layer):
+    """Yield the layers in a layer that keep attention, itself included."""
+    if hasattr(layer, "store_attention"):
+        yield layer
+    for value in vars(layer).values():
+        for inner in value if isinstance(value, list) else [value]:
+            if isinstance(inner, Layer):
+                yield from attentions_in(inner)
+
+
 def fold_time(x):
     """Turn x [batch, time, ...] into [batch * time, ...]: each step alone."""
     return x.reshape(-1, *x.shape[2:])

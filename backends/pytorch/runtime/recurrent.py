@@ -190,6 +190,31 @@ def merge_ways(x, mode):
     return (ahead + back) / (2 if mode == "ave" else 1)
 
 
+def scan(step, x, states, *others, **masks):
+    """Call step(part, *states, *others) for each part [batch, 1, ...] of x in turn.
+
+    It returns its output [batch, 1, ...], then the next states, or one tensor that is
+    both. Returns all outputs [batch, time, ...], then the last states; attention that
+    is kept becomes one map of all steps. Raises ValueError where there is no step.
+    """
+    if x.size(1) == 0:
+        raise ValueError("there is no step to scan")
+    layers = [m for m in step.modules() if getattr(m, "store_attention", False)]
+    maps = [(layer, [], []) for layer in layers]
+    states, outputs = [s.expand(x.size(0), *s.shape[1:]) for s in states], []
+    for part in x.split(1, dim=1):
+        found = step(part, *states, *others, **masks)
+        output, *states = found if isinstance(found, tuple) else (found, found)
+        outputs.append(output)
+        for layer, weights, seen in maps:
+            weights.append(layer.attention_weights)
+            seen.append(layer.attention_mask)
+    for layer, weights, seen in maps:
+        layer.attention_weights = torch.cat(weights, dim=2)
+        layer.attention_mask = None if seen[0] is None else torch.cat(seen, dim=-2)
+    return (torch.cat(outputs, dim=1), *states)
+
+
 def softmax(x):
     """Softmax over the last axis."""
     return F.softmax(x, dim=-1)

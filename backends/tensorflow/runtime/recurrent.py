@@ -126,6 +126,55 @@ class PyTorchGates:
         return value.astype(dtype or value.dtype)
 
 
+def scan(step, x, states, *others, **masks):
+    """Call step(part, *states, *others) for each part [batch, 1, ...] of x in turn.
+
+    It returns its output [batch, 1, ...], then the next states, or one tensor that is
+    both. Returns all outputs [batch, time, ...], then the last states; attention that
+    is kept becomes one map of all steps. Raises ValueError where there is no step.
+    """
+    if x.shape[1] == 0:
+        raise ValueError("there is no step to scan")
+    kept = [m for m in step._flatten_layers() if getattr(m, "store_attention", False)]
+    count = len(states)
+
+    def one(part, states):
+        found = step(part, *states, *others, **masks)
+        found = found if isinstance(found, (tuple, list)) else (found, found)
+        maps = [m.attention_weights for m in kept]
+        return (*found, *maps, *(m.attention_mask for m in masked(kept)))
+
+    def body(carry, part):
+        carry = one(ops.expand_dims(part, 1), carry[1 : 1 + count])
+        return carry, carry  # TensorFlow wants outputs like what is carried along
+
+    # The first step makes all weights, and shows the shapes of what is carried.
+    first = one(x[:, :1], [for_each(x, state) for state in states])
+    last, others_then = ops.scan(body, first, ops.swapaxes(x[:, 1:], 0, 1))
+    whole = [
+        ops.concatenate([a[None], b], axis=0)
+        for a, b in zip(first, others_then, strict=True)
+    ]
+    maps = [ops.moveaxis(rows[..., 0, :], 0, -2) for rows in whole[1 + count :]]
+    for layer, weights in zip(kept, maps):
+        layer.attention_weights = weights
+    for layer, seen in zip(masked(kept), maps[len(kept) :], strict=True):
+        layer.attention_mask = seen
+    return (ops.swapaxes(whole[0][:, :, 0], 0, 1), *last[1 : 1 + count])
+
+
+def masked(attentions):
+    """Return the layers whose attention was under a mask."""
+    return [m for m in attentions if m.attention_mask is not None]
+
+
+def for_each(x, state):
+    """Return a state [1 or batch, ...] for each example of x [batch, ...]."""
+    one = x[(slice(None), *(slice(1) for _ in x.shape[1:]))]
+    blank = ops.reshape(ops.zeros_like(one), (-1, *(1 for _ in state.shape[1:])))
+    return state + ops.cast(blank, state.dtype)
+
+
 def fold_time(x):
     """Turn x [batch, time, ...] into [batch * time, ...]: each step alone."""
     return ops.reshape(x, (-1, *ops.shape(x)[2:]))

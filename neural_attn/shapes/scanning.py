@@ -1,0 +1,78 @@
+"""Shapes of `scan(step, x, state, …)`: a layer that is called at each step of x.
+
+At each step the layer is given x [batch, 1, …] and states, and gives its output
+[batch, 1, …] and as many states, of the same shapes. One that gives a single tensor
+has that as output and state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from neural_attn.catalogue.types import Dim, Several, ShapeError, Tensor, Value, same
+from neural_attn.ir import LayerUse, call_parameters
+
+Inputs = Sequence[Value | None]
+
+
+def one_step(use: LayerUse, inputs: Inputs) -> Tensor:
+    """The sequence as the layer sees it. Raises ShapeError where it is none."""
+    x = inputs[0] if inputs else None
+    if not isinstance(x, Tensor) or x.rank < 2:
+        raise ShapeError(f"scan gives `{use.name}` the steps of (batch, time, …)")
+    if len(inputs) < 2 or not isinstance(inputs[1], Tensor):
+        raise ShapeError(
+            f"`{use.name}` has no state: it is called with a step and at least one",
+            "what needs no state takes all steps at once",
+        )
+    return x.like(x.dims[0], Dim(1), *x.dims[2:]).at(x.along)
+
+
+def starting_states(
+    use: LayerUse, x: Tensor, inputs: Inputs, results: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """The states before the first step, one for each of the batch.
+
+    Raises ShapeError where the layer gives other states than it takes.
+    """
+    after = results[1:] or results
+    names = call_parameters(use)[1:]
+    states: list[Tensor] = []
+    for name, state, new in zip(names, inputs[1:], after, strict=False):
+        if not isinstance(state, Tensor):
+            raise ShapeError(f"the state `{name}` of `{use.name}` is no tensor")
+        fits = state.rank == new.rank and all(map(same, state.dims[1:], new.dims[1:]))
+        if not fits or state.dtype != new.dtype:
+            raise ShapeError(
+                f"the state `{name}` of `{use.name}` goes in as {state} and comes out "
+                f"as {new}",
+                "a layer returns its output, then its states in the order it takes them",
+            )
+        fits = str(state.dims[0]) == str(x.dims[0])
+        dims = (x.dims[0], *state.dims[1:])
+        states.append(state if fits else replace(state, dims=dims))
+    if len(states) < len(after):
+        raise ShapeError(
+            f"`{use.name}` gives {len(after)} states and takes {len(states)}"
+        )
+    return tuple(states)
+
+
+def over_time(
+    use: LayerUse, inputs: Inputs, states: Sequence[Tensor], results: Sequence[Tensor]
+) -> Value:
+    """What all steps give together: the outputs in a row, then the last states."""
+    whole, step = inputs[0], results[0]
+    assert isinstance(whole, Tensor)
+    if step.rank < 2 or step.dims[1].value != 1:
+        raise ShapeError(
+            f"`{use.name}` gives {step} at one step, and its steps stand in a row",
+            "it is given a sequence of one step, (batch, 1, …), and gives one too",
+        )
+    dims = (whole.dims[0], whole.dims[1], *step.dims[2:])
+    output = Tensor(dims, step.dtype, step.roots).at(whole.along)
+    if len(results) == 1:
+        return output
+    after = zip(results[1:], states, strict=True)
+    return Several((output, *(Tensor(s.dims, r.dtype, r.roots) for r, s in after)))

@@ -100,6 +100,7 @@ def call_parameters(use: LayerUse) -> tuple[str, ...]:
 
 
 SCAN = "scan"
+UNUSED = "_"  # stands before `=` for a value that is not needed
 
 
 def step_call(call: tree.Call) -> tree.Call | None:

@@ -12,9 +12,10 @@ from neural_attn.backends.emit.expressions import text
 from neural_attn.backends.emit.layers import STATEMENTS, choice
 from neural_attn.backends.emit.layout import with_trivia
 from neural_attn.backends.emit.scope import Scope
-from neural_attn.backends.emit.usage import always_given
+from neural_attn.backends.emit.usage import always_given, names_read
 from neural_attn.grammar import tree
 
+from neural_attn.ir import UNUSED
 from neural_attn.shapes.instance import LONGEST
 
 
@@ -84,7 +85,7 @@ def _statement(
         scope.locals |= set(targets)
         if makes_mask(scope, statement.value):
             scope.never_none |= set(targets)
-        spelled = ", ".join(map(scope.spell, targets))
+        spelled = ", ".join(_spelled(scope, targets))
         if value != spelled:
             lines.append(f"{spelled} = {value}")
     if not lines:
@@ -92,6 +93,17 @@ def _statement(
     head, *rest = (indent + line for line in lines)
     trivia = tree.Trivia() if _is_told(scope, statement) else statement.trivia
     return [*with_trivia(head, trivia, not first), *rest]
+
+
+def _spelled(scope: Scope, targets: Sequence[str]) -> list[str]:
+    """The names before an `=`; `_` for each of several that nothing reads."""
+    if len(targets) == 1:
+        return [scope.spell(targets[0])]
+    read = names_read(scope.block.forward.body)
+    spelled = [scope.spell(name) if name in read else UNUSED for name in targets]
+    last = max((i for i, name in enumerate(spelled, 1) if name != UNUSED), default=0)
+    rest = spelled[last:]
+    return spelled if len(rest) < 2 else [*spelled[:last], f"*{UNUSED}"]
 
 
 def _is_row(made: ast.expr) -> TypeGuard[ast.Tuple]:

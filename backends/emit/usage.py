@@ -99,6 +99,18 @@ def assigned(body: Iterable[tree.Statement]) -> set[str]:
     return {target for target, _ in _assignments(body)}
 
 
+def names_read(body: Iterable[tree.Statement]) -> set[str]:
+    """Every name in the expressions of statements."""
+    found: set[str] = set()
+    for statement in body:
+        if isinstance(statement, tree.If):
+            found |= _names(statement.condition)
+            found |= names_read([*statement.then, *statement.otherwise])
+        else:
+            found |= _names(statement.value)
+    return found
+
+
 def sizes(body: Sequence[tree.Statement]) -> set[str]:
     """The names in the sizes that functions are given, and those they are made of."""
     found: set[str] = set()

@@ -17,6 +17,26 @@ def _merged(layer: str) -> tuple[str, str]:
     return _PAIR, f"left: {{ Dense(4) }} right: {{ Dense(4) }} {layer}"
 
 
+_RECURRENT = "{ source: (16, 8) target: (12, 8) }"
+
+
+def _run(step: str, body: str) -> tuple[str, ...]:
+    """A step, and the define that calls it at each step of its input."""
+    return (
+        _SERIES,
+        "Run(units=4)",
+        f"define Run(units) {{ layers: step = {step}(units) "
+        f"forward(x): start = zeros((1, 1, units), x) {body} }} ",
+    )
+
+
+def _decoder(layer: str) -> str:
+    return (
+        "source: { LSTM(8, return_sequences=true) } "
+        f"target: {{ {layer.replace(')', ', memory=source)')} }}"
+    )
+
+
 # name: (input, layers, the define they use if there is one)
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "Dense": (_SERIES, 'Dense(units=4, activation="relu")'),
@@ -96,6 +116,19 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "SeparableConv1D": (_SERIES, "SeparableConv1D(filters=4, kernel_size=3)"),
     "SeparableConv2D": (_IMAGE, "SeparableConv2D(filters=4, kernel_size=3)"),
+    "LSTMCell": _run(
+        "LSTMCell",
+        "hidden, cell = step(slice(x, 0, 1, axis=1), start, start) return hidden",
+    ),
+    "GRUCell": _run("GRUCell", "return scan(step, x, start)"),
+    "BahdanauStep": _run("BahdanauStep", "return scan(step, x, start, x)"),
+    "LuongStep": _run(
+        "LuongStep", "y, _, _, _ = scan(step, x, start, start, start, x) return y"
+    ),
+    "AdditiveAttention": (_SERIES, "AdditiveAttention()"),
+    "LuongAttention": (_SERIES, 'LuongAttention(score="dot")'),
+    "BahdanauDecoder": (_RECURRENT, _decoder("BahdanauDecoder(units=4)")),
+    "LuongDecoder": (_RECURRENT, _decoder('LuongDecoder(units=4, score="general")')),
     "GraphAttention": (
         "{ x: (6, 8) adjacency: (6, 6) }",
         "GraphAttention(num_heads=2, units=4)",

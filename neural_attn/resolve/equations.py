@@ -8,7 +8,7 @@ from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.functions import PRIMITIVES
 from neural_attn.diagnostics.errors import Problems, did_you_mean
 from neural_attn.grammar import tree
-from neural_attn.ir import SCAN, Block, call_parameters, step_call, width_of
+from neural_attn.ir import SCAN, UNUSED, Block, call_parameters, step_call, width_of
 from neural_attn.resolve.names import trouble_with_variable
 from neural_attn.resolve.values import unknown_name
 
@@ -72,7 +72,8 @@ class Equations:
                 for target in statement.targets:
                     self._check_target(target)
                 names = [target.text for target in statement.targets]
-                if len(set(names)) < len(names):
+                needed = [name for name in names if name != UNUSED]
+                if len(set(needed)) < len(needed):
                     self.problems.add("E0207.targets", statement.targets[0].span)
                 known |= set(names)
             elif isinstance(statement, tree.Return):

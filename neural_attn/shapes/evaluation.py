@@ -150,8 +150,9 @@ class Evaluation(ABC):
             )
             raise self.session.note(error, statement.value)
         for name, one in zip(names, values, strict=True):
-            is_value = isinstance(one, Tensor | Static)
-            self.values[name.text] = one if is_value else Static(one)
+            self.values[name.text] = (
+                one if isinstance(one, Tensor | Static) else Static(one)  # type: ignore[arg-type]
+            )
 
     def decide(self, node: object, condition: tree.Expr) -> bool:
         """Whether a condition holds; notes the outcome for the code of the class."""
@@ -196,8 +197,8 @@ class Evaluation(ABC):
                 call = tree.Call(expr.span, expr, ())
                 return self.call_layer(self.uses[expr.text], call)
             if expr.text in self.uses:
-                call = f"`{expr.text}(…)`"
-                error = ShapeError(f"`{expr.text}` is a layer", f"call it: {call}")
+                hint = f"call it: `{expr.text}(…)`"
+                error = ShapeError(f"`{expr.text}` is a layer", hint)
             raise self.session.note(error, expr)
         if isinstance(expr, tree.Sequence):
             return Static(tuple(self.evaluate(item) for item in expr.items))

@@ -196,10 +196,11 @@ class _Run(Entry):
         step = step_call(call)
         assert step is not None
         use = self.uses.get(step.function.text)
+        if use is None or use.repeat is not None:
+            error = ShapeError(f"`{step.function.text}` is no single layer here")
+            raise self.session.note(error, call)
+        inputs = self._inputs(use, step)
         try:
-            if use is None or use.repeat is not None:
-                raise ShapeError(f"`{step.function.text}` is no single layer here")
-            inputs = self._inputs(use, step)
             x = one_step(use, inputs)
             results = self._called(use, (x, *inputs[1:]), step)
             states = starting_states(use, x, inputs, results)

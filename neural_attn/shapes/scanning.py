@@ -47,7 +47,7 @@ def starting_states(
             raise ShapeError(
                 f"the state `{name}` of `{use.name}` goes in as {state} and comes out "
                 f"as {new}",
-                "a layer returns its output, then its states in the order it takes them",
+                "a step returns its output, then its states in the order it takes them",
             )
         fits = str(state.dims[0]) == str(x.dims[0])
         dims = (x.dims[0], *state.dims[1:])

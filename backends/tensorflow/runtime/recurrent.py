@@ -156,7 +156,7 @@ def scan(step, x, states, *others, **masks):
         for a, b in zip(first, others_then, strict=True)
     ]
     maps = [ops.moveaxis(rows[..., 0, :], 0, -2) for rows in whole[1 + count :]]
-    for layer, weights in zip(kept, maps):
+    for layer, weights in zip(kept, maps[: len(kept)], strict=True):
         layer.attention_weights = weights
     for layer, seen in zip(masked(kept), maps[len(kept) :], strict=True):
         layer.attention_mask = seen
@@ -170,8 +170,8 @@ def masked(attentions):
 
 def for_each(x, state):
     """Return a state [1 or batch, ...] for each example of x [batch, ...]."""
-    one = x[(slice(None), *(slice(1) for _ in x.shape[1:]))]
-    blank = ops.reshape(ops.zeros_like(one), (-1, *(1 for _ in state.shape[1:])))
+    blank = ops.sum(ops.zeros_like(x), axis=tuple(range(1, len(x.shape))))
+    blank = ops.reshape(blank, (-1, *(1,) * len(state.shape[1:])))
     return state + ops.cast(blank, state.dtype)
 
 

@@ -1,0 +1,369 @@
+"""A layer called at each step: scan against loops and modules that others wrote."""
+
+import numpy as np
+import pytest
+from neural_attn.backends import get
+from neural_attn.backends.emit.emitter import emit
+from scipy import special
+
+from neural_attn.compile import check_text
+from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.models.capture import run
+from neural_attn.models.generated import load_model
+from neural_attn.models.weights import initial
+from tests.layer_cases import ruff_complaints
+
+CELLS = """
+define Run(units) {{
+  layers: cell = {cell}(units)
+  forward(x):
+    start = zeros((1, 1, units), x)
+    {line}
+}}
+network N {{ input: (none, 5) layers: Run(4) }}
+"""
+LINES = {
+    "LSTMCell": (
+        "define Both(units) {{ layers: cell = LSTMCell(units) forward(x, h, c):\n"
+        "h, c = cell(x, h, c)\n return h, h, c }}\n"
+        "define Run(units) {{ layers: both = Both(units) forward(x):\n"
+        "start = zeros((1, 1, units), x)\n"
+        "y, h, c = scan(both, x, start, start)\n"
+        "return concatenate([y, h + 0 * y, c + 0 * y]) }}\n"
+    ),
+    "GRUCell": (
+        "define Run(units) {{ layers: cell = GRUCell(units) forward(x):\n"
+        "return scan(cell, x, zeros((1, 1, units), x)) }}\n"
+    ),
+}
+DECODERS = {
+    "bahdanau": "BahdanauDecoder(6, memory=source)",
+    "luong general": "LuongDecoder(6, memory=source)",
+    "luong dot": 'LuongDecoder(8, "dot", memory=source)',
+    "luong concat": 'LuongDecoder(6, "concat", memory=source)',
+}
+TRANSLATOR = """
+network Translator {{
+  input: {{ source: (none,) target: (none,) }}
+  layers:
+    source: {{
+      Embedding(11, 8, mask_zero=true)
+    }}
+    target: {{
+      Embedding(9, 5)
+      {decoder}
+      Output(9)
+    }}
+  loss: "sparse_categorical_crossentropy"
+  optimizer: Adam(learning_rate=0.02)
+}}
+"""
+RANDOM = np.random.default_rng(0)
+SOURCE = np.array([[3, 1, 4, 1, 5, 9], [2, 6, 5, 0, 0, 0]])
+TARGET = np.array([[1, 2, 3, 4], [8, 7, 6, 5]])
+
+
+def checked_of(text):
+    (checked,), warnings = check_text(text)
+    assert warnings == []
+    return checked
+
+
+def translator(decoder):
+    return checked_of(TRANSLATOR.format(decoder=DECODERS[decoder]))
+
+
+@pytest.mark.requires_torch
+@pytest.mark.parametrize("cell", LINES)
+def test_cells_are_pytorchs(cell, backend):
+    import torch
+
+    network = "network N {{ input: (none, 5) layers: Run(4) }}"
+    checked = checked_of((LINES[cell] + network).format())
+    weights = {n.rpartition("cell.")[2]: w for n, w in initial(checked).items()}
+    module = getattr(torch.nn, cell)(5, 4, dtype=torch.float64)
+    names = {"ih": "input_gates", "hh": "state_gates"}
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            kind, _, side = name.partition("_")
+            parameter.copy_(torch.tensor(weights[f"{names[side]}.{kind}"]))
+    x = RANDOM.normal(size=(2, 7, 5))
+    state, states = None, []
+    for part in torch.tensor(x).unbind(1):
+        state = module(part, state)
+        states.append(state[0] if cell == "LSTMCell" else state)
+    expected = torch.stack(states, dim=1)
+    if cell == "LSTMCell":
+        last = [part[:, None].expand_as(expected) for part in state]
+        expected = torch.cat([expected, *last], dim=-1)
+    loaded = load_model(checked, backend, dtype="float64")
+    output, _ = run(loaded.model, loaded.backend, x)
+    np.testing.assert_allclose(output, expected.detach().numpy(), atol=1e-12)
+
+
+class Equation:
+    """The decoders of the two papers, step by step in NumPy, and their alignments."""
+
+    def __init__(self, weights):
+        self.w = {n.rpartition("decoder_0.")[2]: w for n, w in weights.items()}
+        self.source = weights["embedding_0.weight"][SOURCE].astype(float)
+        self.target = weights["embedding_1.weight"][TARGET].astype(float)
+        self.seen = (SOURCE != 0)[:, :, None]
+        mean = (self.source * self.seen).sum(1) / self.seen.sum(1)
+        self.first = np.tanh(self.dense(mean, "first_state"))
+        self.out = weights["output_0.weight"], weights["output_0.bias"]
+
+    def dense(self, x, name):
+        return x @ self.w[f"{name}.weight"].T + self.w.get(f"{name}.bias", 0)
+
+    def shares(self, logits):
+        return special.softmax(np.where(self.seen[..., 0], logits, -np.inf), axis=1)
+
+    def additive(self, query, left, right, last):
+        each = self.dense(query, left)[:, None] + self.dense(self.source, right)
+        return self.dense(np.tanh(each), last)[..., 0]
+
+    def bahdanau(self):
+        state, states, maps = self.first, [], []
+        names = ("query_projection", "key_projection", "score")
+        for y in np.moveaxis(self.target, 1, 0):
+            logits = self.additive(state, *(f"step.attention.{n}" for n in names))
+            maps.append(self.shares(logits))
+            context = (maps[-1][..., None] * self.source).sum(1)
+            state = self.gru(np.concatenate([y, context], -1), state)
+            states.append(state)
+        return self.answer(states), np.stack(maps, 1)
+
+    def gru(self, x, state):
+        a = np.split(self.dense(x, "step.cell.input_gates"), 3, -1)
+        b = np.split(self.dense(state, "step.cell.state_gates"), 3, -1)
+        reset, update = (special.expit(a[i] + b[i]) for i in (0, 1))
+        new = np.tanh(a[2] + reset * b[2])
+        return (1 - update) * new + update * state
+
+    def luong(self, score):
+        hidden = self.first
+        cell, attended = 0 * hidden, 0 * hidden
+        states, maps = [], []
+        for y in np.moveaxis(self.target, 1, 0):
+            gates = self.dense(
+                np.concatenate([y, attended], -1), "step.lstm.input_gates"
+            )
+            gates = gates + self.dense(hidden, "step.lstm.state_gates")
+            i, f, g, o = np.split(gates, 4, -1)
+            cell = special.expit(f) * cell + special.expit(i) * np.tanh(g)
+            hidden = special.expit(o) * np.tanh(cell)
+            maps.append(self.shares(self.luong_logits(hidden, score)))
+            context = (maps[-1][..., None] * self.source).sum(1)
+            both = np.concatenate([context, hidden], -1)
+            attended = np.tanh(self.dense(both, "step.combine"))
+            states.append(attended)
+        return self.answer(states), np.stack(maps, 1)
+
+    def luong_logits(self, hidden, score):
+        if score == "concat":
+            names = ("query_part", "key_part", "weigh")
+            return self.additive(hidden, *(f"step.attention.{n}" for n in names))
+        keys = self.source
+        if score == "general":
+            keys = self.dense(keys, "step.attention.key_projection")
+        return (keys * hidden[:, None]).sum(-1)
+
+    def answer(self, states):
+        weight, bias = self.out
+        return special.softmax(np.stack(states, 1) @ weight.T + bias, axis=-1)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_recurrent_decoders_are_the_papers_equations(decoder, backend):
+    checked = translator(decoder)
+    equation = Equation(initial(checked))
+    name, _, score = decoder.partition(" ")
+    expected, alignments = (
+        equation.luong(score) if name == "luong" else equation.bahdanau()
+    )
+    loaded = load_model(checked, backend, dtype="float64")
+    inputs = {"source": SOURCE, "target": TARGET}
+    output, maps = run(loaded.model, loaded.backend, inputs)
+    np.testing.assert_allclose(output, expected, atol=1e-10)
+    ((weights, mask),) = maps.values()
+    np.testing.assert_allclose(weights[:, 0], alignments, atol=1e-10)
+    assert mask.shape == (2, 1, 4, 6)
+    assert (mask[1, 0] == [True, True, True, False, False, False]).all()
+
+
+def test_one_block_serves_all_steps_at_once_and_one_by_one(backend):
+    """Additive attention from given states: the same map, whoever runs the loop."""
+    text = """
+    define Step() {
+      layers: attention = AdditiveAttention(3)
+      forward(x, state, memory, memory_mask = none):
+        return attention(x, memory, attention_mask=memory_mask), state
+    }
+    define OneByOne() {
+      layers: step = Step()
+      forward(x, memory, memory_mask = none):
+        y, state = scan(step, x, x_first(x), memory, memory_mask)
+        return y
+    }
+    define AtOnce() {
+      layers: step = Step()
+      forward(x, memory, memory_mask = none):
+        y, state = step(x, x, memory, memory_mask)
+        return y
+    }
+    network N {
+      input: { source: (none,) target: (none,) }
+      layers:
+        source: { Embedding(11, 8, mask_zero=true) }
+        target: { Embedding(9, 5) BLOCK(memory=source) }
+    }
+    """.replace("x_first(x)", "slice(x, 0, 1, axis=1)")
+    found = []
+    for block in ("OneByOne", "AtOnce"):
+        loaded = load_model(
+            checked_of(_with_only(text, block)), backend, dtype="float64"
+        )
+        inputs = {"source": SOURCE, "target": TARGET}
+        output, maps = run(loaded.model, loaded.backend, inputs)
+        ((weights, _),) = maps.values()
+        found += [output, weights]
+    np.testing.assert_allclose(found[0], found[2], atol=1e-12)
+    np.testing.assert_allclose(found[1], found[3], atol=1e-12)
+
+
+def _with_only(text, block):
+    other = {"OneByOne": "AtOnce", "AtOnce": "OneByOne"}[block]
+    start = text.index(f"define {other}")
+    end = text.index("    }\n", start) + 6
+    return (text[:start] + text[end:]).replace("BLOCK", block)
+
+
+@pytest.mark.requires_torch
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_every_weight_gets_a_gradient_through_the_steps(decoder):
+    import torch
+
+    namespace = {}
+    exec(emit(translator(decoder), get("pytorch")), namespace)
+    torch.manual_seed(0)
+    model = namespace["create_model"]()
+    inputs = {"source": torch.tensor(SOURCE), "target": torch.tensor(TARGET)}
+    for keeps in (False, True):
+        model.set_store_attention(keeps)
+        model.zero_grad()
+        (model(inputs) ** 2).sum().backward()
+        for name, parameter in model.named_parameters():
+            assert parameter.grad.abs().max() > 0, name
+
+
+@pytest.mark.requires_tensorflow
+@pytest.mark.parametrize("decoder", ["bahdanau", "luong general"])
+def test_keras_learns_through_the_steps(decoder, tmp_path):
+    import keras
+
+    namespace = {}
+    exec(emit(translator(decoder), get("tensorflow")), namespace)
+    keras.utils.set_random_seed(0)
+    model = namespace["create_model"]()
+    model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
+    inputs = {"source": SOURCE, "target": TARGET}
+    before = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
+    history = model.fit(inputs, (TARGET + 1) % 9, epochs=15, verbose=0)
+    losses = history.history["loss"]
+    assert losses[-1] < 0.8 * losses[0]
+    after = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
+    assert all(abs(a - b).max() > 0 for a, b in zip(before, after, strict=True))
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(again(inputs), model(inputs), atol=1e-6)
+    # the symbols of `fit` are gone: a call keeps what it computed
+    _, maps = model(inputs, return_attention=True)
+    (weights,) = maps.values()
+    assert keras.ops.convert_to_numpy(weights).shape == (2, 1, 4, 6)
+
+
+def test_one_step_and_none(backend):
+    loaded = load_model(translator("bahdanau"), backend)
+    inputs = {"source": SOURCE, "target": TARGET}
+    whole, _ = run(loaded.model, loaded.backend, inputs)
+    one, maps = run(loaded.model, loaded.backend, {**inputs, "target": TARGET[:, :1]})
+    np.testing.assert_allclose(one, whole[:, :1], atol=1e-6)
+    assert next(iter(maps.values()))[0].shape == (2, 1, 1, 6)
+    with pytest.raises(ValueError, match="there is no step to scan"):
+        run(loaded.model, loaded.backend, {**inputs, "target": TARGET[:, :0]})
+
+
+def test_later_targets_and_padding_change_nothing_before(backend):
+    loaded = load_model(translator("luong general"), backend, dtype="float64")
+    inputs = {"source": SOURCE, "target": TARGET}
+    whole, _ = run(loaded.model, loaded.backend, inputs)
+    changed = {**inputs, "target": np.where([0, 0, 1, 1], 3, TARGET)}
+    other, _ = run(loaded.model, loaded.backend, changed)
+    np.testing.assert_array_equal(whole[:, :2], other[:, :2])
+    longer = {**inputs, "source": np.pad(SOURCE, ((0, 0), (0, 3)))}
+    other, _ = run(loaded.model, loaded.backend, longer)
+    np.testing.assert_allclose(whole, other, atol=1e-12)
+
+
+@pytest.mark.parametrize("decoder", ["bahdanau", "luong concat"])
+def test_the_code_is_clean_and_tells_its_sizes(decoder, backend, tmp_path):
+    checked = translator(decoder)
+    assert ruff_complaints(emit(checked, get(backend)), tmp_path) == ""
+    assert str(checked.root.output) == "(batch, time, 9)"
+    code = emit(checked, get("pytorch"))
+    if decoder == "bahdanau":
+        assert "key_width=memory_width" in code
+
+
+REFUSED = {
+    "return scan(x, x)": "scan takes a layer first",
+    "return scan()": "scan takes a layer first",
+    "return scan(dense, x)": "`dense` has no state",
+    "return scan(several, x)": "`several` is no single layer here",
+    "return scan(grows, x, x)": "the state `state` of `grows` goes in as (batch, 6, 5)",
+    "return scan(cell, x, 1)": "`cell` has no state",
+    "return scan(cell, x, x, x)": "`cell` takes at most 2 arguments",
+    "a, b = scan(cell, x, zeros((1, 1, 4), x))\n return a": "gives 1, and 2 names",
+    "return scan(flat, x, zeros((1, 4), x))": "gives (batch, 4) at one step",
+    "return zeros((1, 0), x) + x": "the sizes of zeros are whole numbers from 1",
+    "return zeros(4, x) + x": "zeros needs a shape in parentheses",
+}
+
+
+@pytest.mark.parametrize(("body", "message"), REFUSED.items(), ids=REFUSED)
+def test_what_cannot_be_scanned_is_said(body, message):
+    text = f"""
+    define Flat() {{
+      layers: flatten = Flatten() dense = Dense(4)
+      forward(x, state):
+        return dense(flatten(x)), state
+    }}
+    define Grows() {{
+      forward(x, state):
+        return x, concatenate([state, state])
+    }}
+    define Own() {{
+      layers:
+        grows = Grows()
+        cell = GRUCell(4)
+        dense = Dense(4)
+        several = GRUCell(4) * 2
+        flat = Flat()
+      forward(x):
+        {body}
+    }}
+    network N {{ input: (6, 5) layers: Own() }}"""
+    with pytest.raises(NeuralError) as caught:
+        check_text(text)
+    found = caught.value.diagnostics
+    assert any(message in one.message for one in found), [o.message for o in found]
+
+
+def test_a_layer_of_the_name_scan_is_a_layer(backend):
+    text = """define Own() {
+      layers: scan = Dense(4)
+      forward(x): return scan(x)
+    }
+    network N { input: (6, 5) layers: Own() }"""
+    assert "self.scan(x)" in emit(checked_of(text), get(backend))

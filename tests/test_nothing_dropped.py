@@ -106,6 +106,32 @@ BLOCKS = {  # block: (arguments, input, another value for each parameter)
         'num_heads=4 units=3 dropout=0.5 activation="tanh" d_model=5',
     ),
 }
+_PAIR = "{ source: (8, 4) target: (6, 4) }"
+BLOCKS |= {
+    "AdditiveAttention": ("", "(8, 4)", "units=3 d_model=5"),
+    "LuongAttention": ("", "(8, 4)", 'score="dot" d_model=5'),
+    "LSTMCell": ("units=3", "(8, 4)", "units=2"),
+    "GRUCell": ("units=3", "(8, 4)", "units=2"),
+    "BahdanauStep": ("units=3", "(8, 4)", "units=2"),
+    "LuongStep": ("units=4", "(8, 4)", 'units=2 score="concat"'),
+    "BahdanauDecoder": ("units=3", _PAIR, "units=2"),
+    "LuongDecoder": ("units=4", _PAIR, 'units=2 score="dot"'),
+}
+# the layers around a block that takes more than what a chain hands on
+_DECODER = "source: {{ Dense(4) }} target: {{ {} }}"
+_STEP = """Run({units}) define Run(units) {{ layers: step = {} forward(x):
+  start = zeros((1, 1, units), x) """
+
+
+BLOCK_WITHIN = {
+    "BahdanauDecoder": _DECODER,
+    "LuongDecoder": _DECODER,
+    "LSTMCell": _STEP + "h, c = step(slice(x, 0, 1, axis=1), start, start) return h }}",
+    "GRUCell": _STEP + "return scan(step, x, start) }}",
+    "BahdanauStep": _STEP + "return scan(step, x, start, x) }}",
+    "LuongStep": _STEP
+    + "y, _, _, _ = scan(step, x, start, start, start, x) return y }}",
+}
 OTHER_VALUES = [
     (name, *change.split("="))
     for name, (_, _, changes) in BLOCKS.items()
@@ -123,8 +149,11 @@ def test_no_parameter_of_a_block_is_left_out():
 def block(name, changes):
     given, shape, _ = BLOCKS[name]
     options = dict(item.split("=") for item in given.split(", ") if item) | changes
+    if name in BLOCK_WITHIN and shape == _PAIR:
+        options["memory"] = "source"
     arguments = ", ".join(f"{key}={value}" for key, value in options.items())
-    return network(f"{name}({arguments})", shape)
+    around, units = BLOCK_WITHIN.get(name, "{}"), options.get("units")
+    return network(around.format(f"{name}({arguments})", units=units), shape)
 
 
 @pytest.mark.parametrize(("name", "parameter", "value"), OTHER_VALUES)

@@ -21,6 +21,8 @@ def block_class(scope: Scope) -> list[str]:
     block, backend = scope.block, scope.backend
     forward = forward_lines(scope)
     layers = layer_lines(scope, block.layers, STATEMENTS)
+    if scope.counter:
+        layers.append(f"{STATEMENTS}self.{scope.counter} = Positions()")
     scope.settle_signature()
     base = backend.layer_base
     if block.is_attention:

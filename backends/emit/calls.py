@@ -15,7 +15,7 @@ from neural_attn.backends.emit.expressions import (
     slots,
     text,
 )  # fmt: skip
-from neural_attn.backends.emit.scope import Scope, native_fields
+from neural_attn.backends.emit.scope import PAST_MASK, Scope, native_fields
 from neural_attn.backends.emit.usage import SIZES, assigned
 from neural_attn.grammar import tree
 
@@ -269,6 +269,9 @@ def _call_primitive(scope: Scope, call: tree.Call) -> ast.expr:
     if name == SCAN:
         return _scan(scope, call)
     values = _values(scope, call, primitive)
+    if name == "positions" and scope.keeps_steps:
+        scope.counter = "positions" if "positions" not in scope.layers else "counter"
+        return ast.Call(dotted(f"self.{scope.counter}"), [values["x"]], [])
     if name == "slice":
         return _section(values)
     if id(call) not in scope.checked.facts[scope.block].tensors:
@@ -280,6 +283,9 @@ def _call_primitive(scope: Scope, call: tree.Call) -> ast.expr:
         if not by_sizes:  # the places between the parts
             values["parts"] = ast.Tuple(_running(values["parts"].elts), ast.Load())
         template = by_sizes or template
+    if name == "padding_mask" and scope.keeps_mask(call.arguments[0].value):
+        made = fill(template, {"0": values["values"]})
+        return ast.Call(dotted(f"self.{PAST_MASK}"), [made], [])
     if name == "padding_mask" and not is_given(scope, call.arguments[0].value):
         template = ""
     if not template:

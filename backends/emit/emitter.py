@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from neural_attn.backends.emit import runtime_source
 from neural_attn.backends.emit.base import Backend
 from neural_attn.backends.emit.block_class import block_class
+from neural_attn.backends.emit.generation import generation
 from neural_attn.backends.emit.layout import docstring, lay_out
 from neural_attn.backends.emit.network_class import network_class
 from neural_attn.backends.emit.scope import Scope
+from neural_attn.backends.emit.training import has_logits
 
 from neural_attn.ir import Block
 from neural_attn.shapes.instance import Checked
@@ -74,7 +76,7 @@ def _file(
 ) -> str:
     own = ["\n".join(_laid_out(body)) for body in bodies]
     source = "\n\n\n".join(own)
-    words = runtime_source.words_in(source) | loop.keys()
+    words = runtime_source.words_in(source) | loop.keys() | _marks(checked, backend)
     runtime = runtime_source.read(backend.runtime, words)
     defined = set(re.findall(r"^(?:def|class) (\w+)", source, re.MULTILINE))
     names = runtime_source.names_in(source) | ({_TRAIN} if loop else set())
@@ -90,6 +92,17 @@ def _file(
     # one blank line before a constant, as the formatters want it
     gap = "\n\n\n" if parts[0].startswith(("def ", "class ", "@", "#")) else "\n\n"
     return top + gap + "\n\n\n".join(parts) + "\n"
+
+
+def _marks(checked: Checked, backend: Backend) -> set[str]:
+    """What the code that goes on with a text must know of the network."""
+    found = generation(checked)
+    if found is None:
+        return set()
+    marks = {"KEEPS": found.keeps_steps, "PADDED": found.pads}
+    marks["LOGITS"] = backend.trains_on_logits and has_logits(checked, backend.layers)
+    marks["PROBABILITIES"] = found.gives_probabilities and not marks["LOGITS"]
+    return {name for name, is_there in marks.items() if is_there}
 
 
 def _loop(text: str, values: Mapping[str, str]) -> str:

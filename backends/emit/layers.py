@@ -61,9 +61,12 @@ def choice(
     if len(outcomes) < 2 and not _asks_for_input(scope, node, outcomes):
         taken = node.then if True in outcomes else node.otherwise
         return write(scope, taken, indent) if outcomes else []
-    lines = [f"{indent}if {text(python(node.condition, rule))}:"]
-    lines += write(scope, node.then, indent + "    ") or [f"{indent}    pass"]
+    then = write(scope, node.then, indent + "    ")
     otherwise = write(scope, node.otherwise, indent + "    ")
+    if not then and not otherwise:  # of layers that do nothing in this network
+        return []
+    lines = [f"{indent}if {text(python(node.condition, rule))}:"]
+    lines += then or [f"{indent}    pass"]
     return [*lines, f"{indent}else:", *otherwise] if otherwise else lines
 
 

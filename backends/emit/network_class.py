@@ -6,9 +6,10 @@ import ast
 
 from neural_attn.backends.emit.expressions import dotted, text
 from neural_attn.backends.emit.forward import body_lines
+from neural_attn.backends.emit.generation import Generation, generation
 from neural_attn.backends.emit.layers import STATEMENTS, constructor_head, layer_lines
 from neural_attn.backends.emit.layout import WIDTH, docstring, string
-from neural_attn.backends.emit.scope import Scope
+from neural_attn.backends.emit.scope import PAST_MASK, Scope
 from neural_attn.backends.emit.training import has_logits
 from neural_attn.backends.emit.usage import network_name
 
@@ -26,38 +27,102 @@ def network_class(scope: Scope) -> list[str]:
         scope.embedded = network.inputs[0].name
     class_name = network_name(scope.checked, backend.runtime)
     layers = layer_lines(scope, scope.block.layers, STATEMENTS)
-    forward = _forward_lines(scope)
+    going_on = generation(scope.checked)
+    if going_on and going_on.keeps_steps and going_on.pads:
+        layers.append(f"{STATEMENTS}self.{PAST_MASK} = Cache(axis=-1)")
     lines = (
         [backend.decorator.format(name=string(class_name))] if backend.decorator else []
     )
-    lines += [f"class {class_name}(Network):"]
+    lines += [f"class {class_name}({_base(going_on)}):"]
     lines += [*docstring(f"The network {network.name}.", "    "), ""]
+    if going_on and going_on.source:
+        names = ", ".join(string(i.name) for i in (going_on.source, going_on.target))
+        lines += [f"    input_names = ({names})", ""]
     lines += [*constructor_head(scope, []), *layers, ""]
     lines += [*_attention_lines(scope), ""]
     lines += [f"    def {backend.forward}(self, inputs, return_attention=False):"]
     lines += docstring(_doc(scope), STATEMENTS)
     lines += [f"{STATEMENTS}if return_attention:"]
     lines += [f"{STATEMENTS}    return self.run_with_attention(inputs)"]
-    if backend.trains_on_logits and has_logits(scope.checked, backend.layers):
+    on_logits = backend.trains_on_logits and has_logits(scope.checked, backend.layers)
+    if going_on and going_on.source:
+        return lines + _encoder_and_decoder(scope, going_on, on_logits=on_logits)
+    forward = _forward_lines(scope)
+    if on_logits:
         return [*lines, *_split_off_logits(scope, forward)]
     return lines + _joined(forward)
 
 
-def _split_off_logits(scope: Scope, forward: list[str]) -> list[str]:
-    """The forward as a last activation of `forward_logits`, which is the rest."""
+def _base(going_on: Generation | None) -> str:
+    """The class that the network's is made from."""
+    if going_on is None:
+        return "Network"
+    return "TranslatingNetwork" if going_on.source else "GeneratingNetwork"
+
+
+def _encoder_and_decoder(
+    scope: Scope, going_on: Generation, *, on_logits: bool
+) -> list[str]:
+    """The forward in two methods: the source is read once, however often it is used."""
+    assert going_on.source
+    encoding, decoding = going_on.statements
+    source, target = (
+        scope.spell(going_on.source.name),
+        scope.spell(going_on.target.name),
+    )
+    scope.never_none = {going_on.source.name, going_on.target.name}
+    encoder = body_lines(scope, encoding, STATEMENTS)
+    decoder = body_lines(scope, decoding, STATEMENTS)
+    handed = ", ".join(map(scope.spell, going_on.handed))
+    keys = [string(i.name) for i in (going_on.source, going_on.target)]
+    star = "*" if len(going_on.handed) > 1 else ""
+    both = f"self.decode(inputs[{keys[1]}], {star}self.encode(inputs[{keys[0]}]))"
+    whole = [f"{STATEMENTS}return {both}"]
+    what = "the output"
+    if on_logits:
+        logits, outer = _without_activation(scope)
+        *head, assign, end = decoder
+        decoder = [*head, assign.replace(text(scope.value), text(logits)), end]
+        what = "what the last activation is of"
+        whole = [f"{STATEMENTS}return {text(outer)}", "", *_LOGITS_HEAD, *whole]
+    return [
+        *whole,
+        "",
+        f"    def encode(self, {source}):",
+        f'{STATEMENTS}"""Return what `decode` needs of {source} [batch, time]."""',
+        *encoder,
+        f"{STATEMENTS}return {handed}",
+        "",
+        f"    def decode(self, {target}, {handed}):",
+        f'{STATEMENTS}"""Return {what} for {target} [batch, time]."""',
+        *_joined(decoder),
+    ]
+
+
+_LOGITS_HEAD = [
+    "    def forward_logits(self, inputs):",
+    f'{STATEMENTS}"""Return what the last activation is of, to be trained on."""',
+]
+
+
+def _without_activation(scope: Scope) -> tuple[ast.expr, ast.expr]:
+    """What the last activation is of; the activation of `forward_logits`."""
     last = scope.value
     assert isinstance(last, ast.Call)
     assert isinstance(last.args[0], ast.expr)
-    *head, assign, end = forward
-    logits, whole = last.args[0], text(last)
     inner = ast.Call(dotted("self.forward_logits"), [dotted("inputs")], [])
-    outer = ast.Call(last.func, [inner, *last.args[1:]], last.keywords)
+    return last.args[0], ast.Call(last.func, [inner, *last.args[1:]], last.keywords)
+
+
+def _split_off_logits(scope: Scope, forward: list[str]) -> list[str]:
+    """The forward as a last activation of `forward_logits`, which is the rest."""
+    logits, outer = _without_activation(scope)
+    *head, assign, end = forward
     return [
         f"{STATEMENTS}return {text(outer)}",
         "",
-        "    def forward_logits(self, inputs):",
-        f'{STATEMENTS}"""Return what the last activation is of, to be trained on."""',
-        *_joined([*head, assign.replace(whole, text(logits)), end]),
+        *_LOGITS_HEAD,
+        *_joined([*head, assign.replace(text(scope.value), text(logits)), end]),
     ]
 
 
@@ -94,10 +159,10 @@ def _forward_lines(scope: Scope) -> list[str]:
 
 def _joined(lines: list[str]) -> list[str]:
     """`x = …` and `return x` as one statement."""
-    end = f"{STATEMENTS}x = "
-    if lines[-1] != f"{STATEMENTS}return x" or not lines[-2].startswith(end):
+    name = lines[-1].removeprefix(f"{STATEMENTS}return ")
+    if not name.isidentifier() or not lines[-2].startswith(f"{STATEMENTS}{name} = "):
         return lines
-    return [*lines[:-2], lines[-2].replace("x = ", "return ", 1)]
+    return [*lines[:-2], lines[-2].replace(f"{name} = ", "return ", 1)]
 
 
 # --- attention maps -----------------------------------------------------------------

@@ -19,15 +19,18 @@ from neural_attn.backends.emit.expressions import (
     slots,
     text,
 )
+from neural_attn.backends.emit.generation import generation, keeps_steps
 from neural_attn.backends.emit.usage import given_inputs, set_parameters, sizes
 from neural_attn.grammar import tree
 
 from neural_attn.catalogue.base import NativeLayer
+from neural_attn.catalogue.decoding import CACHE
 from neural_attn.diagnostics.errors import fail
 from neural_attn.ir import Block, LayerUse, width_of
 from neural_attn.shapes.instance import Checked, of_repeats
 
 Signature = dict[str, str | None]
+PAST_MASK = "past_mask"  # the layer of a network that keeps which steps are padding
 
 
 class Scope:
@@ -64,6 +67,9 @@ class Scope:
         self.before: list[str] = []
         self.target = ""
         self.declared: set[str] = set()  # the layers that the constructor makes
+        # whether layers keep the steps before, and whether this one counts them
+        self.keeps_steps = keeps_steps(checked)
+        self.counter = ""
         self.shares = False  # whether its layers are given what the backend shares
         self.value: ast.expr = ast.Constant(None)
         self.set_somewhere = set_parameters(checked, block)
@@ -184,11 +190,21 @@ class Scope:
         return VARIES
 
     def is_idle(self, use: LayerUse) -> bool:
-        """Whether a layer is a Dropout that drops nothing."""
+        """Whether a layer is a Dropout that drops nothing, or a Cache without use."""
+        if use.target is CACHE:
+            return not self.keeps_steps
         rate = use.arguments.get("rate")
         if use.target.name != "Dropout" or rate is None:
             return False
         return self.known_value(rate) == 0
+
+    def keeps_mask(self, ids: tree.Expr) -> bool:
+        """Whether these ids are added to step by step, with all that is masked."""
+        found = generation(self.checked) if self.keeps_steps else None
+        is_network = self.block is self.checked.network.block
+        if found is None or not is_network or not isinstance(ids, tree.Name):
+            return False
+        return ids.text == found.target.name
 
     def row(self, use: LayerUse, native: NativeLayer) -> Row:
         """How the backend writes a layer, given the arguments that are known."""

@@ -59,6 +59,7 @@ CORE: dict[str, Row | RowRule] = {
         leaky_relu=Row("", "leaky_relu({x}, {alpha})"),
         elu=Row("", "elu({x}, {alpha})"),
     ),
+    "Cache": Row("Cache()"),
     "Weight": starting(
         {
             "zeros": Row("np.zeros({shape}, np.float32)", "{layer}"),

@@ -118,6 +118,7 @@ CORE: dict[str, Row | RowRule] = {
         leaky_relu=Row("", "F.leaky_relu({x}, {alpha})"),
         elu=Row("", "F.elu({x}, {alpha})"),
     ),
+    "Cache": Row("Cache()"),
     "Weight": starting(
         {
             "zeros": Row("nn.Parameter(torch.zeros({each_of_shape}))", "{layer}"),

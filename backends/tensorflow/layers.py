@@ -103,6 +103,7 @@ CORE: dict[str, Row | RowRule] = {
         leaky_relu=Row("layers.LeakyReLU(negative_slope={alpha})"),
         elu=Row("layers.ELU(alpha={alpha})"),
     ),
+    "Cache": Row("Cache()"),
     "Weight": starting(
         {
             "zeros": _variable('"zeros"'),

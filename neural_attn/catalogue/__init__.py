@@ -19,6 +19,7 @@ from neural_attn.catalogue.base import (
 )
 from neural_attn.catalogue.convolution import CONVOLUTIONS
 from neural_attn.catalogue.core import CORE
+from neural_attn.catalogue.decoding import CACHE
 from neural_attn.catalogue.learned import WEIGHT
 from neural_attn.catalogue.merging import MERGING
 from neural_attn.catalogue.normalization import NORMALIZATION
@@ -40,7 +41,7 @@ __all__ = [
 
 FAMILIES = (
     CORE,
-    (WEIGHT,),
+    (WEIGHT, CACHE),
     NORMALIZATION,
     CONVOLUTIONS,
     POOLING,

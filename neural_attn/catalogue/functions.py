@@ -117,6 +117,11 @@ PRIMITIVES = _named(
             "The positions 0, 1, … of axis 1, as ids.",
             x=None,
         ),
+        "positions": _primitive(
+            positions.positions,
+            "The same as [1, time], counted on from steps that a Cache keeps.",
+            x=None,
+        ),
         "length": _primitive(positions.length, "The length of axis 1.", x=None),
         "arange": _primitive(
             positions.arange,

@@ -27,6 +27,12 @@ def position_ids(given: Given) -> Tensor:
     return Positions((x.dims[1],), "int", x.roots)
 
 
+def positions(given: Given) -> Tensor:
+    """The positions of axis 1 in the whole sequence, as ids [1, time]."""
+    x = tensor(given, "x")
+    return Positions((Dim(1), x.dims[1]), "int", x.roots)
+
+
 def length(given: Given) -> Length:
     """How long axis 1 is."""
     dim = tensor(given, "x").dims[1]

@@ -9,6 +9,7 @@ from typing import Any
 from neural_attn.catalogue import constants
 from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.attention_rules import shares_heads
+from neural_attn.catalogue.function_arguments import Length
 from neural_attn.catalogue.functions import PRIMITIVES, Primitive
 from neural_attn.catalogue.tensor_arithmetic import arithmetic, is_optional, negative
 from neural_attn.catalogue.types import (
@@ -59,6 +60,7 @@ class Session:
         # repeats), and its run
         self.made: dict[tuple[object, ...], tuple[Any, LayerUse, Any, int]] = {}
         self.vain = Vain()
+        self.scans = 0  # how many scans are around what runs now
 
     def note(self, error: ShapeError, node: tree.Node, of_shapes: bool = True) -> Stop:
         """Note a broken rule at a place; one of shapes with what led there."""
@@ -217,6 +219,7 @@ class Evaluation(ABC):
         try:
             if isinstance(expr, tree.Binary):
                 result: Value = arithmetic(expr.operator, *operands)
+                self._note_product(expr.operator, operands)
                 if expr.operator == "and":
                     self.facts.decisions.setdefault(id(expr), set()).add(True)
             else:
@@ -225,6 +228,14 @@ class Evaluation(ABC):
             raise self.session.note(error, expr) from None
         self.note_step("operator", expr.operator, operands, result, expr.span.text)
         return result
+
+    def _note_product(self, operator: str, operands: list[Value]) -> None:
+        """A matrix product over steps mixes them, unless attention weighs them."""
+        left = operands[0]
+        if operator == "@" and isinstance(left, Tensor) and not self.session.scans:
+            over_steps = left.width.value is None or left.across is not None
+            if over_steps and not self.block.is_attention:
+                self.facts.mixes_steps.add(self.input_names.get(left.across, ""))
 
     def _optional(self, expr: tree.Binary, operands: list[Value]) -> Value:
         """`x != none` for a tensor; `mask and none`, which is the mask."""
@@ -265,6 +276,7 @@ class Evaluation(ABC):
         except ShapeError as error:
             error.hint = error.hint or self._here(call)
             raise self.session.note(error, call) from None
+        self._note_steps(name, given)
         if primitive.is_attention:
             self.instance.attention = self._attention(given)
             if shares_heads(given):
@@ -272,6 +284,22 @@ class Evaluation(ABC):
         inputs = [t for value in given.values() for t in _tensors(value)]
         self.note_step("function", name, inputs, result, call.span.text)
         return result
+
+    def _note_steps(self, name: str, given: Mapping[str, Value]) -> None:
+        """Note what a function has to do with the steps of a sequence, axis 1.
+
+        Inside a scan there is one step: what is done to it is done step by step.
+        """
+        if self.session.scans:
+            return
+        axis = given.get("axis")
+        items = given.get("x", given.get("items"))
+        for x in _tensors(items) if isinstance(axis, Static) else ():
+            is_last = axis.value in (-1, x.rank - 1)
+            if not is_last or (x.dtype == "int" and x.rank == 2):
+                self.facts.mixes_steps.add(self.input_names.get(x.along, ""))
+        counted = name == "arange" and isinstance(given["n"], Length)
+        self.facts.counts_steps |= counted or name == "position_ids"
 
     def _matrix(self, call: tree.Call) -> Value:
         """`weight(layer)`: the matrix of a layer that has been called before."""

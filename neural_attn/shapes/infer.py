@@ -151,6 +151,7 @@ class _Run(Entry):
         self.instance.has_weights = bool(weighted)
         self.instance.output, *rest = outputs
         self.instance.further_outputs = tuple(rest)
+        self.instance.input_names = self.input_names
         self.instance.along = self.input_names.get(outputs[0].along, "")
         parts = self.instance.children.values()
         self.instance.layer_count += sum(p.layer_count for ps in parts for p in ps)
@@ -200,6 +201,7 @@ class _Run(Entry):
             error = ShapeError(f"`{step.function.text}` is no single layer here")
             raise self.session.note(error, call)
         inputs = self._inputs(use, step)
+        self.session.scans += 1
         try:
             x = one_step(use, inputs)
             results = self._called(use, (x, *inputs[1:]), step)
@@ -212,6 +214,8 @@ class _Run(Entry):
             return over_time(use, inputs, states, results)
         except ShapeError as error:
             raise self.session.note(error, call) from None
+        finally:
+            self.session.scans -= 1
 
     def _inputs(self, use: LayerUse, call: tree.Call) -> tuple[Value | None, ...]:
         """What a call gives to each of a layer's inputs."""

@@ -68,6 +68,7 @@ class Instance:
     along: str = ""
     sources: dict[str, str] = field(default_factory=dict)
     further_outputs: tuple[Tensor, ...] = ()
+    input_names: dict[int | None, str] = field(default_factory=dict)  # by uid
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
@@ -168,7 +169,9 @@ class Facts:
     `shared` the calls of attend whose keys have fewer heads than their queries;
     `absent` the masks that are combined and not given, by node identity;
     `states` how many states each call of scan carries along, and whether it gives
-    the last of them, likewise.
+    the last of them, likewise;
+    `mixes_steps` the inputs whose steps its equations join other than by attention
+    ("" where that is not known), `counts_steps` whether they count steps.
     """
 
     features: dict[str, dict[str, tree.Expr]] = field(default_factory=dict)
@@ -185,6 +188,8 @@ class Facts:
     shared: set[int] = field(default_factory=set)
     absent: set[int] = field(default_factory=set)
     states: dict[int, tuple[int, bool]] = field(default_factory=dict)
+    mixes_steps: set[str] = field(default_factory=set)
+    counts_steps: bool = False
 
 
 def of_part(name: str, part: int) -> str:

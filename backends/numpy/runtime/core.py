@@ -10,7 +10,8 @@ from safetensors.numpy import load_file, save_file
 class Layer:
     """Part of a network: calling it runs `forward`; its arrays are its weights."""
 
-    results = ("attention_weights", "attention_mask")  # arrays that are no weights
+    # arrays that are no weights
+    results = ("attention_weights", "attention_mask", "past", "skipped")
 
     def __call__(self, *args, **kwargs):
         """Run `forward`."""
@@ -51,6 +52,15 @@ class Layer:
                 limit = math.sqrt(6 / fans)
                 weight[...] = rng.uniform(-limit, limit, weight.shape)
         return self
+
+
+def layers_in(layer):
+    """Yield a layer and all layers in it."""
+    yield layer
+    for value in vars(layer).values():
+        for inner in value if isinstance(value, list) else [value]:
+            if isinstance(inner, Layer):
+                yield from layers_in(inner)
 
 
 class Dense(Layer):

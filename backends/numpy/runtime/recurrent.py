@@ -1,7 +1,7 @@
 """NumPy runtime: recurrent layers, with PyTorch's weights and order of gates."""
 
 import numpy as np
-from neural_attn.backends.numpy.runtime.core import Layer, sigmoid, tanh
+from neural_attn.backends.numpy.runtime.core import Layer, layers_in, sigmoid, tanh
 
 
 class Recurrence(Layer):
@@ -156,7 +156,10 @@ def scan(step, x, states, *others, **masks):
     """
     if x.shape[1] == 0:
         raise ValueError("there is no step to scan")
-    maps = [(layer, [], []) for layer in attentions_in(step) if layer.store_attention]
+    layers = [m for m in layers_in(step) if getattr(m, "store_attention", False)]
+    maps = [(layer, [], []) for layer in layers]
+    # only with KEEPS:
+    states = getattr(step, "past", None) or states
     states, outputs = [np.broadcast_to(s, (len(x), *s.shape[1:])) for s in states], []
     for time in range(x.shape[1]):
         found = step(x[:, time : time + 1], *states, *others, **masks)
@@ -165,20 +168,13 @@ def scan(step, x, states, *others, **masks):
         for layer, weights, seen in maps:
             weights.append(layer.attention_weights)
             seen.append(layer.attention_mask)
+    # only with KEEPS:
+    if getattr(step, "keeps", False):
+        step.past = tuple(states)
     for layer, weights, seen in maps:
         layer.attention_weights = np.concatenate(weights, axis=2)
         layer.attention_mask = None if seen[0] is None else np.concatenate(seen, -2)
     return (np.concatenate(outputs, axis=1), *states)
-
-
-def attentions_in(layer):
-    """Yield the layers in a layer that keep attention, itself included."""
-    if hasattr(layer, "store_attention"):
-        yield layer
-    for value in vars(layer).values():
-        for inner in value if isinstance(value, list) else [value]:
-            if isinstance(inner, Layer):
-                yield from attentions_in(inner)
 
 
 def fold_time(x):

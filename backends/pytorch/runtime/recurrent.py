@@ -201,6 +201,8 @@ def scan(step, x, states, *others, **masks):
         raise ValueError("there is no step to scan")
     layers = [m for m in step.modules() if getattr(m, "store_attention", False)]
     maps = [(layer, [], []) for layer in layers]
+    # only with KEEPS:
+    states = getattr(step, "past", None) or states
     states, outputs = [s.expand(x.size(0), *s.shape[1:]) for s in states], []
     for part in x.split(1, dim=1):
         found = step(part, *states, *others, **masks)
@@ -209,6 +211,9 @@ def scan(step, x, states, *others, **masks):
         for layer, weights, seen in maps:
             weights.append(layer.attention_weights)
             seen.append(layer.attention_mask)
+    # only with KEEPS:
+    if getattr(step, "keeps", False):
+        step.past = tuple(states)
     for layer, weights, seen in maps:
         layer.attention_weights = torch.cat(weights, dim=2)
         layer.attention_mask = None if seen[0] is None else torch.cat(seen, dim=-2)

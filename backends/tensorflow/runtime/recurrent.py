@@ -148,6 +148,8 @@ def scan(step, x, states, *others, **masks):
         carry = one(ops.expand_dims(part, 1), carry[1 : 1 + count])
         return carry, carry  # TensorFlow wants outputs like what is carried along
 
+    # only with KEEPS:
+    states = getattr(step, "past", None) or states
     # The first step makes all weights, and shows the shapes of what is carried.
     first = one(x[:, :1], [for_each(x, state) for state in states])
     last, others_then = ops.scan(body, first, ops.swapaxes(x[:, 1:], 0, 1))
@@ -160,6 +162,9 @@ def scan(step, x, states, *others, **masks):
         layer.attention_weights = weights
     for layer, seen in zip(masked(kept), maps[len(kept) :], strict=True):
         layer.attention_mask = seen
+    # only with KEEPS:
+    if getattr(step, "keeps", False):
+        step.past = tuple(last[1 : 1 + count])
     return (ops.swapaxes(whole[0][:, :, 0], 0, 1), *last[1 : 1 + count])
 
 

@@ -1,0 +1,213 @@
+"""Which networks can go on with their own output, and how their forward is split.
+
+A network of one input of ids that gives, at each step, a share for each id, and in
+which no step sees a later one, is a language model. One of two such inputs, whose
+output goes along the second, is an encoder and a decoder: what does not depend on the
+second is computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from neural_attn.backends.emit.training import output_activation
+from neural_attn.grammar import tree
+
+from neural_attn.catalogue.decoding import CACHE, STEPWISE
+from neural_attn.ir import Block, Input, is_mask
+from neural_attn.shapes.instance import Checked, Instance
+
+
+@dataclass(frozen=True)
+class Generation:
+    """How a network goes on: the input that it adds to, and what is read once.
+
+    `encoded` counts the statements of the forward that need only `source`; `handed`
+    are the variables that the rest takes from them. `keeps_steps` says whether each
+    step needs only the one before it, what came before being kept.
+    """
+
+    target: Input
+    source: Input | None
+    statements: tuple[tuple[tree.Statement, ...], tuple[tree.Statement, ...]]
+    handed: tuple[str, ...]
+    keeps_steps: bool
+    gives_probabilities: bool
+    pads: bool
+
+
+def keeps_steps(checked: Checked) -> bool:
+    """Whether the layers of a network keep what they saw of earlier steps."""
+    found = generation(checked)
+    return found is not None and found.keeps_steps
+
+
+@lru_cache(maxsize=4)
+def generation(checked: Checked) -> Generation | None:
+    """How a network goes on with its output; None where it cannot."""
+    inputs = checked.network.inputs
+    if not 1 <= len(inputs) <= 2 or any(is_mask(i.name) for i in inputs):
+        return None
+    if any(i.dtype != "int" or len(i.shape) != 1 for i in inputs):
+        return None
+    *sources, target = inputs
+    if checked.network.takes_embedded or not _continues(checked, target):
+        return None
+    before, after, handed = _split(checked, target.name)
+    if bool(sources) != bool(handed):
+        return None
+    whole = replace(checked.root, children=_called(checked, after))
+    targets = {"", target.name}
+    if not _is_causal(checked, whole, targets):
+        return None
+    return Generation(
+        target,
+        sources[0] if sources else None,
+        (before, after),
+        handed,
+        _keeps(checked, whole, targets),
+        output_activation(checked.root) == "softmax",
+        bool(checked.network.pads_with),
+    )
+
+
+def _continues(checked: Checked, target: Input) -> bool:
+    """Whether the output has a share for each id, at each step of the target."""
+    root = checked.root
+    output = root.output
+    if output is None or output.rank != 3 or output_activation(root) == "sigmoid":
+        return False
+    position = [i.name for i in checked.network.inputs].index(target.name)
+    along = root.inputs[position]
+    if output.along != along.uid:
+        return False
+    tables = [
+        part.values["input_dim"]
+        for _, part in _all_parts(root)
+        if part.target.name == "Embedding" and part.inputs[0].along == along.uid
+    ]
+    return output.width.value in tables
+
+
+def _all_parts(part: Instance) -> Iterator[tuple[str, Instance]]:
+    for name, parts in part.children.items():
+        for inner in parts:
+            yield name, inner
+            yield from _all_parts(inner)
+
+
+def _names(expr: tree.Expr) -> set[str]:
+    return {node.text for node in tree.walk(expr) if isinstance(node, tree.Name)}
+
+
+def _split(
+    checked: Checked, target: str
+) -> tuple[tuple[tree.Statement, ...], tuple[tree.Statement, ...], tuple[str, ...]]:
+    """The statements that do not need the target, the others, and what passes over.
+
+    A network is a chain: its forward has assignments alone, and a return.
+    """
+    late = {target}
+    before: list[tree.Assign] = []
+    after: list[tree.Assign | tree.Return] = []
+    for statement in checked.network.block.forward.body:
+        assert not isinstance(statement, tree.If)
+        targets = _targets(statement)
+        if isinstance(statement, tree.Assign) and not _names(statement.value) & late:
+            late -= targets
+            before.append(statement)
+        else:
+            late |= targets
+            after.append(statement)
+    needed, own = set[str](), {target}
+    for statement in after:
+        needed |= _names(statement.value) - own
+        own |= _targets(statement)
+    made = dict.fromkeys(name.text for one in before for name in one.targets)
+    handed = sorted((name for name in made if name in needed), key=is_mask)
+    return tuple(before), tuple(after), tuple(handed)
+
+
+def _targets(statement: tree.Assign | tree.Return) -> set[str]:
+    if isinstance(statement, tree.Return):
+        return set()
+    return {name.text for name in statement.targets}
+
+
+def _called(
+    checked: Checked, statements: tuple[tree.Statement, ...]
+) -> dict[str, list[Instance]]:
+    """The layers that statements of the network call."""
+    names = {
+        node.function.text
+        for statement in statements
+        if isinstance(statement, tree.Assign)
+        for node in tree.walk(statement.value)
+        if isinstance(node, tree.Call)
+    }
+    return {n: p for n, p in checked.root.children.items() if n in names}
+
+
+def _is_causal(checked: Checked, part: Instance, targets: set[str]) -> bool:
+    """Whether no step of what a block gives depends on a later one of its target.
+
+    `targets` are those of its inputs that go along with the network's; "" stands for
+    what is not known.
+    """
+    assert isinstance(part.target, Block)
+    if part.attention and not (part.attention.causal or part.attention.kind == "cross"):
+        return False
+    if checked.facts[part.target].mixes_steps & targets:
+        return False
+    return all(
+        _is_causal(checked, inner, _inside(inner, targets))
+        if isinstance(inner.target, Block)
+        else inner.target.name in STEPWISE or _reads_forwards(inner)
+        for inner in _on_the_way(part, targets)
+    )
+
+
+def _on_the_way(part: Instance, targets: set[str]) -> Iterator[Instance]:
+    """The layers of a block but for those that go along with other inputs alone."""
+    for parts in part.children.values():
+        for inner in parts:
+            names = {part.input_names.get(x.along, "") for x in inner.inputs[:1]}
+            if isinstance(inner.target, Block) or names & targets or not names:
+                yield inner
+
+
+def _inside(inner: Instance, targets: set[str]) -> set[str]:
+    """Those of the inputs of an inner block that go along with the target."""
+    return {"", *(name for name, source in inner.sources.items() if source in targets)}
+
+
+def _reads_forwards(part: Instance) -> bool:
+    """Whether a layer that mixes steps looks only back."""
+    name, values = part.target.name, part.values
+    if name in ("LSTM", "GRU", "SimpleRNN"):
+        return bool(values["return_sequences"]) and not values["go_backwards"]
+    return name == "Conv1D" and values["padding"] == "causal"
+
+
+def _keeps(
+    checked: Checked, part: Instance, targets: set[str], *, around: bool = False
+) -> bool:
+    """Whether a block needs only the newest step, what it needs else being kept.
+
+    `around`: whether a Cache stands beside it in the block around.
+    """
+    assert isinstance(part.target, Block)
+    if checked.facts[part.target].counts_steps:
+        return False
+    inner = list(_on_the_way(part, targets))
+    caches = around or any(one.target is CACHE for one in inner)
+    if part.attention and part.attention.causal and not caches:
+        return False
+    return all(
+        _keeps(checked, one, _inside(one, targets), around=caches)
+        if isinstance(one.target, Block)
+        else one.target.name in STEPWISE
+        for one in inner
+    )

@@ -1,0 +1,217 @@
+"""PyTorch runtime: going on with a text, token by token."""
+
+import torch
+from neural_attn.backends.pytorch.runtime.core import Network
+from torch import nn
+
+
+class Cache(nn.Module):
+    """Hands on x; while steps are kept, all that it was given since then, in a row."""
+
+    keeps, past = False, None
+
+    def __init__(self, axis=-2):
+        super().__init__()
+        self.axis = axis
+
+    def forward(self, x):
+        """Add the steps of x [batch, ..., time, size] to those before them."""
+        if not self.keeps:
+            return x
+        self.past = x if self.past is None else torch.cat([self.past, x], self.axis)
+        return self.past
+
+
+class Positions(nn.Module):
+    """Counts steps from 0; while steps are kept, on from those before.
+
+    `skipped` [batch, 1] of them, padding before a text, do not count.
+    """
+
+    keeps, past, skipped = False, None, 0
+
+    def forward(self, x):
+        """Return the positions of x [batch, time, ...] as ids [batch or 1, time]."""
+        before = self.past or 0
+        if self.keeps:
+            self.past = before + x.size(1)
+        ids = torch.arange(before, before + x.size(1), device=x.device)[None]
+        return (ids - self.skipped).clamp(min=0)
+
+
+class GeneratingNetwork(Network):
+    """A network that goes on with a text."""
+
+    @torch.no_grad()
+    def generate(
+        self,
+        ids,
+        max_new_tokens,
+        beams=1,
+        temperature=0.0,
+        end=None,
+        return_attention=False,
+    ):
+        """Go on with ids [batch, time]: return them with all that follows.
+
+        beams: how many continuations are kept, of which the best is returned.
+        temperature: 0 takes the likeliest token, else tokens are drawn. end: the id
+        that ends a text. Padding stands before a text.
+        """
+        # only with LOGITS:
+        step = self.forward_logits
+        # only without LOGITS:
+        step = self
+        ids = go_on(self, step, ids, max_new_tokens, beams, temperature, end)
+        if not return_attention:
+            return ids
+        # only with PADDED:
+        skip_padding(self, ids)
+        return ids, self.run_with_attention(ids)[1]
+
+
+class TranslatingNetwork(Network):
+    """A network that reads one text and writes another."""
+
+    @torch.no_grad()
+    def generate(
+        self,
+        source,
+        target,
+        max_new_tokens,
+        beams=1,
+        temperature=0.0,
+        end=None,
+        return_attention=False,
+    ):
+        """Read source [batch, time], and go on with target ids [batch, 1 or more].
+
+        Returns the target with all that follows. beams: how many continuations are
+        kept, of which the best is returned. temperature: 0 takes the likeliest token,
+        else tokens are drawn. end: the id that ends a text.
+        """
+        memory = self.encode(source)
+        memory = memory if isinstance(memory, tuple) else (memory,)
+        memory = [part.repeat_interleave(beams, dim=0) for part in memory]
+
+        def step(ids):
+            return self.decode(ids, *memory)
+
+        ids = go_on(self, step, target, max_new_tokens, beams, temperature, end)
+        if not return_attention:
+            return ids
+        # only with PADDED:
+        skip_padding(self, ids)
+        inputs = dict(zip(self.input_names, (source, ids), strict=True))
+        return ids, self.run_with_attention(inputs)[1]
+
+
+def go_on(network, step, ids, count, beams, temperature, end):
+    """Return ids [batch, time] and up to `count` tokens that `step` says follow."""
+    if beams > 1 and temperature > 0:
+        raise ValueError("beams keep the likeliest, and a temperature draws: give one")
+    # only with PADDED:
+    if (ids[:, -1] == 0).any():
+        raise ValueError("padding stands before a text that is to go on, not behind it")
+    keep_steps(network, True)
+    # only with PADDED:
+    skip_padding(network, ids.repeat_interleave(beams, dim=0))
+    try:
+        if beams > 1:
+            return beam_search(network, step, ids, count, beams, end)
+        return one_by_one(step, ids, count, temperature, end)
+    finally:
+        keep_steps(network, False)
+
+
+def keep_steps(network, flag):
+    """Let all layers keep what they see, from now on, or forget it."""
+    for layer in network.modules():
+        layer.keeps, layer.past = flag, None
+        # only with PADDED:
+        layer.skipped = 0
+
+
+def skip_padding(network, ids):
+    """Count positions from the first id [batch, time] that is no padding."""
+    for layer in network.modules():
+        layer.skipped = (ids.cumsum(1) == 0).sum(1, keepdim=True)
+
+
+def choose(network, rows):
+    """Go on from the examples `rows`, which may stand there more than once."""
+    for layer in network.modules():
+        if isinstance(layer.past, tuple):
+            layer.past = tuple(part[rows] for part in layer.past)
+        elif torch.is_tensor(layer.past):
+            layer.past = layer.past[rows]
+
+
+def log_shares(output):
+    """Return the logarithms of what each id gets at the last step [batch, ids]."""
+    # only with PROBABILITIES:
+    return output[:, -1].log()
+    # only without PROBABILITIES:
+    return output[:, -1].log_softmax(dim=-1)
+
+
+def one_by_one(step, ids, count, temperature, end):
+    """Add the likeliest token each time, or one that is drawn."""
+    new, ended = ids, torch.zeros_like(ids[:, :1], dtype=torch.bool)
+    for _ in range(count):
+        scores = log_shares(step(new))
+        if temperature > 0:
+            token = torch.multinomial((scores / temperature).softmax(dim=-1), 1)
+        else:
+            token = scores.argmax(dim=-1, keepdim=True)
+        if end is not None:
+            token = torch.where(ended, end, token)
+            ended = ended | (token == end)
+        ids = torch.cat([ids, token], dim=1)
+        # only with KEEPS:
+        new = token
+        # only without KEEPS:
+        new = ids
+        if ended.all():
+            break
+    return ids
+
+
+def beam_search(network, step, ids, count, beams, end):
+    """Keep the `beams` likeliest continuations; return the best per token."""
+    batch, first = ids.shape
+    new = ids = ids.repeat_interleave(beams, dim=0)
+    # At first all beams of a text are alike: only one of them counts.
+    totals = torch.zeros(batch, beams, device=ids.device)
+    totals[:, 1:] = -torch.inf
+    found = [[] for _ in range(batch)]  # (mean, ids) of texts that ended
+    settled = [False] * batch
+    for length in range(1, count + 1):
+        scores = log_shares(step(new))
+        size = scores.size(-1)
+        totals = (totals[..., None] + scores.view(batch, beams, size)).flatten(1)
+        totals, chosen = totals.topk(2 * beams)  # enough, though half of them end
+        rows = chosen // size + torch.arange(batch, device=ids.device)[:, None] * beams
+        longer = torch.cat([ids[rows], (chosen % size)[..., None]], dim=-1)
+        ends = longer[..., -1] == (-1 if end is None else end)
+        for i in (i for i in range(batch) if not settled[i]):
+            means = (totals[i] / length).tolist()
+            found[i] += [(means[j], longer[i, j]) for j in range(beams) if ends[i, j]]
+            found[i] = sorted(found[i], key=lambda pair: -pair[0])[:beams]
+            settled[i] = len(found[i]) == beams and found[i][-1][0] >= means[0]
+        totals, kept = totals.masked_fill(ends, -torch.inf).topk(beams)
+        ids = longer[torch.arange(batch, device=ids.device)[:, None], kept].flatten(
+            0, 1
+        )
+        choose(network, rows.gather(1, kept).flatten())
+        # only with KEEPS:
+        new = ids[:, -1:]
+        # only without KEEPS:
+        new = ids
+        if all(settled):
+            break
+    for i in (i for i in range(batch) if not settled[i]):
+        means = (totals[i] / (ids.size(1) - first)).tolist()
+        found[i] += zip(means, ids[i * beams : (i + 1) * beams], strict=True)
+    best = [max(texts, key=lambda pair: pair[0])[1] for texts in found]
+    return nn.utils.rnn.pad_sequence(best, batch_first=True, padding_value=end or 0)

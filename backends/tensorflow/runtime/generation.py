@@ -1,0 +1,226 @@
+"""Keras runtime: going on with a text, token by token."""
+
+import numpy as np
+from keras import layers, ops
+from neural_attn.backends.tensorflow.runtime.core import Network
+
+
+class Cache(layers.Layer):
+    """Hands on x; while steps are kept, all that it was given since then, in a row."""
+
+    keeps, past = False, None
+
+    def __init__(self, axis=-2, **options):
+        super().__init__(**options)
+        self.axis = axis
+
+    def call(self, x):
+        """Add the steps of x [batch, ..., time, size] to those before them."""
+        if not self.keeps:
+            return x
+        before = [] if self.past is None else [self.past]
+        self.past = ops.concatenate([*before, x], axis=self.axis)
+        return self.past
+
+
+class Positions(layers.Layer):
+    """Counts steps from 0; while steps are kept, on from those before.
+
+    `skipped` [batch, 1] of them, padding before a text, do not count.
+    """
+
+    keeps, past, skipped = False, None, 0
+
+    def call(self, x):
+        """Return the positions of x [batch, time, ...] as ids [batch or 1, time]."""
+        before, time = self.past or 0, ops.shape(x)[1]
+        if self.keeps:
+            self.past = before + time
+        ids = before + ops.arange(time, dtype="int64")[None]
+        return ops.maximum(ids - self.skipped, 0)
+
+
+class GeneratingNetwork(Network):
+    """A network that goes on with a text."""
+
+    def generate(
+        self,
+        ids,
+        max_new_tokens,
+        beams=1,
+        temperature=0.0,
+        end=None,
+        return_attention=False,
+        seed=None,
+    ):
+        """Go on with ids [batch, time]: return them with all that follows.
+
+        beams: how many continuations are kept, of which the best is returned.
+        temperature: 0 takes the likeliest token, else tokens are drawn, from `seed`.
+        end: the id that ends a text. Padding stands before a text.
+        """
+        ids = ops.convert_to_numpy(ids)
+        ids = go_on(self, self, ids, max_new_tokens, beams, temperature, end, seed)
+        if not return_attention:
+            return ids
+        # only with PADDED:
+        skip_padding(self, ids)
+        return ids, self.run_with_attention(ids)[1]
+
+
+class TranslatingNetwork(Network):
+    """A network that reads one text and writes another."""
+
+    def generate(
+        self,
+        source,
+        target,
+        max_new_tokens,
+        beams=1,
+        temperature=0.0,
+        end=None,
+        return_attention=False,
+        seed=None,
+    ):
+        """Read source [batch, time], and go on with target ids [batch, 1 or more].
+
+        Returns the target with all that follows. beams: how many continuations are
+        kept, of which the best is returned. temperature: 0 takes the likeliest token,
+        else tokens are drawn, from `seed`. end: the id that ends a text.
+        """
+        memory = self.encode(source)
+        memory = memory if isinstance(memory, tuple) else (memory,)
+        memory = [ops.repeat(part, beams, axis=0) for part in memory]
+        target = ops.convert_to_numpy(target)
+
+        def step(ids):
+            return self.decode(ids, *memory)
+
+        ids = go_on(self, step, target, max_new_tokens, beams, temperature, end, seed)
+        if not return_attention:
+            return ids
+        # only with PADDED:
+        skip_padding(self, ids)
+        inputs = dict(zip(self.input_names, (source, ids), strict=True))
+        return ids, self.run_with_attention(inputs)[1]
+
+
+def go_on(network, step, ids, count, beams, temperature, end, seed):
+    """Return ids [batch, time] and up to `count` tokens that `step` says follow."""
+    if beams > 1 and temperature > 0:
+        raise ValueError("beams keep the likeliest, and a temperature draws: give one")
+    # only with PADDED:
+    if (ids[:, -1] == 0).any():
+        raise ValueError("padding stands before a text that is to go on, not behind it")
+    keep_steps(network, True)
+    # only with PADDED:
+    skip_padding(network, np.repeat(ids, beams, axis=0))
+    try:
+        if beams > 1:
+            return beam_search(network, step, ids, count, beams, end)
+        return one_by_one(step, ids, count, temperature, end, seed)
+    finally:
+        keep_steps(network, False)
+
+
+def keep_steps(network, flag):
+    """Let all layers keep what they see, from now on, or forget it."""
+    for layer in network._flatten_layers():
+        layer.keeps, layer.past = flag, None
+        # only with PADDED:
+        layer.skipped = 0
+
+
+def skip_padding(network, ids):
+    """Count positions from the first id [batch, time] that is no padding."""
+    for layer in network._flatten_layers():
+        layer.skipped = (ids.cumsum(axis=1) == 0).sum(axis=1, keepdims=True)
+
+
+def choose(network, rows):
+    """Go on from the examples `rows`, which may stand there more than once."""
+    for layer in network._flatten_layers():
+        if isinstance(layer.past, tuple):
+            layer.past = tuple(ops.take(part, rows, axis=0) for part in layer.past)
+        elif ops.is_tensor(layer.past):
+            layer.past = ops.take(layer.past, rows, axis=0)
+
+
+def log_shares(output):
+    """Return the logarithms of what each id gets at the last step [batch, ids]."""
+    # only with PROBABILITIES:
+    scores = ops.log(ops.maximum(output[:, -1], 1e-37))
+    # only without PROBABILITIES:
+    scores = ops.log_softmax(output[:, -1], axis=-1)
+    return ops.convert_to_numpy(scores)
+
+
+def one_by_one(step, ids, count, temperature, end, seed):
+    """Add the likeliest token each time, or one that is drawn."""
+    new, ended = ids, np.zeros((len(ids), 1), bool)
+    random = np.random.default_rng(seed)
+    for _ in range(count):
+        scores = log_shares(step(new))
+        if temperature > 0:
+            scores = (scores - scores.max(axis=-1, keepdims=True)) / temperature
+            limits = np.exp(scores).cumsum(axis=-1)
+            draws = random.uniform(0, limits[:, -1:])
+            token = (limits <= draws).sum(axis=-1, keepdims=True)
+        else:
+            token = scores.argmax(axis=-1)[:, None]
+        if end is not None:
+            token = np.where(ended, end, token)
+            ended = ended | (token == end)
+        ids = np.concatenate([ids, token], axis=1)
+        # only with KEEPS:
+        new = token
+        # only without KEEPS:
+        new = ids
+        if ended.all():
+            break
+    return ids
+
+
+def beam_search(network, step, ids, count, beams, end):
+    """Keep the `beams` likeliest continuations; return the best per token."""
+    batch, first = ids.shape
+    new = ids = np.repeat(ids, beams, axis=0)
+    # At first all beams of a text are alike: only one of them counts.
+    totals = np.full((batch, beams), -np.inf)
+    totals[:, 0] = 0
+    found = [[] for _ in range(batch)]  # (mean, ids) of texts that ended
+    settled = [False] * batch
+    texts = np.arange(batch)[:, None]
+    for length in range(1, count + 1):
+        scores = log_shares(step(new))
+        size = scores.shape[-1]
+        totals = totals[..., None] + scores.reshape(batch, beams, size)
+        totals = totals.reshape(batch, -1)
+        # twice as many are enough, though half of them end
+        chosen = np.argsort(-totals, axis=1, kind="stable")[:, : 2 * beams]
+        totals, rows = totals[texts, chosen], chosen // size + texts * beams
+        longer = np.concatenate([ids[rows], (chosen % size)[..., None]], axis=-1)
+        ends = longer[..., -1] == (-1 if end is None else end)
+        for i in (i for i in range(batch) if not settled[i]):
+            means = totals[i] / length
+            found[i] += [(means[j], longer[i, j]) for j in range(beams) if ends[i, j]]
+            found[i] = sorted(found[i], key=lambda pair: -pair[0])[:beams]
+            settled[i] = len(found[i]) == beams and found[i][-1][0] >= means[0]
+        totals = np.where(ends, -np.inf, totals)
+        kept = np.argsort(-totals, axis=1, kind="stable")[:, :beams]
+        totals = totals[texts, kept]
+        ids = longer[texts, kept].reshape(batch * beams, -1)
+        choose(network, rows[texts, kept].reshape(-1))
+        # only with KEEPS:
+        new = ids[:, -1:]
+        # only without KEEPS:
+        new = ids
+        if all(settled):
+            break
+    for i in (i for i in range(batch) if not settled[i]):
+        means = totals[i] / (ids.shape[1] - first)
+        found[i] += zip(means, ids[i * beams : (i + 1) * beams], strict=True)
+    best = [max(texts, key=lambda pair: pair[0])[1] for texts in found]
+    longest = max(map(len, best))
+    rest = [np.full(longest - len(text), end or 0, text.dtype) for text in best]
+    return np.stack([np.concatenate(pair) for pair in zip(best, rest, strict=True)])

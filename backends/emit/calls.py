@@ -284,6 +284,7 @@ def _call_primitive(scope: Scope, call: tree.Call) -> ast.expr:
             values["parts"] = ast.Tuple(_running(values["parts"].elts), ast.Load())
         template = by_sizes or template
     if name == "padding_mask" and scope.keeps_mask(call.arguments[0].value):
+        scope.keeps_masks = True
         made = fill(template, {"0": values["values"]})
         return ast.Call(dotted(f"self.{PAST_MASK}"), [made], [])
     if name == "padding_mask" and not is_given(scope, call.arguments[0].value):

@@ -15,7 +15,7 @@ from neural_attn.backends.emit.scope import Scope
 from neural_attn.backends.emit.usage import always_given, names_read
 from neural_attn.grammar import tree
 
-from neural_attn.ir import UNUSED
+from neural_attn.ir import UNUSED, is_mask
 from neural_attn.shapes.instance import LONGEST
 
 
@@ -72,6 +72,8 @@ def _statement(
 ) -> list[str]:
     names = statement.targets if isinstance(statement, tree.Assign) else ()
     targets = [name.text for name in names]
+    if _is_idle_mask(scope, targets):
+        return []
     scope.before, scope.target = [], targets[0] if len(targets) == 1 else ""
     is_size = not scope.sizes.isdisjoint(targets)
     made = (whole if is_size else in_forward)(scope, statement.value)
@@ -104,6 +106,14 @@ def _spelled(scope: Scope, targets: Sequence[str]) -> list[str]:
     last = max((i for i, name in enumerate(spelled, 1) if name != UNUSED), default=0)
     rest = spelled[last:]
     return spelled if len(rest) < 2 else [*spelled[:last], f"*{UNUSED}"]
+
+
+def _is_idle_mask(scope: Scope, targets: Sequence[str]) -> bool:
+    """Whether a network makes a mask here that none of its layers takes."""
+    is_network = scope.block is scope.checked.network.block
+    if not is_network or len(targets) != 1 or not is_mask(targets[0]):
+        return False
+    return targets[0] not in names_read(scope.block.forward.body)
 
 
 def _is_row(made: ast.expr) -> TypeGuard[ast.Tuple]:

@@ -28,7 +28,8 @@ def network_class(scope: Scope) -> list[str]:
     class_name = network_name(scope.checked, backend.runtime)
     layers = layer_lines(scope, scope.block.layers, STATEMENTS)
     going_on = generation(scope.checked)
-    if going_on and going_on.keeps_steps and going_on.pads:
+    forward = _methods(scope, going_on)
+    if scope.keeps_masks:
         layers.append(f"{STATEMENTS}self.{PAST_MASK} = Cache(axis=-1)")
     lines = (
         [backend.decorator.format(name=string(class_name))] if backend.decorator else []
@@ -44,13 +45,17 @@ def network_class(scope: Scope) -> list[str]:
     lines += docstring(_doc(scope), STATEMENTS)
     lines += [f"{STATEMENTS}if return_attention:"]
     lines += [f"{STATEMENTS}    return self.run_with_attention(inputs)"]
+    return lines + forward
+
+
+def _methods(scope: Scope, going_on: Generation | None) -> list[str]:
+    """The rest of the forward, and the methods that it is made of."""
+    backend = scope.backend
     on_logits = backend.trains_on_logits and has_logits(scope.checked, backend.layers)
     if going_on and going_on.source:
-        return lines + _encoder_and_decoder(scope, going_on, on_logits=on_logits)
+        return _encoder_and_decoder(scope, going_on, on_logits=on_logits)
     forward = _forward_lines(scope)
-    if on_logits:
-        return [*lines, *_split_off_logits(scope, forward)]
-    return lines + _joined(forward)
+    return _split_off_logits(scope, forward) if on_logits else _joined(forward)
 
 
 def _base(going_on: Generation | None) -> str:

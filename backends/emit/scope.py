@@ -70,6 +70,7 @@ class Scope:
         # whether layers keep the steps before, and whether this one counts them
         self.keeps_steps = keeps_steps(checked)
         self.counter = ""
+        self.keeps_masks = False
         self.shares = False  # whether its layers are given what the backend shares
         self.value: ast.expr = ast.Constant(None)
         self.set_somewhere = set_parameters(checked, block)

@@ -1,0 +1,361 @@
+"""Going on with a text: against transformers, and against forwards without caches."""
+
+import numpy as np
+import pytest
+from neural_attn.backends import get
+from neural_attn.backends.emit.emitter import emit
+from neural_attn.backends.emit.generation import generation
+
+from neural_attn.compile import check_text
+from neural_attn.models.generated import load_model
+from neural_attn.models.weights import initial
+from tests.layer_cases import ruff_complaints
+
+GPT2 = """
+define GPT2(vocab, d_model, num_heads, depth, max_len) {
+  layers:
+    token = Embedding(vocab, d_model)
+    encoding = PositionalEncoding(max_len, "learned")
+    block = TransformerDecoder(
+      num_heads, 4 * d_model, activation="gelu_tanh", norm_first=true, epsilon=1e-5
+    ) * depth
+    norm = LayerNormalization(1e-5)
+
+  forward(ids):
+    x = block(encoding(token(ids)))
+    return norm(x) @ transpose(weight(token))
+}
+network Model { input: (none,) layers: GPT2(40, 16, 2, 2, 32) }
+"""
+PADDED = """
+network Padded {
+  input: (none,)
+  layers:
+    Embedding(30, 16, mask_zero=true)
+    PositionalEncoding(POSITIONS)
+    TransformerDecoder(2, 32) * 2
+    Output(30)
+  loss: "sparse_categorical_crossentropy"
+}
+"""
+TRANSLATOR = """
+network Translator {
+  input: { source: (none,) target: (none,) }
+  layers:
+    source: {
+      Embedding(20, 16, mask_zero=true)
+      ENCODER
+    }
+    target: {
+      Embedding(30, 16, mask_zero=true)
+      DECODER
+      Output(30)
+    }
+}
+"""
+TEXTS = {
+    "gpt2": GPT2,
+    "learned": PADDED.replace("POSITIONS", '32, "learned"'),
+    "sinusoidal": PADDED.replace("POSITIONS", ""),
+    "encoder and decoder": TRANSLATOR.replace(
+        "ENCODER", "PositionalEncoding() TransformerEncoder(2, 32)"
+    ).replace("DECODER", "PositionalEncoding() TransformerDecoder(2, 32) * 2"),
+    "bahdanau": TRANSLATOR.replace(
+        "ENCODER", "Bidirectional(LSTM(8, return_sequences=true))"
+    ).replace("DECODER", "BahdanauDecoder(12, memory=source)"),
+    "luong": TRANSLATOR.replace(
+        "ENCODER", "Bidirectional(GRU(8, return_sequences=true))"
+    ).replace("DECODER", "LuongDecoder(12, memory=source)"),
+    "lstm": """network Recurrent {
+      input: (none,)
+      layers: Embedding(30, 16) LSTM(16, return_sequences=true) Output(30)
+    }""",
+}
+KEEP_NOTHING = {"lstm"}
+SOURCE = np.array([[3, 1, 4, 1, 5, 9], [2, 6, 5, 3, 0, 0], [8, 9, 7, 9, 3, 2]])
+START = np.array([[7, 2, 9], [4, 4, 1], [11, 8, 5]])
+
+
+def checked_of(text):
+    (checked,), warnings = check_text(text)
+    assert {w.code for w in warnings} <= {"W0114"}
+    return checked
+
+
+def weights_of(checked):
+    """So far from how they start that texts do not repeat themselves."""
+    random = np.random.default_rng(3)
+    return {
+        name: weight + 0.3 * random.normal(size=weight.shape)
+        for name, weight in initial(checked).items()
+    }
+
+
+class Runner:
+    """A generated model of a backend, with arrays in and out."""
+
+    def __init__(self, text, backend, tmp_path, weights=None):
+        from safetensors.numpy import save_file
+
+        self.checked = checked_of(text)
+        path = tmp_path / "weights.safetensors"
+        save_file(weights or weights_of(self.checked), path)
+        loaded = load_model(self.checked, backend, dtype="float64")
+        loaded.model.load_weights(path)
+        self.model, self.backend = loaded.model, loaded.backend
+        self.several = len(self.checked.network.inputs) > 1
+
+    def array(self, value):
+        return np.asarray(self.backend.array(value) if value is not None else value)
+
+    def generate(self, start, *args, source=SOURCE, **options):
+        given = [self.backend.tensor(start)]
+        if self.several:
+            given = [self.backend.tensor(source), *given]
+        found = self.model.generate(*given, *args, **options)
+        if not options.get("return_attention"):
+            return self.as_array(found)
+        ids, maps = found
+        return self.as_array(ids), {n: self.as_array(w) for n, w in maps.items()}
+
+    @staticmethod
+    def as_array(value):
+        return np.asarray(value.detach() if hasattr(value, "detach") else value)
+
+    def output(self, ids, source=SOURCE):
+        tensor = self.backend.tensor
+        inputs = tensor(ids)
+        if self.several:
+            inputs = {"source": tensor(source), "target": inputs}
+        with self.backend.inference():
+            return self.as_array(self.model(inputs))
+
+    def greedy(self, start, count):
+        """Without any cache: the whole text is read again for each token."""
+        for _ in range(count):
+            token = self.output(start)[:, -1].argmax(axis=-1)
+            start = np.concatenate([start, token[:, None]], axis=1)
+        return start
+
+
+@pytest.fixture(params=TEXTS)
+def name(request):
+    return request.param
+
+
+def test_what_is_kept_changes_nothing(name, backend, tmp_path):
+    model = Runner(TEXTS[name], backend, tmp_path)
+    found = generation(model.checked)
+    assert found is not None
+    assert found.keeps_steps == (name not in KEEP_NOTHING)
+    expected = model.greedy(START, 7)
+    assert len(np.unique(expected)) > 6  # no text that only repeats itself
+    np.testing.assert_array_equal(model.generate(START, 7), expected)
+    np.testing.assert_array_equal(model.generate(START, 7), expected)  # nothing stays
+    np.testing.assert_array_equal(model.output(expected), model.output(expected))
+
+
+def test_beams_are_the_same_on_every_backend(name, backend, tmp_path):
+    first = Runner(TEXTS[name], "numpy", tmp_path)
+    second = Runner(TEXTS[name], backend, tmp_path)
+    end = int(first.generate(START, 5)[0, -2])
+    for options in ({"beams": 3}, {"beams": 4, "end": end}, {"end": end}):
+        np.testing.assert_array_equal(
+            first.generate(START, 6, **options), second.generate(START, 6, **options)
+        )
+
+
+def test_the_best_of_many_beams_is_the_best_of_all(backend, tmp_path):
+    """Two tokens with as many beams as there are first tokens: an exhaustive search."""
+    model = Runner(TEXTS["gpt2"], backend, tmp_path)
+    best = model.generate(START, 2, beams=40)
+    for text, start in zip(best, START, strict=True):
+        pairs = np.stack(np.meshgrid(range(40), range(40), indexing="ij"), -1)
+        pairs = pairs.reshape(-1, 2)
+        whole = np.concatenate([np.repeat(start[None], 1600, 0), pairs], axis=1)
+        logits = model.output(whole)[:, 2:4]
+        logits = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+        totals = np.take_along_axis(logits, pairs[..., None], -1).sum((1, 2))
+        np.testing.assert_array_equal(text[-2:], pairs[totals.argmax()])
+
+
+@pytest.mark.requires_transformers
+@pytest.mark.parametrize(
+    "options", [{}, {"beams": 4}, {"end": 17}, {"beams": 3, "end": 9}]
+)
+def test_tokens_are_those_of_gpt2(backend, options, tmp_path):
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(1)
+    config = GPT2Config(
+        vocab_size=40, n_embd=16, n_head=2, n_layer=2, n_positions=32,
+        bos_token_id=None, eos_token_id=options.get("end"), pad_token_id=0,
+    )  # fmt: skip
+    theirs = GPT2LMHeadModel(config).double().eval()
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    ours = Runner(GPT2, backend, tmp_path, weights=from_gpt2(theirs.state_dict()))
+    np.testing.assert_allclose(
+        ours.output(START), theirs(torch.tensor(START)).logits.detach(), atol=1e-9
+    )
+    expected = theirs.generate(
+        torch.tensor(START), max_new_tokens=9, do_sample=False,
+        num_beams=options.get("beams", 1),
+        attention_mask=torch.ones(START.shape, dtype=torch.long),
+    )  # fmt: skip
+    found = ours.generate(START, 9, **options)
+    end = options.get("end", -1)
+    for ours_, theirs_ in zip(found, expected.numpy(), strict=True):
+        assert text_of(ours_, end) == text_of(theirs_, end)
+
+
+def text_of(ids, end):
+    """The ids up to the first `end`: what stands behind it only fills the row."""
+    new = list(ids[3:])
+    return new[: new.index(end) + 1] if end in new else new
+
+
+def from_gpt2(state):
+    """The weights of transformers' GPT-2 under the names of the network."""
+    state = {name: value.numpy() for name, value in state.items()}
+    weights = {}
+    size = state["transformer.wte.weight"].shape[1]
+    plain = {
+        "token.weight": "wte.weight",
+        "encoding.table.weight": "wpe.weight",
+        "norm.weight": "ln_f.weight",
+        "norm.bias": "ln_f.bias",
+    }
+    for ours, theirs in plain.items():
+        weights[ours] = state[f"transformer.{theirs}"]
+    for i in range(2):
+        of = f"transformer.h.{i}."
+        for kind in ("weight", "bias"):
+            fused = state[f"{of}attn.c_attn.{kind}"]
+            for k, part in enumerate(("query", "key", "value")):
+                name = f"block.{i}.self_attention.{part}_projection.{kind}"
+                weights[name] = fused[..., k * size : (k + 1) * size].T
+            for ours, theirs in {
+                "self_attention.output_projection": "attn.c_proj",
+                "feed_forward.expand": "mlp.c_fc",
+                "feed_forward.contract": "mlp.c_proj",
+                "self_attention_norm": "ln_1",
+                "feed_forward_norm": "ln_2",
+            }.items():
+                weights[f"block.{i}.{ours}.{kind}"] = state[f"{of}{theirs}.{kind}"].T
+    return {
+        f"gpt2_0.{name}": np.ascontiguousarray(value) for name, value in weights.items()
+    }
+
+
+def test_attention_of_what_was_written_is_the_models(name, backend, tmp_path):
+    model = Runner(TEXTS[name], backend, tmp_path)
+    ids, maps = model.generate(START, 4, return_attention=True)
+    assert ids.shape == (3, 7)
+    inputs = model.backend.tensor(ids)
+    if model.several:
+        inputs = {"source": model.backend.tensor(SOURCE), "target": inputs}
+    _, expected = model.model(inputs, return_attention=True)
+    assert maps.keys() == expected.keys()
+    for key, weights in maps.items():
+        np.testing.assert_allclose(weights, model.as_array(expected[key]), atol=1e-12)
+        if "encoder" not in key:
+            assert weights.shape[2] == 7
+
+
+@pytest.mark.parametrize("padded", ["learned", "sinusoidal"])
+def test_padding_before_a_text_changes_nothing(padded, backend, tmp_path):
+    model = Runner(TEXTS[padded], backend, tmp_path)
+    alone = [model.generate(row[None], 6)[0] for row in START]
+    short = START.copy()
+    ragged = np.concatenate([np.zeros((3, 2), int), short], axis=1)
+    for options in ({}, {"beams": 3}):
+        alone = [model.generate(row[None], 6, **options)[0] for row in START]
+        together = model.generate(ragged, 6, **options)
+        np.testing.assert_array_equal(together[:, 2:], alone)
+    _, maps = model.generate(ragged, 2, return_attention=True)
+    _, expected = model.generate(START, 2, return_attention=True)
+    for key, weights in maps.items():
+        np.testing.assert_allclose(weights[:, :, 2:, 2:], expected[key], atol=1e-9)
+        assert (weights[:, :, 2:, :2] == 0).all()
+
+
+def test_padding_behind_a_text_is_refused(backend, tmp_path):
+    model = Runner(TEXTS["learned"], backend, tmp_path)
+    with pytest.raises(ValueError, match="padding stands before a text"):
+        model.generate(np.pad(START, ((0, 0), (0, 1))), 2)
+    with pytest.raises(ValueError, match="give one"):
+        model.generate(START, 2, beams=2, temperature=1.0)
+
+
+def test_tokens_are_drawn_as_often_as_they_are_likely(backend, tmp_path):
+    model = Runner(TEXTS["gpt2"], backend, tmp_path)
+    many = np.repeat(START[:1], 4000, axis=0)
+    drawn = model.generate(many, 1, temperature=2.0)[:, -1]
+    shares = np.exp(model.output(START[:1])[0, -1] / 2)
+    shares /= shares.sum()
+    counts = np.bincount(drawn, minlength=40) / len(drawn)
+    assert abs(counts - shares).sum() < 0.12  # sampling error: about 0.05
+
+
+NO_TEXTS = {
+    "sees what comes": """network N { input: (none,)
+      layers: Embedding(30, 16) TransformerEncoder(2, 32) Output(30) }""",
+    "another alphabet": """network N { input: (none,)
+      layers: Embedding(30, 16) TransformerDecoder(2, 32) Output(5) }""",
+    "one answer": """network N { input: (none,) layers: Embedding(30, 16)
+      TransformerDecoder(2, 32) GlobalAveragePooling1D() Output(30) }""",
+    "both ways": """network N { input: (none,) layers: Embedding(30, 16)
+      Bidirectional(LSTM(8, return_sequences=true)) Output(30) }""",
+    "no ids": """network N { input: (none, 16)
+      layers: TransformerDecoder(2, 32) Output(30) }""",
+    "a mean of all": """define Own() { forward(x): return x + mean(x, axis=1) }
+      network N { input: (none,) layers: Embedding(30, 16) Own() Output(30) }""",
+    "a product over steps": """define Own() {
+        forward(x): return x @ (transpose(x) @ x) }
+      network N { input: (none,) layers: Embedding(30, 16) Own() Output(30) }""",
+    "a window into the future": """network N { input: (none,) layers: Embedding(30, 16)
+      Conv1D(16, 3, padding="same") Output(30) }""",
+}
+
+
+@pytest.mark.parametrize("text", NO_TEXTS.values(), ids=NO_TEXTS)
+def test_networks_that_write_no_text_do_not_offer_it(text):
+    checked = checked_of(text)
+    assert generation(checked) is None
+    for backend in ("numpy", "pytorch", "tensorflow"):
+        code = emit(checked, get(backend))
+        assert "def generate" not in code
+        assert "Cache" not in code
+
+
+def test_what_counts_its_steps_is_read_again(backend, tmp_path):
+    """A define of an author that counts steps by itself: right, if slower."""
+    text = """define Own() {
+      layers: table = Embedding(32, 16)
+      forward(x): return x + table(position_ids(x))
+    }
+    network N { input: (none,) layers: Embedding(30, 16) Own()
+      TransformerDecoder(2, 32) Output(30) }"""
+    model = Runner(text, backend, tmp_path)
+    assert not generation(model.checked).keeps_steps
+    np.testing.assert_array_equal(model.generate(START, 5), model.greedy(START, 5))
+
+
+def test_the_code_is_clean(name, backend, tmp_path):
+    code = emit(checked_of(TEXTS[name]), get(backend))
+    assert ruff_complaints(code, tmp_path) == ""
+    assert "def generate" in code
+
+
+@pytest.mark.requires_tensorflow
+def test_a_saved_keras_model_goes_on_too(tmp_path):
+    import keras
+
+    model = Runner(TEXTS["encoder and decoder"], "tensorflow", tmp_path)
+    expected = model.generate(START, 5)
+    model.model.save(tmp_path / "model.keras")
+    model.model = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(model.generate(START, 5), expected)

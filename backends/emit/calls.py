@@ -11,6 +11,7 @@ from neural_attn.backends.emit.expressions import (
     constant,
     dotted,
     fill,
+    of_numbers,
     python,
     slots,
     text,
@@ -118,12 +119,17 @@ def _call(scope: Scope, call: tree.Call) -> ast.expr:
         return _call_primitive(scope, call)
     given = match("", call_parameters(use), call.arguments, Problems())
     if use.repeat is not None:
-        return _call_each(scope, use, call, given)
+        return _call_each(scope, use, use.repeat, call, given)
     return _call_layer(scope, use, dotted(f"self.{use.name}"), call, given)
 
 
-def _call_each(scope: Scope, use: LayerUse, call: tree.Call, given: Given) -> ast.expr:
-    """Apply repeated layers one after the other, before the statement at hand."""
+def _call_each(
+    scope: Scope, use: LayerUse, repeat: tree.Expr, call: tree.Call, given: Given
+) -> ast.expr:
+    """Apply repeated layers one after the other, before the statement at hand.
+
+    A layer that all of them share is applied again and again.
+    """
     first_name = next(iter(given))
     target = scope.target or f"{use.name}_output"
     spelled = scope.spell(target)
@@ -135,12 +141,16 @@ def _call_each(scope: Scope, use: LayerUse, call: tree.Call, given: Given) -> as
     renamed = tree.Call(call.span, call.function, arguments)
     is_new = target not in scope.locals and not scope.target
     scope.locals.add(target)
-    applied = _call_layer(
-        scope, use, dotted(variable), renamed, {**given, first_name: carried}
-    )
+    layers = dotted(f"self.{use.name}")
+    layer = layers if use.is_shared else dotted(variable)
+    applied = _call_layer(scope, use, layer, renamed, {**given, first_name: carried})
     if is_new:
         scope.locals.discard(target)
-    scope.before.append(f"for {variable} in self.{use.name}:")
+    if use.is_shared:
+        count = text(python(repeat, partial(special, scope), whole=True))
+        scope.before.append(f"for _ in range({count}):")
+    else:
+        scope.before.append(f"for {variable} in {text(layers)}:")
     scope.before.append(f"    {spelled} = {text(applied)}")
     return dotted(spelled)
 
@@ -256,13 +266,16 @@ def _call_primitive(scope: Scope, call: tree.Call) -> ast.expr:
     primitive = PRIMITIVES[name]
     if primitive.is_attention:
         return _call_attention(scope, call, primitive)
+    if id(call) in scope.facts.floored:
+        quotient = tree.children(call)[0]
+        left, right = (in_forward(scope, side) for side in tree.children(quotient))
+        return ast.BinOp(left, ast.FloorDiv(), right)
     values = _values(scope, call, primitive)
     if name == "slice":
         return _section(values)
-    if id(call) not in scope.checked.facts[scope.block].tensors:
-        template = "abs({0})" if name == "abs" else f"math.{name}({{0}})"
-    else:
-        template = scope.backend.functions.get(name, "")
+    if id(call) not in scope.facts.tensors:
+        return of_numbers(name, list(values.values()))
+    template = scope.backend.functions.get(name, "")
     if name == "padding_mask" and not is_given(scope, call.arguments[0].value):
         template = ""
     if not template:

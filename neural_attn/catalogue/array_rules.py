@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 
+from neural_attn.catalogue import constants
 from neural_attn.catalogue.function_arguments import (
     Given,
     Length,
@@ -46,6 +47,14 @@ def _with_axis(x: Tensor, axis: int, dim: Dim) -> tuple[Dim, ...]:
     dims = list(x.dims)
     dims[axis] = dim
     return tuple(dims)
+
+
+def of_numbers(name: str, *given: Static) -> Static:
+    """What a function of plain numbers comes to. Raises ShapeError."""
+    try:
+        return Static(constants.applied(name, *(one.value for one in given)))
+    except constants.ConstantError as error:
+        raise ShapeError(str(error), error.hint) from None
 
 
 def fractions(given: Given) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from neural_attn.catalogue import constants
 from neural_attn.catalogue.function_arguments import Length, shown
 from neural_attn.catalogue.types import (
+    Constant,
     Dim,
     ShapeError,
     Static,
@@ -64,6 +65,8 @@ def arithmetic(operator: str, left: Value, right: Value) -> Value:
                 "only when the network runs"
             )
         return _length_arithmetic(operator, left, right)
+    if operator == "%":
+        _check_rest(left, right)
     if isinstance(left, Static) or isinstance(right, Static):
         tensor = left if isinstance(left, Tensor) else right
         assert isinstance(tensor, Tensor)
@@ -79,6 +82,11 @@ def arithmetic(operator: str, left: Value, right: Value) -> Value:
     dtype = "bool" if operator in COMPARISONS else dtype
     along, across = left.along or right.along, left.across or right.across
     return Tensor(broadcast(left, right), dtype, roots).at(along, across)
+
+
+def _check_rest(left: Value, right: Value) -> None:
+    if isinstance(right, Static) and right.value == 0:
+        raise ShapeError("this divides by zero")
 
 
 def _combined(operator: str, left: Value, right: Value) -> Tensor:
@@ -106,14 +114,43 @@ def _length_arithmetic(operator: str, left: Value, right: Value) -> Length:
         if isinstance(side, Length):
             dims.append(side.dim)
         elif isinstance(side, Static):
-            dims.append(Dim(side.value))  # type: ignore[arg-type]
+            dims.append(Dim(_whole(operator, side.value)))
         else:
             raise ShapeError("a length combines with whole numbers only")
     a, b = dims
     if a.value is None or b.value is None:
         return Length((), "int", dim=Dim(None))
-    value = constants.binary(operator, a.value, b.value, exact=True)
+    try:
+        value = constants.binary(operator, a.value, b.value, exact=True)
+    except constants.ConstantError as error:
+        hint = "`floor(a / b)` leaves the rest out" if operator == "/" else ""
+        raise ShapeError(str(error), hint) from None
     return Length((), "int", dim=Dim(value))
+
+
+def _whole(operator: str, value: Constant) -> int:
+    """The whole number that a length is combined with."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int):
+        raise ShapeError(
+            f"a length combines with whole numbers only, and `{operator}` gets {value}",
+            "`floor(x)` is the whole number below",
+        )
+    if value == 0 and operator in ("/", "%"):
+        raise ShapeError("this divides by zero")
+    return value
+
+
+def floored(left: Value, right: Value) -> Length:
+    """The length that `floor(left / right)` is, where one of the two is a length."""
+    a, b = (
+        side.dim if isinstance(side, Length) else Dim(_whole("/", side.value))
+        for side in (left, right)
+        if isinstance(side, Length | Static)
+    )
+    known = a.value is not None and b.value is not None
+    return Length((), "int", dim=Dim(a.value // b.value if known else None))
 
 
 def _matmul(left: Tensor, right: Tensor) -> tuple[Dim, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from neural_attn.catalogue import constants
 from neural_attn.catalogue.types import (
     Dim,
     Static,
@@ -14,7 +16,7 @@ from neural_attn.catalogue.types import (
     times,
 )
 from neural_attn.grammar import tree
-from neural_attn.ir import Block
+from neural_attn.ir import INDEX, Block, width_of
 from neural_attn.shapes.instance import Instance
 
 
@@ -47,6 +49,36 @@ def seen_outside(output: Tensor | None, outer: dict[str, tree.Expr | None]) -> T
     return Tensor(tuple(dims), output.dtype)
 
 
+def of_copy(output: Tensor, index: int) -> Tensor:
+    """What a copy of a repeated layer gives, its sizes without the name of its number.
+
+    Behind the copy, `units * (index + 1)` is `units * 2`.
+    """
+    dims = [Dim(d.value, d.expr and _at(d.expr, index), d.label) for d in output.dims]
+    return replace(output, dims=tuple(dims))
+
+
+def _at(expr: tree.Expr, index: int) -> tree.Expr:
+    number = tree.Literal(expr.span, index)
+    if INDEX not in tree.names_in(expr):
+        return expr
+    return _reckoned(tree.replaced(expr, INDEX, number))
+
+
+def _reckoned(expr: tree.Expr) -> tree.Expr:
+    """`units * (1 + 1)` as `units * 2`, `units * 1` as `units`."""
+    if not tree.names_in(expr):
+        return tree.Literal(expr.span, constants.evaluate(expr, {}))
+    if not isinstance(expr, tree.Binary):
+        return expr
+    left, right = _reckoned(expr.left), _reckoned(expr.right)
+    if expr.operator == "*":
+        for one, other in ((left, right), (right, left)):
+            if isinstance(one, tree.Literal) and one.value == 1:
+                return other
+    return tree.Binary(expr.span, expr.operator, left, right)
+
+
 def alike(one: Instance, two: Instance) -> bool:
     """Whether a repeated layer has come to a fixed point."""
     a, b = one.output, two.output
@@ -55,6 +87,34 @@ def alike(one: Instance, two: Instance) -> bool:
     same_output = all(x.value == y.value for x, y in zip(a.dims, b.dims, strict=True))
     shapes = [[d.value for d in t.dims] for t in one.inputs]
     return same_output and shapes == [[d.value for d in t.dims] for t in two.inputs]
+
+
+def is_same_layer(one: Instance, two: Instance) -> bool:
+    """Whether two calls of a layer come to the same sizes inside."""
+    if one is two or one.children is two.children:
+        return True
+    names = {n for n in one.values if one.values[n] != two.values.get(n)}
+    if not names <= _measured(one) or one.children.keys() != two.children.keys():
+        return False
+    if [w.shape for w in one.weights] != [w.shape for w in two.weights]:
+        return False
+    return all(
+        is_same_layer(*pair)
+        for name in one.children
+        for pair in zip(one.children[name], two.children[name], strict=True)
+    )
+
+
+def _measured(instance: Instance) -> set[str]:
+    """Widths that a block takes from its inputs each time, and keeps nowhere."""
+    block = instance.target
+    if not isinstance(block, Block) or instance.children:
+        return set()
+    changed = {s.target.text for s in block.forward.body if isinstance(s, tree.Assign)}
+    sources = {p.name: width_of(p) for p in block.parameters}
+    return {
+        name for name, source in sources.items() if source and source not in changed
+    }
 
 
 def with_spelling(

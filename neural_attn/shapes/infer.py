@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import cast
 
 from neural_attn.catalogue.arguments import match
@@ -27,11 +27,22 @@ from neural_attn.ir import Block, Input, LayerChoice, LayerUse, Network, call_pa
 from neural_attn.resolve.root_causes import first_causes
 from neural_attn.resolve.values import check_repeat, check_value
 from neural_attn.shapes.block_entry import Entry
-from neural_attn.shapes.calls import alike, call_key, seen_outside, with_spelling
+from neural_attn.shapes.calls import (
+    alike,
+    call_key,
+    is_same_layer,
+    of_copy,
+    seen_outside,
+    with_spelling,
+)
 from neural_attn.shapes.evaluation import Again, Session, Stop
 from neural_attn.shapes.instance import Attention, Checked, Facts, Instance
-from neural_attn.shapes.size_expressions import note_arguments, note_features
-from neural_attn.shapes.unused_parameters import names_in
+from neural_attn.shapes.size_expressions import (
+    APART,
+    TWO_CALLS,
+    note_arguments,
+    note_features,
+)
 
 MAX_LAYERS = 200_000  # in one network, those inside blocks included
 
@@ -162,7 +173,9 @@ class _Run(Entry):
             self.evaluate(matched[name]) if name in matched else None for name in names
         ]
         parts = self._parts(use, tuple(inputs), call)
+        self._check_shared(use, parts, call)
         self.instance.children[use.name] = parts
+        self.instance.calls.setdefault(use.name, []).append(parts)
         self.instance.uses[use.name] = use
         output = parts[-1].output
         assert output is not None
@@ -182,11 +195,13 @@ class _Run(Entry):
         for i in range(count):
             arrives = f" {inputs[0]}" if isinstance(inputs[0], Tensor) else ""
             trail.append(f"{use.part_name(i)}{arrives}")
-            self.part = i
-            if i > 1 and parts[-1] is parts[-2]:
+            self.part = 0 if use.is_shared else i
+            if i > 1 and parts[-1] is parts[-2] and not use.is_counted:
                 parts.append(parts[-1])
             else:
                 part = self._instance(use, inputs, call)
+                if use.is_counted and part.output is not None:
+                    part.output = of_copy(part.output, i)
                 same = parts and alike(parts[-1], part)
                 parts.append(parts[-1] if same else part)
             trail.pop()
@@ -194,6 +209,23 @@ class _Run(Entry):
         if self.caller is None:
             trail.append(f"{use.part_name(count - 1)} {inputs[0]}")
         return parts
+
+    def _check_shared(
+        self, use: LayerUse, parts: list[Instance], call: tree.Call
+    ) -> None:
+        """A layer is made once: each call of it must come to the same sizes."""
+        before = self.instance.children.get(use.name, parts)
+        pairs = [(*both, TWO_CALLS) for both in zip(before, parts, strict=True)]
+        if use.is_shared:
+            pairs += [(*both, APART) for both in pairwise(parts)]
+        for one, other, hint in pairs:
+            if not is_same_layer(one, other):
+                error = ShapeError(
+                    f"`{use.name}` gets {other.inputs[0]} here and {one.inputs[0]} "
+                    "before: its sizes fit only one of the two",
+                    hint,
+                )
+                raise self.session.note(error, call)
 
     def _repeat(self, use: LayerUse) -> int:
         if use.repeat is None:
@@ -208,8 +240,9 @@ class _Run(Entry):
         self, use: LayerUse, inputs: tuple[Value | None, ...], call: tree.Call
     ) -> Instance:
         seen = set(self.static.seen)
+        index = self.part if use.is_counted else None
         given = {
-            name: Static(self.constant(expr), expr)
+            name: Static(self.constant(expr, index), expr)
             for name, expr in use.arguments.items()
         }
         if isinstance(use.target, Block):
@@ -237,7 +270,7 @@ class _Run(Entry):
         matter = run.matter()
         self.session.vain.note(use, matter)
         for name in matter & use.arguments.keys():
-            self.static.seen |= names_in(use.arguments[name])
+            self.static.seen |= tree.names_in(use.arguments[name])
         made = (self, use, run, self.part)
         self.session.made[(id(self), use.name, id(run), self.part)] = made
         return self._placed(use, run, inputs)

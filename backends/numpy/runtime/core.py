@@ -116,6 +116,8 @@ class AttentionLayer(Layer):
 
     store_attention = False
     attention_weights = attention_mask = None
+    # only with Application:
+    applications, application_count = (), 1  # what the last calls kept, and how many
 
     def attend(self, query, key, value, mask=None, dropout=None):
         """Return softmax(query key^T / sqrt(size)) value: [batch, heads, time, size].
@@ -139,6 +141,10 @@ class AttentionLayer(Layer):
         weights = masked_softmax(logits, mask)
         if self.store_attention:
             self.attention_weights, self.attention_mask = weights, mask
+            # only with Application:
+            kept = (*self.applications, (weights, mask))
+            # only with Application:
+            self.applications = kept[-self.application_count :]
         return weights
 
 
@@ -185,6 +191,38 @@ def masked_softmax(logits, mask=None):
     weights = np.exp(logits - np.where(top == -np.inf, 0, top))
     total = weights.sum(axis=-1, keepdims=True)
     return weights / np.where(total == 0, 1, total)
+
+
+class Application:
+    """One of the calls of a layer that a run calls `count` times: what it kept."""
+
+    def __init__(self, layer, number, count):
+        vars(self).update(layer=layer, number=number)
+        layer.application_count = count
+
+    def __setattr__(self, name, value):
+        """Set it on the layer, which forgets what its calls kept."""
+        setattr(self.layer, name, value)
+        self.layer.applications = ()
+
+    @property
+    def store_attention(self):
+        """Whether the layer keeps its weights."""
+        return self.layer.store_attention
+
+    @property
+    def attention_weights(self):
+        """The weights of this call, or None."""
+        return self._kept()[0]
+
+    @property
+    def attention_mask(self):
+        """The mask of this call, or None."""
+        return self._kept()[1]
+
+    def _kept(self):
+        kept = self.layer.applications
+        return kept[self.number] if self.number < len(kept) else (None, None)
 
 
 class Network(Layer):

@@ -14,6 +14,8 @@ class AttentionLayer(nn.Module):
 
     store_attention = False
     attention_weights = attention_mask = None
+    # only with Application:
+    applications, application_count = (), 1  # what the last calls kept, and how many
 
     def attend(self, query, key, value, mask=None, dropout=None):
         """Attend, all [batch, heads, time, size]; mask: True where a key is seen."""
@@ -38,6 +40,10 @@ class AttentionLayer(nn.Module):
             weights = weights * seen if weights.requires_grad else weights.mul_(seen)
         if self.store_attention:
             self.attention_weights, self.attention_mask = weights.detach(), mask
+            # only with Application:
+            kept = (*self.applications, (weights.detach(), mask))
+            # only with Application:
+            self.applications = kept[-self.application_count :]
         return weights
 
 
@@ -75,6 +81,38 @@ def causal_mask(queries, keys, mask, device, rows=slice(None)):
     if mask is None:
         return past
     return past & (mask if mask.size(-2) == 1 else mask[..., rows, :])
+
+
+class Application:
+    """One of the calls of a layer that a run calls `count` times: what it kept."""
+
+    def __init__(self, layer, number, count):
+        vars(self).update(layer=layer, number=number)
+        layer.application_count = count
+
+    def __setattr__(self, name, value):
+        """Set it on the layer, which forgets what its calls kept."""
+        setattr(self.layer, name, value)
+        self.layer.applications = ()
+
+    @property
+    def store_attention(self):
+        """Whether the layer keeps its weights."""
+        return self.layer.store_attention
+
+    @property
+    def attention_weights(self):
+        """The weights of this call, or None."""
+        return self._kept()[0]
+
+    @property
+    def attention_mask(self):
+        """The mask of this call, or None."""
+        return self._kept()[1]
+
+    def _kept(self):
+        kept = self.layer.applications
+        return kept[self.number] if self.number < len(kept) else (None, None)
 
 
 class Network(nn.Module):

@@ -13,6 +13,8 @@ class AttentionLayer(layers.Layer):
     """Attends; keeps `attention_weights` [batch, heads, queries, keys] when told to."""
 
     store_attention, attention_weights, attention_mask = False, None, None
+    # only with Application:
+    applications, application_count = (), 1  # what the last calls kept, and how many
 
     def attend(self, query, key, value, mask=None, dropout=None, training=None):
         """Attend, all [batch, heads, time, size]; mask: True where a key is seen."""
@@ -40,6 +42,10 @@ class AttentionLayer(layers.Layer):
         weights = ops.where(seen, ops.softmax(ops.where(seen, logits, -1e30)), 0.0)
         if self.store_attention:
             self.attention_weights, self.attention_mask = weights, mask
+            # only with Application:
+            kept = (*self.applications, (weights, mask))
+            # only with Application:
+            self.applications = kept[-self.application_count :]
         return weights
 
 
@@ -84,6 +90,38 @@ def causal_mask(queries, keys, mask, rows=slice(None)):
     if mask is None:
         return past
     return ops.logical_and(past, mask if mask.shape[-2] == 1 else mask[..., rows, :])
+
+
+class Application:
+    """One of the calls of a layer that a run calls `count` times: what it kept."""
+
+    def __init__(self, layer, number, count):
+        vars(self).update(layer=layer, number=number)
+        layer.application_count = count
+
+    def __setattr__(self, name, value):
+        """Set it on the layer, which forgets what its calls kept."""
+        setattr(self.layer, name, value)
+        self.layer.applications = ()
+
+    @property
+    def store_attention(self):
+        """Whether the layer keeps its weights."""
+        return self.layer.store_attention
+
+    @property
+    def attention_weights(self):
+        """The weights of this call, or None."""
+        return self._kept()[0]
+
+    @property
+    def attention_mask(self):
+        """The mask of this call, or None."""
+        return self._kept()[1]
+
+    def _kept(self):
+        kept = self.layer.applications
+        return kept[self.number] if self.number < len(kept) else (None, None)
 
 
 class Network(keras.Model):

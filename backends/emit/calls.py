@@ -50,7 +50,7 @@ def special(scope: Scope, expr: tree.Expr) -> ast.expr | None:
     if isinstance(expr, tree.Call):
         return _call(scope, expr)
     if isinstance(expr, tree.Unary | tree.Binary):
-        return _of_masks(scope, expr)
+        return _of_masks(scope, expr) or _of_ids(scope, expr)
     if not isinstance(expr, tree.Name):
         return None
     if expr.text in scope.stand_ins:
@@ -87,6 +87,20 @@ def _of_masks(scope: Scope, expr: tree.Unary | tree.Binary) -> ast.expr | None:
     for one, other in maybe:
         made = ast.IfExp(ast.Compare(one, [ast.Is()], [_NONE]), other, made)
     return made
+
+
+def _of_ids(scope: Scope, expr: tree.Unary | tree.Binary) -> ast.expr | None:
+    """An operator between ids, where the backend has its own way; else None."""
+    sides = tree.children(expr)
+    template = scope.backend.of_ids.get(expr.operator)
+    if (
+        template is None
+        or len(sides) < 2
+        or not scope.facts.ids.issuperset(map(id, sides))
+    ):
+        return None
+    left, right = (in_forward(scope, side) for side in sides)
+    return fill(template, {"0": left, "1": right})
 
 
 def _measured(scope: Scope, name: str) -> str:

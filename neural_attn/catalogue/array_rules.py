@@ -8,6 +8,8 @@ from neural_attn.catalogue import constants
 from neural_attn.catalogue.function_arguments import (
     Given,
     Length,
+    need_fractions,
+    need_one_kind,
     shown,
     tensor,
     tensors,
@@ -57,6 +59,27 @@ def of_numbers(name: str, *given: Static) -> Static:
         raise ShapeError(str(error), error.hint) from None
 
 
+def each_number(name: str, x: Tensor) -> Tensor:
+    """The same axes, of numbers; of ids where they stay whole."""
+    _refuse_mask(x)
+    if name != "abs":
+        need_fractions(f"`{name}`", x)
+    return x.like(*x.dims)
+
+
+def cast(given: Given) -> Tensor:
+    """The same axes, with fractions."""
+    x, like = tensor(given, "x"), tensor(given, "like")
+    if isinstance(x, Length):
+        raise ShapeError(
+            "a tensor is needed here, and this is a length",
+            "`arange(n, like)` counts up to it",
+        )
+    if like.dtype != "float":
+        raise ShapeError(f"`like` must hold numbers with fractions, and is {like}")
+    return x.like(*x.dims, dtype="float")
+
+
 def fractions(given: Given) -> Tensor:
     """A tensor of numbers that may have fractions, as it is."""
     x = tensor(given, "x")
@@ -89,12 +112,13 @@ def both(given: Given) -> Tensor:
     """Two that broadcast; the second may be a number."""
     x, y = tensor(given, "x"), given["y"]
     _refuse_mask(x)
+    need_one_kind("this", x, y)
     if isinstance(y, Tensor):
         _refuse_mask(y)
-        dtype = "float" if "float" in (x.dtype, y.dtype) else x.dtype
-        return Tensor(broadcast(x, y), dtype, x.roots | y.roots).at(x.along, x.across)
+        roots = x.roots | y.roots
+        return Tensor(broadcast(x, y), x.dtype, roots).at(x.along, x.across)
     _number(y)
-    return x.like(*x.dims, dtype="float")
+    return x.like(*x.dims)
 
 
 def where(given: Given) -> Tensor:
@@ -114,7 +138,8 @@ def where(given: Given) -> Tensor:
             _refuse_mask(side)
         else:
             _number(side)
-    dtype = "float" if any(one.dtype == "float" for one in found) else "int"
+    need_one_kind("`where`", *sides)
+    dtype = found[0].dtype
     whole_shape = reduce(
         lambda left, right: Tensor(broadcast(left, right)), [mask, *found]
     )
@@ -186,11 +211,7 @@ def _number(value: Value) -> None:
 
 def _refuse_whole(x: Tensor) -> None:
     _refuse_mask(x)
-    if x.dtype == "int":
-        raise ShapeError(
-            f"numbers with fractions are needed here, and {x} holds ids",
-            "an Embedding turns ids to vectors",
-        )
+    need_fractions("this", x)
 
 
 def _refuse_mask(x: Tensor) -> None:

@@ -34,7 +34,7 @@ def _elementwise(name: str) -> Callable[[Given], Value]:
     def rule(given: Given) -> Value:
         x = given["x"]
         if isinstance(x, Tensor):
-            return x.like(*x.dims, dtype="float")
+            return arrays.each_number(name, x)
         return arrays.of_numbers(name, x)
 
     return rule
@@ -161,6 +161,12 @@ PRIMITIVES = _named(
             start=None,
             stop=_NONE,
             axis=_LAST,
+        ),
+        "cast": _primitive(
+            arrays.cast,
+            "The numbers of `x`, or 1 and 0 of a mask, in the type of `like`.",
+            x=None,
+            like=None,
         ),
         "where": _primitive(
             arrays.where,

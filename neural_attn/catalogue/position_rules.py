@@ -36,7 +36,10 @@ def length(given: Given) -> Length:
 def arange(given: Given) -> Tensor:
     """N numbers, in the type of `like`."""
     count = whole(given, "n")
-    return tensor(given, "like").like(count, dtype="float")
+    like = tensor(given, "like")
+    if like.dtype == "bool":
+        raise ShapeError(f"`like` must hold numbers, and {like} is a mask")
+    return like.like(count)
 
 
 def transpose(given: Given) -> Tensor:

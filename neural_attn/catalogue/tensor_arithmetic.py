@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from neural_attn.catalogue import constants
-from neural_attn.catalogue.function_arguments import Length, shown
+from neural_attn.catalogue.function_arguments import (
+    CAST,
+    Length,
+    need_fractions,
+    need_one_kind,
+    shown,
+)
 from neural_attn.catalogue.types import (
     Constant,
     Dim,
@@ -65,28 +71,35 @@ def arithmetic(operator: str, left: Value, right: Value) -> Value:
                 "only when the network runs"
             )
         return _length_arithmetic(operator, left, right)
-    if operator == "%":
-        _check_rest(left, right)
+    _check_kinds(operator, left, right)
     if isinstance(left, Static) or isinstance(right, Static):
         tensor = left if isinstance(left, Tensor) else right
         assert isinstance(tensor, Tensor)
         if operator == "@":
             raise ShapeError("`@` needs a tensor on both sides")
-        dtype = "bool" if operator in COMPARISONS else "float"
+        dtype = "bool" if operator in COMPARISONS else tensor.dtype
         return tensor.like(*tensor.dims, dtype=dtype)
     roots = left.roots | right.roots
     if operator == "@":
         product = Tensor(_matmul(left, right), "float", roots)
         return product.at(left.along, right.across)
-    dtype = "float" if "float" in (left.dtype, right.dtype) else left.dtype
-    dtype = "bool" if operator in COMPARISONS else dtype
+    dtype = "bool" if operator in COMPARISONS else left.dtype
     along, across = left.along or right.along, left.across or right.across
     return Tensor(broadcast(left, right), dtype, roots).at(along, across)
 
 
-def _check_rest(left: Value, right: Value) -> None:
-    if isinstance(right, Static) and right.value == 0:
+def _check_kinds(operator: str, left: Value, right: Value) -> None:
+    """Refuse what frameworks do differently with whole numbers, or not at all."""
+    if operator in ("/", "%") and isinstance(right, Static) and right.value == 0:
         raise ShapeError("this divides by zero")
+    need_one_kind(f"`{operator}`", left, right)
+    ids = [s for s in (left, right) if isinstance(s, Tensor) and s.dtype == "int"]
+    if ids and operator in ("/", "@"):
+        need_fractions(f"`{operator}`", ids[0])
+    if ids and operator in ("%", "**"):
+        number = right.value if isinstance(right, Static) else None
+        if not isinstance(number, int) or number < 0:
+            raise ShapeError(f"`{operator}` of ids takes a whole number, from 0", CAST)
 
 
 def _combined(operator: str, left: Value, right: Value) -> Tensor:

@@ -159,6 +159,8 @@ class Evaluation(ABC):
         value = self._value(expr)
         if isinstance(value, Tensor):
             self.facts.tensors.add(id(expr))
+            if value.dtype == "int" and not isinstance(value, Length):
+                self.facts.ids.add(id(expr))
         return value
 
     def _value(self, expr: tree.Expr) -> Value:

@@ -198,7 +198,7 @@ class Facts:
     instance calls, `uncalled` those that some does not call;
     `shared` the calls of attend whose keys have fewer heads than their queries;
     `absent` the masks that are combined and not given, by node identity;
-    `floored` the calls of floor that divide lengths.
+    `floored` the calls of floor that divide lengths; `ids` what holds ids.
     """
 
     features: dict[str, dict[str, tree.Expr]] = field(default_factory=dict)
@@ -215,6 +215,7 @@ class Facts:
     shared: set[int] = field(default_factory=set)
     absent: set[int] = field(default_factory=set)
     floored: set[int] = field(default_factory=set)
+    ids: set[int] = field(default_factory=set)
 
 
 def of_part(name: str, part: int) -> str:

@@ -487,3 +487,43 @@ def test_nothing_is_kept_of_what_a_network_does_not_share():
     names = {n.name for n in ast.walk(ast.parse(code)) if isinstance(n, ast.ClassDef)}
     assert "Application" not in names
     assert "applications" not in code
+
+
+WIDTHS = {  # of what goes into the last layer of a define
+    "last(dense(x))": "4 * units",
+    "last(counted(x))": "units * n",
+    "last(grown(x))": "x_width + n * units",
+    "last(concatenate([dense(x), grown(x)]))": "4 * units + x_width + n * units",
+    "last(concatenate([slice(dense(x), 0, units), slice(x, -2)]))": "units + 2",
+    "last(slice(dense(x), 0, -2))": "4 * units - 2",
+}
+
+
+@pytest.mark.parametrize(("body", "width"), WIDTHS.items(), ids=WIDTHS)
+def test_sizes_keep_their_names_through_repeats(body, width):
+    """One class serves several numbers of copies, so no number may stand in it."""
+    code = emit(
+        checked_of(f"""define Grown(units) {{
+          layers: dense = Dense(units)
+          forward(x): return concatenate([x, dense(x)])
+        }}
+        define Own(units, n) {{
+          layers: dense = Dense(4 * units) * n  counted = Dense(units * (index + 1)) * n
+            grown = Grown(units) * n  last = Dense(7)
+          forward(x):
+            y = {body}
+            return y + 0 * mean(dense(x)) * mean(counted(x)) * mean(grown(x))
+        }}
+        network N {{ input: (5, 7) layers: Own(5, 2) Own(3, 4) Own(2, 1) }}"""),
+        get("pytorch"),
+    )
+    assert f"self.last = nn.Linear({width}, 7)" in code
+
+
+def test_a_stack_is_as_wide_as_its_list():
+    text = """define Own() {
+      layers: last = Dense(3)
+      forward(x): return last(concatenate([stack([x, x]), stack([x])]))
+    }
+    network N { input: (5, 7) layers: Own() }"""
+    assert "nn.Linear(2 + 1, 3)" in emit(checked_of(text), get("pytorch"))

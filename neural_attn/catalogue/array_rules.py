@@ -197,9 +197,22 @@ def _part(dim: Dim, start: Dim | None, stop: Dim | None) -> Dim:
     count = len(range(dim.value)[places])
     if not count:
         raise ShapeError(f"nothing is between {places.start or 0} and {places.stop}")
-    if any(end < 0 for end in ends if end is not None):
-        return Dim(count)
+    if start is not None and places.start < 0:
+        return Dim(count, _from_end(start) if stop is None else None)
+    if stop is not None and places.stop < 0:
+        # all but the last, unless some of the first are missing too
+        last = Dim(-places.stop, _from_end(stop))
+        return Dim(count) if places.start else less(dim, last, count)
     return less(stop or dim, start, count)
+
+
+def _from_end(end: Dim) -> tree.Expr | None:
+    """The number behind the minus of a place that is counted from the end."""
+    if isinstance(end.expr, tree.Unary):
+        return end.expr.operand
+    if isinstance(end.expr, tree.Literal) and end.value is not None:
+        return tree.Literal(end.expr.span, -end.value)
+    return None
 
 
 def _number(value: Value) -> None:

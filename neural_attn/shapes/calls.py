@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from neural_attn.catalogue import constants
 from neural_attn.catalogue.types import (
@@ -16,7 +17,7 @@ from neural_attn.catalogue.types import (
     times,
 )
 from neural_attn.grammar import tree
-from neural_attn.ir import INDEX, Block, width_of
+from neural_attn.ir import INDEX, Block, LayerUse, width_of
 from neural_attn.shapes.instance import Instance
 
 
@@ -49,29 +50,69 @@ def seen_outside(output: Tensor | None, outer: dict[str, tree.Expr | None]) -> T
     return Tensor(tuple(dims), output.dtype)
 
 
-def of_copy(output: Tensor, index: int) -> Tensor:
+def of_repeat(
+    output: Tensor,
+    first: Value | None,
+    parts: Sequence[Instance],
+    use: LayerUse,
+    repeat: tree.Expr,
+) -> Tensor:
+    """What the last copy of a repeated layer gives, its sizes by their count."""
+    if use.is_counted:
+        one = tree.Literal(repeat.span, 1)
+        return of_copy(output, _reckoned(tree.Binary(repeat.span, "-", repeat, one)))
+    widths = [part.output.width for part in parts if part.output and part.output.dims]
+    if not isinstance(first, Tensor) or not first.dims or len(widths) < len(parts):
+        return output
+    expr = _grown([first.width, *widths], repeat)
+    if expr is None:
+        return output
+    width = replace(output.width, expr=expr)
+    return replace(output, dims=(*output.dims[:-1], width))
+
+
+def _grown(widths: Sequence[Dim], count: tree.Expr) -> tree.Expr | None:
+    """`width + n * units` where each of n copies adds the same to the width."""
+    start, then = widths[0].expr, widths[1].expr
+    if start is None or not isinstance(then, tree.Binary) or then.operator != "+":
+        return None
+    known = [width.value for width in widths if width.value is not None]
+    steps = {after - before for before, after in pairwise(known)}
+    if spelled(then.left) != spelled(start) or len(steps) > 1:
+        return None
+    is_single = len(widths) == 2 and isinstance(count, tree.Literal)
+    if len(known) < len(widths) or is_single:
+        return None
+    return tree.Binary(
+        start.span, "+", start, tree.Binary(count.span, "*", count, then.right)
+    )
+
+
+def of_copy(output: Tensor, index: tree.Expr) -> Tensor:
     """What a copy of a repeated layer gives, its sizes without the name of its number.
 
-    Behind the copy, `units * (index + 1)` is `units * 2`.
+    Behind the second copy, `units * (index + 1)` is `units * 2`.
     """
     dims = [Dim(d.value, d.expr and _at(d.expr, index), d.label) for d in output.dims]
     return replace(output, dims=tuple(dims))
 
 
-def _at(expr: tree.Expr, index: int) -> tree.Expr:
-    number = tree.Literal(expr.span, index)
+def _at(expr: tree.Expr, index: tree.Expr) -> tree.Expr:
     if INDEX not in tree.names_in(expr):
         return expr
-    return _reckoned(tree.replaced(expr, INDEX, number))
+    return _reckoned(tree.replaced(expr, INDEX, index))
 
 
 def _reckoned(expr: tree.Expr) -> tree.Expr:
-    """`units * (1 + 1)` as `units * 2`, `units * 1` as `units`."""
+    """`units * (1 + 1)` as `units * 2`, `units * 1` as `units`, `n - 1 + 1` as `n`."""
     if not tree.names_in(expr):
         return tree.Literal(expr.span, constants.evaluate(expr, {}))
     if not isinstance(expr, tree.Binary):
         return expr
     left, right = _reckoned(expr.left), _reckoned(expr.right)
+    if expr.operator == "+" and isinstance(left, tree.Binary):
+        if left.operator == "-" and spelled(left.right) == spelled(right):
+            return left.left
     if expr.operator == "*":
         for one, other in ((left, right), (right, left)):
             if isinstance(one, tree.Literal) and one.value == 1:

@@ -177,7 +177,7 @@ class Evaluation(ABC):
                 error = ShapeError(f"`{expr.text}` is a layer", f"call it: {call}")
             raise self.session.note(error, expr)
         if isinstance(expr, tree.Sequence):
-            return Static(tuple(self.evaluate(item) for item in expr.items))
+            return Static(tuple(self.evaluate(item) for item in expr.items), expr)
         if isinstance(expr, tree.Call):
             return self._call(expr)
         operands = [self.evaluate(operand) for operand in tree.children(expr)]

@@ -32,6 +32,7 @@ from neural_attn.shapes.calls import (
     call_key,
     is_same_layer,
     of_copy,
+    of_repeat,
     seen_outside,
     with_spelling,
 )
@@ -179,6 +180,8 @@ class _Run(Entry):
         self.instance.uses[use.name] = use
         output = parts[-1].output
         assert output is not None
+        if use.repeat is not None:
+            output = of_repeat(output, inputs[0], parts, use, use.repeat)
         roots = frozenset().union(*(v.roots for v in inputs if isinstance(v, Tensor)))
         result = Tensor(output.dims, output.dtype, roots).at(
             output.along, output.across
@@ -200,12 +203,13 @@ class _Run(Entry):
                 parts.append(parts[-1])
             else:
                 part = self._instance(use, inputs, call)
-                if use.is_counted and part.output is not None:
-                    part.output = of_copy(part.output, i)
                 same = parts and alike(parts[-1], part)
                 parts.append(parts[-1] if same else part)
             trail.pop()
-            inputs = (parts[-1].output, *inputs[1:])
+            output = parts[-1].output
+            if use.is_counted and output is not None:
+                output = of_copy(output, tree.Literal(use.span, i))
+            inputs = (output, *inputs[1:])
         if self.caller is None:
             trail.append(f"{use.part_name(count - 1)} {inputs[0]}")
         return parts

@@ -197,22 +197,25 @@ def _part(dim: Dim, start: Dim | None, stop: Dim | None) -> Dim:
     count = len(range(dim.value)[places])
     if not count:
         raise ShapeError(f"nothing is between {places.start or 0} and {places.stop}")
-    if start is not None and places.start < 0:
-        return Dim(count, _from_end(start) if stop is None else None)
-    if stop is not None and places.stop < 0:
-        # all but the last, unless some of the first are missing too
-        last = Dim(-places.stop, _from_end(stop))
+    first, last = _from_end(start), _from_end(stop)
+    if first is not None:
+        return Dim(count, first.expr if stop is None else None)
+    if last is not None:  # all but these, unless some of the first are missing too
         return Dim(count) if places.start else less(dim, last, count)
     return less(stop or dim, start, count)
 
 
-def _from_end(end: Dim) -> tree.Expr | None:
-    """The number behind the minus of a place that is counted from the end."""
-    if isinstance(end.expr, tree.Unary):
-        return end.expr.operand
-    if isinstance(end.expr, tree.Literal) and end.value is not None:
-        return tree.Literal(end.expr.span, -end.value)
-    return None
+def _from_end(end: Dim | None) -> Dim | None:
+    """How far a place is from the end; None where it is counted from the start."""
+    if end is None or end.value is None or end.value >= 0:
+        return None
+    expr = end.expr
+    if isinstance(expr, tree.Unary):
+        return Dim(-end.value, expr.operand)
+    literal = isinstance(expr, tree.Literal)
+    return Dim(
+        -end.value, tree.Literal(expr.span, -end.value) if expr and literal else None
+    )
 
 
 def _number(value: Value) -> None:

@@ -74,7 +74,7 @@ def evaluate(
         left = evaluate(expr.left, names, exact=exact)
         right = evaluate(expr.right, names, exact=exact)
         return binary(expr.operator, left, right, exact=exact)
-    if isinstance(expr, tree.Call) and expr.function.text in FUNCTIONS:
+    if expr.function.text in FUNCTIONS:
         values = [evaluate(a.value, names, exact=False) for a in expr.arguments]
         return applied(expr.function.text, *values)
     hint = "write a number, or a word in quotes"

@@ -162,8 +162,9 @@ def floored(left: Value, right: Value) -> Length:
         for side in (left, right)
         if isinstance(side, Length | Static)
     )
-    known = a.value is not None and b.value is not None
-    return Length((), "int", dim=Dim(a.value // b.value if known else None))
+    if a.value is None or b.value is None:
+        return Length((), "int", dim=Dim(None))
+    return Length((), "int", dim=Dim(a.value // b.value))
 
 
 def _matmul(left: Tensor, right: Tensor) -> tuple[Dim, ...]:

@@ -117,7 +117,9 @@ class AttentionLayer(Layer):
     store_attention = False
     attention_weights = attention_mask = None
     # only with Application:
-    applications, application_count = (), 1  # what the last calls kept, and how many
+    applications: tuple[object, ...] = ()  # the weights and masks of the last calls
+    # only with Application:
+    application_count = 1  # so many are kept
 
     def attend(self, query, key, value, mask=None, dropout=None):
         """Return softmax(query key^T / sqrt(size)) value: [batch, heads, time, size].
@@ -197,30 +199,38 @@ class Application:
     """One of the calls of a layer that a run calls `count` times: what it kept."""
 
     def __init__(self, layer, number, count):
-        vars(self).update(layer=layer, number=number)
+        self.layer, self.number = layer, number
         layer.application_count = count
-
-    def __setattr__(self, name, value):
-        """Set it on the layer, which forgets what its calls kept."""
-        setattr(self.layer, name, value)
-        self.layer.applications = ()
 
     @property
     def store_attention(self):
-        """Whether the layer keeps its weights."""
+        """Whether the layer keeps its weights; setting it forgets what it kept."""
         return self.layer.store_attention
+
+    @store_attention.setter
+    def store_attention(self, flag):
+        self.layer.store_attention, self.layer.applications = flag, ()
 
     @property
     def attention_weights(self):
         """The weights of this call, or None."""
-        return self._kept()[0]
+        return self.kept()[0]
+
+    @attention_weights.setter
+    def attention_weights(self, weights):
+        self.layer.attention_weights = weights
 
     @property
     def attention_mask(self):
         """The mask of this call, or None."""
-        return self._kept()[1]
+        return self.kept()[1]
 
-    def _kept(self):
+    @attention_mask.setter
+    def attention_mask(self, mask):
+        self.layer.attention_mask = mask
+
+    def kept(self):
+        """Return the weights and the mask of this call, None before it."""
         kept = self.layer.applications
         return kept[self.number] if self.number < len(kept) else (None, None)
 

@@ -24,7 +24,7 @@ _BRACKETS = _CLOSING | frozenset("([{")
 # what cannot stand between the items of a block, whatever the parser has read of them
 _AMONG_ITEMS = {
     **dict.fromkeys(("STRING", "NUMBER", "DOLLAR_NAME"), "E0133"),
-    **dict.fromkeys(("MINUS", "PLUS", "SLASH", "COMPARE"), "E0135"),
+    **dict.fromkeys(("MINUS", "PLUS", "SLASH", "PERCENT", "COMPARE"), "E0135"),
 }
 _AMONG_VALUES = dict.fromkeys(("NAME", "STRING", "NUMBER", "LAYERS"), "E0113")
 
@@ -61,6 +61,8 @@ def explain(
         hint = f"is one `{span.text}` too many?" if span.text in _BRACKETS else ""
         if _in_forward(error):
             hint = _HABITS.get(span.text, hint)
+        if source.text[: span.start].rstrip().endswith("%"):
+            hint = "a share is written as a number: 0.5"
         return NeuralError([Diagnostic.of("E0110", span, hint=hint, what=what)])
     hint = ""
     if row.code == "E0113" and _innermost(error) == "E0111":

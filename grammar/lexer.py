@@ -95,7 +95,6 @@ def refuse_depth(span: Span) -> NoReturn:
 # what other languages write with a character, and how it is said here
 _HABITS = {
     "^": "a power is written `**`",
-    "%": "a share is written as a number: 0.5",
     ".": "layers are not called on each other: write the next one on its own line",
     "|": "layers follow each other: write the next one on its own line",
     "&": "write `and`",

@@ -35,7 +35,7 @@ def is_token(node: Node, kind: str) -> bool:
 def binding(operator: Node) -> str:
     """What operators of one row have in common."""
     assert isinstance(operator, Token)
-    kinds = {"MINUS": "PLUS", "SLASH": "STAR", "AT": "STAR"}
+    kinds = {"MINUS": "PLUS", **dict.fromkeys(("SLASH", "PERCENT", "AT"), "STAR")}
     return kinds.get(operator.type, operator.type)
 
 

@@ -20,6 +20,7 @@ BINDING = {
     "MINUS": 5,
     "STAR": 6,
     "SLASH": 6,
+    "PERCENT": 6,
     "AT": 6,
     PREFIX_MINUS: 7,
     "POWER": 8,

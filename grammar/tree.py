@@ -256,3 +256,29 @@ def walk(expr: Expr) -> Iterator[Expr]:
     yield expr
     for child in children(expr):
         yield from walk(child)
+
+
+def replaced(expr: Expr, name: str, value: Expr) -> Expr:
+    """The expression with a value where a name stands."""
+    if isinstance(expr, Name):
+        return value if expr.text == name else expr
+    if isinstance(expr, Sequence):
+        items = tuple(replaced(item, name, value) for item in expr.items)
+        return Sequence(expr.span, items, expr.is_list)
+    if isinstance(expr, Unary):
+        return Unary(expr.span, expr.operator, replaced(expr.operand, name, value))
+    if isinstance(expr, Binary):
+        left, right = (replaced(side, name, value) for side in (expr.left, expr.right))
+        return Binary(expr.span, expr.operator, left, right)
+    if isinstance(expr, Call):
+        given = tuple(
+            Argument(a.span, a.name, replaced(a.value, name, value))
+            for a in expr.arguments
+        )
+        return Call(expr.span, expr.function, given)
+    return expr
+
+
+def names_in(expr: Expr) -> set[str]:
+    """The names that stand in an expression."""
+    return {node.text for node in walk(expr) if isinstance(node, Name)}

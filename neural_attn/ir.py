@@ -13,6 +13,10 @@ from neural_attn.catalogue.learned import WEIGHT
 from neural_attn.diagnostics.errors import Span
 from neural_attn.grammar import tree
 
+# in the arguments of a repeated layer: the number of the copy, from 0
+INDEX = "index"
+SHARED = "shared"  # an argument of any repeated layer
+
 
 @dataclass(eq=False)
 class LayerUse:
@@ -21,7 +25,9 @@ class LayerUse:
     `arguments` holds what the author gave, by parameter name, in terms of the
     parameters of the enclosing block. With `repeat`, the name stands for that many
     layers in a row, each with weights of its own; `label` and `index` name them one
-    by one (`transformer_encoder_3`).
+    by one (`transformer_encoder_3`). `is_counted` says that arguments name the number
+    of the copy, so that the copies may differ; `is_shared` that one layer is called
+    again and again in their stead.
     """
 
     name: str
@@ -32,6 +38,13 @@ class LayerUse:
     label: str = ""
     index: int | None = None
     trivia: tree.Trivia = field(default_factory=tree.Trivia)
+    is_counted: bool = False
+    is_shared: bool = False
+
+    @property
+    def has_copies(self) -> bool:
+        """Whether the name stands for several layers, each with weights of its own."""
+        return self.repeat is not None and not self.is_shared
 
     def part_name(self, i: int) -> str:
         """What the i-th of the repeated layers is called in reports."""

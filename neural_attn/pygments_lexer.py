@@ -58,7 +58,7 @@ class NeuralLexer(RegexLexer):  # type: ignore[misc]  # no types in Pygments
             (r"[A-Za-z_]\w*(?=\s*[:=](?!=))", Name.Attribute),
             (r"[A-Za-z_]\w*", Name),
             (r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", Number),
-            (r"\*\*|==|!=|<=|>=|[-+*/@<>=]", Operator),
+            (r"\*\*|==|!=|<=|>=|[-+*/%@<>=]", Operator),
             (r"[{}()\[\],:;]", Punctuation),
         ],
     }

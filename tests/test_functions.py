@@ -21,6 +21,14 @@ FUNCTIONS = {
     "softmax(x)": special.softmax(X, axis=-1),
     "gelu(x)": X * special.ndtr(X),
     "floor(3 * x)": np.floor(3 * X),
+    "x % 0.75": X % 0.75,
+    "x % -2": X % -2,
+    "2 % x": 2 % X,
+    "(3 * x) % (x + 5)": (3 * X) % (X + 5),
+    "slice(x, 0, floor(half / 3))": X[..., :1],
+    "slice(x, 0, floor(n / 2) + n % 3, axis=1)": X[:, :4],
+    "x * floor(half / 3) + maximum(2, half) - minimum(1, 0.5)": X + 3.5,
+    "cast(x > 0, x) * 2": (X > 0) * 2.0,
     "sum(x, axis=1)": X.sum(1, keepdims=True),
     "sum(x)": X.sum(-1, keepdims=True),
     "mean(x, axis=-2)": X.mean(-2, keepdims=True),
@@ -77,11 +85,27 @@ REFUSED = {
 OF_IDS = {  # of ids [batch, 5], and what is refused with its reason
     "sum(x)": "", "max(x)": "", "min(x, axis=1)": "", "cumsum(x, axis=1)": "",
     "slice(x, 1, 3)": "", "concatenate([x, x])": "", "where(x > 3, x, 0)": "",
-    "minimum(x, 2)": "", "maximum(x, 2 * x)": "", "2 * x - 1": "", "sqrt(x)": "",
-    "mean(x)": "numbers with fractions are needed here",
-    "softmax(x)": "numbers with fractions are needed here",
-    "relu(x)": "numbers with fractions are needed here",
-    "concatenate([x, 0.5 * x])": "one kind, and holds ids and numbers",
+    "minimum(x, 2)": "", "maximum(x, 2 * x)": "", "2 * x - 1": "", "abs(3 - x)": "",
+    "x % 3": "", "x ** 2": "", "x - position_ids(x)": "", "position_ids(x) * x": "",
+    "where(x > position_ids(x), x, 3)": "", "cast(x, shift) / 2": "",
+    "cast(x > 1, shift) * 3": "", "cast(x == position_ids(x), shift) + 2": "",
+    "concatenate([shift, 0.5 * cast(x, shift)])": "", "sqrt(cast(x, shift))": "",
+    "minimum(cast(x, shift), 2.5)": "", "x * arange(length(x), x)": "",
+    "sqrt(x)": "numbers with fractions, and", "exp(x)": "numbers with fractions, and",
+    "x / 2": "`/` needs numbers with fractions", "1.0 * x": "ids and 1.0, a fraction",
+    "x + shift": "`+` gets ids, (batch, 5), and numbers with fractions",
+    "(x > 0.5) == x": "`>` gets ids and 0.5, a fraction",
+    "2 ** x": "`**` of ids takes a whole number",
+    "x % -2": "takes a whole number, from 0", "x ** -1": "takes a whole number, from 0",
+    "minimum(x, 0.5)": "ids and 0.5, a fraction", "floor(x)": "numbers with fractions",
+    "where(x > 3, x, 0.5)": "ids and 0.5, a fraction", "x @ x": "needs numbers with",
+    "where(x > 3, x, shift)": "`where` gets ids", "cast(x, x)": "must hold numbers",
+    "exp(x > 1)": "numbers are needed here, and (batch, 5) is a mask",
+    "sqrt(length(x)) * x": "a tensor is needed here, and this is a length",
+    "mean(x)": "this needs numbers with fractions",
+    "softmax(x)": "this needs numbers with fractions",
+    "relu(x)": "this needs numbers with fractions",
+    "concatenate([x, 0.5 * cast(x, shift)])": "one kind, and holds ids and numbers",
     "stack([x > 1, x > 2, x])": "one kind, and holds a mask and ids",
 }  # fmt: skip
 DEFINE = """
@@ -95,7 +119,7 @@ network N { input: (5, 8) layers: Own() }
 
 
 def text_of(expression):
-    if "n - 1" in expression:
+    if "n - 1" in expression or "n / 2" in expression:
         return DEFINE.replace("y =", "n = length(x)\n    y =") % expression
     return DEFINE % expression
 

@@ -95,6 +95,8 @@ class Backend:
     activation: Callable[[str], str]
     create: Callable[[Checked], list[str]]
     applied: Mapping[str, str] = field(default_factory=dict)  # calls of activations
+    # operators between ids, whose types the framework's own do not bring together
+    of_ids: Mapping[str, str] = field(default_factory=dict)
     passes_training: bool = False
     # the loss is of what comes before a last softmax: the network has `forward_logits`
     trains_on_logits: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from functools import partial, reduce
 from typing import Any
 
@@ -11,6 +12,7 @@ from neural_attn.backends.emit.expressions import (
     constant,
     dotted,
     fill,
+    of_numbers,
     python,
     slots,
     text,
@@ -57,7 +59,7 @@ def special(scope: Scope, expr: tree.Expr) -> ast.expr | None:
     if isinstance(expr, tree.Call):
         return _call(scope, expr)
     if isinstance(expr, tree.Unary | tree.Binary):
-        return _of_masks(scope, expr)
+        return _of_masks(scope, expr) or _of_ids(scope, expr)
     if not isinstance(expr, tree.Name):
         return None
     if expr.text in scope.stand_ins:
@@ -96,6 +98,20 @@ def _of_masks(scope: Scope, expr: tree.Unary | tree.Binary) -> ast.expr | None:
     return made
 
 
+def _of_ids(scope: Scope, expr: tree.Unary | tree.Binary) -> ast.expr | None:
+    """An operator between ids, where the backend has its own way; else None."""
+    sides = tree.children(expr)
+    template = scope.backend.of_ids.get(expr.operator)
+    if (
+        template is None
+        or len(sides) < 2
+        or not scope.facts.ids.issuperset(map(id, sides))
+    ):
+        return None
+    left, right = (in_forward(scope, side) for side in sides)
+    return fill(template, {"0": left, "1": right})
+
+
 def _measured(scope: Scope, name: str) -> str:
     """The input of the forward whose last axis is this parameter, or ""."""
     parameter = scope.static.get(name)
@@ -126,12 +142,17 @@ def _call(scope: Scope, call: tree.Call) -> ast.expr:
         return _call_primitive(scope, call)
     given = match("", call_parameters(use), call.arguments, Problems())
     if use.repeat is not None:
-        return _call_each(scope, use, call, given)
+        return _call_each(scope, use, use.repeat, call, given)
     return _call_layer(scope, use, dotted(f"self.{use.name}"), call, given)
 
 
-def _call_each(scope: Scope, use: LayerUse, call: tree.Call, given: Given) -> ast.expr:
-    """Apply repeated layers one after the other, before the statement at hand."""
+def _call_each(
+    scope: Scope, use: LayerUse, repeat: tree.Expr, call: tree.Call, given: Given
+) -> ast.expr:
+    """Apply repeated layers one after the other, before the statement at hand.
+
+    A layer that all of them share is applied again and again.
+    """
     first_name = next(iter(given))
     target = scope.target or f"{use.name}_output"
     spelled = scope.spell(target)
@@ -143,12 +164,16 @@ def _call_each(scope: Scope, use: LayerUse, call: tree.Call, given: Given) -> as
     renamed = tree.Call(call.span, call.function, arguments)
     is_new = target not in scope.locals and not scope.target
     scope.locals.add(target)
-    applied = _call_layer(
-        scope, use, dotted(variable), renamed, {**given, first_name: carried}
-    )
+    layers = dotted(f"self.{use.name}")
+    layer = layers if use.is_shared else dotted(variable)
+    applied = _call_layer(scope, use, layer, renamed, {**given, first_name: carried})
     if is_new:
         scope.locals.discard(target)
-    scope.before.append(f"for {variable} in self.{use.name}:")
+    if use.is_shared:
+        count = text(python(repeat, partial(special, scope), whole=True))
+        scope.before.append(f"for _ in range({count}):")
+    else:
+        scope.before.append(f"for {variable} in {text(layers)}:")
     scope.before.append(f"    {spelled} = {text(applied)}")
     return dotted(spelled)
 
@@ -264,38 +289,29 @@ def _call_primitive(scope: Scope, call: tree.Call) -> ast.expr:
     primitive = PRIMITIVES[name]
     if primitive.is_attention:
         return _call_attention(scope, call, primitive)
-    if name == "weight":
-        return _matrix(scope, call)
-    if name == SCAN:
-        return _scan(scope, call)
+    if name in _OF_LAYERS:
+        return _OF_LAYERS[name](scope, call)
+    if id(call) in scope.facts.floored:
+        quotient = tree.children(call)[0]
+        left, right = (in_forward(scope, side) for side in tree.children(quotient))
+        return ast.BinOp(left, ast.FloorDiv(), right)
     values = _values(scope, call, primitive)
-    if name == "positions" and scope.keeps_steps:
-        scope.counter = "positions" if "positions" not in scope.layers else "counter"
-        return ast.Call(dotted(f"self.{scope.counter}"), [values["x"]], [])
-    if name == "slice":
-        return _section(values)
-    if id(call) not in scope.checked.facts[scope.block].tensors:
-        template = "abs({0})" if name == "abs" else f"math.{name}({{0}})"
-    else:
-        template = scope.backend.functions.get(name, "")
-    if name == "split" and isinstance(values["parts"], ast.Tuple | ast.List):
-        by_sizes = scope.backend.functions.get("split by sizes", "")
-        if not by_sizes:  # the places between the parts
-            values["parts"] = ast.Tuple(_running(values["parts"].elts), ast.Load())
-        template = by_sizes or template
-    if name == "padding_mask" and scope.keeps_mask(call.arguments[0].value):
-        scope.keeps_masks = True
-        made = fill(template, {"0": values["values"]})
-        return ast.Call(dotted(f"self.{PAST_MASK}"), [made], [])
-    if name == "padding_mask" and not is_given(scope, call.arguments[0].value):
-        template = ""
+    if id(call) not in scope.facts.tensors:
+        return of_numbers(name, list(values.values()))
+    if name in _OWN_WAYS and (made := _OWN_WAYS[name](scope, call, values)):
+        return made
+    template = scope.backend.functions.get(name, "")
     if not template:
         return ast.Call(dotted(name), list(values.values()), [])
-    fields = {
+    return fill(template, _in_order(primitive, values))
+
+
+def _in_order(primitive: Primitive, values: Fields) -> Fields:
+    """All arguments by their number, defaults included."""
+    return {
         str(i): values[name] if name in values else constant(default and default.value)
         for i, (name, default) in enumerate(primitive.parameters.items())
     }
-    return fill(template, fields)
 
 
 def _values(scope: Scope, call: tree.Call, primitive: Primitive) -> Fields:
@@ -348,7 +364,39 @@ def _running(sizes: list[ast.expr]) -> list[ast.expr]:
     ]
 
 
-def _section(values: Fields) -> ast.expr:
+def _padding_mask(scope: Scope, call: tree.Call, values: Fields) -> ast.expr | None:
+    """A mask; of ids that may be None, by the runtime; with those before, if kept."""
+    ids = call.arguments[0].value
+    if not is_given(scope, ids):
+        return ast.Call(dotted(call.function.text), list(values.values()), [])
+    if not scope.keeps_mask(ids):
+        return None
+    scope.keeps_masks = True
+    made = fill(scope.backend.functions[call.function.text], {"0": values["values"]})
+    return ast.Call(dotted(f"self.{PAST_MASK}"), [made], [])
+
+
+def _positions(scope: Scope, call: tree.Call, values: Fields) -> ast.expr | None:
+    """A layer that counts, where steps are kept."""
+    if not scope.keeps_steps:
+        return None
+    scope.counter = "positions" if "positions" not in scope.layers else "counter"
+    return ast.Call(dotted(f"self.{scope.counter}"), [values["x"]], [])
+
+
+def _split(scope: Scope, call: tree.Call, values: Fields) -> ast.expr | None:
+    """Parts of given sizes, where a backend wants the places between them."""
+    parts = values["parts"]
+    if not isinstance(parts, ast.Tuple | ast.List):
+        return None
+    by_sizes = scope.backend.functions.get("split by sizes", "")
+    if not by_sizes:
+        values = {**values, "parts": ast.Tuple(_running(parts.elts), ast.Load())}
+    template = by_sizes or scope.backend.functions["split"]
+    return fill(template, _in_order(PRIMITIVES["split"], values))
+
+
+def _section(scope: Scope, call: tree.Call, values: Fields) -> ast.expr:
     """`slice(x, start, stop, axis)` as `x[:, start:stop]` or `x[..., start:stop]`."""
     # the shape rule wants an axis that is written as a number
     axis = int(ast.literal_eval(text(values["axis"]))) if "axis" in values else -1
@@ -369,6 +417,17 @@ def _is_nothing(node: ast.expr | None) -> bool:
 
 def _is_zero(node: ast.expr | None) -> bool:
     return isinstance(node, ast.Constant) and node.value == 0
+
+
+# functions that are given a layer, not its output; those that are written in a way
+# of their own, where that is not None
+_OF_LAYERS = {"weight": _matrix, SCAN: _scan}
+_OWN_WAYS: dict[str, Callable[[Scope, tree.Call, Fields], ast.expr | None]] = {
+    "padding_mask": _padding_mask,
+    "positions": _positions,
+    "slice": _section,
+    "split": _split,
+}
 
 
 def _call_attention(scope: Scope, call: tree.Call, primitive: Primitive) -> ast.expr:

@@ -15,12 +15,14 @@ from neural_attn.backends.emit.layout import string
 from neural_attn.grammar import tree
 
 __all__ = [
+    "BUILT_IN",
     "Fields",
     "Rule",
     "comprehension",
     "constant",
     "dotted",
     "fill",
+    "of_numbers",
     "python",
     "slots",
     "text",
@@ -59,7 +61,7 @@ def constant(value: object) -> ast.expr:
 
 _OPERATORS: dict[str, type[ast.operator]] = {
     "+": ast.Add, "-": ast.Sub, "*": ast.Mult, "/": ast.Div, "//": ast.FloorDiv,
-    "@": ast.MatMult, "**": ast.Pow,
+    "%": ast.Mod, "@": ast.MatMult, "**": ast.Pow,
 }  # fmt: skip
 _COMPARISONS: dict[str, type[ast.cmpop]] = {
     "==": ast.Eq, "!=": ast.NotEq, "<": ast.Lt, "<=": ast.LtE, ">": ast.Gt,
@@ -90,7 +92,18 @@ def python(expr: tree.Expr, special: Rule, *, whole: bool = False) -> ast.expr:
     if isinstance(expr, tree.Binary):
         left = python(expr.left, special, whole=whole)
         return _binary(expr, left, python(expr.right, special, whole=whole), whole)
+    if isinstance(expr, tree.Call):
+        given = [python(a.value, special) for a in expr.arguments]
+        return of_numbers(expr.function.text, given)
     raise AssertionError(f"nothing makes Python of {expr.span.text!r}")
+
+
+BUILT_IN = {"abs": "abs", "minimum": "min", "maximum": "max"}
+
+
+def of_numbers(function: str, given: list[ast.expr]) -> ast.expr:
+    """A function of the language on plain numbers."""
+    return ast.Call(dotted(BUILT_IN.get(function, f"math.{function}")), given, [])
 
 
 def _binary(
@@ -107,10 +120,14 @@ def _binary(
     return ast.Compare(left, [compare], [right])
 
 
-def comprehension(made: ast.expr, targets: Iterable[str], values: ast.expr) -> ast.expr:
-    """`made for a, b in values`."""
+def comprehension(
+    made: ast.expr, targets: Iterable[str], values: ast.expr, counter: str = ""
+) -> ast.expr:
+    """`made for a, b in values`; or with a counter, `for i, (a, b) in values`."""
     names: list[ast.expr] = [ast.Name(target, ast.Store()) for target in targets]
     target = names[0] if len(names) == 1 else ast.Tuple(names, ast.Store())
+    if counter:
+        target = ast.Tuple([ast.Name(counter, ast.Store()), target], ast.Store())
     return ast.GeneratorExp(made, [ast.comprehension(target, values, [], 0)])
 
 
@@ -183,7 +200,7 @@ def without(node: ast.expr, omitted: Iterable[str]) -> ast.expr:
 _SIGNS: dict[type[ast.AST], tuple[str, int]] = {
     ast.Add: ("+", _SUM), ast.Sub: ("-", _SUM), ast.Mult: ("*", _PRODUCT),
     ast.Div: ("/", _PRODUCT), ast.FloorDiv: ("//", _PRODUCT),
-    ast.MatMult: ("@", _PRODUCT), ast.BitOr: ("|", _BIT_OR),
+    ast.Mod: ("%", _PRODUCT), ast.MatMult: ("@", _PRODUCT), ast.BitOr: ("|", _BIT_OR),
     ast.BitAnd: ("&", _BIT_AND),
     ast.Or: ("or", _OR), ast.And: ("and", _AND),
     ast.Eq: ("==", _COMPARE), ast.NotEq: ("!=", _COMPARE), ast.Lt: ("<", _COMPARE),

@@ -98,10 +98,6 @@ def _all_parts(part: Instance) -> Iterator[tuple[str, Instance]]:
             yield from _all_parts(inner)
 
 
-def _names(expr: tree.Expr) -> set[str]:
-    return {node.text for node in tree.walk(expr) if isinstance(node, tree.Name)}
-
-
 def _split(
     checked: Checked, target: str
 ) -> tuple[tuple[tree.Statement, ...], tuple[tree.Statement, ...], tuple[str, ...]]:
@@ -115,7 +111,10 @@ def _split(
     for statement in checked.network.block.forward.body:
         assert not isinstance(statement, tree.If)
         targets = _targets(statement)
-        if isinstance(statement, tree.Assign) and not _names(statement.value) & late:
+        if (
+            isinstance(statement, tree.Assign)
+            and not tree.names_in(statement.value) & late
+        ):
             late -= targets
             before.append(statement)
         else:
@@ -123,7 +122,7 @@ def _split(
             after.append(statement)
     needed, own = set[str](), {target}
     for statement in after:
-        needed |= _names(statement.value) - own
+        needed |= tree.names_in(statement.value) - own
         own |= _targets(statement)
     made = dict.fromkeys(name.text for one in before for name in one.targets)
     handed = sorted((name for name in made if name in needed), key=is_mask)

@@ -29,7 +29,7 @@ from neural_attn.backends.emit.scope import (
 )
 from neural_attn.grammar import tree
 
-from neural_attn.ir import Block, LayerChoice, LayerUse
+from neural_attn.ir import INDEX, Block, LayerChoice, LayerUse
 
 STATEMENTS = "        "  # the indent of statements in a method
 
@@ -76,7 +76,7 @@ def _asks_for_input(
     """Whether `if x != none { … }` stays: whoever calls the class may leave x out."""
     if outcomes != {True} or node.otherwise or isinstance(node, LayerChoice):
         return False
-    names = {n.text for n in tree.walk(node.condition) if isinstance(n, tree.Name)}
+    names = tree.names_in(node.condition)
     parameters = scope.block.forward.parameters
     optional = {p.name for p in parameters if p.default is not None}
     return bool(names & optional) and scope.block is not scope.checked.network.block
@@ -95,9 +95,10 @@ def _made(scope: Scope, use: LayerUse) -> ast.expr | None:
         fields = native_fields(scope, use, use.target, row.make, rule, varied)
         made = without(fill(row.make, fields), row.omit)
     made = _sharing(scope, made)
-    if use.repeat is None:
+    if use.repeat is None or use.is_shared:
         return made
-    loop = _loop(scope, made, use.repeat, varied)
+    counter = INDEX if use.is_counted else ""
+    loop = _loop(scope, made, use.repeat, varied, counter)
     return fill(scope.backend.list_of_layers, {"made": loop})
 
 
@@ -115,15 +116,21 @@ def _sharing(scope: Scope, made: ast.expr) -> ast.expr:
     return made
 
 
-def _loop(scope: Scope, made: ast.expr, repeat: tree.Expr, varied: Varied) -> ast.expr:
-    """`made for _ in range(6)`; or over the sizes in which the copies differ."""
+def _loop(
+    scope: Scope, made: ast.expr, repeat: tree.Expr, varied: Varied, counter: str
+) -> ast.expr:
+    """`made for _ in range(6)`; or over the sizes in which the copies differ.
+
+    `counter` is the variable for the number of the copy, "" where none is needed.
+    """
 
     def size(expr: tree.Expr) -> ast.expr:
         return python(expr, scope.in_constructor, whole=True)
 
     count = size(repeat)
     if not varied:
-        return comprehension(made, ["_"], fill("range({count})", {"count": count}))
+        several = fill("range({count})", {"count": count})
+        return comprehension(made, [counter or "_"], several)
     length = max(map(len, varied.values()))
     rows = [
         [size(sizes[min(i, len(sizes) - 1)]) for sizes in varied.values()]
@@ -141,10 +148,13 @@ def _loop(scope: Scope, made: ast.expr, repeat: tree.Expr, varied: Varied) -> as
     if isinstance(known, int):
         fields["rest"] = constant(known - left)
         values += " * {rest}" if known - left != 1 else ""
+        if counter and known - left == 1:
+            values = "[{first}, {last}]"
     else:
         values += " * ({count} - {left})"
         values = f"({values})[:{{count}}]" if left > 1 else values
-    return comprehension(made, varied, fill(values, fields))
+    values = f"enumerate({values})" if counter else values
+    return comprehension(made, varied, fill(values, fields), counter)
 
 
 def _block(scope: Scope, use: LayerUse, block: Block, varied: Varied) -> ast.expr:

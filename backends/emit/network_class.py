@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import ast
 
+from neural_attn.backends.emit.attention_maps import attention_lines
 from neural_attn.backends.emit.expressions import dotted, text
 from neural_attn.backends.emit.forward import body_lines
 from neural_attn.backends.emit.generation import Generation, generation
 from neural_attn.backends.emit.layers import STATEMENTS, constructor_head, layer_lines
-from neural_attn.backends.emit.layout import WIDTH, docstring, string
+from neural_attn.backends.emit.layout import docstring, string
 from neural_attn.backends.emit.scope import PAST_MASK, Scope
 from neural_attn.backends.emit.training import has_logits
 from neural_attn.backends.emit.usage import network_name
 
-from neural_attn.ir import Input, LayerUse, is_mask
-from neural_attn.shapes.instance import Instance
+from neural_attn.ir import Input, is_mask
 
-_LOOP_LINES = 5  # def, docstring, layers = {}, for, one layer
 _DOC_WIDTH = 74  # what fits between the quotes of a method's docstring
 
 
@@ -40,7 +39,7 @@ def network_class(scope: Scope) -> list[str]:
         names = ", ".join(string(i.name) for i in (going_on.source, going_on.target))
         lines += [f"    input_names = ({names})", ""]
     lines += [*constructor_head(scope, []), *layers, ""]
-    lines += [*_attention_lines(scope), ""]
+    lines += [*attention_lines(scope), ""]
     lines += [f"    def {backend.forward}(self, inputs, return_attention=False):"]
     lines += docstring(_doc(scope), STATEMENTS)
     lines += [f"{STATEMENTS}if return_attention:"]
@@ -168,77 +167,6 @@ def _joined(lines: list[str]) -> list[str]:
     if not name.isidentifier() or not lines[-2].startswith(f"{STATEMENTS}{name} = "):
         return lines
     return [*lines[:-2], lines[-2].replace(f"{name} = ", "return ", 1)]
-
-
-# --- attention maps -----------------------------------------------------------------
-
-
-def _attention_lines(scope: Scope) -> list[str]:
-    """The method that names every attention layer."""
-    names = list(scope.checked.attentions)
-    lines = [
-        "    def attention_layers(self):",
-        f'{STATEMENTS}"""Return {{name of the attention map: layer}}."""',
-    ]
-    if not names:
-        return [*lines, f"{STATEMENTS}return {{}}"]
-    repeated = any(u.repeat is not None for u in scope.checked.root.uses.values())
-    if len(names) == 1 and not repeated:
-        (path,) = _attribute_paths(scope.checked.root)
-        return [*lines, f"{STATEMENTS}return {{{string(names[0])}: self{path}}}"]
-    lines.append(f"{STATEMENTS}layers = {{}}")
-    at = 0
-    for name, parts in scope.checked.root.children.items():
-        use = scope.checked.root.uses[name]
-        per_part = [_attribute_paths(part) for part in parts]
-        count = sum(map(len, per_part))
-        if count:
-            lines += _named(use, per_part, names[at : at + count])
-        at += count
-    return _named_at_once(lines) or [*lines, f"{STATEMENTS}return layers"]
-
-
-def _named(use: LayerUse, per_part: list[list[str]], names: list[str]) -> list[str]:
-    if use.repeat is None:
-        return [
-            f"{STATEMENTS}layers[{string(name)}] = self.{use.name}{path}"
-            for name, path in zip(names, per_part[0], strict=True)
-        ]
-    label, start = (use.label, use.index) if use.index is not None else (use.name, 0)
-    begin = f", {start}" if start else ""
-    lines = [
-        f"{STATEMENTS}for i, layer in enumerate(self.{use.name}{begin}):",
-    ]
-    each = len(per_part[0])
-    for name, path in zip(names[:each], per_part[0], strict=True):
-        suffix = name.removeprefix(f"{label}_{start}")
-        key = string(f"{label}_{{i}}{suffix}")
-        lines.append(f"{STATEMENTS}    layers[f{key}] = layer{path}")
-    return lines
-
-
-def _named_at_once(lines: list[str]) -> list[str]:
-    """A loop over one group of layers as a single mapping, where that is short."""
-    *head, start, loop, item = lines
-    if len(lines) != _LOOP_LINES or not loop.lstrip().startswith("for "):
-        return []
-    clause, _, layers = loop.strip().removesuffix(":").rpartition(" in ")
-    key, _, value = item.strip().removeprefix("layers[").partition("] = ")
-    whole = f"{STATEMENTS}return {{{key}: {value} {clause} in layers}}"
-    if len(whole) > WIDTH:
-        return []
-    return [*head, start.replace("{}", layers), whole]
-
-
-def _attribute_paths(part: Instance) -> list[str]:
-    """The attribute paths of the attention layers in a layer, itself included."""
-    found = [""] if part.attention else []
-    for name, parts in part.children.items():
-        repeated = part.uses[name].repeat is not None
-        for i, inner in enumerate(parts):
-            step = f".{name}[{i}]" if repeated else f".{name}"
-            found += [step + path for path in _attribute_paths(inner)]
-    return found
 
 
 def _described(given: Input, several: bool) -> str:

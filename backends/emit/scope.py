@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from neural_attn.backends.emit import runtime_source
 from neural_attn.backends.emit.base import VARIES, Backend, Row
 from neural_attn.backends.emit.expressions import (
+    BUILT_IN,
     Rule,
     constant,
     dotted,
@@ -78,7 +79,7 @@ class Scope:
         self.stand_ins = self._stand_ins()
         runtime = runtime_source.read(backend.runtime)
         self.taken = runtime.definitions.keys() | runtime.imports.keys()
-        self.taken |= {backend.options.lstrip("*"), backend.shared}
+        self.taken |= {backend.options.lstrip("*"), backend.shared, *BUILT_IN.values()}
         self.class_name = self._class_name()
         self.signature: Signature = {}
         self.derived: list[str] = []
@@ -222,7 +223,19 @@ class Scope:
         return row(known)
 
     def in_constructor(self, expr: tree.Expr) -> ast.expr | None:
-        """How a name is spelled in the constructor; notes what it must be given."""
+        """How a name is spelled in the constructor; notes what it must be given.
+
+        Whole numbers divide without a rest there; others, and in functions, do not.
+        """
+        if isinstance(expr, tree.Binary) and expr.operator == "/":
+            if self._has_fractions(expr.left) or self._has_fractions(expr.right):
+                return self._quotient(expr, ast.Div())
+        if isinstance(expr, tree.Call) and expr.function.text == "floor":
+            given = expr.arguments[0].value
+            if isinstance(given, tree.Binary) and given.operator == "/":
+                sides = (given.left, given.right)
+                if not any(self._has_fractions(side, exact=False) for side in sides):
+                    return self._quotient(given, ast.FloorDiv())
         if not isinstance(expr, tree.Name):
             return None
         if expr.text in self.stand_ins:
@@ -232,6 +245,27 @@ class Scope:
             return constant(self.known_value(expr))
         self.passed.add(expr.text)
         return dotted(self.spell(expr.text))
+
+    def _quotient(self, expr: tree.Binary, sign: ast.operator) -> ast.expr:
+        sides = (python(side, self.in_constructor) for side in (expr.left, expr.right))
+        left, right = sides
+        return ast.BinOp(left, sign, right)
+
+    def _has_fractions(self, expr: tree.Expr, *, exact: bool = True) -> bool:
+        """Whether a number is a float; `exact`: `/` of whole numbers is whole."""
+        if isinstance(expr, tree.Literal):
+            return isinstance(expr.value, float)
+        if isinstance(expr, tree.Name):
+            values = self.facts.values.get(expr.text, ())
+            return any(isinstance(value, float) for value in values)
+        if isinstance(expr, tree.Call):
+            exact, function = False, expr.function.text
+            if function not in ("abs", "minimum", "maximum"):
+                return function != "floor"
+        if isinstance(expr, tree.Binary) and expr.operator == "/" and not exact:
+            return True
+        inside = tree.children(expr)
+        return any(self._has_fractions(part, exact=exact) for part in inside)
 
 
 # --- what layers are given -----------------------------------------------------------

@@ -104,10 +104,10 @@ def names_read(body: Iterable[tree.Statement]) -> set[str]:
     found: set[str] = set()
     for statement in body:
         if isinstance(statement, tree.If):
-            found |= _names(statement.condition)
+            found |= tree.names_in(statement.condition)
             found |= names_read([*statement.then, *statement.otherwise])
         else:
-            found |= _names(statement.value)
+            found |= tree.names_in(statement.value)
     return found
 
 
@@ -120,18 +120,14 @@ def sizes(body: Sequence[tree.Statement]) -> set[str]:
             parameters = tuple(primitive.parameters)
             given = match("", parameters, call.arguments, Problems())
             for name in SIZES & given.keys():
-                found |= _names(given[name])
+                found |= tree.names_in(given[name])
     before = -1
     while before != len(found):
         before = len(found)
         for target, value in _assignments(body):
             if target in found:
-                found |= _names(value)
+                found |= tree.names_in(value)
     return found
-
-
-def _names(expr: tree.Expr) -> set[str]:
-    return {node.text for node in tree.walk(expr) if isinstance(node, tree.Name)}
 
 
 def _assignments(body: Iterable[tree.Statement]) -> Iterator[tuple[str, tree.Expr]]:

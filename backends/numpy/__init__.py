@@ -46,6 +46,7 @@ BACKEND = Backend(
         "cumsum": "np.cumsum({0}, axis={1})",
         "minimum": "np.minimum({0}, {1})",
         "maximum": "np.maximum({0}, {1})",
+        "cast": "{0}.astype({1}.dtype)",
         "where": "np.where({0}, {1}, {2})",
         "transpose": "{0}.swapaxes(-2, -1)",
         "reshape": "{0}.reshape(*{1})",

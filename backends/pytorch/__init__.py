@@ -87,6 +87,7 @@ BACKEND = Backend(
         "cumsum": "{0}.cumsum(dim={1})",
         "minimum": "{0}.clamp(max={1})",
         "maximum": "{0}.clamp(min={1})",
+        "cast": "{0}.to({1}.dtype)",
         "where": "torch.where({0}, {1}, {2})",
         "transpose": "{0}.transpose(-2, -1)",
         "reshape": "{0}.reshape(*{1})",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import PurePath
 
@@ -202,8 +203,7 @@ def _distinct(root: Instance) -> Iterator[Instance]:
     waiting = [root]
     while waiting:
         instance = waiting.pop(0)
-        for parts in instance.children.values():
-            part = parts[0]
+        for part in itertools.chain.from_iterable(instance.children.values()):
             if isinstance(part.target, Block) and part.target not in seen:
                 seen.add(part.target)
                 yield part

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from neural_attn.catalogue.functions import PRIMITIVES
 from neural_attn.grammar import tree
-from neural_attn.ir import Block
+from neural_attn.ir import INDEX, Block, LayerUse
 from neural_attn.shapes.instance import Attention, Checked, Instance, Step
 
 __all__ = ["Node", "block_nodes", "network_nodes"]
@@ -115,11 +115,14 @@ def _whole(step: Step) -> bool:
 def _layer(instance: Instance, step: Step, seen: set[str]) -> Node:
     use, parts = instance.uses[step.name], instance.children[step.name]
     first, last = use.part_name(0), use.part_name(len(parts) - 1)
-    parameters = sum(part.parameter_count for part in parts)
+    parameters = sum(part.parameter_count for part in instance.copies(step.name))
     shared = step.name in seen and parameters > 0
     seen.add(step.name)
-    found = list(dict.fromkeys(a for _, a in parts[0].attentions()))
-    given = [f"{n}={_spelled(parts[0], n, e)}" for n, e in use.arguments.items()]
+    kinds = {id(part): part for part in parts}.values()  # most are the same
+    places = [place for part in kinds for place in part.attentions()]
+    found = list(dict.fromkeys(place.attention for place in places))
+    given = [f"{n}={_spelled(parts[0], use, n)}" for n in use.arguments]
+    given += ["shared=true"] if use.is_shared else []
     return Node(
         "layer",
         use.target.name,
@@ -134,9 +137,11 @@ def _layer(instance: Instance, step: Step, seen: set[str]) -> Node:
     )
 
 
-def _spelled(part: Instance, name: str, expr: tree.Expr) -> str:
+def _spelled(part: Instance, use: LayerUse, name: str) -> str:
     """An argument as the author wrote it, or what it comes to where that is a name."""
-    if isinstance(expr, tree.Literal) or name not in part.values:
+    expr = use.arguments[name]
+    written = isinstance(expr, tree.Literal) or name not in part.values
+    if written or (use.is_counted and INDEX in tree.names_in(expr)):
         return _squeezed(expr.span.text)
     return literal(part.values[name])
 

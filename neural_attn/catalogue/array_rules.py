@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from functools import reduce
 
+from neural_attn.catalogue import constants
 from neural_attn.catalogue.function_arguments import (
     Given,
     Length,
+    need_fractions,
+    need_one_kind,
     shown,
     tensor,
     tensors,
@@ -53,6 +56,35 @@ def _with_axis(x: Tensor, axis: int, dim: Dim) -> tuple[Dim, ...]:
     return tuple(dims)
 
 
+def of_numbers(name: str, *given: Static) -> Static:
+    """What a function of plain numbers comes to. Raises ShapeError."""
+    try:
+        return Static(constants.applied(name, *(one.value for one in given)))
+    except constants.ConstantError as error:
+        raise ShapeError(str(error), error.hint) from None
+
+
+def each_number(name: str, x: Tensor) -> Tensor:
+    """The same axes, of numbers; of ids where they stay whole."""
+    _refuse_mask(x)
+    if name != "abs":
+        need_fractions(f"`{name}`", x)
+    return x.like(*x.dims)
+
+
+def cast(given: Given) -> Tensor:
+    """The same axes, with fractions."""
+    x, like = tensor(given, "x"), tensor(given, "like")
+    if isinstance(x, Length):
+        raise ShapeError(
+            "a tensor is needed here, and this is a length",
+            "`arange(n, like)` counts up to it",
+        )
+    if like.dtype != "float":
+        raise ShapeError(f"`like` must hold numbers with fractions, and is {like}")
+    return x.like(*x.dims, dtype="float")
+
+
 def fractions(given: Given) -> Tensor:
     """A tensor of numbers that may have fractions, as it is."""
     x = tensor(given, "x")
@@ -85,12 +117,13 @@ def both(given: Given) -> Tensor:
     """Two that broadcast; the second may be a number."""
     x, y = tensor(given, "x"), given["y"]
     _refuse_mask(x)
+    need_one_kind("this", x, y)
     if isinstance(y, Tensor):
         _refuse_mask(y)
-        dtype = "float" if "float" in (x.dtype, y.dtype) else x.dtype
-        return Tensor(broadcast(x, y), dtype, x.roots | y.roots).at(x.along, x.across)
+        roots = x.roots | y.roots
+        return Tensor(broadcast(x, y), x.dtype, roots).at(x.along, x.across)
     _number(y)
-    return x.like(*x.dims, dtype="float")
+    return x.like(*x.dims)
 
 
 def where(given: Given) -> Tensor:
@@ -110,7 +143,8 @@ def where(given: Given) -> Tensor:
             _refuse_mask(side)
         else:
             _number(side)
-    dtype = "float" if any(one.dtype == "float" for one in found) else "int"
+    need_one_kind("`where`", *sides)
+    dtype = found[0].dtype
     whole_shape = reduce(
         lambda left, right: Tensor(broadcast(left, right)), [mask, *found]
     )
@@ -201,9 +235,25 @@ def _part(dim: Dim, start: Dim | None, stop: Dim | None) -> Dim:
     count = len(range(dim.value)[places])
     if not count:
         raise ShapeError(f"nothing is between {places.start or 0} and {places.stop}")
-    if any(end < 0 for end in ends if end is not None):
-        return Dim(count)
+    first, last = _from_end(start), _from_end(stop)
+    if first is not None:
+        return Dim(count, first.expr if stop is None else None)
+    if last is not None:  # all but these, unless some of the first are missing too
+        return Dim(count) if places.start else less(dim, last, count)
     return less(stop or dim, start, count)
+
+
+def _from_end(end: Dim | None) -> Dim | None:
+    """How far a place is from the end; None where it is counted from the start."""
+    if end is None or end.value is None or end.value >= 0:
+        return None
+    expr = end.expr
+    if isinstance(expr, tree.Unary):
+        return Dim(-end.value, expr.operand)
+    literal = isinstance(expr, tree.Literal)
+    return Dim(
+        -end.value, tree.Literal(expr.span, -end.value) if expr and literal else None
+    )
 
 
 def _number(value: Value) -> None:
@@ -215,11 +265,7 @@ def _number(value: Value) -> None:
 
 def _refuse_whole(x: Tensor) -> None:
     _refuse_mask(x)
-    if x.dtype == "int":
-        raise ShapeError(
-            f"numbers with fractions are needed here, and {x} holds ids",
-            "an Embedding turns ids to vectors",
-        )
+    need_fractions("this", x)
 
 
 def _refuse_mask(x: Tensor) -> None:

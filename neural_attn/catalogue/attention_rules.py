@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from neural_attn.catalogue.function_arguments import Given, tensor, whole
+from neural_attn.catalogue.function_arguments import (
+    Given,
+    need_fractions,
+    tensor,
+    whole,
+)
 from neural_attn.catalogue.types import (
     Dim,
     ShapeError,
@@ -60,6 +65,8 @@ def attend(given: Given) -> Tensor:
             f"attend needs (batch, heads, time, size) thrice, and gets "
             f"{query}, {key} and {value}"
         )
+    for one in (query, key, value):
+        need_fractions("attend", one)
     if not same(query.width, key.width):
         raise ShapeError(f"queries {query} and keys {key} differ in their last axis")
     if not same(key.dims[2], value.dims[2]):
@@ -101,8 +108,9 @@ def attention_softmax(given: Given) -> Tensor:
         raise ShapeError(
             f"attention logits are (batch, heads, queries, keys), and here {logits}"
         )
+    need_fractions("attention_softmax", logits)
     _check_mask(given["mask"], logits)
-    return logits.like(*logits.dims, dtype="float")
+    return logits.like(*logits.dims)
 
 
 def _check_mask(mask: Value, weights: Tensor) -> None:

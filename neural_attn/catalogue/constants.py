@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,6 +11,20 @@ from neural_attn.diagnostics.errors import did_you_mean
 from neural_attn.grammar import tree
 
 _LIMIT = 10**15
+
+# the functions of plain numbers, with how many they take
+FUNCTIONS: dict[str, tuple[Callable[..., int | float], int]] = {
+    "sqrt": (math.sqrt, 1),
+    "exp": (math.exp, 1),
+    "log": (math.log, 1),
+    "sin": (math.sin, 1),
+    "cos": (math.cos, 1),
+    "tanh": (math.tanh, 1),
+    "abs": (abs, 1),
+    "floor": (math.floor, 1),
+    "minimum": (min, 2),
+    "maximum": (max, 2),
+}
 
 
 class ConstantError(Exception):
@@ -25,6 +40,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "-": operator.sub,
     "*": operator.mul,
     "**": operator.pow,
+    "%": operator.mod,
     "==": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -34,8 +50,13 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def evaluate(expr: tree.Expr, names: Mapping[str, object]) -> Any:
-    """The value of `expr`; whole numbers divide exactly. Raises ConstantError."""
+def evaluate(
+    expr: tree.Expr, names: Mapping[str, object], *, exact: bool = True
+) -> Any:
+    """The value of `expr`. Raises ConstantError.
+
+    Whole numbers divide exactly, but in what a function is given: `floor(5 / 2)`.
+    """
     if isinstance(expr, tree.Literal):
         return expr.value
     if isinstance(expr, tree.Name):
@@ -46,14 +67,35 @@ def evaluate(expr: tree.Expr, names: Mapping[str, object]) -> Any:
             raise ConstantError(f"nothing is called `{expr.text}` here", hint)
         return names[expr.text]
     if isinstance(expr, tree.Sequence):
-        return tuple(evaluate(item, names) for item in expr.items)
+        return tuple(evaluate(item, names, exact=exact) for item in expr.items)
     if isinstance(expr, tree.Unary):
-        return unary(expr.operator, evaluate(expr.operand, names))
+        return unary(expr.operator, evaluate(expr.operand, names, exact=exact))
     if isinstance(expr, tree.Binary):
-        left = evaluate(expr.left, names)
-        return binary(expr.operator, left, evaluate(expr.right, names), exact=True)
+        left = evaluate(expr.left, names, exact=exact)
+        right = evaluate(expr.right, names, exact=exact)
+        return binary(expr.operator, left, right, exact=exact)
+    if expr.function.text in FUNCTIONS:
+        values = [evaluate(a.value, names, exact=False) for a in expr.arguments]
+        return applied(expr.function.text, *values)
     hint = "write a number, or a word in quotes"
     raise ConstantError(f"`{expr.span.text}` is not known when compiling", hint)
+
+
+def applied(name: str, *values: Any) -> int | float:
+    """`name(values)`, one of FUNCTIONS. Raises ConstantError."""
+    function, count = FUNCTIONS[name]
+    if len(values) != count:
+        numbers = "a number" if count == 1 else f"{count} numbers"
+        raise ConstantError(f"`{name}` takes {numbers}, and gets {len(values)}")
+    for value in values:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            shown = "none" if value is None else repr(value)
+            raise ConstantError(f"`{name}` needs numbers, and gets {shown}")
+    try:
+        return function(*values)
+    except (ValueError, OverflowError) as error:
+        of = ", ".join(map(str, values))
+        raise ConstantError(f"`{name}({of})` has no value: {error}") from None
 
 
 def unary(sign: str, value: Any) -> Any:

@@ -52,6 +52,15 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "define Scaled(d_model = width(x)) { "
         'layers: scale = Weight(d_model, "ones") forward(x): return x * scale } ',
     ),
+    "Cache": (
+        _SERIES,
+        "Causal()",
+        "define Causal(d_model = width(x)) { layers: key = Dense(d_model) "
+        "past_keys = Cache() past_values = Cache() forward(x): "
+        "keys = past_keys(split_heads(key(x), 2)) "
+        "values = past_values(split_heads(x, 2)) "
+        "return merge_heads(attend(split_heads(x, 2), keys, values, causal=true)) } ",
+    ),
     "Flatten": (_SERIES, "Flatten()"),
     "Reshape": (_SERIES, "Reshape((4, 32))"),
     "Add": (_SERIES, "LayerNormalization() Dense(8) Add()"),

@@ -51,6 +51,35 @@ def whole(given: Given, name: str) -> Dim:
     return Dim(number, value.expr)
 
 
+CAST = "`cast(ids, x)` makes numbers of ids, in the type of `x`"
+
+
+def need_fractions(what: str, x: Tensor) -> None:
+    """Refuse ids, whose type has no fractions. Raises ShapeError."""
+    if x.dtype == "int":
+        raise ShapeError(
+            f"{what} needs numbers with fractions, and {x} holds ids", CAST
+        )
+
+
+def need_one_kind(what: str, *sides: Value) -> None:
+    """Refuse ids together with numbers that have fractions. Raises ShapeError.
+
+    Frameworks differ in what that gives, and in which type of float.
+    """
+    ids = [s for s in sides if isinstance(s, Tensor) and s.dtype == "int"]
+    others = [s for s in sides if isinstance(s, Tensor) and s.dtype == "float"]
+    fractions = [
+        s for s in sides if isinstance(s, Static) and isinstance(s.value, float)
+    ]
+    if ids and others:
+        raise ShapeError(
+            f"{what} gets ids, {ids[0]}, and numbers with fractions, {others[0]}", CAST
+        )
+    if ids and fractions:
+        raise ShapeError(f"{what} gets ids and {fractions[0].value}, a fraction", CAST)
+
+
 def tensors(given: Given, name: str) -> list[Tensor]:
     """A list of tensors. Raises ShapeError for anything else."""
     value = given[name]

@@ -6,7 +6,6 @@ must know to check an equation before any framework is loaded.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -14,8 +13,8 @@ from neural_attn.catalogue import array_rules as arrays
 from neural_attn.catalogue import attention_rules as attention
 from neural_attn.catalogue import position_rules as positions
 from neural_attn.catalogue.base import SIZE, Kind
-from neural_attn.catalogue.function_arguments import Given, shown
-from neural_attn.catalogue.types import ShapeError, Static, Tensor, Value
+from neural_attn.catalogue.function_arguments import Given
+from neural_attn.catalogue.types import Static, Tensor, Value
 
 
 @dataclass(frozen=True)
@@ -31,17 +30,22 @@ class Primitive:
     is_attention: bool = False
 
 
-def _elementwise(function: Callable[[float], float]) -> Callable[[Given], Value]:
+def _elementwise(name: str) -> Callable[[Given], Value]:
     def rule(given: Given) -> Value:
         x = given["x"]
         if isinstance(x, Tensor):
-            return x.like(*x.dims, dtype="float")
-        if not isinstance(x.value, int | float):
-            raise ShapeError(f"a number or a tensor is needed here, not {shown(x)}")
-        try:
-            return Static(function(x.value))
-        except (ValueError, OverflowError) as error:
-            raise ShapeError(f"{x.value} is outside the range: {error}") from None
+            return arrays.each_number(name, x)
+        return arrays.of_numbers(name, x)
+
+    return rule
+
+
+def _of_two(name: str) -> Callable[[Given], Value]:
+    def rule(given: Given) -> Value:
+        x, y = given["x"], given["y"]
+        if isinstance(x, Static) and isinstance(y, Static):
+            return arrays.of_numbers(name, x, y)
+        return arrays.both(given)
 
     return rule
 
@@ -188,6 +192,12 @@ PRIMITIVES = _named(
             x=None,
             state=None,
         ),
+        "cast": _primitive(
+            arrays.cast,
+            "The numbers of `x`, or 1 and 0 of a mask, in the type of `like`.",
+            x=None,
+            like=None,
+        ),
         "where": _primitive(
             arrays.where,
             "`x` where the mask is true, else `y`.",
@@ -195,8 +205,12 @@ PRIMITIVES = _named(
             x=None,
             y=None,
         ),
-        "minimum": _primitive(arrays.both, "The lesser of the two.", x=None, y=None),
-        "maximum": _primitive(arrays.both, "The greater of the two.", x=None, y=None),
+        "minimum": _primitive(
+            _of_two("minimum"), "The lesser of the two.", x=None, y=None
+        ),
+        "maximum": _primitive(
+            _of_two("maximum"), "The greater of the two.", x=None, y=None
+        ),
         "sum": _primitive(
             arrays.reduced, "The sum over an axis, which stays.", x=None, axis=_LAST
         ),
@@ -215,15 +229,13 @@ PRIMITIVES = _named(
         "cumsum": _primitive(
             arrays.running, "The sum up to each step of an axis.", x=None, axis=_LAST
         ),
-        "sqrt": _primitive(_elementwise(math.sqrt), "Square root.", x=None),
-        "exp": _primitive(_elementwise(math.exp), "e to the power x.", x=None),
-        "log": _primitive(_elementwise(math.log), "Natural logarithm.", x=None),
-        "sin": _primitive(_elementwise(math.sin), "Sine.", x=None),
-        "cos": _primitive(_elementwise(math.cos), "Cosine.", x=None),
-        "tanh": _primitive(_elementwise(math.tanh), "Hyperbolic tangent.", x=None),
-        "floor": _primitive(
-            _elementwise(math.floor), "The whole number below.", x=None
-        ),
+        "sqrt": _primitive(_elementwise("sqrt"), "Square root.", x=None),
+        "exp": _primitive(_elementwise("exp"), "e to the power x.", x=None),
+        "log": _primitive(_elementwise("log"), "Natural logarithm.", x=None),
+        "sin": _primitive(_elementwise("sin"), "Sine.", x=None),
+        "cos": _primitive(_elementwise("cos"), "Cosine.", x=None),
+        "tanh": _primitive(_elementwise("tanh"), "Hyperbolic tangent.", x=None),
+        "floor": _primitive(_elementwise("floor"), "The whole number below.", x=None),
         "softmax": _primitive(
             arrays.fractions,
             "Shares of the last axis; attention_softmax makes maps of attention.",
@@ -240,6 +252,6 @@ PRIMITIVES = _named(
                 "softplus": "ln(1 + e^x)",
             }.items()
         },
-        "abs": _primitive(_elementwise(abs), "The value without its sign.", x=None),
+        "abs": _primitive(_elementwise("abs"), "The value without its sign.", x=None),
     }
 )

@@ -19,6 +19,7 @@ from neural_attn.catalogue.types import (
     Tensor,
     broadcast,
 )
+from neural_attn.grammar import tree
 
 
 def position_ids(given: Given) -> Tensor:
@@ -42,7 +43,10 @@ def length(given: Given) -> Length:
 def arange(given: Given) -> Tensor:
     """N numbers, in the type of `like`."""
     count = whole(given, "n")
-    return tensor(given, "like").like(count, dtype="float")
+    like = tensor(given, "like")
+    if like.dtype == "bool":
+        raise ShapeError(f"`like` must hold numbers, and {like} is a mask")
+    return like.like(count)
 
 
 def zeros(given: Given) -> Tensor:
@@ -77,6 +81,10 @@ def reshape(given: Given) -> Tensor:
             dims.append(size.dim)
         elif isinstance(size, Static) and isinstance(size.value, int | float):
             whole = int(size.value)
+            if whole != size.value:
+                raise ShapeError(
+                    f"the sizes of a shape are whole numbers, not {size.value}"
+                )
             dims.append(Dim(None) if whole == -1 else Dim(whole, size.expr))
         else:
             raise ShapeError("the sizes of a shape must be whole numbers")
@@ -128,5 +136,8 @@ def stack(given: Given) -> Tensor:
     for item in items[1:]:
         broadcast(items[0], item)
     roots = frozenset().union(*(item.roots for item in items))
-    dims = (*items[0].dims, Dim(len(items)))
+    listed = given["items"]
+    written = listed.expr if isinstance(listed, Static) else None
+    count = tree.Literal(written.span, len(items)) if written else None
+    dims = (*items[0].dims, Dim(len(items), count))
     return Tensor(dims, items[0].dtype, roots, along=items[0].along)

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from neural_attn.catalogue import constants
-from neural_attn.catalogue.function_arguments import Length, shown
+from neural_attn.catalogue.function_arguments import (
+    CAST,
+    Length,
+    need_fractions,
+    need_one_kind,
+    shown,
+)
 from neural_attn.catalogue.types import (
+    Constant,
     Dim,
     ShapeError,
     Static,
@@ -64,21 +71,35 @@ def arithmetic(operator: str, left: Value, right: Value) -> Value:
                 "only when the network runs"
             )
         return _length_arithmetic(operator, left, right)
+    _check_kinds(operator, left, right)
     if isinstance(left, Static) or isinstance(right, Static):
         tensor = left if isinstance(left, Tensor) else right
         assert isinstance(tensor, Tensor)
         if operator == "@":
             raise ShapeError("`@` needs a tensor on both sides")
-        dtype = "bool" if operator in COMPARISONS else "float"
+        dtype = "bool" if operator in COMPARISONS else tensor.dtype
         return tensor.like(*tensor.dims, dtype=dtype)
     roots = left.roots | right.roots
     if operator == "@":
         product = Tensor(_matmul(left, right), "float", roots)
         return product.at(left.along, right.across)
-    dtype = "float" if "float" in (left.dtype, right.dtype) else left.dtype
-    dtype = "bool" if operator in COMPARISONS else dtype
+    dtype = "bool" if operator in COMPARISONS else left.dtype
     along, across = left.along or right.along, left.across or right.across
     return Tensor(broadcast(left, right), dtype, roots).at(along, across)
+
+
+def _check_kinds(operator: str, left: Value, right: Value) -> None:
+    """Refuse what frameworks do differently with whole numbers, or not at all."""
+    if operator in ("/", "%") and isinstance(right, Static) and right.value == 0:
+        raise ShapeError("this divides by zero")
+    need_one_kind(f"`{operator}`", left, right)
+    ids = [s for s in (left, right) if isinstance(s, Tensor) and s.dtype == "int"]
+    if ids and operator in ("/", "@"):
+        need_fractions(f"`{operator}`", ids[0])
+    if ids and operator in ("%", "**"):
+        number = right.value if isinstance(right, Static) else None
+        if not isinstance(number, int) or number < 0:
+            raise ShapeError(f"`{operator}` of ids takes a whole number, from 0", CAST)
 
 
 def _combined(operator: str, left: Value, right: Value) -> Tensor:
@@ -106,14 +127,44 @@ def _length_arithmetic(operator: str, left: Value, right: Value) -> Length:
         if isinstance(side, Length):
             dims.append(side.dim)
         elif isinstance(side, Static):
-            dims.append(Dim(side.value))  # type: ignore[arg-type]
+            dims.append(Dim(_whole(operator, side.value)))
         else:
             raise ShapeError("a length combines with whole numbers only")
     a, b = dims
     if a.value is None or b.value is None:
         return Length((), "int", dim=Dim(None))
-    value = constants.binary(operator, a.value, b.value, exact=True)
+    try:
+        value = constants.binary(operator, a.value, b.value, exact=True)
+    except constants.ConstantError as error:
+        hint = "`floor(a / b)` leaves the rest out" if operator == "/" else ""
+        raise ShapeError(str(error), hint) from None
     return Length((), "int", dim=Dim(value))
+
+
+def _whole(operator: str, value: Constant) -> int:
+    """The whole number that a length is combined with."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int):
+        raise ShapeError(
+            f"a length combines with whole numbers only, and `{operator}` gets {value}",
+            "`floor(x)` is the whole number below",
+        )
+    if value == 0 and operator in ("/", "%"):
+        raise ShapeError("this divides by zero")
+    return value
+
+
+def floored(left: Value, right: Value) -> Length:
+    """The length that `floor(left / right)` is, where one of the two is a length."""
+    a, b = (
+        side.dim if isinstance(side, Length) else Dim(_whole("/", side.value))
+        for side in (left, right)
+        if isinstance(side, Length | Static)
+    )
+    if a.value is None or b.value is None:
+        return Length((), "int", dim=Dim(None))
+    return Length((), "int", dim=Dim(a.value // b.value))
 
 
 def _matmul(left: Tensor, right: Tensor) -> tuple[Dim, ...]:

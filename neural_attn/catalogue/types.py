@@ -214,7 +214,20 @@ def substitute(
     if isinstance(expr, tree.Unary):
         inner = substitute(expr.operand, names)
         return inner and tree.Unary(expr.span, expr.operator, inner)
+    if isinstance(expr, tree.Call):
+        values = [substitute(a.value, names) for a in expr.arguments]
+        return _called(expr, values)
     return expr if isinstance(expr, tree.Literal) else None
+
+
+def _called(call: tree.Call, values: list[tree.Expr | None]) -> tree.Expr | None:
+    """The same call of other values; None as soon as one of them is."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None
+    pairs = zip(call.arguments, known, strict=True)
+    arguments = tuple(replace(argument, value=value) for argument, value in pairs)
+    return replace(call, arguments=arguments)
 
 
 def spelled(expr: tree.Expr | None) -> str:
@@ -227,4 +240,7 @@ def spelled(expr: tree.Expr | None) -> str:
         return f"({spelled(expr.left)} {expr.operator} {spelled(expr.right)})"
     if isinstance(expr, tree.Unary):
         return f"({expr.operator} {spelled(expr.operand)})"
+    if isinstance(expr, tree.Call):
+        inside = ", ".join(spelled(argument.value) for argument in expr.arguments)
+        return f"{expr.function.text}({inside})"
     return "?"

@@ -12,7 +12,7 @@ from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.base import NativeLayer
 from neural_attn.diagnostics.errors import Span
 from neural_attn.grammar import tree
-from neural_attn.ir import MASK, Block, Input, LayerUse, is_mask
+from neural_attn.ir import INDEX, MASK, Block, Input, LayerUse, is_mask
 from neural_attn.resolve.flow import (
     MEMORY,
     MEMORY_MASK,
@@ -269,8 +269,9 @@ class Chain:
         if not inner:
             return self._layer(outer, flow, merged)
         self.problems.add("W0117", inner[0].span, layer=node.name.text)
-        for _ in self._written_out(node):
-            flow = self._run((replace(outer, repeat=None), *inner), flow, merged)
+        for copy in self._written_out(node):
+            layers = self._numbered(node, (replace(outer, repeat=None), *inner), copy)
+            flow = self._run(layers, flow, merged)
             merged = []
         return flow
 
@@ -288,9 +289,20 @@ class Chain:
         if node.label is not None:
             self.problems.add("E0211.label", node.label.span, what=what)
         note_device(self.problems, node)
-        for _ in self._written_out(node):
-            flow = self._residual_once(node, flow)
+        for copy in self._written_out(node):
+            flow = self._residual_once(node, flow, copy)
         return flow
+
+    def _numbered(
+        self, node: tree.LayerNode, layers: Sequence[tree.LayerNode], copy: int
+    ) -> list[tree.LayerNode]:
+        """Layers in braces with the number of the copy where they name it.
+
+        A layer that is repeated itself counts its own copies.
+        """
+        if node.repeat is None or INDEX in self.scope.parameters:
+            return list(layers)
+        return [_with_index(layer, copy) for layer in layers]
 
     def _written_out(self, node: tree.LayerNode) -> Iterator[int]:
         """Once for each copy of layers in braces; those inside count them all."""
@@ -311,13 +323,14 @@ class Chain:
         )
         return 1
 
-    def _residual_once(self, node: tree.LayerNode, flow: Flow) -> Flow:
+    def _residual_once(self, node: tree.LayerNode, flow: Flow, copy: int) -> Flow:
         kept = f"residual_{self.wiring.groups[RESIDUAL_BLOCK]}"
         self.wiring.groups[RESIDUAL_BLOCK] += 1
         self.wiring.assign(
             kept, tree.Name(node.span, flow.value), node.span, node.trivia
         )
-        flow = self._run(self._layers_inside(node), flow, [])
+        inner = self._numbered(node, self._layers_inside(node), copy)
+        flow = self._run(inner, flow, [])
         total = tree.Binary(
             node.span, "+", tree.Name(node.span, flow.value), tree.Name(node.span, kept)
         )
@@ -347,3 +360,18 @@ class Chain:
             flow.variable, function_call("unfold_time", after, before), span
         )
         return replace(flow, value=flow.variable, started=True)
+
+
+def _with_index(node: tree.LayerNode, copy: int) -> tree.LayerNode:
+    """A layer, and those in its braces, for one number of the copy."""
+    if node.repeat is not None:
+        return node
+    arguments = tuple(
+        replace(a, value=tree.replaced(a.value, INDEX, tree.Literal(a.span, copy)))
+        for a in node.arguments
+    )
+    block = node.block and tuple(
+        _with_index(item, copy) if isinstance(item, tree.LayerNode) else item
+        for item in node.block
+    )
+    return replace(node, arguments=arguments, block=block)

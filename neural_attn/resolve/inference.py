@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from neural_attn.catalogue.base import FLAG, SIZE, Kind
 from neural_attn.catalogue.functions import PRIMITIVES
 from neural_attn.diagnostics.errors import Problems
@@ -43,9 +45,17 @@ def _demand(block: Block, expr: tree.Expr, kind: Kind | None) -> None:
         return
     if kind.name in ("int", "float"):
         part = SIZE if kind.name == "int" else Kind("float")
-        for node in tree.walk(expr):
-            if isinstance(node, tree.Name):
-                block.kinds.setdefault(node.text, part)
+        for name in _operands(expr):
+            block.kinds.setdefault(name, part)
+
+
+def _operands(expr: tree.Expr) -> Iterator[str]:
+    """The names in arithmetic; what a function is given may be any number."""
+    if isinstance(expr, tree.Name):
+        yield expr.text
+    elif not isinstance(expr, tree.Call):
+        for part in tree.children(expr):
+            yield from _operands(part)
 
 
 def _conditions(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from neural_attn.catalogue.arguments import REPEAT_ALIASES, match
 from neural_attn.catalogue.base import NativeLayer
 from neural_attn.grammar import tree
-from neural_attn.ir import Block, LayerUse
+from neural_attn.ir import INDEX, SHARED, Block, LayerUse
 from neural_attn.resolve.names import trouble_with_attribute
 from neural_attn.resolve.scope import Scope
 from neural_attn.resolve.values import (
@@ -51,8 +53,14 @@ def use_layer(
     if node.block is not None:
         scope.problems.add("E0214", node.span, layer=target.name)
     note_device(scope.problems, node)
+    shared, node = _split_shared(scope, node, target)
     given, repeat = _arguments(scope, node, target)
-    return LayerUse(name, target, given, node.span, repeat, label, index, node.trivia)
+    use = LayerUse(name, target, given, node.span, repeat, label, index, node.trivia)
+    if repeat is not None and INDEX not in scope.parameters:
+        use.is_counted = any(INDEX in tree.names_in(expr) for expr in given.values())
+    if shared is not None:
+        _check_shared(scope, use, shared)
+    return use
 
 
 def _unwrapped(scope: Scope, node: tree.LayerNode) -> tree.LayerNode | None:
@@ -99,7 +107,7 @@ def _arguments(
     for name, expr in given.items():
         if not isinstance(expr, tree.Name) or expr.text not in scope.parameters:
             expr = given[name] = _as_meant(scope, target, name, expr)
-        _check_argument(scope, target, name, expr)
+        _check_argument(scope, target, name, expr, repeat is not None)
     if repeat is not None:
         _check_repeat(scope, repeat)
     return given, repeat
@@ -132,12 +140,45 @@ def _split_repeat(
     return repeat, kept
 
 
+def _split_shared(
+    scope: Scope, node: tree.LayerNode, target: NativeLayer | Block
+) -> tuple[tree.Argument | None, tree.LayerNode]:
+    """Split off `shared=true`, which is no parameter; none where it says nothing."""
+    if target.parameter(SHARED):
+        return None, node
+    given = [a for a in node.arguments if a.name == SHARED]
+    rest = tuple(a for a in node.arguments if a.name != SHARED)
+    for argument in given[1:]:
+        scope.problems.add("E0206", argument.span, what=f"`{target.name}`", name=SHARED)
+    for argument in given:
+        value = argument.value
+        if not isinstance(value, tree.Literal) or not isinstance(value.value, bool):
+            scope.problems.add("E0239", value.span, value=value.span.text)
+        elif value.value:
+            return argument, replace(node, arguments=rest)
+    return None, replace(node, arguments=rest)
+
+
+def _check_shared(scope: Scope, use: LayerUse, shared: tree.Argument) -> None:
+    """Note a shared layer that is not repeated, or whose repeats would differ."""
+    use.is_shared = use.repeat is not None and not use.is_counted
+    if use.repeat is None:
+        scope.problems.add("E0239.once", shared.span, layer=use.target.name)
+    elif use.is_counted:
+        scope.problems.add("E0239.index", shared.span, layer=use.target.name)
+
+
 def _check_argument(
-    scope: Scope, target: NativeLayer | Block, name: str, expr: tree.Expr
+    scope: Scope,
+    target: NativeLayer | Block,
+    name: str,
+    expr: tree.Expr,
+    is_repeated: bool,
 ) -> None:
     """Note a value that the parameter cannot have, or one that changes nothing."""
     if not isinstance(expr, tree.Literal):
-        check_static(scope.problems, expr, scope.parameters)
+        known = {*scope.parameters, INDEX} if is_repeated else scope.parameters
+        check_static(scope.problems, expr, known)
         return
     for value, span in scope.spaces.values(expr):
         check_value(scope.problems, target, name, value, span)

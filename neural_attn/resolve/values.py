@@ -10,13 +10,20 @@ import re
 from collections.abc import Collection
 from dataclasses import replace
 
+from neural_attn.catalogue import constants
+from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.base import ACTIVATIONS, Kind, NativeLayer, Parameter
 from neural_attn.catalogue.function_arguments import written
+from neural_attn.catalogue.functions import PRIMITIVES
 from neural_attn.diagnostics.errors import Problems, Span, did_you_mean
 from neural_attn.grammar import tree
-from neural_attn.ir import SEARCHES, Block
+from neural_attn.ir import INDEX, SEARCHES, Block
 
 MAX_REPEAT = 10_000
+_NO_COPIES = (
+    "`index` is the number of the copy in what a repeated layer is given: "
+    "`Dense(8 * (index + 1)) * 3`"
+)
 _NO_NAMES = "write its value: names stand for the parameters of a define"
 
 _NUMBER = re.compile(
@@ -94,9 +101,14 @@ def check_static(problems: Problems, expr: tree.Expr, known: Collection[str]) ->
     if isinstance(expr, tree.Name):
         if expr.text not in known:
             unknown_name(problems, expr, known)
+    elif isinstance(expr, tree.Call) and expr.function.text in constants.FUNCTIONS:
+        name = expr.function.text
+        parameters = list(PRIMITIVES[name].parameters)
+        for value in match(f"`{name}`", parameters, expr.arguments, problems).values():
+            check_static(problems, value, known)
     elif isinstance(expr, tree.Call):
         name = expr.function.text
-        hint = "arguments of layers are numbers, names and arithmetic"
+        hint = "arguments of layers are numbers, names, arithmetic and its functions"
         if name == "width":
             hint = f"give it a parameter of its own: `width = {expr.span.text}`"
         elif name in SEARCHES:
@@ -110,6 +122,8 @@ def check_static(problems: Problems, expr: tree.Expr, known: Collection[str]) ->
 def unknown_name(problems: Problems, node: tree.Name, known: Collection[str]) -> None:
     """Note a name that stands for nothing."""
     hint = did_you_mean(node.text, known)
+    if node.text == INDEX:
+        hint = _NO_COPIES
     names = ", ".join(sorted(known))
     problems.add(
         "E0223",

@@ -198,9 +198,10 @@ class Wiring:
             self._check_number(use, 1)
             self._counts[kind] += 1
         else:
-            group = self.groups[kind]
-            use.name = f"{kind}_layers" + (f"_{group}" if group else "")
-            self.groups[kind] += 1
+            if use.has_copies:
+                group = self.groups[kind]
+                use.name = f"{kind}_layers" + (f"_{group}" if group else "")
+                self.groups[kind] += 1
             count = use.repeat.value if isinstance(use.repeat, tree.Literal) else 1
             count = count if isinstance(count, int) else 1
             self._check_number(use, min(count, MAX_REPEAT))

@@ -8,6 +8,7 @@ from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.recurrent import BIDIRECTIONAL
 from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
+from neural_attn.ir import SHARED
 
 # name and one line about each
 WRAPPERS = {
@@ -40,7 +41,9 @@ def is_stepwise(node: tree.LayerNode) -> bool:
 
 def both_directions(node: tree.LayerNode, problems: Problems) -> tree.LayerNode | None:
     """`Bidirectional(LSTM(…), …)` as one layer that does both; None for others."""
-    given = match("`Bidirectional`", ("layer", "merge_mode"), node.arguments, problems)
+    shared = tuple(a for a in node.arguments if a.name == SHARED)
+    own = [a for a in node.arguments if a.name != SHARED]
+    given = match("`Bidirectional`", ("layer", "merge_mode"), own, problems)
     inner = _wrapped(node, given, "LSTM(units)", problems)
     if inner is None:
         return None
@@ -48,7 +51,7 @@ def both_directions(node: tree.LayerNode, problems: Problems) -> tree.LayerNode 
     if name is None:
         problems.add("E0232.recurrent", inner.span, layer=inner.name.text)
         return None
-    arguments = inner.arguments
+    arguments = inner.arguments + shared
     if mode := given.get("merge_mode"):
         arguments += (tree.Argument(mode.span, "merge_mode", mode),)
     return replace(node, name=tree.Name(node.name.span, name), arguments=arguments)

@@ -20,7 +20,7 @@ from neural_attn.ir import Block, width_of
 from neural_attn.resolve.values import check_value
 from neural_attn.shapes.evaluation import Evaluation, Session, Stop
 from neural_attn.shapes.instance import LONGEST, Instance
-from neural_attn.shapes.unused_parameters import closure, names_in
+from neural_attn.shapes.unused_parameters import closure
 
 
 class Entry(Evaluation):
@@ -95,7 +95,7 @@ class Entry(Evaluation):
         if default is None:  # required; resolve has told the author already
             self.static[parameter.name] = None
             return True
-        names = {n.text for n in tree.walk(default) if isinstance(n, tree.Name)}
+        names = tree.names_in(default)
         if not names <= self.static.keys():
             return False
         self.static[parameter.name] = self._default(parameter.name, default)
@@ -107,7 +107,7 @@ class Entry(Evaluation):
             value: Constant = constants.evaluate(expr, self.static)
         except constants.ConstantError as error:
             rule = f"`{name}` of `{self.block.name}` is `{expr.span.text}`"
-            used = {n.text for n in tree.walk(expr) if isinstance(n, tree.Name)}
+            used = tree.names_in(expr)
             given = ", ".join(f"{n} = {self.static[n]}" for n in sorted(used))
             broken = ShapeError(f"{rule}, and {error}", f"here {given}")
             raise self.session.note(broken, expr) from None
@@ -171,7 +171,7 @@ class Entry(Evaluation):
             return
         arguments = (e for use in self.uses.values() for e in use.arguments.values())
         if LONGEST not in self.given and not any(
-            LONGEST in names_in(expr) for expr in arguments
+            LONGEST in tree.names_in(expr) for expr in arguments
         ):
             return
         self.facts.is_bounded = True

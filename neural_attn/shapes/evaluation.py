@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,12 @@ from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.attention_rules import shares_heads
 from neural_attn.catalogue.function_arguments import Length
 from neural_attn.catalogue.functions import PRIMITIVES, Primitive
-from neural_attn.catalogue.tensor_arithmetic import arithmetic, is_optional, negative
+from neural_attn.catalogue.tensor_arithmetic import (
+    arithmetic,
+    floored,
+    is_optional,
+    negative,
+)
 from neural_attn.catalogue.types import (
     Constant,
     Several,
@@ -23,10 +29,10 @@ from neural_attn.catalogue.types import (
 from neural_attn.diagnostics.errors import Problems, Span
 from neural_attn.grammar import tree
 from neural_attn.grammar.parser import prelude
-from neural_attn.ir import SCAN, Block, LayerUse, is_learned
+from neural_attn.ir import INDEX, SCAN, Block, LayerUse, is_learned
 from neural_attn.shapes.calls import matrix
 from neural_attn.shapes.instance import Attention, Facts, Instance, Step
-from neural_attn.shapes.unused_parameters import Consulted, Vain, names_in
+from neural_attn.shapes.unused_parameters import Consulted, Vain
 
 
 class Stop(Exception):  # noqa: N818 - a signal
@@ -170,10 +176,16 @@ class Evaluation(ABC):
 
     # --- expressions -------------------------------------------------------------
 
-    def constant(self, expr: tree.Expr) -> Constant:
-        """The value of an expression in the block's parameters alone."""
+    def constant(self, expr: tree.Expr, index: int | None = None) -> Constant:
+        """The value of an expression in the block's parameters alone.
+
+        `index` is the number of the copy that is given it, if there are several.
+        """
+        names: Mapping[str, Constant] = self.static
+        if index is not None:
+            names = ChainMap({INDEX: index}, self.static)
         try:
-            value: Constant = constants.evaluate(expr, self.static)
+            value: Constant = constants.evaluate(expr, names)
         except constants.ConstantError as error:
             broken = ShapeError(str(error), error.hint)
             raise self.session.note(broken, expr, of_shapes=False) from None
@@ -184,6 +196,9 @@ class Evaluation(ABC):
         value = self._value(expr)
         if isinstance(value, Tensor | Several):
             self.facts.tensors.add(id(expr))
+            first = value.value[0] if isinstance(value, Several) else value
+            if first.dtype == "int" and not isinstance(first, Length):
+                self.facts.ids.add(id(expr))
         return value
 
     def _value(self, expr: tree.Expr) -> Value:
@@ -203,7 +218,7 @@ class Evaluation(ABC):
                 error = ShapeError(f"`{expr.text}` is a layer", hint)
             raise self.session.note(error, expr)
         if isinstance(expr, tree.Sequence):
-            return Static(tuple(self.evaluate(item) for item in expr.items))
+            return Static(tuple(self.evaluate(item) for item in expr.items), expr)
         if isinstance(expr, tree.Call):
             return self._call(expr)
         operands = [self.evaluate(operand) for operand in tree.children(expr)]
@@ -270,6 +285,8 @@ class Evaluation(ABC):
         if primitive is None:
             error = ShapeError(f"the layer `{name}` does not exist on this path")
             raise self.session.note(error, call)
+        if name == "floor" and (length := self._floored(call)):
+            return length
         given = self._given(primitive, call)
         try:
             result = primitive.rule(given)
@@ -281,6 +298,8 @@ class Evaluation(ABC):
             self.instance.attention = self._attention(given)
             if shares_heads(given):
                 self.facts.shared.add(id(call))
+        if type(result) is Static and result.expr is None:
+            result = Static(result.value, call)
         inputs = [t for value in given.values() for t in _tensors(value)]
         self.note_step("function", name, inputs, result, call.span.text)
         return result
@@ -313,9 +332,24 @@ class Evaluation(ABC):
         self.note_step("function", "weight", (), result, call.span.text)
         return result
 
+    def _floored(self, call: tree.Call) -> Length | None:
+        """`floor(n / 2)` of a length, which need not divide without a rest."""
+        quotient = call.arguments[0].value if len(call.arguments) == 1 else None
+        if not isinstance(quotient, tree.Binary) or quotient.operator != "/":
+            return None
+        left, right = self.evaluate(quotient.left), self.evaluate(quotient.right)
+        if not isinstance(left, Length) and not isinstance(right, Length):
+            return None
+        try:
+            length = floored(left, right)
+        except ShapeError as error:
+            raise self.session.note(error, call) from None
+        self.facts.floored.add(id(call))
+        return length
+
     def _here(self, call: tree.Call) -> str:
         """What the parameters come to that a call names."""
-        names = {n.text for n in tree.walk(call) if isinstance(n, tree.Name)}
+        names = tree.names_in(call)
         known = [f"{n} = {self.static[n]}" for n in sorted(names & self.static.keys())]
         return f"here {', '.join(known)}" if known else ""
 
@@ -332,7 +366,7 @@ class Evaluation(ABC):
                     # a layer, such as a dropout, has no value of its own
                     self.facts.live.add(use.name)
                     for value in use.arguments.values():
-                        self.static.seen |= names_in(value)
+                        self.static.seen |= tree.names_in(value)
                     given[parameter] = Static(None)
                 else:
                     given[parameter] = self.evaluate(expr)

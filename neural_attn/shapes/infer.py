@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import cast
 
 from neural_attn.catalogue.arguments import match
@@ -37,12 +37,24 @@ from neural_attn.ir import (
 from neural_attn.resolve.root_causes import first_causes
 from neural_attn.resolve.values import check_repeat, check_value
 from neural_attn.shapes.block_entry import Entry
-from neural_attn.shapes.calls import alike, call_key, seen_outside, with_spelling
+from neural_attn.shapes.calls import (
+    alike,
+    call_key,
+    is_same_layer,
+    of_copy,
+    of_repeat,
+    seen_outside,
+    with_spelling,
+)
 from neural_attn.shapes.evaluation import Again, Session, Stop
 from neural_attn.shapes.instance import Attention, Checked, Facts, Instance
 from neural_attn.shapes.scanning import one_step, over_time, starting_states
-from neural_attn.shapes.size_expressions import note_arguments, note_features
-from neural_attn.shapes.unused_parameters import names_in
+from neural_attn.shapes.size_expressions import (
+    APART,
+    TWO_CALLS,
+    note_arguments,
+    note_features,
+)
 
 MAX_LAYERS = 200_000  # in one network, those inside blocks included
 
@@ -207,6 +219,7 @@ class _Run(Entry):
             results = self._called(use, (x, *inputs[1:]), step)
             states = starting_states(use, x, inputs, results)
             if any(s is not i for s, i in zip(states, inputs[1:], strict=False)):
+                self.instance.calls[use.name].pop()  # to be called anew
                 results = self._called(
                     use, (x, *states, *inputs[1 + len(states) :]), step
                 )
@@ -231,10 +244,16 @@ class _Run(Entry):
         """Everything that a layer gives for these inputs."""
         self.facts.live.add(use.name)
         parts = self._parts(use, inputs, call)
+        self._check_shared(use, parts, call)
         self.instance.children[use.name] = parts
+        self.instance.calls.setdefault(use.name, []).append(parts)
         self.instance.uses[use.name] = use
+        outputs = parts[-1].outputs
+        if use.repeat is not None:
+            first = of_repeat(outputs[0], inputs[0], parts, use, use.repeat)
+            outputs = (first, *outputs[1:])
         roots = frozenset().union(*(v.roots for v in inputs if isinstance(v, Tensor)))
-        results = tuple(_result(use, output, roots) for output in parts[-1].outputs)
+        results = tuple(_result(use, output, roots) for output in outputs)
         for result in results:
             self.note_step("layer", use.name, inputs, result, call.span.text)
         return results
@@ -263,8 +282,8 @@ class _Run(Entry):
             first = inputs[0] if inputs else None
             arrives = f" {first}" if isinstance(first, Tensor) else ""
             trail.append(f"{use.part_name(i)}{arrives}")
-            self.part = i
-            if i > 1 and parts[-1] is parts[-2]:
+            self.part = 0 if use.is_shared else i
+            if i > 1 and parts[-1] is parts[-2] and not use.is_counted:
                 parts.append(parts[-1])
             else:
                 part = self._instance(use, inputs, call)
@@ -277,10 +296,30 @@ class _Run(Entry):
                     "and its next repeat takes one"
                 )
                 raise self.session.note(error, call)
-            inputs = (parts[-1].output, *inputs[1:])
+            output = parts[-1].output
+            if use.is_counted and output is not None:
+                output = of_copy(output, tree.Literal(use.span, i))
+            inputs = (output, *inputs[1:])
         if self.caller is None:
             trail.append(f"{use.part_name(count - 1)} {inputs[0]}")
         return parts
+
+    def _check_shared(
+        self, use: LayerUse, parts: list[Instance], call: tree.Call
+    ) -> None:
+        """A layer is made once: each call of it must come to the same sizes."""
+        before = self.instance.children.get(use.name, parts)
+        pairs = [(*both, TWO_CALLS) for both in zip(before, parts, strict=True)]
+        if use.is_shared:
+            pairs += [(*both, APART) for both in pairwise(parts)]
+        for one, other, hint in pairs:
+            if not is_same_layer(one, other):
+                error = ShapeError(
+                    f"`{use.name}` gets {other.inputs[0]} here and {one.inputs[0]} "
+                    "before: its sizes fit only one of the two",
+                    hint,
+                )
+                raise self.session.note(error, call)
 
     def _repeat(self, use: LayerUse) -> int:
         if use.repeat is None:
@@ -295,8 +334,9 @@ class _Run(Entry):
         self, use: LayerUse, inputs: tuple[Value | None, ...], call: tree.Call
     ) -> Instance:
         seen = set(self.static.seen)
+        index = self.part if use.is_counted else None
         given = {
-            name: Static(self.constant(expr), expr)
+            name: Static(self.constant(expr, index), expr)
             for name, expr in use.arguments.items()
         }
         if isinstance(use.target, Block):
@@ -324,7 +364,7 @@ class _Run(Entry):
         matter = run.matter()
         self.session.vain.note(use, matter)
         for name in matter & use.arguments.keys():
-            self.static.seen |= names_in(use.arguments[name])
+            self.static.seen |= tree.names_in(use.arguments[name])
         made = (self, use, run, self.part)
         self.session.made[(id(self), use.name, id(run), self.part)] = made
         return self._placed(use, run, inputs)

@@ -30,6 +30,20 @@ class Attention:
     keys: str = ""
 
 
+@dataclass(frozen=True)
+class AttentionPlace:
+    """Where one attention map comes from, seen from a layer around it.
+
+    `steps` are the names on the way to it; `path` the attributes, as code spells them,
+    that lead to the layer that computes it. A layer that is called several times gives
+    a map each time: those have one path, in the order of the calls.
+    """
+
+    steps: tuple[str, ...]
+    path: str
+    attention: Attention
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
     """One thing that happened in a forward: what it took and what it gave.
@@ -49,6 +63,8 @@ class Step:
 class Instance:
     """One layer as it stands in the network, with concrete sizes.
 
+    `children` holds the parts of each layer inside: one, or its repeats in a row;
+    `calls` the same of each call of a layer, the last of which is in `children`.
     `along` names the input of a block whose steps those of its output stand for;
     `sources` says which inputs of the block around it its own come from.
     """
@@ -60,6 +76,7 @@ class Instance:
     output: Tensor | None = None
     weights: tuple[Weight, ...] = ()
     children: dict[str, list[Instance]] = field(default_factory=dict)
+    calls: dict[str, list[list[Instance]]] = field(default_factory=dict)
     uses: dict[str, LayerUse] = field(default_factory=dict)
     attention: Attention | None = None
     steps: list[Step] = field(default_factory=list)
@@ -81,32 +98,45 @@ class Instance:
         """Number of trainable numbers in it."""
         own = sum(math.prod(w.shape) for w in self.weights if w.trainable)
         return own + sum(
-            part.parameter_count for parts in self.children.values() for part in parts
+            part.parameter_count for name in self.children for part in self.copies(name)
         )
+
+    def copies(self, name: str) -> list[Instance]:
+        """The parts of a layer that have weights of their own: one if it is shared."""
+        parts = self.children[name]
+        return parts[:1] if self.uses[name].is_shared else parts
 
     def named_weights(self, prefix: str = "") -> Iterator[tuple[str, Weight]]:
         """Every weight under the name it has in weight files."""
         for weight in self.weights:
             yield (prefix + weight.name).removesuffix("."), weight
-        for name, parts in self.children.items():
-            repeated = self.uses[name].repeat is not None
-            for i, part in enumerate(parts):
-                inner = f"{prefix}{name}.{i}." if repeated else f"{prefix}{name}."
+        for name in self.children:
+            several = self.uses[name].has_copies
+            for i, part in enumerate(self.copies(name)):
+                inner = f"{prefix}{name}.{i}." if several else f"{prefix}{name}."
                 yield from part.named_weights(inner)
 
-    def attentions(self) -> list[tuple[tuple[str, ...], Attention]]:
-        """The attention maps inside, each with the path of part names to it."""
-        paths: list[tuple[tuple[str, ...], Attention]] = []
+    def attentions(self) -> list[AttentionPlace]:
+        """The attention maps inside, in the order of the calls of each layer."""
+        places: list[AttentionPlace] = []
         if self.attention:
-            paths.append(((), self.attention))
-        for name, parts in self.children.items():
-            for i, part in enumerate(parts):
-                step = self.uses[name].part_name(i)
-                paths += [
-                    ((step, *path), part.seen_around(found))
-                    for path, found in part.attentions()
-                ]
-        return paths
+            places.append(AttentionPlace((), "", self.attention))
+        for name, calls in self.calls.items():
+            use = self.uses[name]
+            for number, parts in enumerate(calls):
+                call = f"_{number}" if len(calls) > 1 else ""
+                for i, part in enumerate(parts):
+                    step = use.part_name(i) + call
+                    path = f".{name}[{i}]" if use.has_copies else f".{name}"
+                    places += [
+                        AttentionPlace(
+                            (step, *inner.steps),
+                            path + inner.path,
+                            part.seen_around(inner.attention),
+                        )
+                        for inner in part.attentions()
+                    ]
+        return places
 
     def seen_around(self, attention: Attention) -> Attention:
         """An attention inside, its inputs those of the block around this layer."""
@@ -126,19 +156,27 @@ class Checked:
 
     @property
     def attentions(self) -> dict[str, Attention]:
-        """The attention maps by name, in order: the contract of design section 4.
+        """The attention maps by name, in order: the contract of design section 4."""
+        return {name: place.attention for name, place in self.places.items()}
+
+    @property
+    def places(self) -> dict[str, AttentionPlace]:
+        """Where each attention map comes from, by the name of the map, in order.
 
         A layer with one attention inside gives a map under its own name; one with
         several adds the names on the way.
         """
-        by_layer: dict[str, list[tuple[tuple[str, ...], Attention]]] = {}
-        for path, attention in self.root.attentions():
-            by_layer.setdefault(path[0], []).append((path[1:], attention))
-        named: dict[str, Attention] = {}
+        by_layer: dict[str, list[AttentionPlace]] = {}
+        for place in self.root.attentions():
+            by_layer.setdefault(place.steps[0], []).append(place)
+        named: dict[str, AttentionPlace] = {}
         for layer, found in by_layer.items():
-            steps = _shortest([path for path, _ in found])
-            for step, (_, attention) in zip(steps, found, strict=True):
-                named[".".join((layer, *step))] = attention
+            steps = _shortest([place.steps[1:] for place in found])
+            for step, place in zip(steps, found, strict=True):
+                name = ".".join((layer, *step))
+                while name in named:  # a layer may have the name of another's copy
+                    name += "_"
+                named[name] = place
         return named
 
 
@@ -171,7 +209,8 @@ class Facts:
     `states` how many states each call of scan carries along, and whether it gives
     the last of them, likewise;
     `mixes_steps` the inputs whose steps its equations join other than by attention
-    ("" where that is not known), `counts_steps` whether they count steps.
+    ("" where that is not known), `counts_steps` whether they count steps;
+    `floored` the calls of floor that divide lengths; `ids` what holds ids.
     """
 
     features: dict[str, dict[str, tree.Expr]] = field(default_factory=dict)
@@ -190,6 +229,8 @@ class Facts:
     states: dict[int, tuple[int, bool]] = field(default_factory=dict)
     mixes_steps: set[str] = field(default_factory=set)
     counts_steps: bool = False
+    floored: set[int] = field(default_factory=set)
+    ids: set[int] = field(default_factory=set)
 
 
 def of_part(name: str, part: int) -> str:

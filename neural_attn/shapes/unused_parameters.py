@@ -23,11 +23,6 @@ class Consulted(dict[str, Constant]):
         return super().__getitem__(name)
 
 
-def names_in(expr: tree.Expr) -> set[str]:
-    """The names that stand in an expression."""
-    return {node.text for node in tree.walk(expr) if isinstance(node, tree.Name)}
-
-
 def closure(block: Block, seen: set[str], given: Iterable[str]) -> set[str]:
     """The parameters that matter: looked at, or part of the default of such a one.
 
@@ -39,7 +34,7 @@ def closure(block: Block, seen: set[str], given: Iterable[str]) -> set[str]:
         parameter = block.parameter(waiting.pop())
         if parameter is None or parameter.default is None:
             continue
-        more = names_in(parameter.default) - matter
+        more = tree.names_in(parameter.default) - matter
         matter |= more
         waiting += [name for name in more if name not in given]
     return matter
@@ -68,7 +63,7 @@ class Vain:
         }  # fmt: skip
         for (_, name), (use, mattered) in self._uses.items():
             expr, target = use.arguments[name], use.target
-            if mattered or names_in(expr) or not isinstance(target, Block):
+            if mattered or tree.names_in(expr) or not isinstance(target, Block):
                 continue
             declared = target.parameter(name)
             if declared and (declared.span.start, declared.span.end) in unused:

@@ -17,7 +17,7 @@ class Forward:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        self.tensors = ["x", "x"]
+        self.tensors = ["x", "x", "known"]
         self.masks: list[str] = []
 
     def text(self) -> str:
@@ -26,6 +26,8 @@ class Forward:
         lines = ["n = length(x)", "half = d_model / 2"]
         lines += ["i = reshape(arange(n, x), (1, n, 1))"]
         lines += ["j = reshape(arange(n, x), (1, 1, n))"]
+        lines += ["known = table(ids)", "step = reshape(ids, (-1, n, 1))"]
+        lines += ["place = reshape(position_ids(x), (1, n, 1))"]
         for number in range(self.random.randint(1, 4)):
             lines += self.statement(number)
         result = self.random.choice(self.tensors)
@@ -36,9 +38,10 @@ class Forward:
         body = "\n".join(f"    {line}" for line in lines)
         return (
             "define Own(d_model = width(x)) {\n  layers:\n    dense = Dense(d_model)\n"
-            "    out = Dense(d_model)\n    narrow = Dense(2)\n\n"
-            f"  forward(x, attention_mask = none):\n{body}\n}}\n\n"
-            "network Random {\n  input: { a: (6,) b: (6, 4) }\n  layers:\n"
+            "    out = Dense(d_model)\n    narrow = Dense(2)\n"
+            "    table = Embedding(9, d_model)\n\n"
+            f"  forward(x, ids, attention_mask = none):\n{body}\n}}\n\n"
+            "network Random {\n  input: { a: (6,) b: (6, 4) ids: (6,) }\n  layers:\n"
             "    a: { Embedding(9, 4, mask_zero=true) Own() }\n    b: { Own() }\n"
             "    Add()\n}\n"
         )
@@ -99,6 +102,30 @@ class Forward:
             f"softmax({one} @ transpose({other})) @ {one}",
             f"reshape({one}, (-1, n, 2, half))",
             f"floor({one} * 3)",
+            f"({one} % {self.random.choice(('3', '-2', '0.75', 'half'))})",
+            f"cast({self.whole(2)}, x) * {one}",
+            f"table(maximum(minimum(ids, {start}), 0))",
+        ]
+        return self.random.choice(drawn)
+
+    def whole(self, depth: int) -> str:
+        """An expression that should be a tensor of whole numbers."""
+        if depth == 0:
+            return self.random.choice(("step", "step", "place"))
+        one, other = self.whole(depth - 1), self.whole(depth - 1)
+        number, axis = self.random.choice(("1", "2", "-3")), self.random.choice((1, -1))
+        drawn = [
+            f"({one} {self.random.choice('+-*')} {other})",
+            f"({one} {self.random.choice('+-*')} {number})",
+            f"({number} - {one})",
+            f"({one} % {self.random.choice(('2', '3'))})",
+            f"{one} ** 2",
+            f"abs(-{one})",
+            f"{self.random.choice(('minimum', 'maximum'))}({one}, {other})",
+            f"minimum({one}, {number})",
+            f"where({self.mask(0)}, {one}, {self.random.choice((other, number))})",
+            f"{self.random.choice(REDUCTIONS)}({one}, axis={axis})",
+            f"concatenate([{one}, {other}], axis=-1)",
         ]
         return self.random.choice(drawn)
 
@@ -107,6 +134,7 @@ class Forward:
         sign = self.random.choice(("<", ">", "<=", ">="))
         drawn = [f"{self.tensor(min(depth, 1))} {sign} {self.random.choice(NUMBERS)}"]
         drawn += [f"i {sign} j", "i == j", *self.masks]
+        drawn += [f"step {sign} {self.random.choice(('3', 'place', 'place * 2'))}"]
         if depth > 0:
             joined = self.random.choice(("and", "or"))
             drawn += [f"not ({self.mask(depth - 1)})"]

@@ -115,7 +115,20 @@ class Generator:
             return f"Output({units})", (*shape[:-1], units)
         if self.random.random() < 0.2:
             layer += f" * {self.random.randint(2, 3)}"
+        elif self.random.random() < 0.2:
+            return self._counted(shape)
         return layer, (*shape[:-1], units)
+
+    def _counted(self, shape: Shape) -> Drawn:
+        """Repeats that differ in width by their number, or are one layer."""
+        count, first = self.random.randint(2, 4), self.random.choice((1, 2))
+        if self.random.random() < 0.5:
+            layer = f"Dense({shape[-1]}, {self._activation()}, shared=true) * {count}"
+            return layer, shape
+        step = self.random.choice(("index", "index % 2", "floor(index / 2)"))
+        last = {"index": count - 1, "index % 2": (count - 1) % 2}
+        width = 2 * last.get(step, (count - 1) // 2) + first
+        return f"Dense(2 * ({step}) + {first}) * {count}", (*shape[:-1], width)
 
     def _elementwise(self, shape: Shape) -> Drawn:
         return (
@@ -260,6 +273,8 @@ class Generator:
             f"MultiHeadAttention({heads}, key_dim=3, value_dim=2, use_bias=false)",
             f"TransformerEncoder({options})",
             f"TransformerEncoder({options}) * 2",
+            f"TransformerEncoder({options}, shared=true) * 3",
+            f"MultiHeadAttention({heads}, causal=index % 2 == 0) * 3",
             f"TransformerDecoder({options})",
             'PositionalEncoding(encoding_type="learned", max_len=500)',
         ]

@@ -131,6 +131,10 @@ class AttentionLayer(Layer):
 
     store_attention = False
     attention_weights = attention_mask = None
+    # only with Application:
+    applications: tuple[object, ...] = ()  # the weights and masks of the last calls
+    # only with Application:
+    application_count = 1  # so many are kept
 
     def attend(self, query, key, value, mask=None, dropout=None):
         """Return softmax(query key^T / sqrt(size)) value: [batch, heads, time, size].
@@ -154,6 +158,10 @@ class AttentionLayer(Layer):
         weights = masked_softmax(logits, mask)
         if self.store_attention:
             self.attention_weights, self.attention_mask = weights, mask
+            # only with Application:
+            kept = (*self.applications, (weights, mask))
+            # only with Application:
+            self.applications = kept[-self.application_count :]
         return weights
 
 
@@ -200,6 +208,46 @@ def masked_softmax(logits, mask=None):
     weights = np.exp(logits - np.where(top == -np.inf, 0, top))
     total = weights.sum(axis=-1, keepdims=True)
     return weights / np.where(total == 0, 1, total)
+
+
+class Application:
+    """One of the calls of a layer that a run calls `count` times: what it kept."""
+
+    def __init__(self, layer, number, count):
+        self.layer, self.number = layer, number
+        layer.application_count = count
+
+    @property
+    def store_attention(self):
+        """Whether the layer keeps its weights; setting it forgets what it kept."""
+        return self.layer.store_attention
+
+    @store_attention.setter
+    def store_attention(self, flag):
+        self.layer.store_attention, self.layer.applications = flag, ()
+
+    @property
+    def attention_weights(self):
+        """The weights of this call, or None."""
+        return self.kept()[0]
+
+    @attention_weights.setter
+    def attention_weights(self, weights):
+        self.layer.attention_weights = weights
+
+    @property
+    def attention_mask(self):
+        """The mask of this call, or None."""
+        return self.kept()[1]
+
+    @attention_mask.setter
+    def attention_mask(self, mask):
+        self.layer.attention_mask = mask
+
+    def kept(self):
+        """Return the weights and the mask of this call, None before it."""
+        kept = self.layer.applications
+        return kept[self.number] if self.number < len(kept) else (None, None)
 
 
 class Network(Layer):

@@ -13,6 +13,10 @@ class AttentionLayer(layers.Layer):
     """Attends; keeps `attention_weights` [batch, heads, queries, keys] when told to."""
 
     store_attention, attention_weights, attention_mask = False, None, None
+    # only with Application:
+    applications: tuple[object, ...] = ()  # the weights and masks of the last calls
+    # only with Application:
+    application_count = 1  # so many are kept
 
     def attend(self, query, key, value, mask=None, dropout=None, training=None):
         """Attend, all [batch, heads, time, size]; mask: True where a key is seen."""
@@ -40,6 +44,10 @@ class AttentionLayer(layers.Layer):
         weights = ops.where(seen, ops.softmax(ops.where(seen, logits, -1e30)), 0.0)
         if self.store_attention:
             self.attention_weights, self.attention_mask = weights, mask
+            # only with Application:
+            kept = (*self.applications, (weights, mask))
+            # only with Application:
+            self.applications = kept[-self.application_count :]
         return weights
 
 
@@ -84,6 +92,46 @@ def causal_mask(queries, keys, mask, rows=slice(None)):
     if mask is None:
         return past
     return ops.logical_and(past, mask if mask.shape[-2] == 1 else mask[..., rows, :])
+
+
+class Application:
+    """One of the calls of a layer that a run calls `count` times: what it kept."""
+
+    def __init__(self, layer, number, count):
+        self.layer, self.number = layer, number
+        layer.application_count = count
+
+    @property
+    def store_attention(self):
+        """Whether the layer keeps its weights; setting it forgets what it kept."""
+        return self.layer.store_attention
+
+    @store_attention.setter
+    def store_attention(self, flag):
+        self.layer.store_attention, self.layer.applications = flag, ()
+
+    @property
+    def attention_weights(self):
+        """The weights of this call, or None."""
+        return self.kept()[0]
+
+    @attention_weights.setter
+    def attention_weights(self, weights):
+        self.layer.attention_weights = weights
+
+    @property
+    def attention_mask(self):
+        """The mask of this call, or None."""
+        return self.kept()[1]
+
+    @attention_mask.setter
+    def attention_mask(self, mask):
+        self.layer.attention_mask = mask
+
+    def kept(self):
+        """Return the weights and the mask of this call, None before it."""
+        kept = self.layer.applications
+        return kept[self.number] if self.number < len(kept) else (None, None)
 
 
 class Network(keras.Model):

@@ -1,0 +1,130 @@
+"""Writes the method of a network that names its attention maps, and who keeps each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from neural_attn.backends.emit.layers import STATEMENTS
+from neural_attn.backends.emit.layout import WIDTH, string
+from neural_attn.backends.emit.scope import Scope
+
+from neural_attn.ir import LayerUse
+from neural_attn.shapes.instance import Checked
+
+_LOOP_LINES = 5  # def, docstring, layers = {}, for, one layer
+
+
+@dataclass(frozen=True)
+class _Map:
+    """Who keeps a map: the layer at `path`, in one of its calls in a run.
+
+    `suffix` is what the name of the map adds to that of the network's own layer.
+    """
+
+    suffix: str
+    path: str
+    call: int
+    calls: int
+
+    def kept(self, call: str = "") -> str:
+        """The code for it."""
+        if self.calls == 1:
+            return self.path
+        return f"Application({self.path}, {call or self.call}, {self.calls})"
+
+
+def attention_lines(scope: Scope) -> list[str]:
+    """The whole method."""
+    root, names = scope.checked.root, list(scope.checked.places)
+    lines = [
+        "    def attention_layers(self):",
+        f'{STATEMENTS}"""Return {{name of the attention map: layer}}."""',
+    ]
+    if not names:
+        return [*lines, f"{STATEMENTS}return {{}}"]
+    found = dict(_by_part(scope.checked))
+    if len(names) == 1 and all(use.repeat is None for use in root.uses.values()):
+        ((one,),) = found.values()
+        return [*lines, f"{STATEMENTS}return {{{string(names[0])}: {one.kept()}}}"]
+    lines.append(f"{STATEMENTS}layers = {{}}")
+    for name, parts in root.children.items():
+        use = root.uses[name]
+        of_parts = [found.get(use.part_name(i), []) for i in range(len(parts))]
+        if any(of_parts):
+            lines += _loop(use, of_parts) or _one_by_one(use, of_parts)
+    return _named_at_once(lines) or [*lines, f"{STATEMENTS}return layers"]
+
+
+def _by_part(checked: Checked) -> Iterator[tuple[str, list[_Map]]]:
+    """The maps in each of the network's layers and their repeats, by its name."""
+    calls = Counter(place.path for place in checked.places.values())
+    so_far: Counter[str] = Counter()
+    found: dict[str, list[_Map]] = {}
+    for name, place in checked.places.items():
+        path, (part, *_) = place.path, place.steps
+        suffix = name.removeprefix(part)
+        one = _Map(suffix, f"self{path}", so_far[path], calls[path])
+        found.setdefault(part, []).append(one)
+        so_far[path] += 1
+    yield from found.items()
+
+
+def _one_by_one(use: LayerUse, of_parts: list[list[_Map]]) -> list[str]:
+    return [
+        f"{STATEMENTS}layers[{string(use.part_name(i) + one.suffix)}] = {one.kept()}"
+        for i, maps in enumerate(of_parts)
+        for one in maps
+    ]
+
+
+def _loop(use: LayerUse, of_parts: list[list[_Map]]) -> list[str]:
+    """A loop over repeats that keep alike; none where they do not."""
+    count = len(of_parts)
+    first, *others = (
+        [_in_loop(use, i, count, m) for m in of_parts[i]] for i in range(count)
+    )
+    if use.repeat is None or any(maps != first for maps in others):
+        return []
+    label, start = (use.label, use.index) if use.index is not None else (use.name, 0)
+    begin = f", {start}" if start else ""
+    lines = [f"{STATEMENTS}for i, layer in enumerate(self.{use.name}{begin}):"]
+    if use.is_shared:
+        steps = f"{start}, {start + count}" if start else count
+        lines = [f"{STATEMENTS}for i in range({steps}):"]
+    for one in first:
+        key = string(f"{label}_{{i}}{one.suffix}")
+        call = _call(one, start or 0, count) if use.is_shared else ""
+        lines.append(f"{STATEMENTS}    layers[f{key}] = {one.kept(call)}")
+    return lines
+
+
+def _in_loop(use: LayerUse, i: int, count: int, one: _Map) -> _Map:
+    """A map of one of the repeats, as the loop over all of them would write it."""
+    if use.is_shared:
+        return replace(one, call=one.call - i * one.calls // count)
+    copy = f"self.{use.name}[{i}]"
+    return replace(one, path="layer" + one.path.removeprefix(copy))
+
+
+def _call(one: _Map, start: int, count: int) -> str:
+    """Which call of the layer it is in the loop, by `i`."""
+    each = one.calls // count
+    number = f"i - {start}" if start else "i"
+    if each > 1:
+        number = f"{each} * ({number})" if start else f"{each} * i"
+    return f"{number} + {one.call}" if one.call else number
+
+
+def _named_at_once(lines: list[str]) -> list[str]:
+    """A loop over one group of layers as a single mapping, where that is short."""
+    *head, start, loop, item = lines
+    if len(lines) != _LOOP_LINES or not loop.lstrip().startswith("for "):
+        return []
+    clause, _, layers = loop.strip().removesuffix(":").rpartition(" in ")
+    key, _, value = item.strip().removeprefix("layers[").partition("] = ")
+    whole = f"{STATEMENTS}return {{{key}: {value} {clause} in layers}}"
+    if len(whole) > WIDTH:
+        return []
+    return [*head, start.replace("{}", layers), whole]

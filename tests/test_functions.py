@@ -94,7 +94,7 @@ OF_IDS = {  # of ids [batch, 5], and what is refused with its reason
     "sqrt(x)": "numbers with fractions, and", "exp(x)": "numbers with fractions, and",
     "x / 2": "`/` needs numbers with fractions", "1.0 * x": "ids and 1.0, a fraction",
     "x + shift": "`+` gets ids, (batch, 5), and numbers with fractions",
-    "(x > 0.5) == x": "`>` gets ids and 0.5, a fraction",
+    "x * (x > 0.5)": "`>` gets ids and 0.5, a fraction",
     "2 ** x": "`**` of ids takes a whole number",
     "x % -2": "takes a whole number, from 0", "x ** -1": "takes a whole number, from 0",
     "minimum(x, 0.5)": "ids and 0.5, a fraction", "floor(x)": "numbers with fractions",

@@ -12,7 +12,7 @@ from neural_attn.backends.emit.scope import Scope
 from neural_attn.backends.emit.training import has_logits
 from neural_attn.backends.emit.usage import network_name
 
-from neural_attn.ir import Input, LayerUse, is_mask
+from neural_attn.ir import Block, Input, LayerUse, is_mask
 from neural_attn.shapes.instance import Instance
 
 _LOOP_LINES = 5  # def, docstring, layers = {}, for, one layer
@@ -114,13 +114,13 @@ def _attention_lines(scope: Scope) -> list[str]:
         return [*lines, f"{STATEMENTS}return {{}}"]
     repeated = any(u.repeat is not None for u in scope.checked.root.uses.values())
     if len(names) == 1 and not repeated:
-        (path,) = _attribute_paths(scope.checked.root)
+        (path,) = _attribute_paths(scope, scope.checked.root)
         return [*lines, f"{STATEMENTS}return {{{string(names[0])}: self{path}}}"]
     lines.append(f"{STATEMENTS}layers = {{}}")
     at = 0
     for name, parts in scope.checked.root.children.items():
         use = scope.checked.root.uses[name]
-        per_part = [_attribute_paths(part) for part in parts]
+        per_part = [_attribute_paths(scope, part) for part in parts]
         count = sum(map(len, per_part))
         if count:
             lines += _named(use, per_part, names[at : at + count])
@@ -160,14 +160,17 @@ def _named_at_once(lines: list[str]) -> list[str]:
     return [*head, start.replace("{}", layers), whole]
 
 
-def _attribute_paths(part: Instance) -> list[str]:
-    """The attribute paths of the attention layers in a layer, itself included."""
-    found = [""] if part.attention else []
+def _attribute_paths(scope: Scope, part: Instance) -> list[str]:
+    """The attribute paths to what keeps the maps of a layer and of those inside it."""
+    found = []
+    if part.attention and isinstance(part.target, Block):
+        observes = part.target.observes
+        found.append(f".{scope.scopes[part.target].observer}" if observes else "")
     for name, parts in part.children.items():
         repeated = part.uses[name].repeat is not None
         for i, inner in enumerate(parts):
             step = f".{name}[{i}]" if repeated else f".{name}"
-            found += [step + path for path in _attribute_paths(inner)]
+            found += [step + path for path in _attribute_paths(scope, inner)]
     return found
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from neural_attn.maps.attention_maps import AttentionItem
+from neural_attn.maps.attention_map import AttentionItem
 
 __all__ = [
     "Geometry",

@@ -8,8 +8,8 @@ from typing import Any
 
 from neural_attn.catalogue import constants
 from neural_attn.catalogue.arguments import match
-from neural_attn.catalogue.attention_rules import shares_heads
-from neural_attn.catalogue.functions import PRIMITIVES, Primitive
+from neural_attn.catalogue.attention_rules import promise_of, shares_heads
+from neural_attn.catalogue.functions import OBSERVE, PRIMITIVES, Primitive
 from neural_attn.catalogue.tensor_arithmetic import arithmetic, is_optional, negative
 from neural_attn.catalogue.types import Constant, ShapeError, Static, Tensor, Value
 from neural_attn.diagnostics.errors import Problems, Span
@@ -223,7 +223,8 @@ class Evaluation(ABC):
             error.hint = error.hint or self._here(call)
             raise self.session.note(error, call) from None
         if primitive.is_attention:
-            self.instance.attention = self._attention(given)
+            if name == OBSERVE or not self.block.observes:
+                self.instance.attention = self._attention(given)
             if shares_heads(given):
                 self.facts.shared.add(id(call))
         inputs = [t for value in given.values() for t in _tensors(value)]
@@ -262,7 +263,7 @@ class Evaluation(ABC):
     def _attention(self, given: Mapping[str, Value]) -> Attention:
         causal = given["causal"]
         is_causal = isinstance(causal, Static) and causal.value is True
-        query = given.get("query", given.get("logits"))
+        query = given.get("query") or _weights(given)
         assert isinstance(query, Tensor)
         heads = query.dims[1].value
         key = given.get("key")
@@ -274,6 +275,7 @@ class Evaluation(ABC):
             is_causal,
             self.input_names.get(query.along, ""),
             self.input_names.get(across, ""),
+            promise_of(given),
         )
 
     def _crosses(self, given: Mapping[str, Value]) -> bool:
@@ -287,8 +289,13 @@ class Evaluation(ABC):
             if isinstance(value, Tensor) and value.dtype == "float" and value.rank == 3
             for root in value.roots
         }
-        logits = given["logits"]
-        return isinstance(logits, Tensor) and len(sequences & logits.roots) > 1
+        weights = _weights(given)
+        return isinstance(weights, Tensor) and len(sequences & weights.roots) > 1
+
+
+def _weights(given: Mapping[str, Value]) -> Value | None:
+    """The weights [batch, heads, queries, keys] that are given, or their logits."""
+    return given.get("logits", given.get("weights"))
 
 
 def _is_built_in(span: Span) -> bool:

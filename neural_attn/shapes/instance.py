@@ -11,6 +11,7 @@ from neural_attn.catalogue.base import NativeLayer, Weight
 from neural_attn.catalogue.types import Tensor, spelled
 from neural_attn.grammar import tree
 from neural_attn.ir import Block, LayerUse, Network
+from neural_attn.promises import SHARES, Rows
 
 LONGEST = "max_len"  # the parameter of a block that bounds its first input's length
 
@@ -21,6 +22,7 @@ class Attention:
 
     `queries` and `keys` name the inputs whose steps they stand for, "" where that is
     not known: inputs of the layer at hand, and of the network in `Checked.attentions`.
+    `rows` is what the rows promise.
     """
 
     kind: str  # encoder_self, decoder_self or cross
@@ -28,6 +30,7 @@ class Attention:
     causal: bool
     queries: str = ""
     keys: str = ""
+    rows: Rows = SHARES
 
 
 @dataclass(frozen=True, eq=False)

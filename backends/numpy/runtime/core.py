@@ -187,6 +187,26 @@ def masked_softmax(logits, mask=None):
     return weights / np.where(total == 0, 1, total)
 
 
+class Observed(Layer):
+    """Hands weights on; keeps them as `attention_weights` when told to.
+
+    rows: what each row promises, "shares", "parts", "gates" or "signed".
+    """
+
+    store_attention = False
+    attention_weights = attention_mask = None
+
+    def __init__(self, rows="shares"):
+        self.rows = rows
+
+    def forward(self, weights, attention_mask=None):
+        """Return weights [batch, heads, queries, keys]; True in the mask is visible."""
+        if self.store_attention:
+            self.attention_weights = weights
+            self.attention_mask = attention_mask
+        return weights
+
+
 class Network(Layer):
     """A whole model: returns or keeps its attention, loads and saves its weights."""
 

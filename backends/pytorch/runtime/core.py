@@ -77,6 +77,27 @@ def causal_mask(queries, keys, mask, device, rows=slice(None)):
     return past & (mask if mask.size(-2) == 1 else mask[..., rows, :])
 
 
+class Observed(nn.Module):
+    """Hands weights on; keeps them as `attention_weights` when told to.
+
+    rows: what each row promises, "shares", "parts", "gates" or "signed".
+    """
+
+    store_attention = False
+    attention_weights = attention_mask = None
+
+    def __init__(self, rows="shares"):
+        super().__init__()
+        self.rows = rows
+
+    def forward(self, weights, attention_mask=None):
+        """Return weights [batch, heads, queries, keys]; True in the mask is visible."""
+        if self.store_attention:
+            self.attention_weights = weights.detach()
+            self.attention_mask = attention_mask
+        return weights
+
+
 class Network(nn.Module):
     """A whole model: returns or keeps its attention, loads and saves its weights."""
 

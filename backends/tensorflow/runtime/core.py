@@ -86,6 +86,27 @@ def causal_mask(queries, keys, mask, rows=slice(None)):
     return ops.logical_and(past, mask if mask.shape[-2] == 1 else mask[..., rows, :])
 
 
+class Observed(layers.Layer):
+    """Hands weights on; keeps them as `attention_weights` when told to.
+
+    rows: what each row promises, "shares", "parts", "gates" or "signed".
+    """
+
+    store_attention = False
+    attention_weights = attention_mask = None
+
+    def __init__(self, rows="shares"):
+        super().__init__(autocast=False)
+        self.rows = rows
+
+    def call(self, weights, attention_mask=None):
+        """Return weights [batch, heads, queries, keys]; True in the mask is visible."""
+        if self.store_attention:
+            self.attention_weights = weights
+            self.attention_mask = attention_mask
+        return weights
+
+
 class Network(keras.Model):
     """A whole model: returns or keeps its attention, loads and saves its weights."""
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-__all__ = ["PROMISES", "ROWS", "SHARES", "Rows"]
+__all__ = ["NONNEGATIVE", "PROMISES", "ROWS", "SHARES", "Rows"]
 
 Rows = Literal["shares", "parts", "gates", "signed"]
 
 ROWS: tuple[Rows, ...] = get_args(Rows)
 SHARES: Rows = "shares"  # what a softmax gives, and a map that says nothing
+# rows that are shares once each is divided by its sum
+NONNEGATIVE: tuple[Rows, ...] = ("shares", "parts", "gates")
 
 PROMISES: dict[Rows, str] = {
     "shares": "0 or more, and each row sums to 1, or to 0 where no key is visible",

@@ -270,6 +270,7 @@ def _heatmap(maps: AttentionMaps, name: str, head: int | None) -> Figure:
         f"{name}, {what}",
         mask=item.allowed.any(axis=0),
         trained=maps.trained,
+        rows=item.rows,
     )
 
 

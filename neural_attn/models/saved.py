@@ -63,10 +63,8 @@ class SavedModel(AttentionModel):
             fail("E0414.names")
         maps, findings = admit(arrays, tokens, rows=rows)
         left_out = np.ones((1, 1, 1, 1), np.float32)
-        every = [
-            maps.get_map(name) if name in maps else AttentionMap(name, left_out)
-            for name in arrays
-        ]
+        stand_ins = (AttentionMap(name, left_out, rows=rows) for name in arrays)
+        every = [maps.get_map(x.name) if x.name in maps else x for x in stand_ins]
         return cls(maps, tuple(findings), AttentionMaps(every))
 
     @property

@@ -1,20 +1,41 @@
 """`observe`: maps that are no softmax, against equations written out in float64."""
 
+import json
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from neural_attn.backends import get, names
 from neural_attn.backends.emit.emitter import emit
 from scipy import special
 
+from neural_attn import analyze, explore
+from neural_attn.analysis.shard import PartialAnalysis, finish
+from neural_attn.cli import cli
 from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.explorer.comparison import compare_maps
+from neural_attn.explorer.extract import read_page
+from neural_attn.explorer.measures import HeadMeasurer
+from neural_attn.explorer.pyramid import reduce_head
+from neural_attn.explorer.quantize import PRECISIONS
+from neural_attn.figures.dashboard import build_dashboard
+from neural_attn.figures.heatmap import plot_heatmap
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.validation import admit, examine
+from neural_attn.metrics.guide import guide_patterns
+from neural_attn.metrics.registry import REGISTRY, STATISTICS
 from neural_attn.models.capture import capture, run
 from neural_attn.models.generated import BareModel, load_model
 from neural_attn.models.opening import open_model
 from neural_attn.promises import ROWS
+from neural_attn.reports.console import build_report
+from neural_attn.reports.elements import number
+from neural_attn.reports.html import to_html
+from neural_attn.reports.json import to_json
+from neural_attn.reports.markdown import to_markdown
+from neural_attn.reports.terminal import print_analysis
 from tests.corpus import assert_backends_agree
 from tests.layer_cases import ruff_complaints
 
@@ -270,6 +291,61 @@ def test_names_of_the_author_stay_apart():
         assert len(found) == 1
 
 
+@pytest.mark.requires_torch
+def test_differential_attention_is_that_of_transformers(backend):
+    """DiffLlama's module with random weights; its map is worked out of its softmax."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("transformers.models.diffllama")
+    from transformers import DiffLlamaConfig
+    from transformers.models.diffllama.modeling_diffllama import DiffLlamaAttention
+
+    text = """define Differential(num_heads, share = 0.8, d_model = width(x)) {
+      layers:
+        q_proj = Dense(d_model, use_bias=false)  k_proj = Dense(d_model, use_bias=false)
+        v_proj = Dense(d_model, use_bias=false)  o_proj = Dense(d_model, use_bias=false)
+      forward(x):
+        half = num_heads / 2
+        q = split_heads(q_proj(x), num_heads) / sqrt(d_model / num_heads)
+        k = split_heads(k_proj(x), num_heads)
+        v = split_heads(v_proj(x), num_heads)
+        maps = attention_softmax(q @ transpose(k), causal=true)
+        one = slice(maps, 0, half, axis=1)
+        weights = one - share * slice(maps, half, axis=1)
+        weights = observe(weights, causal=true, rows="signed")
+        values = concatenate([slice(v, 0, half, axis=1), slice(v, half, axis=1)])
+        context = weights @ values
+        context = context / sqrt(mean(context * context) + 1e-6)
+        return o_proj(merge_heads((1 - share) * context))
+    }
+    network N { input: (6, 16) layers: Differential(4, SHARE) }"""
+    config = DiffLlamaConfig(
+        hidden_size=16, num_attention_heads=4, num_key_value_heads=4,
+        rms_norm_eps=1e-6, attn_implementation="eager",
+    )  # fmt: skip
+    torch.manual_seed(0)
+    module = DiffLlamaAttention(config, layer_idx=1).double().eval()
+    for name in ("q1", "k1", "q2", "k2"):  # their exponentials cancel out then
+        getattr(module, f"lambda_{name}").data.zero_()
+    (checked,), _ = check_text(text.replace("SHARE", repr(module.lambda_init)))
+    loaded = load_model(checked, backend, dtype="float64")
+    reference = load_model(checked, "numpy", dtype="float64").model.named_weights()
+    for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
+        weight = reference[f"differential_0.{name}.weight"]
+        getattr(module, name).weight.data = torch.from_numpy(weight)
+    x = np.random.default_rng(1).normal(size=(2, 6, 16))
+    ones = torch.ones(2, 6, 4, dtype=torch.float64)  # turned by nothing
+    hidden = torch.full((6, 6), -torch.inf, dtype=torch.float64).triu(1)[None, None]
+    with torch.no_grad():
+        given = torch.from_numpy(x), (ones, 0 * ones), hidden
+        expected, maps = module(*given)
+    output, found = run(loaded.model, loaded.backend, x)
+    ((weights, _),) = found.values()
+    difference = maps[:, :2] - module.lambda_init * maps[:, 2:]
+    # Its softmax is that of float32, whatever the module is.
+    np.testing.assert_allclose(weights, difference.numpy(), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(output, expected.numpy(), rtol=0, atol=1e-5)
+
+
 # --- what the doctor holds them to ---------------------------------------------------
 
 DRAWN = np.random.default_rng(0).normal(size=(1, 2, 5, 5)).astype("float32")
@@ -312,3 +388,172 @@ def test_a_map_of_softmax_is_written_as_before(tmp_path):
     maps = AttentionMaps([AttentionMap("a", ROWS_OF["shares"])])
     maps.save(tmp_path / "a.npz")
     assert b'"rows"' not in (tmp_path / "a.npz").read_bytes()
+
+
+# --- numbers, pictures and pages -----------------------------------------------------
+
+
+def maps_of(rows, tokens="abcde"):
+    """One map that promises `rows`, as it is promised."""
+    tokens = list(tokens)
+    one = AttentionMap(
+        "a", ROWS_OF[rows], query_tokens=tokens, key_tokens=tokens, rows=rows
+    )
+    return AttentionMaps([one], trained=True)
+
+
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("name", STATISTICS)
+def test_every_metric_of_every_promise_is_defined_or_told(name, rows):
+    """Null just where the row of the registry says that it is for other rows."""
+    data = json.loads(to_json(analyze(maps_of(rows), rank=True)))
+    told = any("not defined" in note or "defined" in note for note in data["notes"])
+    of_shares = analyze(maps_of("shares"), rank=True).heads[0].statistics
+    for head in data["heads"]:
+        assert head["rows"] == rows
+        if rows not in REGISTRY[name].rows:
+            assert head["statistics"][name] is None
+            assert told
+        else:
+            assert (name in head["statistics"]) == (name in of_shares)
+
+
+@pytest.mark.parametrize("rows", ["parts", "gates"])
+def test_shares_are_measured_of_rows_divided_by_their_sum(rows):
+    weights = ROWS_OF[rows]
+    shares = weights / weights.sum(axis=-1, keepdims=True)
+    found = analyze(maps_of(rows), rank=True)
+    expected = analyze(AttentionMaps.from_arrays({"a": shares}, list("abcde")))
+    for head, other in zip(found.heads, expected.heads, strict=True):
+        for name, statistic in other.statistics.items():
+            if REGISTRY[name].divided:
+                mean = head.statistics[name].mean
+                assert mean == pytest.approx(statistic.mean, abs=1e-6), name
+        assert head.pattern.name == other.pattern.name
+    own = weights[0].astype(float)
+    for at, head in enumerate(found.heads):
+        assert head.statistics["weight_mean"].mean == pytest.approx(own[at].mean())
+        assert head.statistics["weight_std"].mean == pytest.approx(own[at].std())
+        assert head.statistics["weight_max"].mean == pytest.approx(own[at].max())
+        values = np.linalg.svd(own[at], compute_uv=False)
+        p = values / values.sum()
+        rank = np.exp(-(p * np.log(p)).sum())
+        assert head.statistics["effective_rank"].mean == pytest.approx(rank, rel=1e-6)
+    assert found.example.rollout == pytest.approx(np.array(expected.example.rollout))
+
+
+def test_rollout_flow_and_clusters_stay_away_from_signed_weights():
+    mixed = AttentionMaps(
+        [*maps_of("shares").maps, AttentionMap("b", ROWS_OF["signed"], rows="signed")]
+    )
+    found = analyze(mixed, flow=True)
+    assert found.example.rollout == []
+    assert found.example.flow == []
+    assert any("no rollout" in note for note in found.notes)
+    assert any("no attention flow" in note for note in found.notes)
+    assert not any("L1" in label for group in found.clusters for label in group)
+    signed = [one for one in found.example.connections["b"] if one.weight < 0]
+    average = ROWS_OF["signed"][0].mean(axis=0)
+    np.fill_diagonal(average, 0)
+    assert len(signed) == (average < -0.1).sum()
+
+
+def test_signed_numbers_are_the_same_everywhere(capsys):
+    analysis = analyze(maps_of("signed"))
+    least = number(float(DRAWN[0, 0].min()))
+    print_analysis(analysis, heads=True)
+    texts = {
+        "terminal": capsys.readouterr().out,
+        "markdown": to_markdown(analysis),
+        "html": to_html(analysis),
+    }
+    for name, text in texts.items():
+        assert least in text, name
+        assert "no shares of attention" in text, name
+        assert "–" in text, name
+        assert "nan" not in text.lower().replace("<svg", ""), name
+    (item,) = (maps_of("signed").item("a"),)
+    for head, values in zip(analysis.heads, HeadMeasurer().measure(item), strict=True):
+        known = {key: value for key, value in values.items() if value is not None}
+        assert known == {n: s.mean for n, s in head.statistics.items() if n in known}
+        assert known.keys() == {"weight_mean", "weight_std", "weight_min", "weight_max"}
+    assert guide_patterns(maps_of("signed"))["a"]["avg_entropy"] is None
+    report = build_report(maps_of("signed"))
+    assert "not defined" in report.to_text()
+    assert report.to_dict()["layers"][0]["attention_entropy"] == [None, None]
+
+
+@pytest.mark.parametrize("rows", ROWS)
+def test_a_part_of_an_analysis_keeps_the_promise(rows, tmp_path):
+    part = PartialAnalysis()
+    part.take(maps_of(rows), [])
+    text = part.save(tmp_path / "part.json").read_text("utf-8")
+    assert ('"rows": "' in text) == (rows != "shares")
+    again = finish(PartialAnalysis.load(tmp_path / "part.json"))
+    assert [head.rows for head in again.heads] == [rows, rows]
+    assert again.to_dict()["heads"] == finish(part).to_dict()["heads"]
+
+
+def test_the_scale_of_a_signed_picture_has_0_in_its_middle():
+    signed = plot_heatmap(DRAWN[0, 0], rows="signed")
+    low, high = signed.axes[0].images[0].get_clim()
+    assert (low, high) == (-high, pytest.approx(np.abs(DRAWN[0, 0]).max()))
+    red, green, blue, _ = signed.axes[0].images[0].cmap(0.5)
+    assert min(red, green, blue) > 0.9
+    assert plot_heatmap(DRAWN[0, 0]).axes[0].images[0].get_clim() == (low, high)
+    gates = plot_heatmap(ROWS_OF["gates"][0, 0], rows="gates")
+    assert gates.axes[0].images[0].get_clim() == (0, ROWS_OF["gates"][0, 0].max())
+    trace = build_dashboard(maps_of("signed")).data[0]
+    assert trace.zmin == -trace.zmax
+    assert build_dashboard(maps_of("gates")).data[0].zmin == 0
+
+
+def test_a_long_signed_head_keeps_what_is_strongest_in_size():
+    weights = np.zeros((8, 8), np.float32)
+    weights[5, 2], weights[5, 3] = -0.9, 0.4
+    reduced = reduce_head(weights, 4, signed=True)
+    assert reduced.greatest[1, 0] == np.float32(-0.9)
+    assert reduced.keys[5, :2].tolist() == [2, 3]
+    assert reduced.weights[5, :2].tolist() == [np.float32(-0.9), np.float32(0.4)]
+
+
+@pytest.mark.parametrize("precision", ["compact", "fine", "full"])
+@pytest.mark.parametrize("rows", ROWS)
+def test_a_page_keeps_weights_and_promise(rows, precision, tmp_path):
+    maps = maps_of(rows)
+    page = explore(maps, precision=precision).save(tmp_path / "page.html")
+    (one,) = read_page(page).maps
+    assert one.rows == rows
+    bound = 0 if rows == "signed" else PRECISIONS[precision].bound
+    error = np.abs(one.weights - maps["a"]).max()
+    assert error <= bound * maps["a"].max() + 1e-7
+    said = b'"rows":"' in page.read_bytes()
+    assert said == (rows != "shares")
+
+
+def test_two_models_of_signed_maps_have_no_divergence():
+    (entry,) = compare_maps(maps_of("signed"), maps_of("signed"))
+    assert entry["examples"][0] == {"largest": [0, 0], "divergence": [None, None]}
+
+
+def test_arrays_on_the_command_line(tmp_path):
+    arrays, saved = tmp_path / "arrays.npz", tmp_path / "maps.npz"
+    np.savez(arrays, a=DRAWN)
+    maps_of("signed").save(saved)
+
+    def said(*arguments):
+        found = CliRunner().invoke(cli, [str(argument) for argument in arguments])
+        return found.exit_code, found.output
+
+    code, text = said("analyze", arrays)
+    assert code
+    assert 'rows="signed"' in text
+    code, text = said("analyze", arrays, "--rows", "signed", "--json")
+    assert code == 0
+    assert '"rows": "signed"' in text
+    code, text = said("visualize", arrays, "--rows", "signed", "-o", tmp_path / "out")
+    assert code == 0
+    assert "any sign" in text
+    code, text = said("analyze", saved, "--rows", "signed")
+    assert code
+    assert "saved maps say already what their rows promise" in text

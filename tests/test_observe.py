@@ -543,7 +543,7 @@ def test_arrays_on_the_command_line(tmp_path):
 
     def said(*arguments):
         found = CliRunner().invoke(cli, [str(argument) for argument in arguments])
-        return found.exit_code, found.output
+        return found.exit_code, f"{found.output}{found.exception}"
 
     code, text = said("analyze", arrays)
     assert code

@@ -15,6 +15,7 @@ sys.path.insert(0, str(DOCS.parent))
 
 from neural_attn.files import atomic_write  # noqa: E402
 from neural_attn.language_help import Entry, Parameter, entries, functions  # noqa: E402
+from neural_attn.promises import PROMISES  # noqa: E402
 from neural_attn.templates import summary, templates  # noqa: E402
 
 MOST_CHOICES = 8  # more of them are left to `neural layers`
@@ -25,6 +26,7 @@ def page() -> str:
     known = entries().values()
     parts = {
         "functions": function_table(),
+        "promises": promise_table(),
         "templates": "\n".join(
             f"- `{name}`: {summary(text)}" for name, text in templates().items()
         ),
@@ -45,6 +47,13 @@ def function_table() -> str:
         rows.append(
             f"| `{found.name}({names})` | {cell(found.doc).replace(chr(96), '')} |"
         )
+    return "\n".join(rows)
+
+
+def promise_table() -> str:
+    """A row for each word that `observe` may be told of rows."""
+    rows = ["| `rows` | Weights are |", "|---|---|"]
+    rows += [f'| `"{name}"` | {words} |' for name, words in PROMISES.items()]
     return "\n".join(rows)
 
 

@@ -67,6 +67,7 @@ class LayerChoice:
 class Block:
     """A `define` of the author's or the prelude's, or a network.
 
+    `observes` says that its map is what it observes, not what it attends by.
     `loses_padding` names a layer in it behind which padding is not known any more, one
     that asks for it, and what would help.
     """
@@ -78,6 +79,7 @@ class Block:
     forward: tree.Forward
     span: Span
     is_attention: bool = False
+    observes: bool = False
     loses_padding: tuple[str, str, str] | None = None
     kinds: dict[str, Kind] = field(default_factory=dict)
     trivia: tree.Trivia = field(default_factory=tree.Trivia)

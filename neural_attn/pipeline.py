@@ -33,6 +33,7 @@ from neural_attn.models.attention_model import (
     refuse_options,
 )
 from neural_attn.models.opening import open_model
+from neural_attn.promises import Rows
 
 __all__ = [
     "Batch", "Outcome", "Request", "attend", "collect", "explore", "run_analysis",
@@ -63,6 +64,7 @@ class Request:
     # inputs
     data: Any = None
     tokens: Tokens | None = None
+    rows: Rows | None = None  # what those of plain arrays promise; None: shares
     texts: Sequence[str] = ()
     groups: Mapping[str, Path] = field(default_factory=dict)
     links: Path | None = None
@@ -118,6 +120,7 @@ def open_request(request: Request) -> AttentionModel:
         tokenizer=request.tokenizer,
         seed=request.seed,
         tokens=request.tokens,
+        rows=request.rows,
     )
 
 
@@ -270,6 +273,7 @@ def explore(
     inputs: Any = None,
     *,
     tokens: Tokens | None = None,
+    rows: Rows | None = None,
     tokenizer: str | Path | None = None,
     checkpoint: str | Path | None = None,
     backend: str = "auto",
@@ -285,7 +289,7 @@ def explore(
         Maps are shown as they are; anything else is opened and run first.
     inputs : a text, a list of texts, an array, a mapping of them, or None
         None takes a random sample, where the model does not bring its attention.
-    tokens, tokenizer, checkpoint, backend : as `Request` has them
+    tokens, rows, tokenizer, checkpoint, backend : as `Request` has them
     options : as in `neural_attn.explorer.page.explore`
 
     Raises
@@ -297,8 +301,8 @@ def explore(
         be true.
     """
     if isinstance(model, AttentionMaps):
-        given = {"inputs": inputs, "tokens": tokens, "tokenizer": tokenizer}
-        given |= {"checkpoint": checkpoint, "backend": backend}
+        given = {"inputs": inputs, "tokens": tokens, "rows": rows}
+        given |= {"tokenizer": tokenizer, "checkpoint": checkpoint, "backend": backend}
         refuse_options(given, "maps")
         return page.explore(model, **options)
     texts = [inputs] if isinstance(inputs, str) else inputs
@@ -308,6 +312,7 @@ def explore(
         data=None if is_text else inputs,
         texts=texts if is_text else (),
         tokens=tokens,
+        rows=rows,
         tokenizer=None if tokenizer is None else Path(tokenizer),
         checkpoint=None if checkpoint is None else Path(checkpoint),
         backend=backend,

@@ -15,6 +15,7 @@ from neural_attn.diagnostics.errors import fail
 from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
 from neural_attn.metrics.guide import AttentionPatterns, analyze_attention_patterns
 from neural_attn.models.capture import LoadedModel
+from neural_attn.promises import SHARES, Rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -183,12 +184,13 @@ class AttentionVisualizer:
         attention_weights: Mapping[str, NDArray[np.floating]],
         tokens: Sequence[str] | None = None,
         output_path: Path_ = "attention_interactive.html",
+        rows: Rows = SHARES,
     ) -> str:
         """Write the interactive page; returns its path.
 
         `attention_weights` maps names to arrays [batch, heads, queries, keys], as
-        `extract_attention_weights` gives them; or is the `maps` of a result, which
-        also know kinds, masks and tokens.
+        `extract_attention_weights` gives them, whose rows promise `rows`; or is the
+        `maps` of a result, which also know that, kinds, masks and tokens.
         """
         from neural_attn.figures.dashboard import write_dashboard
 
@@ -199,6 +201,7 @@ class AttentionVisualizer:
                 {name: _array(w) for name, w in attention_weights.items()},
                 tokens,
                 trained=self._trained,
+                rows=rows,
             )
         )
         return str(write_dashboard(maps, output_path))
@@ -267,6 +270,7 @@ def _heatmap(maps: AttentionMaps, name: str, head: int | None) -> Figure:
         f"{name}, {what}",
         mask=item.allowed.any(axis=0),
         trained=maps.trained,
+        rows=item.rows,
     )
 
 

@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import json
+import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ElementTree
@@ -294,6 +295,63 @@ def test_masked_cells_are_masked_only_where_the_network_says_so(visit, pages):
     assert "causal" not in page.text_content("#about")
     page.select_option("#layer", "2")
     page.get_by_text("causal").first.wait_for()
+
+
+COLOR = """([row, column]) => {
+  const { matrix } = document.documentElement.explorer.views;
+  const { left, top, cell } = matrix.place;
+  const ratio = window.devicePixelRatio;
+  const at = [left + (column + 0.5) * cell, top + (row + 0.5) * cell];
+  const place = at.map((x) => Math.round(x * ratio));
+  return [...matrix.canvas.getContext("2d").getImageData(...place, 1, 1).data];
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_signed_weights_keep_their_sign_on_the_page(visit, folder, scheme):
+    weights = softmax((1, 2, 4, 4), 1) - 0.8 * softmax((1, 2, 4, 4), 2)
+    tokens = "The cat sat .".split()
+    signed = AttentionMap(
+        "a", weights, query_tokens=tokens, key_tokens=tokens, rows="signed"
+    )
+    plain = AttentionMap(
+        "b", softmax((1, 2, 4, 4)), query_tokens=tokens, key_tokens=tokens
+    )
+    path = explore(AttentionMaps([signed, plain])).save(folder / "signed.html")
+    row, column = np.unravel_index(weights[0, 1].argmin(), (4, 4))
+    best = np.unravel_index(weights[0, 1].argmax(), (4, 4))
+    state = f"#layer=0&head=1&query={row}&key={column}"
+    page = visit(path, state, color_scheme=scheme)
+    np.testing.assert_array_equal(page.evaluate(ROWS, [0, 1, 0]), weights[0, 1])
+    assert f"{weights[0, 1].min():.4f}" in page.inner_text("#panel-matrix .readout")
+    size = f"{np.abs(weights[0, 1]).max():.4f}"
+    assert page.inner_text("#panel-matrix .legend").split() == [f"-{size}", size]
+    red, _, blue, _ = page.evaluate(COLOR, [int(row), int(column)])
+    assert red > blue + 20  # orange
+    red, _, blue, _ = page.evaluate(COLOR, list(map(int, best)))
+    assert blue > red + 20
+    assert "no shares of attention" in page.inner_text("#notes")
+    assert page.is_disabled("#renormalize")
+    assert page.is_disabled("#sinks")
+    _, csv = saved(page, "#save-csv")
+    lines = csv.decode("utf-8-sig").strip().split("\r\n")
+    numbers = [float(cell) for cell in lines[1 + row].split(",")[2:]]
+    np.testing.assert_allclose(numbers, weights[0, 1, row], rtol=0, atol=1e-6)
+    _, svg = saved(page, "#save-svg")
+    assert f"-{size} to {size}" in svg.decode()
+    page.click("#tab-head")
+    page.wait_for_selector("#panel-head.shown h2")
+    assert "blue above 0 · orange below" in page.inner_text("#panel-head")
+    _, svg = saved(page, "#save-svg")
+    assert len(set(re.findall(r'stroke="(#\w+)"', svg.decode()))) == 2
+    page.click("#tab-token")
+    page.wait_for_selector("#panel-token.shown h2")
+    assert f"{weights[0, 1].min():.4f}" in page.inner_text("#panel-token")
+    page.click("#tab-measures")
+    page.wait_for_selector("#panel-measures.shown h2")
+    shown = page.inner_text("#panel-measures")
+    assert "–" in shown
+    assert "Not defined (–) for signed weights" in shown
 
 
 def test_search_marks_and_walks(visit, pages):

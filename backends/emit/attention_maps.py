@@ -11,7 +11,6 @@ from neural_attn.backends.emit.layout import WIDTH, string
 from neural_attn.backends.emit.scope import Scope
 
 from neural_attn.ir import LayerUse
-from neural_attn.shapes.instance import Checked
 
 _LOOP_LINES = 5  # def, docstring, layers = {}, for, one layer
 
@@ -44,7 +43,7 @@ def attention_lines(scope: Scope) -> list[str]:
     ]
     if not names:
         return [*lines, f"{STATEMENTS}return {{}}"]
-    found = dict(_by_part(scope.checked))
+    found = dict(_by_part(scope))
     if len(names) == 1 and all(use.repeat is None for use in root.uses.values()):
         ((one,),) = found.values()
         return [*lines, f"{STATEMENTS}return {{{string(names[0])}: {one.kept()}}}"]
@@ -57,15 +56,18 @@ def attention_lines(scope: Scope) -> list[str]:
     return _named_at_once(lines) or [*lines, f"{STATEMENTS}return layers"]
 
 
-def _by_part(checked: Checked) -> Iterator[tuple[str, list[_Map]]]:
+def _by_part(scope: Scope) -> Iterator[tuple[str, list[_Map]]]:
     """The maps in each of the network's layers and their repeats, by its name."""
+    checked = scope.checked
     calls = Counter(place.path for place in checked.places.values())
     so_far: Counter[str] = Counter()
     found: dict[str, list[_Map]] = {}
     for name, place in checked.places.items():
         path, (part, *_) = place.path, place.steps
         suffix = name.removeprefix(part)
-        one = _Map(suffix, f"self{path}", so_far[path], calls[path])
+        keeper = scope.scopes[place.block].observer if place.block.observes else ""
+        kept_by = f"self{path}.{keeper}" if keeper else f"self{path}"
+        one = _Map(suffix, kept_by, so_far[path], calls[path])
         found.setdefault(part, []).append(one)
         so_far[path] += 1
     yield from found.items()

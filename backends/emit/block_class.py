@@ -9,8 +9,10 @@ from neural_attn.backends.emit.layers import (
     default_lines,
     layer_lines,
 )
-from neural_attn.backends.emit.layout import comment, docstring
+from neural_attn.backends.emit.layout import comment, docstring, string
 from neural_attn.backends.emit.scope import Scope
+
+from neural_attn.promises import SHARES, Rows
 
 
 def block_class(scope: Scope) -> list[str]:
@@ -23,9 +25,11 @@ def block_class(scope: Scope) -> list[str]:
     layers = layer_lines(scope, block.layers, STATEMENTS)
     if scope.counter:
         layers.append(f"{STATEMENTS}self.{scope.counter} = Positions()")
+    if scope.observed:
+        layers.append(_observer(scope, scope.observed))
     scope.settle_signature()
     base = backend.layer_base
-    if block.is_attention:
+    if scope.attends:
         base = "CausalAttentionLayer" if scope.hides_future else "AttentionLayer"
     lines = [comment(c) for c in block.trivia.comments]
     lines += [f"class {scope.class_name}({base}):"]
@@ -43,3 +47,9 @@ def block_class(scope: Scope) -> list[str]:
         if name in scope.stored
     ]
     return [*lines, *layers, "", *forward]
+
+
+def _observer(scope: Scope, rows: Rows) -> str:
+    """The line that makes what keeps the observed weights."""
+    promise = "" if rows == SHARES else string(rows)
+    return f"{STATEMENTS}self.{scope.observer} = Observed({promise})"

@@ -23,10 +23,11 @@ from neural_attn.grammar import tree
 
 from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.base import NativeLayer
-from neural_attn.catalogue.functions import PRIMITIVES, Primitive
+from neural_attn.catalogue.functions import OBSERVE, PRIMITIVES, Primitive
 from neural_attn.catalogue.types import Static
 from neural_attn.diagnostics.errors import Problems
 from neural_attn.ir import (
+    MASK,
     SCAN,
     Block,
     LayerUse,
@@ -35,6 +36,7 @@ from neural_attn.ir import (
     step_call,
     width_of,
 )
+from neural_attn.promises import ROWS, SHARES
 
 _DROPOUT = 4  # the place of `dropout` among the arguments of `attend`
 _NONE = ast.Constant(None)
@@ -287,6 +289,8 @@ def _activated(scope: Scope, use: LayerUse, made: ast.expr) -> ast.expr:
 def _call_primitive(scope: Scope, call: tree.Call) -> ast.expr:
     name = call.function.text
     primitive = PRIMITIVES[name]
+    if name == OBSERVE:
+        return _observed(scope, call, primitive)
     if primitive.is_attention:
         return _call_attention(scope, call, primitive)
     if name in _OF_LAYERS:
@@ -419,6 +423,20 @@ def _is_zero(node: ast.expr | None) -> bool:
     return isinstance(node, ast.Constant) and node.value == 0
 
 
+def _observed(scope: Scope, call: tree.Call, primitive: Primitive) -> ast.expr:
+    """The weights handed through the object that may keep them."""
+    given = match("", tuple(primitive.parameters), call.arguments, Problems())
+    rows = given.get("rows")
+    known = rows.value if isinstance(rows, tree.Literal) else SHARES
+    scope.observed = next(promise for promise in ROWS if promise == known)
+    made = ast.Call(dotted(f"self.{scope.observer}"), [], [])
+    made.args.append(in_forward(scope, given["weights"]))
+    mask = given.get("mask")
+    if mask is not None and not (isinstance(mask, tree.Literal) and mask.value is None):
+        made.keywords.append(ast.keyword(MASK, in_forward(scope, mask)))
+    return made
+
+
 # functions that are given a layer, not its output; those that are written in a way
 # of their own, where that is not None
 _OF_LAYERS = {"weight": _matrix, SCAN: _scan}
@@ -432,6 +450,7 @@ _OWN_WAYS: dict[str, Callable[[Scope, tree.Call, Fields], ast.expr | None]] = {
 
 def _call_attention(scope: Scope, call: tree.Call, primitive: Primitive) -> ast.expr:
     """A call of the runtime's method; arguments equal to their default go."""
+    scope.calls_attention = True
     made = ast.Call(dotted(f"self.{primitive.name}"), [], [])
     three = _shared(scope, call, primitive)
     if three:

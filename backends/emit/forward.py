@@ -37,10 +37,10 @@ def forward_lines(scope: Scope) -> list[str]:
         if isinstance(default, tree.Name):
             defaults.append(f"{STATEMENTS}if {name} is None:")
             defaults.append(f"{STATEMENTS}    {name} = {scope.spell(default.text)}")
-    if scope.backend.passes_training and scope.block.is_attention:
+    body = body_lines(scope, scope.block.forward.body, STATEMENTS)
+    if scope.backend.passes_training and scope.attends:
         inputs.append("training=None")
     head = f"    def {scope.backend.forward}({', '.join(inputs)}):"
-    body = body_lines(scope, scope.block.forward.body, STATEMENTS)
     return [head, *defaults, *_length_check(scope), *body]
 
 

@@ -28,6 +28,7 @@ from neural_attn.catalogue.base import NativeLayer
 from neural_attn.catalogue.decoding import CACHE
 from neural_attn.diagnostics.errors import fail
 from neural_attn.ir import Block, LayerUse, width_of
+from neural_attn.promises import Rows
 from neural_attn.shapes.instance import Checked, of_repeats
 
 Signature = dict[str, str | None]
@@ -63,6 +64,8 @@ class Scope:
         self.stored: set[str] = set()
         self.passed: set[str] = set()
         self.hides_future = False
+        self.calls_attention = False  # a method of AttentionLayer
+        self.observed: Rows | None = None  # what the rows promise that it observes
         self.never_none: set[str] = set()
         self.embedded = ""  # the input of the network that may be embedded already
         self.before: list[str] = []
@@ -83,6 +86,20 @@ class Scope:
         self.class_name = self._class_name()
         self.signature: Signature = {}
         self.derived: list[str] = []
+
+    @property
+    def attends(self) -> bool:
+        """Whether the class is an AttentionLayer."""
+        plain = self.block.is_attention and not self.block.observes
+        return plain or self.calls_attention
+
+    @property
+    def observer(self) -> str:
+        """The attribute that keeps what the block observes, apart from its own."""
+        name = "observed"
+        while name in self.layers or name in self.static or name in self.facts.hidden:
+            name += "_"
+        return name
 
     def spell(self, name: str) -> str:
         """A variable of the author's, set apart from what the runtime defines."""

@@ -20,8 +20,9 @@ from neural_attn.analysis.example import look_closely
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, Kind
 from neural_attn.maps.validation import ADVICE, codes
 from neural_attn.metrics.connections import RULES
+from neural_attn.metrics.pattern_scores import Score
 from neural_attn.metrics.planted import PLANTED, planted_head, planted_tokens
-from neural_attn.metrics.registry import REGISTRY, STATISTICS
+from neural_attn.metrics.registry import REGISTRY, STATISTICS, Metric
 from neural_attn.reports.elements import Squares
 from neural_attn.reports.sections import layer_pictures
 from neural_attn.reports.svg import squares_svg
@@ -73,11 +74,19 @@ def _metrics(tokens: tuple[str, ...]) -> str:
         parts.append(
             f"\n## {name}\n\n- **Formula**: {metric.formula}.\n"
             f"- **Range**: {metric.range}.\n"
-            f"- **Reading**: {metric.reading}\n- **Source**: {metric.source}.\n\n"
+            f"- **Reading**: {metric.reading}\n- **Rows**: {_rows(metric)}.\n"
+            f"- **Source**: {metric.source}.\n\n"
             f"![a head with the pattern {pattern}](images/{pattern}.svg)\n\n"
             f"{_value(name, pattern, tokens)}\n"
         )
     return "".join(parts)
+
+
+def _rows(metric: Metric | Score) -> str:
+    """What rows a metric is for, in words."""
+    names = ", ".join(metric.rows)
+    divided = "each divided by its sum" if metric.divided else "as they are"
+    return f"{names}; {divided}"
 
 
 def _value(name: str, pattern: str, tokens: tuple[str, ...]) -> str:
@@ -180,7 +189,8 @@ the order of words.
 
 ## undefined
 
-No query has a choice: each may attend to one key only.
+No query has a choice: each may attend to one key only. Or the weights are signed
+(`undefined: signed`), and no shares of attention.
 
 ## How often it is right
 
@@ -218,9 +228,9 @@ print(findings[0].hint)
 CONNECTIONS_PAGE = """\
 # Strong connections
 
-Weights above 0.1 in the mean over a layer's heads, a token's own left out, each with a
-category and the rule that gave it. Rules are tried in this order, and the first that
-applies decides:
+Weights above 0.1 in the mean over a layer's heads (of signed weights also those below
+-0.1), a token's own left out, each with a category and the rule that gave it. Rules are
+tried in this order, and the first that applies decides:
 
 | category | rule |
 | --- | --- |

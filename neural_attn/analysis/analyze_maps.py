@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from neural_attn.analysis.analyzer import Analyzer
-from neural_attn.analysis.example import look_closely, why_no_flow
+from neural_attn.analysis.example import has_signed, look_closely, why_no_flow
 from neural_attn.analysis.result import Analysis
 from neural_attn.analysis.shard import PartialAnalysis, finish
 from neural_attn.maps.attention_maps import AttentionMaps
@@ -80,5 +80,7 @@ def finish_example(
         part.maps, threshold=threshold, top=top, rules=rules, tagger=tagger
     )
     part.example = look_closely(part.maps, connections, flow=flow)
+    if has_signed(part.maps):
+        part.note(["no rollout: nothing flows through layers of signed weights"])
     reason = why_no_flow(part.maps) if flow else None
     part.note([reason] if reason else [])

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from neural_attn.analysis.heads import Head, Place, describe
 from neural_attn.analysis.running_statistics import Tally
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
+from neural_attn.maps.entropy import divided
 from neural_attn.metrics.geometry import geometries
 from neural_attn.metrics.measure import measure, plan_for
 from neural_attn.metrics.redundancy import Divergences, js_divergence
+from neural_attn.promises import NONNEGATIVE, SHARES, Rows
 
 __all__ = ["Analyzer"]
 
@@ -59,6 +61,8 @@ class Analyzer:
             If a map has other heads than before.
         """
         self._place(maps if network is None else network)
+        if network is not None:
+            self._check_rows(maps)
         if not len(maps):
             return
         self.divergences = _reordered(self, self)
@@ -71,13 +75,27 @@ class Analyzer:
     def _place(self, maps: AttentionMaps) -> None:
         for number, layer in enumerate(maps.layers):
             for one in layer:
-                place = Place(number, one.kind, one.head_indices, len(layer) > 1)
+                several = len(layer) > 1
+                place = Place(number, one.kind, one.head_indices, several, one.rows)
                 if self.places.setdefault(one.name, place) != place:
                     was = self.places[one.name]
+                    if was.rows != place.rows:
+                        raise ValueError(
+                            f"{one.name} promised rows that are {was.rows}, "
+                            f"and promises {place.rows}"
+                        )
                     raise ValueError(
                         f"{one.name} was layer {was.layer} with {len(was.head_indices)}"
                         f" heads, and is layer {number} with {len(one.head_indices)}"
                     )
+
+    def _check_rows(self, maps: AttentionMaps) -> None:
+        for one in maps.maps:
+            told = self.places[one.name].rows
+            if told != one.rows:
+                raise ValueError(
+                    f"the rows of {one.name} are {one.rows}, and its model says {told}"
+                )
 
     def _add_items(self, items: Sequence[AttentionItem], group: str) -> None:
         tallies = self.groups.setdefault(group, {})
@@ -104,8 +122,9 @@ class Analyzer:
                 for number, heads in places
                 for head in heads
             ]
-            if geometry.keys > 1:  # over one key all heads are alike, and say nothing
-                self.divergences.add(_divergence(weights), at_heads)
+            # Over one key all heads are alike, and signed rows are no distributions.
+            if geometry.keys > 1 and geometry.rows in NONNEGATIVE:
+                self.divergences.add(_divergence(weights, geometry.rows), at_heads)
         for item in items:
             tallies[item.name].texts += 1
 
@@ -162,13 +181,16 @@ class Analyzer:
         return describe(self.tallies, self.places)
 
 
-def _divergence(weights: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+def _divergence(
+    weights: Sequence[NDArray[np.floating]], promised: Rows
+) -> NDArray[np.float64]:
     """Divergences of heads in as many rows as keep this cheap beside the rest."""
     heads = sum(len(one) for one in weights)
     cells = heads * heads * weights[0].shape[2]
     rows = min(_MOST_ROWS, max(_FEWEST_ROWS, _JS_CELLS // cells))
     step = -(-weights[0].shape[1] // rows)
     some = [one[:, step // 2 :: step] for one in weights]
+    some = some if promised == SHARES else [divided(one) for one in some]
     return js_divergence(np.concatenate(some), rows)
 
 

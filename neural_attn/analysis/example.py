@@ -16,8 +16,9 @@ from neural_attn.metrics.rollout import (
     attention_rollout,
     stack_of,
 )
+from neural_attn.promises import NONNEGATIVE
 
-__all__ = ["MOST_TOKENS", "Example", "look_closely", "why_no_flow"]
+__all__ = ["MOST_TOKENS", "Example", "has_signed", "look_closely", "why_no_flow"]
 
 # Of a text whose matrices are kept: they grow with the square of its length, and the
 # time of all flows with its cube and more (3 s at 64 tokens, 45 s at 128).
@@ -83,6 +84,8 @@ def look_closely(
 def why_no_flow(maps: AttentionMaps) -> str | None:
     """Say why these maps have no attention flow; None if they have."""
     stack = _stack(maps)
+    if stack is None and has_signed(maps):
+        return "no attention flow: nothing flows through layers of signed weights"
     if stack is None:
         return (
             "no attention flow: the layers are no stack of self-attention over one "
@@ -95,6 +98,12 @@ def why_no_flow(maps: AttentionMaps) -> str | None:
             "taken, so put a shorter text first"
         )
     return None
+
+
+def has_signed(maps: AttentionMaps) -> bool:
+    """Whether a layer that others would be stacked on has signed weights."""
+    kind = _kind(maps)
+    return any(m.kind == kind and m.rows not in NONNEGATIVE for m in maps.maps)
 
 
 def _stack(maps: AttentionMaps) -> NDArray[np.float64] | None:

@@ -19,6 +19,10 @@ from neural_attn.analysis.running_statistics import Tally
 from neural_attn.analysis.significance import holm, p_values, z_scores
 from neural_attn.metrics.measure import BASED, STATISTICS
 from neural_attn.metrics.pattern_scores import SCORES
+from neural_attn.promises import NONNEGATIVE, SHARES, Rows
+
+# why most is not defined of signed weights
+NO_SHARES = "signed weights are no shares of attention"
 
 __all__ = ["Evidence", "Head", "Statistic", "describe", "p_text"]
 
@@ -59,6 +63,7 @@ class Head:
     evidence: dict[str, Evidence]
     pattern: Pattern
     sentence: str
+    rows: Rows = SHARES  # what they promise
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class Place:
     kind: str
     head_indices: tuple[int, ...]
     several: bool  # other maps have the same layer number
+    rows: Rows = SHARES
 
 
 def describe(
@@ -122,7 +128,10 @@ def _head(
             count,
             float(uniform.mean[index, column]) if known else None,
         )
-    pattern = _pattern(statistics, evidence)
+    if place.rows in NONNEGATIVE:
+        pattern = _pattern(statistics, evidence)
+    else:
+        pattern = Pattern("undefined", "undefined: signed", 0.0, {}, NO_SHARES)
     number = place.head_indices[index]
     where = f"layer {place.layer}"
     label = f"L{place.layer}H{number}"
@@ -140,6 +149,7 @@ def _head(
         evidence,
         pattern,
         sentence,
+        place.rows,
     )
 
 
@@ -174,6 +184,9 @@ def _sentence(
             f"attends to few keys, mostly not explained by position or token: "
             f"{keys:.1f} effective keys, {numbers['ratio']:.2f} of uniform"
         )
+    if pattern.rule == NO_SHARES:
+        low, high = statistics["weight_min"], statistics["weight_max"]
+        return f"has signed weights, from {low.least:.2f} to {high.greatest:.2f}"
     if name == "undefined":
         return "has no choice: each query may attend to one key"
     if name == "mixed":

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from neural_attn.analysis.heads import Head, heads_of, p_text
+from neural_attn.promises import NONNEGATIVE
 
 __all__ = ["Highlight", "find_highlights"]
 
@@ -39,6 +40,7 @@ def find_highlights(
         *_even(heads),
         *_same(heads, clusters),
         *_focus(heads),
+        *_signed(heads),
         *_nothing(heads),
     )
     return tuple(islice(found, MOST_SENTENCES))
@@ -136,11 +138,25 @@ def _focus(heads: Sequence[Head]) -> Iterator[Highlight]:
     )
 
 
+def _signed(heads: Sequence[Head]) -> Iterator[Highlight]:
+    signed = [head for head in heads if head.rows not in NONNEGATIVE]
+    if signed:
+        verb = "has" if len(signed) == 1 else "have"
+        low = min(head.statistics["weight_min"].least for head in signed)
+        high = max(head.statistics["weight_max"].greatest for head in signed)
+        yield Highlight(
+            f"{len(signed)} of {len(heads)} heads {verb} signed weights, "
+            f"from {low:.2f} to {high:.2f}",
+            tuple(head.label for head in signed),
+        )
+
+
 def _nothing(heads: Sequence[Head]) -> Iterator[Highlight]:
     none = [
         head
         for head in heads
-        if not any(
+        if head.rows in NONNEGATIVE
+        and not any(
             found.significant and found.z > 0 for found in head.evidence.values()
         )
     ]

@@ -124,7 +124,7 @@ def _hits(item: AttentionItem, links: Sequence[tuple[int, int]]) -> NDArray[np.i
     queries = np.array([query for query, _ in links])
     keys = np.array([key for _, key in links])
     weights = item.weights[:, queries].astype(np.float64)
-    weights[:, np.arange(len(links)), queries] = -1.0
-    weights[:, :, [is_special(token) for token in item.key_tokens]] = -1.0
+    weights[:, np.arange(len(links)), queries] = -np.inf
+    weights[:, :, [is_special(token) for token in item.key_tokens]] = -np.inf
     hits: NDArray[np.int64] = (weights.argmax(axis=2) == keys).sum(axis=1)
     return hits

@@ -13,11 +13,12 @@ from neural_attn.analysis.links import LinkScore
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.findings import Finding
 from neural_attn.metrics.redundancy import CLUSTER_DISTANCE
+from neural_attn.metrics.registry import REGISTRY, STATISTICS
 
 __all__ = ["SCHEMA", "SCHEMA_VERSION", "Analysis"]
 
 SCHEMA = "neural-attn/analysis"
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 
 MOST_DIFFERENCES = 50
 
@@ -70,7 +71,7 @@ class Analysis:
             "texts": self.texts,
             "tokens": self.tokens,
             "highlights": [asdict(one) for one in self.highlights],
-            "heads": [asdict(head) for head in self.heads],
+            "heads": [_head(head) for head in self.heads],
             "induction_probe": [
                 {"label": head.label, "map": head.map, **_induction(head)}
                 for head in self.probe
@@ -90,6 +91,13 @@ class Analysis:
             "findings": [{**asdict(one), "stops": one.stops} for one in self.findings],
             "notes": list(self.notes),
         }
+
+
+def _head(head: Head) -> dict[str, Any]:
+    """A head as plain data; null is what is not defined for such rows."""
+    ruled_out = {n: None for n in STATISTICS if head.rows not in REGISTRY[n].rows}
+    data = asdict(head)
+    return data | {"statistics": data["statistics"] | ruled_out}
 
 
 def _induction(head: Head) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.example import Example
 from neural_attn.analysis.groups import Difference, compare_groups
+from neural_attn.analysis.heads import NO_SHARES, Head
 from neural_attn.analysis.highlights import find_highlights
 from neural_attn.analysis.links import LinkFinder
 from neural_attn.analysis.result import MOST_DIFFERENCES, Analysis
@@ -17,6 +19,7 @@ from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.findings import Finding
 from neural_attn.metrics.measure import BINS
 from neural_attn.metrics.redundancy import cluster
+from neural_attn.promises import NONNEGATIVE, PROMISES, ROWS, SHARES
 
 __all__ = ["PartialAnalysis", "finish", "merge_files"]
 
@@ -157,9 +160,25 @@ def finish(part: PartialAnalysis) -> Analysis:
         links=tuple(part.links.scores()),
         example=part.example,
         findings=tuple(part.findings),
-        notes=(*part.notes, *left_out),
+        notes=(*part.notes, *left_out, *_promises(heads)),
         maps=part.maps,
     )
+
+
+def _promises(heads: Sequence[Head]) -> list[str]:
+    """What is to be known of heads whose rows do not sum to 1."""
+    counts = Counter(head.rows for head in heads)
+    notes = []
+    for rows in (one for one in ROWS if one != SHARES and counts[one]):
+        count = counts[rows]
+        which = f"{count} head{'s'[: count != 1]} with rows={rows} ({PROMISES[rows]})"
+        notes.append(
+            f"{which}: each row is divided by its sum, except for weight_… "
+            "and effective_rank"
+            if rows in NONNEGATIVE
+            else f"{which}: {NO_SHARES}: only weight_… and effective_rank are defined"
+        )
+    return notes
 
 
 def _histograms(analyzer: Analyzer) -> dict[str, dict[str, list[int]]]:

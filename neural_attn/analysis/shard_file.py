@@ -35,6 +35,7 @@ from neural_attn.maps.findings import Finding, codes
 from neural_attn.metrics.connections import Connection
 from neural_attn.metrics.measure import BASED, BINS, STATISTICS
 from neural_attn.metrics.redundancy import Divergences
+from neural_attn.promises import ROWS, SHARES
 
 __all__ = ["SCHEMA", "VERSION", "read_partial", "write_partial"]
 
@@ -73,7 +74,7 @@ def _analyzer_data(analyzer: Analyzer) -> dict[str, Any]:
         "texts": analyzer.texts,
         "tokens": analyzer.tokens,
         "rank": analyzer.rank,
-        "places": {name: asdict(place) for name, place in analyzer.places.items()},
+        "places": {name: _place_data(place) for name, place in analyzer.places.items()},
         "groups": {
             group: {name: _tally_data(tally) for name, tally in tallies.items()}
             for group, tallies in analyzer.groups.items()
@@ -83,6 +84,13 @@ def _analyzer_data(analyzer: Analyzer) -> dict[str, Any]:
             "count": analyzer.divergences.count.tolist(),
         },
     }
+
+
+def _place_data(place: Place) -> dict[str, Any]:
+    data = asdict(place)
+    if place.rows == SHARES:
+        del data["rows"]  # as in files that are older than promises
+    return data
 
 
 def _tally_data(tally: Tally) -> dict[str, Any]:
@@ -204,7 +212,10 @@ def _place(data: dict[str, Any]) -> Place:
     if kind not in KINDS or len(set(heads)) != len(heads):
         raise ValueError("it names heads that no network has")
     several = typed(data["several"], bool)
-    return Place(count(data["layer"]), kind, heads, several)
+    promised = [rows for rows in ROWS if rows == data.get("rows", SHARES)]
+    if not promised:
+        raise ValueError("its rows promise what no rows do")
+    return Place(count(data["layer"]), kind, heads, several, *promised)
 
 
 def _tally(data: dict[str, Any], place: Place) -> Tally:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from neural_attn.catalogue.functions import PRIMITIVES
+from neural_attn.catalogue.functions import OBSERVE, PRIMITIVES, Primitive
 from neural_attn.grammar import tree
 from neural_attn.ir import INDEX, Block, LayerUse
 from neural_attn.shapes.instance import Attention, Checked, Instance, Step
@@ -95,7 +95,7 @@ def _node(instance: Instance, step: Step, sources: int, seen: set[str]) -> Node 
     if step.kind == "function":
         primitive = PRIMITIVES[step.name]
         text = _squeezed(step.text)
-        if primitive.is_attention and instance.attention:
+        if instance.attention and _makes_map(instance, primitive):
             shown = describe(instance.attention)
             return Node("function", step.name, text, shape=shape, attention=shown)
         if step.name == "padding_mask":
@@ -103,6 +103,13 @@ def _node(instance: Instance, step: Step, sources: int, seen: set[str]) -> Node 
         return None
     flows = step.name in "+-*" and sources and _whole(step)
     return Node("sum", step.name, _squeezed(step.text), shape=shape) if flows else None
+
+
+def _makes_map(instance: Instance, primitive: Primitive) -> bool:
+    """Whether what the function gives is the map of the layer."""
+    block = instance.target
+    observes = isinstance(block, Block) and block.observes
+    return primitive.name == OBSERVE if observes else primitive.is_attention
 
 
 def _whole(step: Step) -> bool:

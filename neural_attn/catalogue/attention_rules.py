@@ -5,6 +5,7 @@ from __future__ import annotations
 from neural_attn.catalogue.function_arguments import (
     Given,
     need_fractions,
+    shown,
     tensor,
     whole,
 )
@@ -18,6 +19,8 @@ from neural_attn.catalogue.types import (
     same,
     times,
 )
+from neural_attn.grammar import tree
+from neural_attn.promises import ROWS, SHARES, Rows
 
 
 def _row_of(x: Tensor) -> str:
@@ -111,6 +114,34 @@ def attention_softmax(given: Given) -> Tensor:
     need_fractions("attention_softmax", logits)
     _check_mask(given["mask"], logits)
     return logits.like(*logits.dims)
+
+
+def observe(given: Given) -> Tensor:
+    """Weights [batch, heads, queries, keys], as they are: the map of the define."""
+    weights = tensor(given, "weights")
+    if weights.rank != 4 or weights.dtype != "float":
+        what = "a mask" if weights.dtype == "bool" else str(weights)
+        raise ShapeError(f"a map is numbers (batch, heads, queries, keys), not {what}")
+    if weights.dims[0].value is not None:
+        raise ShapeError(
+            f"a map has one part for each example, and {weights} has no batch",
+            "`weights + 0 * logits` has it, where the logits come from the input",
+        )
+    _check_mask(given["mask"], weights)
+    promise_of(given)
+    return weights.like(*weights.dims)
+
+
+def promise_of(given: Given) -> Rows:
+    """What the rows of the weights promise: a softmax's, unless `rows` says more."""
+    rows = given.get("rows", Static(SHARES))
+    written = isinstance(rows, Static) and isinstance(rows.expr, tree.Literal | None)
+    for promise in ROWS:
+        if written and isinstance(rows, Static) and rows.value == promise:
+            return promise
+    words = ", ".join(f'"{promise}"' for promise in ROWS)
+    what = shown(rows) if isinstance(rows, Static) else "a tensor"
+    raise ShapeError(f"`rows` is written out as one of {words}, and is {what}")
 
 
 def _check_mask(mask: Value, weights: Tensor) -> None:

@@ -15,6 +15,7 @@ from neural_attn.catalogue import position_rules as positions
 from neural_attn.catalogue.base import SIZE, Kind
 from neural_attn.catalogue.function_arguments import Given
 from neural_attn.catalogue.types import Static, Tensor, Value
+from neural_attn.promises import ROWS, SHARES
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def _of_two(name: str) -> Callable[[Given], Value]:
     return rule
 
 
+OBSERVE = "observe"  # its argument is the map of the define
 _NONE = Static(None)
 _FALSE = Static(False)
 _LAST = Static(-1)
@@ -95,6 +97,16 @@ PRIMITIVES = _named(
             logits=None,
             mask=_NONE,
             causal=_FALSE,
+        ),
+        OBSERVE: _primitive(
+            attention.observe,
+            "The weights as they are, which become the map of the define.",
+            computes_attention=True,
+            kinds={"causal": Kind("bool"), "rows": Kind("str", choices=ROWS)},
+            weights=None,
+            mask=_NONE,
+            causal=_FALSE,
+            rows=Static(SHARES),
         ),
         "split_heads": _primitive(
             attention.split_heads,

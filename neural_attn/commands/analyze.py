@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neural_attn.commands.options import BACKEND, FILE, NETWORK, examples, say
+from neural_attn.commands.options import BACKEND, FILE, NETWORK, ROWS, examples, say
 from neural_attn.diagnostics.errors import fail, printable, reason
 from neural_attn.files import atomic_write
 from neural_attn.reports import FORMATS
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _OF_A_RUN = {
     **{name: f"--{name}" for name in ("checkpoint", "data", "tokens", "tokenizer")},
     **{name: f"--{name}" for name in ("links", "network", "spacy", "flow", "rank")},
+    "rows": "--rows",
     "texts": "--text",
     "texts_file": "--file",
     "groups": "--group",
@@ -59,6 +60,7 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
     "-t", "--tokens", multiple=True, metavar="[NAME=]TEXT",
     help="Labels: The,cat,sat; for several inputs repeat it, with their names.",
 )  # fmt: skip
+@ROWS
 @click.option("--tokenizer", type=FILE, help="tokenizer.json, if not beside the file.")
 @_formats
 @click.option("--grid", type=FILE, metavar="PICTURE",
@@ -161,7 +163,7 @@ def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:
 # fields of the request that are options under the same names
 _FIELDS = (
     "backend", "network", "checkpoint", "tokenizer", "seed", "texts", "links",
-    "batch_size", "top", "spacy", "flow", "rank",
+    "batch_size", "top", "spacy", "flow", "rank", "rows",
 )  # fmt: skip
 
 

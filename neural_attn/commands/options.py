@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from neural_attn.diagnostics.errors import Diagnostic
+from neural_attn.promises import ROWS as PROMISED
 
 FILE = click.Path(path_type=Path)
 
@@ -26,6 +27,11 @@ BACKEND = click.option(
 NETWORK = click.option(
     "--network", metavar="NAME", help="Which network, where the file holds several."
 )
+ROWS = click.option(
+    "--rows", type=click.Choice(PROMISED), metavar="PROMISE",
+    help="What rows of plain arrays are: shares (they sum to 1, the default), parts "
+    "(at most 1), gates (0 or more) or signed.",
+)  # fmt: skip
 
 
 def examples(*lines: str) -> Callable[[Any], Any]:

@@ -13,6 +13,7 @@ from neural_attn.commands.options import (
     BACKEND,
     FILE,
     NETWORK,
+    ROWS,
     examples,
     progress,
     say,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     "-t", "--tokens", multiple=True, metavar="[NAME=]TEXT",
     help="Labels: The,cat,sat; for several inputs repeat it, with their names.",
 )  # fmt: skip
+@ROWS
 @click.option("--text", "--input", "text", metavar="TEXT", help="A text to run on.")
 @click.option("--file", "texts_file", type=FILE, help="Texts to run on, one a line.")
 @click.option("--tokenizer", type=FILE, help="tokenizer.json, if not beside the file.")
@@ -78,6 +80,7 @@ if TYPE_CHECKING:
     "neural visualize model.neural --attention --data ids.npy --layer -1 --head 2",
     'neural visualize bert.neural --attention --checkpoint w.safetensors --text "Hi"',
     "neural visualize maps.npz",
+    "neural visualize arrays.npz --rows signed",
 )
 def visualize(file: Path, attention: bool, **options: Any) -> None:
     """Draw the architecture; with --attention, where the network attends.
@@ -98,7 +101,7 @@ def visualize(file: Path, attention: bool, **options: Any) -> None:
 _OF_ARCHITECTURE = ("file", "attention", "network", "output_dir", "formats", "show")
 _OF_MAPS = (
     "file", "attention", "output_dir", "formats", "show", "layer", "head",
-    "num_examples", "dpi", "cmap", "precision", "as_json", "tokens",
+    "num_examples", "dpi", "cmap", "precision", "as_json", "tokens", "rows",
 )  # fmt: skip
 
 
@@ -141,7 +144,7 @@ def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
 # fields of the request that are options under the same names
 _FIELDS = (
     "backend", "network", "checkpoint", "tokenizer", "layer", "head", "output_dir",
-    "dpi", "cmap", "seed", "save_maps", "precision",
+    "dpi", "cmap", "seed", "save_maps", "precision", "rows",
 )  # fmt: skip
 
 

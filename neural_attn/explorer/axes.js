@@ -1,11 +1,12 @@
 // What stands around a matrix, and the numbers that are drawn there.
 
 import { drawText, FONT } from "./dom.js";
+import { greatestOf } from "./transform.js";
 
 /** Room for the bars of sums, in pixels. */
 export const SUMS = 26;
 
-/** The greatest of each `step` x `step` cells, so that zooming out hides no cell. */
+/** The greatest in size of each `step` x `step` cells: zooming out hides no cell. */
 export function poolView({ values, allowed }, rows, columns, step) {
   const width = Math.ceil(columns / step);
   const height = Math.ceil(rows / step);
@@ -17,7 +18,7 @@ export function poolView({ values, allowed }, rows, columns, step) {
     for (let c = 0; c < columns; to++) {
       let most = pooled[to];
       for (const stop = Math.min(c + step, columns); c < stop; c++, from++) {
-        if (values[from] > most) most = values[from];
+        if (Math.abs(values[from]) > Math.abs(most)) most = values[from];
         if (open && allowed[from]) open[to] = 1;
       }
       pooled[to] = most;
@@ -121,8 +122,8 @@ export function drawSums(context, panel, colors) {
   const { place } = panel;
   const { byRow, byColumn } = panel.sums;
   const thick = SUMS - 8;
-  const most = Math.max(1e-9, ...byColumn);
-  const mostRow = Math.max(1e-9, ...byRow);
+  const most = Math.max(1e-9, greatestOf(byColumn));
+  const mostRow = Math.max(1e-9, greatestOf(byRow));
   const right = place.left + place.shown.width + 6;
   const bottom = place.top + place.shown.height + 6;
   context.save();
@@ -132,7 +133,7 @@ export function drawSums(context, panel, colors) {
   // Where several stand on a pixel, the greatest of them.
   const step = Math.max(1, Math.ceil(1 / place.cell));
   const long = step * place.cell - gap;
-  const greatest = (sums, i) => sums.subarray(i, i + step).reduce((a, b) => Math.max(a, b));
+  const greatest = (sums, i) => greatestOf(sums.subarray(i, i + step));
   context.save();
   context.beginPath();
   context.rect(right, place.top, thick, place.shown.height);

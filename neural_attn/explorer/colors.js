@@ -71,6 +71,15 @@ export function shareOf(weight, greatest, log) {
   return share <= 1e-4 ? 0 : 1 + Math.log10(share) / 4;
 }
 
+/** Where a weight stands on its ramp, 0 to 1; 0 is in the middle of signed ones. */
+export function placeOf(weight, greatest, log, signed) {
+  if (!signed) return shareOf(weight, greatest, log);
+  return (1 + Math.sign(weight) * shareOf(Math.abs(weight), greatest, log)) / 2;
+}
+
+/** The colour of a signed weight: blue above 0, orange below. */
+export const signColor = (weight, dark) => headColor(weight < 0 ? 1 : 0, dark);
+
 /** A CSS colour. @param {Uint8Array} table */
 export function cssColor(table, share) {
   const at = 3 * Math.round(Math.min(Math.max(share, 0), 1) * 255);

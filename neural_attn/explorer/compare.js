@@ -4,6 +4,7 @@ import { el, formatWeight, hint, isolated, themeColors } from "./dom.js";
 import { ramp } from "./colors.js";
 import { paintValues } from "./model.js";
 import { poolView } from "./axes.js";
+import { greatestOf } from "./transform.js";
 import { short } from "./measures.js";
 import { headCell, numberCell, tableBox } from "./table.js";
 
@@ -14,17 +15,6 @@ export function difference(first, second) {
   const same = first.values.length === second.values.length
     && first.rows.labels.length === second.rows.labels.length;
   return same ? first.values.map((value, i) => value - second.values[i]) : null;
-}
-
-/** Like poolView, but of signed values: the one furthest from 0 stands for its tile. */
-function poolSigned(values, rows, columns, step) {
-  const width = Math.ceil(columns / step);
-  const pooled = new Float32Array(width * Math.ceil(rows / step));
-  values.forEach((value, i) => {
-    const to = Math.floor(Math.floor(i / columns) / step) * width + Math.floor((i % columns) / step);
-    if (Math.abs(value) > Math.abs(pooled[to])) pooled[to] = value;
-  });
-  return { width, height: pooled.length / width, values: pooled };
 }
 
 /** The panel of two models. */
@@ -52,10 +42,10 @@ export class CompareView {
     this.readout = el("p", { className: "readout" });
     this.hint();
     const top = Math.max(views[0].greatest, views[1].greatest);
-    const cards = views.map((view, i) => this.card(labels[i], view, view.values, top, false));
+    const cards = views.map((view, i) => this.card(labels[i], view, view.values, top));
     if (delta) {
-      const most = delta.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
-      cards.push(this.card(`${labels[0]} − ${labels[1]}`, views[0], delta, most, true));
+      const apart = { ...views[0], signed: true, isDifference: true };
+      cards.push(this.card(`${labels[0]} − ${labels[1]}`, apart, delta, greatestOf(delta)));
     }
     const reason = header.comparison[pair[0]].reason;
     this.panel.replaceChildren(
@@ -76,7 +66,8 @@ export class CompareView {
     this.readout.replaceChildren(hint("Point at a cell to read both.", "span"));
   }
 
-  card(label, view, values, most, signed) {
+  card(label, view, values, most) {
+    const { signed, isDifference } = view;
     const colors = themeColors();
     const { palette, log } = this.scene.state;
     const rows = view.rows.labels.length;
@@ -84,14 +75,8 @@ export class CompareView {
     const canvas = el("canvas", { role: "img" });
     canvas.setAttribute("aria-label", `${label}: ${rows} queries by ${columns} keys`);
     const step = Math.max(1, Math.ceil(Math.max(rows, columns) / 512));
-    if (signed) {
-      const pooled = poolSigned(values, rows, columns, step);
-      const shares = pooled.values.map((value) => 0.5 + (most ? value / most : 0) / 2);
-      paintValues(canvas, { ...pooled, values: shares, greatest: 1 }, ramp("difference", colors.dark), {});
-    } else {
-      paintValues(canvas, { ...poolView({ values, allowed: null }, rows, columns, step), greatest: most },
-        ramp(palette, colors.dark), { log });
-    }
+    paintValues(canvas, { ...poolView({ values, allowed: null }, rows, columns, step), greatest: most },
+      ramp(signed ? "difference" : palette, colors.dark), { log: log && !isDifference, signed });
     canvas.style.imageRendering = "pixelated";
     canvas.style.width = "100%";
     canvas.style.aspectRatio = `${columns} / ${rows}`;
@@ -129,7 +114,8 @@ export class CompareView {
       const example = one.examples?.[this.scene.state.example];
       return (example?.[first.key] ?? []).map((_, head) => ({ map, head, values: differences.map(({ key }) => example[key][head]) }));
     });
-    entries.sort((a, b) => b.values[0] - a.values[0]);
+    // Signed heads have no divergence: they come behind, by their largest difference.
+    entries.sort((a, b) => (b.values[0] ?? -1) - (a.values[0] ?? -1) || b.values[1] - a.values[1]);
     const rows = entries.slice(0, LISTED_HEADS).map(({ map, head, values }) => {
       const open = el("button", { textContent: this.scene.headName({ source: 0, map, head }) });
       open.onclick = () => this.scene.store.set({ source: 0, map, head });

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from neural_attn.explorer.measures import Measure
 from neural_attn.maps.attention_maps import AttentionMaps
-from neural_attn.maps.entropy import entropy
+from neural_attn.maps.entropy import divided, entropy
 from neural_attn.metrics.redundancy import jensen_shannon
+from neural_attn.promises import NONNEGATIVE, SHARES, Rows
 
 __all__ = ["DIFFERENCES", "compare_maps"]
 
@@ -40,7 +41,8 @@ def compare_maps(first: AttentionMaps, second: AttentionMaps) -> list[dict[str, 
         One entry per map of `first`: `other` (the place of its partner in `second`, or
         None), `reason` (why there are no numbers, or None), and for each example and
         head `largest`, the greatest absolute difference, and `divergence`, the mean
-        Jensen-Shannon divergence of the rows in nats (0: equal, 0.693: disjoint).
+        Jensen-Shannon divergence of the rows in nats (0: equal, 0.693: disjoint), None
+        where either is signed. Rows that need not sum to 1 are divided by their sum.
     """
     places = {name: place for place, name in enumerate(second)}
     names = list(second)
@@ -69,13 +71,19 @@ def _compare(
         entry["examples"].append(
             {
                 "largest": [float(np.abs(p - q).max()) for p, q in pairs],
-                "divergence": [_divergence(p, q) for p, q in pairs],
+                "divergence": [_divergence(p, q, a.rows, b.rows) for p, q in pairs],
             }
         )
     return entry
 
 
-def _divergence(p: NDArray[np.float32], q: NDArray[np.float32]) -> float:
+def _divergence(
+    p: NDArray[np.float32], q: NDArray[np.float32], of_p: Rows, of_q: Rows
+) -> float | None:
+    if not {of_p, of_q} <= set(NONNEGATIVE):
+        return None
     exact_p, exact_q = p.astype(np.float64), q.astype(np.float64)
+    exact_p = exact_p if of_p == SHARES else divided(exact_p)
+    exact_q = exact_q if of_q == SHARES else divided(exact_q)
     rows = jensen_shannon(exact_p, exact_q, entropy(exact_p), entropy(exact_q))
     return float(max(rows.mean(), 0.0))

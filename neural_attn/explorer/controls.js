@@ -40,6 +40,8 @@ export function showControls(scene) {
   for (const name of ["special", "sinks", "renormalize", "log"]) byId(name).checked = state[name];
   const units = scene.reducedUnits(scene.about());
   for (const name of ["pair", "special", "sinks", "renormalize"]) byId(name).disabled = units !== null;
+  if (map.rows) byId("sinks").disabled = true;
+  if (map.rows === "signed") byId("renormalize").disabled = true;
   for (const option of byId("unit").options) option.disabled = units !== null && option.value !== "token" && !units[option.value];
   for (const view of VIEWS) {
     const tab = byId(`tab-${view}`);
@@ -63,6 +65,13 @@ function layerName(source, map) {
   return parts.length > 1 ? `${map.layer} · ${KINDS[map.kind]}` : `${map.layer} · ${map.name}`;
 }
 
+/** What rows promise that do not sum to 1, and what that means for the numbers. */
+const PROMISES = {
+  parts: "Rows sum to at most 1. Metrics are of each row divided by its sum, except weight … and effective rank.",
+  gates: "Rows sum to anything. Metrics are of each row divided by its sum, except weight … and effective rank.",
+  signed: "Signed weights: blue above 0, orange below. They are no shares of attention: metrics are not defined (–), except weight … and effective rank.",
+};
+
 /** What the reader must know to read the picture right. */
 export function notesOf(scene, view) {
   const { state, source, header } = scene;
@@ -71,6 +80,7 @@ export function notesOf(scene, view) {
   const notes = [];
   if (source.trained === false) notes.push(["Untrained (random) weights: this attention means nothing.", true]);
   if (header.sources.length > 1) notes.push([`Model: ${source.label}.`]);
+  if (about.whole.rows) notes.push([PROMISES[about.whole.rows]]);
   const { unit, special, sinks, pair, renormalize } = scene.options();
   const units = scene.reducedUnits(about);
   if (units) notes.push(reducedNote(scene, about, units, unit));

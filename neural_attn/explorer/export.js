@@ -3,8 +3,9 @@
 import { el, themeColors } from "./dom.js";
 import { linksOf } from "./head.js";
 import { difference } from "./compare.js";
-import { ramp, shareOf } from "./colors.js";
+import { placeOf, ramp } from "./colors.js";
 import { paintValues } from "./model.js";
+import { greatestOf } from "./transform.js";
 import { gridSvg, linesSvg, matrixSvg, pictureSvg } from "./svg.js";
 import { short } from "./measures.js";
 
@@ -75,19 +76,18 @@ export class Exporter {
     if (state.view === "head") {
       const views = await Promise.all(this.views.head.heads.map((head) => this.scene.view({ head })));
       const links = views.map((view) => linksOf(view, this.scene));
-      return linesSvg({ ...how, links, row: this.scene.queryGroup(links[0]) }, colors);
+      return linesSvg({ ...how, links, signed: views[0].signed, row: this.scene.queryGroup(links[0]) }, colors);
     }
     const view = await this.scene.view();
     const shown = state.view === "compare" ? await this.differenceView(view) : view;
     return matrixSvg(shown, { ...how, palette: shown.palette ?? how.palette, image: this.image(shown, colors) }, colors);
   }
 
-  /** The difference as a matrix from 0 to 1 with 0.5 for none; or the view, if there is none. */
+  /** The difference as a signed matrix; or the view, if there is none. */
   async differenceView(view) {
     const delta = this.views.compare.shown && difference(...this.views.compare.shown.views);
     if (!delta) return view;
-    const most = delta.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
-    return { ...view, values: delta.map((value) => 0.5 + (most ? value / most : 0) / 2), greatest: 1, palette: "difference" };
+    return { ...view, values: delta, greatest: greatestOf(delta), signed: true, palette: "difference" };
   }
 
   image(view, colors) {
@@ -95,7 +95,7 @@ export class Exporter {
     const masked = [1, 3, 5].map((start) => parseInt(colors.masked.slice(start, start + 2), 16));
     paintValues(canvas, { width: view.columns.labels.length, height: view.rows.labels.length,
       values: view.values, greatest: view.greatest, allowed: view.allowed },
-    ramp(view.palette ?? this.scene.state.palette, colors.dark), { log: this.scene.state.log, masked });
+    ramp(view.palette ?? this.scene.state.palette, colors.dark), { log: this.scene.state.log, masked, signed: view.signed });
     return canvas.toDataURL("image/png");
   }
 
@@ -118,7 +118,8 @@ export class Exporter {
       return {
         label: `layer ${mine[0].layer}`,
         cells: mine.map((entry) => entry.columns.labels[entry.best]),
-        shares: mine.map((entry) => shareOf(entry.row[entry.best], 1, this.scene.state.log)),
+        palette: this.scene.paletteOf(place),
+        shares: mine.map((entry) => placeOf(entry.row[entry.best], 1, this.scene.state.log, this.scene.isSigned(place))),
       };
     });
   }

@@ -17,6 +17,7 @@ from neural_attn.explorer.arrange import Ranks, restore
 from neural_attn.explorer.payload import FORMAT, VERSION
 from neural_attn.explorer.quantize import Precision, dequantize
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
+from neural_attn.promises import NONNEGATIVE, SHARES
 
 __all__ = ["PageError", "read_page"]
 
@@ -125,6 +126,7 @@ class _Page:
             [texts[e["query_text"]]["tokens"] for e in examples],
             [texts[e["key_text"]]["tokens"] for e in examples],
             entry["heads"],
+            entry.get("rows", SHARES),
         )
 
     def _weights(
@@ -139,7 +141,7 @@ class _Page:
                     f"{example['tile']}): its weights cannot be given back"
                 )
             block = kept
-        if self.precision.shares:
+        if self.precision.shares and entry.get("rows", SHARES) in NONNEGATIVE:
             return self._decoded(block, rows, columns)
         data = self._block(block, 4 * rows * columns)
         planes = np.frombuffer(data, np.uint8).reshape(4, rows * columns)

@@ -1,7 +1,7 @@
 // Queries on the left, keys on the right, joined by lines; several heads in colours.
 
 import { drawText, el, FONT, formatWeight, hint, isolated, onceAFrame, sizeCanvas, themeColors } from "./dom.js";
-import { headColor } from "./colors.js";
+import { headColor, signColor } from "./colors.js";
 import { greatestOf } from "./transform.js";
 
 const ROW = 22;
@@ -26,6 +26,15 @@ export function linksOf(view, scene) {
   return { ...plain, greatest: greatestOf(weights.linkWeights), row: (r) => weights.row(plain.rows.members[r][0]), reduced: weights.links };
 }
 
+/** How lines below 0 look beside those above. */
+export function signsOf(signed, heads) {
+  if (!signed) return [];
+  return [heads === 1 ? "blue above 0 · orange below" : "dashed: below 0"];
+}
+
+/** Lines below 0 are dashed where colours tell heads. */
+export const dashOf = (weight, heads) => (weight < 0 && heads > 1 ? [5, 4] : []);
+
 /** The panel of lines. */
 export class HeadView {
   constructor(scene, panel) {
@@ -36,11 +45,12 @@ export class HeadView {
     this.chips = el("div", { className: "chips", role: "group", "aria-label": "Heads of this layer" });
     this.canvas = el("canvas", { tabIndex: 0, role: "img" });
     this.tall = el("div", { className: "tall" });
+    this.sides = hint("", "span");
     this.stage = el("div", { className: "stage lines", tabIndex: -1 }, this.tall, this.canvas);
     this.readout = el("p", { className: "readout" });
     this.table = el("div");
     panel.replaceChildren(el("div", { className: "row" }, this.heading,
-      hint("queries left · keys right", "span")),
+      this.sides),
     this.chips, this.readout, this.stage, this.table);
     this.redraw = onceAFrame(() => this.draw());
     this.stage.addEventListener("scroll", this.redraw);
@@ -58,6 +68,7 @@ export class HeadView {
     // A sink hidden in one head stands in another: all take the tokens of the first.
     this.links = views.map((view) => linksOf(view, this.scene))
       .filter((one, i, all) => one.columns.labels.length === all[0].columns.labels.length);
+    this.signed = views[0].signed;
     this.showChips();
     this.draw(); // gives the list its height, without which there is nothing to scroll
     this.reveal();
@@ -133,21 +144,24 @@ export class HeadView {
         const stop = isKey ? active.index + 1 : row.length;
         for (let c = start; c < stop; c++) {
           const share = row[c] / greatest;
-          if (share >= FAINTEST || (active && row[c] > 0 && share >= FAINTEST / 4)) found.push([order, r, c, share]);
+          const size = Math.abs(share);
+          if (size >= FAINTEST || (active && size > 0 && size >= FAINTEST / 4)) found.push([order, r, c, share]);
         }
       }
     });
-    found.sort((a, b) => a[3] - b[3]);
+    found.sort((a, b) => Math.abs(a[3]) - Math.abs(b[3]));
     return found.slice(-MOST_LINES);
   }
 
   drawLines(context, active, colors) {
     const { left, right, top } = this.place;
     const bend = (right - left) / 2;
-    for (const [order, r, c, share] of this.lines(active)) {
+    for (const [order, r, c, weight] of this.lines(active)) {
+      const share = Math.abs(weight);
       const from = (r + 0.5) * ROW - top;
       const to = (c + 0.5) * ROW - top;
-      context.strokeStyle = headColor(order, colors.dark);
+      context.strokeStyle = this.color(order, weight, colors.dark);
+      context.setLineDash(dashOf(weight, this.links.length));
       context.globalAlpha = active ? 0.08 + 0.92 * share : 0.03 + 0.97 * share ** 1.3;
       context.lineWidth = 0.7 + 3 * share;
       context.beginPath();
@@ -156,6 +170,12 @@ export class HeadView {
       context.stroke();
     }
     context.globalAlpha = 1;
+    context.setLineDash([]);
+  }
+
+  /** The colour of a head, or of one signed head's weight. */
+  color(order, weight, dark) {
+    return this.signed && this.links.length === 1 ? signColor(weight, dark) : headColor(order, dark);
   }
 
   drawTokens(context, active, colors) {
@@ -192,8 +212,8 @@ export class HeadView {
     const part = label / this.links.length;
     this.links.forEach((links, order) => {
       const weight = side === "key" ? links.row(active.index)[i] : links.row(i)[active.index];
-      context.fillStyle = headColor(order, colors.dark);
-      context.globalAlpha = 0.45 * Math.min(1, weight / links.greatest);
+      context.fillStyle = this.color(order, weight, colors.dark);
+      context.globalAlpha = 0.45 * Math.min(1, Math.abs(weight) / links.greatest);
       const start = side === "key" ? right + 6 + order * part : left - 6 - label + order * part;
       context.fillRect(start, y - ROW / 2 + 1, part, ROW - 2);
     });
@@ -203,6 +223,7 @@ export class HeadView {
   describe(active) {
     const { rows, columns, reduced } = this.links[0];
     this.heading.textContent = this.scene.headName();
+    this.sides.textContent = ["queries left · keys right", ...signsOf(this.signed, this.links.length)].join(" · ");
     this.canvas.setAttribute("aria-label",
       `Lines of ${this.scene.headName()} from ${rows.labels.length} queries to ${columns.labels.length} keys. Numbers are in the data table below.`);
     if (!active) {
@@ -213,7 +234,7 @@ export class HeadView {
     const other = isQuery ? columns : rows;
     const weights = isQuery ? Array.from(this.links[0].row(active.index))
       : rows.labels.map((_, r) => this.links[0].row(r)[active.index]);
-    const order = weights.map((_, i) => i).sort((a, b) => weights[b] - weights[a]).slice(0, 4);
+    const order = weights.map((_, i) => i).sort((a, b) => Math.abs(weights[b]) - Math.abs(weights[a])).slice(0, 4);
     const parts = order.flatMap((i, n) => [n ? ", " : " ", isolated(other.labels[i]), ` ${formatWeight(weights[i])}`]);
     this.readout.replaceChildren(el("b", {}, isolated((isQuery ? rows : columns).labels[active.index])),
       isQuery ? " looks at" : " is looked at by", ...parts,

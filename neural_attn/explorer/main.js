@@ -28,7 +28,7 @@ function describe(scene, payload) {
   const backend = source.backend ? ` · ${source.backend}` : "";
   const causal = map.causal ? " · causal" : "";
   byId("about").textContent = `${count(layers, "layer")} · ${count(map.heads.length, "head")} · ${tokens}${causal}${backend}`;
-  const { shares, bound } = payload.header.precision;
+  const { shares, bound } = payload.precision(scene.state.source, scene.state.map);
   byId("precision").textContent = shares.length
     ? `Weights are stored in 8 bits: none is off by more than ${(100 * bound).toFixed(2)} % of its row's maximum, which is exact. ${payload.header.generator}.`
     : `Weights are float32, as they were computed. ${payload.header.generator}.`;

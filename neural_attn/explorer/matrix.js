@@ -135,9 +135,9 @@ export class MatrixView {
       const canvas = this.spare.pop() ?? el("canvas");
       const { rows, columns } = this.place;
       const pooled = poolView(this.view, rows, columns, step);
-      const table = ramp(this.scene.state.palette, colors.dark);
+      const table = ramp(this.view.palette ?? this.scene.state.palette, colors.dark);
       paintValues(canvas, { ...pooled, greatest: this.view.greatest }, table,
-        { log: this.scene.state.log, masked: rgb(colors.masked) });
+        { log: this.scene.state.log, masked: rgb(colors.masked), signed: this.view.signed });
       this.bitmaps.set(step, canvas);
     }
     return this.bitmaps.get(step);
@@ -186,14 +186,15 @@ export class MatrixView {
   drawHeading(colors) {
     this.heading.textContent = this.scene.headName();
     this.sentence.textContent = this.scene.sentence();
-    const { palette, log } = this.scene.state;
-    const table = ramp(palette, colors.dark);
+    const { log } = this.scene.state;
+    const { greatest, signed } = this.view;
+    const table = ramp(this.view.palette ?? this.scene.state.palette, colors.dark);
     if (table !== this.painted) {
       paintValues(this.legend, { width: 120, height: 1, greatest: 1, values: Float32Array.from({ length: 120 }, (_, i) => i / 119) }, table, {});
       this.painted = table;
     }
-    this.ends[0].textContent = log ? formatWeight(this.view.greatest / 1e4) : "0";
-    this.ends[1].textContent = formatWeight(this.view.greatest) + (log ? " (log)" : "");
+    this.ends[0].textContent = signed ? formatWeight(-greatest) : log ? formatWeight(greatest / 1e4) : "0";
+    this.ends[1].textContent = formatWeight(greatest) + (log ? " (log)" : "");
     const { queries, keys } = { queries: this.place.rows, keys: this.place.columns };
     this.canvas.setAttribute("aria-label",
       `Matrix of ${this.scene.headName()}: ${queries} queries by ${keys} keys. Numbers are in the data table below.`);

@@ -48,9 +48,16 @@ export class MeasuresView {
     this.panel.replaceChildren(
       el("div", { className: "row" }, el("h2", { textContent: "Metrics of every head" }),
         el("label", { className: "field" }, "Measure ", choose)),
-      el("p", { className: "hint", textContent: this.measure.help }),
+      el("p", { className: "hint", textContent: this.measure.help + this.undefinedHint() }),
       this.heatmap(), el("h2", { textContent: "All numbers" }), this.table());
     if (focused) this.panel.querySelector(`[id="${CSS.escape(focused)}"]`)?.focus();
+  }
+
+  /** Why some heads have no number of a measure. */
+  undefinedHint() {
+    const { maps } = this.scene.source;
+    const without = maps.some((_, map) => this.scene.isSigned(map) && this.value(this.measure.key, map, 0) === null);
+    return without ? " Not defined (–) for signed weights, which are no shares of attention." : "";
   }
 
   heatmap() {
@@ -65,7 +72,7 @@ export class MeasuresView {
       return gridRow(several ? `${one.layer} ${KINDS[one.kind]}` : String(one.layer), one.heads.map((_, h) => {
         const value = this.value(this.measure.key, place, h);
         return {
-          content: short(value), label: `${this.scene.headName({ map: place, head: h })}: ${short(value)}`,
+          content: short(value), label: `${this.scene.headName({ map: place, head: h })}: ${value === null ? "not defined" : short(value)}`,
           share: value === null ? 0 : most > least ? (value - least) / (most - least) : 0.5,
           chosen: place === map && h === head, choose: () => this.scene.store.set({ map: place, head: h }),
         };

@@ -1,7 +1,7 @@
 // All heads at once: a thumbnail for each, in a grid of layers and heads.
 
 import { byId, el, hint, isDark, sizeCanvas } from "./dom.js";
-import { ramp, shareOf } from "./colors.js";
+import { placeOf, ramp } from "./colors.js";
 import { KINDS } from "./scene.js";
 import { poolView } from "./axes.js";
 import { Reduced } from "./payload.js";
@@ -9,7 +9,7 @@ import { Reduced } from "./payload.js";
 const SIDE = 64;
 
 /**
- * The greatest weight of each tile: a single strong link is never averaged away.
+ * The greatest weight of each tile, in size: a single strong link is never averaged away.
  * @returns {{width: number, height: number, values: Float32Array, greatest: number}}
  */
 export function shrink(head, side = SIDE) {
@@ -28,10 +28,10 @@ export function shrink(head, side = SIDE) {
     for (let c = 0, column = 0; column < width; column++) {
       const stop = Math.min(c + step, from.columns);
       let most = 0;
-      for (; c < stop; c++) if (row[start + c] > most) most = row[start + c];
+      for (; c < stop; c++) if (Math.abs(row[start + c]) > Math.abs(most)) most = row[start + c];
       const weight = from.codes ? scale * from.table[most] : most;
-      if (weight > values[at + column]) values[at + column] = weight;
-      if (weight > greatest) greatest = weight;
+      if (Math.abs(weight) > Math.abs(values[at + column])) values[at + column] = weight;
+      if (Math.abs(weight) > greatest) greatest = Math.abs(weight);
     }
   }
   return { width, height, values, greatest };
@@ -43,14 +43,14 @@ export function paintValues(canvas, { width, height, values, greatest, allowed }
   canvas.height = height;
   const context = canvas.getContext("2d");
   const image = context.createImageData(width, height);
-  const { log = false, masked = null } = options;
+  const { log = false, masked = null, signed = false } = options;
   // A whole pixel at a time, red in the lowest byte: every browser is little-endian.
   const pixels = new Uint32Array(image.data.buffer);
   const packed = (r, g, b) => (255 << 24) | (b << 16) | (g << 8) | r;
   const colors = Uint32Array.from({ length: 256 }, (_, i) => packed(...table.subarray(3 * i, 3 * i + 3)));
   const scale = greatest > 0 ? 255 / greatest : 0;
   for (let i = 0; i < values.length; i++) {
-    const level = log ? shareOf(values[i], greatest, true) * 255 : Math.min(values[i] * scale, 255);
+    const level = log || signed ? placeOf(values[i], greatest, log, signed) * 255 : Math.min(values[i] * scale, 255);
     pixels[i] = colors[(level + 0.5) | 0];
   }
   if (masked && allowed) {
@@ -174,13 +174,15 @@ export class ModelView {
 
   /** The thumbnail of a head on `room` pixels at most; none before it is unpacked. */
   thumbnail(key, room) {
-    const { source, example, palette, log } = this.scene.state;
+    const { source, example, log } = this.scene.state;
+    const map = Number(key.split(",")[0]);
     const small = this.shrunk.get(`${source},${example},${key}`);
     if (!small) return null;
     const { width, height, values, greatest } = small;
     const step = Math.ceil(Math.max(width, height) / room);
     const pooled = poolView({ values, allowed: null }, height, width, step);
-    paintValues(this.stamp, { ...pooled, greatest }, ramp(palette, isDark()), { log });
+    paintValues(this.stamp, { ...pooled, greatest }, ramp(this.scene.paletteOf(map), isDark()),
+      { log, signed: this.scene.isSigned(map) });
     return this.stamp;
   }
 

@@ -179,6 +179,7 @@ def _first_examples(maps: AttentionMaps, count: int) -> AttentionMaps:
             one.query_tokens[:count],
             one.key_tokens[:count],
             one.head_indices,
+            one.rows,
         )
 
     return replace(maps, maps=[cut(one) for one in maps.maps])

@@ -178,6 +178,12 @@ export class Payload {
     return this.header.sources[source].maps[map].examples[example];
   }
 
+  /** How weights of a map are stored: signed ones exactly. */
+  precision(source, map) {
+    const { rows } = this.header.sources[source].maps[map];
+    return rows === "signed" ? { shares: [] } : this.header.precision;
+  }
+
   /** The bytes of a block. */
   async block(number) {
     return inflate(fromBase64(this.page.getElementById(`b${number}`).textContent));
@@ -187,19 +193,20 @@ export class Payload {
   grouped(source, map, example, head, unit, rows, columns) {
     const number = this.example(source, map, example).units[unit][head];
     return this.keep(number, async () => (
-      new Weights(await this.block(number), 0, rows, columns, this.header.precision)));
+      new Weights(await this.block(number), 0, rows, columns, this.precision(source, map))));
   }
 
   /** One head. @returns {Promise<Weights | Reduced>} */
   head(source, map, example, head) {
     const entry = this.example(source, map, example);
+    const precision = this.precision(source, map);
     const exact = entry.exact_heads?.[head];
     const number = exact ?? entry.blocks[head];
     return this.keep(number, async () => {
       const bytes = await this.block(number);
       return entry.form === "reduced" && exact === undefined
-        ? new Reduced(bytes, entry, this.header.precision)
-        : new Weights(bytes, 0, entry.rows, entry.columns, this.header.precision);
+        ? new Reduced(bytes, entry, precision)
+        : new Weights(bytes, 0, entry.rows, entry.columns, precision);
     });
   }
 

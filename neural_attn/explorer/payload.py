@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from neural_attn.explorer.arrange import arrange
 from neural_attn.explorer.measures import HeadMeasurer, Measures
 from neural_attn.explorer.pyramid import group_head, reduce_head, tile_size
-from neural_attn.explorer.quantize import Precision, quantize
+from neural_attn.explorer.quantize import PRECISIONS, Precision, quantize
 from neural_attn.explorer.reading import Reading, read_tokens
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMap, AttentionMaps
+from neural_attn.promises import NONNEGATIVE, SHARES
 
 __all__ = ["BLOCK_TAG", "FORMAT", "VERSION", "Detail", "PayloadWriter"]
 
@@ -86,6 +87,7 @@ class PayloadWriter:
             "kind": one.kind,
             "causal": one.causal,
             "masked": one.mask is not None,
+            **({} if one.rows == SHARES else {"rows": one.rows}),
             "heads": list(one.head_indices),
             "queries": queries,
             "keys": keys,
@@ -131,7 +133,7 @@ class PayloadWriter:
             "key_start": _start(one, item, index, maps, axis=2),
             "rows": queries,
             "columns": keys,
-            "form": "codes" if self.precision.shares else "float",
+            "form": "codes" if self._precision(item).shares else "float",
             "mask": None if mask is None else self._add_mask(mask),
         }
         if reduced:
@@ -144,7 +146,7 @@ class PayloadWriter:
         if reduced:
             entry["units"] = self._add_units(item, entry)
             entry["exact_heads"] = {
-                str(head): self._add_block(self._pack_weights(item.weights[head]))
+                str(head): self._add_block(self._pack_weights(item, item.weights[head]))
                 for name, head in self.detail.heads
                 if name == one.name and 0 <= head < len(item.weights)
             }
@@ -186,16 +188,17 @@ class PayloadWriter:
         columns: NDArray[np.intp],
         head: int,
     ) -> bytes:
-        return self._pack_weights(group_head(item.weights[head], rows, columns))
+        return self._pack_weights(item, group_head(item.weights[head], rows, columns))
 
     def _pack_head(
         self, item: AttentionItem, entry: dict[str, Any], head: int
     ) -> bytes:
         weights = item.weights[head]
         if entry["form"] != "reduced":
-            return self._pack_weights(weights)
-        reduced = reduce_head(weights, entry["tile"])
-        precision = self.precision
+            return self._pack_weights(item, weights)
+        signed = item.rows not in NONNEGATIVE
+        reduced = reduce_head(weights, entry["tile"], signed=signed)
+        precision = self._precision(item)
         key_type = "<u2" if weights.shape[1] <= 65536 else "<u4"
         exact = weights[entry["exact_rows"]]
         parts = [
@@ -207,8 +210,13 @@ class PayloadWriter:
         ]
         return _deflate(parts, precision)
 
-    def _pack_weights(self, weights: NDArray[np.float32]) -> bytes:
-        return _deflate(_codes(weights, self.precision), self.precision)
+    def _pack_weights(self, item: AttentionItem, weights: NDArray[np.float32]) -> bytes:
+        precision = self._precision(item)
+        return _deflate(_codes(weights, precision), precision)
+
+    def _precision(self, item: AttentionItem) -> Precision:
+        """How a map is stored: signed weights exactly, as codes have no sign."""
+        return self.precision if item.rows in NONNEGATIVE else PRECISIONS["full"]
 
     def _add_mask(self, allowed: NDArray[np.bool_]) -> dict[str, int]:
         # A mask that is the same for all heads, as it nearly always is, is kept once.

@@ -43,8 +43,13 @@ def tile_size(queries: int, keys: int, longest: int) -> int:
     return tile
 
 
-def reduce_head(weights: NDArray[np.float32], tile: int) -> Reduced:
-    """Reduce weights [queries, keys]; tiles at the far edges may be smaller."""
+def reduce_head(
+    weights: NDArray[np.float32], tile: int, *, signed: bool = False
+) -> Reduced:
+    """Reduce weights [queries, keys]; tiles at the far edges may be smaller.
+
+    Of `signed` weights, the greatest and strongest are so in size.
+    """
     queries, keys = weights.shape
     columns = np.arange(0, keys, tile)
     widths = np.diff(np.append(columns, keys))
@@ -57,13 +62,19 @@ def reduce_head(weights: NDArray[np.float32], tile: int) -> Reduced:
         rows = np.arange(0, len(block), tile)
         heights = np.diff(np.append(rows, len(block)))
         greatest = np.maximum.reduceat(np.maximum.reduceat(block, columns, 1), rows, 0)
+        if signed:
+            least = np.minimum.reduceat(np.minimum.reduceat(block, columns, 1), rows, 0)
+            greatest = np.where(-least > greatest, least, greatest)
         total = np.add.reduceat(np.add.reduceat(block, columns, 1), rows, 0)
         sizes = (heights[:, np.newaxis] * widths).astype(np.float32)
         mean: NDArray[np.float32] = np.divide(total, sizes, dtype=np.float32)
         parts.append((greatest, mean))
-        order = np.argpartition(block, keys - links, axis=1)[:, keys - links :]
+        strength = np.abs(block) if signed else block
+        order = np.argpartition(strength, keys - links, axis=1)[:, keys - links :]
         values = np.take_along_axis(block, order, axis=1)
-        ranking = np.argsort(-values, axis=1, kind="stable")
+        ranking = np.argsort(
+            -np.take_along_axis(strength, order, axis=1), axis=1, kind="stable"
+        )
         chosen_keys.append(np.take_along_axis(order, ranking, axis=1))
         chosen_weights.append(np.take_along_axis(values, ranking, axis=1))
     return Reduced(

@@ -58,10 +58,24 @@ export class Scene {
     return example.form === "reduced" && example.exact_heads[head] === undefined ? example.units : null;
   }
 
+  /** Whether weights of a map may be below 0. */
+  isSigned(map = this.state.map, source = this.state.source) {
+    return this.header.sources[source].maps[map].rows === "signed";
+  }
+
+  /** The ramp of a map: the one with two sides for signed weights. */
+  paletteOf(map = this.state.map, source = this.state.source) {
+    return this.isSigned(map, source) ? "difference" : this.state.palette;
+  }
+
   /** How a head is shown: as the state says, less what needs weights that are not there. */
   options(about = this.about(), head = this.state.head) {
     const units = this.reducedUnits(about, head);
-    const { unit, special, sinks, pair, renormalize } = this.state;
+    const { rows = "shares" } = about.whole;
+    const { unit, special, pair } = this.state;
+    // Sinks are told by shares of rows, and signed rows have no sum to divide by.
+    const sinks = this.state.sinks && rows === "shares";
+    const renormalize = this.state.renormalize && rows !== "signed";
     return units
       ? { unit: units[unit] ? unit : "token", special: false, sinks: false, pair: "all", renormalize: false }
       : { unit, special, sinks, pair, renormalize };
@@ -100,21 +114,23 @@ export class Scene {
     const { source, map, number, example } = about;
     const options = this.options(about, head);
     const key = [source, map, number, head, ...Object.values(options)].join();
+    const signed = this.isSigned(map, source);
+    const palette = signed ? "difference" : undefined; // else as the reader chose
     if (!this.views.has(key)) {
       if (this.views.size > 24) this.views.clear();
       this.views.set(key, (async () => {
-        if (options.unit !== "token" && this.reducedUnits(about, head)) return this.groupedView(about, head, options);
+        if (options.unit !== "token" && this.reducedUnits(about, head)) return { ...await this.groupedView(about, head, options), signed, palette };
         const weights = await this.payload.head(source, map, number, head);
         if (weights instanceof Reduced) {
           const starts = [example.query_start, example.key_start];
           const tiles = tileView(weights, about.queryText, about.keyText, starts);
-          return { ...tiles, about, weights, sinks: [] };
+          return { ...tiles, about, weights, sinks: [], signed, palette };
         }
         const allowed = await this.payload.allowed(source, map, number, head);
         const found = options.sinks ? findSinks(weights.all(), weights.rows, weights.columns) : [];
         const { rows, columns } = this.axes(about, found, options);
         const shown = transform(weights, allowed, rows, columns, options.renormalize);
-        return { ...shown, about, weights, sinks: found };
+        return { ...shown, about, weights, sinks: found, signed, palette };
       })());
     }
     return this.views.get(key);
@@ -170,7 +186,7 @@ export class Scene {
 
   /** How far a shown value may be off: for one cell of one head, else the bound. */
   errorText(view, row, column) {
-    if (!this.header.precision.shares.length) return "";
+    if (!this.payload.precision(view.about.source, view.about.map).shares.length) return "";
     if (view.tiles || !this.isPlain) return " (8-bit)";
     const error = view.weights.error(view.rows.members[row][0], view.columns.members[column][0]);
     return error ? ` ± ${roundedUp(error)}` : "";

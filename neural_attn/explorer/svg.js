@@ -1,7 +1,8 @@
 // Pictures as SVG with real text; plain enough for browsers, Inkscape and librsvg.
 
-import { cssColor, headColor, inkOn, ramp, shareOf } from "./colors.js";
+import { cssColor, headColor, inkOn, placeOf, ramp, signColor } from "./colors.js";
 import { formatWeight } from "./dom.js";
+import { dashOf, signsOf } from "./head.js";
 
 /** Above so many cells they are one embedded picture instead of rectangles. */
 export const MOST_RECTANGLES = 10000;
@@ -41,7 +42,7 @@ const hex = (css) => `#${css.match(/\d+/g).map((n) => Number(n).toString(16).pad
  *   `image` is a PNG data address, used where there are too many cells.
  */
 export function matrixSvg(view, how, colors) {
-  const { rows, columns, values, allowed, greatest } = view;
+  const { rows, columns, values, allowed, greatest, signed } = view;
   const height = rows.labels.length;
   const width = columns.labels.length;
   const cell = Math.max(2, Math.min(22, Math.floor(900 / Math.max(height, width))));
@@ -54,7 +55,7 @@ export function matrixSvg(view, how, colors) {
   } else {
     values.forEach((value, i) => {
       const hidden = allowed && !allowed[i];
-      const fill = hidden ? colors.masked : hex(cssColor(table, shareOf(value, greatest, how.log)));
+      const fill = hidden ? colors.masked : hex(cssColor(table, placeOf(value, greatest, how.log, signed)));
       body.push(`<rect x="${left + (i % width) * cell}" y="${top + Math.floor(i / width) * cell}" width="${cell}" height="${cell}" fill="${fill}"/>`);
     });
   }
@@ -67,7 +68,7 @@ export function matrixSvg(view, how, colors) {
     const x = left + (i + 0.5) * cell + size * 0.35;
     if (i % every === 0) body.push(text(x, top - 6, shorten(label, 18), `font-size="${size}" transform="rotate(-90 ${x} ${top - 6})"`));
   });
-  const scale = `0 to ${formatWeight(greatest)}${how.log ? ", log scale" : ""}`;
+  const scale = `${signed ? formatWeight(-greatest) : 0} to ${formatWeight(greatest)}${how.log ? ", log scale" : ""}`;
   body.push(text(16, 46, [scale, ...how.notes].join(" · "), 'font-size="12" opacity="0.75"'));
   return frame(left + width * cell + 24, top + height * cell + 24, how.title, colors, body);
 }
@@ -79,14 +80,16 @@ export function linesSvg(how, colors) {
   const [left, right, top, step] = [220, 560, 70, 18];
   const body = [];
   links.forEach(({ row, greatest }, order) => {
-    const color = headColor(order, colors.dark);
+    const single = how.signed && links.length === 1;
     for (let r = 0; r < rows.labels.length; r++) {
       if (how.row >= 0 && how.row !== r) continue;
       row(r).forEach((weight, c) => {
-        const share = weight / greatest;
+        const share = Math.abs(weight) / greatest;
         if (share < 0.03) return;
+        const color = single ? signColor(weight, colors.dark) : headColor(order, colors.dark);
+        const dash = dashOf(weight, links.length).join(" ");
         const [y1, y2] = [top + (r + 0.5) * step, top + (c + 0.5) * step];
-        body.push(`<path d="M${left} ${y1}C${(left + right) / 2} ${y1} ${(left + right) / 2} ${y2} ${right} ${y2}" fill="none" stroke="${color}" stroke-width="${(0.6 + 2.6 * share).toFixed(2)}" stroke-opacity="${(0.08 + 0.92 * share).toFixed(3)}"/>`);
+        body.push(`<path d="M${left} ${y1}C${(left + right) / 2} ${y1} ${(left + right) / 2} ${y2} ${right} ${y2}" fill="none" stroke="${color}"${dash && ` stroke-dasharray="${dash}"`} stroke-width="${(0.6 + 2.6 * share).toFixed(2)}" stroke-opacity="${(0.08 + 0.92 * share).toFixed(3)}"/>`);
       });
     }
   });
@@ -94,7 +97,7 @@ export function linesSvg(how, colors) {
     `<text x="${x}" y="${top + (i + 0.5) * step + 4}" font-size="12" text-anchor="${anchor}" fill="${colors.ink}">${escapeXml(shorten(text, 24))}</text>`));
   label(rows, left - 8, "end");
   label(columns, right + 8, "start");
-  body.push(`<text x="16" y="46" font-size="12" opacity="0.75" fill="${colors.ink}">${escapeXml(["queries left, keys right", ...how.notes].join(" · "))}</text>`);
+  body.push(`<text x="16" y="46" font-size="12" opacity="0.75" fill="${colors.ink}">${escapeXml(["queries left, keys right", ...signsOf(how.signed, links.length), ...how.notes].join(" · "))}</text>`);
   const count = Math.max(rows.labels.length, columns.labels.length);
   return frame(780, top + count * step + 24, how.title, colors, body);
 }
@@ -107,9 +110,9 @@ export function pictureSvg(canvas, title, colors) {
 
 /** A table of colours and numbers, such as the measures. @param {{label: string, cells: string[], shares: number[]}[]} lines */
 export function gridSvg(title, lines, palette, colors) {
-  const table = ramp(palette, colors.dark);
   const body = [];
-  lines.forEach(({ label, cells, shares }, r) => {
+  lines.forEach(({ label, cells, shares, palette: own = palette }, r) => {
+    const table = ramp(own, colors.dark);
     const y = 48 + r * 26;
     body.push(`<text x="112" y="${y + 17}" font-size="12" text-anchor="end" fill="${colors.ink}">${escapeXml(shorten(label, 18))}</text>`);
     cells.forEach((text, c) => {

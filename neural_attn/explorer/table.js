@@ -70,7 +70,7 @@ export function matrixTables(view, group) {
   }
   const row = Math.max(group, 0);
   const order = view.columns.labels.map((_, c) => c)
-    .sort((a, b) => view.values[row * width + b] - view.values[row * width + a]).slice(0, MOST_ROWS);
+    .sort((a, b) => Math.abs(view.values[row * width + b]) - Math.abs(view.values[row * width + a])).slice(0, MOST_ROWS);
   const rows = order.map((c) => el("tr", {}, numberCell(view.columns.members[c][0]),
     el("td", { className: "token" }, isolated(view.columns.labels[c])), cell(row, c)));
   const title = el("caption", {}, "Keys of query ", isolated(view.rows.labels[row]),

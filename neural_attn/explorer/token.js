@@ -1,7 +1,7 @@
 // One query: what every head of every layer makes of it.
 
 import { el, formatWeight, hint, isDark, isolated } from "./dom.js";
-import { cssColor, inkOn, ramp, shareOf } from "./colors.js";
+import { cssColor, inkOn, placeOf, ramp } from "./colors.js";
 import { grid, gridRow, headCell, numberCell, tableBox } from "./table.js";
 import { addRow, findSinks, greatestOf, renormalizeRow } from "./transform.js";
 
@@ -31,7 +31,8 @@ export class TokenView {
           entry.columns = columns;
           if (!row) return;
           entry.row = row;
-          entry.best = row.indexOf(greatestOf(row));
+          const greatest = greatestOf(row);
+          entry.best = row.findIndex((weight) => Math.abs(weight) === greatest);
         }));
       });
     });
@@ -94,10 +95,10 @@ export class TokenView {
   strongest(entries) {
     const links = [];
     for (const entry of entries) {
-      const ranked = Array.from(entry.row.keys()).sort((a, b) => entry.row[b] - entry.row[a]).slice(0, 6);
-      for (const key of ranked) if (entry.row[key] > 0) links.push({ entry, key, weight: entry.row[key] });
+      const ranked = Array.from(entry.row.keys()).sort((a, b) => Math.abs(entry.row[b]) - Math.abs(entry.row[a])).slice(0, 6);
+      for (const key of ranked) if (entry.row[key] !== 0) links.push({ entry, key, weight: entry.row[key] });
     }
-    return links.sort((a, b) => b.weight - a.weight).slice(0, LISTED);
+    return links.sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight)).slice(0, LISTED);
   }
 
   /** The text as it is read, coloured by the mean over all heads; click to ask of another. */
@@ -106,16 +107,21 @@ export class TokenView {
     const among = mine.length ? mine : entries;
     const { columns } = among[0];
     const sums = new Float32Array(columns.labels.length);
-    const same = entries.filter((entry) => entry.row.length === sums.length && entry.kind === among[0].kind);
+    // Means of weights that promise the same: signed ones are none of shares.
+    const { maps } = this.scene.source;
+    const { rows } = maps[among[0].map];
+    const same = entries.filter((entry) => entry.row.length === sums.length
+      && entry.kind === among[0].kind && maps[entry.map].rows === rows);
     for (const { row } of same) row.forEach((weight, i) => { sums[i] += weight / same.length; });
-    const most = sums.reduce((a, b) => Math.max(a, b), 0);
-    const { palette, log } = this.scene.state;
-    const table = ramp(palette, isDark());
+    const most = greatestOf(sums);
+    const { log } = this.scene.state;
+    const signed = rows === "signed";
+    const table = ramp(this.scene.paletteOf(among[0].map), isDark());
     const cross = among[0].kind === "cross";
     const strip = el("div", { className: "strip", role: "group", tabIndex: 0 });
     strip.setAttribute("aria-label", "Keys, coloured by the mean weight over all heads");
     columns.labels.forEach((label, i) => {
-      const share = shareOf(sums[i], most, log);
+      const share = placeOf(sums[i], most, log, signed);
       const position = columns.members[i][0];
       const button = el("button", { title: `mean over ${same.length} heads: ${formatWeight(sums[i])}` }, isolated(label));
       button.style.background = cssColor(table, share);
@@ -131,8 +137,7 @@ export class TokenView {
 
   /** Layers by heads; in each cell the head's strongest key. */
   grid(entries) {
-    const { palette, log, map, head } = this.scene.state;
-    const colors = ramp(palette, isDark());
+    const { log, map, head } = this.scene.state;
     const title = "Strongest key of each head";
     const rows = [...new Set(entries.map((entry) => entry.map))].map((place) => {
       const one = this.scene.source.maps[place];
@@ -141,21 +146,22 @@ export class TokenView {
         const key = entry.columns.labels[entry.best];
         const said = `${this.scene.headName(entry)}: ${formatWeight(weight)}`;
         return {
-          content: isolated(key), title: said, label: `${said} on ${key}`, share: shareOf(weight, 1, log),
+          content: isolated(key), title: said, label: `${said} on ${key}`, share: placeOf(weight, 1, log, this.scene.isSigned(place)),
           chosen: place === map && entry.head === head,
           choose: () => this.scene.store.set({ map: place, head: entry.head, key: entry.columns.members[entry.best][0] }),
         };
-      }), colors);
+      }), ramp(this.scene.paletteOf(place), isDark()));
     });
+    const signed = entries.some((entry) => this.scene.isSigned(entry.map)) ? ", of signed ones from -1 to 1" : "";
     const most = Math.max(...entries.map((entry) => entry.head)) + 1;
-    return el("div", {}, hint(`${title}; colour: its weight, from 0 to 1.`), grid(title, most, rows));
+    return el("div", {}, hint(`${title}; colour: its weight, from 0 to 1${signed}.`), grid(title, most, rows));
   }
 
   list() {
-    const most = this.links[0]?.weight ?? 1;
+    const most = Math.abs(this.links[0]?.weight ?? 1);
     const rows = this.links.map(({ entry, key, weight }) => {
       const bar = el("span", { className: "bar" });
-      bar.style.width = `${Math.max(2, 60 * weight / most)}px`;
+      bar.style.width = `${Math.max(2, 60 * Math.abs(weight) / most)}px`;
       return el("tr", {}, numberCell(entry.layer), numberCell(entry.number),
         el("td", { className: "token" }, isolated(entry.columns.labels[key])), el("td", {}, bar, formatWeight(weight)));
     });

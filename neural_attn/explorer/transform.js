@@ -120,9 +120,13 @@ export function transform(head, allowed, rows, columns, renormalize) {
   return { rows, columns, values, allowed: open, greatest };
 }
 
+/** The greatest, in size. */
 export function greatestOf(values) {
   let greatest = 0;
-  for (let i = 0; i < values.length; i++) if (values[i] > greatest) greatest = values[i];
+  for (let i = 0; i < values.length; i++) {
+    const size = Math.abs(values[i]);
+    if (size > greatest) greatest = size;
+  }
   return greatest;
 }
 

@@ -104,14 +104,18 @@ def masked_patch(corner: tuple[float, float], width: float, height: float) -> Re
 def _block_maximum(
     weights: NDArray[np.float32], block: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Greatest value of each block; NaN (masked) only where a whole block is."""
+    """Value of each block that is greatest in size; NaN where it is masked whole."""
     if block == (1, 1):
         return weights
     rows = np.arange(0, weights.shape[0], block[0])
     columns = np.arange(0, weights.shape[1], block[1])
     # fmax prefers numbers to NaN. reduceat takes the shorter last block as it is.
     fewer = np.fmax.reduceat(weights, rows, axis=0)
-    return np.fmax.reduceat(fewer, columns, axis=1)
+    greatest: NDArray[np.float32] = np.fmax.reduceat(fewer, columns, axis=1)
+    if not (weights < 0).any():
+        return greatest
+    least = np.fmin.reduceat(np.fmin.reduceat(weights, rows, axis=0), columns, axis=1)
+    return np.where(-least > greatest, least, greatest)
 
 
 def _write_values(axes: Axes, image: AxesImage, weights: NDArray[np.float32]) -> None:

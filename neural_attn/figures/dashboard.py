@@ -21,9 +21,11 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from neural_attn.figures import palette
 from neural_attn.figures.token_labels import readable
 from neural_attn.files import atomic_write
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
+from neural_attn.promises import NONNEGATIVE, PROMISES, SHARES
 
 __all__ = ["build_dashboard", "write_dashboard"]
 
@@ -97,13 +99,30 @@ $plot
 
 @dataclass(frozen=True)
 class _Layer:
-    """What the traces hold for one layer; z and zmax have one entry per trace."""
+    """What the traces hold for one layer; z and zmax have one entry per trace.
+
+    Of signed weights, the colour scale goes from -zmax to zmax.
+    """
 
     x: list[str]
     y: list[str]
     z: list[NDArray[np.float32]]
     zmax: list[float]
     gap: int
+    signed: bool = False
+
+    @property
+    def zmin(self) -> list[float]:
+        """The lower end of each scale."""
+        return [-top if self.signed else 0 for top in self.zmax]
+
+    @property
+    def colorscale(self) -> Any:
+        """The colours of all its traces."""
+        if not self.signed:
+            return "Viridis"
+        last = len(palette.DIVERGING) - 1
+        return [[at / last, color] for at, color in enumerate(palette.DIVERGING)]
 
 
 def build_dashboard(maps: AttentionMaps, batch_index: int = 0) -> go.Figure:
@@ -146,7 +165,10 @@ def build_dashboard(maps: AttentionMaps, batch_index: int = 0) -> go.Figure:
         updatemenus=[
             _menu(
                 40,
-                [_layer_button(*of) for of in zip(items, layers, titles, strict=True)],
+                [
+                    _layer_button(*of, scales=any(layer.signed for layer in layers))
+                    for of in zip(items, layers, titles, strict=True)
+                ],
             ),
             _menu(0, [_head_button(i, traces) for i in range(len(traces))]),
         ],
@@ -185,8 +207,8 @@ def _layer(item: AttentionItem, numbers: Sequence[int], average: bool) -> _Layer
     if average:
         mean = item.weights.mean(axis=0)
         z.append(_with_gaps(mean, np.asarray(item.allowed.any(axis=0))))
-        zmax.append(float(mean.max()) or 1.0)
-    greatest = float(item.weights.max()) or 1.0
+        zmax.append(float(np.abs(mean).max()) or 1.0)
+    greatest = float(np.abs(item.weights).max()) or 1.0
     for number in numbers:
         if number in item.head_indices:
             at = item.head_indices.index(number)
@@ -194,14 +216,15 @@ def _layer(item: AttentionItem, numbers: Sequence[int], average: bool) -> _Layer
         else:  # other layers have more heads than this one: nothing to see here
             z.append(np.full((len(y), len(x)), np.nan, dtype=np.float32))
         zmax.append(greatest)
-    return _Layer(x, y, z, zmax, gap=1 if max(len(x), len(y)) <= 32 else 0)
+    gap = 1 if max(len(x), len(y)) <= 32 else 0
+    return _Layer(x, y, z, zmax, gap, signed=item.rows not in NONNEGATIVE)
 
 
 def _with_gaps(
     weights: NDArray[np.float32], allowed: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     # A weight that a mask should have made 0 is shown, never hidden.
-    return np.where(allowed | (weights > 0), weights, np.float32(np.nan))
+    return np.where(allowed | (weights != 0), weights, np.float32(np.nan))
 
 
 def _positions(tokens: Sequence[str]) -> list[str]:
@@ -226,7 +249,10 @@ def _title(item: AttentionItem, notes: Sequence[str]) -> str:
     causal = "causal " if item.causal else ""
     heads = len(item.head_indices)
     count = "1 head" if heads == 1 else f"{heads} heads"
-    about = f'<span style="font-size:13px">{causal}{kind}, {count}</span>'
+    promise = "" if item.rows == SHARES else f"; {PROMISES[item.rows]}"
+    if item.rows not in NONNEGATIVE:
+        promise += "; orange is below 0, blue above"
+    about = f'<span style="font-size:13px">{causal}{kind}, {count}{promise}</span>'
     lines = [f"<b>{name}</b>", about, *map(_note, notes)]
     return "<br>".join(lines)
 
@@ -240,13 +266,13 @@ def _trace(layer: _Layer, index: int, name: str) -> go.Heatmap:
         z=layer.z[index],
         x=layer.x,
         y=layer.y,
-        zmin=0,
+        zmin=layer.zmin[index],
         zmax=layer.zmax[index],
         xgap=layer.gap,
         ygap=layer.gap,
         name=name,
         visible=index == 0,
-        colorscale="Viridis",
+        colorscale=layer.colorscale,
         colorbar={"title": {"text": "attention weight", "side": "right"}},
         hoverongaps=False,
         hovertemplate=HOVER,
@@ -281,8 +307,13 @@ def _menu(lift: float, buttons: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _layer_button(item: AttentionItem, layer: _Layer, title: str) -> dict[str, Any]:
-    """Put another layer's data into all traces, and show all of it."""
+def _layer_button(
+    item: AttentionItem, layer: _Layer, title: str, *, scales: bool
+) -> dict[str, Any]:
+    """Put another layer's data into all traces, and show all of it.
+
+    `scales` says that layers differ in their scales of colours.
+    """
     data = {
         "z": [_embedded(z) for z in layer.z],
         "zmax": layer.zmax,
@@ -291,6 +322,8 @@ def _layer_button(item: AttentionItem, layer: _Layer, title: str) -> dict[str, A
         "xgap": layer.gap,
         "ygap": layer.gap,
     }
+    if scales:
+        data |= {"zmin": layer.zmin, "colorscale": [layer.colorscale]}
     view = {
         "title.text": title,
         "xaxis.autorange": True,

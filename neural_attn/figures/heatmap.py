@@ -16,6 +16,7 @@ from neural_attn.figures.cells import Panel
 from neural_attn.figures.layout import cell_size, grid_shape
 from neural_attn.figures.sheet import Sheet, Style
 from neural_attn.files import atomic_writer
+from neural_attn.promises import SHARES, Rows
 
 __all__ = [
     "FORMATS",
@@ -46,6 +47,7 @@ def plot_heatmap(
     trained: bool | None = None,
     cmap: str | None = None,
     vmax: float | None = None,
+    rows: Rows = SHARES,
 ) -> Figure:
     """Draw one attention matrix.
 
@@ -58,9 +60,11 @@ def plot_heatmap(
         colour of weight 0.
     trained : bool or None
         False: the picture itself says that the weights are random.
-    cmap : name of a Matplotlib colour map; None is viridis
-    vmax : weight at the top of the colour scale, which starts at 0; None is the
-        greatest weight drawn
+    cmap : name of a Matplotlib colour map; None is viridis, or for signed weights one
+        from orange to blue
+    vmax : weight at the top of the colour scale, which starts at 0, or for signed
+        weights at -vmax; None is the greatest weight drawn
+    rows : what the rows promise; a matrix with a negative weight is signed in any case
 
     Raises
     ------
@@ -87,6 +91,7 @@ def plot_heatmap(
         trained,
         cmap,
         vmax,
+        rows,
     ).draw()
 
 
@@ -101,6 +106,7 @@ def plot_heads(
     subtitle: str | None = None,
     trained: bool | None = None,
     cmap: str | None = None,
+    rows: Rows = SHARES,
 ) -> Figure:
     """Draw every head of one layer in a grid, on one colour scale.
 
@@ -124,6 +130,7 @@ def plot_heads(
         subtitle=subtitle,
         trained=trained,
         cmap=cmap,
+        rows=rows,
     )
 
 
@@ -138,6 +145,7 @@ def plot_panels(
     subtitle: str | None = None,
     trained: bool | None = None,
     cmap: str | None = None,
+    rows: Rows = SHARES,
 ) -> Figure:
     """Draw several matrices over the same tokens, each under its own title.
 
@@ -153,7 +161,7 @@ def plot_panels(
     if len(panel_titles) != count:
         raise ValueError(f"{len(panel_titles)} panel titles for {count} matrices")
     width, height = _panel_size(queries, keys)
-    rows, columns = grid_shape(count, width / height)
+    lines, columns = grid_shape(count, width / height)
     shrink = min(1.0, GRID_WIDTH / (columns * width))
     masked = _masked(mask, array.shape)
     panels = [
@@ -162,7 +170,7 @@ def plot_panels(
     ]
     return Sheet(
         panels,
-        rows,
+        lines,
         columns,
         _tokens(query_tokens, queries, "query"),
         _tokens(key_tokens, keys, "key"),
@@ -171,6 +179,7 @@ def plot_panels(
         subtitle,
         trained,
         cmap,
+        rows_promise=rows,
     ).draw()
 
 
@@ -183,6 +192,7 @@ def plot_attention_summary(
     *,
     trained: bool | None = None,
     cmap: str | None = None,
+    rows: Rows = SHARES,
 ) -> Figure:
     """Draw what each target token takes from the source: the average and every head.
 
@@ -225,6 +235,7 @@ def plot_attention_summary(
         subtitle=f"target attends to source; average and {len(heads)} heads",
         trained=trained,
         cmap=cmap,
+        rows=rows,
     )
     if save_path is not None:
         save_figure(figure, save_path)

@@ -19,6 +19,7 @@ from neural_attn.figures.fonts import choose_fonts
 from neural_attn.figures.layout import wrap
 from neural_attn.figures.token_labels import readable
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
+from neural_attn.promises import NONNEGATIVE
 
 __all__ = ["draw_overview"]
 
@@ -39,9 +40,9 @@ def draw_overview(
 ) -> Figure:
     """Draw every head of one example.
 
-    Colour grows with the square root of the weight, on one scale for all heads: so
-    faint patterns stay visible beside strong ones, and heads compare. Longer texts are
-    reduced by taking the greatest weight of each block.
+    Colour grows with the square root of the weight, on one scale for all heads (signed
+    ones have another): so faint patterns stay visible beside strong ones, and heads
+    compare. Longer texts are reduced by taking the greatest weight of each block.
 
     Raises
     ------
@@ -60,7 +61,8 @@ def draw_overview(
     names = [readable(item.name, 28) for item in items]
     left = max(len(name) for name in names) * _LETTER + 2 * _EDGE
     height, width = image.shape[0] / DOTS, image.shape[1] / DOTS
-    total = left + width + _BAR + _EDGE
+    scales = [some for some in _by_scale(items) if some]
+    total = left + width + _BAR * len(scales) + _EDGE
     lines = _heading(maps, items, title, total)
     top = 2 * _EDGE + _NUMBERS + _LINE * len(lines)
     size = (total, top + height + _EDGE)
@@ -72,9 +74,26 @@ def draw_overview(
     axes.imshow(image, interpolation="nearest", aspect="auto")
     _label(figure, items, names, columns, dots)
     _write(figure, lines)
-    bar = (left + width + 0.12, size[1] - top, min(1.6, height))
-    _scale(figure, items, cmap, bar)
+    for number, some in enumerate(scales):
+        at = left + width + 0.12 + _BAR * number
+        _scale(figure, some, cmap, (at, size[1] - top, min(1.6, height)))
     return figure
+
+
+def _by_scale(
+    items: Sequence[AttentionItem],
+) -> tuple[list[AttentionItem], list[AttentionItem]]:
+    """The items whose weights are 0 or more, and those that are signed."""
+    signed = [item for item in items if _is_signed(item)]
+    return [item for item in items if not _is_signed(item)], signed
+
+
+def _is_signed(item: AttentionItem) -> bool:
+    return item.rows not in NONNEGATIVE
+
+
+def _greatest(items: Sequence[AttentionItem]) -> float:
+    return max((float(np.abs(item.weights).max()) for item in items), default=0) or 1.0
 
 
 def _image(
@@ -82,15 +101,20 @@ def _image(
 ) -> NDArray[np.uint8]:
     """All heads side by side, uint8 [dots, dots, 4]."""
     # 256 colours once, looked up: faster than mapping every weight.
-    colors = (palette.colormap(cmap)(np.arange(256)) * 255).round().astype(np.uint8)
-    top = max(float(item.weights.max()) for item in items) or 1.0
+    tables = [palette.colormap(cmap, signed=signed) for signed in (False, True)]
+    colors = [
+        (table(np.arange(256)) * 255).round().astype(np.uint8) for table in tables
+    ]
+    tops = [_greatest(some) for some in _by_scale(items)]
     step = dots + round(dots * _GAP)
     shape = (step * len(items) - (step - dots), step * columns - (step - dots), 4)
     image = np.full(shape, 255, dtype=np.uint8)
     for row, item in enumerate(items):
         small, shown = _reduced(item, dots)
-        steps = (np.sqrt(small / top) * 255).astype(np.uint8)
-        cells = colors[steps]
+        signed = _is_signed(item)
+        share = np.sqrt(np.abs(small) / tops[signed])
+        share = (1 + np.sign(small) * share) / 2 if signed else share
+        cells = colors[signed][(share * 255).astype(np.uint8)]
         cells[~shown] = _MASKED
         rows = np.arange(dots) * cells.shape[1] // dots
         keys = np.arange(dots) * cells.shape[2] // dots
@@ -109,7 +133,11 @@ def _reduced(
         length = weights.shape[axis]
         if length > dots:
             starts = np.arange(dots) * length // dots
-            weights = np.maximum.reduceat(weights, starts, axis=axis)
+            greatest = np.maximum.reduceat(weights, starts, axis=axis)
+            if _is_signed(item):
+                least = np.minimum.reduceat(weights, starts, axis=axis)
+                greatest = np.where(-least > greatest, least, greatest)
+            weights = greatest
             allowed = np.logical_or.reduceat(allowed, starts, axis=axis)
     return weights, np.asarray(allowed)
 
@@ -147,6 +175,8 @@ def _heading(
     )
     if any(not item.allowed.all() for item in items):
         about += "; grey: masked"
+    if any(map(_is_signed, items)):
+        about += "; signed weights: orange below 0, blue above"
     if any(max(item.weights.shape[1:]) > _LARGEST_SIDE * DOTS for item in items):
         about += "; each dot is the greatest of a block"
     lines = [(title, 12.0, palette.INK, "bold"), (about, 9.0, palette.MUTED, "normal")]
@@ -186,16 +216,17 @@ def _scale(
     """A bar that says which colour is which weight; `place`: left, top, height."""
     left, upper, tall = place
     width, height = figure.get_size_inches()
-    top = max(float(item.weights.max()) for item in items) or 1.0
+    top, signed = _greatest(items), _is_signed(items[0])
     box = (left / width, (upper - tall) / height, 0.12 / width, tall / height)
     axes = figure.add_axes(box)
     shades = np.linspace(0, 1, 256)[:, np.newaxis]
     axes.imshow(
-        shades, cmap=palette.colormap(cmap), origin="lower", aspect="auto",
-        extent=(0.0, 1.0, 0.0, 1.0),
+        shades, cmap=palette.colormap(cmap, signed=signed), origin="lower",
+        aspect="auto", extent=(0.0, 1.0, 0.0, 1.0),
     )  # fmt: skip
     axes.set_xticks([])
-    weights = [0.0, 0.1, 0.5, 1.0]
-    axes.set_yticks([float(np.sqrt(part)) for part in weights])
+    weights = np.array([-1.0, -0.5, -0.1, 0.0, 0.1, 0.5, 1.0][0 if signed else 3 :])
+    places = np.sign(weights) * np.sqrt(np.abs(weights))
+    axes.set_yticks((places + 1) / 2 if signed else places)
     axes.set_yticklabels([f"{part * top:.2f}" for part in weights], fontsize=8)
     axes.tick_params(length=2, left=False, right=True, labelleft=False, labelright=True)

@@ -5,12 +5,19 @@ from __future__ import annotations
 import difflib
 
 import matplotlib
-from matplotlib.colors import Colormap
+from matplotlib.colors import Colormap, LinearSegmentedColormap
 
-__all__ = ["DEFAULT_CMAP", "INK", "MASKED", "MASKED_LINES", "MUTED", "colormap"]
+__all__ = [
+    "DEFAULT_CMAP", "DIVERGING", "INK", "MASKED", "MASKED_LINES", "MUTED", "colormap",
+]  # fmt: skip
 
 # Equal steps of weight look equal, also to colour-blind eyes and in grey print.
 DEFAULT_CMAP = "viridis"
+
+# Of signed weights: orange below 0 and blue above, which no colour-blind eye confuses.
+DIVERGING = (
+    "#8a3a08", "#d97a34", "#f6cda6", "#f7f7f7", "#a9cdea", "#3d86c0", "#0b3c70",
+)  # fmt: skip
 
 INK = "#1b1f24"
 MUTED = "#59636e"
@@ -19,14 +26,16 @@ MASKED = "#eceef1"
 MASKED_LINES = "#c3c8ce"
 
 
-def colormap(name: str | None = None) -> Colormap:
-    """Give the Matplotlib colour map `name` (default viridis).
+def colormap(name: str | None = None, *, signed: bool = False) -> Colormap:
+    """Give the Matplotlib colour map `name`; None is viridis, of signed weights ours.
 
     Raises
     ------
     ValueError
         If Matplotlib has none of this name; suggests those that are alike.
     """
+    if name is None and signed:
+        return LinearSegmentedColormap.from_list("orange-blue", DIVERGING)
     wanted = name or DEFAULT_CMAP
     if wanted in matplotlib.colormaps:
         return matplotlib.colormaps[wanted]

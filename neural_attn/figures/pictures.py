@@ -23,6 +23,7 @@ from neural_attn.figures.heatmap import (
 )
 from neural_attn.files import safe_names
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
+from neural_attn.promises import PROMISES, SHARES
 
 __all__ = ["write_pictures"]
 
@@ -160,6 +161,7 @@ class _Writer:
                 f"{first.name}: {self._what(first)}",
                 mask=first.allowed.any(axis=0),
                 subtitle=_subtitle(first),
+                rows=first.rows,
                 **self.how,
             )
         return plot_panels(
@@ -169,6 +171,7 @@ class _Writer:
             f"{len(items)} layers: {self._what(first)}",
             mask=np.stack([item.allowed.any(axis=0) for item in items]),
             subtitle=_subtitle(first),
+            rows=first.rows,
             **self.how,
         )
 
@@ -184,6 +187,7 @@ class _Writer:
             mask=item.allowed,
             head_indices=item.head_indices,
             subtitle=_subtitle(item),
+            rows=item.rows,
             **self.how,
         )
 
@@ -194,10 +198,10 @@ class _Writer:
         return f"average over {count} heads"
 
     def _heatmap_groups(self) -> list[list[AttentionItem]]:
-        """Group the items that can share axes; a decoder has pictures of its own."""
+        """Group items that share axes and scale; a decoder has pictures of its own."""
         by_axes: dict[object, list[AttentionItem]] = {}
         for item in self.shown:
-            axes = (item.kind, item.query_tokens, item.key_tokens)
+            axes = (item.kind, item.query_tokens, item.key_tokens, item.rows)
             by_axes.setdefault(axes, []).append(item)
         groups = list(by_axes.values())
         own = [
@@ -215,4 +219,7 @@ def _flat(item: AttentionItem) -> NDArray[np.float32]:
 
 def _subtitle(item: AttentionItem) -> str:
     words = KIND_WORDS[item.kind]
-    return f"causal {words}" if item.causal else words
+    words = f"causal {words}" if item.causal else words
+    if item.rows == SHARES:
+        return words
+    return f"{words}; rows are {item.rows}: {PROMISES[item.rows]}"

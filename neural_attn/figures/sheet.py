@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -20,6 +21,7 @@ from neural_attn.figures.cells import Panel, draw_cells, masked_patch
 from neural_attn.figures.fonts import Fonts, choose_fonts
 from neural_attn.figures.layout import AxisLabels, fit_labels, shorten, wrap
 from neural_attn.figures.token_labels import readable
+from neural_attn.promises import NONNEGATIVE, SHARES, Rows
 
 __all__ = ["Sheet", "Style"]
 
@@ -70,6 +72,7 @@ class Sheet:
     trained: bool | None = None
     cmap: str | None = None
     vmax: float | None = None
+    rows_promise: Rows = SHARES
     fonts: Fonts = field(init=False)
     figure: Figure = field(init=False)
 
@@ -81,7 +84,9 @@ class Sheet:
         ValueError
             If there is no such colour map.
         """
-        colors = palette.colormap(self.cmap).with_extremes(bad=(0, 0, 0, 0))
+        colors = palette.colormap(self.cmap, signed=self._signed).with_extremes(
+            bad=(0, 0, 0, 0)
+        )
         length = self.style.label_length
         queries = [readable(token, length) for token in self.query_tokens]
         keys = [readable(token, length) for token in self.key_tokens]
@@ -91,7 +96,8 @@ class Sheet:
         keys = [readable(self.fonts.drawable(text), length) for text in keys]
         self._lay_out(queries, keys)
         top = self.vmax if self.vmax is not None else self._greatest()
-        limits = {"vmin": 0.0, "vmax": top or 1.0, "cmap": colors}
+        top = top or 1.0
+        limits = {"vmin": -top if self._signed else 0.0, "vmax": top, "cmap": colors}
         image = None
         for index, panel in enumerate(self.panels):
             axes = self._add_axes(index, panel)
@@ -161,7 +167,8 @@ class Sheet:
             lines.append((self._text(self.subtitle), palette.MUTED))
         block = self._block()
         if block != (1, 1):
-            text = f"each dot shows the greatest of {block[0]} × {block[1]} weights"
+            which = "greatest in size" if self._signed else "greatest"
+            text = f"each dot shows the {which} of {block[0]} × {block[1]} weights"
             lines.append((text, palette.MUTED))
         return lines
 
@@ -175,7 +182,13 @@ class Sheet:
         return self.fonts.drawable(" ".join(words))
 
     def _greatest(self) -> float:
-        return float(max(panel.weights.max() for panel in self.panels))
+        return float(max(np.abs(panel.weights).max() for panel in self.panels))
+
+    @property
+    def _signed(self) -> bool:
+        """Whether the colour scale has two sides: 0 is in its middle."""
+        negative = any(panel.weights.min() < 0 for panel in self.panels)
+        return self.rows_promise not in NONNEGATIVE or negative
 
     def _has_masked(self) -> bool:
         return any(panel.empty is not None for panel in self.panels)
@@ -262,7 +275,8 @@ class Sheet:
         axes = self._place(left, top - height, COLORBAR_WIDTH, height)
         bar = self.figure.colorbar(image, cax=axes)
         bar.outline.set_visible(False)
-        bar.set_label("attention weight", size=9, color=palette.MUTED)
+        label = "attention weight, signed" if self._signed else "attention weight"
+        bar.set_label(label, size=9, color=palette.MUTED)
         bar.ax.tick_params(labelsize=8, length=2, labelcolor=palette.INK)
 
     def _draw_header(self) -> None:

@@ -9,6 +9,8 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neural_attn.promises import ROWS, SHARES, Rows
+
 __all__ = ["AttentionItem", "AttentionMap", "Kind", "Tokens", "TokensLike"]
 
 Kind = Literal["encoder_self", "decoder_self", "cross"]
@@ -33,6 +35,8 @@ class AttentionItem:
         One per row and one per column.
     head_indices : tuple of int
         The number that each head has in the network.
+    rows : "shares", "parts", "gates" or "signed"
+        What each row promises; see `AttentionMap`.
     """
 
     name: str
@@ -43,6 +47,7 @@ class AttentionItem:
     query_tokens: tuple[str, ...]
     key_tokens: tuple[str, ...]
     head_indices: tuple[int, ...]
+    rows: Rows = SHARES
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -54,7 +59,7 @@ class AttentionMap:
     name : str
         As the network names the layer; one line, without slash and backslash.
     weights : float [batch, heads, queries, keys]
-        Softmax output before dropout, finite and not negative. Kept as float32, and
+        Weights before dropout, finite, and as `rows` promises. Kept as float32, and
         not writable.
     kind : "encoder_self", "decoder_self" or "cross"
     mask : bool, broadcastable to weights, or None
@@ -67,6 +72,11 @@ class AttentionMap:
         None numbers the positions "0", "1", ...
     head_indices : tuple of int or None
         The number of each head in the network, where only some are held.
+    rows : "shares", "parts", "gates" or "signed"
+        What each row promises: weights of 0 or more that sum to 1, as of a softmax
+        ("shares"), to at most 1, as with a sink ("parts"), or to anything, as of a
+        sigmoid ("gates"); or weights of any sign, as of differential attention
+        ("signed"). The input doctor holds the rows to it.
 
     Raises
     ------
@@ -84,6 +94,7 @@ class AttentionMap:
     query_tokens: Tokens
     key_tokens: Tokens
     head_indices: tuple[int, ...]
+    rows: Rows
 
     def __init__(
         self,
@@ -95,11 +106,14 @@ class AttentionMap:
         query_tokens: TokensLike = None,
         key_tokens: TokensLike = None,
         head_indices: Sequence[int] | None = None,
+        rows: Rows = SHARES,
     ) -> None:
         check_name(name)
         if kind not in KINDS:
             raise ValueError(f"{name}: kind is {kind!r}, not one of {', '.join(KINDS)}")
-        checked = _checked_weights(name, weights)
+        if rows not in ROWS:
+            raise ValueError(f"{name}: rows is {rows!r}, not one of {', '.join(ROWS)}")
+        checked = _checked_weights(name, weights, rows)
         batch, heads, queries, keys = checked.shape
         indices = tuple(range(heads) if head_indices is None else head_indices)
         if len(indices) != heads or len(set(indices)) != heads:
@@ -117,6 +131,7 @@ class AttentionMap:
             ),
             "key_tokens": _checked_tokens(name, "key", key_tokens, batch, keys),
             "head_indices": tuple(int(index) for index in indices),
+            "rows": rows,
         }
         for field, value in values.items():
             object.__setattr__(self, field, value)  # as frozen dataclasses do it
@@ -162,6 +177,7 @@ class AttentionMap:
             self.query_tokens,
             self.key_tokens,
             self.head_indices,
+            self.rows,
         )
 
 
@@ -178,7 +194,7 @@ def check_name(name: object) -> None:
         )
 
 
-def _checked_weights(name: str, values: Any) -> NDArray[np.float32]:
+def _checked_weights(name: str, values: Any, rows: Rows) -> NDArray[np.float32]:
     array = np.asarray(values)
     if array.dtype.kind != "f":
         raise ValueError(f"{name}: weights are {array.dtype}, not floating point")
@@ -193,8 +209,11 @@ def _checked_weights(name: str, values: Any) -> NDArray[np.float32]:
     low, high = float(weights.min()), float(weights.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError(f"{name}: weights are not all finite")
-    if low < 0:
-        raise ValueError(f"{name}: weights are not attention: the least is {low:g} < 0")
+    if low < 0 and rows != "signed":
+        raise ValueError(
+            f"{name}: weights are not attention: the least is {low:g} < 0 "
+            '(rows="signed" allows it)'
+        )
     weights.flags.writeable = False
     checked: NDArray[np.float32] = weights
     return checked

@@ -27,6 +27,7 @@ from neural_attn.maps.attention_map import (
     TokensLike,
     true_range,
 )
+from neural_attn.promises import SHARES, Rows
 
 __all__ = ["AttentionItem", "AttentionMap", "AttentionMaps", "Kind", "SelectionError"]
 
@@ -81,12 +82,14 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
         trained: bool | None = None,
         source: str | None = None,
         backend: str | None = None,
+        rows: Rows = SHARES,
     ) -> AttentionMaps:
         """Build from plain arrays: [heads, queries, keys] or with a batch before it.
 
         A square map counts as encoder self-attention and takes `tokens` on both
         sides; any other counts as cross attention and takes them for the keys where
-        their number fits, else for the queries. Build `AttentionMap`s to say more.
+        their number fits, else for the queries. `rows` is what the rows of all promise.
+        Build `AttentionMap`s to say more.
         """
         maps = []
         for name, values in arrays.items():
@@ -102,6 +105,7 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
                     kind="encoder_self" if square else "cross",
                     query_tokens=tokens if square or count != keys else None,
                     key_tokens=tokens if square or count == keys else None,
+                    rows=rows,
                 )
             )
         return cls(maps, trained=trained, source=source, backend=backend)
@@ -235,6 +239,7 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
             query_tokens=one.query_tokens[batch_index][queries],
             key_tokens=one.key_tokens[batch_index][keys],
             head_indices=one.head_indices,
+            rows=one.rows,
         )
 
     def save(self, path: str | os.PathLike[str], *, compress: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The entropy of weights, for the doctor of maps and for every metric."""
+"""Rows as shares and their entropy, for the doctor of maps and for every metric."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["entropy", "logarithms"]
+__all__ = ["divided", "entropy", "logarithms"]
 
 Floats = TypeVar("Floats", bound=NDArray[np.floating])
 
@@ -19,6 +19,15 @@ def entropy(weights: Floats, logs: Floats | None = None) -> Floats:
     """
     logs = logarithms(weights) if logs is None else logs
     result: Floats = -np.einsum("...k,...k->...", weights, logs)
+    return result
+
+
+def divided(weights: Floats) -> Floats:
+    """Weights of 0 or more, each row [..., keys] divided by its sum; one of 0 stays."""
+    total = weights.sum(axis=-1, keepdims=True)
+    result: Floats = np.divide(
+        weights, total, out=np.zeros_like(weights), where=total > 0
+    )
     return result
 
 

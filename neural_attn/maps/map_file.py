@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from neural_attn.array_files import ArrayFileError, read_member, reading, weigh
 from neural_attn.files import atomic_writer
 from neural_attn.maps.attention_map import AttentionMap, check_name
+from neural_attn.promises import SHARES
 
 if TYPE_CHECKING:
     from neural_attn.maps.attention_maps import AttentionMaps
@@ -83,6 +84,7 @@ def _describe(one: AttentionMap) -> dict[str, Any]:
         "head_indices": one.head_indices,
         "query_tokens": one.query_tokens,
         "key_tokens": one.key_tokens,
+        **({} if one.rows == SHARES else {"rows": one.rows}),
     }
 
 
@@ -123,6 +125,7 @@ def _read(stream: IO[bytes]) -> AttentionMaps:
                     entry["query_tokens"],
                     entry["key_tokens"],
                     [_typed(number, int) for number in entry["head_indices"]],
+                    entry.get("rows", SHARES),
                 )
             )
     unknown = sorted(set(members) - expected)

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
-from neural_attn.maps.entropy import entropy
+from neural_attn.maps.entropy import divided, entropy
 from neural_attn.maps.findings import ADVICE, Finding, codes
+from neural_attn.promises import SHARES, Rows
 
 __all__ = ["ADVICE", "UNTRAINED", "Finding", "admit", "codes", "examine", "usable"]
 
@@ -55,6 +56,7 @@ def admit(
     causal: bool = False,
     mask: NDArray[np.bool_] | None = None,
     trained: bool | None = None,
+    rows: Rows = SHARES,
 ) -> tuple[AttentionMaps, list[Finding]]:
     """Make maps of whatever a library handed out; say what cannot be used, and why.
 
@@ -63,7 +65,7 @@ def admit(
     arrays : mapping of name to weights, or a sequence of them (`outputs.attentions`)
         NumPy arrays or tensors [batch, heads, queries, keys], or without the batch.
     tokens : one list for all examples, or one for each; None for numbers
-    causal, mask : what the model claims, as in `AttentionMap`
+    causal, mask, rows : what the model claims, as in `AttentionMap`
 
     Returns
     -------
@@ -77,7 +79,7 @@ def admit(
     kept: list[AttentionMap] = []
     found: list[Finding] = []
     for name, values in arrays.items():
-        one, problems = _admit_one(name, values, tokens, causal, mask)
+        one, problems = _admit_one(name, values, tokens, causal, mask, rows)
         found += problems
         if one is not None:
             kept.append(one)
@@ -87,13 +89,18 @@ def admit(
 
 
 def _admit_one(
-    name: str, values: Any, tokens: Any, causal: bool, mask: NDArray[np.bool_] | None
+    name: str,
+    values: Any,
+    tokens: Any,
+    causal: bool,
+    mask: NDArray[np.bool_] | None,
+    rows: Rows,
 ) -> tuple[AttentionMap | None, list[Finding]]:
     array = np.empty(0) if values is None else as_array(values)
     if not array.size:
         return None, [Finding.of("W0808", name)]
     array = array[np.newaxis] if array.ndim == 3 else array
-    wrong = examine_array(name, array)
+    wrong = examine_array(name, array, rows)
     if wrong is not None:
         return None, [wrong]
     queries, keys = array.shape[-2:]
@@ -106,7 +113,7 @@ def _admit_one(
         tokens = None
     kind: Any = ("decoder_self" if causal else "encoder_self") if square else "cross"
     one = AttentionMap(
-        name, array, kind, mask, causal, tokens if square else None, tokens
+        name, array, kind, mask, causal, tokens if square else None, tokens, rows=rows
     )
     return one, problems
 
@@ -118,7 +125,9 @@ def as_array(values: Any) -> NDArray[np.floating]:
     return np.asarray(values)
 
 
-def examine_array(name: str, array: NDArray[np.floating]) -> Finding | None:
+def examine_array(
+    name: str, array: NDArray[np.floating], rows: Rows = SHARES
+) -> Finding | None:
     """Whether an array can be attention at all, before it is made an `AttentionMap`."""
     if array.ndim != 4 or 0 in array.shape or array.dtype.kind != "f":
         return Finding.of("W0811", name, dtype=array.dtype, shape=array.shape)
@@ -128,7 +137,7 @@ def examine_array(name: str, array: NDArray[np.floating]) -> Finding | None:
         count = int((~finite).sum())
         return Finding.of("W0801", name, count=count, heads=heads)
     least = float(array.min())
-    if least < 0:
+    if least < 0 and rows != "signed":
         return Finding.of("W0802", name, least=least)
     return None
 
@@ -145,31 +154,40 @@ def _examine_batch(one: AttentionMap, first: AttentionMap) -> list[Finding]:
 
 
 def _examine_rows(one: AttentionMap) -> list[Finding]:
+    if one.rows in ("gates", "signed"):
+        return []  # their rows sum to anything
     sums = one.weights.sum(axis=-1, dtype=np.float64)
     real = one.allowed.any(axis=-1)
-    wrong = real & (np.abs(sums - 1) > SUM_TOLERANCE)
+    off = sums - 1
+    wrong = real & ((np.abs(off) if one.rows == "shares" else off) > SUM_TOLERANCE)
     if not wrong.any():
         return []
+    worst = float(sums[wrong][np.abs(off[wrong]).argmax()])
+    share = wrong.sum() / real.sum()
+    heads = _numbers(wrong.any(axis=(0, 2)))
+    if one.rows == "parts":
+        more = Finding.of(
+            "W0803.parts", one.name, share=share, heads=heads, worst=worst
+        )
+        return [more]
     queries, keys = one.weights.shape[-2:]
     columns = one.weights.sum(axis=-2, dtype=np.float64)
     if queries == keys and (np.abs(columns - 1) <= SUM_TOLERANCE).all():
         return [Finding.of("W0806", one.name)]
-    worst = float(sums[wrong][np.abs(sums[wrong] - 1).argmax()])
-    share = wrong.sum() / real.sum()
-    heads = _numbers(wrong.any(axis=(0, 2)))
     return [Finding.of("W0803", one.name, share=share, heads=heads, worst=worst)]
 
 
 def _examine_mask(one: AttentionMap) -> list[Finding]:
     if one.mask is None and not one.causal:
         return []
-    outside = one.weights.sum(axis=-1, where=~one.allowed, dtype=np.float64)
+    weights = _sizes(one)
+    outside = weights.sum(axis=-1, where=~one.allowed, dtype=np.float64)
     if not (outside > LEAK_TOLERANCE).any():
         return []
-    queries, keys = one.weights.shape[-2:]
-    mass = outside.mean()
+    queries, keys = weights.shape[-2:]
+    mass = _share(outside, weights)
     later = ~np.tri(queries, keys, keys - queries, dtype=bool)
-    if one.causal and (one.weights.max(axis=(0, 1))[later] > LEAK_TOLERANCE).any():
+    if one.causal and (weights.max(axis=(0, 1))[later] > LEAK_TOLERANCE).any():
         heads = _numbers((outside > LEAK_TOLERANCE).any(axis=(0, 2)))
         return [Finding.of("W0804", one.name, mass=mass, heads=heads)]
     return [Finding.of("W0805", one.name, mass=mass)]
@@ -180,17 +198,29 @@ def _examine_padding(one: AttentionMap) -> list[Finding]:
     if not padding.any() or padding.all(axis=1).any():
         return []
     cells = padding[:, np.newaxis, np.newaxis] & one.allowed
-    share = float(one.weights.sum(where=cells, dtype=np.float64))
-    share /= max(float(one.weights.sum(dtype=np.float64)), 1e-9)
+    weights = _sizes(one)
+    share = _share(weights.sum(where=cells, dtype=np.float64), weights)
     if share <= PADDING_SHARE:
         return []
     return [Finding.of("W0810", one.name, share=share)]
+
+
+def _sizes(one: AttentionMap) -> NDArray[np.float32]:
+    """The weights without their signs."""
+    return np.abs(one.weights) if one.rows == "signed" else one.weights
+
+
+def _share(part: NDArray[np.float64], weights: NDArray[np.float32]) -> float:
+    """Part of all weight."""
+    return float(part.sum()) / max(float(weights.sum(dtype=np.float64)), 1e-9)
 
 
 def _looks_untrained(maps: AttentionMaps) -> bool:
     """Whether every head spreads its attention as evenly as random weights do."""
     seen = False
     for one in maps.maps:
+        if one.rows == "signed":
+            continue
         step = -(-one.weights.shape[2] // _SAMPLED_ROWS)
         weights = one.weights[:, :, ::step].astype(np.float64)
         options = one.allowed[:, :, ::step].sum(axis=-1)
@@ -198,6 +228,7 @@ def _looks_untrained(maps: AttentionMaps) -> bool:
         if not rows.any():
             continue
         seen = True
+        weights = weights if one.rows == "shares" else divided(weights)
         normalized = entropy(weights)[rows] / np.log(options[rows])
         if normalized.mean() < UNTRAINED:
             return False

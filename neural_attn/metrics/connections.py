@@ -71,7 +71,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Connection:
-    """One weight above the threshold; positions count from 0 without padding."""
+    """One weight beyond the threshold; positions count from 0 without padding."""
 
     map: str
     query: int
@@ -143,7 +143,7 @@ def find_connections(
 
     Parameters
     ----------
-    threshold : weights above this are strong
+    threshold : weights above this are strong; of signed weights, those of such a size
     top : at most so many per layer, the strongest
     rules : tried in this order; add your own before or instead of `RULES`
     tagger : words to universal parts of speech, one each; see `spacy_tagger`
@@ -179,8 +179,9 @@ def _of_item(
         average[rows, rows + shift] = 0.0
     query_tags = _tags(item.query_tokens, tagger)
     key_tags = _tags(item.key_tokens, tagger)
-    strong = np.argwhere(average > threshold)
-    order = np.argsort(-average[tuple(strong.T)], kind="stable")[:top]
+    sizes = np.abs(average)  # of signed weights, both ends of the scale are strong
+    strong = np.argwhere(sizes > threshold)
+    order = np.argsort(-sizes[tuple(strong.T)], kind="stable")[:top]
     found = []
     for query, key in strong[order].tolist():
         pair = Pair(

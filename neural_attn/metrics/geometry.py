@@ -17,7 +17,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from neural_attn.maps.attention_maps import AttentionItem
+from neural_attn.maps.attention_map import AttentionItem
+from neural_attn.promises import SHARES, Rows
 
 __all__ = [
     "Geometry",
@@ -62,7 +63,7 @@ def _is_mark(character: str) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """One text as seen by heads that share a mask.
+    """One text as seen by heads that share a mask and a promise.
 
     Attributes
     ----------
@@ -71,12 +72,14 @@ class Geometry:
     self_attention : bool
         Queries and keys are positions of one sequence. With fewer queries than keys
         the last query stands at the last key, as in generation with a cache.
+    rows : what the rows of the heads promise
     """
 
     allowed: Bool
     query_tokens: tuple[str, ...]
     key_tokens: tuple[str, ...]
     self_attention: bool
+    rows: Rows = SHARES
 
     @property
     def queries(self) -> int:
@@ -115,6 +118,7 @@ class Geometry:
             self.self_attention == other.self_attention
             and self.query_tokens == other.query_tokens
             and self.key_tokens == other.key_tokens
+            and self.rows == other.rows
             and np.array_equal(self.allowed, other.allowed)
         )
 
@@ -189,9 +193,10 @@ def geometries(
     for number, item in enumerate(items):
         own = item.kind != "cross"
         for heads, mask in same_mask(item.allowed):
-            key = (own, item.query_tokens, item.key_tokens, mask.tobytes())
+            tokens = (item.query_tokens, item.key_tokens)
+            key = (own, item.rows, *tokens, mask.tobytes())
             if key not in found:
-                geometry = Geometry(mask, item.query_tokens, item.key_tokens, own)
+                geometry = Geometry(mask, *tokens, own, item.rows)
                 found[key] = (geometry, [])
             found[key][1].append((number, heads))
     return list(found.values())

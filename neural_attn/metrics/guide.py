@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neural_attn.maps.attention_maps import AttentionMaps
-from neural_attn.metrics.registry import MEASURES, Measuring, look
+from neural_attn.metrics.registry import MEASURES, Looked, look_at_rows
+from neural_attn.promises import NONNEGATIVE, SHARES, Rows
 
 __all__ = [
     "AttentionPatterns",
@@ -57,6 +58,7 @@ def analyze_attention_patterns(
     *,
     batch_index: int = 0,
     cross: bool = False,
+    rows: Rows = SHARES,
 ) -> AttentionPatterns:
     """Describe every head of one layer in numbers.
 
@@ -71,6 +73,10 @@ def analyze_attention_patterns(
     cross : bool
         Queries and keys are different tokens, so that there is no diagonal even
         where their numbers agree. Other than square weights never have one.
+    rows : "shares", "parts", "gates" or "signed"
+        What each row promises. Rows that need not sum to 1 are divided by their sum
+        first, except for `attention_distribution`, which has the weights as they are;
+        of signed rows nothing else is defined.
 
     Returns
     -------
@@ -92,12 +98,13 @@ def analyze_attention_patterns(
     Raises
     ------
     ValueError
-        If shapes do not fit, or weights are negative or not finite.
+        If shapes do not fit, or weights are not finite, or negative where `rows` does
+        not allow it.
     IndexError
         If there is no such example.
     """
-    weights, allowed = _one_example(attention_weights, mask, batch_index)
-    looked = list(look(weights, allowed, self_attention=not cross))
+    weights, allowed = _one_example(attention_weights, mask, batch_index, rows)
+    looked = list(look_at_rows(weights, allowed, self_attention=not cross, rows=rows))
     square = weights.shape[1] == weights.shape[2]
     diagonal = _column("diagonal_strength", looked) if square and not cross else None
     entropy = _column("entropy", looked)
@@ -123,14 +130,14 @@ def analyze_attention_patterns(
 
 
 def _column(
-    name: str, looked: Sequence[tuple[list[int], Measuring]]
+    name: str, looked: Sequence[tuple[list[int], Looked]]
 ) -> list[float | None]:
     """One metric of whole rows, a number for each head."""
     (metric,) = (metric for metric in MEASURES if metric.name == name)
     values = {
         head: None if np.isnan(value) else value
         for heads, found in looked
-        for head, value in zip(heads, metric.compute(found).tolist(), strict=True)
+        for head, value in zip(heads, found.values(metric).tolist(), strict=True)
     }
     return [values[head] for head in sorted(values)]
 
@@ -149,13 +156,13 @@ def guide_patterns(
     for name in maps:
         item = maps.item(name, batch_index)
         results[name] = analyze_attention_patterns(
-            item.weights, item.allowed, cross=item.kind == "cross"
+            item.weights, item.allowed, cross=item.kind == "cross", rows=item.rows
         )
     return results
 
 
 def _one_example(
-    values: ArrayLike, mask: ArrayLike | None, batch_index: int
+    values: ArrayLike, mask: ArrayLike | None, batch_index: int, rows: Rows
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     weights = np.asarray(values)
     if weights.ndim not in (3, 4) or 0 in weights.shape:
@@ -182,8 +189,12 @@ def _one_example(
             )
         weights, allowed = weights[batch_index], allowed[batch_index]
     exact = weights.astype(np.float64)
-    if not np.isfinite(exact).all() or exact.min() < 0:
-        raise ValueError("attention weights are not all finite and 0 or more")
+    if not np.isfinite(exact).all():
+        raise ValueError("attention weights are not all finite")
+    if rows in NONNEGATIVE and exact.min() < 0:
+        raise ValueError(
+            'attention weights are not all 0 or more (rows="signed" allows others)'
+        )
     return exact, allowed
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.metrics.arithmetic import divide, product
-from neural_attn.metrics.one_pass import Plan, Sums, one_pass, plan_for
+from neural_attn.metrics.one_pass import Plan, plan_for
 from neural_attn.metrics.pattern_scores import SCORES
 from neural_attn.metrics.registry import (
     BASED,
@@ -17,8 +17,9 @@ from neural_attn.metrics.registry import (
     COLUMNS,
     MEASURES,
     STATISTICS,
+    Looked,
     Measuring,
-    Metric,
+    look,
 )
 
 __all__ = [
@@ -66,64 +67,68 @@ def measure(
     Parameters
     ----------
     weights : float [heads, queries, keys], one array per layer
-        Heads may differ in number. Masked cells must be 0.
+        Heads may differ in number. Masked cells must be 0. What is not defined for
+        the rows that the plan's geometry promises is NaN.
     rank : also the effective rank, which takes far longer than all else
     """
-    sums = one_pass(plan, weights)
-    counts = (plan.geometry.options > 0) & (sums.mass > 0)
-    found = Measuring(plan.geometry, weights, sums, counts)
-    values = np.full((len(sums.mass), len(COLUMNS)), np.nan)
+    found = look(plan, weights)
+    values = np.full((len(found.whole.counts), len(COLUMNS)), np.nan)
     for index, metric in enumerate(MEASURES):
-        values[:, index] = metric.compute(found)
-    expected, variance = _scores(plan, sums, counts, values)
-    _, expected[:, -1], variance[:, -1] = found.top_key
+        values[:, index] = found.values(metric)
+    expected, variance = np.full((2, len(values), len(BASED)), np.nan)
+    if found.shares is not None:
+        _scores(plan, found.shares, values, expected, variance)
+        _, expected[:, -1], variance[:, -1] = found.shares.top_key
     asked = [metric if rank or not metric.slow else None for metric in BESIDE]
     extra = np.full((len(values), len(BESIDE)), np.nan)
     for index, one in enumerate(asked):
         if one is not None:
-            extra[:, index] = one.compute(found)
+            extra[:, index] = found.values(one)
     return Measured(
         values,
         extra,
         expected,
         variance,
         _uniform(found, plan),
-        np.array([np.nan if one is None else _even(one, found) for one in asked]),
-        _histogram(found.normalized, found.choice),
-        _histogram(sums.high, counts),
+        np.array([np.nan if one is None else found.uniform(one) for one in asked]),
+        *_histograms(found),
     )
 
 
-def _even(metric: Metric, found: Measuring) -> float:
-    """The value of uniform attention, NaN where it is not defined."""
-    if metric.uniform is None or not found.seen.size:
-        return np.nan
-    return metric.uniform(found)
-
-
 def _scores(
-    plan: Plan, sums: Sums, counts: NDArray[np.bool_], values: Float
-) -> tuple[Float, Float]:
+    plan: Plan, found: Measuring, values: Float, expected: Float, variance: Float
+) -> None:
     """Fill the scores in; their mean and variance over orders of each row's weights.
 
     For weights w in random order over n keys, sum(w T) has the mean sum(w) mean(T)
     and the variance S(w) S(T) / (n - 1), where S is the sum of squared deviations
     (Hoeffding, 1951). Rows are shuffled independently of each other.
     """
+    sums, counts = found.sums, found.counts
     options = np.maximum(plan.geometry.options, 1)
     number = product(counts.astype(np.float64), plan.rows)
     spread = np.maximum(sums.square - np.square(sums.mass) / options, 0.0)
     mean = divide(product(sums.mass, plan.rows * plan.mean), number)
-    variance = divide(product(spread, plan.rows * plan.spread), np.square(number))
+    apart = divide(product(spread, plan.rows * plan.spread), np.square(number))
     score = divide(sums.scores, number)
-    everything = np.full((2, len(values), len(BASED)), np.nan)
     order = list(SCORES)
     for index, name in enumerate(plan.names):
         if name in SCORES:
             values[:, COLUMNS.index(name)] = score[:, index]
-            everything[0, :, order.index(name)] = mean[:, index]
-            everything[1, :, order.index(name)] = variance[:, index]
-    return everything[0], everything[1]
+            expected[:, order.index(name)] = mean[:, index]
+            variance[:, order.index(name)] = apart[:, index]
+
+
+def _histograms(found: Looked) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Queries by normalized entropy and by greatest share; none of signed rows."""
+    if found.shares is None:
+        none = np.zeros((len(found.whole.counts), BINS), np.int64)
+        return none, none
+    shares = found.shares
+    return (
+        _histogram(shares.normalized, shares.choice),
+        _histogram(shares.sums.high, shares.counts),
+    )
 
 
 def _histogram(rows: Float, counts: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -133,13 +138,13 @@ def _histogram(rows: Float, counts: NDArray[np.bool_]) -> NDArray[np.int64]:
     return found.reshape(len(rows), BINS).astype(np.int64)
 
 
-def _uniform(found: Measuring, plan: Plan) -> Float:
+def _uniform(found: Looked, plan: Plan) -> Float:
     """What uniform attention over the allowed keys would give."""
     result = np.full(len(COLUMNS), np.nan)
-    if not found.seen.size:
+    if found.shares is None or not found.shares.seen.size:
         return result
     for index, metric in enumerate(MEASURES):
-        result[index] = _even(metric, found)
+        result[index] = found.uniform(metric)
     for index, name in enumerate(plan.names):
         if name in SCORES:
             number = plan.rows[index].sum()

@@ -44,6 +44,12 @@ class Plan:
     mean: Float
     spread: Float
 
+    @property
+    def bare(self) -> Plan:
+        """The same without any score."""
+        none = self.rows[:0]
+        return Plan(self.geometry, (), (), none, none, none)
+
     def cells(self, at: slice, out: Float | None = None) -> Float:
         """The targets of some queries, float64 [scores, queries, keys].
 
@@ -110,6 +116,11 @@ class Sums:
     scores: Float  # [heads, scores], summed over queries
     aside_mass: Float  # of the keys that `set_aside` names, as `aside_entropy`
     aside_entropy: Float
+
+    @property
+    def some(self) -> NDArray[np.bool_]:
+        """Whether any weight of a row is not 0."""
+        return (self.high > 0) | (self.low < 0)
 
     @property
     def square(self) -> Float:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from neural_attn.metrics.geometry import Geometry, is_punctuation, is_special
 from neural_attn.metrics.sources import CLARK, GUIDE, OLSSON, VIG
+from neural_attn.promises import NONNEGATIVE, Rows
 
 __all__ = ["BAND_SHARE", "LOCAL_WINDOW", "SCORES", "Score", "target"]
 
@@ -36,7 +37,7 @@ class Score:
     `where` is "self", "cross" or "both". `make` gives T, float or bool [queries,
     keys], or None where the text has no such cell. `share` says that the score is a
     share of attention, from 0 to 1. `words` completes "attends to …"; the rest is as in
-    `registry.Metric`.
+    `registry.Metric`: a score is of rows divided by their sum.
     """
 
     name: str
@@ -52,6 +53,8 @@ class Score:
     meaning: str = ""
     place: int = 0  # scores have a table of their own
     grid: bool = False
+    rows: tuple[Rows, ...] = NONNEGATIVE
+    divided: bool = True
 
     @property
     def help(self) -> str:

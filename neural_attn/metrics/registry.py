@@ -18,16 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.extensions import load
+from neural_attn.maps.entropy import divided
 from neural_attn.metrics.arithmetic import divide, product, row_mean
 from neural_attn.metrics.content_and_rank import content_entropy, effective_rank
 from neural_attn.metrics.geometry import Geometry, same_mask
-from neural_attn.metrics.one_pass import Sums, one_pass, plan_for
+from neural_attn.metrics.one_pass import Plan, Sums, one_pass, plan_for
 from neural_attn.metrics.pattern_scores import SCORES, Score
 from neural_attn.metrics.sources import CLARK, GUIDE
+from neural_attn.promises import NONNEGATIVE, ROWS, SHARES, Rows
 
 __all__ = [
     "BASED", "BESIDE", "COLUMNS", "GRIDS", "GROUP", "HISTOGRAMS", "MAIN", "MEASURES",
-    "REGISTRY", "STATISTICS", "TABLE", "Measuring", "Metric", "look",
+    "REGISTRY", "STATISTICS", "TABLE", "Looked", "Measuring", "Metric", "look",
+    "look_at_rows",
 ]  # fmt: skip
 
 GROUP = "neural_attn.metrics"
@@ -91,20 +94,72 @@ class Measuring:
         return _top_key(self.geometry, self.sums, self.counts)
 
 
-def look(
-    weights: NDArray[np.floating], allowed: NDArray[np.bool_], *, self_attention: bool
-) -> Iterator[tuple[list[int], Measuring]]:
+@dataclass(frozen=True)
+class Looked:
+    """The weights of some heads as they are, and as shares: rows divided by their sum.
+
+    Signed rows have no `shares`; those that sum to 1 are shares as they are.
+    """
+
+    whole: Measuring
+    shares: Measuring | None
+
+    def of(self, row: Metric) -> Measuring | None:
+        """What a metric is computed from; None where the rows are none of its kind."""
+        if self.whole.geometry.rows not in row.rows:
+            return None
+        return self.shares if row.divided else self.whole
+
+    def values(self, row: Metric) -> Float:
+        """A metric of each head; NaN where it is not defined."""
+        found = self.of(row)
+        if found is None:
+            return np.full(len(self.whole.counts), np.nan)
+        return row.compute(found)
+
+    def uniform(self, row: Metric) -> float:
+        """The value of uniform attention; NaN where it is not defined."""
+        found, seen = self.shares, self.whole.seen
+        if row.uniform is None or self.of(row) is None or found is None:
+            return np.nan
+        return row.uniform(found) if seen.size else np.nan
+
+
+def look(plan: Plan, weights: Sequence[NDArray[np.floating]]) -> Looked:
+    """What the metrics of heads are computed from; `weights` are as in `measure`."""
+    rows = plan.geometry.rows
+    if rows == SHARES:
+        whole = _measuring(plan, weights)
+        return Looked(whole, whole)
+    whole = _measuring(plan.bare, weights)
+    if rows not in NONNEGATIVE:
+        return Looked(whole, None)
+    return Looked(whole, _measuring(plan, [divided(one) for one in weights]))
+
+
+def _measuring(plan: Plan, weights: Sequence[NDArray[np.floating]]) -> Measuring:
+    sums = one_pass(plan, weights)
+    counts = (plan.geometry.options > 0) & sums.some
+    return Measuring(plan.geometry, weights, sums, counts)
+
+
+def look_at_rows(
+    weights: NDArray[np.floating],
+    allowed: NDArray[np.bool_],
+    *,
+    self_attention: bool,
+    rows: Rows = SHARES,
+) -> Iterator[tuple[list[int], Looked]]:
     """What metrics of whole rows are computed from, for heads of each mask in turn.
 
     `weights` and `allowed` are [heads, queries, keys]. No token is looked at.
     """
     queries, keys = weights.shape[1:]
     for heads, mask in same_mask(allowed):
-        geometry = Geometry(mask, ("",) * queries, ("",) * keys, self_attention)
+        tokens = ("",) * queries, ("",) * keys
+        geometry = Geometry(mask, *tokens, self_attention, rows)
         some = [weights if len(heads) == len(weights) else weights[heads]]
-        sums = one_pass(plan_for(geometry, {}), some)
-        counts = (geometry.options > 0) & (sums.mass > 0)
-        yield heads, Measuring(geometry, some, sums, counts)
+        yield heads, look(plan_for(geometry, {}), some)
 
 
 @dataclass(frozen=True)
@@ -115,6 +170,10 @@ class Metric:
     same mask. `formula`, `range`, `reading` and `source` are for the pages, `help` a
     sentence for the explorer, `picture` the planted head that the page shows. Reports
     have a column for it in their table of heads; `slow` ones are computed on request.
+
+    `rows` says which promises of rows it is for: it is not defined where they promise
+    something else. With `divided`, it is computed from rows that are divided by their
+    sum, where they do not sum to 1; else from the weights as they are.
     """
 
     name: str
@@ -131,6 +190,8 @@ class Metric:
     histogram: str = ""  # caption of the one that `measure` makes, where it does
     slow: bool = False
     main: bool = False  # the one that the explorer shows first
+    rows: tuple[Rows, ...] = NONNEGATIVE
+    divided: bool = True
 
 
 def _over_all(m: Measuring, rows: Float) -> Float:
@@ -335,40 +396,49 @@ MEASURES = (
         "Mean of all weights.",
         lambda m: _over_all(m, m.sums.mass),
         formula="mean of all weights in rows that have any",
-        range="0 to 1",
-        reading="1 / keys by construction: a check of the input, no finding.",
+        range="0 to 1, if rows are shares",
+        reading=(
+            "1 / keys by construction where rows sum to 1: a check of the input, no"
+            " finding."
+        ),
         source=GUIDE,
         picture="uniform",
         place=0,
+        rows=ROWS,
+        divided=False,
     ),
     Metric(
         "weight_std",
         "Standard deviation of all weights.",
         _weight_std,
         formula="standard deviation (population) of all weights",
-        range="0 to 0.5",
-        reading="0: uniform. High: few large weights.",
+        range="0 to 0.5, if rows are shares",
+        reading="0: all are equal. High: few large weights.",
         source=GUIDE,
         picture="previous_token",
         place=0,
+        rows=ROWS,
+        divided=False,
     ),
     Metric(
         "weight_min",
         "Least of all weights.",
         lambda m: _extreme(m, m.sums.low, np.inf),
         formula="least weight",
-        range="0 to 1",
-        reading="0 where anything is masked.",
+        range="0 to 1, if rows are shares",
+        reading="At most 0 where anything is masked.",
         source=GUIDE,
         picture="uniform",
         place=0,
+        rows=ROWS,
+        divided=False,
     ),
     Metric(
         "weight_max",
         "Greatest of all weights.",
         lambda m: _extreme(m, m.sums.high, -np.inf),
         formula="greatest weight",
-        range="0 to 1",
+        range="0 to 1, if rows are shares",
         reading=(
             "One strong link anywhere makes it high; `max_weight` says whether it"
             " is the rule."
@@ -376,6 +446,8 @@ MEASURES = (
         source=GUIDE,
         picture="sparse",
         place=0,
+        rows=ROWS,
+        divided=False,
     ),
     Metric(
         "monotonicity",
@@ -430,6 +502,8 @@ _OWN_BESIDE = (
         uniform=_rank_of_uniform,
         slow=True,
         place=9,
+        rows=ROWS,
+        divided=False,
     ),
 )
 

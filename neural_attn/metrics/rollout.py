@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from neural_attn.diagnostics.errors import fail
 from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.maps.entropy import divided
+from neural_attn.promises import NONNEGATIVE, SHARES
 
 __all__ = [
     "attention_flow",
@@ -36,14 +38,23 @@ def stack_of(
 ) -> Float | None:
     """The layers of one kind of self-attention, averaged over heads, padding left out.
 
+    Rows that need not sum to 1 are divided by their sum first.
+
     Returns
     -------
     float64 [layers, time, time] or None
-        None if there is no such layer, or their sizes differ: nothing flows from one
-        to the next then.
+        None if there is no such layer, or their sizes differ, or a layer has signed
+        weights: nothing flows from one to the next then.
     """
     items = [maps.item(one.name, batch_index) for one in maps.maps if one.kind == kind]
-    averages = [item.weights.mean(axis=0, dtype=np.float64) for item in items]
+    if any(item.rows not in NONNEGATIVE for item in items):
+        return None
+    averages = [
+        (item.weights if item.rows == SHARES else divided(item.weights)).mean(
+            axis=0, dtype=np.float64
+        )
+        for item in items
+    ]
     shapes = {average.shape for average in averages}
     if len(shapes) != 1 or len(set(shapes.pop())) != 1:
         return None

@@ -53,7 +53,7 @@ def capture(
     require_attention(loaded.checked)
     kinds = loaded.checked.attentions
     output, found = run(loaded.model, loaded.backend, _cast(inputs, loaded.dtype))
-    wrong = {name: examine_array(name, found[name][0]) for name in found}
+    wrong = {n: examine_array(n, w, kinds[n].rows) for n, (w, _) in found.items()}
     labels = by_input(loaded.checked, tokens)
     made = [
         AttentionMap(
@@ -64,6 +64,7 @@ def capture(
             kinds[name].causal,
             _fitting(labels.get(kinds[name].queries), weights.shape[2]),
             _fitting(labels.get(kinds[name].keys), weights.shape[3]),
+            rows=kinds[name].rows,
         )
         for name, (weights, mask) in found.items()
         if wrong[name] is None

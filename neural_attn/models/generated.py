@@ -35,6 +35,7 @@ from neural_attn.models.attention_model import (
     refuse_options,
 )
 from neural_attn.models.capture import LoadedModel
+from neural_attn.promises import SHARES, Rows
 from neural_attn.shapes.instance import Checked
 
 __all__ = [
@@ -102,6 +103,7 @@ class GeneratedModel(AttentionModel):
                 name,
                 np.ones((1, attention.heads or 1, 1, 1), np.float32),
                 attention.kind,  # type: ignore[arg-type]
+                rows=attention.rows,
             )
             for name, attention in self.checked.attentions.items()
         ]
@@ -193,8 +195,10 @@ class BareModel(AttentionModel):
     def outline(self) -> AttentionMaps:
         """Names alone: heads and kinds show when it runs."""
         dot = np.ones((1, 1, 1, 1), np.float32)
-        names = self.model.attention_layers()
-        return AttentionMaps([AttentionMap(name, dot) for name in names])
+        layers = self.model.attention_layers()
+        return AttentionMaps(
+            [AttentionMap(n, dot, rows=_promise(one)) for n, one in layers.items()]
+        )
 
     def prepare(
         self, data: Any = None, tokens: Tokens | None = None, seed: int = 0
@@ -212,6 +216,7 @@ class BareModel(AttentionModel):
         if not found:
             fail("E0401.model", kind=type(self.model).__name__)
         tokens: Any = prepared.tokens
+        layers = self.model.attention_layers()
         maps = []
         for name, (values, mask) in found.items():
             square = values.shape[2] == values.shape[3]
@@ -219,16 +224,29 @@ class BareModel(AttentionModel):
             queries = tokens if square else None
             maps.append(
                 AttentionMap(
-                    name, values, kind, mask, query_tokens=queries, key_tokens=tokens
+                    name,
+                    values,
+                    kind,
+                    mask,
+                    query_tokens=queries,
+                    key_tokens=tokens,
+                    rows=_promise(layers[name]),
                 )
             )
         return Captured(output, AttentionMaps(maps, backend=self.backend.name))
+
+
+def _promise(layer: Any) -> Rows:
+    """What the rows of an attention layer's map promise; most layers need not say."""
+    rows: Rows = getattr(layer, "rows", SHARES)
+    return rows
 
 
 def make(
     given: Any,
     *,
     tokens: Tokens | None = None,
+    rows: Rows | None = None,
     network: str | None = None,
     tokenizer: Path | None = None,
     seed: int = 0,
@@ -236,9 +254,10 @@ def make(
 ) -> AttentionModel | None:
     """A model of a .neural file, a LoadedModel, or a generated model without either."""
     if isinstance(given, str | os.PathLike):
+        refuse_options({"rows": rows}, "a .neural file, whose networks say it")
         options |= {"tokenizer": tokenizer, "seed": seed}
         return GeneratedModel.open(Path(given), network, **options)
-    options["network"] = network
+    options |= {"network": network, "rows": rows}
     if isinstance(given, LoadedModel):
         model: Any = GeneratedModel.of(given, tokenizer)
         own, what = given.backend, "a model that is loaded"

@@ -31,8 +31,8 @@ def open_model(given: Any, **options: Any) -> AttentionModel:
         `neural_attn.models` takes: a function of the thing that gives an
         `AttentionModel`, or None where the thing is not its own.
     options : see `make` in the modules of MAKERS
-        `tokens` label arrays; `network`, `tokenizer`, `backend`, `checkpoint` and
-        `seed` are of a .neural file.
+        `tokens` label arrays, and `rows` is what their rows promise; `network`,
+        `tokenizer`, `backend`, `checkpoint` and `seed` are of a .neural file.
 
     Raises
     ------

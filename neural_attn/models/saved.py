@@ -24,6 +24,7 @@ from neural_attn.models.attention_model import (
     Captured,
     refuse_options,
 )
+from neural_attn.promises import SHARES, Rows
 
 __all__ = ["SavedModel", "make", "read_saved"]
 
@@ -47,20 +48,23 @@ class SavedModel(AttentionModel):
 
     @classmethod
     def of_arrays(
-        cls, arrays: Mapping[str, Any], tokens: Tokens | None = None
+        cls,
+        arrays: Mapping[str, Any],
+        tokens: Tokens | None = None,
+        rows: Rows = SHARES,
     ) -> SavedModel:
         """Plain arrays [batch, heads, queries, keys], or without the batch, by layer.
+
+        `rows` is what the rows of all of them promise.
 
         Raises ValueError for a name that no map may have.
         """
         if isinstance(tokens, Mapping):
             fail("E0414.names")
-        maps, findings = admit(arrays, tokens)
+        maps, findings = admit(arrays, tokens, rows=rows)
         left_out = np.ones((1, 1, 1, 1), np.float32)
-        every = [
-            maps.get_map(name) if name in maps else AttentionMap(name, left_out)
-            for name in arrays
-        ]
+        stand_ins = (AttentionMap(name, left_out, rows=rows) for name in arrays)
+        every = [maps.get_map(x.name) if x.name in maps else x for x in stand_ins]
         return cls(maps, tuple(findings), AttentionMaps(every))
 
     @property
@@ -91,25 +95,29 @@ class SavedModel(AttentionModel):
         return Captured(None, self.maps, self.findings)
 
 
-def read_saved(file: Path, tokens: Tokens | None = None) -> SavedModel:
+def read_saved(
+    file: Path, tokens: Tokens | None = None, rows: Rows | None = None
+) -> SavedModel:
     """Read maps that `AttentionMaps.save` wrote, or any .npz of plain arrays.
 
-    `tokens` are of plain arrays alone, as saved maps have their own.
+    `tokens` and `rows` are of plain arrays alone, as saved maps have their own.
 
     Raises
     ------
     NeuralError
-        If the file is neither, or there are tokens for saved maps.
+        If the file is neither, or there are tokens or `rows` for saved maps.
     """
     if _is_plain(file):
         arrays = read_data(file)
         assert isinstance(arrays, Mapping)  # a zip archive holds several
         try:
-            return SavedModel.of_arrays(arrays, tokens)
+            return SavedModel.of_arrays(arrays, tokens, rows or SHARES)
         except ValueError as error:  # a name that no map may have
             fail("E0419.arrays", path=file, reason=error)
     if tokens is not None:
         fail("E0414.tokens")
+    if rows is not None:
+        fail("E0414.rows")
     try:
         return SavedModel.of(AttentionMaps.load(file))
     except OSError as error:
@@ -127,9 +135,17 @@ def _is_plain(file: Path) -> bool:
 
 
 def make(
-    given: Any, *, tokens: Tokens | None = None, seed: int = 0, **options: Any
+    given: Any,
+    *,
+    tokens: Tokens | None = None,
+    rows: Rows | None = None,
+    seed: int = 0,
+    **options: Any,
 ) -> SavedModel | None:
-    """A model of an .npz file, of maps or of arrays; `tokens` are of arrays alone."""
+    """A model of an .npz file, of maps or of arrays.
+
+    `tokens` and `rows` are of arrays alone.
+    """
     is_path = isinstance(given, str | os.PathLike)
     if is_path and Path(given).suffix != ".npz":
         return None
@@ -137,9 +153,10 @@ def make(
         return None
     refuse_options(options, "attention that is at hand")
     if is_path:
-        return read_saved(Path(given), tokens)
+        return read_saved(Path(given), tokens, rows)
     if isinstance(given, AttentionMaps):
+        refuse_options({"rows": rows}, "maps")
         return SavedModel.of(given)
     if isinstance(given, Sequence):
         given = {f"layer_{index}": one for index, one in enumerate(given)}
-    return SavedModel.of_arrays(given, tokens)
+    return SavedModel.of_arrays(given, tokens, rows or SHARES)

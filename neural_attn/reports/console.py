@@ -19,6 +19,7 @@ from rich.text import Text
 from neural_attn.figures.token_labels import readable
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
 from neural_attn.metrics.guide import AttentionPatterns, analyze_attention_patterns
+from neural_attn.promises import NONNEGATIVE, PROMISES, SHARES, Rows
 from neural_attn.reports.elements import UNTRAINED
 
 __all__ = ["AttentionReport", "LayerReport", "build_report"]
@@ -53,6 +54,7 @@ class LayerReport:
     head_indices: tuple[int, ...]
     patterns: AttentionPatterns
     uniform_diagonal: float | None
+    rows: Rows = SHARES
 
     @property
     def interpretation(self) -> dict[str, str]:
@@ -101,6 +103,7 @@ class AttentionReport:
                     "queries": layer.queries,
                     "keys": layer.keys,
                     "head_indices": list(layer.head_indices),
+                    "rows": layer.rows,
                     "uniform_diagonal": layer.uniform_diagonal,
                     "interpretation": layer.interpretation,
                     **layer.patterns,
@@ -145,7 +148,7 @@ def build_report(maps: AttentionMaps, batch_index: int = 0) -> AttentionReport:
     for one in maps.maps:
         item = maps.item(one.name, batch_index)
         patterns = analyze_attention_patterns(
-            item.weights, item.allowed, cross=item.kind == "cross"
+            item.weights, item.allowed, cross=item.kind == "cross", rows=item.rows
         )
         layers.append(
             LayerReport(
@@ -158,6 +161,7 @@ def build_report(maps: AttentionMaps, batch_index: int = 0) -> AttentionReport:
                 head_indices=item.head_indices,
                 patterns=patterns,
                 uniform_diagonal=_uniform_diagonal(item),
+                rows=item.rows,
             )
         )
     return AttentionReport(
@@ -166,6 +170,8 @@ def build_report(maps: AttentionMaps, batch_index: int = 0) -> AttentionReport:
 
 
 def _uniform_diagonal(item: AttentionItem) -> float | None:
+    if item.rows not in NONNEGATIVE:
+        return None
     options = item.allowed.sum(axis=2, keepdims=True)
     uniform = item.allowed / np.maximum(options, 1)
     patterns = analyze_attention_patterns(
@@ -186,6 +192,10 @@ def _layer_lines(layer: LayerReport, heads: bool) -> list[Text]:
         lines.append(
             Text(f"    - Without padding: {layer.queries} queries, {layer.keys} keys")
         )
+    if layer.rows != SHARES:
+        lines += _promise_lines(layer)
+    if layer.rows not in NONNEGATIVE:
+        return lines
     normalized = patterns["avg_normalized_entropy"]
     share = "" if normalized is None else f" ({normalized:.3f} of uniform)"
     entropy = _number(patterns["avg_entropy"])
@@ -206,6 +216,23 @@ def _layer_lines(layer: LayerReport, heads: bool) -> list[Text]:
         word = f": {words[key]}" if key in words else ""
         lines.append(Text(f"    - {text}{word}"))
     return lines + (_head_lines(layer) if heads else [])
+
+
+def _promise_lines(layer: LayerReport) -> list[Text]:
+    """What rows promise that do not sum to 1, and what that means for the numbers."""
+    found = layer.patterns["attention_distribution"]
+    lows = [one["min"] for one in found if one["min"] is not None]
+    highs = [one["max"] for one in found if one["max"] is not None]
+    ends = f" from {min(lows):.3f} to {max(highs):.3f}" if lows and highs else ""
+    shares = (
+        "below, each row is divided by its sum"
+        if layer.rows in NONNEGATIVE
+        else "entropy, max attention and diagonal strength are not defined"
+    )
+    return [
+        Text(f"    - Rows are {layer.rows}: {PROMISES[layer.rows]}; {shares}"),
+        Text(f"    - Weights:{ends}" if ends else "    - Weights: none"),
+    ]
 
 
 def _head_lines(layer: LayerReport) -> list[Text]:

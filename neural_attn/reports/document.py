@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from neural_attn.analysis.heads import Head
+from neural_attn.analysis.heads import NO_SHARES, Head
 from neural_attn.analysis.result import Analysis
 from neural_attn.figures.token_labels import readable
 from neural_attn.metrics.pattern_scores import SCORES
-from neural_attn.metrics.registry import GRIDS, HISTOGRAMS, TABLE
+from neural_attn.metrics.registry import GRIDS, HISTOGRAMS, REGISTRY, TABLE
+from neural_attn.promises import NONNEGATIVE, SHARES
 from neural_attn.reports.elements import (
     UNTRAINED,
     Bars,
@@ -27,6 +28,9 @@ from neural_attn.reports.elements import (
 from neural_attn.reports.sections import more_parts
 
 __all__ = ["document"]
+
+
+_NONE = Sentences(((f"none: {NO_SHARES}", ()),))
 
 
 def document(analysis: Analysis) -> list[Part]:
@@ -56,6 +60,7 @@ def document(analysis: Analysis) -> list[Part]:
         *parts,
         Heading(2, "Every head"),
         _head_table(analysis.heads),
+        *_weight_table(analysis.heads),
         *_score_table(analysis.heads),
         _sentences(analysis.heads),
     ]
@@ -88,16 +93,34 @@ def _types(heads: Sequence[Head]) -> Part:
 
 
 def _head_table(heads: Sequence[Head]) -> Part:
-    known = {name for head in heads for name in head.statistics}
-    columns = [name for name in TABLE if name in known]
+    columns = [name for name in TABLE if _is_shown(name, heads)]
     rows = []
     for head in heads:
         means = [_mean(head, name) for name in columns]
-        confidence = number(head.pattern.confidence)
+        signed = head.rows not in NONNEGATIVE
+        confidence = number(None if signed else head.pattern.confidence)
         rows.append((head.label, head.pattern.title, confidence, *means))
     header = ("head", "type", "confidence", *columns)
     caption = "How focused each head is: means over texts"
     return Table(header, tuple(rows), caption, anchor=True)
+
+
+def _is_shown(name: str, heads: Sequence[Head]) -> bool:
+    """Whether a metric has a column: some head has it, or has rows that rule it out."""
+    ruled_out = (head.rows not in REGISTRY[name].rows for head in heads)
+    return any(name in head.statistics for head in heads) or any(ruled_out)
+
+
+def _weight_table(heads: Sequence[Head]) -> list[Part]:
+    """The weights of heads that are no shares, as they are."""
+    names = ("weight_min", "weight_mean", "weight_max", "weight_std")
+    rows = tuple(
+        (head.label, head.rows, *(_mean(head, name) for name in names))
+        for head in heads
+        if head.rows != SHARES
+    )
+    caption = "Weights that are no shares, as they are: means over texts"
+    return [Table(("head", "rows", *names), rows, caption)] if rows else []
 
 
 def _score_table(heads: Sequence[Head]) -> list[Part]:
@@ -127,6 +150,8 @@ def _mean(head: Head, name: str) -> str:
 
 
 def _grids(heads: Sequence[Head]) -> list[Part]:
+    if all(head.rows not in NONNEGATIVE for head in heads):
+        return [_NONE]
     maps = list(dict.fromkeys(head.map for head in heads))
     found: list[Part] = []
     for name in GRIDS:
@@ -146,6 +171,8 @@ def _grids(heads: Sequence[Head]) -> list[Part]:
 
 def _bars(analysis: Analysis) -> list[Part]:
     found: list[Part] = []
+    if all(head.rows not in NONNEGATIVE for head in analysis.heads):
+        return [_NONE]
     for name, words in HISTOGRAMS.items():
         rows = [one[name] for one in analysis.histograms.values()]
         counts = tuple(sum(column) for column in zip(*rows, strict=True))

@@ -203,11 +203,13 @@ def _connections(example: Example) -> list[Part]:
         if one is not None
     )
     header = ("layer", "connection", "weight", "category", "rule")
+    signed = any(one.weight < 0 for layer in found.values() for one in layer)
+    beyond = "above 0.1 or below -0.1" if signed else "above 0.1"
     return [
         Table(
             ("layer", *names),
             counts,
-            "Strong connections: weights above 0.1 in the mean over heads, by category",
+            f"Strong connections: weights {beyond} in the mean over heads, by category",
         ),
         Table(header, rows, "The strongest connection of each category"),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from neural_attn.catalogue.arguments import match
-from neural_attn.catalogue.functions import PRIMITIVES
+from neural_attn.catalogue.functions import OBSERVE, PRIMITIVES
 from neural_attn.diagnostics.errors import Problems, did_you_mean
 from neural_attn.grammar import tree
 from neural_attn.ir import SCAN, UNUSED, Block, call_parameters, step_call, width_of
@@ -22,9 +22,15 @@ class Equations:
         self.labels = labels  # of all layers, also of those that have a problem
         self.layers = {use.name: use for use in block.uses()}
         self.static = {p.name for p in block.parameters}
+        self.has_map = False
 
     def check(self) -> None:
         """Note every problem of the block's equations."""
+        self.block.observes = any(
+            isinstance(node, tree.Call) and node.function.text == OBSERVE
+            for expr in _in_statements(self.block.forward.body)
+            for node in tree.walk(expr)
+        )
         known = set(self.static)
         for parameter in self.block.forward.parameters:
             if why := trouble_with_variable(parameter.name):
@@ -113,7 +119,8 @@ class Equations:
             return
         elif primitive:
             parameters = tuple(primitive.parameters)
-            self._note_attention(call, primitive.is_attention)
+            if primitive.is_attention:
+                self._note_attention(call)
         elif name in self.labels:
             return  # what is wrong with the layer has been said
         else:
@@ -138,10 +145,16 @@ class Equations:
             use = self.layers[step.function.text]
             match(f"`{use.name}`", call_parameters(use), step.arguments, self.problems)
 
-    def _note_attention(self, call: tree.Call, is_attention: bool) -> None:
-        if is_attention and self.block.is_attention:
-            self.problems.add("E0222", call.span, define=self.block.name)
-        self.block.is_attention |= is_attention
+    def _note_attention(self, call: tree.Call) -> None:
+        self.block.is_attention = True
+        if self.block.observes and call.function.text != OBSERVE:
+            return  # what is observed is the map
+        if self.has_map:
+            if self.block.observes:
+                self.problems.add("E0222.observe", call.span, define=self.block.name)
+            else:
+                self.problems.add("E0222", call.span, define=self.block.name)
+        self.has_map = True
 
 
 def layer_nodes(items: Iterable[tree.Item]) -> Iterator[tree.LayerNode]:

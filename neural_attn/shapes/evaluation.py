@@ -9,9 +9,9 @@ from typing import Any
 
 from neural_attn.catalogue import constants
 from neural_attn.catalogue.arguments import match
-from neural_attn.catalogue.attention_rules import shares_heads
+from neural_attn.catalogue.attention_rules import promise_of, shares_heads
 from neural_attn.catalogue.function_arguments import Length
-from neural_attn.catalogue.functions import PRIMITIVES, Primitive
+from neural_attn.catalogue.functions import OBSERVE, PRIMITIVES, Primitive
 from neural_attn.catalogue.tensor_arithmetic import (
     arithmetic,
     floored,
@@ -295,7 +295,8 @@ class Evaluation(ABC):
             raise self.session.note(error, call) from None
         self._note_steps(name, given)
         if primitive.is_attention:
-            self.instance.attention = self._attention(given)
+            if name == OBSERVE or not self.block.observes:
+                self.instance.attention = self._attention(given)
             if shares_heads(given):
                 self.facts.shared.add(id(call))
         if type(result) is Static and result.expr is None:
@@ -380,7 +381,7 @@ class Evaluation(ABC):
     def _attention(self, given: Mapping[str, Value]) -> Attention:
         causal = given["causal"]
         is_causal = isinstance(causal, Static) and causal.value is True
-        query = given.get("query", given.get("logits"))
+        query = given.get("query") or _weights(given)
         assert isinstance(query, Tensor)
         heads = query.dims[1].value
         key = given.get("key")
@@ -392,6 +393,7 @@ class Evaluation(ABC):
             is_causal,
             self.input_names.get(query.along, ""),
             self.input_names.get(across, ""),
+            promise_of(given),
         )
 
     def _crosses(self, given: Mapping[str, Value]) -> bool:
@@ -405,8 +407,13 @@ class Evaluation(ABC):
             if isinstance(value, Tensor) and value.dtype == "float" and value.rank == 3
             for root in value.roots
         }
-        logits = given["logits"]
-        return isinstance(logits, Tensor) and len(sequences & logits.roots) > 1
+        weights = _weights(given)
+        return isinstance(weights, Tensor) and len(sequences & weights.roots) > 1
+
+
+def _weights(given: Mapping[str, Value]) -> Value | None:
+    """The weights [batch, heads, queries, keys] that are given, or their logits."""
+    return given.get("logits", given.get("weights"))
 
 
 def _is_built_in(span: Span) -> bool:

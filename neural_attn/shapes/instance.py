@@ -11,6 +11,7 @@ from neural_attn.catalogue.base import NativeLayer, Weight
 from neural_attn.catalogue.types import Tensor, spelled
 from neural_attn.grammar import tree
 from neural_attn.ir import Block, LayerUse, Network
+from neural_attn.promises import SHARES, Rows
 
 LONGEST = "max_len"  # the parameter of a block that bounds its first input's length
 
@@ -21,6 +22,7 @@ class Attention:
 
     `queries` and `keys` name the inputs whose steps they stand for, "" where that is
     not known: inputs of the layer at hand, and of the network in `Checked.attentions`.
+    `rows` is what the rows promise.
     """
 
     kind: str  # encoder_self, decoder_self or cross
@@ -28,6 +30,7 @@ class Attention:
     causal: bool
     queries: str = ""
     keys: str = ""
+    rows: Rows = SHARES
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,14 @@ class AttentionPlace:
 
     `steps` are the names on the way to it; `path` the attributes, as code spells them,
     that lead to the layer that computes it. A layer that is called several times gives
-    a map each time: those have one path, in the order of the calls.
+    a map each time: those have one path, in the order of the calls. `block` is the one
+    that attends.
     """
 
     steps: tuple[str, ...]
     path: str
     attention: Attention
+    block: Block
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,8 +124,8 @@ class Instance:
     def attentions(self) -> list[AttentionPlace]:
         """The attention maps inside, in the order of the calls of each layer."""
         places: list[AttentionPlace] = []
-        if self.attention:
-            places.append(AttentionPlace((), "", self.attention))
+        if self.attention and isinstance(self.target, Block):
+            places.append(AttentionPlace((), "", self.attention, self.target))
         for name, calls in self.calls.items():
             use = self.uses[name]
             for number, parts in enumerate(calls):
@@ -133,6 +138,7 @@ class Instance:
                             (step, *inner.steps),
                             path + inner.path,
                             part.seen_around(inner.attention),
+                            inner.block,
                         )
                         for inner in part.attentions()
                     ]

@@ -75,8 +75,26 @@ class Forward:
             f"near = {square}",
             f"q = split_heads({query}, 2)",
             f"k = split_heads({key}, 2)",
-            f"context = attend(q, k, k, {mask})",
+            *self.context(mask),
         ]
+
+    def context(self, mask: str) -> list[str]:
+        """Attention that the framework computes, or weights that are observed."""
+        logits = "q @ transpose(k)"
+        drawn = [
+            [],
+            [f"w = observe(attention_softmax({logits}, {mask}), {mask})"],
+            [f'w = observe(softmax({logits}) / 2, rows="parts")'],
+            [f'w = observe(where(near, sigmoid({logits}), 0), near, rows="gates")'],
+            [
+                f"w = attention_softmax({logits}, {mask})",
+                f"w = w - 0.5 * attention_softmax(k @ transpose(q), {mask})",
+                f'w = observe(w, {mask}, rows="signed")',
+            ],
+        ]
+        lines = self.random.choice(drawn)
+        context = "w @ k" if lines else f"attend(q, k, k, {mask})"
+        return [*lines, f"context = {context}"]
 
     def tensor(self, depth: int) -> str:
         """An expression that should be a tensor of numbers."""

@@ -125,6 +125,35 @@ class Application:
         return kept[self.number] if self.number < len(kept) else (None, None)
 
 
+class Observed(nn.Module):
+    """Hands weights on; keeps them as `attention_weights` when told to.
+
+    rows: what each row promises, "shares", "parts", "gates" or "signed".
+    """
+
+    store_attention = False
+    attention_weights = attention_mask = None
+    # only with Application:
+    applications: tuple[object, ...] = ()  # the weights and masks of the last calls
+    # only with Application:
+    application_count = 1  # so many are kept
+
+    def __init__(self, rows="shares"):
+        super().__init__()
+        self.rows = rows
+
+    def forward(self, weights, attention_mask=None):
+        """Return weights [batch, heads, queries, keys]; True in the mask is visible."""
+        if self.store_attention:
+            self.attention_weights = weights.detach()
+            self.attention_mask = attention_mask
+            # only with Application:
+            kept = (*self.applications, (weights.detach(), attention_mask))
+            # only with Application:
+            self.applications = kept[-self.application_count :]
+        return weights
+
+
 class Network(nn.Module):
     """A whole model: returns or keeps its attention, loads and saves its weights."""
 

@@ -25,6 +25,7 @@ def block_class(scope: Scope) -> list[str]:
     base = backend.layer_base
     if block.is_attention:
         base = "CausalAttentionLayer" if scope.hides_future else "AttentionLayer"
+        base = "BlockwiseAttentionLayer" if scope.has_options else base
     lines = [comment(c) for c in block.trivia.comments]
     lines += [f"class {scope.class_name}({base}):"]
     lines += [*docstring(block.doc or f"The block {block.name}.", "    "), ""]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+METHODS = ("self.attend", "self.attention_softmax")  # their options choose lines
 _ONLY = re.compile(r"\s*# only (with|without) ([\w, ]+):")
 
 
@@ -36,8 +37,9 @@ class Runtime:
 def read(name: str, words: Collection[str] | None = None) -> Runtime:
     """Read the files of a package, `core.py` first.
 
-    A statement below a comment `# only with A, B:` is there for files that use A or
-    B; where `words` holds neither, it is left out. `# only without A:` is its opposite.
+    What stands below a comment `# only with A, B:`, a statement or else one line (of a
+    call, a signature, a docstring), is there for files that use A or B; where `words`
+    holds neither, it is left out. `# only without A:` is its opposite.
     What an author may write freely (comments, names of layers) is not among the words.
     """
     marked = _marked(name)
@@ -77,7 +79,7 @@ def _fitted(text: str, words: frozenset[str] | None) -> str:
         dropped.add(number)
         there = words is not None and not words.isdisjoint(mark[2].split(", "))
         if words is not None and there is (mark[1] == "without"):
-            dropped |= set(range(number + 1, ends[number + 1] + 1))
+            dropped |= set(range(number + 1, ends.get(number + 1, number + 1) + 1))
     return "\n".join(line for n, line in enumerate(lines, 1) if n not in dropped)
 
 
@@ -146,11 +148,21 @@ def names_in(source: str) -> set[str]:
 
 
 def words_in(source: str) -> set[str]:
-    """The names that a piece of Python source reads, also in modules (`layers.GRU`)."""
-    nodes = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Attribute)]
+    """The names that a piece of Python source reads, also in modules (`layers.GRU`).
+
+    Of calls in METHODS that have options, the method and the options are among them.
+    """
+    walked = list(ast.walk(ast.parse(source)))
+    nodes = [n for n in walked if isinstance(n, ast.Attribute)]
     found = {n.attr for n in nodes if isinstance(n.value, ast.Name)}
     own = {n.attr for n in nodes if getattr(n.value, "id", "") == "self"}
-    return names_in(source) | (found - own)
+    words = names_in(source) | (found - own)
+    for call in walked:
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in METHODS:
+            options = {keyword.arg for keyword in call.keywords if keyword.arg}
+            words |= options
+            words |= {call.func.attr} if options else set()
+    return words
 
 
 def needed(runtime: Runtime, names: set[str], own: set[str]) -> list[Definition]:
@@ -189,7 +201,7 @@ def import_lines(runtime: Runtime, names: set[str]) -> list[str]:
     return _sorted(_merged(statements))
 
 
-_STANDARD = ("contextlib", "math", "os")
+_STANDARD = ("contextlib", "functools", "math", "os")
 
 
 def _merged(statements: set[str]) -> list[str]:

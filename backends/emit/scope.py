@@ -59,6 +59,7 @@ class Scope:
         self.stored: set[str] = set()
         self.passed: set[str] = set()
         self.hides_future = False
+        self.has_options = False  # its attention has more than a mask and `causal`
         self.never_none: set[str] = set()
         self.embedded = ""  # the input of the network that may be embedded already
         self.before: list[str] = []

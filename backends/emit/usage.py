@@ -16,7 +16,7 @@ from neural_attn.ir import Block, LayerUse, call_parameters, is_mask, width_of
 from neural_attn.shapes.instance import Checked
 
 # the parameters of functions that are whole numbers
-SIZES = frozenset({"n", "shape", "num_heads", "start", "stop"})
+SIZES = frozenset({"n", "shape", "num_heads", "start", "stop", "window"})
 
 
 def set_parameters(checked: Checked, block: Block) -> set[str]:

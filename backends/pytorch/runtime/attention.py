@@ -88,9 +88,9 @@ class BlockwiseAttentionLayer(AttentionLayer):
         # only with causal, window:
         seen = visible(seen, query.size(2), key.size(2), query.device, rows, **reach)
         # only without sink:
-        weights = self.attention_softmax(logits, seen)
+        weights = self.attention_softmax(logits, seen, in_place=True)
         # only with sink:
-        weights = self.attention_softmax(logits, seen, sink=sink)
+        weights = self.attention_softmax(logits, seen, True, sink=sink)
         return (weights if dropout is None else dropout(weights)) @ value
 
     # only with sink, attention_softmax:
@@ -98,6 +98,7 @@ class BlockwiseAttentionLayer(AttentionLayer):
         self,
         logits,
         mask=None,
+        in_place=False,
         # only with sink:
         sink=None,
         # only with attention_softmax:
@@ -114,9 +115,9 @@ class BlockwiseAttentionLayer(AttentionLayer):
         if reach:
             mask = visible(mask, *logits.shape[2:], logits.device, **reach)
         # only without sink:
-        return super().attention_softmax(logits, mask)
+        return super().attention_softmax(logits, mask, in_place)
         # only with sink:
-        weights = super().attention_softmax(logits, mask)
+        weights = super().attention_softmax(logits, mask, in_place)
         # only with sink:
         if sink is not None:
             lowest = torch.finfo(logits.dtype).min / 2

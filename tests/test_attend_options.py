@@ -162,10 +162,10 @@ def assert_is_equation(options, sizes, backend, folder):
     np.testing.assert_allclose(found, exact, rtol=0, atol=1e-9)
     np.testing.assert_allclose(output, expected, rtol=0, atol=1e-9)
     np.testing.assert_array_equal(np.broadcast_to(mask, seen.shape), seen)
-    np.testing.assert_allclose(alone(loaded, given), expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(run_alone(loaded, given), expected, rtol=0, atol=1e-9)
 
 
-def alone(loaded, given):
+def run_alone(loaded, given):
     """The output, no map asked for."""
     with loaded.backend.inference():
         tensors = {n: loaded.backend.tensor(v) for n, v in given.items()}
@@ -200,7 +200,7 @@ def test_nothing_and_one_step(queries, backend):
     assert output.shape == (3, queries, 8)
     assert weights.shape == (3, 4, queries, queries)
     assert np.isfinite(output).all()
-    np.testing.assert_allclose(alone(loaded, given), output, atol=1e-6)
+    np.testing.assert_allclose(run_alone(loaded, given), output, atol=1e-6)
     assert (weights[1] == 0).all()  # its only key is padding
 
 

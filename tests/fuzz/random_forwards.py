@@ -72,8 +72,28 @@ class Forward:
             f"near = {square}",
             f"q = split_heads({query}, 2)",
             f"k = split_heads({key}, 2)",
-            f"context = attend(q, k, k, {mask})",
+            "places = relative_positions(q, k)",
+            f"context = attend(q, k, k, {mask}{self.options()})",
         ]
+
+    def options(self) -> str:
+        """Some of what may be added to the logits, mostly with the right shape."""
+        slopes = "reshape(arange(2, x) + 1, (2, 1))"
+        biases = ("sin(places)", f"{slopes} * abs(places)", f"cos({slopes} * places)")
+        drawn = {
+            "causal": ("true", "false"),
+            "window": ("1", "3", "half", "none"),
+            "bias": (
+                *biases,
+                "q @ transpose(k)",
+                "reshape(arange(n, x), (1, 1, 1, n))",
+            ),
+            "scale": ("0.5", "half", "1 / d_model", "-1"),
+            "cap": ("2", "d_model", "0.3", "0"),
+            "sink": ("arange(2, x)", "-arange(2, x)", "arange(n, x)"),
+        }
+        chosen = [name for name in drawn if self.random.random() < 0.3]
+        return "".join(f", {n}={self.random.choice(drawn[n])}" for n in chosen)
 
     def tensor(self, depth: int) -> str:
         """An expression that should be a tensor of numbers."""

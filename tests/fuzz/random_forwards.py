@@ -65,7 +65,7 @@ class Forward:
         )
         square = near.replace("i", "r").replace("j", "c")
         mask = self.random.choice(("attention_mask", "near", "near and attention_mask"))
-        query, key = self.tensor(1), self.tensor(1)
+        query, key = (self.tensor(self.random.choice((0, 1))) for _ in range(2))
         return [
             "r = reshape(arange(n, x), (1, 1, n, 1))",
             "c = reshape(arange(n, x), (1, 1, 1, n))",
@@ -77,7 +77,7 @@ class Forward:
         ]
 
     def options(self) -> str:
-        """Some of what may be added to the logits, mostly with the right shape."""
+        """Some of the options of attend."""
         slopes = "reshape(arange(2, x) + 1, (2, 1))"
         biases = ("sin(places)", f"{slopes} * abs(places)", f"cos({slopes} * places)")
         drawn = {
@@ -88,9 +88,9 @@ class Forward:
                 "q @ transpose(k)",
                 "reshape(arange(n, x), (1, 1, 1, n))",
             ),
-            "scale": ("0.5", "half", "1 / d_model", "-1"),
-            "cap": ("2", "d_model", "0.3", "0"),
-            "sink": ("arange(2, x)", "-arange(2, x)", "arange(n, x)"),
+            "scale": ("0.5", "half", "1 / d_model"),
+            "cap": ("2", "d_model", "0.3"),
+            "sink": ("arange(2, x)", "-arange(2, x)"),
         }
         chosen = [name for name in drawn if self.random.random() < 0.3]
         return "".join(f", {n}={self.random.choice(drawn[n])}" for n in chosen)

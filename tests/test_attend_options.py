@@ -342,3 +342,40 @@ def test_networks_copy_only_what_they_use():
             for other in others:
                 assert f"{other}=" not in text, (name, option, other)
         assert "class CausalAttentionLayer" not in code["window=3"]
+
+
+MIXED = """
+define A() { forward(x):
+  h = split_heads(x, 2)
+  return merge_heads(attend(h, h, h, causal=true)) }
+define B() { forward(x):
+  h = split_heads(x, 2)
+  bias = -abs(reshape(relative_positions(h, h), (1, -1)))
+  return merge_heads(attend(h, h, h, bias=bias)) }
+define C() { forward(x):
+  h = split_heads(x, 2)
+  return merge_heads(attend(h, h, h, window=3)) }
+define D() { forward(x):
+  h = split_heads(x, 2)
+  return merge_heads(attend(h, h, h, cap=2.0)) }
+define E() { forward(x):
+  h = split_heads(x, 2)
+  return merge_heads(attend(h, h, h, sink=arange(2, x))) }
+define G() { forward(x):
+  h = split_heads(x, 2)
+  return merge_heads(attention_softmax(h @ transpose(h), sink=arange(2, x)) @ h) }
+network N { input: (7, 8) layers: A() B() C() D() E() G() }
+"""
+
+
+def test_classes_with_different_options_share_a_file(available_backends, tmp_path):
+    (checked,), _ = check_text(MIXED)
+    assert_backends_agree(checked, available_backends, tmp_path)
+    x = np.random.default_rng(0).normal(size=(2, 7, 8))
+    for name in ("numpy", *available_backends):
+        loaded = load_model(checked, name, dtype="float64")
+        output, maps = run(loaded.model, loaded.backend, x)
+        assert len(maps) == 6
+        with loaded.backend.inference():
+            found = loaded.backend.array(loaded.model(loaded.backend.tensor(x)))
+        np.testing.assert_allclose(found, output, atol=1e-9)

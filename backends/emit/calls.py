@@ -15,6 +15,7 @@ from neural_attn.backends.emit.expressions import (
     slots,
     text,
 )  # fmt: skip
+from neural_attn.backends.emit.runtime_source import OPTIONS
 from neural_attn.backends.emit.scope import Scope, native_fields
 from neural_attn.backends.emit.usage import SIZES, assigned
 from neural_attn.grammar import tree
@@ -30,7 +31,6 @@ _DROPOUT = 4  # the place of `dropout` among the arguments of `attend`
 _NONE = ast.Constant(None)
 _NO_SCALE = Static(None)
 _THREE = ("query", "key", "value")
-_OPTIONS = ("window", "bias", "cap", "sink")
 
 Given = dict[str, tree.Expr]
 Fields = dict[str, ast.expr]
@@ -323,7 +323,7 @@ def _call_attention(scope: Scope, call: tree.Call, primitive: Primitive) -> ast.
         if _goes_without_saying(scope, value, primitive.parameters[name]):
             continue
         scope.hides_future |= name == "causal"
-        scope.has_options |= name in _OPTIONS
+        scope.has_options |= name in OPTIONS
         # dropout and training follow the mask, unless `causal` is between them
         given = len(made.args) + len(made.keywords) + (2 if three else 0)
         follows = given == _DROPOUT and not (scope.hides_future or made.keywords)

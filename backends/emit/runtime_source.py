@@ -14,6 +14,7 @@ from functools import cache
 from importlib.resources import files
 
 METHODS = ("self.attend", "self.attention_softmax")  # their options choose lines
+OPTIONS = frozenset({"window", "bias", "cap", "sink"})  # what needs a class of its own
 _ONLY = re.compile(r"\s*# only (with|without) ([\w, ]+):")
 
 
@@ -150,18 +151,25 @@ def names_in(source: str) -> set[str]:
 def words_in(source: str) -> set[str]:
     """The names that a piece of Python source reads, also in modules (`layers.GRU`).
 
-    Of calls in METHODS that have options, the method and the options are among them.
+    Of calls in METHODS that have options, the method and the options are among them,
+    and `capped` where all have a cap, `sometimes_capped` where only some have one.
     """
     walked = list(ast.walk(ast.parse(source)))
     nodes = [n for n in walked if isinstance(n, ast.Attribute)]
     found = {n.attr for n in nodes if isinstance(n.value, ast.Name)}
     own = {n.attr for n in nodes if getattr(n.value, "id", "") == "self"}
     words = names_in(source) | (found - own)
+    attends = []
     for call in walked:
         if isinstance(call, ast.Call) and ast.unparse(call.func) in METHODS:
             options = {keyword.arg for keyword in call.keywords if keyword.arg}
             words |= options
             words |= {call.func.attr} if options else set()
+            if call.func.attr == "attend" and options & OPTIONS:
+                attends.append(options)
+    if "cap" in words:
+        all_are = all("cap" in options for options in attends)
+        words.add("capped" if all_are else "sometimes_capped")
     return words
 
 

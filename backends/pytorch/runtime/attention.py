@@ -23,11 +23,16 @@ class BlockwiseAttentionLayer(AttentionLayer):
         if self.store_attention:
             return self.weigh(slice(0, queries), *given, **options)
         # only with bias:
-        if options["bias"] is not None and options["bias"].requires_grad:
-            return self.weigh_blocks(given, options)  # kernels give a bias no gradient
-        # only with cap:
+        bias = options.get("bias")
+        # only with bias:
+        if bias is not None and bias.requires_grad:  # kernels give it no gradient
+            return self.weigh_blocks(given, options)
+        # only with capped:
         return self.weigh_blocks(given, options)
-        # only without cap:
+        # only with sometimes_capped:
+        if (cap := options.pop("cap", None)) is not None:
+            return self.weigh_blocks(given, {**options, "cap": cap})
+        # only without capped:
         return attend_fused(*given, **options)
 
     # only with bias, cap:
@@ -162,7 +167,7 @@ def attend_fused(
     terms = query.new_zeros(1, 1, queries + keys - 1)
     # only with bias:
     if bias is not None:
-        is_view = bias.ndim == 2
+        bias, is_view = bias.to(query.dtype), bias.ndim == 2
         # only with sink:
         is_view = is_view and sink is None
         size = size if is_view else 128

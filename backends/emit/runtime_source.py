@@ -161,12 +161,13 @@ def words_in(source: str) -> set[str]:
     words = names_in(source) | (found - own)
     attends = []
     for call in walked:
-        if isinstance(call, ast.Call) and ast.unparse(call.func) in METHODS:
-            options = {keyword.arg for keyword in call.keywords if keyword.arg}
-            words |= options
-            words |= {call.func.attr} if options else set()
-            if call.func.attr == "attend" and options & OPTIONS:
-                attends.append(options)
+        if not isinstance(call, ast.Call) or ast.unparse(call.func) not in METHODS:
+            continue
+        method = ast.unparse(call.func).removeprefix("self.")
+        options = {keyword.arg for keyword in call.keywords if keyword.arg}
+        words |= options | ({method} if options else set())
+        if method == "attend" and options & OPTIONS:
+            attends.append(options)
     if "cap" in words:
         all_are = all("cap" in options for options in attends)
         words.add("capped" if all_are else "sometimes_capped")

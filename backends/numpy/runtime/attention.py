@@ -85,9 +85,6 @@ class BlockwiseAttentionLayer(AttentionLayer):
         # only with attention_softmax:
         if reach:
             mask = visible(mask, *logits.shape[2:], **reach)
-        # only without sink:
-        return super().attention_softmax(logits, mask)
-        # only with sink:
         weights = super().attention_softmax(logits, mask)
         # only with sink:
         if sink is not None:
@@ -96,7 +93,6 @@ class BlockwiseAttentionLayer(AttentionLayer):
             weights = weights * sigmoid(total - sink[:, None, None])
             if self.store_attention:
                 self.attention_weights = weights
-        # only with sink:
         return weights
 
 

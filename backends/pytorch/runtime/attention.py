@@ -22,28 +22,30 @@ class BlockwiseAttentionLayer(AttentionLayer):
         given = (query / math.sqrt(query.size(-1)), key, value, mask, dropout)
         if self.store_attention:
             return self.weigh(slice(0, queries), *given, **options)
+        # only without capped:
+        attend = attend_fused
         # only with bias:
         bias = options.get("bias")
         # only with bias:
         if bias is not None and bias.requires_grad:  # kernels give it no gradient
-            return self.weigh_blocks(given, options)
-        # only with capped:
-        return self.weigh_blocks(given, options)
+            attend = self.weigh_blocks
         # only with sometimes_capped:
-        if (cap := options.pop("cap", None)) is not None:
-            return self.weigh_blocks(given, {**options, "cap": cap})
-        # only without capped:
-        return attend_fused(*given, **options)
+        if "cap" in options:
+            attend = self.weigh_blocks
+        # only with capped:
+        attend = self.weigh_blocks
+        return attend(*given, **options)
 
     # only with bias, cap:
-    def weigh_blocks(self, given, options):
+    def weigh_blocks(self, query, *given, **options):
         """Attend by weights of 64 queries at a time, and again for a gradient."""
-        weigh, queries = self.weigh, given[0].size(2)
+        weigh, queries = self.weigh, query.size(2)
         if torch.is_grad_enabled():
             weigh = partial(checkpoint, self.weigh, use_reentrant=False)
         starts = range(0, queries, 64)
         blocks = [slice(first, min(first + 64, queries)) for first in starts]
-        return torch.cat([weigh(rows, *given, **options) for rows in blocks], dim=2)
+        attended = [weigh(rows, query, *given, **options) for rows in blocks]
+        return torch.cat(attended, dim=2)
 
     # only with attend:
     def weigh(
@@ -118,10 +120,8 @@ class BlockwiseAttentionLayer(AttentionLayer):
         """
         # only with attention_softmax:
         if reach:
-            mask = visible(mask, *logits.shape[2:], logits.device, **reach)
-        # only without sink:
-        return super().attention_softmax(logits, mask, in_place)
-        # only with sink:
+            queries, keys = logits.shape[2:]
+            mask = visible(mask, queries, keys, logits.device, **reach)
         weights = super().attention_softmax(logits, mask, in_place)
         # only with sink:
         if sink is not None:
@@ -131,7 +131,6 @@ class BlockwiseAttentionLayer(AttentionLayer):
             weights = weights * torch.sigmoid(total - sink[:, None, None])
             if self.store_attention:
                 self.attention_weights = weights.detach()
-        # only with sink:
         return weights
 
 

@@ -88,9 +88,6 @@ class BlockwiseAttentionLayer(AttentionLayer):
         # only with attention_softmax:
         if reach:
             mask = visible(mask, *ops.shape(logits)[2:], **reach)
-        # only without sink:
-        return super().attention_softmax(logits, mask)
-        # only with sink:
         weights = super().attention_softmax(logits, mask)
         # only with sink:
         if sink is not None:
@@ -99,7 +96,6 @@ class BlockwiseAttentionLayer(AttentionLayer):
             weights = weights * ops.sigmoid(total - sink[:, None, None])
             if self.store_attention:
                 self.attention_weights = weights
-        # only with sink:
         return weights
 
 

@@ -80,7 +80,9 @@ def _fitted(text: str, words: frozenset[str] | None) -> str:
         dropped.add(number)
         there = words is not None and not words.isdisjoint(mark[2].split(", "))
         if words is not None and there is (mark[1] == "without"):
-            dropped |= set(range(number + 1, ends.get(number + 1, number + 1) + 1))
+            end = ends.get(number + 1, number + 1)
+            follows = lines[end : end + 1] == [""]  # and before it is one more
+            dropped |= set(range(number + 1, end + 1 + follows))
     return "\n".join(line for n, line in enumerate(lines, 1) if n not in dropped)
 
 

@@ -149,8 +149,7 @@ def attend_fused(
 ):
     """Attend by the fused kernel, which never holds queries x keys.
 
-    # only with bias, causal, window:
-    It reads what distances add to logits from a view of one number for each.
+    What distances add to logits, it reads from a view of one number for each.
     """
     queries, keys, width = query.size(2), key.size(2), value.size(-1)
     rate = dropout.p if dropout is not None and dropout.training else 0.0

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-__all__ = ["NONNEGATIVE", "PROMISES", "ROWS", "SHARES", "Rows"]
+__all__ = ["NONNEGATIVE", "PARTS", "PROMISES", "ROWS", "SHARES", "Rows"]
 
 Rows = Literal["shares", "parts", "gates", "signed"]
 
 ROWS: tuple[Rows, ...] = get_args(Rows)
 SHARES: Rows = "shares"  # what a softmax gives, and a map that says nothing
+PARTS: Rows = "parts"  # what a softmax with a sink gives
 # rows that are shares once each is divided by its sum
 NONNEGATIVE: tuple[Rows, ...] = ("shares", "parts", "gates")
 

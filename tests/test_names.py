@@ -44,7 +44,13 @@ def test_layers_and_models_of_keras_keep_their_attributes():
 
 
 # What a native layer holds is its own; only what blocks inherit can be overwritten.
-BASES = ("Layer", "AttentionLayer", "CausalAttentionLayer", "Network")
+BASES = (
+    "Layer",
+    "AttentionLayer",
+    "CausalAttentionLayer",
+    "BlockwiseAttentionLayer",
+    "Network",
+)
 
 
 def held_by(node):
@@ -59,7 +65,9 @@ def held_by(node):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_base_classes_of_blocks_keep_their_attributes(name):
-    tree = ast.parse((BACKENDS / name / "runtime" / "core.py").read_text("utf-8"))
+    folder = BACKENDS / name / "runtime"
+    files = [folder / "core.py", folder / "attention.py"]
+    tree = ast.parse("\n".join(file.read_text("utf-8") for file in files))
     classes = [n for n in tree.body if isinstance(n, ast.ClassDef) and n.name in BASES]
     assert {"AttentionLayer", "Network"} <= {node.name for node in classes}
     held = {held for node in classes for held in held_by(node)}

@@ -12,7 +12,7 @@ from neural_attn.backends.emit.layers import (
 from neural_attn.backends.emit.layout import comment, docstring, string
 from neural_attn.backends.emit.scope import Scope
 
-from neural_attn.promises import SHARES, Rows
+from neural_attn.promises import PARTS, SHARES, Rows
 
 
 def block_class(scope: Scope) -> list[str]:
@@ -31,9 +31,12 @@ def block_class(scope: Scope) -> list[str]:
     base = backend.layer_base
     if scope.attends:
         base = "CausalAttentionLayer" if scope.hides_future else "AttentionLayer"
+        base = "BlockwiseAttentionLayer" if scope.has_options else base
     lines = [comment(c) for c in block.trivia.comments]
     lines += [f"class {scope.class_name}({base}):"]
     lines += [*docstring(block.doc or f"The block {block.name}.", "    "), ""]
+    if scope.has_sink and not block.observes:
+        lines += [f"    rows = {string(PARTS)}  # of each, the sink takes the rest", ""]
     if not (scope.signature or scope.stored or layers):
         return lines + forward
     spelled = ((scope.spell(n), d) for n, d in scope.signature.items())

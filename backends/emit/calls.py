@@ -17,6 +17,7 @@ from neural_attn.backends.emit.expressions import (
     slots,
     text,
 )  # fmt: skip
+from neural_attn.backends.emit.runtime_source import OPTIONS
 from neural_attn.backends.emit.scope import PAST_MASK, Scope, native_fields
 from neural_attn.backends.emit.usage import SIZES, assigned
 from neural_attn.grammar import tree
@@ -40,6 +41,7 @@ from neural_attn.promises import ROWS, SHARES
 
 _DROPOUT = 4  # the place of `dropout` among the arguments of `attend`
 _NONE = ast.Constant(None)
+_NO_SCALE = Static(None)
 _THREE = ("query", "key", "value")
 
 Given = dict[str, tree.Expr]
@@ -455,20 +457,24 @@ def _call_attention(scope: Scope, call: tree.Call, primitive: Primitive) -> ast.
     three = _shared(scope, call, primitive)
     if three:
         made.args.append(three)
+    parameters = list(primitive.parameters)
     for position, argument in enumerate(call.arguments):
-        value, name = argument.value, argument.name
-        if three and (name or list(primitive.parameters)[position]) in _THREE:
+        value, name = argument.value, argument.name or parameters[position]
+        if (three and name in _THREE) or name == "scale":
             continue
-        if _goes_without_saying(scope, value, primitive.parameters.get(name or "")):
+        if _goes_without_saying(scope, value, primitive.parameters[name]):
             continue
         scope.hides_future |= name == "causal"
+        scope.has_options |= name in OPTIONS
+        scope.has_sink |= name == "sink"
         # dropout and training follow the mask, unless `causal` is between them
         given = len(made.args) + len(made.keywords) + (2 if three else 0)
-        follows = given == _DROPOUT and not scope.hides_future
-        if name and not (name == "dropout" and follows):
-            made.keywords.append(ast.keyword(name, in_forward(scope, value)))
+        follows = given == _DROPOUT and not (scope.hides_future or made.keywords)
+        by_place = argument.name is None and name in (*_THREE, "logits", "mask")
+        if by_place or (name == "dropout" and follows):
+            made.args.append(_argument(scope, call, name, value))
         else:
-            made.args.append(in_forward(scope, value))
+            made.keywords.append(ast.keyword(name, _argument(scope, call, name, value)))
     if primitive.name == "attend" and scope.backend.passes_training:
         training = dotted("training")
         if len(made.args) + (2 if three else 0) > _DROPOUT and not made.keywords:
@@ -478,12 +484,25 @@ def _call_attention(scope: Scope, call: tree.Call, primitive: Primitive) -> ast.
     return made
 
 
+def _argument(scope: Scope, call: tree.Call, name: str, value: tree.Expr) -> ast.expr:
+    """An argument of attention; the query of one with a scale is scaled before."""
+    made = (whole if name in SIZES else in_forward)(scope, value)
+    if name != "query":
+        return made
+    parameters = tuple(PRIMITIVES[call.function.text].parameters)
+    given = match("", parameters, call.arguments, Problems())
+    scale = given.get("scale")
+    if scale is None or _goes_without_saying(scope, scale, _NO_SCALE):
+        return made
+    return ast.Call(dotted("scale_queries"), [made, in_forward(scope, scale)], [])
+
+
 def _shared(scope: Scope, call: tree.Call, primitive: Primitive) -> ast.expr | None:
     """The three of an attend whose heads of keys serve several of the queries."""
     if id(call) not in scope.facts.shared:
         return None
     given = match("", tuple(primitive.parameters), call.arguments, Problems())
-    three = [in_forward(scope, given[name]) for name in _THREE]
+    three = [_argument(scope, call, name, given[name]) for name in _THREE]
     return ast.Starred(ast.Call(dotted("share_heads"), three, []), ast.Load())
 
 

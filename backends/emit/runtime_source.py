@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+METHODS = ("self.attend", "self.attention_softmax")  # their options choose lines
+OPTIONS = frozenset({"window", "bias", "cap", "sink"})  # what needs a class of its own
 _ONLY = re.compile(r"\s*# only (with|without) ([\w, ]+):")
 
 
@@ -36,8 +38,9 @@ class Runtime:
 def read(name: str, words: Collection[str] | None = None) -> Runtime:
     """Read the files of a package, `core.py` first.
 
-    A statement below a comment `# only with A, B:` is there for files that use A or
-    B; where `words` holds neither, it is left out. `# only without A:` is its opposite.
+    What stands below a comment `# only with A, B:`, a statement or else one line (of a
+    call, a signature, a docstring), is there for files that use A or B; where `words`
+    holds neither, it is left out. `# only without A:` is its opposite.
     What an author may write freely (comments, names of layers) is not among the words.
     """
     marked = _marked(name)
@@ -77,7 +80,9 @@ def _fitted(text: str, words: frozenset[str] | None) -> str:
         dropped.add(number)
         there = words is not None and not words.isdisjoint(mark[2].split(", "))
         if words is not None and there is (mark[1] == "without"):
-            dropped |= set(range(number + 1, ends[number + 1] + 1))
+            end = ends.get(number + 1, number + 1)
+            follows = lines[end : end + 1] == [""]  # and before it is one more
+            dropped |= set(range(number + 1, end + 1 + follows))
     return "\n".join(line for n, line in enumerate(lines, 1) if n not in dropped)
 
 
@@ -150,11 +155,29 @@ _INHERITED = {"add_weight"}
 
 
 def words_in(source: str) -> set[str]:
-    """The names that a piece of Python source reads, also in modules (`layers.GRU`)."""
-    nodes = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Attribute)]
+    """The names that a piece of Python source reads, also in modules (`layers.GRU`).
+
+    Of calls in METHODS that have options, the method and the options are among them,
+    and `capped` where all have a cap, `sometimes_capped` where only some have one.
+    """
+    walked = list(ast.walk(ast.parse(source)))
+    nodes = [n for n in walked if isinstance(n, ast.Attribute)]
     found = {n.attr for n in nodes if isinstance(n.value, ast.Name)}
     own = {n.attr for n in nodes if getattr(n.value, "id", "") == "self"}
-    return names_in(source) | (found - (own - _INHERITED))
+    words = names_in(source) | (found - (own - _INHERITED))
+    attends = []
+    for call in walked:
+        if not isinstance(call, ast.Call) or ast.unparse(call.func) not in METHODS:
+            continue
+        method = ast.unparse(call.func).removeprefix("self.")
+        options = {keyword.arg for keyword in call.keywords if keyword.arg}
+        words |= options | ({method} if options else set())
+        if method == "attend" and options & OPTIONS:
+            attends.append(options)
+    if "cap" in words:
+        all_are = all("cap" in options for options in attends)
+        words.add("capped" if all_are else "sometimes_capped")
+    return words
 
 
 def needed(runtime: Runtime, names: set[str], own: set[str]) -> list[Definition]:
@@ -193,7 +216,7 @@ def import_lines(runtime: Runtime, names: set[str]) -> list[str]:
     return _sorted(_merged(statements))
 
 
-_STANDARD = ("contextlib", "math", "os")
+_STANDARD = ("contextlib", "functools", "math", "os")
 
 
 def _merged(statements: set[str]) -> list[str]:

@@ -66,6 +66,8 @@ class Scope:
         self.hides_future = False
         self.calls_attention = False  # a method of AttentionLayer
         self.observed: Rows | None = None  # what the rows promise that it observes
+        self.has_sink = False  # its rows sum to less than 1
+        self.has_options = False  # its attention has more than a mask and `causal`
         self.never_none: set[str] = set()
         self.embedded = ""  # the input of the network that may be embedded already
         self.before: list[str] = []
@@ -325,6 +327,8 @@ def argument(
     made = python(expr, rule, whole=whole)
     if kind and kind.name == "shape" and isinstance(scope.any_value(expr), int):
         return ast.Tuple([made], ast.Load())  # Reshape(784)
+    if kind and kind.name == "dims" and not isinstance(expr, tree.Sequence):
+        return ast.Tuple([made], ast.Load())
     return made
 
 

@@ -9,7 +9,9 @@ from neural_attn.catalogue.function_arguments import (
     tensor,
     whole,
 )
+from neural_attn.catalogue.position_rules import distances_between
 from neural_attn.catalogue.types import (
+    BATCH,
     Dim,
     ShapeError,
     Static,
@@ -20,7 +22,7 @@ from neural_attn.catalogue.types import (
     times,
 )
 from neural_attn.grammar import tree
-from neural_attn.promises import ROWS, SHARES, Rows
+from neural_attn.promises import PARTS, ROWS, SHARES, Rows
 
 
 def _row_of(x: Tensor) -> str:
@@ -77,6 +79,7 @@ def attend(given: Given) -> Tensor:
     _check_heads(query, key, value)
     weights = query.like(*query.dims[:3], key.dims[2])
     _check_mask(given["mask"], weights)
+    _check_options(given, weights)
     roots = query.roots | key.roots | value.roots
     return Tensor((*query.dims[:3], value.width), "float", roots, along=query.along)
 
@@ -113,6 +116,8 @@ def attention_softmax(given: Given) -> Tensor:
         )
     need_fractions("attention_softmax", logits)
     _check_mask(given["mask"], logits)
+    _check_window(given["window"])
+    _check_sink(given["sink"], logits)
     return logits.like(*logits.dims)
 
 
@@ -133,7 +138,12 @@ def observe(given: Given) -> Tensor:
 
 
 def promise_of(given: Given) -> Rows:
-    """What the rows of the weights promise: a softmax's, unless `rows` says more."""
+    """What the rows of the weights promise: a softmax's, unless `rows` says more.
+
+    A sink takes its part of each row, and is no key.
+    """
+    if isinstance(given.get("sink"), Tensor):
+        return PARTS
     rows = given.get("rows", Static(SHARES))
     written = isinstance(rows, Static) and isinstance(rows.expr, tree.Literal | None)
     for promise in ROWS:
@@ -142,6 +152,93 @@ def promise_of(given: Given) -> Rows:
     words = ", ".join(f'"{promise}"' for promise in ROWS)
     what = shown(rows) if isinstance(rows, Static) else "a tensor"
     raise ShapeError(f"`rows` is written out as one of {words}, and is {what}")
+
+
+def _check_options(given: Given, weights: Tensor) -> None:
+    """What is added to the logits, or bounds them."""
+    _check_window(given["window"])
+    _check_positive(given["scale"], "scale", "a `scale` per head multiplies the query")
+    _check_positive(given["cap"], "cap", "Gemma 2 has a `cap` of 50")
+    _check_bias(given["bias"], weights)
+    _check_sink(given["sink"], weights)
+
+
+def _check_window(window: Value) -> None:
+    if isinstance(window, Static) and window.value is None:
+        return
+    steps = whole({"window": window}, "window")
+    if steps.value is None:
+        raise ShapeError(
+            "`window` must be known when compiling, and a length is not",
+            "without `window`, all keys are seen",
+        )
+    if steps.value < 1:
+        raise ShapeError(
+            f"a window of {steps.value} steps shows nothing",
+            "a query sees keys fewer than `window` steps away: with 1, its own alone",
+        )
+
+
+def _check_positive(value: Value, name: str, hint: str) -> None:
+    if isinstance(value, Static):
+        number = value.value
+        if number is None:
+            return
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            if number > 0:
+                return
+    what = shown(value) if isinstance(value, Static) else "a tensor"
+    raise ShapeError(f"`{name}` must be a number above 0, and is {what}", hint)
+
+
+def _check_bias(bias: Value, weights: Tensor) -> None:
+    """For each pair, or for each head and distance."""
+    if isinstance(bias, Static) and bias.value is None:
+        return
+    _, heads, queries, keys = weights.dims
+    distances = distances_between(queries, keys)
+    expected = {4: weights.dims, 2: (heads, distances)}
+    if (
+        not isinstance(bias, Tensor)
+        or bias.dtype != "float"
+        or not (bias.rank in expected and _stretches(bias.dims, expected[bias.rank]))
+    ):
+        what = bias if isinstance(bias, Tensor) else shown(bias)
+        raise ShapeError(
+            f"a bias of shape {what} does not fit weights {weights}",
+            f"it is numbers, one for each pair {weights}, or for each distance: "
+            f"({heads}, {distances}), such as `slopes * relative_positions(query, key)`"
+            f" with slopes ({heads}, 1)",
+        )
+
+
+def _check_sink(sink: Value, weights: Tensor) -> None:
+    if isinstance(sink, Static) and sink.value is None:
+        return
+    heads = weights.dims[1]
+    if (
+        not isinstance(sink, Tensor)
+        or sink.dtype != "float"
+        or not (
+            sink.rank == 1
+            and _stretches(sink.dims, (heads,))
+            and (sink.dims[0].value != 1 or heads.value == 1)
+        )
+    ):
+        what = sink if isinstance(sink, Tensor) else shown(sink)
+        raise ShapeError(
+            f"a sink is one logit for each head, ({heads}), and here {what}",
+            f"`reshape(x, ({heads},))` makes one of as many numbers",
+        )
+
+
+def _stretches(dims: tuple[Dim, ...], to: tuple[Dim, ...]) -> bool:
+    """Whether axes broadcast to others; a batch meets a batch alone."""
+    return all(
+        one.value == 1
+        or (same(one, other) and (one.label == BATCH) <= (other.label == BATCH))
+        for one, other in zip(dims, to, strict=True)
+    )
 
 
 def _check_mask(mask: Value, weights: Tensor) -> None:

@@ -27,8 +27,9 @@ REQUIRED = object()
 class Kind:
     """The type of a parameter, with its range.
 
-    `name` is int, float, bool, str, activation, shape, sizes or any; "sizes" is one
-    number for each of `axes` axes, or one for all. `optional` allows none.
+    `name` is int, float, bool, str, activation, shape, dims, sizes or any; "sizes" is
+    one number for each of `axes` axes, or one for all, and "dims" a shape that is made
+    of sizes. `optional` allows none.
     """
 
     name: str
@@ -53,7 +54,7 @@ class Kind:
             return "must be true or false"
         if self.name in ("str", "activation") and not isinstance(value, str):
             return "must be a name in quotes"
-        if self.name == "shape":
+        if self.name in ("shape", "dims"):
             sizes = value if isinstance(value, tuple) else (value,)
             if not all(isinstance(s, int) and (s == -1 or s > 0) for s in sizes):
                 return "must be whole numbers in parentheses, one of them perhaps -1"

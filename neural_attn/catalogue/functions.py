@@ -55,6 +55,7 @@ OBSERVE = "observe"  # its argument is the map of the define
 _NONE = Static(None)
 _FALSE = Static(False)
 _LAST = Static(-1)
+_WINDOW = Kind("int", minimum=1, maximum=2**40, optional=True)
 
 
 def _primitive(
@@ -81,22 +82,29 @@ PRIMITIVES = _named(
             attention.attend,
             "Scaled dot-product attention: the mean of the values under its weights.",
             computes_attention=True,
-            kinds={"causal": Kind("bool")},
+            kinds={"causal": Kind("bool"), "window": _WINDOW},
             query=None,
             key=None,
             value=None,
             mask=_NONE,
             causal=_FALSE,
+            window=_NONE,
+            bias=_NONE,
+            scale=_NONE,
+            cap=_NONE,
+            sink=_NONE,
             dropout=_NONE,
         ),
         "attention_softmax": _primitive(
             attention.attention_softmax,
             "Attention weights from logits; masked keys get exactly 0.",
             computes_attention=True,
-            kinds={"causal": Kind("bool")},
+            kinds={"causal": Kind("bool"), "window": _WINDOW},
             logits=None,
             mask=_NONE,
             causal=_FALSE,
+            window=_NONE,
+            sink=_NONE,
         ),
         OBSERVE: _primitive(
             attention.observe,
@@ -150,6 +158,12 @@ PRIMITIVES = _named(
             "Zeros of a shape, such as (1, 1, 8), in the type of `like`.",
             shape=None,
             like=None,
+        ),
+        "relative_positions": _primitive(
+            positions.relative_positions,
+            "Where keys stand, seen from queries: 1 - keys … queries - 1, for a bias.",
+            query=None,
+            key=None,
         ),
         "transpose": _primitive(
             positions.transpose, "Swaps the last two axes.", x=None

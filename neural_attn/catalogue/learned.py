@@ -52,7 +52,7 @@ WEIGHT = NativeLayer(
     LEARNED,
     "An array that is learned: in equations, its name stands for it.",
     (
-        Parameter("shape", Kind("shape"), "its sizes; there is no batch"),
+        Parameter("shape", Kind("dims"), "its sizes; there is no batch"),
         Parameter(
             "start",
             Kind("any"),

@@ -61,6 +61,25 @@ def zeros(given: Given) -> Tensor:
     return Tensor(tuple(dims), "int" if like.dtype == "int" else "float")
 
 
+def distances_between(queries: Dim, keys: Dim) -> Dim:
+    """How many distances there are between so many queries and keys."""
+    if queries.value is None or keys.value is None:
+        return Dim(None, None, f"{queries} + {keys} - 1")
+    return Dim(queries.value + keys.value - 1)
+
+
+def relative_positions(given: Given) -> Tensor:
+    """The places of keys seen from queries, from the farthest before on."""
+    query, key = tensor(given, "query"), tensor(given, "key")
+    for x in (query, key):
+        if x.rank not in (3, 4) or x.dtype != "float":
+            raise ShapeError(
+                f"relative_positions needs (batch, …, time, size), and gets {x}"
+            )
+    steps = distances_between(query.dims[-2], key.dims[-2])
+    return Tensor((steps,), "float", query.roots | key.roots)
+
+
 def transpose(given: Given) -> Tensor:
     """The last two axes swapped."""
     x = tensor(given, "x")

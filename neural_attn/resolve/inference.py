@@ -40,11 +40,11 @@ def _demand(block: Block, expr: tree.Expr, kind: Kind | None) -> None:
     """`expr` must be of this kind, and so the names in it."""
     if kind is None:
         return
-    if isinstance(expr, tree.Name):
+    if isinstance(expr, tree.Name) and kind.name != "dims":
         block.kinds.setdefault(expr.text, kind)
         return
-    if kind.name in ("int", "float"):
-        part = SIZE if kind.name == "int" else Kind("float")
+    if kind.name in ("int", "float", "dims"):
+        part = Kind("float") if kind.name == "float" else SIZE
         for name in _operands(expr):
             block.kinds.setdefault(name, part)
 

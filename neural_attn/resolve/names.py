@@ -44,7 +44,7 @@ RESERVED_ATTRIBUTES = frozenset(
     tensorflow_backend test_function test_on_batch test_step to to_empty to_json
     track_async_checkpoint train train_function train_on_batch train_step trainable
     trainable_variables trainable_weights training type unrolled_steps_per_execution
-    updates variable_dtype variables walk weights xpu zero_grad
+    updates variable_dtype variables walk weigh weigh_blocks weights xpu zero_grad
     """.split()
 )
 

@@ -68,7 +68,7 @@ class Forward:
         )
         square = near.replace("i", "r").replace("j", "c")
         mask = self.random.choice(("attention_mask", "near", "near and attention_mask"))
-        query, key = self.tensor(1), self.tensor(1)
+        query, key = (self.tensor(self.random.choice((0, 1))) for _ in range(2))
         return [
             "r = reshape(arange(n, x), (1, 1, n, 1))",
             "c = reshape(arange(n, x), (1, 1, 1, n))",
@@ -93,8 +93,31 @@ class Forward:
             ],
         ]
         lines = self.random.choice(drawn)
-        context = "w @ k" if lines else f"attend(q, k, k, {mask})"
-        return [*lines, f"context = {context}"]
+        if lines:
+            return [*lines, "context = w @ k"]
+        return [
+            "places = relative_positions(q, k)",
+            f"context = attend(q, k, k, {mask}{self.options()})",
+        ]
+
+    def options(self) -> str:
+        """Some of the options of attend."""
+        slopes = "reshape(arange(2, x) + 1, (2, 1))"
+        biases = ("sin(places)", f"{slopes} * abs(places)", f"cos({slopes} * places)")
+        drawn = {
+            "causal": ("true", "false"),
+            "window": ("1", "3", "half", "none"),
+            "bias": (
+                *biases,
+                "q @ transpose(k)",
+                "reshape(arange(n, x), (1, 1, 1, n))",
+            ),
+            "scale": ("0.5", "half", "1 / d_model"),
+            "cap": ("2", "d_model", "0.3"),
+            "sink": ("arange(2, x)", "-arange(2, x)"),
+        }
+        chosen = [name for name in drawn if self.random.random() < 0.3]
+        return "".join(f", {n}={self.random.choice(drawn[n])}" for n in chosen)
 
     def tensor(self, depth: int) -> str:
         """An expression that should be a tensor of numbers."""

@@ -120,7 +120,7 @@ def masked_softmax(logits, mask=None):
     """Softmax over the last axis; 0 where `mask` is False, and in all-False rows."""
     if mask is not None:
         logits = np.where(mask, logits, -np.inf)
-    top = logits.max(axis=-1, keepdims=True)
+    top = logits.max(axis=-1, keepdims=True, initial=-np.inf)
     # The maximum of an all-False row is -inf: any finite number keeps it from NaN.
     weights = np.exp(logits - np.where(top == -np.inf, 0, top))
     total = weights.sum(axis=-1, keepdims=True)
@@ -147,7 +147,7 @@ class AttentionLayer(Layer):
             return (weights if dropout is None else dropout(weights)) @ value
         # Weights that are not kept are worked out for 128 queries at a time.
         blocks = []
-        for first in range(0, query.shape[2], 128):
+        for first in range(0, query.shape[2] or 1, 128):
             rows = slice(first, first + 128)
             weights = masked_softmax(query[:, :, rows] @ key, rows_of(mask, rows))
             blocks.append(weights @ value)
@@ -221,13 +221,13 @@ class Network(Layer):
 
 def split_heads(x, num_heads):
     """Turn [batch, time, heads * size] into [batch, heads, time, size]."""
-    return x.reshape(*x.shape[:2], num_heads, -1).swapaxes(1, 2)
+    return x.reshape(*x.shape[:2], num_heads, x.shape[2] // num_heads).swapaxes(1, 2)
 
 
 def merge_heads(x):
     """Turn [batch, heads, time, size] into [batch, time, heads * size]."""
-    batch, _, time, _ = x.shape
-    return x.swapaxes(1, 2).reshape(batch, time, -1)
+    batch, heads, time, size = x.shape
+    return x.swapaxes(1, 2).reshape(batch, time, heads * size)
 
 
 def embedded(x, embedding):

@@ -64,7 +64,7 @@ class CausalAttentionLayer(AttentionLayer):
         # Elsewhere a mask says it: for 512 queries at a time if no weights are kept.
         size = queries if self.store_attention else 512
         blocks = []
-        for rows in (slice(i, i + size) for i in range(0, queries, size)):
+        for rows in (slice(i, i + size) for i in range(0, queries or 1, size or 1)):
             past = causal_mask(queries, keys, mask, query.device, rows)
             blocks.append(super().attend(query[:, :, rows], key, value, past, dropout))
         return torch.cat(blocks, dim=2)

@@ -71,7 +71,7 @@ class CausalAttentionLayer(AttentionLayer):
         # Weights that are not kept are worked out for 128 queries at a time.
         whole = self.store_attention or query.shape[2] is None
         blocks = []
-        for first in range(0, 1 if whole else queries, 128):
+        for first in range(0, 1 if whole else queries or 1, 128):
             rows = slice(None) if whole else slice(first, first + 128)
             past = causal_mask(queries, keys, mask, rows)
             chunk = query[:, :, rows]

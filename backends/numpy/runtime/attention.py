@@ -1,0 +1,151 @@
+"""NumPy runtime: attention with more to its logits than products."""
+
+import math
+
+import numpy as np
+from neural_attn.backends.numpy.runtime.core import AttentionLayer, rows_of, sigmoid
+
+
+# only with window, bias, cap, sink:
+class BlockwiseAttentionLayer(AttentionLayer):
+    """Attention with options. Query i stands where key keys - queries + i does."""
+
+    # only with attend:
+    def attend(
+        self,
+        query,
+        key,
+        value,
+        mask=None,
+        dropout=None,
+        # only with bias:
+        bias=None,
+        # only with cap:
+        cap=None,
+        # only with sink:
+        sink=None,
+        # only with causal, window:
+        **reach,
+    ):
+        """Attend, all [batch, heads, time, size]; mask: True where a key is seen.
+
+        # only with cap:
+        cap: logits become cap tanh(logits / cap).
+        # only with bias:
+        bias: added to logits, [heads, queries + keys - 1] by distance from 1 - keys,
+        # only with bias:
+        or of pairs, broadcastable to [batch, heads, queries, keys].
+        # only with sink:
+        sink: [heads], the logit of one more key, which has no value.
+        # only with causal, window:
+        reach: the options of `visible`.
+        """
+        queries, keys = query.shape[2], key.shape[2]
+        if 0 in (queries, keys):
+            return super().attend(query, key, value, mask, dropout)
+        key = key.swapaxes(-2, -1) / math.sqrt(query.shape[-1])
+        # Weights that are not kept are worked out for 128 queries at a time.
+        size = queries if self.store_attention else 128
+        blocks = []
+        for first in range(0, queries, size):
+            rows = slice(first, first + size)
+            logits, seen = query[:, :, rows] @ key, rows_of(mask, rows)
+            # only with cap:
+            if cap is not None:
+                logits = cap * np.tanh(logits / cap)
+            # only with bias:
+            if bias is not None:
+                logits = logits + bias_of(bias, queries, keys, rows)
+            # only with causal, window:
+            seen = visible(seen, queries, keys, rows, **reach)
+            # only without sink:
+            weights = self.attention_softmax(logits, seen)
+            # only with sink:
+            weights = self.attention_softmax(logits, seen, sink=sink)
+            blocks.append((weights if dropout is None else dropout(weights)) @ value)
+        return np.concatenate(blocks, axis=2)
+
+    # only with sink, attention_softmax:
+    def attention_softmax(
+        self,
+        logits,
+        mask=None,
+        # only with sink:
+        sink=None,
+        # only with attention_softmax:
+        **reach,
+    ):
+        """Return weights: hidden keys and rows without others are 0.
+
+        # only with sink:
+        sink: [heads], the logit of one more key, whose share is not returned.
+        # only with attention_softmax:
+        reach: the options of `visible`.
+        """
+        # only with attention_softmax:
+        if reach:
+            mask = visible(mask, *logits.shape[2:], **reach)
+        weights = super().attention_softmax(logits, mask)
+        # only with sink:
+        if sink is not None:
+            seen = logits if mask is None else np.where(mask, logits, -np.inf)
+            total = np.logaddexp.reduce(seen, axis=-1, keepdims=True)
+            weights = weights * sigmoid(total - sink[:, None, None])
+            if self.store_attention:
+                self.attention_weights = weights
+                # only with Application:
+                last = (self.attention_weights, self.attention_mask)
+                # only with Application:
+                self.applications = (*self.applications[:-1], last)
+        return weights
+
+
+def steps_between(queries, keys, rows=slice(None)):
+    """Return how many steps behind each query each key stands: [rows, keys]."""
+    return np.arange(keys) - np.arange(keys - queries, keys)[rows, None]
+
+
+def visible(
+    mask,
+    queries,
+    keys,
+    rows=slice(None),
+    # only with causal:
+    causal=False,
+    # only with window:
+    window=None,
+):
+    """Return which keys these rows see, [rows, keys], and `mask` lets them see.
+
+    # only with causal:
+    causal: no key behind the query.
+    # only with window:
+    window: only keys fewer than so many steps away.
+    """
+    steps = steps_between(queries, keys, rows)
+    seen = np.ones(steps.shape, bool)
+    # only with causal:
+    if causal:
+        seen = steps <= 0
+    # only with window:
+    if window is not None:
+        seen = seen & (abs(steps) < window)
+    return seen if mask is None else seen & mask
+
+
+def bias_of(bias, queries, keys, rows):
+    """Return the part of a bias, by distance or of pairs, that is for these rows."""
+    if bias.ndim == 4:
+        return rows_of(bias, rows)
+    bias = np.broadcast_to(bias, (len(bias), queries + keys - 1))
+    return bias[:, steps_between(queries, keys, rows) + keys - 1]
+
+
+def scale_queries(query, scale):
+    """Scale queries so that `attend` takes logits of `scale` query · key."""
+    return query if scale is None else query * (scale * query.shape[-1] ** 0.5)
+
+
+def relative_positions(query, key):
+    """Return where keys stand, seen from queries: [1 - keys, ..., queries - 1]."""
+    return np.arange(1 - key.shape[-2], query.shape[-2], dtype=query.dtype)

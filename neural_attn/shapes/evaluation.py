@@ -312,10 +312,10 @@ class Evaluation(ABC):
         """
         if self.session.scans:
             return
-        axis = given.get("axis")
-        items = given.get("x", given.get("items"))
-        for x in _tensors(items) if isinstance(axis, Static) else ():
-            is_last = axis.value in (-1, x.rank - 1)
+        items = given.get("x", given.get("items")) if "axis" in given else None
+        for x in _tensors(items):
+            axis = given["axis"]
+            is_last = isinstance(axis, Static) and axis.value in (-1, x.rank - 1)
             if not is_last or (x.dtype == "int" and x.rank == 2):
                 self.facts.mixes_steps.add(self.input_names.get(x.along, ""))
         counted = name == "arange" and isinstance(given["n"], Length)

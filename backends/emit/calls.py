@@ -390,6 +390,21 @@ def _positions(scope: Scope, call: tree.Call, values: Fields) -> ast.expr | None
     return ast.Call(dotted(f"self.{scope.counter}"), [values["x"]], [])
 
 
+def _cast(scope: Scope, call: tree.Call, values: Fields) -> ast.expr | None:
+    """Positions as numbers are counted as such, where no layer counts them."""
+    given = call.arguments[0].value
+    if scope.keeps_steps or not isinstance(given, tree.Call):
+        return None
+    if given.function.text != "positions" or given.function.text in scope.layers:
+        return None
+    x = in_forward(scope, given.arguments[0].value)
+    functions = scope.backend.functions
+    count = fill(functions["length"], {"0": x})
+    if "arange" not in functions:
+        return None
+    return fill(functions["arange"] + "[None]", {"0": count, "1": values["like"]})
+
+
 def _split(scope: Scope, call: tree.Call, values: Fields) -> ast.expr | None:
     """Parts of given sizes, where a backend wants the places between them."""
     parts = values["parts"]
@@ -443,6 +458,7 @@ def _observed(scope: Scope, call: tree.Call, primitive: Primitive) -> ast.expr:
 # of their own, where that is not None
 _OF_LAYERS = {"weight": _matrix, SCAN: _scan}
 _OWN_WAYS: dict[str, Callable[[Scope, tree.Call, Fields], ast.expr | None]] = {
+    "cast": _cast,
     "padding_mask": _padding_mask,
     "positions": _positions,
     "slice": _section,

@@ -119,11 +119,11 @@ class PositionalEncoding(layers.Layer):
 
     def call(self, x):
         # pair i turns at the rate 10000 ** (-2i / d_model) (Vaswani et al., 2017, 3.5)
-        positions = ops.cast(ops.arange(ops.shape(x)[1]), x.dtype)
+        steps = ops.cast(ops.arange(ops.shape(x)[1]), x.dtype)[None]
         pairs = ops.cast(ops.arange(x.shape[-1] // 2), x.dtype)
-        angles = ops.reshape(positions, (-1, 1)) / 10000 ** (2 * pairs / x.shape[-1])
+        angles = ops.stack([steps], axis=-1) / 10000 ** (2 * pairs / x.shape[-1])
         encoding = ops.stack([ops.sin(angles), ops.cos(angles)], axis=-1)
-        encoding = ops.reshape(encoding, (-1, x.shape[-1]))
+        encoding = ops.reshape(encoding, (-1, ops.shape(x)[1], x.shape[-1]))
         return x + encoding
 
 

@@ -92,11 +92,11 @@ class PositionalEncoding(nn.Module):
 
     def forward(self, x):
         # pair i turns at the rate 10000 ** (-2i / d_model) (Vaswani et al., 2017, 3.5)
-        positions = torch.arange(x.size(1), dtype=x.dtype, device=x.device)
+        steps = torch.arange(x.size(1), dtype=x.dtype, device=x.device)[None]
         pairs = torch.arange(x.shape[-1] // 2, dtype=x.dtype, device=x.device)
-        angles = positions.reshape(-1, 1) / 10000 ** (2 * pairs / x.shape[-1])
+        angles = torch.stack([steps], dim=-1) / 10000 ** (2 * pairs / x.shape[-1])
         encoding = torch.stack([torch.sin(angles), torch.cos(angles)], dim=-1)
-        encoding = encoding.reshape(-1, x.shape[-1])
+        encoding = encoding.reshape(-1, x.size(1), x.shape[-1])
         return x + encoding
 
 

@@ -10,8 +10,9 @@ from safetensors.numpy import load_file, save_file
 class Layer:
     """Part of a network: calling it runs `forward`; its arrays are its weights."""
 
-    # arrays that are no weights
-    results = ("attention_weights", "attention_mask", "past", "skipped")
+    results = ("attention_weights", "attention_mask")  # arrays that are no weights
+    # only with GeneratingNetwork, TranslatingNetwork:
+    results = (*results, "past", "skipped")
 
     def __call__(self, *args, **kwargs):
         """Run `forward`."""

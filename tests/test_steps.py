@@ -306,6 +306,12 @@ def test_later_targets_and_padding_change_nothing_before(backend):
     np.testing.assert_allclose(whole, other, atol=1e-12)
 
 
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_maps_know_whose_steps_they_are(decoder):
+    (found,) = translator(decoder).attentions.values()
+    assert (found.kind, found.queries, found.keys) == ("cross", "target", "source")
+
+
 @pytest.mark.parametrize("decoder", ["bahdanau", "luong concat"])
 def test_the_code_is_clean_and_tells_its_sizes(decoder, backend, tmp_path):
     checked = translator(decoder)

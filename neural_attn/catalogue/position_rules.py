@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from neural_attn.catalogue.function_arguments import (
     Given,
@@ -35,9 +36,9 @@ def positions(given: Given) -> Tensor:
 
 
 def length(given: Given) -> Length:
-    """How long axis 1 is."""
-    dim = tensor(given, "x").dims[1]
-    return Length((), "int", dim=dim)
+    """How long axis 1 is, and whose steps it counts."""
+    x = tensor(given, "x")
+    return Length((), "int", dim=x.dims[1], along=x.along)
 
 
 def arange(given: Given) -> Tensor:
@@ -114,7 +115,15 @@ def reshape(given: Given) -> Tensor:
         dims[missing[0]] = Dim(total // known)
     elif not missing and not _may_be(known, x.dims):
         raise ShapeError(f"{x} cannot take the shape ({', '.join(map(str, dims))})")
-    return x.like(*dims)
+    return _with_steps(x.like(*dims), sizes)
+
+
+def _with_steps(x: Tensor, sizes: Sequence[object]) -> Tensor:
+    """Logits of queries and keys whose lengths stand in the shape: whose steps."""
+    *_, before, last = (None, *sizes)
+    across = last.along if isinstance(last, Length) else x.across
+    along = before.along if isinstance(before, Length) else x.along
+    return x.at(along, across)
 
 
 def fold_time(given: Given) -> Tensor:

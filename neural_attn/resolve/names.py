@@ -12,19 +12,19 @@ import re
 RESERVED_ATTRIBUTES = frozenset(
     """
     T_destination activity_regularizer add_loss add_metric add_module add_variable
-    add_weight application_count applications apply astype attend attention_layers
-    attention_mask attention_softmax attention_weights autocast bfloat16 buffers
-    build build_from_config built call call_signature_parameters call_super_init
-    children compile compile_from_config compiled compiled_loss compiled_metrics
-    compute_dtype compute_loss compute_loss_and_updates compute_mask compute_metrics
-    compute_output_shape compute_output_spec count_params cpu cuda
-    distribute_reduction_method distribute_strategy double dtype dtype_policy
-    dump_patches eval evaluate export extra_repr fit float forward forward_logits
-    from_config get_buffer get_build_config get_compile_config get_config
-    get_extra_state get_layer get_metrics_result get_parameter
-    get_quantization_layer_structure get_state_tree get_submodule get_weights half
-    initialize input input_dtype input_spec ipu jit_compile layers
-    load_own_variables load_state_dict load_weights loss losses
+    add_weight application_count applications apply astype attend attend_blocks
+    attend_rows attention_layers attention_mask attention_softmax attention_weights
+    autocast bfloat16 buffers build build_from_config built call
+    call_signature_parameters call_super_init children compile compile_from_config
+    compiled compiled_loss compiled_metrics compute_dtype compute_loss
+    compute_loss_and_updates compute_mask compute_metrics compute_output_shape
+    compute_output_spec count_params cpu cuda distribute_reduction_method
+    distribute_strategy double dtype dtype_policy dump_patches eval evaluate export
+    extra_repr fit float forward forward_logits from_config get_buffer
+    get_build_config get_compile_config get_config get_extra_state get_layer
+    get_metrics_result get_parameter get_quantization_layer_structure get_state_tree
+    get_submodule get_weights half initialize input input_dtype input_spec ipu
+    jit_compile layers load_own_variables load_state_dict load_weights loss losses
     make_predict_function make_test_function make_train_function metrics
     metrics_names metrics_variables modules mtia name name_scope named_buffers
     named_children named_modules named_parameters named_weights
@@ -44,7 +44,7 @@ RESERVED_ATTRIBUTES = frozenset(
     tensorflow_backend test_function test_on_batch test_step to to_empty to_json
     track_async_checkpoint train train_function train_on_batch train_step trainable
     trainable_variables trainable_weights training type unrolled_steps_per_execution
-    updates variable_dtype variables walk weigh weigh_blocks weights xpu zero_grad
+    updates variable_dtype variables walk weights xpu zero_grad
     """.split()
 )
 

@@ -49,9 +49,10 @@ def starting_states(
                 f"as {new}",
                 "a step returns its output, then its states in the order it takes them",
             )
-        fits = str(state.dims[0]) == str(x.dims[0])
-        dims = (x.dims[0], *state.dims[1:])
-        states.append(state if fits else replace(state, dims=dims))
+        fits = str(state.dims[0]) == str(x.dims[0]) and state.along == x.along
+        # what attends from a state is a row of the step at hand
+        placed = replace(state, dims=(x.dims[0], *state.dims[1:]), along=x.along)
+        states.append(state if fits else placed)
     if len(states) < len(after):
         raise ShapeError(
             f"`{use.name}` gives {len(after)} states and takes {len(states)}"

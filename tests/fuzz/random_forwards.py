@@ -39,7 +39,8 @@ class Forward:
         return (
             "define Own(d_model = width(x)) {\n  layers:\n    dense = Dense(d_model)\n"
             "    out = Dense(d_model)\n    narrow = Dense(2)\n"
-            "    table = Embedding(9, d_model)\n\n"
+            "    table = Embedding(9, d_model)\n    step_by_step = GRUCell(d_model)\n"
+            '    gain = Weight((1, 1, d_model), "normal")\n\n'
             f"  forward(x, ids, attention_mask = none):\n{body}\n}}\n\n"
             "network Random {\n  input: { a: (6,) b: (6, 4) ids: (6,) }\n  layers:\n"
             "    a: { Embedding(9, 4, mask_zero=true) Own() }\n    b: { Own() }\n"
@@ -54,6 +55,9 @@ class Forward:
             return [line]
         name = f"t{number}"
         line = f"{name} = {self.tensor(3)}"
+        if self.random.random() < 0.2:
+            line = f"{name}, rest{number} = split({self.tensor(1)}, 2, axis=2)"
+            line += f" {name} = concatenate([rest{number}, {name}])"
         self.tensors += [name, name]
         if self.random.random() < 0.2:
             condition = self.random.choice(("!= none", "== none"))
@@ -146,6 +150,10 @@ class Forward:
             f"({one} % {self.random.choice(('3', '-2', '0.75', 'half'))})",
             f"cast({self.whole(2)}, x) * {one}",
             f"table(maximum(minimum(ids, {start}), 0))",
+            f"scan(step_by_step, {one}, zeros((1, 1, d_model), x))",
+            f"scan(step_by_step, {one}, slice({other}, 0, 1, axis=1))",
+            f"({one} + gain)",
+            f"({one} @ transpose(weight(table)))",
         ]
         return self.random.choice(drawn)
 

@@ -15,40 +15,40 @@ class BlockwiseAttentionLayer(AttentionLayer):
 
     # only with attend:
     def attend(self, query, key, value, mask=None, dropout=None, **options):
-        """Attend, all [batch, heads, time, size]; `options` are those of `weigh`."""
+        """Attend, all [batch, heads, time, size]; options: those of `attend_rows`."""
         queries = query.size(2)
         if 0 in (queries, key.size(2)):
             return super().attend(query, key, value, mask, dropout)
         given = (query / math.sqrt(query.size(-1)), key, value, mask, dropout)
         if self.store_attention:
-            return self.weigh(slice(0, queries), *given, **options)
+            return self.attend_rows(slice(0, queries), *given, **options)
         # only without capped:
         attend = attend_fused
         # only with bias:
         bias = options.get("bias")
         # only with bias:
         if bias is not None and bias.requires_grad:  # kernels give it no gradient
-            attend = self.weigh_blocks
+            attend = self.attend_blocks
         # only with sometimes_capped:
         if "cap" in options:
-            attend = self.weigh_blocks
+            attend = self.attend_blocks
         # only with capped:
-        attend = self.weigh_blocks
+        attend = self.attend_blocks
         return attend(*given, **options)
 
     # only with bias, cap:
-    def weigh_blocks(self, query, *given, **options):
+    def attend_blocks(self, query, *given, **options):
         """Attend by weights of 64 queries at a time, and again for a gradient."""
-        weigh, queries = self.weigh, query.size(2)
+        weigh, queries = self.attend_rows, query.size(2)
         if torch.is_grad_enabled():
-            weigh = partial(checkpoint, self.weigh, use_reentrant=False)
+            weigh = partial(checkpoint, self.attend_rows, use_reentrant=False)
         starts = range(0, queries, 64)
         blocks = [slice(first, min(first + 64, queries)) for first in starts]
         attended = [weigh(rows, query, *given, **options) for rows in blocks]
         return torch.cat(attended, dim=2)
 
     # only with attend:
-    def weigh(
+    def attend_rows(
         self,
         rows,
         query,

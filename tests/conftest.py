@@ -34,6 +34,21 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("neural_attn")
 
+# The files that take longest, the longest first. A file stays on one worker: one of
+# these, started last, would leave the other worker idle for minutes. (Left alone, xdist
+# starts with the files of most tests; `--no-loadscope-reorder` leaves the order to us.)
+LONGEST = [
+    "test_runtime_networks", "test_examples", "test_generated_keras", "test_explorer_page",
+    "test_pretrained", "test_guide", "test_readme", "test_fuzz", "test_generated_pytorch",
+    "test_extending", "test_corpus", "test_injection", "test_analysis_docs",
+    "test_new", "test_visualizer", "test_parity", "test_weights", "test_padding",
+]  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
 
 def pytest_addoption(parser):
     parser.addoption(

@@ -1,8 +1,7 @@
 """Every example runs on every backend, as its comments and README say."""
 
 import re
-import subprocess
-import sys
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 
 from neural_attn import AttentionVisualizer
 from neural_attn.compile import check_file
+from tests import warm_python
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 GUIDE = EXAMPLES / "attention_examples"
@@ -27,10 +27,16 @@ def layer_types(path):
 
 
 def run(script, *arguments):
-    return subprocess.run(
-        [sys.executable, GUIDE / script, *arguments],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    return warm_python.run(GUIDE / script, *arguments)
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory):
+    """The folder of the sample data, and what the script printed."""
+    folder = tmp_path_factory.mktemp("samples")
+    done = run("generate_sample_data.py", "--output-dir", folder / "first")
+    assert done.returncode == 0, done.stderr
+    return folder / "first", done.stdout
 
 
 @pytest.mark.parametrize(
@@ -77,24 +83,22 @@ def test_networks_run_and_are_drawn(path, backend, tmp_path):
     }
 
 
-def test_sample_data_is_reproducible_and_fits(tmp_path, monkeypatch):
-    for folder in ("first", "second"):
-        done = run("generate_sample_data.py", "--output-dir", tmp_path / folder)
-        assert done.returncode == 0, done.stderr
-    arrays = sorted((tmp_path / "first").glob("*.npy"))
+def test_sample_data_is_reproducible_and_fits(samples, monkeypatch):
+    first, printed = samples
+    second = first.parent / "second"
+    assert run("generate_sample_data.py", "--output-dir", second).returncode == 0
+    arrays = sorted(first.glob("*.npy"))
     assert len(arrays) == 6
     for path in arrays:
-        again = tmp_path / "second" / path.name
-        assert path.read_bytes() == again.read_bytes()
+        assert path.read_bytes() == (second / path.name).read_bytes()
     # the commands that the script suggests
-    monkeypatch.chdir(tmp_path)
-    suggested = re.findall(r"neural visualize .*\n    .*", done.stdout)
+    monkeypatch.chdir(first.parent)
+    suggested = re.findall(r"neural visualize .*\n    .*", printed)
     assert len(suggested) == 3
     for command in suggested:
-        ours = command.replace("neural ", f"{sys.executable} -m neural_attn ", 1)
-        subprocess.run(
-            ["bash", "-c", f"{ours} --backend numpy"], check=True, capture_output=True
-        )
+        arguments = shlex.split(command.replace("\\\n", " "))[1:]
+        done = warm_python.run("-m", "neural_attn", *arguments, "--backend", "numpy")
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -108,9 +112,8 @@ def test_sample_data_is_reproducible_and_fits(tmp_path, monkeypatch):
         ("text_classification", "reviews_ids"),
     ],
 )
-def test_sample_data_runs(network, data, backend, tmp_path):
-    assert run("generate_sample_data.py", "--output-dir", tmp_path).returncode == 0
-    array = np.load(tmp_path / f"{data}.npy")
+def test_sample_data_runs(network, data, backend, samples, tmp_path):
+    array = np.load(samples[0] / f"{data}.npy")
     results = AttentionVisualizer(backend=backend).visualize_from_dsl(
         GUIDE / f"{network}.neural", array, output_dir=tmp_path / "out"
     )

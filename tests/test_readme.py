@@ -6,6 +6,7 @@ network whose first line is `# name.neural` is written to that file for later bl
 
 import os
 import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 from neural_attn.catalogue.functions import PRIMITIVES
 from neural_attn.compile import check_text, compile_file
+from tests import warm_python
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -37,6 +39,11 @@ def blocks(page):
         language, generated, code = match.groups()
         line = text.count("\n", 0, match.start()) + 1
         yield language + (generated or ""), code, f"{page.name}:{line}"
+
+
+# Those that load a framework, which is done once for all of them. The first command of
+# README.md, and every other one, run as a user's do.
+WARM = ("neural visualize", "neural analyze")
 
 
 def commands(code):
@@ -64,11 +71,15 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run_bash(code, where):
+def run_bash(code, where, *, warm):
     for command in commands(code):
-        done = subprocess.run(
-            ["bash", "-c", command], capture_output=True, text=True, check=False
-        )
+        if warm and command.startswith(WARM):
+            arguments = shlex.split(command, comments=True)[1:]
+            done = warm_python.run("-m", "neural_attn", *arguments)
+        else:
+            done = subprocess.run(
+                ["bash", "-c", command], capture_output=True, text=True, check=False
+            )
         assert done.returncode == 0, f"{where}: {command}\n{done.stderr}"
 
 
@@ -89,7 +100,7 @@ def test_every_block_runs(page, folder, minilm_dir, monkeypatch):
     before = set(sys.modules)
     for language, code, where in blocks(page):
         if language == "bash":
-            run_bash(code, where)
+            run_bash(code, where, warm=True)
         elif language == "neural":
             run_neural(code, where)
         elif language == "python":
@@ -109,7 +120,7 @@ def test_the_first_command_ends_with_five_kinds_of_file(folder):
     language, code, where = next(blocks(ROOT / "README.md"))
     assert language == "bash"
     (command,) = commands(code)
-    run_bash(code, where)
+    run_bash(code, where, warm=False)
     assert command.startswith("neural visualize examples/")
     written = {path.name for path in (folder / "attention_outputs").iterdir()}
     (model,) = (name for name in written if name.startswith("compiled_model_"))

@@ -1,0 +1,101 @@
+"""Python processes that start with the frameworks imported, in place of seconds later.
+
+`run` is `subprocess.run` for Python. A server, one for each test session, imports the
+packages that take long and forks for each call. It imports nothing of this project, so
+what a command does from its first line on is what it does for a user. It has computed
+nothing and started no thread, which is what makes forking safe. Elsewhere than on Linux
+each call is an ordinary process.
+"""
+
+import atexit
+import contextlib
+import functools
+import importlib
+import json
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PACKAGES = ["tensorflow", "torch", "matplotlib.figure", "plotly.graph_objects"]
+
+
+def run(*arguments, cwd=None):
+    """Run `python arguments` (`-m module …` or a script), in the environment of now."""
+    arguments = [str(argument) for argument in arguments]
+    if sys.platform != "linux":
+        return subprocess.run(
+            [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        request = {
+            "arguments": arguments,
+            "cwd": str(cwd or Path.cwd()),
+            "environment": dict(os.environ),
+            "out": str(out),
+            "err": str(err),
+        }
+        server = _server()
+        server.stdin.write(json.dumps(request) + "\n")
+        server.stdin.flush()
+        code = int(server.stdout.readline())
+        return subprocess.CompletedProcess(
+            arguments, code, out.read_text("utf-8"), err.read_text("utf-8")
+        )
+
+
+@functools.cache
+def _server():
+    """The process that forks; it ends with this one."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    server = subprocess.Popen(
+        [sys.executable, __file__],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    atexit.register(server.communicate)  # the end of its input is its end
+    return server
+
+
+def _serve():
+    """Fork for each request; in the child, give the request."""
+    for name in PACKAGES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            return json.loads(line)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201
+    return None
+
+
+def _become(arguments, cwd, environment, out, err):
+    """Run as a Python that was started with these arguments."""
+    for number, path in enumerate([os.devnull, out, err]):
+        flags = os.O_RDWR if path == os.devnull else os.O_WRONLY | os.O_CREAT
+        opened = os.open(path, flags)
+        os.dup2(opened, number)
+        os.close(opened)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    found = environment.get("PYTHONPATH", "")
+    sys.path[:1] = ["", *filter(None, found.split(os.pathsep))]
+    if arguments[0] == "-m":
+        sys.argv = arguments[1:]
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.path[0] = str(Path(arguments[0]).parent)
+        sys.argv = arguments
+        runpy.run_path(arguments[0], run_name="__main__")
+
+
+if __name__ == "__main__" and (_request := _serve()):
+    _become(**_request)

@@ -68,6 +68,8 @@ def special(scope: Scope, expr: tree.Expr) -> ast.expr | None:
         return None
     if expr.text in scope.stand_ins:
         return in_forward(scope, scope.stand_ins[expr.text])
+    if expr.text in scope.nothing:
+        return constant(None)
     if expr.text in scope.locals:
         return dotted(scope.spell(expr.text))
     if expr.text in scope.layers:
@@ -528,6 +530,8 @@ def _goes_without_saying(
     """Whether an argument is that of its parameter anyway, or a dropout of nothing."""
     if isinstance(value, tree.Name) and value.text in scope.layers:
         return scope.is_idle(scope.layers[value.text])
+    if isinstance(value, tree.Name) and value.text in scope.nothing:
+        return default is not None and default.value is None
     known = isinstance(value, tree.Literal) or (
         isinstance(value, tree.Name)
         and value.text in scope.static

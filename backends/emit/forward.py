@@ -72,7 +72,7 @@ def _statement(
 ) -> list[str]:
     names = statement.targets if isinstance(statement, tree.Assign) else ()
     targets = [name.text for name in names]
-    if _is_idle_mask(scope, targets):
+    if _is_idle_mask(scope, targets) or (targets and scope.nothing >= set(targets)):
         return []
     scope.before, scope.target = [], targets[0] if len(targets) == 1 else ""
     is_size = not scope.sizes.isdisjoint(targets)

@@ -21,7 +21,12 @@ from neural_attn.backends.emit.expressions import (
     text,
 )
 from neural_attn.backends.emit.generation import generation, keeps_steps
-from neural_attn.backends.emit.usage import given_inputs, set_parameters, sizes
+from neural_attn.backends.emit.usage import (
+    always_none,
+    given_inputs,
+    set_parameters,
+    sizes,
+)
 from neural_attn.grammar import tree
 
 from neural_attn.catalogue.base import NativeLayer
@@ -40,7 +45,7 @@ class Scope:
 
     `stored` and `passed` gather the parameters that the forward and the constructor
     use; `locals` the variables of the forward, of which those in `never_none` always
-    have a value; `before` the loops that must come before the statement at hand, which
+    have a value, and those in `nothing` never; `before` the loops that must come before the statement at hand, which
     assigns to `target`; `value` is what was assigned last.
     """
 
@@ -81,6 +86,7 @@ class Scope:
         self.value: ast.expr = ast.Constant(None)
         self.set_somewhere = set_parameters(checked, block)
         self.sizes = sizes(block.forward.body)
+        self.nothing = always_none(block.forward.body, self.facts.decisions)
         self.stand_ins = self._stand_ins()
         runtime = runtime_source.read(backend.runtime)
         self.taken = runtime.definitions.keys() | runtime.imports.keys()

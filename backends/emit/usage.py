@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from neural_attn.backends.emit import runtime_source
 from neural_attn.backends.emit.expressions import python, text
@@ -99,6 +99,33 @@ def assigned(body: Iterable[tree.Statement]) -> set[str]:
     return {target for target, _ in _assignments(body)}
 
 
+def always_none(
+    body: Iterable[tree.Statement], decisions: Mapping[int, set[bool]]
+) -> set[str]:
+    """The names that are only ever `none`, whatever branches the network takes."""
+    assigned = list(_taken(body, decisions))
+    given = {name for name, value in assigned if not _is_none(value)}
+    return {name for name, _ in assigned} - given
+
+
+def _taken(
+    body: Iterable[tree.Statement], decisions: Mapping[int, set[bool]]
+) -> Iterator[tuple[str, tree.Expr]]:
+    """The assignments in those branches that some use of a block takes."""
+    for statement in body:
+        if isinstance(statement, tree.If):
+            outcomes = decisions.get(id(statement), set())
+            for taken in outcomes:
+                branch = statement.then if taken else statement.otherwise
+                yield from _taken(branch, decisions)
+        else:
+            yield from _assignments([statement])
+
+
+def _is_none(expr: tree.Expr) -> bool:
+    return isinstance(expr, tree.Literal) and expr.value is None
+
+
 def names_read(body: Iterable[tree.Statement]) -> set[str]:
     """Every name in the expressions of statements."""
     found: set[str] = set()
@@ -161,7 +188,7 @@ def _calls(body: Iterable[tree.Statement]) -> Iterator[tree.Call]:
 def _repeats_default(checked: Checked, outer: Block, use: LayerUse, name: str) -> bool:
     """Whether an argument passes on a parameter of `outer` that nobody sets.
 
-    Both defaults are the same formula then: `key_dim = d_model / num_heads`.
+    Both defaults are the same then: a number, or `key_dim = d_model / num_heads`.
     """
     expr, inner = use.arguments[name], use.target
     if not isinstance(expr, tree.Name) or not isinstance(inner, Block):
@@ -169,9 +196,12 @@ def _repeats_default(checked: Checked, outer: Block, use: LayerUse, name: str) -
     theirs, ours = inner.parameter(name), outer.parameter(expr.text)
     if ours is None or ours.default is None or theirs is None:
         return False
-    if theirs.default is None or isinstance(ours.default, tree.Literal):
-        return False
     if width_of(ours) or width_of(theirs) or _has_values(checked, outer, expr.text):
+        return False
+    if isinstance(ours.default, tree.Literal):
+        same = isinstance(theirs.default, tree.Literal)
+        return same and repr(theirs.default.value) == repr(ours.default.value)
+    if theirs.default is None:
         return False
     spelled = {**checked.facts[outer].hidden_values.get(use.name, {}), **use.arguments}
 

@@ -41,6 +41,9 @@ class Entry(Evaluation):
         self.caller = caller  # None for the network itself
         self.widths: dict[str, object] = {}  # of the inputs, by hidden name
         self.part = 0  # which of the repeats of a layer is called
+        # axes of the inputs but for the last, which has a name: by identity, the
+        # place of the input and that of the axis
+        self.axes: dict[int, tuple[int, int]] = {}
         self.features: dict[tuple[str, str], Dim] = {}  # told to layers so far
 
     def bind_parameters(self, inputs: Sequence[Value | None]) -> None:
@@ -152,6 +155,9 @@ class Entry(Evaluation):
                 # the same width under the name it has where the inputs differ
                 self.outer.setdefault(f"{name}_width", self.outer.get(hidden))
                 value = _entered(value, hidden, parameter)
+                if name not in defaulted:
+                    places = ((position, axis) for axis in range(value.rank - 1))
+                    self.axes |= zip(map(id, value.dims), places, strict=False)
             self.values[name] = value
             if isinstance(value, Tensor):
                 self.input_names.setdefault(value.uid, name)

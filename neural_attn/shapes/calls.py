@@ -45,9 +45,17 @@ def call_key(
     return (block, arguments, tuple(tensors))
 
 
-def seen_outside(output: Tensor, outer: dict[str, tree.Expr | None]) -> Tensor:
-    """What a block gives, its sizes spelled in the terms of the caller."""
-    dims = [Dim(d.value, substitute(d.expr, outer), d.label) for d in output.dims]
+def seen_outside(
+    output: Tensor, outer: dict[str, tree.Expr | None], axes: Mapping[int, Dim]
+) -> Tensor:
+    """What a block gives, its sizes spelled in the terms of the caller.
+
+    `axes` are those of what it was given, by the identity of the same axis inside.
+    """
+    dims = (
+        axes.get(id(d)) or Dim(d.value, substitute(d.expr, outer), d.label)
+        for d in output.dims
+    )
     return Tensor(tuple(dims), output.dtype, output.roots)
 
 

@@ -375,7 +375,12 @@ class _Run(Entry):
         """A run of a block as a layer of this one: what it takes and gives here."""
         given = zip(run.block.inputs, inputs, strict=False)
         along = {n: v.along for n, v in given if isinstance(v, Tensor)}
-        output, *rest = (seen_outside(o, run.outer) for o in run.instance.outputs)
+        axes = {
+            inner: value.dims[axis]
+            for inner, (position, axis) in run.axes.items()
+            if isinstance(value := inputs[position], Tensor)
+        }
+        output, *rest = (seen_outside(o, run.outer, axes) for o in run.instance.outputs)
         return replace(
             run.instance,
             name=use.name,

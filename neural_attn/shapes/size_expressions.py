@@ -91,7 +91,7 @@ def exact(
         return None
     if found != value:
         return None
-    for name in names & entry.widths.keys() - entry.static.keys():
+    for name in sorted(names & entry.widths.keys() - entry.static.keys()):
         entry.facts.hidden[name] = name.removesuffix("_width")
     return expr
 

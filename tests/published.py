@@ -1,4 +1,4 @@
-"""Networks that others published: theirs with random weights, and ours with the same."""
+"""Networks that others published, with random weights, and ours with the same."""
 
 import re
 from contextlib import contextmanager
@@ -45,7 +45,7 @@ def spread(module, scale=0.3):
 
 @contextmanager
 def exact():
-    """While it lasts, modules of transformers that go down to float32 stay in float64."""
+    """While it lasts, modules of transformers stay in float64 throughout."""
     import torch
 
     kept = torch.float32, torch.Tensor.float
@@ -111,7 +111,7 @@ def assert_same(ours, theirs, atol):
 
 
 def assert_gradients_reach_all(checked, backend, inputs):
-    """Each weight has a gradient that is not 0, with attention asked for and without."""
+    """Each weight has a gradient that is not 0, be attention asked for or not."""
     model = load_model(checked, backend, dtype="float64").model
     if backend == "pytorch":
         import torch

@@ -9,6 +9,7 @@ from typing import TypeGuard
 
 from neural_attn.backends.emit.calls import in_forward, makes_mask, special, whole
 from neural_attn.backends.emit.expressions import text
+from neural_attn.backends.emit.generation import Generation, generation
 from neural_attn.backends.emit.layers import STATEMENTS, choice
 from neural_attn.backends.emit.layout import with_trivia
 from neural_attn.backends.emit.scope import Scope
@@ -20,7 +21,10 @@ from neural_attn.shapes.instance import LONGEST
 
 
 def forward_lines(scope: Scope) -> list[str]:
-    """The whole method."""
+    """The whole method, or that and the two that it is made of."""
+    going_on = generation(scope.checked)
+    if going_on and going_on.within and going_on.within.target is scope.block:
+        return _in_two(scope, going_on)
     inputs = ["self"]
     defaults: list[str] = []
     required = always_given(scope.checked, scope.block)
@@ -42,6 +46,34 @@ def forward_lines(scope: Scope) -> list[str]:
         inputs.append("training=None")
     head = f"    def {scope.backend.forward}({', '.join(inputs)}):"
     return [head, *defaults, *_length_check(scope), *body]
+
+
+def _in_two(scope: Scope, going_on: Generation) -> list[str]:
+    """A forward in two methods: the source is read once, however often it is used."""
+    names = [scope.spell(name) for name in scope.block.inputs]
+    encoding, decoding = going_on.statements
+    needed = [
+        name
+        for name in scope.block.inputs
+        if any(name in tree.names_in(statement.value) for statement in encoding)
+    ]
+    (source,) = map(scope.spell, needed)
+    (target,) = (name for name in names if name != source)
+    handed = ", ".join(map(scope.spell, going_on.handed))
+    star = "*" if len(going_on.handed) > 1 else ""
+    return [
+        f"    def {scope.backend.forward}(self, {', '.join(names)}):",
+        f"{STATEMENTS}return self.decode({target}, {star}self.encode({source}))",
+        "",
+        f"    def encode(self, {source}):",
+        f'{STATEMENTS}"""Return what `decode` needs of {source} [batch, time]."""',
+        *body_lines(scope, encoding, STATEMENTS),
+        f"{STATEMENTS}return {handed}",
+        "",
+        f"    def decode(self, {target}, {handed}):",
+        f'{STATEMENTS}"""Return the output for {target} [batch, time]."""',
+        *body_lines(scope, decoding, STATEMENTS),
+    ]
 
 
 def _length_check(scope: Scope) -> list[str]:

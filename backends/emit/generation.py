@@ -16,7 +16,8 @@ from neural_attn.backends.emit.training import output_activation
 from neural_attn.grammar import tree
 
 from neural_attn.catalogue.decoding import CACHE, STEPWISE
-from neural_attn.ir import Block, Input, is_mask
+from neural_attn.catalogue.types import BATCH, Tensor
+from neural_attn.ir import Block, Input, LayerUse, is_mask
 from neural_attn.shapes.instance import Checked, Instance
 
 
@@ -26,7 +27,8 @@ class Generation:
 
     `encoded` counts the statements of the forward that need only `source`; `handed`
     are the variables that the rest takes from them. `keeps_steps` says whether each
-    step needs only the one before it, what came before being kept.
+    step needs only the one before it, what came before being kept. `within` is the
+    layer whose forward it is, where it is not that of the network.
     """
 
     target: Input
@@ -36,6 +38,7 @@ class Generation:
     keeps_steps: bool
     gives_probabilities: bool
     pads: bool
+    within: LayerUse | None = None
 
 
 def keeps_steps(checked: Checked) -> bool:
@@ -55,11 +58,16 @@ def generation(checked: Checked) -> Generation | None:
     *sources, target = inputs
     if checked.network.takes_embedded or not _continues(checked, target):
         return None
-    before, after, handed = _split(checked, target.name)
-    if bool(sources) != bool(handed):
+    part, name, within = checked.root, target.name, None
+    before, after, handed = _split(part, name)
+    if sources and not handed and (found := _only_layer(part)):
+        within, part = found
+        name = next(n for n, source in part.sources.items() if source == name)
+        before, after, handed = _split(part, name)
+    if bool(sources) != bool(handed) or not _have_a_batch(part, handed):
         return None
-    whole = replace(checked.root, children=_called(checked, after))
-    targets = {"", target.name}
+    whole = replace(part, children=_called(part, after))
+    targets = {"", name}
     if not _is_causal(checked, whole, targets):
         return None
     return Generation(
@@ -70,6 +78,35 @@ def generation(checked: Checked) -> Generation | None:
         _keeps(checked, whole, targets),
         output_activation(checked.root) == "softmax",
         bool(checked.network.pads_with),
+        within,
+    )
+
+
+def _only_layer(root: Instance) -> tuple[LayerUse, Instance] | None:
+    """The one layer of a network, if it is a block of two inputs: those of the network.
+
+    Its forward must be a row of statements, as that of a chain is.
+    """
+    if len(root.children) != 1:
+        return None
+    ((name, (part, *others)),) = root.children.items()
+    block = part.target
+    if others or not isinstance(block, Block) or block.is_attention:
+        return None
+    if any(isinstance(statement, tree.If) for statement in block.forward.body):
+        return None
+    required = all(p.default is None for p in block.forward.parameters)
+    if not required or len(set(part.sources.values()) - {""}) != 2:
+        return None
+    return root.uses[name], part
+
+
+def _have_a_batch(part: Instance, names: tuple[str, ...]) -> bool:
+    """Whether variables hold something for each example, as beams take it apart."""
+    values = [part.variables[name] for name in names]
+    return all(
+        isinstance(value, Tensor) and value.rank > 1 and value.dims[0].label == BATCH
+        for value in values
     )
 
 
@@ -99,16 +136,17 @@ def _all_parts(part: Instance) -> Iterator[tuple[str, Instance]]:
 
 
 def _split(
-    checked: Checked, target: str
+    part: Instance, target: str
 ) -> tuple[tuple[tree.Statement, ...], tuple[tree.Statement, ...], tuple[str, ...]]:
     """The statements that do not need the target, the others, and what passes over.
 
     A network is a chain: its forward has assignments alone, and a return.
     """
+    assert isinstance(part.target, Block)
     late = {target}
     before: list[tree.Assign] = []
     after: list[tree.Assign | tree.Return] = []
-    for statement in checked.network.block.forward.body:
+    for statement in part.target.forward.body:
         assert not isinstance(statement, tree.If)
         targets = _targets(statement)
         if (
@@ -136,17 +174,17 @@ def _targets(statement: tree.Assign | tree.Return) -> set[str]:
 
 
 def _called(
-    checked: Checked, statements: tuple[tree.Statement, ...]
+    part: Instance, statements: tuple[tree.Statement, ...]
 ) -> dict[str, list[Instance]]:
-    """The layers that statements of the network call."""
+    """The layers that statements of a forward call."""
     names = {
         node.function.text
         for statement in statements
-        if isinstance(statement, tree.Assign)
+        if isinstance(statement, tree.Assign | tree.Return)
         for node in tree.walk(statement.value)
         if isinstance(node, tree.Call)
     }
-    return {n: p for n, p in checked.root.children.items() if n in names}
+    return {n: p for n, p in part.children.items() if n in names}
 
 
 def _is_causal(checked: Checked, part: Instance, targets: set[str]) -> bool:
@@ -198,7 +236,10 @@ def _keeps(
     `around`: whether a Cache stands beside it in the block around.
     """
     assert isinstance(part.target, Block)
-    if checked.facts[part.target].counts_steps:
+    facts = checked.facts[part.target]
+    # of the masks, only those of the network itself go on with what is kept
+    is_within = part.target is not checked.network.block
+    if facts.counts_steps or (is_within and facts.masks & targets):
         return False
     inner = list(_on_the_way(part, targets))
     caches = around or any(one.target is CACHE for one in inner)

@@ -14,7 +14,7 @@ from neural_attn.backends.emit.scope import PAST_MASK, Scope
 from neural_attn.backends.emit.training import has_logits
 from neural_attn.backends.emit.usage import network_name
 
-from neural_attn.ir import Input, is_mask
+from neural_attn.ir import Input, LayerUse, is_mask
 
 _DOC_WIDTH = 74  # what fits between the quotes of a method's docstring
 
@@ -51,9 +51,11 @@ def _methods(scope: Scope, going_on: Generation | None) -> list[str]:
     """The rest of the forward, and the methods that it is made of."""
     backend = scope.backend
     on_logits = backend.trains_on_logits and has_logits(scope.checked, backend.layers)
-    if going_on and going_on.source:
+    if going_on and going_on.source and not going_on.within:
         return _encoder_and_decoder(scope, going_on, on_logits=on_logits)
     forward = _forward_lines(scope)
+    if going_on and going_on.within:
+        return [*_joined(forward), *_handed_on(scope, going_on, going_on.within)]
     return _split_off_logits(scope, forward) if on_logits else _joined(forward)
 
 
@@ -100,6 +102,26 @@ def _encoder_and_decoder(
         f"    def decode(self, {target}, {handed}):",
         f'{STATEMENTS}"""Return {what} for {target} [batch, time]."""',
         *_joined(decoder),
+    ]
+
+
+def _handed_on(scope: Scope, going_on: Generation, use: LayerUse) -> list[str]:
+    """The two methods as those of the layer whose forward is split."""
+    assert going_on.source
+    source, target = (
+        scope.spell(going_on.source.name),
+        scope.spell(going_on.target.name),
+    )
+    handed = ", ".join(map(scope.spell, going_on.handed))
+    return [
+        "",
+        f"    def encode(self, {source}):",
+        f'{STATEMENTS}"""Return what `decode` needs of {source} [batch, time]."""',
+        f"{STATEMENTS}return self.{use.name}.encode({source})",
+        "",
+        f"    def decode(self, {target}, {handed}):",
+        f'{STATEMENTS}"""Return the output for {target} [batch, time]."""',
+        f"{STATEMENTS}return self.{use.name}.decode({target}, {handed})",
     ]
 
 

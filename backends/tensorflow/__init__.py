@@ -115,6 +115,7 @@ BACKEND = Backend(
         "padding_mask": "ops.not_equal({0}, 0)[:, None, None, :]",
         "stack": "ops.stack({0}, axis=-1)",
         "concatenate": "ops.concatenate({0}, axis={1})",
+        "repeat": "ops.repeat({0}, ops.shape({1})[{2}], axis={2})",
         "positions": 'ops.arange(ops.shape({0})[1], dtype="int64")[None]',
         "zeros": "ops.zeros({0}, dtype={1}.dtype)",
         "split": "ops.split({0}, {1}, axis={2})",

@@ -170,6 +170,20 @@ def joined(given: Given) -> Tensor:
     return Tensor(_with_axis(first, axis, dim), first.dtype, roots, along=along)
 
 
+def repeated(given: Given) -> Tensor:
+    """One axis as long as that of `like`; the others stay."""
+    x, like = tensor(given, "x"), tensor(given, "like")
+    axis = axis_of(given, x)
+    if x.rank != like.rank or x.dims[axis].value != 1:
+        raise ShapeError(
+            f"repeat needs two with as many axes, the first of one step along the axis, "
+            f"and gets {x} and {like}"
+        )
+    along = like.along if axis == 1 - x.rank else x.along
+    dims = _with_axis(x, axis, like.dims[axis])
+    return Tensor(dims, x.dtype, x.roots | like.roots, along=along)
+
+
 def cut(given: Given) -> Tensor:
     """One axis from `start` to before `stop`, both counted as in Python."""
     x = tensor(given, "x")

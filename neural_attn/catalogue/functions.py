@@ -191,6 +191,13 @@ PRIMITIVES = _named(
         "concatenate": _primitive(
             arrays.joined, "Joins tensors along an axis.", items=None, axis=_LAST
         ),
+        "repeat": _primitive(
+            arrays.repeated,
+            "One step of an axis as often as `like` is long there; 0: each example.",
+            x=None,
+            like=None,
+            axis=Static(0),
+        ),
         "slice": _primitive(
             arrays.cut,
             "The steps of an axis from `start` to before `stop`.",

@@ -95,6 +95,7 @@ class Evaluation(ABC):
         self.facts = session.facts.setdefault(block, Facts())
         self.instance = instance
         self.values: dict[str, Value] = {}
+        instance.variables = self.values
         self.uses: dict[str, LayerUse] = {}
         self.static = Consulted()
         self.input_names: dict[int | None, str] = {}  # of the inputs, by uid
@@ -294,6 +295,8 @@ class Evaluation(ABC):
             error.hint = error.hint or self._here(call)
             raise self.session.note(error, call) from None
         self._note_steps(name, given)
+        if name == "padding_mask" and isinstance(given["values"], Tensor):
+            self.facts.masks.add(self.input_names.get(given["values"].along, ""))
         if primitive.is_attention:
             if name == OBSERVE or not self.block.observes:
                 self.instance.attention = self._attention(given)
@@ -315,8 +318,7 @@ class Evaluation(ABC):
         items = given.get("x", given.get("items")) if "axis" in given else None
         for x in _tensors(items):
             axis = given["axis"]
-            is_last = isinstance(axis, Static) and axis.value in (-1, x.rank - 1)
-            if not is_last or (x.dtype == "int" and x.rank == 2):
+            if isinstance(axis, Static) and not _is_beside_steps(x, axis.value):
                 self.facts.mixes_steps.add(self.input_names.get(x.along, ""))
         counted = name == "arange" and isinstance(given["n"], Length)
         self.facts.counts_steps |= counted or name == "position_ids"
@@ -409,6 +411,14 @@ class Evaluation(ABC):
         }
         weights = _weights(given)
         return isinstance(weights, Tensor) and len(sequences & weights.roots) > 1
+
+
+def _is_beside_steps(x: Tensor, axis: object) -> bool:
+    """Whether an axis is not that of the steps: the last one, or the heads."""
+    if axis in (-1, x.rank - 1):
+        return not (x.dtype == "int" and x.rank == 2)
+    has_heads = x.rank == 4 and x.dims[1].value is not None and x.dims[2].value is None
+    return has_heads and axis in (-3, 1)
 
 
 def _weights(given: Mapping[str, Value]) -> Value | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from neural_attn.catalogue.base import NativeLayer, Weight
-from neural_attn.catalogue.types import Tensor, spelled
+from neural_attn.catalogue.types import Tensor, Value, spelled
 from neural_attn.grammar import tree
 from neural_attn.ir import Block, LayerUse, Network
 from neural_attn.promises import SHARES, Rows
@@ -71,7 +71,8 @@ class Instance:
     `children` holds the parts of each layer inside: one, or its repeats in a row;
     `calls` the same of each call of a layer, the last of which is in `children`.
     `along` names the input of a block whose steps those of its output stand for;
-    `sources` says which inputs of the block around it its own come from.
+    `sources` says which inputs of the block around it its own come from; `variables`
+    holds what its forward has named.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Instance:
     sources: dict[str, str] = field(default_factory=dict)
     further_outputs: tuple[Tensor, ...] = ()
     input_names: dict[int | None, str] = field(default_factory=dict)  # by uid
+    variables: dict[str, Value] = field(default_factory=dict)
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
@@ -216,7 +218,8 @@ class Facts:
     the last of them, likewise;
     `mixes_steps` the inputs whose steps its equations join other than by attention
     ("" where that is not known), `counts_steps` whether they count steps;
-    `floored` the calls of floor that divide lengths; `ids` what holds ids.
+    `floored` the calls of floor that divide lengths; `ids` what holds ids;
+    `masks` the inputs of which it asks which steps are padding.
     """
 
     features: dict[str, dict[str, tree.Expr]] = field(default_factory=dict)
@@ -237,6 +240,7 @@ class Facts:
     counts_steps: bool = False
     floored: set[int] = field(default_factory=set)
     ids: set[int] = field(default_factory=set)
+    masks: set[str] = field(default_factory=set)
 
 
 def of_part(name: str, part: int) -> str:

@@ -229,14 +229,15 @@ def reachable(
     window=None,
 ):
     """Return the slice of the keys that some of these rows of queries see."""
-    first, stop = rows.start + keys - queries, rows.stop + keys - queries
     start, end = 0, keys
+    stop = rows.stop + keys - queries
     # only with causal:
     if causal:
         end = stop
     # only with window:
     if window is not None:
-        start, end = first - window + 1, min(end, stop + window - 1)
+        start = rows.start + keys - queries - window + 1
+        end = min(end, stop + window - 1)
     start = min(max(start, 0), keys - 1)
     return slice(start, min(max(end, start + 1), keys))
 

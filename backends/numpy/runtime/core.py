@@ -11,8 +11,6 @@ class Layer:
     """Part of a network: calling it runs `forward`; its arrays are its weights."""
 
     results = ("attention_weights", "attention_mask")  # arrays that are no weights
-    # only with GeneratingNetwork, TranslatingNetwork:
-    results = (*results, "past", "skipped")
 
     def __call__(self, *args, **kwargs):
         """Run `forward`."""

@@ -8,6 +8,7 @@ class Cache(Layer):
     """Hands on x; while steps are kept, all that it was given since then, in a row."""
 
     keeps, past = False, None
+    results = ("past",)
 
     def __init__(self, axis=-2):
         self.axis = axis
@@ -28,6 +29,7 @@ class Positions(Layer):
     """
 
     keeps, past, skipped = False, None, 0
+    results = ("skipped",)
 
     def forward(self, x):
         """Return the positions of x [batch, time, ...] as ids [batch or 1, time]."""
@@ -124,13 +126,15 @@ def keep_steps(network, flag):
     for layer in layers_in(network):
         layer.keeps, layer.past = flag, None
         # only with PADDED:
-        layer.skipped = 0
+        if hasattr(layer, "skipped"):
+            layer.skipped = 0
 
 
 def skip_padding(network, ids):
     """Count positions from the first id [batch, time] that is no padding."""
     for layer in layers_in(network):
-        layer.skipped = (ids.cumsum(axis=1) == 0).sum(axis=1, keepdims=True)
+        if hasattr(layer, "skipped"):
+            layer.skipped = (ids.cumsum(axis=1) == 0).sum(axis=1, keepdims=True)
 
 
 def choose(network, rows):

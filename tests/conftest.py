@@ -38,8 +38,10 @@ hypothesis.settings.load_profile("neural_attn")
 # these, started last, would leave the other worker idle for minutes. (Left alone, xdist
 # starts with the files of most tests; `--no-loadscope-reorder` leaves the order to us.)
 LONGEST = [
-    "test_runtime_networks", "test_examples", "test_generated_keras", "test_explorer_page",
-    "test_pretrained", "test_guide", "test_readme", "test_fuzz", "test_generated_pytorch",
+    "test_runtime_networks", "test_examples", "test_generated_keras",
+    "test_explorer_page",
+    "test_pretrained", "test_guide", "test_readme", "test_fuzz",
+    "test_generated_pytorch",
     "test_extending", "test_corpus", "test_injection", "test_analysis_docs",
     "test_new", "test_visualizer", "test_parity", "test_weights", "test_padding",
 ]  # fmt: skip

@@ -6,6 +6,8 @@ import os
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["KERAS_BACKEND"] = "tensorflow"
+# Commands that tests start would compile the whole project each time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Results are compared to rounding, which differs on a GPU.
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 # One thread for each test worker: more of them only wait for each other.

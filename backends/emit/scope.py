@@ -45,8 +45,8 @@ class Scope:
 
     `stored` and `passed` gather the parameters that the forward and the constructor
     use; `locals` the variables of the forward, of which those in `never_none` always
-    have a value, and those in `nothing` never; `before` the loops that must come before the statement at hand, which
-    assigns to `target`; `value` is what was assigned last.
+    have a value, and those in `nothing` never; `before` the loops that must come before
+    the statement at hand, which assigns to `target`; `value` is what was assigned last.
     """
 
     def __init__(

@@ -69,6 +69,7 @@ class CausalAttentionLayer(AttentionLayer):
             blocks.append(super().attend(query[:, :, rows], key, value, past, dropout))
         return torch.cat(blocks, dim=2)
 
+    # only with attention_softmax:
     def attention_softmax(self, logits, mask=None, in_place=False, *, causal=False):
         """As above; `causal` hides each query's future keys as well."""
         if causal:

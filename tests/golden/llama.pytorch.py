@@ -78,12 +78,8 @@ def split_heads(x, num_heads):
 
 def share_heads(query, key, value):
     """Repeat keys and values, [batch, heads, time, size], for the heads of queries."""
-    times = query.shape[1] // key.shape[1]
-    return (
-        query,
-        key.repeat_interleave(times, dim=1),
-        value.repeat_interleave(times, dim=1),
-    )
+    times = query.size(1) // key.size(1)
+    return query, *(x.repeat_interleave(times, dim=1) for x in (key, value))
 
 
 class Cache(nn.Module):

@@ -22,6 +22,7 @@ EXAMPLES = {
     "multi_layer": "examples/attention_examples/multi_layer_transformer.neural",
     "text_classification": "examples/attention_examples/text_classification.neural",
     "alibi": "examples/alibi_attention.neural",
+    "llama": "tests/fixtures/published/llama.neural",
 }
 FRAMEWORKS = tuple(TRAINING)
 

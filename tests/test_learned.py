@@ -11,6 +11,7 @@ from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.models.capture import run
 from neural_attn.models.generated import load_model
 from neural_attn.models.weights import expected, initial
+from tests.corpus import assert_backends_agree
 from tests.layer_cases import ruff_complaints
 
 RMS_NORM = """
@@ -267,3 +268,13 @@ def test_several_values_of_a_block(backend):
     kernels = [w["own_0.halves.second.weight"], w["own_0.halves.first.weight"]]
     expected = np.concatenate([x @ kernel.T for kernel in kernels], axis=-1)
     np.testing.assert_allclose(output, expected, atol=1e-12)
+
+
+def test_arrays_stand_beside_layers_that_the_runtime_derives_from_others(
+    available_backends, tmp_path
+):
+    """A depthwise convolution is a class of the runtime, whose matrix is its own."""
+    checked = checked_of(
+        RMS_NORM + "network N { input: (5, 2) layers: DepthwiseConv1D(3) RMSNorm() }"
+    )
+    assert_backends_agree(checked, available_backends, tmp_path)

@@ -106,6 +106,36 @@ BLOCKS = {  # block: (arguments, input, another value for each parameter)
         'num_heads=4 units=3 dropout=0.5 activation="tanh" d_model=5',
     ),
 }
+BLOCKS |= {
+    "RMSNorm": ("", "(8, 4)", "epsilon=0.1 d_model=5"),
+    "GatedFeedForward": (
+        "ff_dim=6",
+        "(8, 4)",
+        'ff_dim=7 activation="tanh" use_bias=true d_model=5',
+    ),
+    "RotaryPositions": (
+        "",
+        "(8, 4)",
+        "theta=5 rotary_dim=2 factor=2 original_length=7 low_frequency=2 "
+        "high_frequency=3 size=5",
+    ),
+    "GroupedQueryAttention": (
+        "num_heads=2",
+        "(8, 8)",
+        "num_heads=4 num_kv_heads=1 head_dim=6 theta=5 rotary_dim=2 factor=2 "
+        "original_length=7 causal=false window=3 scale=2 cap=3 sinks=true "
+        "qk_norm=true epsilon=0.1 use_bias=true output_bias=true dropout=0.5 "
+        "d_model=5",
+    ),
+    "LlamaDecoder": (
+        "num_heads=2, num_kv_heads=2, ff_dim=6",
+        "(8, 8)",
+        "num_heads=4 num_kv_heads=1 ff_dim=7 head_dim=6 "
+        'activation="tanh" dropout=0.5 epsilon=0.1 sandwich_norm=true theta=5 '
+        "rotary_dim=2 factor=2 original_length=7 window=3 scale=2 cap=3 sinks=true "
+        "qk_norm=true use_bias=true output_bias=true d_model=5",
+    ),
+}
 _PAIR = "{ source: (8, 4) target: (6, 4) }"
 BLOCKS |= {
     "AdditiveAttention": ("", "(8, 4)", "units=3 d_model=5"),
@@ -124,6 +154,8 @@ _STEP = """Run({units}) define Run(units) {{ layers: step = {} forward(x):
 
 
 BLOCK_WITHIN = {
+    "RotaryPositions": "Turn() define Turn() {{ layers: rotary = {} forward(x): "
+    "return merge_heads(rotary(split_heads(x, 1), positions(x))) }}",
     "BahdanauDecoder": _DECODER,
     "LuongDecoder": _DECODER,
     "LSTMCell": _STEP + "h, c = step(slice(x, 0, 1, axis=1), start, start) return h }}",
@@ -138,7 +170,7 @@ OTHER_VALUES = [
     for change in changes.split()
 ]
 # a width that does not fit what arrives; a decoder without an encoder
-MISFITS = ("d_model=5", "with_memory=true")
+MISFITS = ("d_model=5", "size=5", "with_memory=true")
 
 
 def test_no_parameter_of_a_block_is_left_out():

@@ -31,11 +31,26 @@ network Decoder {
     Output(units=50)
 }
 """
+LLAMA = """
+network Llama {
+  input: (none,)
+  layers:
+    Embedding(input_dim=50, output_dim=16, mask_zero=true)
+    LlamaDecoder(num_heads=4, num_kv_heads=2, ff_dim=24) * 2
+    LlamaDecoder(
+      4, 1, 24, head_dim=6, activation="gelu", window=3, cap=5, qk_norm=true,
+      use_bias=true, sandwich_norm=true, rotary_dim=4, factor=4, original_length=8
+    )
+    RMSNorm()
+    Output(units=50)
+}
+"""
 TEXTS = {
     **{path.stem: path.read_text("utf-8") for path in EXAMPLES.rglob("*.neural")},
     "decoder": DECODER,
+    "llama": LLAMA,
 }
-PADDED = ("text_classification", "alibi_attention", "decoder")
+PADDED = ("text_classification", "alibi_attention", "decoder", "llama")
 
 
 @cache

@@ -11,6 +11,7 @@ from neural_attn.grammar import tree
 
 from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.functions import PRIMITIVES
+from neural_attn.catalogue.types import spelled
 from neural_attn.diagnostics.errors import Problems
 from neural_attn.ir import (
     SCAN,
@@ -199,15 +200,15 @@ def _repeats_default(checked: Checked, outer: Block, use: LayerUse, name: str) -
     if width_of(ours) or width_of(theirs) or _has_values(checked, outer, expr.text):
         return False
     if isinstance(ours.default, tree.Literal):
-        same = isinstance(theirs.default, tree.Literal)
-        return same and repr(theirs.default.value) == repr(ours.default.value)
+        fixed = isinstance(theirs.default, tree.Literal)
+        return fixed and spelled(theirs.default) == spelled(ours.default)
     if theirs.default is None:
         return False
-    spelled = {**checked.facts[outer].hidden_values.get(use.name, {}), **use.arguments}
+    written = {**checked.facts[outer].hidden_values.get(use.name, {}), **use.arguments}
 
     def passed_on(node: tree.Expr) -> ast.expr | None:
-        if isinstance(node, tree.Name) and node.text in spelled:
-            return python(spelled[node.text], lambda _: None)
+        if isinstance(node, tree.Name) and node.text in written:
+            return python(written[node.text], lambda _: None)
         return None
 
     passed = python(theirs.default, passed_on)

@@ -176,7 +176,7 @@ def repeated(given: Given) -> Tensor:
     axis = axis_of(given, x)
     if x.rank != like.rank or x.dims[axis].value != 1:
         raise ShapeError(
-            f"repeat needs two with as many axes, the first of one step along the axis, "
+            "repeat needs two with as many axes, the first of one step along the axis, "
             f"and gets {x} and {like}"
         )
     along = like.along if axis == 1 - x.rank else x.along

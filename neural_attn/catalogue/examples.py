@@ -116,6 +116,19 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "Attention": (_SERIES, "LSTM(8, return_sequences=true) Attention()"),
     "MultiHeadAttention": (_SERIES, "MultiHeadAttention(num_heads=2)"),
     "FeedForward": (_SERIES, 'FeedForward(ff_dim=32, activation="gelu")'),
+    "GatedFeedForward": (_SERIES, "GatedFeedForward(ff_dim=24)"),
+    "RMSNorm": (_SERIES, "RMSNorm()"),
+    "RotaryPositions": (
+        _SERIES,
+        "Turned()",
+        "define Turned() { layers: rotary = RotaryPositions() forward(x): "
+        "return merge_heads(rotary(split_heads(x, 2), positions(x))) } ",
+    ),
+    "GroupedQueryAttention": (
+        _SERIES,
+        "GroupedQueryAttention(num_heads=4, num_kv_heads=2)",
+    ),
+    "LlamaDecoder": (_SERIES, "LlamaDecoder(num_heads=4, num_kv_heads=2, ff_dim=24)"),
     "TransformerEncoder": (_SERIES, "TransformerEncoder(num_heads=2, ff_dim=32) * 2"),
     "TransformerDecoder": (_SERIES, "TransformerDecoder(num_heads=2, ff_dim=32)"),
     "PositionalEncoding": (_SERIES, "PositionalEncoding()"),

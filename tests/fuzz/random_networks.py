@@ -280,6 +280,11 @@ class Generator:
         ]
         if width % 2 == 0:
             layers.append("PositionalEncoding()")
+        layers += [
+            f"LlamaDecoder({heads}, 1, 5, head_dim=4, qk_norm={causal})",
+            f"LlamaDecoder({heads}, 1, 5, head_dim=2, window=2, sinks={causal}) * 2",
+            "GatedFeedForward(5) RMSNorm()",
+        ]
         return self.random.choice(layers), shape
 
     def _recurrent(self, shape: Shape) -> Drawn:

@@ -69,6 +69,7 @@ class CausalAttentionLayer(AttentionLayer):
             blocks.append(super().attend(query[:, :, rows], key, value, past, dropout))
         return torch.cat(blocks, dim=2)
 
+    # only with attention_softmax:
     def attention_softmax(self, logits, mask=None, in_place=False, *, causal=False):
         """As above; `causal` hides each query's future keys as well."""
         if causal:
@@ -198,12 +199,8 @@ def merge_heads(x):
 
 def share_heads(query, key, value):
     """Repeat keys and values, [batch, heads, time, size], for the heads of queries."""
-    times = query.shape[1] // key.shape[1]
-    return (
-        query,
-        key.repeat_interleave(times, dim=1),
-        value.repeat_interleave(times, dim=1),
-    )
+    times = query.size(1) // key.size(1)
+    return query, *(x.repeat_interleave(times, dim=1) for x in (key, value))
 
 
 def embedded(x, embedding):

@@ -1,6 +1,7 @@
 """PyTorch runtime: going on with a text, token by token."""
 
 import torch
+import torch.nn.functional as F
 from neural_attn.backends.pytorch.runtime.core import Network
 from torch import nn
 
@@ -10,6 +11,7 @@ class Cache(nn.Module):
 
     keeps, past = False, None
 
+    # only with PADDED:
     def __init__(self, axis=-2):
         super().__init__()
         self.axis = axis
@@ -18,25 +20,30 @@ class Cache(nn.Module):
         """Add the steps of x [batch, ..., time, size] to those before them."""
         if not self.keeps:
             return x
+        # only without PADDED:
+        self.past = x if self.past is None else torch.cat([self.past, x], dim=-2)
+        # only with PADDED:
         self.past = x if self.past is None else torch.cat([self.past, x], self.axis)
         return self.past
 
 
 class Positions(nn.Module):
-    """Counts steps from 0; while steps are kept, on from those before.
+    """Counts steps from 0; while steps are kept, on from those before."""
 
-    `skipped` [batch, 1] of them, padding before a text, do not count.
-    """
-
-    keeps, past, skipped = False, None, 0
+    keeps, past = False, None
+    # only with PADDED:
+    skipped = 0  # or [batch, 1]: so many, padding before a text, do not count
 
     def forward(self, x):
         """Return the positions of x [batch, time, ...] as ids [batch or 1, time]."""
         before = self.past or 0
         if self.keeps:
             self.past = before + x.size(1)
-        ids = torch.arange(before, before + x.size(1), device=x.device)[None]
-        return (ids - self.skipped).clamp(min=0)
+        ids = torch.arange(before, before + x.size(1), device=x.device)
+        # only without PADDED:
+        return ids[None]
+        # only with PADDED:
+        return (ids[None] - self.skipped).clamp(min=0)
 
 
 class GeneratingNetwork(Network):
@@ -141,9 +148,10 @@ def skip_padding(network, ids):
 def choose(network, rows):
     """Go on from the examples `rows`, which may stand there more than once."""
     for layer in network.modules():
+        # only with scan:
         if isinstance(layer.past, tuple):
             layer.past = tuple(part[rows] for part in layer.past)
-        elif torch.is_tensor(layer.past):
+        if torch.is_tensor(layer.past):
             layer.past = layer.past[rows]
 
 
@@ -180,38 +188,38 @@ def one_by_one(step, ids, count, temperature, end):
 def beam_search(network, step, ids, count, beams, end):
     """Keep the `beams` likeliest continuations; return the best per token."""
     batch, first = ids.shape
-    new = ids = ids.repeat_interleave(beams, dim=0)
-    # At first all beams of a text are alike: only one of them counts.
-    totals = torch.zeros(batch, beams, device=ids.device)
-    totals[:, 1:] = -torch.inf
-    found = [[] for _ in range(batch)]  # (mean, ids) of texts that ended
-    settled = [False] * batch
+    texts = torch.arange(batch, device=ids.device)[:, None]
+    best, new = ids, ids.repeat_interleave(beams, dim=0)
+    ids, totals = new, torch.full((batch, beams), -torch.inf, device=ids.device)
+    means = totals.clone()  # of the likeliest texts that ended, of which `best` is one
+    totals[:, 0] = 0.0  # at first the beams of a text are alike: one of them counts
+    settled = torch.zeros_like(texts, dtype=torch.bool)
+    end = -1 if end is None else end
     for length in range(1, count + 1):
-        scores = log_shares(step(new))
+        scores = log_shares(step(new)).view(batch, beams, -1)
         size = scores.size(-1)
-        totals = (totals[..., None] + scores.view(batch, beams, size)).flatten(1)
-        totals, chosen = totals.topk(2 * beams)  # enough, though half of them end
-        rows = chosen // size + torch.arange(batch, device=ids.device)[:, None] * beams
+        totals, chosen = (totals[..., None] + scores).flatten(1).topk(2 * beams)
+        rows = chosen // size + texts * beams
         longer = torch.cat([ids[rows], (chosen % size)[..., None]], dim=-1)
-        ends = longer[..., -1] == (-1 if end is None else end)
-        for i in (i for i in range(batch) if not settled[i]):
-            means = (totals[i] / length).tolist()
-            found[i] += [(means[j], longer[i, j]) for j in range(beams) if ends[i, j]]
-            found[i] = sorted(found[i], key=lambda pair: -pair[0])[:beams]
-            settled[i] = len(found[i]) == beams and found[i][-1][0] >= means[0]
+        ends = longer[..., -1] == end
+
+        ended = (totals / length).masked_fill(~ends | settled, -torch.inf)[:, :beams]
+        top, place = ended.max(dim=1, keepdim=True)
+        best = F.pad(best, (0, 1), value=max(end, 0))
+        best = torch.where(top > means[:, :1], longer[texts, place][:, 0], best)
+        means = torch.cat([means, ended], dim=1).topk(beams).values
+        settled = settled | (means[:, -1:] >= totals[:, :1] / length)
+
         totals, kept = totals.masked_fill(ends, -torch.inf).topk(beams)
-        ids = longer[torch.arange(batch, device=ids.device)[:, None], kept].flatten(
-            0, 1
-        )
+        ids = longer[texts, kept].flatten(0, 1)
         choose(network, rows.gather(1, kept).flatten())
         # only with KEEPS:
         new = ids[:, -1:]
         # only without KEEPS:
         new = ids
-        if all(settled):
+        if settled.all():
             break
-    for i in (i for i in range(batch) if not settled[i]):
-        means = (totals[i] / (ids.size(1) - first)).tolist()
-        found[i] += zip(means, ids[i * beams : (i + 1) * beams], strict=True)
-    best = [max(texts, key=lambda pair: pair[0])[1] for texts in found]
-    return nn.utils.rnn.pad_sequence(best, batch_first=True, padding_value=end or 0)
+    mean = totals[:, :1] / (ids.size(1) - first)
+    best = torch.where(~settled & (mean > means[:, :1]), ids[::beams], best)
+    longest = (best[:, first:] != end).sum(dim=1).max() + 1
+    return best[:, : first + longest]

@@ -221,7 +221,9 @@ def named_weights(layer, prefix=""):
     for path, one in inner:  # `_modules` has them where Keras is on PyTorch
         yield from named_weights(one, prefix + ".".join(map(str, path)) + ".")
     # only with add_weight:
-    if not type(layer).__module__.startswith("keras."):  # a block: its own arrays
+    kind = next(c for c in type(layer).__mro__ if c.__module__.startswith("keras."))
+    # only with add_weight:
+    if kind in (keras.Layer, keras.Model):  # a block: its own arrays
         own = [(p, x) for p, x in found if isinstance(x, keras.Variable)]
         yield from ((prefix + p[0], x, ((), ())) for p, x in own if p[0][0] != "_")
         return

@@ -52,11 +52,7 @@ def _in_two(scope: Scope, going_on: Generation) -> list[str]:
     """A forward in two methods: the source is read once, however often it is used."""
     names = [scope.spell(name) for name in scope.block.inputs]
     encoding, decoding = going_on.statements
-    needed = [
-        name
-        for name in scope.block.inputs
-        if any(name in tree.names_in(statement.value) for statement in encoding)
-    ]
+    needed = [name for name in scope.block.inputs if name in names_read(encoding)]
     (source,) = map(scope.spell, needed)
     (target,) = (name for name in names if name != source)
     handed = ", ".join(map(scope.spell, going_on.handed))

@@ -10,8 +10,7 @@ from safetensors.numpy import load_file, save_file
 class Layer:
     """Part of a network: calling it runs `forward`; its arrays are its weights."""
 
-    # arrays that are no weights
-    results = ("attention_weights", "attention_mask", "past", "skipped")
+    results = ("attention_weights", "attention_mask")  # arrays that are no weights
 
     def __call__(self, *args, **kwargs):
         """Run `forward`."""
@@ -194,6 +193,7 @@ class Cache(Layer):
     """Hands on x; while steps are kept, all that it was given since then, in a row."""
 
     keeps, past = False, None
+    results = ("past",)
 
     def __init__(self, axis=-2):
         self.axis = axis
@@ -214,6 +214,7 @@ class Positions(Layer):
     """
 
     keeps, past, skipped = False, None, 0
+    results = ("skipped",)
 
     def forward(self, x):
         """Return the positions of x [batch, time, ...] as ids [batch or 1, time]."""

@@ -21,8 +21,7 @@ class AttentionLayer(layers.Layer):
             weights = dropout(weights, training=training) if dropout else weights
             return ops.matmul(ops.cast(weights, value.dtype), value)
         q, k, v = (ops.swapaxes(x, 1, 2) for x in (query, key, value))
-        blocks = []
-        # TensorFlow has no fused kernel: 128 queries at a time keep the weights few.
+        blocks = []  # of 128 queries: TensorFlow has no fused kernel that saves memory
         for first in range(0, q.shape[1] or 1, 128):
             at = slice(first, first + 128 if q.shape[1] else None)
             seen = mask if mask is None or mask.shape[-2] == 1 else mask[..., at, :]
@@ -154,6 +153,8 @@ class Network(keras.Model):
 
     def build(self, input_shape):
         """Make all weights, from symbols: `summary` tells the shapes they lead to."""
+        for layer in self._flatten_layers(include_self=False):
+            layer.built |= type(layer).build is keras.Layer.build  # else traced twice
         self.call(keras.tree.map_shape_structure(keras.KerasTensor, input_shape))
 
     def set_store_attention(self, flag):
@@ -187,9 +188,8 @@ class Network(keras.Model):
         """Write a safetensors file, in one step."""
         if str(filepath).endswith(".h5"):
             return super().save_weights(filepath, **options)
-        weights = named_weights(self)
-        tensors = {n: np.moveaxis(ops.convert_to_numpy(x), *a) for n, x, a in weights}
-        save_file({n: x.copy() for n, x in tensors.items()}, f"{filepath}.part")
+        own = ((n, ops.convert_to_numpy(x), a) for n, x, a in named_weights(self))
+        save_file({n: np.moveaxis(x, *a).copy() for n, x, a in own}, f"{filepath}.part")
         os.replace(f"{filepath}.part", filepath)
 
 

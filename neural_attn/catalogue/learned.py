@@ -62,4 +62,5 @@ WEIGHT = NativeLayer(
     _shape,
     _weights,
     inputs=(),
+    keeps_time=True,  # it stands beside the steps
 )

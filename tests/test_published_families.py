@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from neural_attn.backends.emit.generation import generation
+from scipy import special
 
 from tests.published_families import (
     assert_gradients_reach_all,
@@ -11,6 +12,7 @@ from tests.published_families import (
     exact,
     loaded,
     output_and_maps,
+    random_weights,
     renamed,
     spread,
     text_of,
@@ -208,7 +210,7 @@ def up_to(ids, end, first):
 @one_key
 @pytest.mark.parametrize("name", ["bart", "t5"])
 def test_translations_are_theirs(name, backend, tmp_path):
-    theirs, weights = bart() if name == "bart" else (t5(seed=3), None)
+    theirs, weights = bart() if name == "bart" else (t5(seed=20), None)
     weights = weights or renamed(theirs, T5_NAMES)
     checked = checked_of(text_of(name))
     assert generation(checked).keeps_steps
@@ -339,3 +341,192 @@ LEARNING = {
 @pytest.mark.parametrize("name", LEARNING)
 def test_gradients_reach_every_weight(name, backend):
     assert_gradients_reach_all(checked_of(text_of(name)), backend, LEARNING[name])
+
+
+# --- attentions of other kinds -------------------------------------------------------
+
+X = np.random.default_rng(7).normal(size=(2, 9, 16))
+SHOWN = np.ones((2, 9), int)
+SHOWN[1, 6:] = 0
+PADDED = {"x": X, "attention_mask": SHOWN}
+ONE = """
+network Model {{
+  input: {{ x: (none, 16) attention_mask: (none,) }}
+  layers: {layer}
+}}
+"""
+LAYERS = {
+    "differential": "DifferentialAttention(2, depth=3, causal=true)",
+    "sigmoid": "SigmoidAttention(2)",
+    "causal sigmoid": "SigmoidAttention(2, causal=true)",
+    "linear": "LinearAttention(2)",
+    "linear, unobserved": "LinearAttention(2, observed=false)",
+    "latent": """LatentAttention(
+        4, 6, key_dim=5, rotary_dim=4, value_dim=3, query_latent_dim=7, causal=true)""",
+    "latent, whole queries": "LatentAttention(4, 6, rotary_dim=4, causal=true)",
+}
+
+
+def one(layer):
+    return checked_of(ONE.format(layer=LAYERS[layer]))
+
+
+def hidden_future():
+    """What is added to the logits where padding or the future is: a great negative."""
+    seen = np.tril(np.ones((9, 9), bool)) & (SHOWN != 0)[:, None, None]
+    return torch.from_numpy(np.where(seen, 0, -1e30))
+
+
+def test_differential_attention(backend, tmp_path):
+    """DiffLlama's, whose values of a head stand in two halves of its heads."""
+    from transformers.models.diffllama.modeling_diffllama import DiffLlamaAttention
+
+    config = transformers.DiffLlamaConfig(
+        hidden_size=16, num_attention_heads=4, num_key_value_heads=4,
+        attn_implementation="eager",
+    )  # fmt: skip
+    theirs = spread(DiffLlamaAttention(config, layer_idx=3))
+    names = [(r"([qkvo])_proj", r"\1_projection"), (r"^q_", "query_"), (r"^k_", "key_")]
+    names += [
+        (r"^v_", "value_"),
+        (r"^o_", "output_"),
+        (r"^", "differential_attention_0."),
+    ]
+    weights = renamed(theirs, names)
+    value = "differential_attention_0.value_projection.weight"
+    weights[value] = weights[value].reshape(2, 2, 4, 16).swapaxes(0, 1).reshape(16, 16)
+    weights["differential_attention_0.norm_scale"] = np.ones(8)
+    still = torch.ones(2, 9, 4).double(), torch.zeros(2, 9, 4).double()
+    with exact():
+        theirs.groupnorm.eps = 1e-5
+        expected, maps = theirs(torch.from_numpy(X), still, hidden_future())
+        parts = [
+            torch.exp(
+                (
+                    getattr(theirs, f"lambda_q{i}") * getattr(theirs, f"lambda_k{i}")
+                ).sum()
+            )
+            for i in (1, 2)
+        ]
+    difference = maps[:, :2] - (parts[0] - parts[1] + theirs.lambda_init) * maps[:, 2:]
+    ours = loaded(one("differential"), backend, weights, tmp_path)
+    output, found = output_and_maps(ours, PADDED)
+    assert_same(found["differential_attention_0"], difference, 1e-8)
+    assert_same(output, expected, 1e-8)
+
+
+def projected(weights, name):
+    """Queries, keys and values [batch, heads, time, size] by NumPy alone."""
+    for part in ("query", "key", "value"):
+        own = f"{name}_attention_0.{part}_projection"
+        y = X @ weights[f"{own}.weight"].T + weights[f"{own}.bias"]
+        yield y.reshape(2, 9, 2, 8).swapaxes(1, 2)
+
+
+def answer(weights, name, context):
+    own = f"{name}_attention_0.output_projection"
+    context = context.swapaxes(1, 2).reshape(2, 9, 16)
+    return context @ weights[f"{own}.weight"].T + weights[f"{own}.bias"]
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_sigmoid_attention(causal, backend, tmp_path):
+    """Ramapuram et al. (2024), equation 3, with b = -log(n)."""
+    checked = one("causal sigmoid" if causal else "sigmoid")
+    weights = random_weights(checked)
+    q, k, v = projected(weights, "sigmoid")
+    seen = np.broadcast_to((SHOWN != 0)[:, None, None], (2, 1, 9, 9))
+    seen = seen & np.tril(np.ones((9, 9), bool)) if causal else seen
+    logits = q @ k.swapaxes(2, 3) / np.sqrt(8)
+    bias = -np.log(seen.sum(-1, keepdims=True))
+    expected = np.where(seen, special.expit(logits + bias), 0)
+    output, maps = output_and_maps(loaded(checked, backend, weights, tmp_path), PADDED)
+    assert_same(maps["sigmoid_attention_0"], expected, 1e-12)
+    assert_same(output, answer(weights, "sigmoid", expected @ v), 1e-12)
+
+
+@pytest.mark.parametrize("kind", ["linear", "linear, unobserved"])
+def test_linear_attention(kind, backend, tmp_path):
+    """Katharopoulos et al. (2020), equation 4, with phi(x) = elu(x) + 1."""
+    checked = one(kind)
+    weights = random_weights(checked)
+    q, k, v = projected(weights, "linear")
+    q, k = (np.where(x > 0, x + 1, np.exp(x)) for x in (q, k))
+    products = np.where((SHOWN != 0)[:, None, None], q @ k.swapaxes(2, 3), 0)
+    expected = products / products.sum(-1, keepdims=True)
+    output, maps = output_and_maps(loaded(checked, backend, weights, tmp_path), PADDED)
+    if kind == "linear":
+        assert_same(maps["linear_attention_0"], expected, 1e-12)
+    else:
+        assert maps == {}
+    assert_same(output, answer(weights, "linear", expected @ v), 1e-12)
+
+
+@pytest.mark.parametrize("kind", ["latent", "latent, whole queries"])
+def test_latent_attention(kind, backend, tmp_path):
+    from transformers.models.deepseek_v3 import modeling_deepseek_v3 as deepseek
+
+    whole = "whole" in kind
+    config = transformers.DeepseekV3Config(
+        hidden_size=16, num_attention_heads=4, num_key_value_heads=4, kv_lora_rank=6,
+        q_lora_rank=None if whole else 7, qk_nope_head_dim=4 if whole else 5,
+        qk_rope_head_dim=4, v_head_dim=4 if whole else 3, rope_interleave=False,
+        attn_implementation="eager",
+    )  # fmt: skip
+    theirs = spread(deepseek.DeepseekV3Attention(config, layer_idx=0))
+    names = [
+        ("q_a_proj", "query_compression"),
+        (r"q_a_layernorm\.weight", "query_norm.scale"),
+        ("q_(b_)?proj", "query_projection"),
+        ("kv_a_proj_with_mqa", "compression"),
+        (r"kv_a_layernorm\.weight", "latent_norm.scale"),
+        ("kv_b_proj", "expansion"),
+        ("o_proj", "output_projection"),
+        ("^", "latent_attention_0."),
+    ]
+    with exact():
+        angles = torch.arange(9).double()[None, :, None] * 10000 ** -(
+            torch.arange(2).double() / 2
+        )
+        angles = torch.cat([angles, angles], dim=-1)
+        expected, attended = theirs(
+            torch.from_numpy(X), (angles.cos(), angles.sin()), hidden_future()
+        )
+    ours = loaded(one(kind), backend, renamed(theirs, names), tmp_path)
+    output, maps = output_and_maps(ours, PADDED)
+    assert_same(maps["latent_attention_0"], attended, 1e-8)
+    assert_same(output, expected, 1e-8)
+
+
+@each_training_backend
+@pytest.mark.parametrize("kind", LAYERS)
+def test_gradients_reach_every_weight_of_other_kinds(kind, backend):
+    assert_gradients_reach_all(one(kind), backend, PADDED)
+
+
+TEXT = """
+network Model {{
+  input: (none,)
+  layers: Embedding(40, 16, mask_zero=true) {layer} Dense(40)
+}}
+"""
+
+
+@one_key
+@pytest.mark.parametrize("kind", ["differential", "causal sigmoid", "latent"])
+def test_what_is_kept_changes_nothing(kind, backend, tmp_path):
+    """Greedy tokens are those of whole forwards, with padding before a text."""
+    checked = checked_of(TEXT.format(layer=LAYERS[kind]))
+    assert generation(checked).keeps_steps
+    ours = loaded(checked, backend, random_weights(checked, 0.8), tmp_path)
+    ids = np.array([[0, 0, 3, 1], [7, 4, 1, 5]])
+    found = np.asarray(ours.model.generate(ours.backend.tensor(ids), 5))
+    for _ in range(5):
+        with ours.backend.inference():
+            logits = ours.backend.array(ours.model(ours.backend.tensor(ids)))
+        if kind == "latent":  # its positions are counted from the first real id
+            logits[0] = ours.backend.array(
+                ours.model(ours.backend.tensor(ids[:1, 2:]))
+            )[0, -1:]
+        ids = np.concatenate([ids, logits[:, -1:].argmax(-1)], axis=1)
+    np.testing.assert_array_equal(found, ids)

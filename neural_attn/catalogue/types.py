@@ -128,7 +128,7 @@ def broadcast(left: Tensor, right: Tensor) -> tuple[Dim, ...]:
     dims = []
     for a, b in zip(*padded, strict=True):
         if a.value == 1:
-            dims.append(b)
+            dims.append(a if b.value == 1 and a.label == HEADS else b)
         elif b.value == 1 or same(a, b):
             dims.append(b if a.value is None and b.value not in (None, 1) else a)
         else:

@@ -32,7 +32,8 @@ def inputs_of(checked):
 
 def test_the_templates():
     assert NAMES == [
-        "bert", "encoder-decoder", "gpt", "lstm-attention", "text-classifier", "vit"
+        "bert", "encoder-decoder", "gpt", "lstm-attention", "recurrent-translator",
+        "text-classifier", "vit",
     ]  # fmt: skip
 
 

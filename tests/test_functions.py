@@ -59,6 +59,12 @@ FUNCTIONS = {
         [X, X[:, :2]], axis=1
     ),
     "concatenate([x, 2 * x], axis=-2)": np.concatenate([X, 2 * X], axis=1),
+    "concatenate([repeat(sum(x, axis=1), x, axis=1), x], axis=1)": np.concatenate(
+        [X.sum(1, keepdims=True).repeat(5, axis=1), X], axis=1
+    ),
+    "repeat(reshape(arange(half, x), (1, 1, half)), x)": np.broadcast_to(
+        np.arange(4.0), (2, 1, 4)
+    ),
     "concatenate(split(-x, half))": -X,
     "concatenate(split(x, (3, half, 1)))": X,
 }
@@ -77,6 +83,8 @@ REFUSED = {
     "slice(x, 1.5)": "`1.5` must be a whole number",
     "maximum(x, none)": "a number or a tensor is needed here, not none",
     "concatenate([x, sum(x)], axis=1)": "cannot stand side by side",
+    "repeat(x, x, axis=1)": "the first with one step there, and gets (batch, 5, 8)",
+    "repeat(sum(x), sum(x, axis=1), axis=0)": "axis 0 is the batch",
     "split(x, 3)": "an axis of 8 has no 3 equal parts: (batch, 5, 8)",
     "split(x, (3, 4))": "parts of 3 and 4 are not the 8 steps of (batch, 5, 8)",
     "split(x, 2, axis=0)": "axis 0 is the batch: its examples stand alone",

@@ -32,8 +32,8 @@ def inputs_of(checked):
 
 def test_the_templates():
     assert NAMES == [
-        "bert", "encoder-decoder", "gpt", "llama", "lstm-attention", "text-classifier",
-        "vit",
+        "bert", "encoder-decoder", "gpt", "llama", "lstm-attention",
+        "recurrent-translator", "text-classifier", "vit",
     ]  # fmt: skip
 
 

@@ -147,15 +147,71 @@ BLOCKS |= {
     "BahdanauDecoder": ("units=3", _PAIR, "units=2"),
     "LuongDecoder": ("units=4", _PAIR, 'units=2 score="dot"'),
 }
+BLOCKS |= {
+    "RelativePositionBias": (
+        "num_heads=2",
+        "(8, 4)",
+        "num_heads=1 num_buckets=8 max_distance=9 bidirectional=false",
+    ),
+    "T5Attention": (
+        "num_heads=2",
+        "(8, 4)",
+        "num_heads=4 key_dim=3 dropout=0.5 causal=true d_model=5",
+    ),
+    "LinearBias": ("num_heads=2", "(8, 4)", "num_heads=1"),
+    "LinearBiasAttention": (
+        "num_heads=2",
+        "(8, 4)",
+        "num_heads=4 dropout=0.5 use_bias=false causal=true d_model=5",
+    ),
+    "PatchEmbedding": (
+        "d_model=4, patch_size=2",
+        "(8, 8, 3)",
+        "d_model=3 patch_size=4",
+    ),
+    "ClassToken": ("", "(8, 4)", "d_model=5"),
+    "DifferentialAttention": (
+        "num_heads=2",
+        "(8, 8)",
+        "num_heads=4 depth=1 causal=true epsilon=0.1 d_model=5",
+    ),
+    "SigmoidAttention": (
+        "num_heads=2",
+        "(8, 4)",
+        "num_heads=4 use_bias=false causal=true d_model=5",
+    ),
+    "LinearAttention": (
+        "num_heads=2",
+        "(8, 4)",
+        "num_heads=4 observed=false use_bias=false d_model=5",
+    ),
+    "LatentAttention": (
+        "num_heads=2, latent_dim=4",
+        "(8, 16)",
+        "num_heads=4 latent_dim=3 query_latent_dim=5 key_dim=4 rotary_dim=2 "
+        "value_dim=3 theta=9 epsilon=0.1 causal=true d_model=5",
+    ),
+    "LatentNorm": ("epsilon=0.01", "(8, 4)", "epsilon=0.1 d_model=5"),
+    "LatentRotary": ("theta=10", "(8, 4)", "theta=9 size=6"),
+}
 # the layers around a block that takes more than what a chain hands on
 _DECODER = "source: {{ Dense(4) }} target: {{ {} }}"
 _STEP = """Run({units}) define Run(units) {{ layers: step = {} forward(x):
   start = zeros((1, 1, units), x) """
 
 
+_BIASED = """Run() define Run() {{ layers: bias = {} forward(x):
+  heads = split_heads(x, 2) return attend(heads, heads, heads, bias=bias(x)) }}"""
+_TURNED = """Run() define Run() {{ layers: turn = {} forward(x):
+  return turn(split_heads(x, 1), positions(x)) }}"""
+
+
 BLOCK_WITHIN = {
     "RotaryPositions": "Turn() define Turn() {{ layers: rotary = {} forward(x): "
     "return merge_heads(rotary(split_heads(x, 1), positions(x))) }}",
+    "RelativePositionBias": _BIASED,
+    "LinearBias": _BIASED,
+    "LatentRotary": _TURNED,
     "BahdanauDecoder": _DECODER,
     "LuongDecoder": _DECODER,
     "LSTMCell": _STEP + "h, c = step(slice(x, 0, 1, axis=1), start, start) return h }}",
@@ -170,7 +226,7 @@ OTHER_VALUES = [
     for change in changes.split()
 ]
 # a width that does not fit what arrives; a decoder without an encoder
-MISFITS = ("d_model=5", "size=5", "with_memory=true")
+MISFITS = ("d_model=5", "size=5", "size=6", "with_memory=true")
 
 
 def test_no_parameter_of_a_block_is_left_out():

@@ -196,7 +196,10 @@ def _is_causal(checked: Checked, part: Instance, targets: set[str]) -> bool:
     assert isinstance(part.target, Block)
     if part.attention and not (part.attention.causal or part.attention.kind == "cross"):
         return False
-    if checked.facts[part.target].mixes_steps & targets:
+    facts = checked.facts[part.target]
+    # an attention that is not observed makes no promise of what its products see
+    mixed = facts.mixes_steps | (set() if part.attention else facts.weighs_steps)
+    if mixed & targets:
         return False
     return all(
         _is_causal(checked, inner, _inside(inner, targets))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 
 from neural_attn.catalogue import constants
@@ -166,7 +167,7 @@ def joined(given: Given) -> Tensor:
             raise ShapeError(f"{first} and {item} cannot stand side by side")
     roots = frozenset().union(*(item.roots for item in items))
     dim = reduce(added, (item.dims[axis] for item in items))
-    along = first.along if axis != 1 - first.rank else None
+    along = first.along if axis != first.step_axis else None
     return Tensor(_with_axis(first, axis, dim), first.dtype, roots, along=along)
 
 
@@ -179,7 +180,7 @@ def repeated(given: Given) -> Tensor:
             "repeat needs two with as many axes, the first of one step along the axis, "
             f"and gets {x} and {like}"
         )
-    along = like.along if axis == 1 - x.rank else x.along
+    along = like.along if axis == like.step_axis else x.along
     dims = _with_axis(x, axis, like.dims[axis])
     return Tensor(dims, x.dtype, x.roots | like.roots, along=along)
 
@@ -190,10 +191,9 @@ def cut(given: Given) -> Tensor:
     axis = axis_of(given, x)
     start, stop = _place(given, "start"), _place(given, "stop")
     dim = x.dims[axis]
-    along = x.along if axis != 1 - x.rank else None
-    return Tensor(
-        _with_axis(x, axis, _part(dim, start, stop)), x.dtype, x.roots, along=along
-    )
+    along = x.along if axis != x.step_axis else None
+    part = replace(_part(dim, start, stop), label=dim.label)
+    return Tensor(_with_axis(x, axis, part), x.dtype, x.roots, along=along)
 
 
 def parts(given: Given) -> Several:
@@ -215,10 +215,10 @@ def parts(given: Given) -> Several:
             raise ShapeError(f"an axis of {dim} has no {count} equal parts: {x}")
         size = Dim(dim.value // count.value, divided(dim.expr, count.expr))
         sizes = [size] * count.value
-    along = x.along if axis != 1 - x.rank else None
+    along = x.along if axis != x.step_axis else None
     return Several(
         tuple(
-            Tensor(_with_axis(x, axis, size), x.dtype, x.roots, along=along)
+            x.like(*_with_axis(x, axis, replace(size, label=dim.label))).at(along)
             for size in sizes
         )
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from neural_attn.catalogue.function_arguments import (
     Given,
     need_fractions,
@@ -12,6 +14,7 @@ from neural_attn.catalogue.function_arguments import (
 from neural_attn.catalogue.position_rules import distances_between
 from neural_attn.catalogue.types import (
     BATCH,
+    HEADS,
     Dim,
     ShapeError,
     Static,
@@ -48,7 +51,7 @@ def split_heads(given: Given) -> Tensor:
             f"num_heads must divide {x.width}",
         )
     size = Dim(width // count, divided(x.width.expr, heads.expr))
-    return x.like(x.dims[0], heads, x.dims[1], size)
+    return x.like(x.dims[0], replace(heads, label=HEADS), x.dims[1], size)
 
 
 def merge_heads(given: Given) -> Tensor:

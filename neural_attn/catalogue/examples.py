@@ -37,6 +37,17 @@ def _decoder(layer: str) -> str:
     )
 
 
+def _biased(layer: str) -> tuple[str, ...]:
+    """A bias, and the define that attends with it."""
+    return (
+        _SERIES,
+        "Biased()",
+        f"define Biased() {{ layers: bias = {layer} forward(x): "
+        "heads = split_heads(x, 2) "
+        "return merge_heads(attend(heads, heads, heads, bias=bias(heads))) } ",
+    )
+
+
 # name: (input, layers, the define they use if there is one)
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "Dense": (_SERIES, 'Dense(units=4, activation="relu")'),
@@ -151,6 +162,26 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "LuongAttention": (_SERIES, 'LuongAttention(score="dot")'),
     "BahdanauDecoder": (_RECURRENT, _decoder("BahdanauDecoder(units=4)")),
     "LuongDecoder": (_RECURRENT, _decoder('LuongDecoder(units=4, score="general")')),
+    "RelativePositionBias": _biased("RelativePositionBias(num_heads=2)"),
+    "T5Attention": (_SERIES, "T5Attention(num_heads=2)"),
+    "LinearBias": _biased("LinearBias(num_heads=2)"),
+    "LinearBiasAttention": (_SERIES, "LinearBiasAttention(num_heads=2)"),
+    "PatchEmbedding": (_IMAGE, "PatchEmbedding(d_model=8, patch_size=4)"),
+    "ClassToken": (_SERIES, "ClassToken()"),
+    "DifferentialAttention": (
+        _SERIES,
+        "DifferentialAttention(num_heads=2, depth=index) * 2",
+    ),
+    "SigmoidAttention": (_SERIES, "SigmoidAttention(num_heads=2)"),
+    "LinearAttention": (_SERIES, "LinearAttention(num_heads=2)"),
+    "LatentAttention": (_SERIES, "LatentAttention(num_heads=2, latent_dim=4)"),
+    "LatentNorm": (_SERIES, "LatentNorm(epsilon=1e-6)"),
+    "LatentRotary": (
+        _SERIES,
+        "Turned()",
+        "define Turned() { layers: rotary = LatentRotary(theta=10000) forward(x): "
+        "return merge_heads(rotary(split_heads(x, 2), positions(x))) } ",
+    ),
     "GraphAttention": (
         "{ x: (6, 8) adjacency: (6, 6) }",
         "GraphAttention(num_heads=2, units=4)",

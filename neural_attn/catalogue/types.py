@@ -10,6 +10,7 @@ from neural_attn.grammar import tree
 Constant = int | float | str | bool | None | tuple[object, ...]
 
 BATCH = "batch"  # the label of the first axis
+HEADS = "heads"  # that of the axis that split_heads makes
 
 _numbers = itertools.count(1)  # 0 would read as none
 
@@ -54,6 +55,12 @@ class Tensor:
     def rank(self) -> int:
         """Number of axes, the batch included."""
         return len(self.dims)
+
+    @property
+    def step_axis(self) -> int:
+        """The axis of the steps, from the end: behind the batch, and heads if any."""
+        has_heads = self.rank == 4 and self.dims[1].label == HEADS
+        return -2 if has_heads else 1 - self.rank
 
     @property
     def width(self) -> Dim:
@@ -121,7 +128,7 @@ def broadcast(left: Tensor, right: Tensor) -> tuple[Dim, ...]:
     dims = []
     for a, b in zip(*padded, strict=True):
         if a.value == 1:
-            dims.append(b)
+            dims.append(a if b.value == 1 and a.label == HEADS else b)
         elif b.value == 1 or same(a, b):
             dims.append(b if a.value is None and b.value not in (None, 1) else a)
         else:

@@ -18,26 +18,27 @@ RESERVED_ATTRIBUTES = frozenset(
     call_signature_parameters call_super_init children compile compile_from_config
     compiled compiled_loss compiled_metrics compute_dtype compute_loss
     compute_loss_and_updates compute_mask compute_metrics compute_output_shape
-    compute_output_spec count_params cpu cuda distribute_reduction_method
-    distribute_strategy double dtype dtype_policy dump_patches eval evaluate export
-    extra_repr fit float forward forward_logits from_config get_buffer
-    get_build_config get_compile_config get_config get_extra_state get_layer
-    get_metrics_result get_parameter get_quantization_layer_structure get_state_tree
-    get_submodule get_weights half initialize input input_dtype input_spec ipu
-    jit_compile layers load_own_variables load_state_dict load_weights loss losses
-    make_predict_function make_test_function make_train_function metrics
-    metrics_names metrics_variables modules mtia name name_scope named_buffers
-    named_children named_modules named_parameters named_weights
-    non_trainable_variables non_trainable_weights optimizer output parameters path
-    predict predict_function predict_on_batch predict_step quantization_mode
-    quantize quantized_build quantized_call register_backward_hook register_buffer
-    register_forward_hook register_forward_pre_hook register_full_backward_hook
+    compute_output_spec count_params cpu cuda decode distribute_reduction_method
+    distribute_strategy double dtype dtype_policy dump_patches encode eval evaluate
+    export extra_repr fit float forward forward_logits from_config generate
+    get_buffer get_build_config get_compile_config get_config get_extra_state
+    get_layer get_metrics_result get_parameter get_quantization_layer_structure
+    get_state_tree get_submodule get_weights half initialize input input_dtype
+    input_names input_spec ipu jit_compile keeps layers load_own_variables
+    load_state_dict load_weights loss losses make_predict_function
+    make_test_function make_train_function metrics metrics_names metrics_variables
+    modules mtia name name_scope named_buffers named_children named_modules
+    named_parameters named_weights non_trainable_variables non_trainable_weights
+    optimizer output parameters past path predict predict_function predict_on_batch
+    predict_step quantization_mode quantize quantized_build quantized_call
+    register_backward_hook register_buffer register_forward_hook
+    register_forward_pre_hook register_full_backward_hook
     register_full_backward_pre_hook register_load_state_dict_post_hook
     register_load_state_dict_pre_hook register_module register_parameter
     register_state_dict_post_hook register_state_dict_pre_hook rematerialized_call
     requires_grad_ reset_metrics reset_states run_eagerly run_with_attention save
     save_own_variables save_weights set_extra_state set_state_tree
-    set_store_attention set_submodule set_weights share_memory state_dict
+    set_store_attention set_submodule set_weights share_memory skipped state_dict
     stateless_call stateless_compute_loss steps_per_execution stop_evaluating
     stop_predicting stop_training store_attention summary supports_jit
     supports_masking symbolic_call symbolic_test_step symbolic_train_step

@@ -250,8 +250,10 @@ class Evaluation(ABC):
         left = operands[0]
         if operator == "@" and isinstance(left, Tensor) and not self.session.scans:
             over_steps = left.width.value is None or left.across is not None
-            if over_steps and not self.block.is_attention:
-                self.facts.mixes_steps.add(self.input_names.get(left.across, ""))
+            if over_steps:
+                weighs = self.block.is_attention
+                noted = self.facts.weighs_steps if weighs else self.facts.mixes_steps
+                noted.add(self.input_names.get(left.across, ""))
 
     def _optional(self, expr: tree.Binary, operands: list[Value]) -> Value:
         """`x != none` for a tensor; `mask and none`, which is the mask."""
@@ -417,8 +419,7 @@ def _is_beside_steps(x: Tensor, axis: object) -> bool:
     """Whether an axis is not that of the steps: the last one, or the heads."""
     if axis in (-1, x.rank - 1):
         return not (x.dtype == "int" and x.rank == 2)
-    has_heads = x.rank == 4 and x.dims[1].value is not None and x.dims[2].value is None
-    return has_heads and axis in (-3, 1)
+    return x.step_axis == -2 and axis in (-3, 1)
 
 
 def _weights(given: Mapping[str, Value]) -> Value | None:

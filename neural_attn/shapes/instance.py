@@ -217,7 +217,8 @@ class Facts:
     `states` how many states each call of scan carries along, and whether it gives
     the last of them, likewise;
     `mixes_steps` the inputs whose steps its equations join other than by attention
-    ("" where that is not known), `counts_steps` whether they count steps;
+    ("" where that is not known), `weighs_steps` those that products of an attention
+    join, `counts_steps` whether they count steps;
     `floored` the calls of floor that divide lengths; `ids` what holds ids;
     `masks` the inputs of which it asks which steps are padding.
     """
@@ -237,6 +238,7 @@ class Facts:
     absent: set[int] = field(default_factory=set)
     states: dict[int, tuple[int, bool]] = field(default_factory=dict)
     mixes_steps: set[str] = field(default_factory=set)
+    weighs_steps: set[str] = field(default_factory=set)
     counts_steps: bool = False
     floored: set[int] = field(default_factory=set)
     ids: set[int] = field(default_factory=set)

@@ -142,6 +142,7 @@ class Forward:
             f"concatenate([{one}, {other}], axis={axis})",
             f"slice({one}, {start}, {stop}, axis={axis})",
             f"slice({one}, half)",
+            f"repeat(sum({one}, axis={axis}), {other}, axis={axis})",
             f"concatenate([-slice({one}, half), slice({one}, 0, half)])",
             f"({one} @ transpose({other}))",
             f"softmax({one} @ transpose({other})) @ {one}",

@@ -27,14 +27,14 @@ def checked_of(text):
     return checked
 
 
-def spread(module, scale=0.3):
+def spread(module, scale=0.3, seed=5):
     """A module of transformers in float64, its weights far from how they start."""
     import torch
 
     torch.nn.Module.__dict__.get("smart_apply") and delattr(
         torch.nn.Module, "smart_apply"
     )
-    generator = torch.Generator().manual_seed(5)
+    generator = torch.Generator().manual_seed(seed)
     module = module.double().eval()
     with torch.no_grad():
         for parameter in module.parameters():

@@ -81,10 +81,10 @@ def _fitted(text: str, words: frozenset[str] | None) -> str:
         there = words is not None and not words.isdisjoint(mark[2].split(", "))
         if words is not None and there is (mark[1] == "without"):
             end = ends.get(number + 1, number + 1)
-            before = (n for n in range(number - 1, 0, -1) if n not in dropped)
-            is_apart = not lines[next(before, 1) - 1]
-            follows = lines[end : end + 1] == [""]  # a blank line, one of two
-            dropped |= set(range(number + 1, end + 1 + (follows and is_apart)))
+            dropped |= set(range(number + 1, end + 1))
+            before = next(n for n in range(number, 0, -1) if n not in dropped)
+            if lines[end : end + 1] == [""] == [lines[before - 1]]:
+                dropped.add(end + 1)
     return "\n".join(line for n, line in enumerate(lines, 1) if n not in dropped)
 
 

@@ -5,6 +5,7 @@ import pytest
 from neural_attn.backends.emit.generation import generation
 from scipy import special
 
+from neural_attn.compile import check_text
 from tests.published_families import (
     assert_gradients_reach_all,
     assert_same,
@@ -530,3 +531,11 @@ def test_what_is_kept_changes_nothing(kind, backend, tmp_path):
             )[0, -1:]
         ids = np.concatenate([ids, logits[:, -1:].argmax(-1)], axis=1)
     np.testing.assert_array_equal(found, ids)
+
+
+def test_padding_does_not_go_past_a_class_token():
+    """What it hands on has a step more than the mask."""
+    text = TEXT.format(layer="ClassToken() TransformerEncoder(2, 8)")
+    _, (warning,) = check_text(text)
+    assert warning.code == "W0107"
+    assert "ClassToken" in warning.message

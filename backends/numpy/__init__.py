@@ -57,7 +57,7 @@ BACKEND = Backend(
         "padding_mask": "({0} != 0)[:, None, None, :]",
         "stack": "np.stack({0}, axis=-1)",
         "concatenate": "np.concatenate({0}, axis={1})",
-        "repeat": "{0}.repeat({1}.shape[{2}], axis={2})",
+        "repeat": "np.repeat({0}, {1}.shape[{2}], axis={2})",
         "positions": "np.arange({0}.shape[1])[None]",
         "zeros": "np.zeros({0}, {1}.dtype)",
         "split": "np.split({0}, {1}, axis={2})",

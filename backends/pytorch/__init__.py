@@ -99,7 +99,7 @@ BACKEND = Backend(
         "padding_mask": "({0} != 0)[:, None, None, :]",
         "stack": "torch.stack({0}, dim=-1)",
         "concatenate": "torch.cat({0}, dim={1})",
-        "repeat": "{0}.repeat_interleave({1}.size({2}), dim={2})",
+        "repeat": "torch.repeat_interleave({0}, {1}.size({2}), dim={2})",
         "positions": "torch.arange({0}.size(1), device={0}.device)[None]",
         "zeros": "torch.zeros({0}, dtype={1}.dtype, device={1}.device)",
         "split": "{0}.chunk({1}, dim={2})",

@@ -99,6 +99,8 @@ def turns_round(use: LayerUse) -> bool:
 def keeps_time(block: Block) -> bool:
     """Whether a padding mask still fits behind a block: each layer in it keeps time."""
     seen, waiting = {block}, [block]
+    if any(map(_has_other_steps, _returned(block.forward.body))):
+        return False
     while waiting:
         for use in waiting.pop().uses():
             target = use.target
@@ -109,6 +111,28 @@ def keeps_time(block: Block) -> bool:
             elif not keeps_steps(use, target):
                 return False
     return True
+
+
+# functions that give axis 1 another length
+_OTHER_LENGTH = frozenset("concatenate max mean min repeat slice sum".split())
+
+
+def _has_other_steps(value: tree.Expr) -> bool:
+    """Whether a call puts steps together, or picks some, along axis 1."""
+    if not isinstance(value, tree.Call) or value.function.text not in _OTHER_LENGTH:
+        return False
+    axes = [a.value for a in value.arguments if a.name == "axis"]
+    return any(isinstance(axis, tree.Literal) and axis.value == 1 for axis in axes)
+
+
+def _returned(body: tuple[tree.Statement, ...]) -> list[tree.Expr]:
+    found: list[tree.Expr] = []
+    for statement in body:
+        if isinstance(statement, tree.If):
+            found += _returned(statement.then) + _returned(statement.otherwise)
+        elif isinstance(statement, tree.Return):
+            found.append(statement.value)
+    return found
 
 
 def takes_mask(target: NativeLayer | Block) -> bool:

@@ -51,7 +51,7 @@ def test_random_networks_agree_on_every_backend(seed, available_backends, tmp_pa
 
 
 # some of those that `check` accepts; each run costs a second
-FORWARDS = (1, 7, 16, 36, 37, 44, 48, 63, 98, 111, 122, 134)
+FORWARDS = (1, 3, 7, 28, 36, 45, 67, 88, 98, 109, 129, 134)
 
 
 @pytest.mark.parametrize("seed", FORWARDS)

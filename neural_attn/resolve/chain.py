@@ -10,8 +10,10 @@ from dataclasses import replace
 
 from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.base import NativeLayer
+from neural_attn.catalogue.refused import refusal
 from neural_attn.diagnostics.errors import Span
 from neural_attn.grammar import tree
+from neural_attn.grammar.parser import prelude
 from neural_attn.ir import INDEX, MASK, Block, Input, LayerUse, is_mask
 from neural_attn.resolve.flow import (
     MEMORY,
@@ -188,6 +190,7 @@ class Chain:
         if use is None:
             self.wiring.used.add(flow.value)
             return replace(flow, value=flow.variable)
+        self._refuse_cell(use, node)
         self.wiring.uses.append(use)
         target, span = use.target, node.span
         flow = self.wiring.next_input(target, flow, span)
@@ -210,6 +213,14 @@ class Chain:
             is_encoded=flow.is_encoded or encodes,
             started=True,
         )
+
+    def _refuse_cell(self, use: LayerUse, node: tree.LayerNode) -> None:
+        """A single step of a recurrence has a place in equations, not in a chain."""
+        refused = refusal(use.target.name)
+        is_built_in = use.target.name in {d.name.text for d in prelude().defines}
+        own = isinstance(use.target, Block) and len(use.target.inputs) == 1
+        if refused and is_built_in and not own:
+            self.problems.add("E0234", node.name.span, hint=refused[1], why=refused[0])
 
     def _arguments(
         self, use: LayerUse, flow: Flow, merged: list[str], span: Span

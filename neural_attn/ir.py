@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from neural_attn.catalogue.base import Kind, NativeLayer
-from neural_attn.catalogue.learned import WEIGHT
 from neural_attn.diagnostics.errors import Span
 from neural_attn.grammar import tree
 
@@ -141,7 +140,8 @@ def width_of(parameter: tree.Parameter) -> str:
 
 def is_learned(use: LayerUse | None) -> bool:
     """Whether a layer is an array of weights, which its bare name stands for."""
-    return use is not None and use.target is WEIGHT
+    target = use.target if use is not None else None
+    return isinstance(target, NativeLayer) and target.is_array
 
 
 MASK = "attention_mask"

@@ -7,7 +7,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from neural_attn.grammar import tree
+
 from neural_attn.diagnostics.errors import fail
+from neural_attn.ir import Input, LayerUse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -113,3 +116,23 @@ class Backend:
     # constants (none: it is not copied); and warnings for what the backend leaves out
     training: Callable[[Checked], tuple[list[str], Mapping[str, str]]] | None = None
     cannot: Callable[[Checked], list[Diagnostic]] = lambda checked: []
+
+
+@dataclass(frozen=True)
+class Generation:
+    """How a network goes on: the input that it adds to, and what is read once.
+
+    `encoded` counts the statements of the forward that need only `source`; `handed`
+    are the variables that the rest takes from them. `keeps_steps` says whether each
+    step needs only the one before it, what came before being kept. `within` is the
+    layer whose forward it is, where it is not that of the network.
+    """
+
+    target: Input
+    source: Input | None
+    statements: tuple[tuple[tree.Statement, ...], tuple[tree.Statement, ...]]
+    handed: tuple[str, ...]
+    keeps_steps: bool
+    gives_probabilities: bool
+    pads: bool
+    within: LayerUse | None = None

@@ -25,12 +25,13 @@ _HEADER = "{name} for {backend}, from {source} by neural-attn {version}."
 
 def emit(checked: Checked, backend: Backend) -> str:
     """The source text of a network for a backend; the same input, the same bytes."""
+    going_on = generation(checked)
     scopes: dict[Block, Scope] = {}
     bodies: list[list[str]] = []
     for block in _blocks_inside_out(checked):
-        scopes[block] = Scope(checked, block, backend, scopes)
+        scopes[block] = Scope(checked, block, backend, scopes, going_on)
         bodies.append(block_class(scopes[block]))
-    network = Scope(checked, checked.network.block, backend, scopes)
+    network = Scope(checked, checked.network.block, backend, scopes, going_on)
     bodies.append(network_class(network))
     bodies.append(backend.create(checked))
     loop: Mapping[str, str] = {}

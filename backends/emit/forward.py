@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TypeGuard
 
+from neural_attn.backends.emit.base import Generation
 from neural_attn.backends.emit.calls import in_forward, makes_mask, special, whole
 from neural_attn.backends.emit.expressions import text
-from neural_attn.backends.emit.generation import Generation, generation
+from neural_attn.backends.emit.generation import generation
 from neural_attn.backends.emit.layers import STATEMENTS, choice
 from neural_attn.backends.emit.layout import with_trivia
 from neural_attn.backends.emit.scope import Scope

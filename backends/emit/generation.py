@@ -9,9 +9,10 @@ second is computed once.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
+from neural_attn.backends.emit.base import Generation
 from neural_attn.backends.emit.training import output_activation
 from neural_attn.grammar import tree
 
@@ -19,26 +20,6 @@ from neural_attn.catalogue.decoding import CACHE, STEPWISE
 from neural_attn.catalogue.types import BATCH, Tensor
 from neural_attn.ir import Block, Input, LayerUse, is_mask
 from neural_attn.shapes.instance import Checked, Instance
-
-
-@dataclass(frozen=True)
-class Generation:
-    """How a network goes on: the input that it adds to, and what is read once.
-
-    `encoded` counts the statements of the forward that need only `source`; `handed`
-    are the variables that the rest takes from them. `keeps_steps` says whether each
-    step needs only the one before it, what came before being kept. `within` is the
-    layer whose forward it is, where it is not that of the network.
-    """
-
-    target: Input
-    source: Input | None
-    statements: tuple[tuple[tree.Statement, ...], tuple[tree.Statement, ...]]
-    handed: tuple[str, ...]
-    keeps_steps: bool
-    gives_probabilities: bool
-    pads: bool
-    within: LayerUse | None = None
 
 
 def keeps_steps(checked: Checked) -> bool:

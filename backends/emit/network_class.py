@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 
 from neural_attn.backends.emit.attention_maps import attention_lines
+from neural_attn.backends.emit.base import Generation
 from neural_attn.backends.emit.expressions import dotted, text
 from neural_attn.backends.emit.forward import body_lines
-from neural_attn.backends.emit.generation import Generation, generation
+from neural_attn.backends.emit.generation import generation
 from neural_attn.backends.emit.layers import STATEMENTS, constructor_head, layer_lines
 from neural_attn.backends.emit.layout import docstring, string
 from neural_attn.backends.emit.scope import PAST_MASK, Scope

@@ -9,7 +9,7 @@ import ast
 from collections.abc import Mapping
 
 from neural_attn.backends.emit import runtime_source
-from neural_attn.backends.emit.base import VARIES, Backend, Row
+from neural_attn.backends.emit.base import VARIES, Backend, Generation, Row
 from neural_attn.backends.emit.expressions import (
     BUILT_IN,
     Rule,
@@ -20,7 +20,6 @@ from neural_attn.backends.emit.expressions import (
     slots,
     text,
 )
-from neural_attn.backends.emit.generation import generation, keeps_steps
 from neural_attn.backends.emit.usage import (
     always_none,
     given_inputs,
@@ -55,6 +54,7 @@ class Scope:
         block: Block,
         backend: Backend,
         scopes: Mapping[Block, Scope],
+        going_on: Generation | None,
     ) -> None:
         self.checked = checked
         self.block = block
@@ -79,7 +79,8 @@ class Scope:
         self.target = ""
         self.declared: set[str] = set()  # the layers that the constructor makes
         # whether layers keep the steps before, and whether this one counts them
-        self.keeps_steps = keeps_steps(checked)
+        self.keeps_steps = going_on is not None and going_on.keeps_steps
+        self.going_on = going_on
         self.counter = ""
         self.keeps_masks = False
         self.shares = False  # whether its layers are given what the backend shares
@@ -227,7 +228,7 @@ class Scope:
 
     def keeps_mask(self, ids: tree.Expr) -> bool:
         """Whether these ids are added to step by step, with all that is masked."""
-        found = generation(self.checked) if self.keeps_steps else None
+        found = self.going_on if self.keeps_steps else None
         is_network = self.block is self.checked.network.block
         if found is None or not is_network or not isinstance(ids, tree.Name):
             return False

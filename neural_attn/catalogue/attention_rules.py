@@ -11,7 +11,6 @@ from neural_attn.catalogue.function_arguments import (
     tensor,
     whole,
 )
-from neural_attn.catalogue.position_rules import distances_between
 from neural_attn.catalogue.types import (
     BATCH,
     HEADS,
@@ -20,6 +19,7 @@ from neural_attn.catalogue.types import (
     Static,
     Tensor,
     Value,
+    distances_between,
     divided,
     same,
     times,

@@ -151,7 +151,8 @@ class NativeLayer:
     chain fills by name where it can. `features` are sizes of its input that
     frameworks without lazy building must be told. `keeps_time` says whether a padding
     mask still fits the output: always, where a parameter of this name is on, or by a
-    rule, to which a value that is not known yet is `...`. One that
+    rule, to which a value that is not known yet is `...`. In equations, the bare name
+    of one that `is_array` stands for it. One that
     `merges` takes two or more tensors, and its shape rule sees them all. A layer of
     another package brings `rows`, how each backend writes it, and its `example`: the
     input and the layers.
@@ -166,6 +167,7 @@ class NativeLayer:
     inputs: tuple[str, ...] = ("x",)
     keeps_time: bool | str | KeepRule = False
     merges: bool = False
+    is_array: bool = False
     aliases: tuple[str, ...] = field(default=())
     rows: Mapping[str, Any] = field(default_factory=dict)
     example: tuple[str, str] | None = None

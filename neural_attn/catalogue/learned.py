@@ -62,5 +62,6 @@ WEIGHT = NativeLayer(
     _shape,
     _weights,
     inputs=(),
+    is_array=True,
     keeps_time=True,  # it stands beside the steps
 )

@@ -19,6 +19,7 @@ from neural_attn.catalogue.types import (
     Static,
     Tensor,
     broadcast,
+    distances_between,
 )
 from neural_attn.grammar import tree
 
@@ -60,13 +61,6 @@ def zeros(given: Given) -> Tensor:
     if len(dims) < len(sizes) or any((dim.value or 0) < 1 for dim in dims):
         raise ShapeError("the sizes of zeros are whole numbers from 1")
     return Tensor(tuple(dims), "int" if like.dtype == "int" else "float")
-
-
-def distances_between(queries: Dim, keys: Dim) -> Dim:
-    """How many distances there are between so many queries and keys."""
-    if queries.value is None or keys.value is None:
-        return Dim(None, None, f"{queries} + {keys} - 1")
-    return Dim(queries.value + keys.value - 1)
 
 
 def relative_positions(given: Given) -> Tensor:

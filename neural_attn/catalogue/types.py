@@ -114,6 +114,13 @@ def same(left: Dim, right: Dim) -> bool:
     return left.value is None or right.value is None or left.value == right.value
 
 
+def distances_between(queries: Dim, keys: Dim) -> Dim:
+    """How many distances there are between so many queries and keys."""
+    if queries.value is None or keys.value is None:
+        return Dim(None, None, f"{queries} + {keys} - 1")
+    return Dim(queries.value + keys.value - 1)
+
+
 def broadcast(left: Tensor, right: Tensor) -> tuple[Dim, ...]:
     """The axes of an elementwise result (NumPy's rules). Raises ShapeError."""
     length = max(left.rank, right.rank)

@@ -14,7 +14,6 @@ from neural_attn.catalogue import constants
 from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.base import ACTIVATIONS, Kind, NativeLayer, Parameter
 from neural_attn.catalogue.function_arguments import written
-from neural_attn.catalogue.functions import PRIMITIVES
 from neural_attn.diagnostics.errors import Problems, Span, did_you_mean
 from neural_attn.grammar import tree
 from neural_attn.ir import INDEX, SEARCHES, Block
@@ -103,7 +102,7 @@ def check_static(problems: Problems, expr: tree.Expr, known: Collection[str]) ->
             unknown_name(problems, expr, known)
     elif isinstance(expr, tree.Call) and expr.function.text in constants.FUNCTIONS:
         name = expr.function.text
-        parameters = list(PRIMITIVES[name].parameters)
+        parameters = ("x", "y")[: constants.FUNCTIONS[name][1]]
         for value in match(f"`{name}`", parameters, expr.arguments, problems).values():
             check_static(problems, value, known)
     elif isinstance(expr, tree.Call):

@@ -7,10 +7,8 @@ from dataclasses import replace
 from itertools import pairwise
 
 from neural_attn.catalogue import constants
-from neural_attn.catalogue.learned import MATRICES
 from neural_attn.catalogue.types import (
     Dim,
-    ShapeError,
     Static,
     Tensor,
     Value,
@@ -137,29 +135,6 @@ def alike(one: Instance, two: Instance) -> bool:
     same_output = all(x.value == y.value for x, y in zip(a.dims, b.dims, strict=True))
     shapes = [[d.value for d in t.dims] for t in one.inputs]
     return same_output and shapes == [[d.value for d in t.dims] for t in two.inputs]
-
-
-def matrix(use: LayerUse | None, made: Instance | None) -> Tensor:
-    """The matrix of a layer, as PyTorch lays it out. Raises ShapeError."""
-    if use is None or use.repeat is not None:
-        raise ShapeError("weight takes one layer of this define, by its name")
-    sizes = MATRICES.get(use.target.name)
-    if sizes is None:
-        raise ShapeError(
-            f"`{use.name}` has no matrix to share, being a {use.target.name}",
-            f"weight takes one of {', '.join(MATRICES)}; the name of a Weight "
-            "stands for its array",
-        )
-    if made is None:
-        raise ShapeError(
-            f"`{use.name}` has no weights before it is called",
-            f"write `{use.name}(…)` on a line before",
-        )
-    (shape,) = (w.shape for w in made.weights if w.name == "weight")
-    spelling = [use.arguments.get(name) for name in sizes]
-    if spelling[1] is None:
-        spelling[1] = made.inputs[0].width.expr
-    return Tensor(tuple(map(Dim, shape, spelling)))
 
 
 def is_same_layer(one: Instance, two: Instance) -> bool:

@@ -12,6 +12,7 @@ from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.attention_rules import promise_of, shares_heads
 from neural_attn.catalogue.function_arguments import Length
 from neural_attn.catalogue.functions import OBSERVE, PRIMITIVES, Primitive
+from neural_attn.catalogue.learned import MATRICES
 from neural_attn.catalogue.tensor_arithmetic import (
     arithmetic,
     floored,
@@ -20,6 +21,7 @@ from neural_attn.catalogue.tensor_arithmetic import (
 )
 from neural_attn.catalogue.types import (
     Constant,
+    Dim,
     Several,
     ShapeError,
     Static,
@@ -30,7 +32,6 @@ from neural_attn.diagnostics.errors import Problems, Span
 from neural_attn.grammar import tree
 from neural_attn.grammar.parser import prelude
 from neural_attn.ir import INDEX, SCAN, Block, LayerUse, is_learned
-from neural_attn.shapes.calls import matrix
 from neural_attn.shapes.instance import Attention, Facts, Instance, Step
 from neural_attn.shapes.unused_parameters import Consulted, Vain
 
@@ -331,7 +332,7 @@ class Evaluation(ABC):
         name = expr.text if isinstance(expr, tree.Name) else ""
         parts = self.instance.children.get(name, [])
         try:
-            result = matrix(self.uses.get(name), parts[0] if parts else None)
+            result = _matrix_of(self.uses.get(name), parts[0] if parts else None)
         except ShapeError as error:
             raise self.session.note(error, call) from None
         self.note_step("function", "weight", (), result, call.span.text)
@@ -420,6 +421,29 @@ def _is_beside_steps(x: Tensor, axis: object) -> bool:
     if axis in (-1, x.rank - 1):
         return not (x.dtype == "int" and x.rank == 2)
     return x.step_axis == -2 and axis in (-3, 1)
+
+
+def _matrix_of(use: LayerUse | None, made: Instance | None) -> Tensor:
+    """The matrix of a layer, as PyTorch lays it out. Raises ShapeError."""
+    if use is None or use.repeat is not None:
+        raise ShapeError("weight takes one layer of this define, by its name")
+    sizes = MATRICES.get(use.target.name)
+    if sizes is None:
+        raise ShapeError(
+            f"`{use.name}` has no matrix to share, being a {use.target.name}",
+            f"weight takes one of {', '.join(MATRICES)}; the name of a Weight "
+            "stands for its array",
+        )
+    if made is None:
+        raise ShapeError(
+            f"`{use.name}` has no weights before it is called",
+            f"write `{use.name}(…)` on a line before",
+        )
+    (shape,) = (w.shape for w in made.weights if w.name == "weight")
+    spelling = [use.arguments.get(name) for name in sizes]
+    if spelling[1] is None:
+        spelling[1] = made.inputs[0].width.expr
+    return Tensor(tuple(map(Dim, shape, spelling)))
 
 
 def _weights(given: Mapping[str, Value]) -> Value | None:

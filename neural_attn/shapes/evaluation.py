@@ -317,10 +317,10 @@ class Evaluation(ABC):
         """
         if self.session.scans:
             return
-        axis = given.get("axis")
-        items = given.get("x", given.get("items"))
-        for x in _tensors(items) if isinstance(axis, Static) else ():
-            if not _is_beside_steps(x, axis.value):
+        items = given.get("x", given.get("items")) if "axis" in given else None
+        for x in _tensors(items):
+            axis = given["axis"]
+            if isinstance(axis, Static) and not _is_beside_steps(x, axis.value):
                 self.facts.mixes_steps.add(self.input_names.get(x.along, ""))
         counted = name == "arange" and isinstance(given["n"], Length)
         self.facts.counts_steps |= counted or name == "position_ids"
@@ -419,7 +419,7 @@ def _is_beside_steps(x: Tensor, axis: object) -> bool:
     """Whether an axis is not that of the steps: the last one, or the heads."""
     if axis in (-1, x.rank - 1):
         return not (x.dtype == "int" and x.rank == 2)
-    return x.step_axis == -2 and axis in (-3, 1)
+    return x.rank == 4 and x.step_axis == -2 and axis in (-3, 1)
 
 
 def _weights(given: Mapping[str, Value]) -> Value | None:

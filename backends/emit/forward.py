@@ -53,8 +53,8 @@ def _in_two(scope: Scope, going_on: Generation) -> list[str]:
     """A forward in two methods: the source is read once, however often it is used."""
     names = [scope.spell(name) for name in scope.block.inputs]
     encoding, decoding = going_on.statements
-    needed = [name for name in scope.block.inputs if name in names_read(encoding)]
-    (source,) = map(scope.spell, needed)
+    read = names_read(encoding)
+    (source,) = (scope.spell(name) for name in scope.block.inputs if name in read)
     (target,) = (name for name in names if name != source)
     handed = ", ".join(map(scope.spell, going_on.handed))
     star = "*" if len(going_on.handed) > 1 else ""

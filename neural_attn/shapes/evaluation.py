@@ -420,7 +420,7 @@ def _is_beside_steps(x: Tensor, axis: object) -> bool:
     """Whether an axis is not that of the steps: the last one, or the heads."""
     if axis in (-1, x.rank - 1):
         return not (x.dtype == "int" and x.rank == 2)
-    return x.step_axis == -2 and axis in (-3, 1)
+    return x.rank == 4 and x.step_axis == -2 and axis in (-3, 1)
 
 
 def _matrix_of(use: LayerUse | None, made: Instance | None) -> Tensor:

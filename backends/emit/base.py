@@ -7,15 +7,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from neural_attn.grammar import tree
-
 from neural_attn.diagnostics.errors import fail
-from neural_attn.ir import Input, LayerUse
 
 if TYPE_CHECKING:
+    from neural_attn.grammar import tree
     from numpy.typing import NDArray
 
     from neural_attn.diagnostics.errors import Diagnostic
+    from neural_attn.ir import Input, LayerUse
     from neural_attn.shapes.instance import Checked
 
 

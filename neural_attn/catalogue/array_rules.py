@@ -177,7 +177,7 @@ def repeated(given: Given) -> Tensor:
     axis = axis_of(given, x)
     if x.rank != like.rank or x.dims[axis].value != 1:
         raise ShapeError(
-            "repeat needs two with as many axes, the first of one step along the axis, "
+            "repeat needs two with as many axes, the first with one step there, "
             f"and gets {x} and {like}"
         )
     along = like.along if axis == like.step_axis else x.along

@@ -331,7 +331,7 @@ def choose(network, rows):
     """Go on from the examples `rows`, which may stand there more than once."""
     for layer in layers_in(network):
         if isinstance(layer.past, tuple):
-            layer.past = tuple(part[rows] for part in layer.past)
+            layer.past = tuple(x[rows] for x in layer.past)
         elif isinstance(layer.past, np.ndarray):
             layer.past = layer.past[rows]
 
@@ -362,10 +362,10 @@ def beam_search(network, step, ids, count, beams, end):
             found[i] = sorted(found[i], key=lambda pair: -pair[0])[:beams]
             settled[i] = len(found[i]) == beams and found[i][-1][0] >= means[0]
         totals = np.where(ends, -np.inf, totals)
-        kept = np.argsort(-totals, axis=1, kind="stable")[:, :beams]
-        totals = totals[texts, kept]
-        ids = longer[texts, kept].reshape(batch * beams, -1)
-        choose(network, rows[texts, kept].reshape(-1))
+        going = np.argsort(-totals, axis=1, kind="stable")[:, :beams]
+        totals = totals[texts, going]
+        ids = longer[texts, going].reshape(batch * beams, -1)
+        choose(network, rows[texts, going].reshape(-1))
         new = ids[:, -1:]
         if all(settled):
             break

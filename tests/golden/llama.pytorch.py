@@ -203,9 +203,9 @@ def beam_search(network, step, ids, count, beams, end):
         means = torch.cat([means, ended], dim=1).topk(beams).values
         settled = settled | (means[:, -1:] >= totals[:, :1] / length)
 
-        totals, kept = totals.masked_fill(ends, -torch.inf).topk(beams)
-        ids = longer[texts, kept].flatten(0, 1)
-        choose(network, rows.gather(1, kept).flatten())
+        totals, going = totals.masked_fill(ends, -torch.inf).topk(beams)
+        ids = longer[texts, going].flatten(0, 1)
+        choose(network, rows.gather(1, going).flatten())
         new = ids[:, -1:]
         if settled.all():
             break

@@ -232,7 +232,7 @@ def choose(network, rows):
     """Go on from the examples `rows`, which may stand there more than once."""
     for layer in network._flatten_layers():
         if isinstance(layer.past, tuple):
-            layer.past = tuple(ops.take(part, rows, axis=0) for part in layer.past)
+            layer.past = tuple(ops.take(x, rows, axis=0) for x in layer.past)
         elif ops.is_tensor(layer.past):
             layer.past = ops.take(layer.past, rows, axis=0)
 
@@ -263,10 +263,10 @@ def beam_search(network, step, ids, count, beams, end):
             found[i] = sorted(found[i], key=lambda pair: -pair[0])[:beams]
             settled[i] = len(found[i]) == beams and found[i][-1][0] >= means[0]
         totals = np.where(ends, -np.inf, totals)
-        kept = np.argsort(-totals, axis=1, kind="stable")[:, :beams]
-        totals = totals[texts, kept]
-        ids = longer[texts, kept].reshape(batch * beams, -1)
-        choose(network, rows[texts, kept].reshape(-1))
+        going = np.argsort(-totals, axis=1, kind="stable")[:, :beams]
+        totals = totals[texts, going]
+        ids = longer[texts, going].reshape(batch * beams, -1)
+        choose(network, rows[texts, going].reshape(-1))
         new = ids[:, -1:]
         if all(settled):
             break

@@ -89,7 +89,7 @@ class TranslatingNetwork(Network):
         """
         memory = self.encode(source)
         memory = memory if isinstance(memory, tuple) else (memory,)
-        memory = [np.repeat(part, beams, axis=0) for part in memory]
+        memory = [np.repeat(x, beams, axis=0) for x in memory]
 
         def step(ids):
             return self.decode(ids, *memory)
@@ -141,7 +141,7 @@ def choose(network, rows):
     """Go on from the examples `rows`, which may stand there more than once."""
     for layer in layers_in(network):
         if isinstance(layer.past, tuple):
-            layer.past = tuple(part[rows] for part in layer.past)
+            layer.past = tuple(x[rows] for x in layer.past)
         elif isinstance(layer.past, np.ndarray):
             layer.past = layer.past[rows]
 
@@ -208,10 +208,10 @@ def beam_search(network, step, ids, count, beams, end):
             found[i] = sorted(found[i], key=lambda pair: -pair[0])[:beams]
             settled[i] = len(found[i]) == beams and found[i][-1][0] >= means[0]
         totals = np.where(ends, -np.inf, totals)
-        kept = np.argsort(-totals, axis=1, kind="stable")[:, :beams]
-        totals = totals[texts, kept]
-        ids = longer[texts, kept].reshape(batch * beams, -1)
-        choose(network, rows[texts, kept].reshape(-1))
+        going = np.argsort(-totals, axis=1, kind="stable")[:, :beams]
+        totals = totals[texts, going]
+        ids = longer[texts, going].reshape(batch * beams, -1)
+        choose(network, rows[texts, going].reshape(-1))
         # only with KEEPS:
         new = ids[:, -1:]
         # only without KEEPS:

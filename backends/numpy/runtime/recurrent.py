@@ -148,7 +148,7 @@ def merge_ways(ahead, back, mode):
 
 
 def scan(step, x, states, *others, **masks):
-    """Call step(part, *states, *others) for each part [batch, 1, ...] of x in turn.
+    """Call step(now, *states, *others) for each step [batch, 1, ...] of x in turn.
 
     It returns its output [batch, 1, ...], then the next states, or one array that is
     both. Returns all outputs [batch, time, ...], then the last states; attention that

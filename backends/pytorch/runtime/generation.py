@@ -99,7 +99,7 @@ class TranslatingNetwork(Network):
         """
         memory = self.encode(source)
         memory = memory if isinstance(memory, tuple) else (memory,)
-        memory = [part.repeat_interleave(beams, dim=0) for part in memory]
+        memory = [x.repeat_interleave(beams, dim=0) for x in memory]
 
         def step(ids):
             return self.decode(ids, *memory)
@@ -150,7 +150,7 @@ def choose(network, rows):
     for layer in network.modules():
         # only with scan:
         if isinstance(layer.past, tuple):
-            layer.past = tuple(part[rows] for part in layer.past)
+            layer.past = tuple(x[rows] for x in layer.past)
         if torch.is_tensor(layer.past):
             layer.past = layer.past[rows]
 
@@ -210,9 +210,9 @@ def beam_search(network, step, ids, count, beams, end):
         means = torch.cat([means, ended], dim=1).topk(beams).values
         settled = settled | (means[:, -1:] >= totals[:, :1] / length)
 
-        totals, kept = totals.masked_fill(ends, -torch.inf).topk(beams)
-        ids = longer[texts, kept].flatten(0, 1)
-        choose(network, rows.gather(1, kept).flatten())
+        totals, going = totals.masked_fill(ends, -torch.inf).topk(beams)
+        ids = longer[texts, going].flatten(0, 1)
+        choose(network, rows.gather(1, going).flatten())
         # only with KEEPS:
         new = ids[:, -1:]
         # only without KEEPS:

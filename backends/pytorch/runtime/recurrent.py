@@ -191,7 +191,7 @@ def merge_ways(x, mode):
 
 
 def scan(step, x, states, *others, **masks):
-    """Call step(part, *states, *others) for each part [batch, 1, ...] of x in turn.
+    """Call step(now, *states, *others) for each step [batch, 1, ...] of x in turn.
 
     It returns its output [batch, 1, ...], then the next states, or one tensor that is
     both. Returns all outputs [batch, time, ...], then the last states; attention that
@@ -204,8 +204,8 @@ def scan(step, x, states, *others, **masks):
     # only with KEEPS:
     states = getattr(step, "past", None) or states
     states, outputs = [s.expand(x.size(0), *s.shape[1:]) for s in states], []
-    for part in x.split(1, dim=1):
-        found = step(part, *states, *others, **masks)
+    for now in x.split(1, dim=1):
+        found = step(now, *states, *others, **masks)
         output, *states = found if isinstance(found, tuple) else (found, found)
         outputs.append(output)
         for layer, weights, seen in maps:

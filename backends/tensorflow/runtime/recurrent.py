@@ -127,7 +127,7 @@ class PyTorchGates:
 
 
 def scan(step, x, states, *others, **masks):
-    """Call step(part, *states, *others) for each part [batch, 1, ...] of x in turn.
+    """Call step(now, *states, *others) for each step [batch, 1, ...] of x in turn.
 
     It returns its output [batch, 1, ...], then the next states, or one tensor that is
     both. Returns all outputs [batch, time, ...], then the last states; attention that
@@ -135,17 +135,19 @@ def scan(step, x, states, *others, **masks):
     """
     if x.shape[1] == 0:
         raise ValueError("there is no step to scan")
-    kept = [m for m in step._flatten_layers() if getattr(m, "store_attention", False)]
+    keepers = [
+        m for m in step._flatten_layers() if getattr(m, "store_attention", False)
+    ]
     count = len(states)
 
-    def one(part, states):
-        found = step(part, *states, *others, **masks)
+    def one(now, states):
+        found = step(now, *states, *others, **masks)
         found = found if isinstance(found, (tuple, list)) else (found, found)
-        maps = [m.attention_weights for m in kept]
-        return (*found, *maps, *(m.attention_mask for m in masked(kept)))
+        maps = [m.attention_weights for m in keepers]
+        return (*found, *maps, *(m.attention_mask for m in masked(keepers)))
 
-    def body(carry, part):
-        carry = one(ops.expand_dims(part, 1), carry[1 : 1 + count])
+    def body(carry, now):
+        carry = one(ops.expand_dims(now, 1), carry[1 : 1 + count])
         return carry, carry  # TensorFlow wants outputs like what is carried along
 
     # only with KEEPS:
@@ -158,9 +160,9 @@ def scan(step, x, states, *others, **masks):
         for a, b in zip(first, others_then, strict=True)
     ]
     maps = [ops.moveaxis(rows[..., 0, :], 0, -2) for rows in whole[1 + count :]]
-    for layer, weights in zip(kept, maps[: len(kept)], strict=True):
+    for layer, weights in zip(keepers, maps[: len(keepers)], strict=True):
         layer.attention_weights = weights
-    for layer, seen in zip(masked(kept), maps[len(kept) :], strict=True):
+    for layer, seen in zip(masked(keepers), maps[len(keepers) :], strict=True):
         layer.attention_mask = seen
     # only with KEEPS:
     if getattr(step, "keeps", False):

@@ -109,3 +109,8 @@ def prelude() -> tree.File:
     """The built-in blocks, written in the language itself."""
     text = files("neural_attn.grammar").joinpath("prelude.neural").read_text("utf-8")
     return parse(text, "prelude.neural")
+
+
+def is_built_in(span: Span) -> bool:
+    """Whether something stands in the prelude, not in a file of the author's."""
+    return span.source is prelude().span.source

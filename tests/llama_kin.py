@@ -4,14 +4,11 @@ A model of transformers has random weights, far from how they start; they are wr
 under the names of a network.
 """
 
-from pathlib import Path
-
 import numpy as np
 
-from neural_attn.compile import check_file
-from neural_attn.models.generated import load_model
-
-FOLDER = Path(__file__).resolve().parent / "fixtures" / "published"
+from neural_attn.models.weights import expected
+from tests import published_families
+from tests.published_families import checked_of, text_of
 
 # names of transformers' Llama and its kin, and those of a chain of LlamaDecoder
 LLAMA = {
@@ -43,9 +40,7 @@ GEMMA = LLAMA | {
 
 def network(name):
     """The checked network of a file, which has no warnings."""
-    (checked,), warnings = check_file(FOLDER / f"{name}.neural")
-    assert warnings == []
-    return checked
+    return checked_of(text_of(name))
 
 
 def randomized(make, seed=0, noise=0.3):
@@ -76,11 +71,5 @@ def weights_of(module, names, prefix=""):
 
 def loaded(checked, backend, weights, folder, dtype="float64"):
     """A generated model with these weights, those that it has not left aside."""
-    from safetensors.numpy import save_file
-
-    from neural_attn.models.weights import expected
-
-    path = folder / "weights.safetensors"
-    needed = {n: np.ascontiguousarray(weights[n], dtype) for n in expected(checked)}
-    save_file(needed, path)
-    return load_model(checked, backend, path, dtype=dtype)
+    needed = {n: np.asarray(weights[n], dtype) for n in expected(checked)}
+    return published_families.loaded(checked, backend, needed, folder, dtype)

@@ -265,6 +265,27 @@ def test_attention_of_what_was_written_is_the_models(name, backend, tmp_path):
             assert weights.shape[2] == 7
 
 
+@pytest.mark.parametrize("padded", ["gpt2", "learned", "encoder and decoder"])
+def test_nothing_stays_behind_a_text_that_was_written(padded, backend, tmp_path):
+    """Neither what was kept nor which padding was skipped: another batch follows."""
+    model = Runner(TEXTS[padded], backend, tmp_path)
+    before = model.output(START[:2], SOURCE[:2])
+    ragged = START if padded == "gpt2" else np.pad(START, ((0, 0), (2, 0)))
+    for options in ({"beams": 2}, {"return_attention": True}):
+        model.generate(ragged, 2, **options)
+        np.testing.assert_array_equal(model.output(START[:2], SOURCE[:2]), before)
+
+
+def test_id_0_of_a_text_that_is_not_padded_is_a_token(backend, tmp_path):
+    """The source hides padding, and the target has none: it may begin with id 0."""
+    text = TEXTS["bahdanau"].replace(
+        "Embedding(30, 16, mask_zero=true)", "Embedding(30, 16)"
+    )
+    model = Runner(text, backend, tmp_path)
+    start = np.zeros((3, 1), int)
+    np.testing.assert_array_equal(model.generate(start, 4), model.greedy(start, 4))
+
+
 @pytest.mark.parametrize("padded", ["learned", "sinusoidal"])
 def test_padding_before_a_text_changes_nothing(padded, backend, tmp_path):
     model = Runner(TEXTS[padded], backend, tmp_path)

@@ -191,8 +191,6 @@ BLOCKS |= {
         "num_heads=4 latent_dim=3 query_latent_dim=5 key_dim=4 rotary_dim=2 "
         "value_dim=3 theta=9 epsilon=0.1 causal=true d_model=5",
     ),
-    "LatentNorm": ("epsilon=0.01", "(8, 4)", "epsilon=0.1 d_model=5"),
-    "LatentRotary": ("theta=10", "(8, 4)", "theta=9 size=6"),
 }
 # the layers around a block that takes more than what a chain hands on
 _DECODER = "source: {{ Dense(4) }} target: {{ {} }}"
@@ -202,8 +200,6 @@ _STEP = """Run({units}) define Run(units) {{ layers: step = {} forward(x):
 
 _BIASED = """Run() define Run() {{ layers: bias = {} forward(x):
   heads = split_heads(x, 2) return attend(heads, heads, heads, bias=bias(x)) }}"""
-_TURNED = """Run() define Run() {{ layers: turn = {} forward(x):
-  return turn(split_heads(x, 1), positions(x)) }}"""
 
 
 BLOCK_WITHIN = {
@@ -211,7 +207,6 @@ BLOCK_WITHIN = {
     "return merge_heads(rotary(split_heads(x, 1), positions(x))) }}",
     "RelativePositionBias": _BIASED,
     "LinearBias": _BIASED,
-    "LatentRotary": _TURNED,
     "BahdanauDecoder": _DECODER,
     "LuongDecoder": _DECODER,
     "LSTMCell": _STEP + "h, c = step(slice(x, 0, 1, axis=1), start, start) return h }}",

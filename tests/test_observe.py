@@ -557,3 +557,10 @@ def test_arrays_on_the_command_line(tmp_path):
     code, text = said("analyze", saved, "--rows", "signed")
     assert code
     assert "saved maps say already what their rows promise" in text
+
+
+def test_maps_of_parts_of_the_heads_know_whose_steps_they_are():
+    text = "network N { input: (none, 16) layers: DifferentialAttention(2) }"
+    (checked,), _ = check_text(text)
+    (found,) = checked.attentions.values()
+    assert (found.queries, found.keys) == ("inputs", "inputs")

@@ -366,6 +366,78 @@ def test_what_cannot_be_scanned_is_said(body, message):
     assert any(message in one.message for one in found), [o.message for o in found]
 
 
+TWICE = """
+define Step(units) {
+  layers: attention = AdditiveAttention(3) cell = GRUCell(units)
+  forward(x, state, memory):
+    return cell(attention(x, memory) + x, state)
+}
+define Twice(units) {
+  layers: STEP
+  forward(x):
+    start = zeros((1, 1, units), x)
+    y = scan(step, x, start, x)
+    return scan(AGAIN, y, start, x)
+}
+network N { input: (5, 4) layers: Twice(4) }
+"""
+
+
+def test_a_step_that_is_scanned_twice_gives_both_maps(backend):
+    """The same as two steps with the same weights, of which each is scanned once."""
+    one = TWICE.replace("STEP", "step = Step(units)").replace("AGAIN", "step")
+    two = TWICE.replace("STEP", "step = Step(units) other = Step(units)")
+    checked, apart = checked_of(one), checked_of(two.replace("AGAIN", "other"))
+    x = np.random.default_rng(0).normal(size=(2, 5, 4))
+    loaded = load_model(checked, backend, dtype="float64")
+    for _ in range(2):  # nothing of the first run is left in the second
+        output, maps = run(loaded.model, loaded.backend, x)
+    weights = initial(checked)
+    both = {name: weights[name.replace(".other.", ".step.")] for name in initial(apart)}
+    other = load_model(apart, backend, dtype="float64")
+    _assign(other, both)
+    expected, maps_apart = run(other.model, other.backend, x)
+    np.testing.assert_allclose(output, expected, atol=1e-12)
+    assert len(maps) == len(maps_apart) == 2
+    for (ours, _), (theirs, _) in zip(maps.values(), maps_apart.values(), strict=True):
+        assert ours.shape == (2, 1, 5, 5)
+        np.testing.assert_allclose(ours, theirs, atol=1e-12)
+
+
+def _assign(loaded, weights):
+    import tempfile
+    from pathlib import Path
+
+    from safetensors.numpy import save_file
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.safetensors"
+        save_file(weights, path)
+        loaded.model.load_weights(path)
+
+
+def test_a_step_attends_once_with_each_layer():
+    text = TWICE.replace(
+        "attention(x, memory) + x", "attention(x, attention(x, memory))"
+    )
+    text = text.replace("STEP", "step = Step(units)").replace("AGAIN", "step")
+    with pytest.raises(NeuralError) as caught:
+        check_text(text)
+    message = caught.value.diagnostics[0].message
+    assert message == "`step` attends several times with one layer at each step"
+
+
+def test_a_cell_of_the_authors_own_stands_in_a_chain():
+    text = """
+    define GRUCell(units) {
+      layers: dense = Dense(units)
+      forward(x, side): return dense(x) + side
+    }
+    network N { input: { x: (5, 4) side: (5, 3) } layers: GRUCell(3) }
+    """
+    assert str(checked_of(text).root.output) == "(batch, 5, 3)"
+
+
 def test_a_layer_of_the_name_scan_is_a_layer(backend):
     text = """define Own() {
       layers: scan = Dense(4)

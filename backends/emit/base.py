@@ -121,10 +121,11 @@ class Backend:
 class Generation:
     """How a network goes on: the input that it adds to, and what is read once.
 
-    `encoded` counts the statements of the forward that need only `source`; `handed`
-    are the variables that the rest takes from them. `keeps_steps` says whether each
-    step needs only the one before it, what came before being kept. `within` is the
-    layer whose forward it is, where it is not that of the network.
+    `statements` are those of the forward that need only `source`, and the rest; what
+    the rest takes from the first is `handed`. `keeps_steps` says whether each step
+    needs only the one before it, what came before being kept; `pads` whether id 0 of
+    the target is padding. `within` is the layer whose forward it is, where it is not
+    that of the network.
     """
 
     target: Input

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from neural_attn.backends.emit import runtime_source
-from neural_attn.backends.emit.base import Backend
+from neural_attn.backends.emit.base import Backend, Generation
 from neural_attn.backends.emit.block_class import block_class
 from neural_attn.backends.emit.generation import generation
 from neural_attn.backends.emit.layout import docstring, lay_out
@@ -38,7 +38,8 @@ def emit(checked: Checked, backend: Backend) -> str:
     if backend.training is not None:
         lines, loop = backend.training(checked)
         bodies += _definitions(lines)
-    return _file(checked, backend, bodies, loop)
+    marks = {*loop, *_marks(checked, backend, going_on)}
+    return _file(checked, backend, bodies, loop, marks)
 
 
 def _blocks_inside_out(checked: Checked) -> list[Block]:
@@ -74,10 +75,11 @@ def _file(
     backend: Backend,
     bodies: list[list[str]],
     loop: Mapping[str, str],
+    marks: set[str],
 ) -> str:
     own = ["\n".join(_laid_out(body)) for body in bodies]
     source = "\n\n\n".join(own)
-    words = runtime_source.words_in(source) | loop.keys() | _marks(checked, backend)
+    words = runtime_source.words_in(source) | marks
     runtime = runtime_source.read(backend.runtime, words)
     defined = set(re.findall(r"^(?:def|class) (\w+)", source, re.MULTILINE))
     names = runtime_source.names_in(source) | ({_TRAIN} if loop else set())
@@ -95,9 +97,8 @@ def _file(
     return top + gap + "\n\n\n".join(parts) + "\n"
 
 
-def _marks(checked: Checked, backend: Backend) -> set[str]:
+def _marks(checked: Checked, backend: Backend, found: Generation | None) -> set[str]:
     """What the code that goes on with a text must know of the network."""
-    found = generation(checked)
     if found is None:
         return set()
     marks = {"KEEPS": found.keeps_steps, "PADDED": found.pads}

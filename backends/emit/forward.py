@@ -10,7 +10,6 @@ from typing import TypeGuard
 from neural_attn.backends.emit.base import Generation
 from neural_attn.backends.emit.calls import in_forward, makes_mask, special, whole
 from neural_attn.backends.emit.expressions import text
-from neural_attn.backends.emit.generation import generation
 from neural_attn.backends.emit.layers import STATEMENTS, choice
 from neural_attn.backends.emit.layout import with_trivia
 from neural_attn.backends.emit.scope import Scope
@@ -23,7 +22,7 @@ from neural_attn.shapes.instance import LONGEST
 
 def forward_lines(scope: Scope) -> list[str]:
     """The whole method, or that and the two that it is made of."""
-    going_on = generation(scope.checked)
+    going_on = scope.going_on
     if going_on and going_on.within and going_on.within.target is scope.block:
         return _in_two(scope, going_on)
     inputs = ["self"]
@@ -56,20 +55,42 @@ def _in_two(scope: Scope, going_on: Generation) -> list[str]:
     read = names_read(encoding)
     (source,) = (scope.spell(name) for name in scope.block.inputs if name in read)
     (target,) = (name for name in names if name != source)
-    handed = ", ".join(map(scope.spell, going_on.handed))
-    star = "*" if len(going_on.handed) > 1 else ""
+    handed = [scope.spell(name) for name in going_on.handed]
+    encoder = body_lines(scope, encoding, STATEMENTS)
+    encoder.append(f"{STATEMENTS}return {', '.join(handed)}")
+    decoder = body_lines(scope, decoding, STATEMENTS)
     return [
         f"    def {scope.backend.forward}(self, {', '.join(names)}):",
-        f"{STATEMENTS}return self.decode({target}, {star}self.encode({source}))",
+        f"{STATEMENTS}return {decoded(target, source, handed)}",
+        *encoder_and_decoder(source, target, handed, encoder, decoder),
+    ]
+
+
+def decoded(target: str, source: str, handed: Sequence[str]) -> str:
+    """The call of both methods, one in the other."""
+    star = "*" if len(handed) > 1 else ""
+    return f"self.decode({target}, {star}self.encode({source}))"
+
+
+def encoder_and_decoder(
+    source: str,
+    target: str,
+    handed: Sequence[str],
+    encoder: Sequence[str],
+    decoder: Sequence[str],
+    *,
+    gives: str = "the output",
+) -> list[str]:
+    """The methods `encode` and `decode`; the second takes what is handed on."""
+    return [
         "",
         f"    def encode(self, {source}):",
         f'{STATEMENTS}"""Return what `decode` needs of {source} [batch, time]."""',
-        *body_lines(scope, encoding, STATEMENTS),
-        f"{STATEMENTS}return {handed}",
+        *encoder,
         "",
-        f"    def decode(self, {target}, {handed}):",
-        f'{STATEMENTS}"""Return the output for {target} [batch, time]."""',
-        *body_lines(scope, decoding, STATEMENTS),
+        f"    def decode(self, {', '.join([target, *handed])}):",
+        f'{STATEMENTS}"""Return {gives} for {target} [batch, time]."""',
+        *decoder,
     ]
 
 

@@ -8,12 +8,12 @@ second is computed once.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import lru_cache
 
 from neural_attn.backends.emit.base import Generation
-from neural_attn.backends.emit.training import output_activation
+from neural_attn.backends.emit.training import masked_inputs, output_activation
 from neural_attn.grammar import tree
 
 from neural_attn.catalogue.decoding import CACHE, STEPWISE
@@ -22,13 +22,6 @@ from neural_attn.ir import Block, Input, LayerUse, is_mask
 from neural_attn.shapes.instance import Checked, Instance
 
 
-def keeps_steps(checked: Checked) -> bool:
-    """Whether the layers of a network keep what they saw of earlier steps."""
-    found = generation(checked)
-    return found is not None and found.keeps_steps
-
-
-@lru_cache(maxsize=4)
 def generation(checked: Checked) -> Generation | None:
     """How a network goes on with its output; None where it cannot."""
     inputs = checked.network.inputs
@@ -58,7 +51,7 @@ def generation(checked: Checked) -> Generation | None:
         handed,
         _keeps(checked, whole, targets),
         output_activation(checked.root) == "softmax",
-        bool(checked.network.pads_with),
+        target.name in masked_inputs(checked.network.block),
         within,
     )
 
@@ -103,17 +96,16 @@ def _continues(checked: Checked, target: Input) -> bool:
         return False
     tables = [
         part.values["input_dim"]
-        for _, part in _all_parts(root)
+        for part in _all_parts(root)
         if part.target.name == "Embedding" and part.inputs[0].along == along.uid
     ]
     return output.width.value in tables
 
 
-def _all_parts(part: Instance) -> Iterator[tuple[str, Instance]]:
-    for name, parts in part.children.items():
-        for inner in parts:
-            yield name, inner
-            yield from _all_parts(inner)
+def _all_parts(part: Instance) -> Iterator[Instance]:
+    for inner in itertools.chain.from_iterable(part.children.values()):
+        yield inner
+        yield from _all_parts(inner)
 
 
 def _split(
@@ -192,11 +184,10 @@ def _is_causal(checked: Checked, part: Instance, targets: set[str]) -> bool:
 
 def _on_the_way(part: Instance, targets: set[str]) -> Iterator[Instance]:
     """The layers of a block but for those that go along with other inputs alone."""
-    for parts in part.children.values():
-        for inner in parts:
-            names = {part.input_names.get(x.along, "") for x in inner.inputs[:1]}
-            if isinstance(inner.target, Block) or names & targets or not names:
-                yield inner
+    for inner in itertools.chain.from_iterable(part.children.values()):
+        names = {part.input_names.get(x.along, "") for x in inner.inputs[:1]}
+        if isinstance(inner.target, Block) or names & targets or not names:
+            yield inner
 
 
 def _inside(inner: Instance, targets: set[str]) -> set[str]:

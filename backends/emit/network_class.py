@@ -7,8 +7,11 @@ import ast
 from neural_attn.backends.emit.attention_maps import attention_lines
 from neural_attn.backends.emit.base import Generation
 from neural_attn.backends.emit.expressions import dotted, text
-from neural_attn.backends.emit.forward import body_lines
-from neural_attn.backends.emit.generation import generation
+from neural_attn.backends.emit.forward import (
+    body_lines,
+    decoded,
+    encoder_and_decoder,
+)
 from neural_attn.backends.emit.layers import STATEMENTS, constructor_head, layer_lines
 from neural_attn.backends.emit.layout import docstring, string
 from neural_attn.backends.emit.scope import PAST_MASK, Scope
@@ -27,7 +30,7 @@ def network_class(scope: Scope) -> list[str]:
         scope.embedded = network.inputs[0].name
     class_name = network_name(scope.checked, backend.runtime)
     layers = layer_lines(scope, scope.block.layers, STATEMENTS)
-    going_on = generation(scope.checked)
+    going_on = scope.going_on
     forward = _methods(scope, going_on)
     if scope.keeps_masks:
         layers.append(f"{STATEMENTS}self.{PAST_MASK} = Cache(axis=-1)")
@@ -73,57 +76,38 @@ def _encoder_and_decoder(
     """The forward in two methods: the source is read once, however often it is used."""
     assert going_on.source
     encoding, decoding = going_on.statements
-    source, target = (
-        scope.spell(going_on.source.name),
-        scope.spell(going_on.target.name),
-    )
-    scope.never_none = {going_on.source.name, going_on.target.name}
+    both = (going_on.source.name, going_on.target.name)
+    scope.never_none = set(both)
     encoder = body_lines(scope, encoding, STATEMENTS)
+    handed = [scope.spell(name) for name in going_on.handed]
+    encoder.append(f"{STATEMENTS}return {', '.join(handed)}")
     decoder = body_lines(scope, decoding, STATEMENTS)
-    handed = ", ".join(map(scope.spell, going_on.handed))
-    keys = [string(i.name) for i in (going_on.source, going_on.target)]
-    star = "*" if len(going_on.handed) > 1 else ""
-    both = f"self.decode(inputs[{keys[1]}], {star}self.encode(inputs[{keys[0]}]))"
-    whole = [f"{STATEMENTS}return {both}"]
-    what = "the output"
+    read, written = (f"inputs[{string(name)}]" for name in both)
+    whole = [f"{STATEMENTS}return {decoded(written, read, handed)}"]
+    gives = "the output"
     if on_logits:
         logits, outer = _without_activation(scope)
         *head, assign, end = decoder
         decoder = [*head, assign.replace(text(scope.value), text(logits)), end]
-        what = "what the last activation is of"
+        gives = "what the last activation is of"
         whole = [f"{STATEMENTS}return {text(outer)}", "", *_LOGITS_HEAD, *whole]
-    return [
-        *whole,
-        "",
-        f"    def encode(self, {source}):",
-        f'{STATEMENTS}"""Return what `decode` needs of {source} [batch, time]."""',
-        *encoder,
-        f"{STATEMENTS}return {handed}",
-        "",
-        f"    def decode(self, {target}, {handed}):",
-        f'{STATEMENTS}"""Return {what} for {target} [batch, time]."""',
-        *_joined(decoder),
-    ]
+    source, target = map(scope.spell, both)
+    methods = encoder_and_decoder(
+        source, target, handed, encoder, _joined(decoder), gives=gives
+    )
+    return [*whole, *methods]
 
 
 def _handed_on(scope: Scope, going_on: Generation, use: LayerUse) -> list[str]:
     """The two methods as those of the layer whose forward is split."""
     assert going_on.source
-    source, target = (
-        scope.spell(going_on.source.name),
-        scope.spell(going_on.target.name),
-    )
-    handed = ", ".join(map(scope.spell, going_on.handed))
-    return [
-        "",
-        f"    def encode(self, {source}):",
-        f'{STATEMENTS}"""Return what `decode` needs of {source} [batch, time]."""',
-        f"{STATEMENTS}return self.{use.name}.encode({source})",
-        "",
-        f"    def decode(self, {target}, {handed}):",
-        f'{STATEMENTS}"""Return the output for {target} [batch, time]."""',
-        f"{STATEMENTS}return self.{use.name}.decode({target}, {handed})",
-    ]
+    both = (going_on.source.name, going_on.target.name)
+    source, target = map(scope.spell, both)
+    handed = [scope.spell(name) for name in going_on.handed]
+    given = ", ".join([target, *handed])
+    encoder = [f"{STATEMENTS}return self.{use.name}.encode({source})"]
+    decoder = [f"{STATEMENTS}return self.{use.name}.decode({given})"]
+    return encoder_and_decoder(source, target, handed, encoder, decoder)
 
 
 _LOGITS_HEAD = [

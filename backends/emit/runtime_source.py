@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+# the package of what the runtimes of several backends share
+COMMON = "neural_attn.backends.emit.runtime"
 METHODS = ("self.attend", "self.attention_softmax")  # their options choose lines
 OPTIONS = frozenset({"window", "bias", "cap", "sink"})  # what needs a class of its own
 _ONLY = re.compile(r"\s*# only (with|without) ([\w, ]+):")
@@ -51,7 +53,7 @@ def read(name: str, words: Collection[str] | None = None) -> Runtime:
 def _read(name: str, words: frozenset[str] | None) -> Runtime:
     whole = Runtime({}, {})
     for text in _texts(name):
-        part = _cut(_fitted(text, words), f"{name}.")
+        part = _cut(_fitted(text, words), (f"{name}.", f"{COMMON}."))
         whole.definitions.update(part.definitions)
         whole.imports.update(part.imports)
     return whole
@@ -90,13 +92,20 @@ def _fitted(text: str, words: frozenset[str] | None) -> str:
 
 @cache
 def _texts(name: str) -> list[str]:
+    """The files of a package, and before them those that all backends share."""
+    return [*_files(COMMON), *_files(name)]
+
+
+def _files(name: str) -> list[str]:
     folder = files(name)
     found = {path.name for path in folder.iterdir() if path.name.endswith(".py")}
-    others = sorted(found - {"core.py", "__init__.py"})
-    return [folder.joinpath(file).read_text("utf-8") for file in ("core.py", *others)]
+    ordered = sorted(
+        found - {"__init__.py"}, key=lambda file: (file != "core.py", file)
+    )
+    return [folder.joinpath(file).read_text("utf-8") for file in ordered]
 
 
-def _cut(text: str, own: str) -> Runtime:
+def _cut(text: str, own: tuple[str, ...]) -> Runtime:
     module = ast.parse(text)
     lines = text.splitlines()
     definitions: dict[str, Definition] = {}

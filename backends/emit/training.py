@@ -41,21 +41,25 @@ def settings(checked: Checked) -> Training:
     return Training(checked.network.block.span, **values)
 
 
+def masked_inputs(network: Block) -> set[str]:
+    """The inputs of a network of which it asks which steps are padding."""
+    return {
+        argument.value.text
+        for statement in network.forward.body
+        if isinstance(statement, tree.Assign) and isinstance(statement.value, tree.Call)
+        if statement.value.function.text == "padding_mask"
+        for argument in statement.value.arguments
+        if isinstance(argument.value, tree.Name)
+    }
+
+
 def padded_input(checked: Checked) -> str:
     """The input of ids whose steps the class ids are about, 0 being padding, or ""."""
     network, root = checked.network, checked.root
     loss, body = network.loss, network.block.forward.body
     if loss is None or loss.name != "sparse_categorical_crossentropy":
         return ""
-    masked = {
-        argument.value.text
-        for statement in body
-        if isinstance(statement, tree.Assign) and isinstance(statement.value, tree.Call)
-        if statement.value.function.text == "padding_mask"
-        for argument in statement.value.arguments
-        if isinstance(argument.value, tree.Name)
-    }
-    last = body[-1]
+    masked, last = masked_inputs(network.block), body[-1]
     if len(masked) > 1 and isinstance(last, tree.Return):
         masked &= {last.value.text} if isinstance(last.value, tree.Name) else set()
     for given, tensor in zip(network.inputs, root.inputs, strict=True):

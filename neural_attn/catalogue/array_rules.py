@@ -86,6 +86,13 @@ def cast(given: Given) -> Tensor:
     return x.like(*x.dims, dtype="float")
 
 
+def _resized(x: Tensor, axis: int, dim: Dim) -> Tensor:
+    """Another tensor, one axis of which is no longer that of an input's steps."""
+    along = None if axis == x.step_axis else x.along
+    across = None if axis == -1 else x.across
+    return x.like(*_with_axis(x, axis, dim)).at(along, across)
+
+
 def fractions(given: Given) -> Tensor:
     """A tensor of numbers that may have fractions, as it is."""
     x = tensor(given, "x")
@@ -167,8 +174,7 @@ def joined(given: Given) -> Tensor:
             raise ShapeError(f"{first} and {item} cannot stand side by side")
     roots = frozenset().union(*(item.roots for item in items))
     dim = reduce(added, (item.dims[axis] for item in items))
-    along = first.along if axis != first.step_axis else None
-    return Tensor(_with_axis(first, axis, dim), first.dtype, roots, along=along)
+    return replace(_resized(first, axis, dim), roots=roots)
 
 
 def repeated(given: Given) -> Tensor:
@@ -191,9 +197,7 @@ def cut(given: Given) -> Tensor:
     axis = axis_of(given, x)
     start, stop = _place(given, "start"), _place(given, "stop")
     dim = x.dims[axis]
-    along = x.along if axis != x.step_axis else None
-    part = replace(_part(dim, start, stop), label=dim.label)
-    return Tensor(_with_axis(x, axis, part), x.dtype, x.roots, along=along)
+    return _resized(x, axis, replace(_part(dim, start, stop), label=dim.label))
 
 
 def parts(given: Given) -> Several:
@@ -215,12 +219,8 @@ def parts(given: Given) -> Several:
             raise ShapeError(f"an axis of {dim} has no {count} equal parts: {x}")
         size = Dim(dim.value // count.value, divided(dim.expr, count.expr))
         sizes = [size] * count.value
-    along = x.along if axis != x.step_axis else None
     return Several(
-        tuple(
-            x.like(*_with_axis(x, axis, replace(size, label=dim.label))).at(along)
-            for size in sizes
-        )
+        tuple(_resized(x, axis, replace(size, label=dim.label)) for size in sizes)
     )
 
 

@@ -175,13 +175,6 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "SigmoidAttention": (_SERIES, "SigmoidAttention(num_heads=2)"),
     "LinearAttention": (_SERIES, "LinearAttention(num_heads=2)"),
     "LatentAttention": (_SERIES, "LatentAttention(num_heads=2, latent_dim=4)"),
-    "LatentNorm": (_SERIES, "LatentNorm(epsilon=1e-6)"),
-    "LatentRotary": (
-        _SERIES,
-        "Turned()",
-        "define Turned() { layers: rotary = LatentRotary(theta=10000) forward(x): "
-        "return merge_heads(rotary(split_heads(x, 2), positions(x))) } ",
-    ),
     "GraphAttention": (
         "{ x: (6, 8) adjacency: (6, 6) }",
         "GraphAttention(num_heads=2, units=4)",

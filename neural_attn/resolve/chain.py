@@ -13,7 +13,7 @@ from neural_attn.catalogue.base import NativeLayer
 from neural_attn.catalogue.refused import refusal
 from neural_attn.diagnostics.errors import Span
 from neural_attn.grammar import tree
-from neural_attn.grammar.parser import prelude
+from neural_attn.grammar.parser import is_built_in
 from neural_attn.ir import INDEX, MASK, Block, Input, LayerUse, is_mask
 from neural_attn.resolve.flow import (
     MEMORY,
@@ -216,10 +216,8 @@ class Chain:
 
     def _refuse_cell(self, use: LayerUse, node: tree.LayerNode) -> None:
         """A single step of a recurrence has a place in equations, not in a chain."""
-        refused = refusal(use.target.name)
-        is_built_in = use.target.name in {d.name.text for d in prelude().defines}
-        own = isinstance(use.target, Block) and len(use.target.inputs) == 1
-        if refused and is_built_in and not own:
+        refused, target = refusal(use.target.name), use.target
+        if refused and isinstance(target, Block) and is_built_in(target.span):
             self.problems.add("E0234", node.name.span, hint=refused[1], why=refused[0])
 
     def _arguments(

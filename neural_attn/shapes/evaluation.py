@@ -28,9 +28,9 @@ from neural_attn.catalogue.types import (
     Tensor,
     Value,
 )
-from neural_attn.diagnostics.errors import Problems, Span
+from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
-from neural_attn.grammar.parser import prelude
+from neural_attn.grammar.parser import is_built_in
 from neural_attn.ir import INDEX, SCAN, Block, LayerUse, is_learned
 from neural_attn.shapes.instance import Attention, Facts, Instance, Step
 from neural_attn.shapes.unused_parameters import Consulted, Vain
@@ -73,8 +73,8 @@ class Session:
         """Note a broken rule at a place; one of shapes with what led there."""
         hint = error.hint
         span = node.span
-        calls = [call for call in self.calls if not _is_built_in(call.span)]
-        if _is_built_in(span) and calls:
+        calls = [call for call in self.calls if not is_built_in(call.span)]
+        if is_built_in(span) and calls:
             span = calls[-1].span  # the author's own line
         if len(self.trail) > 1 and of_shapes:
             chain = " → ".join(self.trail[-4:])
@@ -449,10 +449,6 @@ def _matrix_of(use: LayerUse | None, made: Instance | None) -> Tensor:
 def _weights(given: Mapping[str, Value]) -> Value | None:
     """The weights [batch, heads, queries, keys] that are given, or their logits."""
     return given.get("logits", given.get("weights"))
-
-
-def _is_built_in(span: Span) -> bool:
-    return span.source is prelude().span.source
 
 
 def _tensors(value: object) -> Iterator[Tensor]:

@@ -48,7 +48,12 @@ from neural_attn.shapes.calls import (
 )
 from neural_attn.shapes.evaluation import Again, Session, Stop
 from neural_attn.shapes.instance import Attention, Checked, Facts, Instance
-from neural_attn.shapes.scanning import one_step, over_time, starting_states
+from neural_attn.shapes.scanning import (
+    one_map_each,
+    one_step,
+    over_time,
+    starting_states,
+)
 from neural_attn.shapes.size_expressions import (
     APART,
     TWO_CALLS,
@@ -223,6 +228,7 @@ class _Run(Entry):
                 results = self._called(
                     use, (x, *states, *inputs[1 + len(states) :]), step
                 )
+            one_map_each(use, self.instance.children[use.name])
             self.facts.states[id(call)] = len(states), len(results) > 1
             return over_time(use, inputs, states, results)
         except ShapeError as error:

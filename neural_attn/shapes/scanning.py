@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from neural_attn.catalogue.types import Dim, Several, ShapeError, Tensor, Value, same
 from neural_attn.ir import LayerUse, call_parameters
+from neural_attn.shapes.instance import Instance
 
 Inputs = Sequence[Value | None]
 
@@ -58,6 +59,19 @@ def starting_states(
             f"`{use.name}` gives {len(after)} states and takes {len(states)}"
         )
     return tuple(states)
+
+
+def one_map_each(use: LayerUse, parts: Sequence[Instance]) -> None:
+    """Refuse a step that attends twice with one layer: its rows would be one map's.
+
+    Raises ShapeError.
+    """
+    paths = [place.path for part in parts for place in part.attentions()]
+    if len(set(paths)) < len(paths):
+        raise ShapeError(
+            f"`{use.name}` attends several times with one layer at each step",
+            "give each of its calls a layer of its own",
+        )
 
 
 def over_time(

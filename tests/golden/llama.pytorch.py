@@ -141,12 +141,6 @@ class Network(nn.Module):
         os.replace(f"{path}.part", path)
 
 
-def keep_steps(network, flag):
-    """Let all layers keep what they see, from now on, or forget it."""
-    for layer in network.modules():
-        layer.keeps, layer.past = flag, None
-
-
 def log_shares(output):
     """Return the logarithms of what each id gets at the last step [batch, ids]."""
     return output[:, -1].log_softmax(dim=-1)
@@ -215,6 +209,12 @@ def beam_search(network, step, ids, count, beams, end):
     return best[:, : first + longest]
 
 
+def keep_steps(network, flag):
+    """Let all layers keep what they see, from now on, or forget it."""
+    for layer in network.modules():
+        layer.keeps, layer.past = flag, None
+
+
 def go_on(network, step, ids, count, beams, temperature, end):
     """Return ids [batch, time] and up to `count` tokens that `step` says follow."""
     if beams > 1 and temperature > 0:
@@ -224,6 +224,14 @@ def go_on(network, step, ids, count, beams, temperature, end):
         if beams > 1:
             return beam_search(network, step, ids, count, beams, end)
         return one_by_one(step, ids, count, temperature, end)
+    finally:
+        keep_steps(network, False)
+
+
+def attention_of(network, ids, inputs):
+    """Return the attention maps of the whole of ids [batch, time], in its inputs."""
+    try:
+        return network.run_with_attention(inputs)[1]
     finally:
         keep_steps(network, False)
 
@@ -251,7 +259,7 @@ class GeneratingNetwork(Network):
         ids = go_on(self, step, ids, max_new_tokens, beams, temperature, end)
         if not return_attention:
             return ids
-        return ids, self.run_with_attention(ids)[1]
+        return ids, attention_of(self, ids, ids)
 
 
 class RMSNorm(nn.Module):

@@ -193,24 +193,15 @@ class Network(keras.Model):
         os.replace(f"{filepath}.part", filepath)
 
 
-def keep_steps(network, flag):
-    """Let all layers keep what they see, from now on, or forget it."""
-    for layer in network._flatten_layers():
-        layer.keeps, layer.past = flag, None
+def one_by_one(scores_of, ids, count, temperature, end, seed):
+    """Add to ids [batch, time] the likeliest token each time, or one that is drawn.
 
-
-def log_shares(output):
-    """Return the logarithms of what each id gets at the last step [batch, ids]."""
-    scores = ops.log_softmax(output[:, -1], axis=-1)
-    return ops.convert_to_numpy(scores)
-
-
-def one_by_one(step, ids, count, temperature, end, seed):
-    """Add the likeliest token each time, or one that is drawn."""
+    scores_of(ids): the logarithms of what each id gets next [batch, ids].
+    """
     new, ended = ids, np.zeros((len(ids), 1), bool)
     random = np.random.default_rng(seed)
     for _ in range(count):
-        scores = log_shares(step(new))
+        scores = scores_of(new)
         if temperature > 0:
             scores = (scores - scores.max(axis=-1, keepdims=True)) / temperature
             limits = np.exp(scores).cumsum(axis=-1)
@@ -228,17 +219,11 @@ def one_by_one(step, ids, count, temperature, end, seed):
     return ids
 
 
-def choose(network, rows):
-    """Go on from the examples `rows`, which may stand there more than once."""
-    for layer in network._flatten_layers():
-        if isinstance(layer.past, tuple):
-            layer.past = tuple(ops.take(x, rows, axis=0) for x in layer.past)
-        elif ops.is_tensor(layer.past):
-            layer.past = ops.take(layer.past, rows, axis=0)
+def beam_search(scores_of, go_from, ids, count, beams, end):
+    """Keep the `beams` likeliest continuations; return the best per token.
 
-
-def beam_search(network, step, ids, count, beams, end):
-    """Keep the `beams` likeliest continuations; return the best per token."""
+    go_from(rows): what is kept goes on from these examples, in this order.
+    """
     batch, first = ids.shape
     new = ids = np.repeat(ids, beams, axis=0)
     # At first all beams of a text are alike: only one of them counts.
@@ -248,7 +233,7 @@ def beam_search(network, step, ids, count, beams, end):
     settled = [False] * batch
     texts = np.arange(batch)[:, None]
     for length in range(1, count + 1):
-        scores = log_shares(step(new))
+        scores = scores_of(new)
         size = scores.shape[-1]
         totals = totals[..., None] + scores.reshape(batch, beams, size)
         totals = totals.reshape(batch, -1)
@@ -266,7 +251,7 @@ def beam_search(network, step, ids, count, beams, end):
         going = np.argsort(-totals, axis=1, kind="stable")[:, :beams]
         totals = totals[texts, going]
         ids = longer[texts, going].reshape(batch * beams, -1)
-        choose(network, rows[texts, going].reshape(-1))
+        go_from(rows[texts, going].reshape(-1))
         new = ids[:, -1:]
         if all(settled):
             break
@@ -279,15 +264,51 @@ def beam_search(network, step, ids, count, beams, end):
     return np.stack([np.concatenate(pair) for pair in zip(best, rest, strict=True)])
 
 
+def keep_steps(network, flag):
+    """Let all layers keep what they see, from now on, or forget it."""
+    for layer in network._flatten_layers():
+        layer.keeps, layer.past = flag, None
+
+
+def choose(network, rows):
+    """Go on from the examples `rows`, which may stand there more than once."""
+    for layer in network._flatten_layers():
+        if isinstance(layer.past, tuple):
+            layer.past = tuple(ops.take(x, rows, axis=0) for x in layer.past)
+        elif ops.is_tensor(layer.past):
+            layer.past = ops.take(layer.past, rows, axis=0)
+
+
+def log_shares(output):
+    """Return the logarithms of what each id gets at the last step [batch, ids]."""
+    scores = ops.log_softmax(output[:, -1], axis=-1)
+    return ops.convert_to_numpy(scores)
+
+
 def go_on(network, step, ids, count, beams, temperature, end, seed):
     """Return ids [batch, time] and up to `count` tokens that `step` says follow."""
     if beams > 1 and temperature > 0:
         raise ValueError("beams keep the likeliest, and a temperature draws: give one")
+
+    def scores_of(ids):
+        return log_shares(step(ids))
+
+    def go_from(rows):
+        choose(network, rows)
+
     keep_steps(network, True)
     try:
         if beams > 1:
-            return beam_search(network, step, ids, count, beams, end)
-        return one_by_one(step, ids, count, temperature, end, seed)
+            return beam_search(scores_of, go_from, ids, count, beams, end)
+        return one_by_one(scores_of, ids, count, temperature, end, seed)
+    finally:
+        keep_steps(network, False)
+
+
+def attention_of(network, ids, inputs):
+    """Return the attention maps of the whole of ids [batch, time], in its inputs."""
+    try:
+        return network.run_with_attention(inputs)[1]
     finally:
         keep_steps(network, False)
 
@@ -315,7 +336,7 @@ class GeneratingNetwork(Network):
         ids = go_on(self, self, ids, max_new_tokens, beams, temperature, end, seed)
         if not return_attention:
             return ids
-        return ids, self.run_with_attention(ids)[1]
+        return ids, attention_of(self, ids, ids)
 
 
 class RMSNorm(layers.Layer):

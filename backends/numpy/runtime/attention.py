@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from neural_attn.backends.emit.runtime.application import remember
 from neural_attn.backends.numpy.runtime.core import AttentionLayer, rows_of, sigmoid
 
 
@@ -94,9 +95,9 @@ class BlockwiseAttentionLayer(AttentionLayer):
             if self.store_attention:
                 self.attention_weights = weights
                 # only with Application:
-                last = (self.attention_weights, self.attention_mask)
+                self.applications = self.applications[:-1]
                 # only with Application:
-                self.applications = (*self.applications[:-1], last)
+                remember(self)
         return weights
 
 

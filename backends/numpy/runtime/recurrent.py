@@ -1,6 +1,7 @@
 """NumPy runtime: recurrent layers, with PyTorch's weights and order of gates."""
 
 import numpy as np
+from neural_attn.backends.emit.runtime.application import remember
 from neural_attn.backends.numpy.runtime.core import Layer, layers_in, sigmoid, tanh
 
 
@@ -158,6 +159,8 @@ def scan(step, x, states, *others, **masks):
         raise ValueError("there is no step to scan")
     layers = [m for m in layers_in(step) if getattr(m, "store_attention", False)]
     maps = [(layer, [], []) for layer in layers]
+    # only with Application:
+    before = {layer: layer.applications for layer in layers}
     # only with KEEPS:
     states = getattr(step, "past", None) or states
     states, outputs = [np.broadcast_to(s, (len(x), *s.shape[1:])) for s in states], []
@@ -174,6 +177,10 @@ def scan(step, x, states, *others, **masks):
     for layer, weights, seen in maps:
         layer.attention_weights = np.concatenate(weights, axis=2)
         layer.attention_mask = None if seen[0] is None else np.concatenate(seen, -2)
+        # only with Application:
+        layer.applications = before[layer]
+        # only with Application:
+        remember(layer)
     return (np.concatenate(outputs, axis=1), *states)
 
 

@@ -5,6 +5,7 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
+from neural_attn.backends.emit.runtime.application import remember
 from neural_attn.backends.pytorch.runtime.core import AttentionLayer
 from torch.utils.checkpoint import checkpoint
 
@@ -132,9 +133,9 @@ class BlockwiseAttentionLayer(AttentionLayer):
             if self.store_attention:
                 self.attention_weights = weights.detach()
                 # only with Application:
-                last = (self.attention_weights, self.attention_mask)
+                self.applications = self.applications[:-1]
                 # only with Application:
-                self.applications = (*self.applications[:-1], last)
+                remember(self)
         return weights
 
 

@@ -5,6 +5,7 @@ import os
 
 import torch
 import torch.nn.functional as F
+from neural_attn.backends.emit.runtime.application import remember
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -43,9 +44,7 @@ class AttentionLayer(nn.Module):
         if self.store_attention:
             self.attention_weights, self.attention_mask = weights.detach(), mask
             # only with Application:
-            kept = (*self.applications, (weights.detach(), mask))
-            # only with Application:
-            self.applications = kept[-self.application_count :]
+            remember(self)
         return weights
 
 
@@ -86,46 +85,6 @@ def causal_mask(queries, keys, mask, device, rows=slice(None)):
     return past & (mask if mask.size(-2) == 1 else mask[..., rows, :])
 
 
-class Application:
-    """One of the calls of a layer that a run calls `count` times: what it kept."""
-
-    def __init__(self, layer, number, count):
-        self.layer, self.number = layer, number
-        layer.application_count = count
-
-    @property
-    def store_attention(self):
-        """Whether the layer keeps its weights; setting it forgets what it kept."""
-        return self.layer.store_attention
-
-    @store_attention.setter
-    def store_attention(self, flag):
-        self.layer.store_attention, self.layer.applications = flag, ()
-
-    @property
-    def attention_weights(self):
-        """The weights of this call, or None."""
-        return self.kept()[0]
-
-    @attention_weights.setter
-    def attention_weights(self, weights):
-        self.layer.attention_weights = weights
-
-    @property
-    def attention_mask(self):
-        """The mask of this call, or None."""
-        return self.kept()[1]
-
-    @attention_mask.setter
-    def attention_mask(self, mask):
-        self.layer.attention_mask = mask
-
-    def kept(self):
-        """Return the weights and the mask of this call, None before it."""
-        kept = self.layer.applications
-        return kept[self.number] if self.number < len(kept) else (None, None)
-
-
 class Observed(nn.Module):
     """Hands weights on; keeps them as `attention_weights` when told to.
 
@@ -149,9 +108,7 @@ class Observed(nn.Module):
             self.attention_weights = weights.detach()
             self.attention_mask = attention_mask
             # only with Application:
-            kept = (*self.applications, (weights.detach(), attention_mask))
-            # only with Application:
-            self.applications = kept[-self.application_count :]
+            remember(self)
         return weights
 
 

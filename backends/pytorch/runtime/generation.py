@@ -72,9 +72,7 @@ class GeneratingNetwork(Network):
         ids = go_on(self, step, ids, max_new_tokens, beams, temperature, end)
         if not return_attention:
             return ids
-        # only with PADDED:
-        skip_padding(self, ids)
-        return ids, self.run_with_attention(ids)[1]
+        return ids, attention_of(self, ids, ids)
 
 
 class TranslatingNetwork(Network):
@@ -107,10 +105,8 @@ class TranslatingNetwork(Network):
         ids = go_on(self, step, target, max_new_tokens, beams, temperature, end)
         if not return_attention:
             return ids
-        # only with PADDED:
-        skip_padding(self, ids)
         inputs = dict(zip(self.input_names, (source, ids), strict=True))
-        return ids, self.run_with_attention(inputs)[1]
+        return ids, attention_of(self, ids, inputs)
 
 
 def go_on(network, step, ids, count, beams, temperature, end):
@@ -127,6 +123,16 @@ def go_on(network, step, ids, count, beams, temperature, end):
         if beams > 1:
             return beam_search(network, step, ids, count, beams, end)
         return one_by_one(step, ids, count, temperature, end)
+    finally:
+        keep_steps(network, False)
+
+
+def attention_of(network, ids, inputs):
+    """Return the attention maps of the whole of ids [batch, time], in its inputs."""
+    # only with PADDED:
+    skip_padding(network, ids)
+    try:
+        return network.run_with_attention(inputs)[1]
     finally:
         keep_steps(network, False)
 

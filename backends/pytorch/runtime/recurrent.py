@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from neural_attn.backends.emit.runtime.application import remember
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -201,6 +202,8 @@ def scan(step, x, states, *others, **masks):
         raise ValueError("there is no step to scan")
     layers = [m for m in step.modules() if getattr(m, "store_attention", False)]
     maps = [(layer, [], []) for layer in layers]
+    # only with Application:
+    before = {layer: layer.applications for layer in layers}
     # only with KEEPS:
     states = getattr(step, "past", None) or states
     states, outputs = [s.expand(x.size(0), *s.shape[1:]) for s in states], []
@@ -217,6 +220,10 @@ def scan(step, x, states, *others, **masks):
     for layer, weights, seen in maps:
         layer.attention_weights = torch.cat(weights, dim=2)
         layer.attention_mask = None if seen[0] is None else torch.cat(seen, dim=-2)
+        # only with Application:
+        layer.applications = before[layer]
+        # only with Application:
+        remember(layer)
     return (torch.cat(outputs, dim=1), *states)
 
 

@@ -1,6 +1,7 @@
 """Keras runtime: attention with more to its logits than products."""
 
 from keras import ops
+from neural_attn.backends.emit.runtime.application import remember
 from neural_attn.backends.tensorflow.runtime.core import AttentionLayer
 
 
@@ -97,9 +98,9 @@ class BlockwiseAttentionLayer(AttentionLayer):
             if self.store_attention:
                 self.attention_weights = weights
                 # only with Application:
-                last = (self.attention_weights, self.attention_mask)
+                self.applications = self.applications[:-1]
                 # only with Application:
-                self.applications = (*self.applications[:-1], last)
+                remember(self)
         return weights
 
 

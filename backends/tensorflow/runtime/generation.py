@@ -2,6 +2,7 @@
 
 import numpy as np
 from keras import layers, ops
+from neural_attn.backends.emit.runtime.search import beam_search, one_by_one
 from neural_attn.backends.tensorflow.runtime.core import Network
 
 
@@ -63,9 +64,7 @@ class GeneratingNetwork(Network):
         ids = go_on(self, self, ids, max_new_tokens, beams, temperature, end, seed)
         if not return_attention:
             return ids
-        # only with PADDED:
-        skip_padding(self, ids)
-        return ids, self.run_with_attention(ids)[1]
+        return ids, attention_of(self, ids, ids)
 
 
 class TranslatingNetwork(Network):
@@ -99,10 +98,8 @@ class TranslatingNetwork(Network):
         ids = go_on(self, step, target, max_new_tokens, beams, temperature, end, seed)
         if not return_attention:
             return ids
-        # only with PADDED:
-        skip_padding(self, ids)
         inputs = dict(zip(self.input_names, (source, ids), strict=True))
-        return ids, self.run_with_attention(inputs)[1]
+        return ids, attention_of(self, ids, inputs)
 
 
 def go_on(network, step, ids, count, beams, temperature, end, seed):
@@ -112,13 +109,30 @@ def go_on(network, step, ids, count, beams, temperature, end, seed):
     # only with PADDED:
     if (ids[:, -1] == 0).any():
         raise ValueError("padding stands before a text that is to go on, not behind it")
+
+    def scores_of(ids):
+        return log_shares(step(ids))
+
+    def go_from(rows):
+        choose(network, rows)
+
     keep_steps(network, True)
     # only with PADDED:
     skip_padding(network, np.repeat(ids, beams, axis=0))
     try:
         if beams > 1:
-            return beam_search(network, step, ids, count, beams, end)
-        return one_by_one(step, ids, count, temperature, end, seed)
+            return beam_search(scores_of, go_from, ids, count, beams, end)
+        return one_by_one(scores_of, ids, count, temperature, end, seed)
+    finally:
+        keep_steps(network, False)
+
+
+def attention_of(network, ids, inputs):
+    """Return the attention maps of the whole of ids [batch, time], in its inputs."""
+    # only with PADDED:
+    skip_padding(network, ids)
+    try:
+        return network.run_with_attention(inputs)[1]
     finally:
         keep_steps(network, False)
 
@@ -153,74 +167,3 @@ def log_shares(output):
     # only without PROBABILITIES:
     scores = ops.log_softmax(output[:, -1], axis=-1)
     return ops.convert_to_numpy(scores)
-
-
-def one_by_one(step, ids, count, temperature, end, seed):
-    """Add the likeliest token each time, or one that is drawn."""
-    new, ended = ids, np.zeros((len(ids), 1), bool)
-    random = np.random.default_rng(seed)
-    for _ in range(count):
-        scores = log_shares(step(new))
-        if temperature > 0:
-            scores = (scores - scores.max(axis=-1, keepdims=True)) / temperature
-            limits = np.exp(scores).cumsum(axis=-1)
-            draws = random.uniform(0, limits[:, -1:])
-            token = (limits <= draws).sum(axis=-1, keepdims=True)
-        else:
-            token = scores.argmax(axis=-1)[:, None]
-        if end is not None:
-            token = np.where(ended, end, token)
-            ended = ended | (token == end)
-        ids = np.concatenate([ids, token], axis=1)
-        # only with KEEPS:
-        new = token
-        # only without KEEPS:
-        new = ids
-        if ended.all():
-            break
-    return ids
-
-
-def beam_search(network, step, ids, count, beams, end):
-    """Keep the `beams` likeliest continuations; return the best per token."""
-    batch, first = ids.shape
-    new = ids = np.repeat(ids, beams, axis=0)
-    # At first all beams of a text are alike: only one of them counts.
-    totals = np.full((batch, beams), -np.inf)
-    totals[:, 0] = 0
-    found = [[] for _ in range(batch)]  # (mean, ids) of texts that ended
-    settled = [False] * batch
-    texts = np.arange(batch)[:, None]
-    for length in range(1, count + 1):
-        scores = log_shares(step(new))
-        size = scores.shape[-1]
-        totals = totals[..., None] + scores.reshape(batch, beams, size)
-        totals = totals.reshape(batch, -1)
-        # twice as many are enough, though half of them end
-        chosen = np.argsort(-totals, axis=1, kind="stable")[:, : 2 * beams]
-        totals, rows = totals[texts, chosen], chosen // size + texts * beams
-        longer = np.concatenate([ids[rows], (chosen % size)[..., None]], axis=-1)
-        ends = longer[..., -1] == (-1 if end is None else end)
-        for i in (i for i in range(batch) if not settled[i]):
-            means = totals[i] / length
-            found[i] += [(means[j], longer[i, j]) for j in range(beams) if ends[i, j]]
-            found[i] = sorted(found[i], key=lambda pair: -pair[0])[:beams]
-            settled[i] = len(found[i]) == beams and found[i][-1][0] >= means[0]
-        totals = np.where(ends, -np.inf, totals)
-        going = np.argsort(-totals, axis=1, kind="stable")[:, :beams]
-        totals = totals[texts, going]
-        ids = longer[texts, going].reshape(batch * beams, -1)
-        choose(network, rows[texts, going].reshape(-1))
-        # only with KEEPS:
-        new = ids[:, -1:]
-        # only without KEEPS:
-        new = ids
-        if all(settled):
-            break
-    for i in (i for i in range(batch) if not settled[i]):
-        means = totals[i] / (ids.shape[1] - first)
-        found[i] += zip(means, ids[i * beams : (i + 1) * beams], strict=True)
-    best = [max(texts, key=lambda pair: pair[0])[1] for texts in found]
-    longest = max(map(len, best))
-    rest = [np.full(longest - len(text), end or 0, text.dtype) for text in best]
-    return np.stack([np.concatenate(pair) for pair in zip(best, rest, strict=True)])

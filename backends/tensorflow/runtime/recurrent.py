@@ -2,6 +2,7 @@
 
 import numpy as np
 from keras import layers, ops
+from neural_attn.backends.emit.runtime.application import remember
 
 
 class Recurrence(layers.RNN):
@@ -139,6 +140,8 @@ def scan(step, x, states, *others, **masks):
         m for m in step._flatten_layers() if getattr(m, "store_attention", False)
     ]
     count = len(states)
+    # only with Application:
+    before = {layer: layer.applications for layer in keepers}
 
     def one(now, states):
         found = step(now, *states, *others, **masks)
@@ -164,6 +167,10 @@ def scan(step, x, states, *others, **masks):
         layer.attention_weights = weights
     for layer, seen in zip(masked(keepers), maps[len(keepers) :], strict=True):
         layer.attention_mask = seen
+    # only with Application:
+    for layer in keepers:
+        layer.applications = before[layer]
+        remember(layer)
     # only with KEEPS:
     if getattr(step, "keeps", False):
         step.past = tuple(last[1 : 1 + count])

@@ -1,0 +1,1 @@
+"""Code that generated files of any backend copy what they need of."""

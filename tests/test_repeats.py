@@ -1,7 +1,6 @@
 """Repeated layers: they know their number, or are one layer that all of them share."""
 
 import ast
-import time
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from neural_attn.models.generated import load_model
 from neural_attn.models.weights import expected
 from tests.corpus import assert_backends_agree, random_weights
 from tests.layer_cases import ruff_complaints
+from tests.work import counted
 
 # Ye et al. (2025), 3.1: lambda_init = 0.8 - 0.6 exp(-0.3 (depth - 1))
 DIFFERENTIAL = """
@@ -224,17 +224,17 @@ def test_reports_say_how_copies_differ():
     assert "causal self-attention, 2 heads; self-attention, 2 heads" in text
 
 
-def test_a_thousand_layers_that_differ_are_fast():
-    text = (
-        DIFFERENTIAL
-        + """network N { input: (7, 8) layers:
-      Differ(0.8 - 0.6 * exp(-0.3 * index)) * 1000 }"""
-    )
-    before = time.perf_counter()
-    checked = checked_of(text)
-    emit(checked, get("pytorch"))
-    assert time.perf_counter() - before < 5
-    assert len(checked.attentions) == 1000
+def test_the_work_grows_with_layers_that_differ():
+    def emitted(layers):
+        text = f"""{DIFFERENTIAL} network N {{ input: (7, 8) layers:
+          Differ(0.8 - 0.6 * exp(-0.3 * index)) * {layers} }}"""
+        checked = checked_of(text)
+        emit(checked, get("pytorch"))
+        assert len(checked.attentions) == layers
+
+    emitted(1)  # what is loaded once
+    (_, few), (_, many) = counted(emitted, 250), counted(emitted, 1_000)
+    assert many < 4.2 * few
 
 
 WRONG = {

@@ -89,7 +89,14 @@ def _plain_lines(module: str) -> Iterator[str]:
         elif text.startswith("import "):
             skipping = "" if text.endswith(";") else ";"
         elif text and not text.startswith("//"):
-            yield text.removeprefix("export ")
+            yield _tight(text.removeprefix("export "))
+
+
+def _tight(line: str) -> str:
+    # A line that could hold a text or a pattern keeps its spaces.
+    if re.search(r"[\"'`/\\]", line):
+        return line
+    return re.sub(r"\s*(=>|===|!==|[=,;{}])\s*", r"\1", line)
 
 
 def _style() -> str:

@@ -633,6 +633,7 @@ def test_compile_needs_no_framework_and_writes_python(neural, backend):
     assert code == 0
     assert said.startswith("model.py: ")
     assert Path("model.py").read_text("utf-8") == out
+    assert neural(*call, "-o", "-") == (0, out, "")
 
 
 def test_every_command_has_help_with_examples():

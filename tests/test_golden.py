@@ -4,17 +4,21 @@
 """
 
 import ast
+import importlib
 import importlib.util
 import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from neural_attn.backends import get
 from neural_attn.backends.emit import runtime_source
-from neural_attn.backends.emit.emitter import emit
+from neural_attn.backends.emit.emitter import emit, emit_apart
 
-from neural_attn.compile import check_file, check_text
+from neural_attn.compile import check_file, check_text, compile_file
+from neural_attn.diagnostics.errors import NeuralError
+from tests import every_backend
 from tests.every_backend import EVERY, TRAINING
 
 EXAMPLES = {
@@ -23,6 +27,12 @@ EXAMPLES = {
     "text_classification": "examples/attention_examples/text_classification.neural",
     "alibi": "examples/alibi_attention.neural",
     "llama": "tests/fixtures/published/llama.neural",
+}
+# written in two files: the network's own is kept
+APART = {
+    "llama_alone": "tests/fixtures/published/llama.neural",
+    "t5_alone": "tests/fixtures/published/t5.neural",
+    "recurrent_translator_alone": "neural_attn/templates/recurrent_translator.neural",
 }
 FRAMEWORKS = tuple(TRAINING)
 
@@ -79,20 +89,31 @@ def variant(name):
 
 
 def example(name, backend, root):
+    if name in APART:
+        return apart(name, backend, root)[0]
     return emit(check_file(root / EXAMPLES[name])[0][0], get(backend))
 
 
-def ruff(*arguments, text):
-    """Run ruff on a text, with its own rules alone; returns what it says."""
+def apart(name, backend, root):
+    """The network's own file, and its library."""
+    checked = check_file(root / APART[name])[0][0]
+    return emit_apart(checked, get(backend), f"{name}_{backend}_layers")
+
+
+def ruff(*arguments, text=None, cwd=None):
+    """Run ruff on a text or a folder, with its own rules alone; what it says."""
     if importlib.util.find_spec("ruff") is None:
         pytest.skip("ruff is not installed")
-    command = [sys.executable, "-m", "ruff", *arguments, "--isolated", "-"]
-    result = subprocess.run(command, input=text, capture_output=True, text=True)
+    command = [sys.executable, "-m", "ruff", *arguments, "--isolated"]
+    command.append("-" if cwd is None else ".")
+    result = subprocess.run(
+        command, input=text, cwd=cwd, capture_output=True, text=True
+    )
     return result.stdout + result.stderr if result.returncode else ""
 
 
 @pytest.mark.parametrize("backend", EVERY)
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", [*EXAMPLES, *APART])
 def test_generated_text_is_the_golden_file(name, backend, project_root, update_golden):
     path = project_root / "tests" / "golden" / f"{name}.{backend}.py"
     text = example(name, backend, project_root)
@@ -108,12 +129,61 @@ def test_generated_files_are_short(name, backend, project_root):
 
 
 @pytest.mark.parametrize("backend", EVERY)
+@pytest.mark.parametrize("name", APART)
+def test_a_network_without_its_library_is_short_and_tidy(
+    name, backend, project_root, tmp_path
+):
+    own, library = apart(name, backend, project_root)
+    assert own.count("\n") <= 260
+    (tmp_path / "own.py").write_text(own, "utf-8")
+    (tmp_path / f"{name}_{backend}_layers.py").write_text(library, "utf-8")
+    assert ruff("check", cwd=tmp_path) == ""
+    assert ruff("format", "--check", "--diff", cwd=tmp_path) == ""
+
+
+def test_a_network_and_its_library_are_the_whole(
+    backend, project_root, tmp_path, monkeypatch
+):
+    source = project_root / APART["llama_alone"]
+    names = {part: f"llama_{part}_{backend}" for part in ("own", "shared", "whole")}
+    paths = {part: tmp_path / f"{name}.py" for part, name in names.items()}
+    compile_file(source, backend, paths["own"], library=paths["shared"])
+    compile_file(source, backend, paths["whole"])
+    monkeypatch.syspath_prepend(tmp_path)
+    own, whole = (importlib.import_module(names[p]) for p in ("own", "whole"))
+    model, same = own.create_model(), whole.create_model()
+    model.save_weights(str(tmp_path / "a.safetensors"))
+    same.load_weights(str(tmp_path / "a.safetensors"))
+    ids = every_backend.tensor(backend, np.array([[3, 1, 4]]))
+    texts = [np.asarray(x.generate(ids, 5, beams=2)).tolist() for x in (model, same)]
+    assert texts[0] == texts[1]
+    assert "class Cache" in paths["shared"].read_text("utf-8")
+    assert "class Cache" not in paths["own"].read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("output", "library"),
+    [(None, "a.py"), ("m.py", "m.py"), ("m.py", "sub/a.py"), ("m.py", "torch.py"),
+     ("m.py", "a-b.py"), ("m.py", "a"), ("m.py", "class.py")],
+)  # fmt: skip
+def test_a_library_that_could_not_be_imported_is_refused(
+    output, library, project_root, tmp_path
+):
+    out = output and tmp_path / output
+    with pytest.raises(NeuralError, match="E0418"):
+        compile_file(
+            project_root / EXAMPLES["basic"], "numpy", out, library=tmp_path / library
+        )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("name", [*EXAMPLES, *VARIANTS])
 def test_generated_files_are_tidy(name, backend, project_root):
-    if name in EXAMPLES:
-        text = example(name, backend, project_root)
-    else:
+    if name in VARIANTS:
         text = emit(check_text(variant(name))[0][0], get(backend))
+    else:
+        text = example(name, backend, project_root)
     assert ruff("check", text=text) == ""
     assert ruff("format", "--check", "--diff", text=text) == ""
 

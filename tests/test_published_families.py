@@ -43,19 +43,18 @@ each_training_backend = pytest.mark.parametrize(
 T5_NAMES = [
     (r"^lm_head\.weight|^(en|de)coder\.embed_tokens\.weight", ""),
     (r"^shared", "token"),
-    (r"block\.0\.layer\.0\.SelfAttention\.relative_attention_bias\.weight",
-     "relative_bias.table"),
-    (r"block\.(\d)", r"layer.\1"),
-    (r"^(encoder.*)layer\.0\.SelfAttention", r"\1attention"),
-    (r"^(encoder.*)layer\.0\.layer_norm", r"\1attention_norm"),
-    (r"^(decoder.*)layer\.0\.SelfAttention", r"\1self_attention"),
-    (r"^(decoder.*)layer\.0\.layer_norm", r"\1self_attention_norm"),
+    (r"^(..)coder\..*relative_attention_bias\.weight", r"\1coder_bias.table"),
+    (r"^(en.*)layer\.0\.SelfAttention", r"\1attention"),
+    (r"^(en.*)layer\.0\.layer_norm", r"\1attention_norm"),
+    (r"^(de.*)layer\.0\.SelfAttention", r"\1self_attention"),
+    (r"^(de.*)layer\.0\.layer_norm", r"\1self_attention_norm"),
     (r"layer\.1\.EncDecAttention", "cross_attention"),
-    (r"^(decoder.*)layer\.1\.layer_norm", r"\1cross_attention_norm"),
-    (r"layer\.[12]\.DenseReluDense\.wi", "feed_forward.expand"),
-    (r"layer\.[12]\.DenseReluDense\.wo", "feed_forward.contract"),
+    (r"^(de.*)layer\.1\.layer_norm", r"\1cross_attention_norm"),
     (r"layer\.[12]\.layer_norm", "feed_forward_norm"),
-    (r"final_layer_norm", "norm"),
+    (r"^(..)coder\.final_layer_norm", r"\1coder_norm"),
+    (r"^(..)coder\.block\.", r"\1coder_layer."),
+    (r"layer\.[12]\.DenseReluDense\.wi", "expand"),
+    (r"layer\.[12]\.DenseReluDense\.wo", "contract"),
     (r"norm\.weight", "norm.scale"),
     (r"\.q\.", ".query_projection."),
     (r"\.k\.", ".key_projection."),
@@ -94,9 +93,9 @@ def test_t5(backend, dtype, tmp_path):
     atol = DTYPES[dtype]
     for i in range(2):
         for name, found in {
-            f"encoder.layer_{i}.attention": expected.encoder_attentions[i],
-            f"decoder.layer_{i}.self_attention": expected.decoder_attentions[i],
-            f"decoder.layer_{i}.cross_attention": expected.cross_attentions[i],
+            f"encoder_layer_{i}.attention": expected.encoder_attentions[i],
+            f"decoder_layer_{i}.self_attention": expected.decoder_attentions[i],
+            f"decoder_layer_{i}.cross_attention": expected.cross_attentions[i],
         }.items():
             assert_same(maps[f"t5_0.{name}"], found, atol)
     assert_same(output, expected.logits, 10 * atol)

@@ -237,6 +237,56 @@ def test_the_work_grows_with_layers_that_differ():
     assert many < 4.2 * few
 
 
+GIVEN_TO_ALL = """
+define Add(d = width(x)) {
+  layers: a = Dense(d)
+  forward(x, y): return a(x) + y
+}
+define Stack(d = width(x)) {
+  layers:
+    other = Dense(d)
+    add = Add() * 3
+  forward(x):
+    BODY
+}
+network N { input: (5, 4) layers: Stack() }
+"""
+SAME = {
+    "new name": "h = add(x, other(x))\n    return h",
+    "same name": "x = add(x, other(x))\n    return x",
+    "held": "y = other(x)\n    x = add(x, y)\n    return x",
+    "returned": "return add(x, y=other(x))",
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_all_copies_are_given_the_same(name, backend, tmp_path):
+    """Whatever name the result has: x of the copies before is no argument of others."""
+    checked = checked_of(GIVEN_TO_ALL.replace("BODY", SAME[name]))
+    path, x = tmp_path / "w.safetensors", np.ones((2, 5, 4))
+    weights = random_weights(checked, seed=4)
+    save_file(weights, path)
+    loaded = load_model(checked, backend, checkpoint=path, dtype="float64")
+    output, _ = run(loaded.model, loaded.backend, x)
+
+    def dense(x, name):
+        return x @ weights[f"stack_0.{name}.weight"].T + weights[f"stack_0.{name}.bias"]
+
+    y, right = dense(x, "other"), x
+    for i in range(3):
+        right = dense(right, f"add.{i}.a") + y
+    np.testing.assert_allclose(output, right, rtol=1e-12)
+
+
+def test_what_is_handed_on_may_be_given_too():
+    """`x = add(x, x)`: every copy adds the x that came in."""
+    text = emit(
+        checked_of(GIVEN_TO_ALL.replace("BODY", "x = add(x, x)\n    return x")),
+        get("pytorch"),
+    )
+    assert "add_output = layer(add_output, x)" in text
+
+
 WRONG = {
     "Dense(index)": ("E0223", "`index` is the number of the copy"),
     "Dense(8) * index": ("E0223", "`index` is the number of the copy"),

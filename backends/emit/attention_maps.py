@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from neural_attn.backends.emit.layers import STATEMENTS
 from neural_attn.backends.emit.layout import WIDTH, string
@@ -75,9 +77,60 @@ def _by_part(scope: Scope) -> Iterator[tuple[str, list[_Map]]]:
 
 def _one_by_one(use: LayerUse, of_parts: list[list[_Map]]) -> list[str]:
     return [
-        f"{STATEMENTS}layers[{string(use.part_name(i) + one.suffix)}] = {one.kept()}"
+        line
         for i, maps in enumerate(of_parts)
-        for one in maps
+        for line in _inner(use.part_name(i), maps)
+    ]
+
+
+# the first repeat on the way to a map: `self.encoder.layer[2].attention`
+_REPEAT = re.compile(r"(self(?:\.\w+)+)\[(\d+)\]\.")
+
+Item = tuple[str, str]  # the name of a map, and the code for what keeps it
+
+
+def _repeated(one: _Map) -> tuple[str, str]:
+    """The layers of a block and which of them keeps a map; ("", "") if none does."""
+    found = _REPEAT.match(one.path)
+    return (found[1], found[2]) if found and one.calls == 1 else ("", "")
+
+
+def _inner(part: str, maps: list[_Map]) -> list[str]:
+    """The lines for the maps inside a layer, with loops over repeats in its block."""
+    lines: list[str] = []
+    for layers, group in groupby(maps, lambda one: _repeated(one)[0]):
+        copies = [
+            [(part + one.suffix, one.kept()) for one in copy]
+            for _, copy in groupby(group, _repeated)
+        ]
+        lines += _inner_loop(layers, copies) or _items(copies)
+    return lines
+
+
+def _items(copies: list[list[Item]]) -> list[str]:
+    return [
+        f"{STATEMENTS}layers[{string(name)}] = {kept}"
+        for copy in copies
+        for name, kept in copy
+    ]
+
+
+def _inner_loop(layers: str, copies: list[list[Item]]) -> list[str]:
+    """A loop over the copies of a repeat; none where they keep unlike."""
+    label = layers.rpartition(".")[2]
+
+    def in_loop(i: int, name: str, kept: str) -> Item:
+        key = name.replace(f".{label}_{i}.", f".{label}_{{i}}.", 1)
+        return key, "layer" + kept.removeprefix(f"{layers}[{i}]")
+
+    first, *others = (
+        [in_loop(i, *one) for one in copy] for i, copy in enumerate(copies)
+    )
+    if not layers or not others or any(copy != first for copy in others):
+        return []
+    return [
+        f"{STATEMENTS}for i, layer in enumerate({layers}):",
+        *(f"{STATEMENTS}    layers[f{string(k)}] = {kept}" for k, kept in first),
     ]
 
 

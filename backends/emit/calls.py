@@ -157,10 +157,14 @@ def _call_each(
 ) -> ast.expr:
     """Apply repeated layers one after the other, before the statement at hand.
 
-    A layer that all of them share is applied again and again.
+    A layer that all of them share is applied again and again. What is handed on goes
+    by the name that is assigned to, unless the other arguments read that.
     """
+    call, given = _held(scope, call, given)
     first_name = next(iter(given))
-    target = scope.target or f"{use.name}_output"
+    target = scope.target
+    if not target or any(target in tree.names_in(a.value) for a in call.arguments[1:]):
+        target = _new_name(scope, f"{use.name}_output")
     spelled = scope.spell(target)
     if (first := text(in_forward(scope, given[first_name]))) != spelled:
         scope.before.append(f"{spelled} = {first}")
@@ -168,7 +172,7 @@ def _call_each(
     carried = tree.Name(call.span, target)
     arguments = (tree.Argument(call.span, None, carried), *call.arguments[1:])
     renamed = tree.Call(call.span, call.function, arguments)
-    is_new = target not in scope.locals and not scope.target
+    is_new = target not in scope.locals and target != scope.target
     scope.locals.add(target)
     layers = dotted(f"self.{use.name}")
     layer = layers if use.is_shared else dotted(variable)
@@ -182,6 +186,34 @@ def _call_each(
         scope.before.append(f"for {variable} in {text(layers)}:")
     scope.before.append(f"    {spelled} = {text(applied)}")
     return dotted(spelled)
+
+
+def _held(scope: Scope, call: tree.Call, given: Given) -> tuple[tree.Call, Given]:
+    """The call with names for what is reckoned once, before its layers are applied."""
+    named: dict[int, tree.Expr] = {}
+    for name, value in list(given.items())[1:]:
+        if isinstance(value, tree.Name | tree.Literal):
+            continue
+        held = _new_name(scope, name)
+        scope.before.append(f"{scope.spell(held)} = {text(in_forward(scope, value))}")
+        scope.locals.add(held)
+        if makes_mask(scope, value):
+            scope.never_none.add(held)
+        named[id(value)] = tree.Name(value.span, held)
+    arguments = tuple(
+        tree.Argument(a.span, a.name, named.get(id(a.value), a.value))
+        for a in call.arguments
+    )
+    renamed = tree.Call(call.span, call.function, arguments)
+    return renamed, {name: named.get(id(e), e) for name, e in given.items()}
+
+
+def _new_name(scope: Scope, name: str) -> str:
+    """A name for a variable that the forward does not have."""
+    taken = scope.locals | assigned(scope.block.forward.body) | scope.static.keys()
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _call_layer(

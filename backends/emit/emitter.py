@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from neural_attn.backends.emit import runtime_source
 from neural_attn.backends.emit.base import Backend, Generation
 from neural_attn.backends.emit.block_class import block_class
 from neural_attn.backends.emit.generation import generation
-from neural_attn.backends.emit.layout import docstring, lay_out
+from neural_attn.backends.emit.layout import docstring, lay_out, lay_out_import
 from neural_attn.backends.emit.network_class import network_class
 from neural_attn.backends.emit.scope import Scope
 from neural_attn.backends.emit.training import has_logits
@@ -21,10 +22,49 @@ from neural_attn.version import __version__
 _TRAIN = "train"  # stands behind all that it trains
 _HEADER_WIDTH = 82  # what fits between the quotes
 _HEADER = "{name} for {backend}, from {source} by neural-attn {version}."
+_LIBRARY_HEADER = "What {name} is made of, from {source} by neural-attn {version}."
 
 
 def emit(checked: Checked, backend: Backend) -> str:
     """The source text of a network for a backend; the same input, the same bytes."""
+    file = _file(checked, backend)
+    runtime = [definition.text for definition in file.runtime]
+    header = _header(_HEADER, checked, backend)
+    imports = runtime_source.import_lines(file.imports, file.names)
+    return _text([*header, "", *imports], [*runtime, *file.own])
+
+
+def emit_apart(checked: Checked, backend: Backend, library: str) -> tuple[str, str]:
+    """The same in two files: the network, and the module `library` that it imports.
+
+    What every network may need (attention, writing, saving) stands in the library,
+    which is cut to what this network uses.
+    """
+    file = _file(checked, backend)
+    read = runtime_source.names_in("\n".join(file.own))
+    shared = [d.name for d in file.runtime if d.name in read]
+    imports = runtime_source.import_lines(file.imports, read)
+    top = [*_header(_HEADER, checked, backend), "", *imports]
+    if shared:
+        top += ["", *lay_out_import(library, shared)]
+    used = set().union(*(definition.uses for definition in file.runtime))
+    lines = runtime_source.import_lines(file.imports, used)
+    header = _header(_LIBRARY_HEADER, checked, backend)
+    behind = _text([*header, "", *lines], [d.text for d in file.runtime])
+    return _text(top, file.own), behind
+
+
+@dataclass(frozen=True)
+class _File:
+    """The parts of a generated file."""
+
+    runtime: list[runtime_source.Definition]  # what networks share, copied
+    own: list[str]  # the network's classes and functions
+    imports: Mapping[str, str]  # bound name to import statement
+    names: set[str]  # every name that the file reads
+
+
+def _file(checked: Checked, backend: Backend) -> _File:
     going_on = generation(checked)
     scopes: dict[Block, Scope] = {}
     bodies: list[list[str]] = []
@@ -39,7 +79,7 @@ def emit(checked: Checked, backend: Backend) -> str:
         lines, loop = backend.training(checked)
         bodies += _definitions(lines)
     marks = {*loop, *_marks(checked, backend, going_on)}
-    return _file(checked, backend, bodies, loop, marks)
+    return _parts(backend, bodies, loop, marks)
 
 
 def _blocks_inside_out(checked: Checked) -> list[Block]:
@@ -70,13 +110,12 @@ def _definitions(lines: list[str]) -> list[list[str]]:
     return [body for body in found if body]
 
 
-def _file(
-    checked: Checked,
+def _parts(
     backend: Backend,
     bodies: list[list[str]],
     loop: Mapping[str, str],
     marks: set[str],
-) -> str:
+) -> _File:
     own = ["\n".join(_laid_out(body)) for body in bodies]
     source = "\n\n\n".join(own)
     words = runtime_source.words_in(source) | marks
@@ -86,15 +125,15 @@ def _file(
     copied = runtime_source.needed(runtime, names, {*defined, *loop})
     for definition in copied:
         names |= definition.uses
-    before = [d.text for d in copied if d.name != _TRAIN]
+    before = [d for d in copied if d.name != _TRAIN]
     behind = [_loop(d.text, loop) for d in copied if d.name == _TRAIN]
-    header = _header(checked, backend)
-    imports = runtime_source.import_lines(runtime, names)
-    top = "\n".join([*header, "", *imports])
-    parts = [*before, *own, *behind]
+    return _File(before, [*own, *behind], runtime.imports, names)
+
+
+def _text(top: list[str], parts: list[str]) -> str:
     # one blank line before a constant, as the formatters want it
     gap = "\n\n\n" if parts[0].startswith(("def ", "class ", "@", "#")) else "\n\n"
-    return top + gap + "\n\n\n".join(parts) + "\n"
+    return "\n".join(top) + gap + "\n\n\n".join(parts) + "\n"
 
 
 def _marks(checked: Checked, backend: Backend, found: Generation | None) -> set[str]:
@@ -129,9 +168,9 @@ def _laid_out(body: list[str]) -> list[str]:
     return lines
 
 
-def _header(checked: Checked, backend: Backend) -> list[str]:
+def _header(form: str, checked: Checked, backend: Backend) -> list[str]:
     source = checked.network.source.replace("\\", "/").rsplit("/", 1)[-1]
-    text = _HEADER.format(
+    text = form.format(
         name=checked.network.name,
         backend=backend.name,
         source=source,

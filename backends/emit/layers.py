@@ -162,7 +162,8 @@ def _block(scope: Scope, use: LayerUse, block: Block, varied: Varied) -> ast.exp
     spelling = scope.facts.hidden_values.get(use.name, {})
     positional: list[ast.expr] = []
     named: list[ast.keyword] = []
-    in_order = True  # so far, all parameters are given under their own names
+    # so far, all are widths of inputs or given under their own names
+    in_order = True
     for name, default in inner.signature.items():
         expr = use.arguments.get(name)
         spelled = scope.spell(name)
@@ -174,7 +175,8 @@ def _block(scope: Scope, use: LayerUse, block: Block, varied: Varied) -> ast.exp
             in_order = False
             continue
         written = text(value)
-        in_order = in_order and written == spelled
+        is_width = name in spelling and isinstance(value, ast.Name)
+        in_order = in_order and (written == spelled or is_width)
         if in_order:
             positional.append(value)
         elif written != default:

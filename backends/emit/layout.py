@@ -30,6 +30,18 @@ def lay_out(line: str) -> list[str]:
     return _wrapped(line)
 
 
+def lay_out_import(module: str, names: list[str]) -> list[str]:
+    """`from module import names`, each on a line of its own where they are many.
+
+    In the order of isort: constants, classes, functions.
+    """
+    names = sorted(names, key=lambda name: (not name.isupper(), name))
+    line = f"from {module} import {', '.join(names)}"
+    if len(line) <= WIDTH:
+        return [line]
+    return [f"from {module} import (", *(f"{INDENT}{name}," for name in names), ")"]
+
+
 def _broken(head: str, inside: str, tail: str) -> list[str]:
     indent = head[: len(head) - len(head.lstrip())]
     inner = indent + INDENT

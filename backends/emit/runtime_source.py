@@ -221,9 +221,9 @@ def inlined(text: str, values: Mapping[str, str]) -> str:
     return re.sub(rf"\b({words})\b", lambda found: values[found[1]], text)
 
 
-def import_lines(runtime: Runtime, names: set[str]) -> list[str]:
+def import_lines(imports: Mapping[str, str], names: Collection[str]) -> list[str]:
     """The imports behind `names`, sorted as isort does: standard library first."""
-    statements = {runtime.imports[n] for n in names if n in runtime.imports}
+    statements = {imports[name] for name in names if name in imports}
     return _sorted(_merged(statements))
 
 

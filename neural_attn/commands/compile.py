@@ -13,18 +13,32 @@ from neural_attn.commands.options import BACKEND, FILE, NETWORK, examples, say
 @click.argument("file", type=FILE)
 @BACKEND
 @click.option("-o", "--output", type=FILE, help="Write here instead of printing.")
+@click.option(
+    "--library",
+    type=FILE,
+    help="Write what networks share (attention, writing, saving) here, beside -o.",
+)
 @NETWORK
 @examples(
     "neural compile model.neural --backend pytorch -o model.py",
+    "neural compile model.neural -b pytorch -o model.py --library layers.py",
     "neural compile model.neural --backend tensorflow | less",
 )
 def compile_command(
-    file: Path, backend: str, output: Path | None, network: str | None
+    file: Path,
+    backend: str,
+    output: Path | None,
+    library: Path | None,
+    network: str | None,
 ) -> None:
     """Write the network as Python code that stands alone."""
     from neural_attn.compile import compile_with_warnings
 
-    text, warnings, name = compile_with_warnings(file, backend, output, network)
+    if output == Path("-"):  # as elsewhere on the command line
+        output = None
+    text, warnings, name = compile_with_warnings(
+        file, backend, output, network, library
+    )
     say(warnings)
     if output is None:
         click.echo(text, nl=False)

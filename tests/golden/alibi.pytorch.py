@@ -138,9 +138,9 @@ class LinearBiasedEncoder(nn.Module):
     def __init__(self, x_width, num_heads, ff_dim):
         super().__init__()
         self.attention_norm = nn.LayerNorm(x_width, eps=1e-06)
-        self.attention = LinearBiasedAttention(d_model=x_width, num_heads=num_heads)
+        self.attention = LinearBiasedAttention(x_width, num_heads)
         self.feed_forward_norm = nn.LayerNorm(x_width, eps=1e-06)
-        self.feed_forward = FeedForward(d_model=x_width, ff_dim=ff_dim)
+        self.feed_forward = FeedForward(x_width, ff_dim)
         self.residual_dropout = nn.Dropout(0.1)
 
     def forward(self, x, attention_mask=None):

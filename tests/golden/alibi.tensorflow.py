@@ -177,11 +177,9 @@ class LinearBiasedEncoder(layers.Layer):
     def __init__(self, x_width, num_heads, ff_dim, dtype=None, **options):
         super().__init__(dtype=dtype, **options)
         self.attention_norm = layers.LayerNormalization(epsilon=1e-06, dtype=dtype)
-        self.attention = LinearBiasedAttention(
-            d_model=x_width, num_heads=num_heads, dtype=dtype
-        )
+        self.attention = LinearBiasedAttention(x_width, num_heads, dtype=dtype)
         self.feed_forward_norm = layers.LayerNormalization(epsilon=1e-06, dtype=dtype)
-        self.feed_forward = FeedForward(d_model=x_width, ff_dim=ff_dim, dtype=dtype)
+        self.feed_forward = FeedForward(x_width, ff_dim, dtype=dtype)
         self.residual_dropout = layers.Dropout(0.1, dtype=dtype)
 
     def call(self, x, attention_mask=None):

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from neural_attn.compile import check_text
 from neural_attn.models.capture import run
 from neural_attn.models.generated import load_model
 from neural_attn.models.weights import expected, initial
+from tests.reused import checked_text, with_weights
 
 FOLDER = Path(__file__).resolve().parent / "fixtures" / "published"
 
@@ -22,7 +22,7 @@ def text_of(name):
 
 def checked_of(text):
     """The one network of a text, which is sound."""
-    (checked,), warnings = check_text(text)
+    checked, warnings = checked_text(text)
     assert warnings == []
     return checked
 
@@ -86,7 +86,7 @@ def loaded(checked, backend, weights, folder, dtype="float64"):
     assert weights.keys() == expected(checked).keys()
     path = folder / "weights.safetensors"
     save_file({n: np.ascontiguousarray(w) for n, w in weights.items()}, path)
-    return load_model(checked, backend, path, dtype=dtype)
+    return with_weights(checked, backend, path, dtype)
 
 
 def output_and_maps(model, inputs):

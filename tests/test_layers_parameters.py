@@ -92,7 +92,9 @@ def network(name, **changed):
         given["dims"] = (2, 1, 3)
     if name == "GroupNormalization":
         given["groups"] = 2
-    arguments = ", ".join(f"{k}={written(v)}" for k, v in {**given, **changed}.items())
+    arguments = ", ".join(
+        f"{k}={written(v)}" for k, v in sorted({**given, **changed}.items())
+    )
     if name == "Embedding":
         then = " GlobalAveragePooling1D()"  # which leaves padding out
         return f"network N {{ input: (12,) layers: {name}({arguments}){then} }}"

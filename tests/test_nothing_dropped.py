@@ -234,7 +234,7 @@ def block(name, changes):
     options = dict(item.split("=") for item in given.split(", ") if item) | changes
     if name in BLOCK_WITHIN and shape == _PAIR:
         options["memory"] = "source"
-    arguments = ", ".join(f"{key}={value}" for key, value in options.items())
+    arguments = ", ".join(f"{key}={value}" for key, value in sorted(options.items()))
     around, units = BLOCK_WITHIN.get(name, "{}"), options.get("units")
     return network(around.format(f"{name}({arguments})", units=units), shape)
 

@@ -24,7 +24,7 @@ OF_RECURRENT = {
 def recurrent(name, **changed):
     given = {"units": 4, **changed}
     mode = f", merge_mode={written(given.pop('merge_mode', 'concat'))}"
-    arguments = ", ".join(f"{k}={written(v)}" for k, v in given.items())
+    arguments = ", ".join(f"{k}={written(v)}" for k, v in sorted(given.items()))
     inner = f"{name.removeprefix('Bidirectional')}({arguments})"
     layer = (
         inner if name == inner.partition("(")[0] else f"Bidirectional({inner}{mode})"

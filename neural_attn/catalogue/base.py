@@ -21,6 +21,7 @@ INITIALIZERS = (
 )  # fmt: skip
 
 REQUIRED = object()
+INITIAL_STATE = "initial_state"  # an input of layers that have states
 
 
 @dataclass(frozen=True)
@@ -152,10 +153,11 @@ class NativeLayer:
     frameworks without lazy building must be told. `keeps_time` says whether a padding
     mask still fits the output: always, where a parameter of this name is on, or by a
     rule, to which a value that is not known yet is `...`. In equations, the bare name
-    of one that `is_array` stands for it. One that
-    `merges` takes two or more tensors, and its shape rule sees them all. A layer of
-    another package brings `rows`, how each backend writes it, and its `example`: the
-    input and the layers.
+    of one that `is_array` stands for it. One that `merges` takes two or more tensors,
+    and its shape rule sees them all. `states` names what is handed from step to step,
+    each [batch, 1, units]: the input `initial_state` takes them, and with the parameter
+    `return_state` they follow the output. A layer of another package brings `rows`, how
+    each backend writes it, and its `example`: the input and the layers.
     """
 
     name: str
@@ -168,6 +170,7 @@ class NativeLayer:
     keeps_time: bool | str | KeepRule = False
     merges: bool = False
     is_array: bool = False
+    states: tuple[str, ...] = ()
     aliases: tuple[str, ...] = field(default=())
     rows: Mapping[str, Any] = field(default_factory=dict)
     example: tuple[str, str] | None = None

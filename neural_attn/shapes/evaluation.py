@@ -307,7 +307,7 @@ class Evaluation(ABC):
                 self.facts.shared.add(id(call))
         if type(result) is Static and result.expr is None:
             result = Static(result.value, call)
-        inputs = [t for value in given.values() for t in _tensors(value)]
+        inputs = [t for value in given.values() for t in tensors_in(value)]
         self.note_step("function", name, inputs, result, call.span.text)
         return result
 
@@ -319,7 +319,7 @@ class Evaluation(ABC):
         if self.session.scans:
             return
         items = given.get("x", given.get("items")) if "axis" in given else None
-        for x in _tensors(items):
+        for x in tensors_in(items):
             axis = given["axis"]
             if isinstance(axis, Static) and not _is_beside_steps(x, axis.value):
                 self.facts.mixes_steps.add(self.input_names.get(x.along, ""))
@@ -451,10 +451,10 @@ def _weights(given: Mapping[str, Value]) -> Value | None:
     return given.get("logits", given.get("weights"))
 
 
-def _tensors(value: object) -> Iterator[Tensor]:
+def tensors_in(value: object) -> Iterator[Tensor]:
     """The tensors in a value, also those of a list."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, Static) and isinstance(value.value, tuple):
         for item in value.value:
-            yield from _tensors(item)
+            yield from tensors_in(item)

@@ -46,7 +46,7 @@ from neural_attn.shapes.calls import (
     seen_outside,
     with_spelling,
 )
-from neural_attn.shapes.evaluation import Again, Session, Stop
+from neural_attn.shapes.evaluation import Again, Session, Stop, tensors_in
 from neural_attn.shapes.instance import Attention, Checked, Facts, Instance
 from neural_attn.shapes.scanning import (
     one_map_each,
@@ -60,6 +60,7 @@ from neural_attn.shapes.size_expressions import (
     note_arguments,
     note_features,
 )
+from neural_attn.shapes.states import states_behind
 
 MAX_LAYERS = 200_000  # in one network, those inside blocks included
 
@@ -258,7 +259,8 @@ class _Run(Entry):
         if use.repeat is not None:
             first = of_repeat(outputs[0], inputs[0], parts, use, use.repeat)
             outputs = (first, *outputs[1:])
-        roots = frozenset().union(*(v.roots for v in inputs if isinstance(v, Tensor)))
+        given = (tensor for value in inputs for tensor in tensors_in(value))
+        roots = frozenset().union(*(tensor.roots for tensor in given))
         results = tuple(_result(use, output, roots) for output in outputs)
         for result in results:
             self.note_step("layer", use.name, inputs, result, call.span.text)
@@ -430,12 +432,14 @@ class _Run(Entry):
             seen = tensors if native.merges else tensors[: len(needed)]
             output = native.shape(arguments, seen)
             weights = native.weights(arguments, tensors)
+            states = states_behind(use, native, given, inputs)
         except ShapeError as error:
             raise self.session.note(error, call) from None
         note_features(self, use, native, tensors, call)
         output = with_spelling(output, given, tensors)
         made = Instance(use.name, native, arguments, tensors, output, weights)
         made.has_weights = bool(weights)
+        made.further_outputs = states if arguments.get("return_state") else ()
         return made
 
     def _native_arguments(

@@ -321,6 +321,83 @@ def test_tokens_are_drawn_as_often_as_they_are_likely(backend, tmp_path):
     assert abs(counts - shares).sum() < 0.12  # sampling error: about 0.05
 
 
+FEW = """
+network Few {
+  input: (none,)
+  layers: Embedding(3, 8) TransformerDecoder(2, 8) Output(3)
+}
+"""
+
+
+def all_texts(model, start, count, end):
+    """Every continuation that ends with `end` or after `count` ids: (mean, ids)."""
+    found, open_ = [], [(0.0, ())]
+    for length in range(1, count + 1):
+        shares = {
+            text: np.log(model.output(np.array([[*start, *text]]))[0, -1])
+            for _, text in open_
+        }
+        longer = [(t + shares[x][i], (*x, i)) for t, x in open_ for i in range(3)]
+        done = [one for one in longer if one[1][-1] == end or length == count]
+        found += [(total / length, text) for total, text in done]
+        open_ = [one for one in longer if one[1][-1] != end]
+    return found
+
+
+@pytest.mark.parametrize("end", [None, 0, 1])
+def test_more_beams_than_ids_find_the_best_of_all(end, backend, tmp_path):
+    model = Runner(FEW, backend, tmp_path)
+    numbers = Runner(FEW, "numpy", tmp_path)
+    starts = START % 3
+    together = model.generate(starts, 3, beams=27, end=end)
+    for start, text in zip(starts, together, strict=True):
+        best = max(all_texts(numbers, start, 3, end))[1]
+        assert tuple(text[3 : 3 + len(best)]) == best
+        assert set(text[3 + len(best) :]) <= {end}  # what only fills the row
+        alone = model.generate(start[None], 3, beams=27, end=end)
+        assert tuple(alone[0, 3:]) == best
+
+
+def test_a_vocabulary_of_one_id(backend, tmp_path):
+    text = FEW.replace("(3, 8)", "(1, 8)").replace("Output(3)", "Dense(1)")
+    model = Runner(text, backend, tmp_path)
+    for options in ({}, {"beams": 3}, {"beams": 3, "end": 0}, {"end": 0}):
+        found = model.generate(np.zeros((2, 1), int), 2, **options)
+        length = 2 if "end" in options else 3
+        np.testing.assert_array_equal(found, np.zeros((2, length), int))
+
+
+@pytest.mark.parametrize("written", ["gpt2", "bahdanau"])
+def test_texts_that_end_at_once_and_none_at_all(written, backend, tmp_path):
+    model = Runner(TEXTS[written], backend, tmp_path)
+    for start, source in ((START, SOURCE), (START[:1], SOURCE[:1])):
+        for beams in (1, 3):
+            found = model.generate(start, 0, beams=beams, source=source)
+            np.testing.assert_array_equal(found, start)
+        first = model.generate(start, 1, source=source)
+        ended = model.generate(start[:1], 5, end=first[0, -1], source=source[:1])
+        np.testing.assert_array_equal(ended, first[:1])
+    _, maps = model.generate(START, 0, return_attention=True)
+    assert all(weights.shape[2] == 3 for weights in maps.values())
+
+
+MEANINGLESS = [
+    ((START[:, :0], 2), {}, "there is nothing to go on with"),
+    ((START[:, :0], 0), {"beams": 2}, "there is nothing to go on with"),
+    ((START, -1), {}, "max_new_tokens is 0 or more, not -1"),
+    ((START, 2), {"beams": 0}, "beams is 1 or more, not 0"),
+    ((START, 2), {"temperature": -1.0}, "temperature is 0 or more"),
+]
+
+
+@pytest.mark.parametrize("written", ["gpt2", "bahdanau"])
+def test_what_means_nothing_is_refused(written, backend, tmp_path):
+    model = Runner(TEXTS[written], backend, tmp_path)
+    for given, options, said in MEANINGLESS:
+        with pytest.raises(ValueError, match=said):
+            model.generate(*given, **options)
+
+
 NO_TEXTS = {
     "sees what comes": """network N { input: (none,)
       layers: Embedding(30, 16) TransformerEncoder(2, 32) Output(30) }""",

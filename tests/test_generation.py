@@ -321,6 +321,23 @@ def test_tokens_are_drawn_as_often_as_they_are_likely(backend, tmp_path):
     assert abs(counts - shares).sum() < 0.12  # sampling error: about 0.05
 
 
+@pytest.mark.parametrize("written", ["encoder and decoder", "luong"])
+def test_decode_gives_what_the_file_says_is_put_out(written, backend, tmp_path):
+    """Shares, also where the loss is of what their softmax is of."""
+    loss = '\n  loss: "sparse_categorical_crossentropy"\n}\n'
+    text = TEXTS[written].rstrip().removesuffix("}") + loss
+    (checked,), _ = check_text(text)
+    model = load_model(checked, backend, dtype="float64").model
+    tensor = get(backend).tensor
+    with get(backend).inference():
+        memory = model.encode(tensor(SOURCE))
+        memory = memory if isinstance(memory, tuple) else (memory,)
+        found = Runner.as_array(model.decode(tensor(START), *memory))
+        whole = model({"source": tensor(SOURCE), "target": tensor(START)})
+    np.testing.assert_allclose(found.sum(axis=-1), 1, atol=1e-12)
+    np.testing.assert_allclose(found, Runner.as_array(whole), atol=1e-12)
+
+
 FEW = """
 network Few {
   input: (none,)

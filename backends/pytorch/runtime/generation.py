@@ -103,6 +103,9 @@ class TranslatingNetwork(Network):
         memory = [x.repeat_interleave(beams, dim=0) for x in memory]
 
         def step(ids):
+            # only with LOGITS:
+            return self.decode_logits(ids, *memory)
+            # only without LOGITS:
             return self.decode(ids, *memory)
 
         ids = go_on(self, step, target, max_new_tokens, beams, temperature, end)

@@ -17,11 +17,13 @@ from neural_attn.catalogue.learned import WEIGHT
 from neural_attn.catalogue.types import (
     BATCH,
     Dim,
+    LastState,
     Several,
     ShapeError,
     Static,
     Tensor,
     Value,
+    last_state,
 )
 from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
@@ -46,7 +48,7 @@ from neural_attn.shapes.calls import (
     seen_outside,
     with_spelling,
 )
-from neural_attn.shapes.evaluation import Again, Session, Stop, tensors_in
+from neural_attn.shapes.evaluation import Again, Session, Stop
 from neural_attn.shapes.instance import Attention, Checked, Facts, Instance
 from neural_attn.shapes.scanning import (
     one_map_each,
@@ -61,6 +63,7 @@ from neural_attn.shapes.size_expressions import (
     note_features,
 )
 from neural_attn.shapes.states import states_behind
+from neural_attn.shapes.steps import joined_by_layer, tensors_in
 
 MAX_LAYERS = 200_000  # in one network, those inside blocks included
 
@@ -187,6 +190,9 @@ class _Run(Entry):
         found = value.value if isinstance(value, Static) else (value,)
         several = found if isinstance(found, tuple) else (found,)
         tensors = tuple(one for one in several if isinstance(one, Tensor))
+        if isinstance(value, Several):  # `return scan(…)`: its states are handed on
+            last = (one.of for one in tensors if isinstance(one, LastState))
+            self.note_joined((of, False) for of in last)
         if not tensors or len(tensors) != len(several):
             error = ShapeError(f"`{self.block.name}` must return a tensor")
             raise self.session.note(error, self.block.forward)
@@ -262,6 +268,10 @@ class _Run(Entry):
         given = (tensor for value in inputs for tensor in tensors_in(value))
         roots = frozenset().union(*(tensor.roots for tensor in given))
         results = tuple(_result(use, output, roots) for output in outputs)
+        if isinstance(use.target, NativeLayer) and use.target.states:
+            states = (last_state(state, inputs[0]) for state in results[1:])
+            results = (results[0], *states)
+        self.note_joined(joined_by_layer(use, parts[0], inputs[0] if inputs else None))
         for result in results:
             self.note_step("layer", use.name, inputs, result, call.span.text)
         return results

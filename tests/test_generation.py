@@ -66,6 +66,10 @@ TEXTS = {
     "luong": TRANSLATOR.replace(
         "ENCODER", "Bidirectional(GRU(8, return_sequences=true))"
     ).replace("DECODER", "LuongDecoder(12, memory=source)"),
+    "linear": """network Linear {
+      input: (none,)
+      layers: Embedding(30, 16) LinearAttention(2, false, causal=true) * 2 Output(30)
+    }""",
     "lstm": """network Recurrent {
       input: (none,)
       layers: Embedding(30, 16) LSTM(16, return_sequences=true) Output(30)
@@ -457,6 +461,14 @@ def test_what_counts_its_steps_is_read_again(backend, tmp_path):
     model = Runner(text, backend, tmp_path)
     assert not generation(model.checked).keeps_steps
     np.testing.assert_array_equal(model.generate(START, 5), model.greedy(START, 5))
+
+
+def test_a_mask_that_no_attention_takes_is_not_kept(backend, tmp_path):
+    """Of the newest step alone it would be another one: the text is read again."""
+    text = TEXTS["linear"].replace("30, 16", "30, 16, mask_zero=true")
+    model = Runner(text, backend, tmp_path)
+    assert not generation(model.checked).keeps_steps
+    np.testing.assert_array_equal(model.generate(START, 4), model.greedy(START, 4))
 
 
 def test_the_code_is_clean(name, backend, tmp_path):

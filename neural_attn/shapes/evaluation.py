@@ -255,6 +255,7 @@ class Evaluation(ABC):
                 result = negative(expr.operator, operands[0])
         except ShapeError as error:
             raise self.session.note(error, expr) from None
+        self._note_masks(operands)
         self.note_step("operator", expr.operator, operands, result, expr.span.text)
         return result
 
@@ -300,7 +301,7 @@ class Evaluation(ABC):
             error.hint = error.hint or self._here(call)
             raise self.session.note(error, call) from None
         self.note_joined(joined_by_function(name, given, result))
-        self._note_counting(name, given)
+        self._note_uses(primitive, given)
         if name == "padding_mask" and isinstance(given["values"], Tensor):
             self.facts.masks.add(self.input_names.get(given["values"].along, ""))
         if primitive.is_attention:
@@ -324,11 +325,24 @@ class Evaluation(ABC):
             noted = self.facts.weighs_steps if weighs else self.facts.mixes_steps
             noted.add(self.input_names.get(along, ""))
 
-    def _note_counting(self, name: str, given: Mapping[str, Value]) -> None:
-        """Note a function that counts the steps, unless there is one at a time."""
+    def _note_uses(self, primitive: Primitive, given: Mapping[str, Value]) -> None:
+        """Note a function that counts the steps, or looks at a mask of the inputs.
+
+        There is nothing to count where there is one step at a time.
+        """
+        if not primitive.is_attention:
+            self._note_masks(tensors_in(Static(tuple(given.values()))))
+        name = primitive.name
         counted = name == "arange" and isinstance(given["n"], Length)
         if not self.session.scans:
             self.facts.counts_steps |= counted or name == "position_ids"
+
+    def _note_masks(self, values: Iterable[object]) -> None:
+        """Note masks of the block's inputs that more than an attention looks at."""
+        for value in values:
+            if isinstance(value, Tensor) and value.dtype == "bool":
+                if value.uid in self.input_names:
+                    self.facts.masks.add(self.input_names[value.uid])
 
     def _matrix(self, call: tree.Call) -> Value:
         """`weight(layer)`: the matrix of a layer that has been called before."""

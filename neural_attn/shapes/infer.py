@@ -17,7 +17,6 @@ from neural_attn.catalogue.learned import WEIGHT
 from neural_attn.catalogue.types import (
     BATCH,
     Dim,
-    LastState,
     Several,
     ShapeError,
     Static,
@@ -63,7 +62,7 @@ from neural_attn.shapes.size_expressions import (
     note_features,
 )
 from neural_attn.shapes.states import states_behind
-from neural_attn.shapes.steps import joined_by_layer, tensors_in
+from neural_attn.shapes.steps import joined_by_layer, joined_by_return, tensors_in
 
 MAX_LAYERS = 200_000  # in one network, those inside blocks included
 
@@ -190,9 +189,7 @@ class _Run(Entry):
         found = value.value if isinstance(value, Static) else (value,)
         several = found if isinstance(found, tuple) else (found,)
         tensors = tuple(one for one in several if isinstance(one, Tensor))
-        if isinstance(value, Several):  # `return scan(…)`: its states are handed on
-            last = (one.of for one in tensors if isinstance(one, LastState))
-            self.note_joined((of, False) for of in last)
+        self.note_joined(joined_by_return(tensors))
         if not tensors or len(tensors) != len(several):
             error = ShapeError(f"`{self.block.name}` must return a tensor")
             raise self.session.note(error, self.block.forward)

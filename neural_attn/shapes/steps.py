@@ -11,7 +11,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from neural_attn.catalogue.function_arguments import Length
-from neural_attn.catalogue.types import BATCH, Dim, Static, Tensor, Value
+from neural_attn.catalogue.types import (
+    BATCH,
+    Dim,
+    LastState,
+    Static,
+    Tensor,
+    Value,
+)
 from neural_attn.ir import LayerUse
 from neural_attn.shapes.instance import Instance
 
@@ -67,6 +74,18 @@ def joined_by_layer(use: LayerUse, made: Instance, x: Value | None) -> Iterator[
     is_softmax = use.target.name == "Activation" and function == "softmax"
     if use.target.name not in _ELEMENTWISE | {"Activation"} or is_softmax:
         yield x.across, True
+
+
+def joined_by_return(tensors: Sequence[Tensor]) -> Iterator[Joined]:
+    """The inputs whose steps are joined in what a block gives, as seen from outside.
+
+    Those of a last axis are not known there, nor that a state has read all steps.
+    """
+    for x in tensors:
+        if isinstance(x, LastState):
+            yield x.of, False
+        if x.across is not None:
+            yield x.across, True
 
 
 def _joined_along(items: Iterator[Tensor], axis: object) -> Iterator[Joined]:

@@ -154,6 +154,8 @@ def _spelled(scope: Scope, targets: Sequence[str]) -> list[str]:
     read = names_read(scope.block.forward.body)
     spelled = [scope.spell(name) if name in read else UNUSED for name in targets]
     last = max((i for i, name in enumerate(spelled, 1) if name != UNUSED), default=0)
+    if last == 0:
+        return [UNUSED]
     rest = spelled[last:]
     return spelled if len(rest) < 2 else [*spelled[:last], f"*{UNUSED}"]
 

@@ -51,7 +51,7 @@ def test_random_networks_agree_on_every_backend(seed, available_backends, tmp_pa
 
 
 # some of those that `check` accepts; each run costs a second
-FORWARDS = (1, 3, 7, 28, 36, 45, 67, 88, 98, 109, 129, 134)
+FORWARDS = (1, 3, 4, 11, 17, 22, 25, 31, 43, 78, 100, 118)
 
 
 @pytest.mark.parametrize("seed", FORWARDS)

@@ -65,6 +65,10 @@ TEXTS = {
     "luong": TRANSLATOR.replace(
         "ENCODER", "Bidirectional(GRU(8, return_sequences=true))"
     ).replace("DECODER", "LuongDecoder(12, memory=source)"),
+    "linear": """network Linear {
+      input: (none,)
+      layers: Embedding(30, 16) LinearAttention(2, false, causal=true) * 2 Output(30)
+    }""",
     "lstm": """network Recurrent {
       input: (none,)
       layers: Embedding(30, 16) LSTM(16, return_sequences=true) Output(30)
@@ -319,6 +323,100 @@ def test_tokens_are_drawn_as_often_as_they_are_likely(backend, tmp_path):
     assert abs(counts - shares).sum() < 0.12  # sampling error: about 0.05
 
 
+@pytest.mark.parametrize("written", ["encoder and decoder", "luong"])
+def test_decode_gives_what_the_file_says_is_put_out(written, backend, tmp_path):
+    """Shares, also where the loss is of what their softmax is of."""
+    loss = '\n  loss: "sparse_categorical_crossentropy"\n}\n'
+    text = TEXTS[written].rstrip().removesuffix("}") + loss
+    (checked,), _ = check_text(text)
+    model = load_model(checked, backend, dtype="float64").model
+    tensor = get(backend).tensor
+    with get(backend).inference():
+        memory = model.encode(tensor(SOURCE))
+        memory = memory if isinstance(memory, tuple) else (memory,)
+        found = Runner.as_array(model.decode(tensor(START), *memory))
+        whole = model({"source": tensor(SOURCE), "target": tensor(START)})
+    np.testing.assert_allclose(found.sum(axis=-1), 1, atol=1e-12)
+    np.testing.assert_allclose(found, Runner.as_array(whole), atol=1e-12)
+
+
+FEW = """
+network Few {
+  input: (none,)
+  layers: Embedding(3, 8) TransformerDecoder(2, 8) Output(3)
+}
+"""
+
+
+def all_texts(model, start, count, end):
+    """Every continuation that ends with `end` or after `count` ids: (mean, ids)."""
+    found, open_ = [], [(0.0, ())]
+    for length in range(1, count + 1):
+        shares = {
+            text: np.log(model.output(np.array([[*start, *text]]))[0, -1])
+            for _, text in open_
+        }
+        longer = [(t + shares[x][i], (*x, i)) for t, x in open_ for i in range(3)]
+        done = [one for one in longer if one[1][-1] == end or length == count]
+        found += [(total / length, text) for total, text in done]
+        open_ = [one for one in longer if one[1][-1] != end]
+    return found
+
+
+@pytest.mark.parametrize("end", [None, 0, 1])
+def test_more_beams_than_ids_find_the_best_of_all(end, backend, tmp_path):
+    model = Runner(FEW, backend, tmp_path)
+    numbers = Runner(FEW, "numpy", tmp_path)
+    starts = START % 3
+    together = model.generate(starts, 3, beams=27, end=end)
+    for start, text in zip(starts, together, strict=True):
+        best = max(all_texts(numbers, start, 3, end))[1]
+        assert tuple(text[3 : 3 + len(best)]) == best
+        assert set(text[3 + len(best) :]) <= {end}  # what only fills the row
+        alone = model.generate(start[None], 3, beams=27, end=end)
+        assert tuple(alone[0, 3:]) == best
+
+
+def test_a_vocabulary_of_one_id(backend, tmp_path):
+    text = FEW.replace("(3, 8)", "(1, 8)").replace("Output(3)", "Dense(1)")
+    model = Runner(text, backend, tmp_path)
+    for options in ({}, {"beams": 3}, {"beams": 3, "end": 0}, {"end": 0}):
+        found = model.generate(np.zeros((2, 1), int), 2, **options)
+        length = 2 if "end" in options else 3
+        np.testing.assert_array_equal(found, np.zeros((2, length), int))
+
+
+@pytest.mark.parametrize("written", ["gpt2", "bahdanau"])
+def test_texts_that_end_at_once_and_none_at_all(written, backend, tmp_path):
+    model = Runner(TEXTS[written], backend, tmp_path)
+    for start, source in ((START, SOURCE), (START[:1], SOURCE[:1])):
+        for beams in (1, 3):
+            found = model.generate(start, 0, beams=beams, source=source)
+            np.testing.assert_array_equal(found, start)
+        first = model.generate(start, 1, source=source)
+        ended = model.generate(start[:1], 5, end=first[0, -1], source=source[:1])
+        np.testing.assert_array_equal(ended, first[:1])
+    _, maps = model.generate(START, 0, return_attention=True)
+    assert all(weights.shape[2] == 3 for weights in maps.values())
+
+
+MEANINGLESS = [
+    ((START[:, :0], 2), {}, "there is nothing to go on with"),
+    ((START[:, :0], 0), {"beams": 2}, "there is nothing to go on with"),
+    ((START, -1), {}, "max_new_tokens is 0 or more, not -1"),
+    ((START, 2), {"beams": 0}, "beams is 1 or more, not 0"),
+    ((START, 2), {"temperature": -1.0}, "temperature is 0 or more"),
+]
+
+
+@pytest.mark.parametrize("written", ["gpt2", "bahdanau"])
+def test_what_means_nothing_is_refused(written, backend, tmp_path):
+    model = Runner(TEXTS[written], backend, tmp_path)
+    for given, options, said in MEANINGLESS:
+        with pytest.raises(ValueError, match=said):
+            model.generate(*given, **options)
+
+
 NO_TEXTS = {
     "sees what comes": """network N { input: (none,)
       layers: Embedding(30, 16) TransformerEncoder(2, 32) Output(30) }""",
@@ -361,6 +459,14 @@ def test_what_counts_its_steps_is_read_again(backend, tmp_path):
     model = Runner(text, backend, tmp_path)
     assert not generation(model.checked).keeps_steps
     np.testing.assert_array_equal(model.generate(START, 5), model.greedy(START, 5))
+
+
+def test_a_mask_that_no_attention_takes_is_not_kept(backend, tmp_path):
+    """Of the newest step alone it would be another one: the text is read again."""
+    text = TEXTS["linear"].replace("30, 16", "30, 16, mask_zero=true")
+    model = Runner(text, backend, tmp_path)
+    assert not generation(model.checked).keeps_steps
+    np.testing.assert_array_equal(model.generate(START, 4), model.greedy(START, 4))
 
 
 def test_the_code_is_clean(name, backend, tmp_path):

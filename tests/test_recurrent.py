@@ -223,7 +223,7 @@ def test_no_parameter_is_dropped_in_silence(backend, layer, parameter):
     given = f"units={value}" if parameter == "units" else f"3, {parameter}={value}"
     text = f"network N {{ input: (5, 4) layers: {layer}({given}) }}"
     plain = check_text(f"network N {{ input: (5, 4) layers: {layer}(3) }}")[0][0]
-    if parameter == "return_state":  # a chain passes on one value
+    if parameter == "return_state":  # nothing takes the states
         with pytest.raises(NeuralError, match=parameter):
             check_text(text)
         return
@@ -239,7 +239,7 @@ def test_no_parameter_is_dropped_in_silence(backend, layer, parameter):
         ("LSTM(3) LSTM(4)", "return_sequences=true"),
         ("Bidirectional(GRU(3)) GRU(4)", "GRU needs (batch, time, width)"),
         ("Reshape((5, 2, 2)) LSTM(4)", "TimeDistributed(Flatten())"),
-        ("LSTM(3, return_state=true)", "several values"),
+        ("LSTM(3, return_state=true)", "no layer starts from them"),
         ("LSTM(3, dropout=1.5)", "must be at most 1"),
         ("LSTM(3, actvation='tanh')", "did you mean `activation`"),
         ("LSTM(0)", "at least 1"),
@@ -303,9 +303,9 @@ def test_the_same_features_are_dropped_at_every_step(monkeypatch):
     model = load_model(checked, "pytorch", dtype="float64").model.train()
     seen, forward = [], torch.nn.LSTM.forward
 
-    def spy(module, x):
+    def spy(module, x, start):
         seen.append(x)
-        return forward(module, x)
+        return forward(module, x, start)
 
     monkeypatch.setattr(torch.nn.LSTM, "forward", spy)
     torch.manual_seed(0)

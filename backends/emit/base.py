@@ -29,7 +29,8 @@ class Row:
     function of the `activation` parameter is applied to what `call` gives.
     `unmasked` is the call where no padding mask is given, and with `takes_none`, `call`
     takes a mask that may be None; texts in `omit` say what the framework does anyway.
-    `matrix` is the layer's matrix, laid out as PyTorch has it.
+    `matrix` is the layer's matrix, laid out as PyTorch has it. `stateful` is the call
+    of a layer that starts from states or gives them.
     """
 
     make: str
@@ -39,6 +40,7 @@ class Row:
     omit: tuple[str, ...] = ()
     takes_none: bool = False
     matrix: str = "{layer}.weight"
+    stateful: str = ""
 
 
 VARIES = object()  # an argument that is not the same in the whole network

@@ -16,6 +16,7 @@ from neural_attn.backends.emit.expressions import (
     python,
     slots,
     text,
+    without,
 )  # fmt: skip
 from neural_attn.backends.emit.runtime_source import OPTIONS
 from neural_attn.backends.emit.scope import PAST_MASK, Scope, native_fields
@@ -23,7 +24,7 @@ from neural_attn.backends.emit.usage import SIZES, assigned
 from neural_attn.grammar import tree
 
 from neural_attn.catalogue.arguments import match
-from neural_attn.catalogue.base import NativeLayer
+from neural_attn.catalogue.base import INITIAL_STATE, NativeLayer
 from neural_attn.catalogue.functions import OBSERVE, PRIMITIVES, Primitive
 from neural_attn.catalogue.types import Static
 from neural_attn.diagnostics.errors import Problems
@@ -261,12 +262,23 @@ def _call_native(
         assert isinstance(idle, ast.expr)
         return idle
     fields["layer"] = layer
+    if native.states and _has_states(scope, use, fields[INITIAL_STATE]):
+        made = fill(row.stateful, fields)
+        return without(made, ("mask=None", "initial_state=None"))
     if native.merges:
         operands: list[Any] = [fields[name.rstrip("?")] for name in native.inputs]
         made = _merged(row, native, fields, operands[: len(given)])
     else:
         made = _masked(scope, row, fields, given.get("attention_mask"))
     return _activated(scope, use, made) if row.activates else made
+
+
+def _has_states(scope: Scope, use: LayerUse, start: ast.expr | list[ast.expr]) -> bool:
+    """Whether a call starts from states, or gives them."""
+    returns = use.arguments.get("return_state")
+    if returns is not None and scope.known_or_varies(returns) is not False:
+        return True
+    return isinstance(start, list) or not _is_nothing(start)
 
 
 def _masked(

@@ -66,10 +66,12 @@ def _in_two(scope: Scope, going_on: Generation) -> list[str]:
     ]
 
 
-def decoded(target: str, source: str, handed: Sequence[str]) -> str:
+def decoded(
+    target: str, source: str, handed: Sequence[str], method: str = "decode"
+) -> str:
     """The call of both methods, one in the other."""
     star = "*" if len(handed) > 1 else ""
-    return f"self.decode({target}, {star}self.encode({source}))"
+    return f"self.{method}({target}, {star}self.encode({source}))"
 
 
 def encoder_and_decoder(
@@ -78,8 +80,6 @@ def encoder_and_decoder(
     handed: Sequence[str],
     encoder: Sequence[str],
     decoder: Sequence[str],
-    *,
-    gives: str = "the output",
 ) -> list[str]:
     """The methods `encode` and `decode`; the second takes what is handed on."""
     return [
@@ -89,7 +89,7 @@ def encoder_and_decoder(
         *encoder,
         "",
         f"    def decode(self, {', '.join([target, *handed])}):",
-        f'{STATEMENTS}"""Return {gives} for {target} [batch, time]."""',
+        f'{STATEMENTS}"""Return the output for {target} [batch, time]."""',
         *decoder,
     ]
 
@@ -154,6 +154,8 @@ def _spelled(scope: Scope, targets: Sequence[str]) -> list[str]:
     read = names_read(scope.block.forward.body)
     spelled = [scope.spell(name) if name in read else UNUSED for name in targets]
     last = max((i for i, name in enumerate(spelled, 1) if name != UNUSED), default=0)
+    if last == 0:
+        return [UNUSED]
     rest = spelled[last:]
     return spelled if len(rest) < 2 else [*spelled[:last], f"*{UNUSED}"]
 

@@ -6,7 +6,7 @@ import ast
 
 from neural_attn.backends.emit.attention_maps import attention_lines
 from neural_attn.backends.emit.base import Generation
-from neural_attn.backends.emit.expressions import dotted, text
+from neural_attn.backends.emit.expressions import fill, text
 from neural_attn.backends.emit.forward import (
     body_lines,
     decoded,
@@ -84,18 +84,27 @@ def _encoder_and_decoder(
     decoder = body_lines(scope, decoding, STATEMENTS)
     read, written = (f"inputs[{string(name)}]" for name in both)
     whole = [f"{STATEMENTS}return {decoded(written, read, handed)}"]
-    gives = "the output"
-    if on_logits:
-        logits, outer = _without_activation(scope)
-        *head, assign, end = decoder
-        decoder = [*head, assign.replace(text(scope.value), text(logits)), end]
-        gives = "what the last activation is of"
-        whole = [f"{STATEMENTS}return {text(outer)}", "", *_LOGITS_HEAD, *whole]
     source, target = map(scope.spell, both)
-    methods = encoder_and_decoder(
-        source, target, handed, encoder, _joined(decoder), gives=gives
-    )
-    return [*whole, *methods]
+    if not on_logits:
+        methods = encoder_and_decoder(source, target, handed, encoder, _joined(decoder))
+        return [*whole, *methods]
+    given = ", ".join([target, *handed])
+    logits, outer = _without_activation(scope, f"self.decode_logits({given})")
+    *head, assign, end = decoder
+    on_them = [*head, assign.replace(text(scope.value), text(logits)), end]
+    decoder = [f"{STATEMENTS}return {text(outer)}"]
+    both_ways = decoded(written, read, handed, "decode_logits")
+    return [
+        *whole,
+        "",
+        *_LOGITS_HEAD,
+        f"{STATEMENTS}return {both_ways}",
+        *encoder_and_decoder(source, target, handed, encoder, decoder),
+        "",
+        f"    def decode_logits(self, {given}):",
+        f'{STATEMENTS}"""Return what the last activation of `decode` is of."""',
+        *_joined(on_them),
+    ]
 
 
 def _handed_on(scope: Scope, going_on: Generation, use: LayerUse) -> list[str]:
@@ -116,18 +125,18 @@ _LOGITS_HEAD = [
 ]
 
 
-def _without_activation(scope: Scope) -> tuple[ast.expr, ast.expr]:
-    """What the last activation is of; the activation of `forward_logits`."""
+def _without_activation(scope: Scope, inner: str) -> tuple[ast.expr, ast.expr]:
+    """What the last activation is of; the same activation of a call, `inner`."""
     last = scope.value
     assert isinstance(last, ast.Call)
     assert isinstance(last.args[0], ast.expr)
-    inner = ast.Call(dotted("self.forward_logits"), [dotted("inputs")], [])
-    return last.args[0], ast.Call(last.func, [inner, *last.args[1:]], last.keywords)
+    arguments = [fill(inner, {}), *last.args[1:]]
+    return last.args[0], ast.Call(last.func, arguments, last.keywords)
 
 
 def _split_off_logits(scope: Scope, forward: list[str]) -> list[str]:
     """The forward as a last activation of `forward_logits`, which is the rest."""
-    logits, outer = _without_activation(scope)
+    logits, outer = _without_activation(scope, "self.forward_logits(inputs)")
     *head, assign, end = forward
     return [
         f"{STATEMENTS}return {text(outer)}",

@@ -95,13 +95,17 @@ def pooling_rows(
 
 
 _GATED = ("LSTM", "GRU")
+# a call from states, which may be None as the mask may
+STATES = "mask={attention_mask}, initial_state={initial_state}"
 _OPTIONS = (
-    "use_bias={use_bias}, return_sequences={return_sequences}, dropout={dropout}, "
+    "use_bias={use_bias}, return_sequences={return_sequences}, "
+    "return_state={return_state}, dropout={dropout}, "
     "recurrent_dropout={recurrent_dropout}"
 )
 _OMIT = (
     "use_bias=True",
     "return_sequences=False",
+    "return_state=False",
     "go_backwards=False",
     "dropout=0.0",
     "dropout=0",
@@ -141,5 +145,6 @@ def recurrent_rows(
                 unmasked="{layer}({x})",
                 takes_none=True,
                 omit=omit,
+                stateful=f"{{layer}}({{x}}, {STATES})",
             )
     return rows

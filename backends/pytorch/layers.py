@@ -9,6 +9,7 @@ from neural_attn.backends.emit.rows import (
     BOTH,
     DOT,
     OPERATORS,
+    STATES,
     UPSAMPLING,
     convolution_rows,
     extremes,
@@ -72,6 +73,7 @@ def _torch_rule(name: str) -> RowRule:
         merge, whole = known.get("merge_mode"), known["return_sequences"]
         options = ", return_sequences=True" if whole else ""
         options += f', merge_mode="{merge}"' if merge not in (None, "concat") else ""
+        stateful = f"run_with_states({{layer}}, {{x}}, {STATES}{_options(known)})"
         unmasked = "{layer}({x})[0]" + ("" if whole else "[:, -1]")
         if plain != name and not (whole and merge == "concat"):
             unmasked = f"run_recurrence({{layer}}, {{x}}{options})"
@@ -81,9 +83,17 @@ def _torch_rule(name: str) -> RowRule:
             unmasked=unmasked,
             takes_none=True,
             omit=("bias=True",),
+            stateful=stateful if known["return_state"] else f"{stateful}[0]",
         )
 
     return row
+
+
+def _options(known: Mapping[str, object]) -> str:
+    """The options of `run_with_states`, whose merge mode is none for one way."""
+    merge = known.get("merge_mode")
+    options = ", return_sequences=True" if known["return_sequences"] else ""
+    return options + (f', merge_mode="{merge}"' if merge else "")
 
 
 def _is_plain(known: Mapping[str, object]) -> bool:
@@ -96,7 +106,8 @@ def _is_plain(known: Mapping[str, object]) -> bool:
         "reset_after": True,
         "go_backwards": False,
     }
-    settled = VARIES not in (known["return_sequences"], known.get("merge_mode"))
+    decide = ("return_sequences", "return_state", "merge_mode")
+    settled = all(known.get(name) is not VARIES for name in decide)
     return settled and all(
         known[name] == value for name, value in usual.items() if name in known
     )

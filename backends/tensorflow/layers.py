@@ -78,6 +78,7 @@ RECURRENT = {
             unmasked=row.unmasked,
             takes_none=True,
             omit=(*row.omit, 'merge_mode="concat"'),
+            stateful=row.stateful,
         )
     )
     for name, row in _PLAIN.items()

@@ -21,6 +21,7 @@ INITIALIZERS = (
 )  # fmt: skip
 
 REQUIRED = object()
+INITIAL_STATE = "initial_state"  # an input of layers that have states
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Kind:
 
     `name` is int, float, bool, str, activation, shape, dims, sizes or any; "sizes" is
     one number for each of `axes` axes, or one for all, and "dims" a shape that is made
-    of sizes. `optional` allows none.
+    of sizes. A number is at least `minimum`, and greater than `above`. `optional`
+    allows none.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Kind:
     choices: tuple[str, ...] = ()
     axes: int = 1
     optional: bool = False
+    above: float | None = None
 
     def complaint(self, value: object) -> str:
         """Why `value` is none of this kind, or ""."""
@@ -58,13 +61,20 @@ class Kind:
             sizes = value if isinstance(value, tuple) else (value,)
             if not all(isinstance(s, int) and (s == -1 or s > 0) for s in sizes):
                 return "must be whole numbers in parentheses, one of them perhaps -1"
-        if number and self.minimum is not None and value < self.minimum:  # type: ignore[operator]
-            return f"must be at least {self.minimum:g}"
-        if number and self.maximum is not None and value > self.maximum:  # type: ignore[operator]
-            return f"must be at most {self.maximum:g}"
+        if number and (said := self._complaint_on_range(value)):  # type: ignore[arg-type]
+            return said
         allowed = ACTIVATIONS if self.name == "activation" else self.choices
         if allowed and value not in allowed:
             return "must be one of " + ", ".join(allowed)
+        return ""
+
+    def _complaint_on_range(self, value: float) -> str:
+        if self.minimum is not None and value < self.minimum:
+            return f"must be at least {self.minimum:g}"
+        if self.above is not None and value <= self.above:
+            return f"must be above {self.above:g}"
+        if self.maximum is not None and value > self.maximum:
+            return f"must be at most {self.maximum:g}"
         return ""
 
     def _complaint_on_sizes(self, value: object) -> str:
@@ -81,6 +91,7 @@ RATE = Kind("float", minimum=0, maximum=1)
 FLAG = Kind("bool")
 ACTIVATION = Kind("activation")
 EPSILON = Kind("float", minimum=0, maximum=1)
+POSITIVE = Kind("float", above=0)
 
 
 @dataclass(frozen=True)
@@ -152,10 +163,11 @@ class NativeLayer:
     frameworks without lazy building must be told. `keeps_time` says whether a padding
     mask still fits the output: always, where a parameter of this name is on, or by a
     rule, to which a value that is not known yet is `...`. In equations, the bare name
-    of one that `is_array` stands for it. One that
-    `merges` takes two or more tensors, and its shape rule sees them all. A layer of
-    another package brings `rows`, how each backend writes it, and its `example`: the
-    input and the layers.
+    of one that `is_array` stands for it. One that `merges` takes two or more tensors,
+    and its shape rule sees them all. `states` names what is handed from step to step,
+    each [batch, 1, units]: the input `initial_state` takes them, and with the parameter
+    `return_state` they follow the output. A layer of another package brings `rows`, how
+    each backend writes it, and its `example`: the input and the layers.
     """
 
     name: str
@@ -168,6 +180,7 @@ class NativeLayer:
     keeps_time: bool | str | KeepRule = False
     merges: bool = False
     is_array: bool = False
+    states: tuple[str, ...] = ()
     aliases: tuple[str, ...] = field(default=())
     rows: Mapping[str, Any] = field(default_factory=dict)
     example: tuple[str, str] | None = None

@@ -174,6 +174,16 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "SigmoidAttention": (_SERIES, "SigmoidAttention(num_heads=2)"),
     "LinearAttention": (_SERIES, "LinearAttention(num_heads=2)"),
+    "LinearAttentionStep": (
+        _SERIES,
+        "Run(num_heads=2)",
+        "define Run(num_heads, d_model = width(x)) { layers: "
+        "step = LinearAttentionStep(num_heads) forward(x): "
+        "joined = concatenate([exp(x), exp(x), x]) size = d_model / num_heads "
+        "sums = zeros((1, num_heads, size, size), x) "
+        "totals = zeros((1, num_heads, 1, size), x) "
+        "y, _, _ = scan(step, joined, sums, totals) return y } ",
+    ),
     "LatentAttention": (_SERIES, "LatentAttention(num_heads=2, latent_dim=4)"),
     "GraphAttention": (
         "{ x: (6, 8) adjacency: (6, 6) }",

@@ -7,6 +7,9 @@ output in an LSTM (Hochreiter and Schmidhuber, 1997), reset, update, new in a GR
 (Cho et al., 2014).
 
 Where a padding mask arrives, padded steps leave the state as it is and give 0.
+
+States are sequences of one step, [batch, 1, units], as `scan` and the cells have them:
+the hidden state, of an LSTM the cell's, and then those of the way back.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 from neural_attn.catalogue.base import (
     ACTIVATION,
     FLAG,
+    INITIAL_STATE,
     RATE,
     SIZE,
     Arguments,
@@ -42,7 +46,7 @@ _COMMON = (
     Parameter(
         "return_sequences", FLAG, "every step is given, not only the last", False
     ),
-    Parameter("return_state", FLAG, "not in a chain, which passes on one value", False),
+    Parameter("return_state", FLAG, "the states behind the last step follow", False),
     Parameter("dropout", RATE, "share of the input set to zero in training", 0.0),
     Parameter(
         "recurrent_dropout", RATE, "share of the state set to zero in training", 0.0
@@ -94,11 +98,6 @@ def _shape(name: str) -> ShapeRule:
     def shape(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
         (x,) = inputs
         _sequence(name, x)
-        if arguments["return_state"]:
-            raise ShapeError(
-                f"{name} with return_state gives several values, and one is passed on",
-                "leave it out: without return_sequences the output is the last state",
-            )
         both = arguments.get("merge_mode") == "concat"
         width = Dim(arguments["units"] * (2 if both else 1))
         if arguments["return_sequences"]:
@@ -130,8 +129,11 @@ def _recurrence(
 ) -> tuple[NativeLayer, NativeLayer]:
     """A recurrent layer, and the same in both directions."""
     gated = (_GATES,) if gates > 1 else ()
+    ahead = ("hidden", "cell") if kind == "LSTM" else ("hidden",)
 
-    def layer(name: str, doc: str, last: Parameter) -> NativeLayer:
+    def layer(
+        name: str, doc: str, last: Parameter, states: tuple[str, ...]
+    ) -> NativeLayer:
         return NativeLayer(
             name,
             doc,
@@ -139,14 +141,16 @@ def _recurrence(
             _shape(name.replace(f"Bidirectional{kind}", f"Bidirectional({kind})")),
             _weights(gates),
             width_features,
-            inputs=("x", "attention_mask?"),
+            inputs=("x", "attention_mask?", f"{INITIAL_STATE}?"),
             keeps_time="return_sequences",
+            states=states,
         )
 
     both = f"{kind} in both directions of time; written Bidirectional({kind}(…))."
+    back = tuple(f"{state}_back" for state in ahead)
     return (
-        layer(kind, doc, _BACKWARDS),
-        layer(f"Bidirectional{kind}", both, _MERGE_MODE),
+        layer(kind, doc, _BACKWARDS, ahead),
+        layer(f"Bidirectional{kind}", both, _MERGE_MODE, ahead + back),
     )
 
 

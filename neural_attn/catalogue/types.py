@@ -82,6 +82,19 @@ class Positions(Tensor):
     """The positions 0, 1, … of an axis: ids whose greatest is known."""
 
 
+@dataclass(frozen=True, eq=False)
+class LastState(Tensor):
+    """A state behind the last step, which has read all steps of an input."""
+
+    of: int | None = None
+
+
+def last_state(state: Tensor, x: object) -> LastState:
+    """A tensor as the state behind the last step of `x`."""
+    of = x.along if isinstance(x, Tensor) else None
+    return LastState(state.dims, state.dtype, state.roots, of=of)
+
+
 @dataclass(frozen=True)
 class Static:
     """A value known when compiling, with its spelling."""

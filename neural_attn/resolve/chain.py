@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from neural_attn.catalogue.arguments import match
-from neural_attn.catalogue.base import NativeLayer
+from neural_attn.catalogue.base import INITIAL_STATE, NativeLayer
 from neural_attn.catalogue.refused import refusal
 from neural_attn.diagnostics.errors import Span
 from neural_attn.grammar import tree
@@ -24,6 +24,7 @@ from neural_attn.resolve.flow import (
     function_call,
     is_encoder,
     residual_starts,
+    take_start,
     take_wiring,
     takes_mask,
 )
@@ -74,6 +75,7 @@ class Chain:
         merged = [b.value for b in branches] or self._merged_inputs(values, rest)
         flow = self._run(rest, flow, merged)
         self._return(flow, layers[-1].span if layers else node.name.span)
+        self.wiring.check_states()
         self._note_unused(inputs)
         parameters = [tree.Parameter(i.span, i.name, None) for i in inputs]
         return self._block(node.name, (), "", parameters, node.trivia)
@@ -105,6 +107,7 @@ class Chain:
         self.wiring.named = {MEMORY: MEMORY, MEMORY_MASK: MEMORY_MASK}
         flow = self._run(layers, Flow("x", mask=MASK), [])
         self._return(flow, layers[-1].span if layers else span)
+        self.wiring.check_states()
         nothing = tree.Literal(span, None)
         parameters = [tree.Parameter(span, "x", None)]
         parameters += [
@@ -157,6 +160,8 @@ class Chain:
         flow = self._run(branch.layers, flow, [])
         self.wiring.named[name] = flow.value
         self.wiring.branches[name] = flow
+        if flow.states:
+            self.wiring.states[name] = flow.states
         if flow.is_encoded:
             self.wiring.remember(flow)
         return flow
@@ -183,9 +188,9 @@ class Chain:
     def _layer(self, node: tree.LayerNode, flow: Flow, merged: list[str]) -> Flow:
         if is_wrapper(node, "TimeDistributed") and not self.scope.find(node.name.text):
             return self._each_step(node, flow)
-        crosses, memory, node = take_wiring(
-            node, self.scope.find(node.name.text), self.problems
-        )
+        found = self.scope.find(node.name.text)
+        crosses, memory, node = take_wiring(node, found, self.problems)
+        start, node = take_start(node, found)
         use = self.wiring.use(node)
         if use is None:
             self.wiring.used.add(flow.value)
@@ -202,8 +207,11 @@ class Chain:
         arguments = self._arguments(use, flow, merged, span)
         if crosses:
             arguments = self._cross(arguments, memory, flow, span)
+        if start is not None and (states := self.wiring.start_from(start)):
+            arguments += (tree.Argument(start.span, INITIAL_STATE, states),)
         call = tree.Call(span, tree.Name(node.name.span, use.name), arguments)
-        self.wiring.assign(flow.variable, call, span, node.trivia)
+        kept = self.wiring.keep_states(use, span)
+        self.wiring.assign(flow.variable, call, span, node.trivia, kept)
         if isinstance(target, Block) and target.loses_padding and flow.mask:
             self.wiring.warn_of_padding(target.loses_padding, span)
         encodes = isinstance(target, Block) and is_encoder(target)
@@ -212,6 +220,7 @@ class Chain:
             value=flow.variable,
             is_encoded=flow.is_encoded or encodes,
             started=True,
+            states=kept or flow.states,
         )
 
     def _refuse_cell(self, use: LayerUse, node: tree.LayerNode) -> None:
@@ -238,6 +247,8 @@ class Chain:
         ]
         for name in names[1:]:
             plain = name.rstrip("?")
+            if native and plain == INITIAL_STATE:
+                continue  # a layer starts from a state only where it is told so
             value = flow.mask if plain == MASK else self.wiring.named.get(plain, "")
             optional = name != plain or not native
             if value and optional and value != running:

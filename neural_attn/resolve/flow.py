@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from neural_attn.catalogue.base import NativeLayer
+from neural_attn.catalogue.base import INITIAL_STATE, NativeLayer
 from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
 from neural_attn.ir import MASK, Block, LayerUse
 from neural_attn.record import record
+from neural_attn.resolve.wrappers import is_wrapper
 
 MEMORY, MEMORY_MASK = "memory", "memory_mask"
 RESIDUAL = ("add", "residual")
@@ -31,7 +32,8 @@ class Flow:
     `value` is the variable that holds it now, `variable` the one that the next layer
     assigns, `mask` the variable of its padding mask, "" while it has none. `is_encoded`
     says that it went through attention of an encoder: it can be a decoder's memory.
-    `lost_at` is the layer behind which the mask fitted no more.
+    `lost_at` is the layer behind which the mask fitted no more; `states` are the
+    variables of the states that the last recurrent layer of it gave.
     """
 
     value: str
@@ -40,6 +42,7 @@ class Flow:
     is_encoded: bool = False
     started: bool = False
     lost_at: LayerUse | None = None
+    states: tuple[str, ...] = ()
 
 
 def function_call(function: str, *values: tree.Expr) -> tree.Call:
@@ -166,6 +169,26 @@ def take_memory(node: tree.LayerNode) -> tuple[tree.Name | None, tree.LayerNode]
             rest = tuple(a for a in node.arguments if a is not argument)
             return argument.value, replace(node, arguments=rest)
     return None, node
+
+
+def take_start(
+    node: tree.LayerNode, target: NativeLayer | Block | None
+) -> tuple[tree.Expr | None, tree.LayerNode]:
+    """Split off `initial_state=…` of a recurrent layer; None where nothing is given."""
+    given = [a for a in node.arguments if a.name == INITIAL_STATE]
+    if not given or not is_recurrent(node, target):
+        return None, node
+    rest = tuple(a for a in node.arguments if a not in given[:1])
+    start = given[0].value
+    nothing = isinstance(start, tree.Literal) and start.value is None
+    return None if nothing else start, replace(node, arguments=rest)
+
+
+def is_recurrent(node: tree.LayerNode, target: NativeLayer | Block | None) -> bool:
+    """Whether a layer as it is written has states: LSTM(…), or Bidirectional(…)."""
+    if target is None:
+        return is_wrapper(node, "Bidirectional")
+    return isinstance(target, NativeLayer) and bool(target.states)
 
 
 def take_mode(node: tree.LayerNode, problems: Problems) -> tuple[bool, tree.LayerNode]:

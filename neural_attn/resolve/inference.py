@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from neural_attn.catalogue.base import FLAG, SIZE, Kind
+from neural_attn.catalogue.base import EPSILON, FLAG, POSITIVE, SIZE, Kind
 from neural_attn.catalogue.functions import PRIMITIVES
 from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
+from neural_attn.grammar.parser import is_built_in
 from neural_attn.ir import Block, LayerChoice, width_of
 from neural_attn.resolve.values import check_value, kind_of
+
+# What equations of the prelude divide by, take roots of or raise to a power: there,
+# other values would give no number.
+_IN_EQUATIONS = {
+    "epsilon": EPSILON,
+    "theta": POSITIVE,
+    "factor": POSITIVE,
+    "original_length": POSITIVE,
+    "low_frequency": POSITIVE,
+    "high_frequency": POSITIVE,
+    "rotary_dim": SIZE,
+    "depth": Kind("int", minimum=0),
+}
 
 
 def infer_kinds(block: Block, problems: Problems) -> None:
@@ -18,6 +32,8 @@ def infer_kinds(block: Block, problems: Problems) -> None:
     for parameter in block.parameters:
         if width_of(parameter):
             block.kinds[parameter.name] = SIZE
+        elif parameter.name in _IN_EQUATIONS and is_built_in(block.span):
+            block.kinds[parameter.name] = _IN_EQUATIONS[parameter.name]
     for use in block.uses():
         for name, expr in use.arguments.items():
             _demand(block, expr, kind_of(use.target, name))

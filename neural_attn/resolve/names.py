@@ -18,9 +18,10 @@ RESERVED_ATTRIBUTES = frozenset(
     call_signature_parameters call_super_init children compile compile_from_config
     compiled compiled_loss compiled_metrics compute_dtype compute_loss
     compute_loss_and_updates compute_mask compute_metrics compute_output_shape
-    compute_output_spec count_params cpu cuda decode distribute_reduction_method
-    distribute_strategy double dtype dtype_policy dump_patches encode eval evaluate
-    export extra_repr fit float forward forward_logits from_config generate
+    compute_output_spec count_params cpu cuda decode decode_logits
+    distribute_reduction_method distribute_strategy double dtype dtype_policy
+    dump_patches encode eval evaluate export extra_repr fit float forward
+    forward_logits from_config generate
     get_buffer get_build_config get_compile_config get_config get_extra_state
     get_layer get_metrics_result get_parameter get_quantization_layer_structure
     get_state_tree get_submodule get_weights half initialize input input_dtype

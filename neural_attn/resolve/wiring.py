@@ -46,6 +46,10 @@ class Wiring:
         # in a define: the layer behind which padding is unknown, one that asks, a hint
         self.loses_padding: tuple[str, str, str] | None = None
         self.memory = Flow("")  # what decoders attend to, as it was remembered
+        # the variables of states, by the layer that gives them and its branch; and
+        # the layers whose states nobody has taken yet
+        self.states: dict[str, tuple[str, ...]] = {}
+        self.unclaimed: dict[str, Span] = {}
         self.has_inputs = True  # False where the input is missing, as was reported
         self._counts: Counter[str] = Counter()
         self.groups: Counter[str] = Counter()
@@ -116,6 +120,42 @@ class Wiring:
             self.remember(encoded[-1])
         else:
             self.remember(self.memory, span)
+
+    def keep_states(self, use: LayerUse, span: Span) -> tuple[str, ...]:
+        """The variables of the states that a layer gives, () where it gives none."""
+        gives = use.arguments.get("return_state")
+        if not isinstance(gives, tree.Literal) or gives.value is not True:
+            return ()
+        names = use.target.states if isinstance(use.target, NativeLayer) else ()
+        self.states[use.name] = tuple(f"{use.name}_{name}" for name in names)
+        if names:
+            self.unclaimed[use.name] = span
+        return self.states[use.name]
+
+    def start_from(self, start: tree.Expr) -> tree.Expr | None:
+        """What `initial_state=…` names: a layer or branch with states, or tensors."""
+        if isinstance(start, tree.Sequence):
+            found = [self.start_from(item) for item in start.items]
+            items = tuple(item for item in found if item is not None)
+            return tree.Sequence(start.span, items) if items else None
+        name = start.text if isinstance(start, tree.Name) else ""
+        states = self.states.get(name) or (self.named.get(name, ""),)
+        if states == ("",):
+            known = ", ".join([*self.states, *self.named]) or "none"
+            self.problems.add(
+                "E0245.unknown", start.span, start=start.span.text, named=known
+            )
+            return None
+        for layer in [one for one in self.unclaimed if self.states[one] == states]:
+            del self.unclaimed[layer]
+        self.used.update(states)
+        names = [tree.Name(start.span, state) for state in states]
+        return names[0] if len(names) == 1 else tree.Sequence(start.span, tuple(names))
+
+    def check_states(self) -> None:
+        """Note the layers whose states no other one starts from."""
+        for layer, span in self.unclaimed.items():
+            self.problems.add("E0245", span, layer=layer)
 
     def mask_from_input(self, flow: Flow, span: Span) -> None:
         """An input called attention_mask, or like its values with _mask."""
@@ -219,7 +259,8 @@ class Wiring:
         value: tree.Expr,
         span: Span,
         trivia: tree.Trivia | None = None,
+        further: tuple[str, ...] = (),
     ) -> None:
-        """Write `target = value` into the forward."""
-        name = tree.Name(span, target)
-        self.body.append(tree.Assign(span, (name,), value, trivia or tree.Trivia()))
+        """Write `target = value` into the forward, with `further` names behind it."""
+        names = tuple(tree.Name(span, name) for name in (target, *further))
+        self.body.append(tree.Assign(span, names, value, trivia or tree.Trivia()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import ChainMap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from neural_attn.catalogue import constants
@@ -22,6 +22,7 @@ from neural_attn.catalogue.tensor_arithmetic import (
 from neural_attn.catalogue.types import (
     Constant,
     Dim,
+    LastState,
     Several,
     ShapeError,
     Static,
@@ -33,6 +34,13 @@ from neural_attn.grammar import tree
 from neural_attn.grammar.parser import is_built_in
 from neural_attn.ir import INDEX, SCAN, Block, LayerUse, is_learned
 from neural_attn.shapes.instance import Attention, Facts, Instance, Step
+from neural_attn.shapes.steps import (
+    Joined,
+    joined_by_function,
+    joined_by_product,
+    joined_by_sides,
+    tensors_in,
+)
 from neural_attn.shapes.unused_parameters import Consulted, Vain
 
 
@@ -208,7 +216,10 @@ class Evaluation(ABC):
             return Static(expr.value, expr)
         if isinstance(expr, tree.Name):
             if expr.text in self.values:
-                return self.values[expr.text]
+                found = self.values[expr.text]
+                if isinstance(found, LastState):
+                    self.note_joined([(found.of, False)])
+                return found
             if expr.text in self.static:
                 return Static(self.static[expr.text], expr)
             error = ShapeError(f"`{expr.text}` has no value on this path")
@@ -236,25 +247,17 @@ class Evaluation(ABC):
         try:
             if isinstance(expr, tree.Binary):
                 result: Value = arithmetic(expr.operator, *operands)
-                self._note_product(expr.operator, operands)
+                joins = joined_by_product if expr.operator == "@" else joined_by_sides
+                self.note_joined(joins(*operands))
                 if expr.operator == "and":
                     self.facts.decisions.setdefault(id(expr), set()).add(True)
             else:
                 result = negative(expr.operator, operands[0])
         except ShapeError as error:
             raise self.session.note(error, expr) from None
+        self._note_masks(operands)
         self.note_step("operator", expr.operator, operands, result, expr.span.text)
         return result
-
-    def _note_product(self, operator: str, operands: list[Value]) -> None:
-        """A matrix product over steps mixes them, unless attention weighs them."""
-        left = operands[0]
-        if operator == "@" and isinstance(left, Tensor) and not self.session.scans:
-            over_steps = left.width.value is None or left.across is not None
-            if over_steps:
-                weighs = self.block.is_attention
-                noted = self.facts.weighs_steps if weighs else self.facts.mixes_steps
-                noted.add(self.input_names.get(left.across, ""))
 
     def _optional(self, expr: tree.Binary, operands: list[Value]) -> Value:
         """`x != none` for a tensor; `mask and none`, which is the mask."""
@@ -297,7 +300,8 @@ class Evaluation(ABC):
         except ShapeError as error:
             error.hint = error.hint or self._here(call)
             raise self.session.note(error, call) from None
-        self._note_steps(name, given)
+        self.note_joined(joined_by_function(name, given, result))
+        self._note_uses(primitive, given)
         if name == "padding_mask" and isinstance(given["values"], Tensor):
             self.facts.masks.add(self.input_names.get(given["values"].along, ""))
         if primitive.is_attention:
@@ -307,24 +311,38 @@ class Evaluation(ABC):
                 self.facts.shared.add(id(call))
         if type(result) is Static and result.expr is None:
             result = Static(result.value, call)
-        inputs = [t for value in given.values() for t in _tensors(value)]
+        inputs = [t for value in given.values() for t in tensors_in(value)]
         self.note_step("function", name, inputs, result, call.span.text)
         return result
 
-    def _note_steps(self, name: str, given: Mapping[str, Value]) -> None:
-        """Note what a function has to do with the steps of a sequence, axis 1.
+    def note_joined(self, found: Iterable[Joined]) -> None:
+        """Note the inputs whose steps are joined.
 
         Inside a scan there is one step: what is done to it is done step by step.
         """
-        if self.session.scans:
-            return
-        items = given.get("x", given.get("items")) if "axis" in given else None
-        for x in _tensors(items):
-            axis = given["axis"]
-            if isinstance(axis, Static) and not _is_beside_steps(x, axis.value):
-                self.facts.mixes_steps.add(self.input_names.get(x.along, ""))
+        for along, as_attention in () if self.session.scans else found:
+            weighs = as_attention and self.block.is_attention
+            noted = self.facts.weighs_steps if weighs else self.facts.mixes_steps
+            noted.add(self.input_names.get(along, ""))
+
+    def _note_uses(self, primitive: Primitive, given: Mapping[str, Value]) -> None:
+        """Note a function that counts the steps, or looks at a mask of the inputs.
+
+        There is nothing to count where there is one step at a time.
+        """
+        if not primitive.is_attention:
+            self._note_masks(tensors_in(Static(tuple(given.values()))))
+        name = primitive.name
         counted = name == "arange" and isinstance(given["n"], Length)
-        self.facts.counts_steps |= counted or name == "position_ids"
+        if not self.session.scans:
+            self.facts.counts_steps |= counted or name == "position_ids"
+
+    def _note_masks(self, values: Iterable[object]) -> None:
+        """Note masks of the block's inputs that more than an attention looks at."""
+        for value in values:
+            if isinstance(value, Tensor) and value.dtype == "bool":
+                if value.uid in self.input_names:
+                    self.facts.masks.add(self.input_names[value.uid])
 
     def _matrix(self, call: tree.Call) -> Value:
         """`weight(layer)`: the matrix of a layer that has been called before."""
@@ -416,13 +434,6 @@ class Evaluation(ABC):
         return isinstance(weights, Tensor) and len(sequences & weights.roots) > 1
 
 
-def _is_beside_steps(x: Tensor, axis: object) -> bool:
-    """Whether an axis is not that of the steps: the last one, or the heads."""
-    if axis in (-1, x.rank - 1):
-        return not (x.dtype == "int" and x.rank == 2)
-    return x.rank == 4 and x.step_axis == -2 and axis in (-3, 1)
-
-
 def _matrix_of(use: LayerUse | None, made: Instance | None) -> Tensor:
     """The matrix of a layer, as PyTorch lays it out. Raises ShapeError."""
     if use is None or use.repeat is not None:
@@ -449,12 +460,3 @@ def _matrix_of(use: LayerUse | None, made: Instance | None) -> Tensor:
 def _weights(given: Mapping[str, Value]) -> Value | None:
     """The weights [batch, heads, queries, keys] that are given, or their logits."""
     return given.get("logits", given.get("weights"))
-
-
-def _tensors(value: object) -> Iterator[Tensor]:
-    """The tensors in a value, also those of a list."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Static) and isinstance(value.value, tuple):
-        for item in value.value:
-            yield from _tensors(item)

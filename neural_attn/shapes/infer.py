@@ -22,6 +22,7 @@ from neural_attn.catalogue.types import (
     Static,
     Tensor,
     Value,
+    last_state,
 )
 from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
@@ -60,6 +61,8 @@ from neural_attn.shapes.size_expressions import (
     note_arguments,
     note_features,
 )
+from neural_attn.shapes.states import states_behind
+from neural_attn.shapes.steps import joined_by_layer, joined_by_return, tensors_in
 
 MAX_LAYERS = 200_000  # in one network, those inside blocks included
 
@@ -186,6 +189,7 @@ class _Run(Entry):
         found = value.value if isinstance(value, Static) else (value,)
         several = found if isinstance(found, tuple) else (found,)
         tensors = tuple(one for one in several if isinstance(one, Tensor))
+        self.note_joined(joined_by_return(tensors))
         if not tensors or len(tensors) != len(several):
             error = ShapeError(f"`{self.block.name}` must return a tensor")
             raise self.session.note(error, self.block.forward)
@@ -258,8 +262,13 @@ class _Run(Entry):
         if use.repeat is not None:
             first = of_repeat(outputs[0], inputs[0], parts, use, use.repeat)
             outputs = (first, *outputs[1:])
-        roots = frozenset().union(*(v.roots for v in inputs if isinstance(v, Tensor)))
+        given = (tensor for value in inputs for tensor in tensors_in(value))
+        roots = frozenset().union(*(tensor.roots for tensor in given))
         results = tuple(_result(use, output, roots) for output in outputs)
+        if isinstance(use.target, NativeLayer) and use.target.states:
+            states = (last_state(state, inputs[0]) for state in results[1:])
+            results = (results[0], *states)
+        self.note_joined(joined_by_layer(use, parts[0], inputs[0] if inputs else None))
         for result in results:
             self.note_step("layer", use.name, inputs, result, call.span.text)
         return results
@@ -430,12 +439,14 @@ class _Run(Entry):
             seen = tensors if native.merges else tensors[: len(needed)]
             output = native.shape(arguments, seen)
             weights = native.weights(arguments, tensors)
+            states = states_behind(use, native, given, inputs)
         except ShapeError as error:
             raise self.session.note(error, call) from None
         note_features(self, use, native, tensors, call)
         output = with_spelling(output, given, tensors)
         made = Instance(use.name, native, arguments, tensors, output, weights)
         made.has_weights = bool(weights)
+        made.further_outputs = states if arguments.get("return_state") else ()
         return made
 
     def _native_arguments(

@@ -220,7 +220,8 @@ class Facts:
     ("" where that is not known), `weighs_steps` those that products of an attention
     join, `counts_steps` whether they count steps;
     `floored` the calls of floor that divide lengths; `ids` what holds ids;
-    `masks` the inputs of which it asks which steps are padding.
+    `masks` the inputs of which it asks which steps are padding, and the masks that
+    it looks at itself, not only hands to an attention.
     """
 
     features: dict[str, dict[str, tree.Expr]] = field(default_factory=dict)

@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from neural_attn.catalogue.types import Dim, Several, ShapeError, Tensor, Value, same
+from neural_attn.catalogue.types import (
+    Dim,
+    Several,
+    ShapeError,
+    Tensor,
+    Value,
+    last_state,
+    same,
+)
 from neural_attn.ir import LayerUse, call_parameters
 from neural_attn.shapes.instance import Instance
 
@@ -90,4 +98,5 @@ def over_time(
     if len(results) == 1:
         return output
     after = zip(results[1:], states, strict=True)
-    return Several((output, *(Tensor(s.dims, r.dtype, r.roots) for r, s in after)))
+    last = (Tensor(s.dims, r.dtype, r.roots) for r, s in after)
+    return Several((output, *(last_state(state, whole) for state in last)))

@@ -35,6 +35,7 @@ WORDS = [
     "TimeDistributed(", "HPO(choice(", "attend", "width(x)", "x", "A", "(4,)",
     "* 1000000000", "1e308", "1e999", "9" * 40, "-1", "0", ".5", "1.", "2 ** 9 ** 9",
     "memory=x", 'mode="cross"', "num_layers=100000", "@ \"cuda\"", "units=",
+    "return_state=true", "initial_state=x", "initial_state=(x, x)", "GRU(2)",
     "%", "index", "index % 2 == 0", "shared=true", "floor(", "minimum(",
 ]  # fmt: skip
 NESTS = [

@@ -40,6 +40,8 @@ class Forward:
             "define Own(d_model = width(x)) {\n  layers:\n    dense = Dense(d_model)\n"
             "    out = Dense(d_model)\n    narrow = Dense(2)\n"
             "    table = Embedding(9, d_model)\n    step_by_step = GRUCell(d_model)\n"
+            "    reader = GRU(d_model, return_sequences=true)\n"
+            "    both = LSTM(d_model, return_state=true, return_sequences=true)\n"
             '    gain = Weight((1, 1, d_model), "normal")\n\n'
             f"  forward(x, ids, attention_mask = none):\n{body}\n}}\n\n"
             "network Random {\n  input: { a: (6,) b: (6, 4) ids: (6,) }\n  layers:\n"
@@ -59,6 +61,10 @@ class Forward:
             line = f"{name}, rest{number} = split({self.tensor(1)}, 2, axis=2)"
             line += f" {name} = concatenate([rest{number}, {name}])"
         self.tensors += [name, name]
+        if self.random.random() < 0.1:
+            given = f", initial_state=(h{number}, c{number})"
+            line = f"_, h{number}, c{number} = both({self.tensor(1)})"
+            line += f" {name}, _, _ = both({self.tensor(1)}{given})"
         if self.random.random() < 0.2:
             condition = self.random.choice(("!= none", "== none"))
             again = f"{name} = {self.tensor(1)}"
@@ -153,6 +159,8 @@ class Forward:
             f"table(maximum(minimum(ids, {start}), 0))",
             f"scan(step_by_step, {one}, zeros((1, 1, d_model), x))",
             f"scan(step_by_step, {one}, slice({other}, 0, 1, axis=1))",
+            f"reader({one}, initial_state=slice({other}, 0, 1, axis=1))",
+            f"reader({one}, attention_mask)",
             f"({one} + gain)",
             f"({one} @ transpose(weight(table)))",
         ]

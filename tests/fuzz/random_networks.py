@@ -298,6 +298,11 @@ class Generator:
             width = units * 2 if mode == "concat" else units
             layer = f'Bidirectional({kind}({options}), merge_mode="{mode}")'
             return layer, (*before, width)
+        if self.random.random() < 0.3:
+            first = f"first_{self.random.randrange(10**6)}"
+            states = f"{units}, return_sequences=true, return_state=true"
+            second = f"{kind}({options}, initial_state={first})"
+            return f"{first} = {kind}({states}) {second}", (*before, units)
         backwards = self._flag()
         layer = f"{kind}({options}, go_backwards={backwards})"
         return layer + times, (*before, units)

@@ -109,6 +109,23 @@ class Positions(nn.Module):
         return ids[None]
 
 
+def check_request(ids, count, beams, temperature):
+    """Refuse to go on with ids [batch, time] in a way that means nothing.
+
+    Raises ValueError.
+    """
+    if ids.shape[1] == 0:
+        raise ValueError("there is nothing to go on with: give at least one id")
+    if count < 0:
+        raise ValueError(f"max_new_tokens is 0 or more, not {count}")
+    if beams < 1:
+        raise ValueError(f"beams is 1 or more, not {beams}")
+    if temperature < 0:
+        raise ValueError(f"temperature is 0 or more, not {temperature}")
+    if beams > 1 and temperature > 0:
+        raise ValueError("beams keep the likeliest, and a temperature draws: give one")
+
+
 class Network(nn.Module):
     """A whole model: returns or keeps its attention, loads and saves its weights."""
 
@@ -185,7 +202,9 @@ def beam_search(network, step, ids, count, beams, end):
     for length in range(1, count + 1):
         scores = log_shares(step(new)).view(batch, beams, -1)
         size = scores.size(-1)
-        totals, chosen = (totals[..., None] + scores).flatten(1).topk(2 * beams)
+        totals = (totals[..., None] + scores).flatten(1)
+        # twice as many are enough, though half of them end
+        totals, chosen = totals.topk(min(2 * beams, totals.size(1)))
         rows = chosen // size + texts * beams
         longer = torch.cat([ids[rows], (chosen % size)[..., None]], dim=-1)
         ends = longer[..., -1] == end
@@ -217,8 +236,8 @@ def keep_steps(network, flag):
 
 def go_on(network, step, ids, count, beams, temperature, end):
     """Return ids [batch, time] and up to `count` tokens that `step` says follow."""
-    if beams > 1 and temperature > 0:
-        raise ValueError("beams keep the likeliest, and a temperature draws: give one")
+    if count == 0:
+        return ids
     keep_steps(network, True)
     try:
         if beams > 1:
@@ -255,6 +274,7 @@ class GeneratingNetwork(Network):
         temperature: 0 takes the likeliest token, else tokens are drawn. end: the id
         that ends a text. Padding stands before a text.
         """
+        check_request(ids, max_new_tokens, beams, temperature)
         step = self
         ids = go_on(self, step, ids, max_new_tokens, beams, temperature, end)
         if not return_attention:

@@ -131,6 +131,23 @@ class Positions(layers.Layer):
         return ops.maximum(ids - self.skipped, 0)
 
 
+def check_request(ids, count, beams, temperature):
+    """Refuse to go on with ids [batch, time] in a way that means nothing.
+
+    Raises ValueError.
+    """
+    if ids.shape[1] == 0:
+        raise ValueError("there is nothing to go on with: give at least one id")
+    if count < 0:
+        raise ValueError(f"max_new_tokens is 0 or more, not {count}")
+    if beams < 1:
+        raise ValueError(f"beams is 1 or more, not {beams}")
+    if temperature < 0:
+        raise ValueError(f"temperature is 0 or more, not {temperature}")
+    if beams > 1 and temperature > 0:
+        raise ValueError("beams keep the likeliest, and a temperature draws: give one")
+
+
 def example(shape):
     """Return zeros for one example of a shape [batch, ...]; 2 for each free size."""
     return ops.zeros((1, *(size or 2 for size in shape[1:])))
@@ -301,8 +318,8 @@ def log_shares(output):
 
 def go_on(network, step, ids, count, beams, temperature, end, seed):
     """Return ids [batch, time] and up to `count` tokens that `step` says follow."""
-    if beams > 1 and temperature > 0:
-        raise ValueError("beams keep the likeliest, and a temperature draws: give one")
+    if count == 0:
+        return ids
 
     def scores_of(ids):
         return log_shares(step(ids))
@@ -347,6 +364,7 @@ class GeneratingNetwork(Network):
         end: the id that ends a text. Padding stands before a text.
         """
         ids = ops.convert_to_numpy(ids)
+        check_request(ids, max_new_tokens, beams, temperature)
         ids = go_on(self, self, ids, max_new_tokens, beams, temperature, end, seed)
         if not return_attention:
             return ids

@@ -134,11 +134,11 @@ class RecurrentTranslator(TranslatingNetwork):
         """
         if return_attention:
             return self.run_with_attention(inputs)
-        return F.softmax(self.forward_logits(inputs), dim=-1)
+        return self.decode(inputs["target"], *self.encode(inputs["source"]))
 
     def forward_logits(self, inputs):
         """Return what the last activation is of, to be trained on."""
-        return self.decode(inputs["target"], *self.encode(inputs["source"]))
+        return self.decode_logits(inputs["target"], *self.encode(inputs["source"]))
 
     def encode(self, source):
         """Return what `decode` needs of source [batch, time]."""
@@ -150,7 +150,11 @@ class RecurrentTranslator(TranslatingNetwork):
         return source, source_mask
 
     def decode(self, target, source, source_mask):
-        """Return what the last activation is of for target [batch, time]."""
+        """Return the output for target [batch, time]."""
+        return F.softmax(self.decode_logits(target, source, source_mask), dim=-1)
+
+    def decode_logits(self, target, source, source_mask):
+        """Return what the last activation of `decode` is of."""
         target = self.embedding_1(target)
         target = self.bahdanau_decoder_0(target, memory=source, memory_mask=source_mask)
         target = self.dropout_0(target)

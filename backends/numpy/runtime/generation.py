@@ -1,6 +1,7 @@
 """NumPy runtime: going on with a text, token by token."""
 
 import numpy as np
+from neural_attn.backends.emit.runtime.request import check_request
 from neural_attn.backends.emit.runtime.search import beam_search, one_by_one
 from neural_attn.backends.numpy.runtime.core import Layer, Network, layers_in
 
@@ -60,6 +61,7 @@ class GeneratingNetwork(Network):
         temperature: 0 takes the likeliest token, else tokens are drawn, from `seed`.
         end: the id that ends a text. Padding stands before a text.
         """
+        check_request(ids, max_new_tokens, beams, temperature)
         ids = go_on(self, self, ids, max_new_tokens, beams, temperature, end, seed)
         if not return_attention:
             return ids
@@ -86,6 +88,7 @@ class TranslatingNetwork(Network):
         kept, of which the best is returned. temperature: 0 takes the likeliest token,
         else tokens are drawn, from `seed`. end: the id that ends a text.
         """
+        check_request(target, max_new_tokens, beams, temperature)
         memory = self.encode(source)
         memory = memory if isinstance(memory, tuple) else (memory,)
         memory = [np.repeat(x, beams, axis=0) for x in memory]
@@ -102,8 +105,8 @@ class TranslatingNetwork(Network):
 
 def go_on(network, step, ids, count, beams, temperature, end, seed):
     """Return ids [batch, time] and up to `count` tokens that `step` says follow."""
-    if beams > 1 and temperature > 0:
-        raise ValueError("beams keep the likeliest, and a temperature draws: give one")
+    if count == 0:
+        return ids
     # only with PADDED:
     if (ids[:, -1] == 0).any():
         raise ValueError("padding stands before a text that is to go on, not behind it")

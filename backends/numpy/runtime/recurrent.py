@@ -13,7 +13,7 @@ class Recurrence(Layer):
     in _reverse. The dropouts are those of training, which NumPy models have not.
     """
 
-    gates = 1
+    gates, states = 1, 1
 
     def __init__(
         self,
@@ -23,6 +23,7 @@ class Recurrence(Layer):
         recurrent_activation=None,
         use_bias=True,
         return_sequences=False,
+        return_state=False,
         dropout=0.0,
         recurrent_dropout=0.0,
         go_backwards=False,
@@ -31,6 +32,7 @@ class Recurrence(Layer):
         self.activation = activation or tanh
         self.recurrent_activation = recurrent_activation or sigmoid
         self.return_sequences, self.go_backwards = return_sequences, go_backwards
+        self.return_state = return_state
         self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
         self.units, self.merge_mode = units, merge_mode
         rows = self.gates * units
@@ -41,48 +43,58 @@ class Recurrence(Layer):
                 bias = np.zeros(rows, np.float32) if use_bias else None
                 setattr(self, f"bias_{name}_l0{way}", bias)
 
-    def forward(self, x, mask=None):
+    def forward(self, x, mask=None, initial_state=None):
         """Turn x [batch, time, in_features] into [batch, time, units], or its last.
 
         mask: boolean [batch, 1, 1, time]; hidden steps keep the state, and give 0.
+        initial_state: the state before the first step [batch, 1, units], or several:
+        hidden and cell, then those of the way back. With return_state, the states
+        behind the last step follow the output.
         """
         mask = None if mask is None else mask[:, 0, 0, :, None]
-        ahead = self.run(x, mask, "", self.go_backwards)
-        if self.merge_mode is None:
-            return ahead
-        back = self.run(x, mask, "_reverse", backwards=True)
-        return merge_ways(
-            ahead, back[:, ::-1] if self.return_sequences else back, self.merge_mode
-        )
+        start = starting(initial_state, x)
+        output, last = self.run(x, mask, "", self.go_backwards, start[: self.states])
+        if self.merge_mode is not None:
+            start = start[self.states :]
+            back, last_back = self.run(x, mask, "_reverse", True, start)
+            back = back[:, ::-1] if self.return_sequences else back
+            output = merge_ways(output, back, self.merge_mode)
+            last = (*last, *last_back)
+        if not self.return_state:
+            return output
+        return (output, *(state[:, None] for state in last))
 
-    def run(self, x, mask, way, backwards):
-        """Run one way over x [batch, time, in_features]; mask [batch, time, 1]."""
+    def run(self, x, mask, way, backwards, start):
+        """Run one way over x [batch, time, in_features]; mask [batch, time, 1].
+
+        start: states [batch, units], or (). Returns the output and the last states.
+        """
         weight, bias = self.weights_of("ih", way)
         x = x @ weight.T + bias
         if backwards:
             x = x[:, ::-1]
             mask = None if mask is None else mask[:, ::-1]
-        states = (np.zeros((len(x), self.units), x.dtype),) * 2
+        states = start or (np.zeros((len(x), self.units), x.dtype),) * self.states
         steps = []
         for time in range(x.shape[1]):
-            new = self.step(x[:, time], *states, *self.weights_of("hh", way))
+            new = self.step(x[:, time], *self.weights_of("hh", way), *states)
             if mask is not None:
                 pairs = zip(new, states, strict=True)
                 new = tuple(np.where(mask[:, time], a, b) for a, b in pairs)
             states = new
             steps.append(states[0])
         if not self.return_sequences:
-            return states[0]
+            return states[0], states
         output = np.stack(steps, axis=1)
-        return output if mask is None else np.where(mask, output, 0)
+        return output if mask is None else np.where(mask, output, 0), states
 
     def weights_of(self, name, way):
         """Return the matrix of the input ("ih") or the state ("hh"), and its bias."""
         bias = getattr(self, f"bias_{name}_l0{way}")
         return getattr(self, f"weight_{name}_l0{way}"), 0 if bias is None else bias
 
-    def step(self, x, hidden, cell, weight, bias):
-        """Return the next hidden and cell state [batch, units].
+    def step(self, x, weight, bias, *states):
+        """Return the next states [batch, units]: hidden, and the cell of an LSTM.
 
         x: what the input gives each gate, [batch, gates * units].
         """
@@ -92,17 +104,17 @@ class Recurrence(Layer):
 class SimpleRNN(Recurrence):
     """Recurrent network whose output is its state (Elman, 1990)."""
 
-    def step(self, x, hidden, cell, weight, bias):
-        """Return the next hidden state [batch, units], and the cell as it is."""
-        return self.activation(x + hidden @ weight.T + bias), cell
+    def step(self, x, weight, bias, hidden):
+        """Return the next hidden state [batch, units]."""
+        return (self.activation(x + hidden @ weight.T + bias),)
 
 
 class LSTM(Recurrence):
     """Long short-term memory (Hochreiter and Schmidhuber, 1997)."""
 
-    gates = 4
+    gates, states = 4, 2
 
-    def step(self, x, hidden, cell, weight, bias):
+    def step(self, x, weight, bias, hidden, cell):
         """Return the next hidden and cell state [batch, units]."""
         gates = np.split(x + hidden @ weight.T + bias, 4, axis=-1)
         enter, forget, leave = (self.recurrent_activation(gates[i]) for i in (0, 1, 3))
@@ -123,8 +135,8 @@ class GRU(Recurrence):
         self.reset_after = reset_after
         super().__init__(in_features, units, **options)
 
-    def step(self, x, hidden, cell, weight, bias):
-        """Return the next hidden state [batch, units], and the cell as it is."""
+    def step(self, x, weight, bias, hidden):
+        """Return the next hidden state [batch, units]."""
         by_input = np.split(x, 3, axis=-1)
         by_state = np.split(hidden @ weight.T + bias, 3, axis=-1)
         reset, update = (
@@ -136,7 +148,14 @@ class GRU(Recurrence):
             recalled = (reset * hidden) @ weight[2 * self.units :].T
             recalled = recalled + (bias[2 * self.units :] if np.ndim(bias) else 0)
         new = self.activation(by_input[2] + recalled)
-        return update * hidden + (1 - update) * new, cell
+        return (update * hidden + (1 - update) * new,)
+
+
+def starting(states, x):
+    """Return states [1 or batch, 1, units] as [batch, units] for x [batch, ...]."""
+    states = () if states is None else states
+    states = states if isinstance(states, (list, tuple)) else (states,)
+    return tuple(np.broadcast_to(s[:, 0], (len(x), s.shape[-1])) for s in states)
 
 
 def merge_ways(ahead, back, mode):

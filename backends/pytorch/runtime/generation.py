@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from neural_attn.backends.emit.runtime.request import check_request
 from neural_attn.backends.pytorch.runtime.core import Network
 from torch import nn
 
@@ -65,6 +66,7 @@ class GeneratingNetwork(Network):
         temperature: 0 takes the likeliest token, else tokens are drawn. end: the id
         that ends a text. Padding stands before a text.
         """
+        check_request(ids, max_new_tokens, beams, temperature)
         # only with LOGITS:
         step = self.forward_logits
         # only without LOGITS:
@@ -95,11 +97,15 @@ class TranslatingNetwork(Network):
         kept, of which the best is returned. temperature: 0 takes the likeliest token,
         else tokens are drawn. end: the id that ends a text.
         """
+        check_request(target, max_new_tokens, beams, temperature)
         memory = self.encode(source)
         memory = memory if isinstance(memory, tuple) else (memory,)
         memory = [x.repeat_interleave(beams, dim=0) for x in memory]
 
         def step(ids):
+            # only with LOGITS:
+            return self.decode_logits(ids, *memory)
+            # only without LOGITS:
             return self.decode(ids, *memory)
 
         ids = go_on(self, step, target, max_new_tokens, beams, temperature, end)
@@ -111,8 +117,8 @@ class TranslatingNetwork(Network):
 
 def go_on(network, step, ids, count, beams, temperature, end):
     """Return ids [batch, time] and up to `count` tokens that `step` says follow."""
-    if beams > 1 and temperature > 0:
-        raise ValueError("beams keep the likeliest, and a temperature draws: give one")
+    if count == 0:
+        return ids
     # only with PADDED:
     if (ids[:, -1] == 0).any():
         raise ValueError("padding stands before a text that is to go on, not behind it")
@@ -204,7 +210,9 @@ def beam_search(network, step, ids, count, beams, end):
     for length in range(1, count + 1):
         scores = log_shares(step(new)).view(batch, beams, -1)
         size = scores.size(-1)
-        totals, chosen = (totals[..., None] + scores).flatten(1).topk(2 * beams)
+        totals = (totals[..., None] + scores).flatten(1)
+        # twice as many are enough, though half of them end
+        totals, chosen = totals.topk(min(2 * beams, totals.size(1)))
         rows = chosen // size + texts * beams
         longer = torch.cat([ids[rows], (chosen % size)[..., None]], dim=-1)
         ends = longer[..., -1] == end

@@ -13,6 +13,8 @@ class Recurrence(nn.RNNBase):
     PyTorch's own loop runs where it can; its weights serve both.
     """
 
+    states = 1  # of one way
+
     def __init__(
         self,
         in_features,
@@ -21,6 +23,7 @@ class Recurrence(nn.RNNBase):
         recurrent_activation=torch.sigmoid,
         use_bias=True,
         return_sequences=False,
+        return_state=False,
         dropout=0.0,
         recurrent_dropout=0.0,
         go_backwards=False,
@@ -32,28 +35,41 @@ class Recurrence(nn.RNNBase):
         )
         self.activation, self.recurrent_activation = activation, recurrent_activation
         self.return_sequences, self.go_backwards = return_sequences, go_backwards
+        self.return_state = return_state
         self.input_dropout, self.recurrent_dropout = dropout, recurrent_dropout
         self.merge_mode = merge_mode
 
-    def forward(self, x, mask=None):
+    def forward(self, x, mask=None, initial_state=None):
         """Turn x [batch, time, in_features] into [batch, time, units], or its last.
 
         mask: boolean [batch, 1, 1, time]; hidden steps keep the state, and give 0.
+        initial_state: the state before the first step [batch, 1, units], or several:
+        hidden and cell, then those of the way back. With return_state, the states
+        behind the last step follow the output.
         """
+        output, *states = self.both_ways(x, mask, initial_state)
+        return (output, *states) if self.return_state else output
+
+    def both_ways(self, x, mask, initial_state):
+        """Return the output, and the states behind the last step [batch, 1, units]."""
         if self.go_backwards:
             x, mask = x.flip(1), None if mask is None else mask.flip(-1)
         # The same features are dropped at every step (Gal and Ghahramani, 2016).
         x = F.dropout1d(x.transpose(1, 2), self.input_dropout, self.training)
         x = x.transpose(1, 2)
         if self.is_usual():
-            whole = self.return_sequences
-            return run_recurrence(super().forward, x, mask, whole, self.merge_mode)
-        ahead = self.run(x, mask, "")
-        if self.merge_mode is None:
-            return ahead
-        back = self.run(x.flip(1), None if mask is None else mask.flip(-1), "_reverse")
-        back = back.flip(1) if self.return_sequences else back
-        return merge_ways(torch.cat([ahead, back], dim=-1), self.merge_mode)
+            whole, mode = self.return_sequences, self.merge_mode
+            loop = super().forward
+            return run_with_states(loop, x, mask, initial_state, whole, mode)
+        start = starting(initial_state, x)
+        output, last = self.run(x, mask, "", start[: self.states])
+        if self.merge_mode is not None:
+            x, mask = x.flip(1), None if mask is None else mask.flip(-1)
+            back, last_back = self.run(x, mask, "_reverse", start[self.states :])
+            back = back.flip(1) if self.return_sequences else back
+            output = merge_ways(torch.cat([output, back], dim=-1), self.merge_mode)
+            last = (*last, *last_back)
+        return (output, *(state[:, None] for state in last))
 
     def is_usual(self):
         """Return whether PyTorch's own loop computes the same."""
@@ -61,36 +77,38 @@ class Recurrence(nn.RNNBase):
         usual = usual and self.recurrent_activation is torch.sigmoid
         return usual and self.recurrent_dropout == 0
 
-    def run(self, x, mask, way):
-        """Run one way over x [batch, time, in_features]; mask [batch, 1, 1, time]."""
+    def run(self, x, mask, way, start):
+        """Run one way over x [batch, time, in_features]; mask [batch, 1, 1, time].
+
+        start: states [batch, units], or (). Returns the output and the last states.
+        """
         mask = None if mask is None else mask[:, 0, 0, :, None]
         x = F.linear(x, *self.weights_of("ih", way))
-        states = (x.new_zeros(x.size(0), self.hidden_size),) * 2
+        states = start or (x.new_zeros(x.size(0), self.hidden_size),) * self.states
         factors = F.dropout(
             torch.ones_like(states[0]), self.recurrent_dropout, self.training
         )
         steps = []
         for time in range(x.size(1)):
-            hidden, cell = states
             weights = self.weights_of("hh", way)
-            new = self.step(x[:, time], hidden, cell, factors, *weights)
+            new = self.step(x[:, time], factors, *weights, *states)
             if mask is not None:
                 pairs = zip(new, states, strict=True)
                 new = tuple(torch.where(mask[:, time], a, b) for a, b in pairs)
             states = new
             steps.append(states[0])
         if not self.return_sequences:
-            return states[0]
+            return states[0], states
         output = torch.stack(steps, dim=1)
-        return output if mask is None else output.masked_fill(~mask, 0.0)
+        return output if mask is None else output.masked_fill(~mask, 0.0), states
 
     def weights_of(self, name, way):
         """Return the matrix of the input ("ih") or the state ("hh"), and its bias."""
         bias = getattr(self, f"bias_{name}_l0{way}", None)
         return getattr(self, f"weight_{name}_l0{way}"), bias
 
-    def step(self, x, hidden, cell, factors, weight, bias):
-        """Return the next hidden and cell state [batch, units].
+    def step(self, x, factors, weight, bias, *states):
+        """Return the next states [batch, units]: hidden, and the cell of an LSTM.
 
         x: what the input gives each gate, [batch, gates * units]; factors: those for
         the state where it meets the recurrent matrix, 0 for what is dropped.
@@ -101,15 +119,17 @@ class Recurrence(nn.RNNBase):
 class SimpleRNN(Recurrence, nn.RNN):
     """Recurrent network whose output is its state (Elman, 1990)."""
 
-    def step(self, x, hidden, cell, factors, weight, bias):
-        """Return the next hidden state [batch, units], and the cell as it is."""
-        return self.activation(x + F.linear(hidden * factors, weight, bias)), cell
+    def step(self, x, factors, weight, bias, hidden):
+        """Return the next hidden state [batch, units]."""
+        return (self.activation(x + F.linear(hidden * factors, weight, bias)),)
 
 
 class LSTM(Recurrence, nn.LSTM):
     """Long short-term memory (Hochreiter and Schmidhuber, 1997)."""
 
-    def step(self, x, hidden, cell, factors, weight, bias):
+    states = 2
+
+    def step(self, x, factors, weight, bias, hidden, cell):
         """Return the next hidden and cell state [batch, units]."""
         gates = (x + F.linear(hidden * factors, weight, bias)).chunk(4, dim=-1)
         enter, forget, leave = (self.recurrent_activation(gates[i]) for i in (0, 1, 3))
@@ -132,8 +152,8 @@ class GRU(Recurrence, nn.GRU):
         """Return whether PyTorch's own loop computes the same."""
         return self.reset_after and super().is_usual()
 
-    def step(self, x, hidden, cell, factors, weight, bias):
-        """Return the next hidden state [batch, units], and the cell as it is."""
+    def step(self, x, factors, weight, bias, hidden):
+        """Return the next hidden state [batch, units]."""
         dropped, last = hidden * factors, slice(2 * self.hidden_size, None)
         by_input = x.chunk(3, dim=-1)
         by_state = F.linear(dropped, weight, bias).chunk(3, dim=-1)
@@ -146,7 +166,7 @@ class GRU(Recurrence, nn.GRU):
             shift = None if bias is None else bias[last]
             recalled = F.linear(reset * dropped, weight[last], shift)
         new = self.activation(by_input[2] + recalled)
-        return update * hidden + (1 - update) * new, cell
+        return (update * hidden + (1 - update) * new,)
 
 
 def run_recurrence(
@@ -161,18 +181,79 @@ def run_recurrence(
         steps, state = recurrence(x)
         return merge_ways(steps if return_sequences else last_of(state), merge_mode)
     seen = mask[:, 0, 0, :].expand(x.shape[:2])
-    # Steps that are seen go first, so that packing leaves out all others.
+    packed, order = pack_seen(x, seen)
+    steps, state = recurrence(packed)
+    if not return_sequences:
+        return merge_ways(last_of(state) * seen.any(dim=1)[:, None], merge_mode)
+    return merge_ways(unpack_seen(steps, seen, order), merge_mode)
+
+
+def run_with_states(
+    recurrence,
+    x,
+    mask=None,
+    initial_state=None,
+    return_sequences=False,
+    merge_mode=None,
+):
+    """Run an nn.LSTM, nn.GRU or nn.RNN; return its output and the last states.
+
+    x: [batch, time, width]; mask: as in run_recurrence; merge_mode: None for one way.
+    initial_state: the state before the first step [batch, 1, units], or several:
+    hidden and cell, then those of the way back. The last states are like them.
+    """
+    start = as_hidden(starting(initial_state, x), 1 if merge_mode is None else 2)
+    if mask is None:
+        steps, state = recurrence(x, start)
+    else:
+        seen = mask[:, 0, 0, :].expand(x.shape[:2])
+        packed, order = pack_seen(x, seen)
+        steps, state = recurrence(packed, start)
+        steps = unpack_seen(steps, seen, order) if return_sequences else steps
+    last = state if isinstance(state, tuple) else (state,)
+    if mask is not None:  # where no step is seen, the state stays what it was
+        first = start if isinstance(start, tuple) else (start,)
+        first = (0.0,) * len(last) if start is None else first
+        some = seen.any(dim=1)[:, None]
+        both = zip(last, first, strict=True)
+        last = tuple(torch.where(some, *pair) for pair in both)
+    output = steps if return_sequences else last_of(last[0])
+    ways = zip(*last, strict=True)
+    return merge_ways(output, merge_mode), *(s[:, None] for way in ways for s in way)
+
+
+def starting(states, x):
+    """Return states [1 or batch, 1, units] as [batch, units] for x [batch, ...]."""
+    states = () if states is None else states
+    states = states if isinstance(states, (list, tuple)) else (states,)
+    return tuple(state[:, 0].expand(x.size(0), -1) for state in states)
+
+
+def as_hidden(states, ways):
+    """Return states [batch, units] as PyTorch's modules take them, None without any."""
+    kinds = len(states) // ways
+    hidden = tuple(torch.stack(states[kind::kinds]) for kind in range(kinds))
+    return hidden if kinds > 1 else hidden[0] if hidden else None
+
+
+def pack_seen(x, seen):
+    """Pack x [batch, time, width] without the steps that are not seen [batch, time].
+
+    Returns the order of the steps too: those that are seen go first.
+    """
     order = (~seen).byte().argsort(dim=1, stable=True)
     lengths = seen.sum(dim=1).clamp(min=1).cpu()
     x = x.gather(1, order[..., None].expand_as(x))
-    x = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-    steps, state = recurrence(x)
-    if not return_sequences:
-        return merge_ways(last_of(state) * seen.any(dim=1)[:, None], merge_mode)
+    packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    return packed, order
+
+
+def unpack_seen(steps, seen, order):
+    """Return packed steps as [batch, time, units], 0 where they are not seen."""
     time = seen.size(1)
     steps, _ = pad_packed_sequence(steps, batch_first=True, total_length=time)
     steps = steps.gather(1, order.argsort(dim=1)[..., None].expand_as(steps))
-    return merge_ways(steps.masked_fill(~seen[..., None], 0.0), merge_mode)
+    return steps.masked_fill(~seen[..., None], 0.0)
 
 
 def last_of(state):

@@ -12,19 +12,38 @@ class Recurrence(layers.RNN):
     each gate of Keras is.
     """
 
-    def __init__(self, units, return_sequences=False, **options):
+    def __init__(self, units, return_sequences=False, return_state=False, **options):
         super().__init__(
             units,
             return_sequences=return_sequences,
+            return_state=True,
             zero_output_for_mask=return_sequences,
             **options,
         )
-        self.options = {"units": units, "return_sequences": return_sequences, **options}
+        self.gives_states = return_state
+        options.update(return_sequences=return_sequences, return_state=return_state)
+        self.options = {"units": units, **options}
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
-        """Turn [batch, time, width] into [batch, time, units], or its last step."""
+        """Turn [batch, time, width] into [batch, time, units], or its last step.
+
+        initial_state: the state before the first step [batch, 1, units], or several:
+        hidden and cell. With return_state, the last ones follow the output.
+        """
         mask = None if mask is None else mask[:, 0, 0, :]
-        return super().call(sequences, initial_state, mask, training)
+        initial_state = starting(initial_state, sequences)
+        output, *states = super().call(sequences, initial_state, mask, training)
+        output = output if self.return_sequences else states[0]
+        if not self.gives_states:
+            return output
+        return (output, *(state[:, None] for state in states))
+
+    def compute_output_shape(self, sequences_shape, initial_state_shape=None):
+        """Return what `call` gives, as Keras asks before it has numbers."""
+        output, *states = super().compute_output_shape(sequences_shape)
+        if not self.gives_states:
+            return output
+        return (output, *((batch, 1, units) for batch, units in states))
 
     def compute_mask(self, inputs, previous_mask):
         """Return None: masks are handed on in the open, by the network's `call`."""
@@ -62,6 +81,14 @@ class GRU(Recurrence, layers.GRU):
     order = (1, 0, 2)
 
 
+def starting(states, x):
+    """Return states [1 or batch, 1, units] as [batch, units] for x, None as it is."""
+    if states is None:
+        return None
+    states = states if isinstance(states, (list, tuple)) else [states]
+    return [for_each(x, state)[:, 0] for state in states]
+
+
 class Bidirectional(layers.Layer):
     """A recurrent layer, and one like it that reads from the last step to the first.
 
@@ -77,9 +104,22 @@ class Bidirectional(layers.Layer):
     def compute_mask(self, inputs, previous_mask):
         """Return None: masks are handed on in the open, by the network's `call`."""
 
-    def call(self, x, mask=None):
-        """Turn x [batch, time, width] into [batch, time, units], or its last step."""
-        ahead, back = self.ahead(x, mask=mask), self.back(x, mask=mask)
+    def call(self, x, mask=None, initial_state=None):
+        """Turn x [batch, time, width] into [batch, time, units], or its last step.
+
+        initial_state: states [batch, 1, units], those of the way ahead and of the way
+        back. With return_state, the last ones follow the output.
+        """
+        first, last = halves(initial_state)
+        ahead = self.ahead(x, initial_state=first, mask=mask)
+        back = self.back(x, initial_state=last, mask=mask)
+        if not self.ahead.gives_states:
+            return self.merged(ahead, back)
+        (ahead, *states), (back, *states_back) = ahead, back
+        return (self.merged(ahead, back), *states, *states_back)
+
+    def merged(self, ahead, back):
+        """Return the outputs of both ways as one, each step in its place."""
         if self.ahead.return_sequences:
             back = ops.flip(back, axis=1)
         if self.merge_mode == "concat":
@@ -92,6 +132,14 @@ class Bidirectional(layers.Layer):
         """Yield (name in PyTorch, variable, no axes to move) of all weights."""
         yield from self.ahead.named_weights(prefix)
         yield from self.back.named_weights(prefix, "_reverse")
+
+
+def halves(states):
+    """Return the states of the way ahead, and those of the way back, each or None."""
+    if states is None:
+        return None, None
+    count = len(states) // 2
+    return states[:count], states[count:]
 
 
 class PyTorchGates:

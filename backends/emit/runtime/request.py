@@ -1,0 +1,18 @@
+"""Runtime of all backends: what may be asked of a network that writes."""
+
+
+def check_request(ids, count, beams, temperature):
+    """Refuse to go on with ids [batch, time] in a way that means nothing.
+
+    Raises ValueError.
+    """
+    if ids.shape[1] == 0:
+        raise ValueError("there is nothing to go on with: give at least one id")
+    if count < 0:
+        raise ValueError(f"max_new_tokens is 0 or more, not {count}")
+    if beams < 1:
+        raise ValueError(f"beams is 1 or more, not {beams}")
+    if temperature < 0:
+        raise ValueError(f"temperature is 0 or more, not {temperature}")
+    if beams > 1 and temperature > 0:
+        raise ValueError("beams keep the likeliest, and a temperature draws: give one")

@@ -67,14 +67,17 @@ def test_half_precision_tensors_are_read(tmp_path):
 
 def test_arrays_are_drawn_as_they_are_analysed(file, tmp_path):
     np.save(tmp_path / "one.npy", softmax(N, N))
-    np.savez(tmp_path / "maps.npz", a=softmax(2, N, N), b=softmax(1, 2, N, N))
+    np.savez(
+        tmp_path / "maps.npz", **{"model/a": softmax(2, N, N), "b": softmax(1, 2, N, N)}
+    )
     for name in ("one.npy", "maps.npz"):
         folder = tmp_path / name.partition(".")[0]
         arguments = ["visualize", tmp_path / name, "-o", folder, "--json"]
         done = CliRunner().invoke(cli, list(map(str, arguments)))
         assert done.exit_code == 0, done.exception
         assert (folder / "attention_explorer.html").is_file()
-    assert "note: a: taken as [heads, queries, keys]" in done.stderr
+    assert (folder / "attention_heads_model_a.png").is_file()
+    assert "note: model/a: taken as [heads, queries, keys]" in done.stderr
 
 
 def test_causal_attention_is_said_and_undone(tmp_path):

@@ -254,7 +254,10 @@ def test_rows_with_a_sink_are_shares_of_what_is_left():
 def test_rows_without_attention_are_no_sink():
     weights = softmax(1, 1, N, N)
     weights[:, :, 5] = 0
-    assert [f.code for f in admit([weights])[1]] == ["W0803"]
+    (finding,) = admit([weights])[1]
+    assert finding.code == "W0803"
+    assert "8% of the rows hold nothing" in finding.message
+    assert "attention_mask" in finding.hint
 
 
 def test_dropout_is_told_as_such():

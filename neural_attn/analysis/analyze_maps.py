@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from neural_attn.analysis.analyzer import Analyzer
@@ -12,6 +12,7 @@ from neural_attn.analysis.shard import PartialAnalysis, finish
 from neural_attn.diagnostics.errors import NeuralError, fail
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.findings import Finding
+from neural_attn.maps.foreign_arrays import is_array
 from neural_attn.maps.validation import admit, examine, usable
 from neural_attn.metrics.connections import (
     RULES,
@@ -76,7 +77,7 @@ def _batches(
     given: Any, tokens: Any, claims: dict[str, Any]
 ) -> Iterator[tuple[AttentionMaps, list[Finding]]]:
     """The maps of each batch, and what is wrong with them."""
-    if isinstance(given, Iterator) or _are_batches(given):
+    if _are_batches(given):
         _refuse_claims({"tokens": tokens, **claims})
         batches = [given] if isinstance(given, AttentionMaps) else given
         yield from ((batch, examine(batch)) for batch in batches)
@@ -90,9 +91,11 @@ def _batches(
 def _are_batches(given: Any) -> bool:
     if isinstance(given, AttentionMaps):
         return True
-    return isinstance(given, Sequence) and any(
-        isinstance(one, AttentionMaps) for one in given
-    )
+    if isinstance(given, Sequence):
+        return any(isinstance(one, AttentionMaps) for one in given)
+    # whatever else gives one thing after another, as a generator does
+    others = isinstance(given, Mapping) or is_array(given)
+    return isinstance(given, Iterable) and not others
 
 
 def _refuse_claims(claims: Mapping[str, Any]) -> None:

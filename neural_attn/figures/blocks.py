@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ class Blocks:
     @property
     def cells(self) -> int:
         """How many blocks there are."""
-        queries, keys = self.item.weights.shape[1:]
+        queries, keys = map(int, self.item.weights.shape[1:])
         return -(-queries // self.size) * -(-keys // self.size)
 
     def greatest(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -56,9 +57,11 @@ class Blocks:
             for start, group in zip(starts, groups, strict=True)
         ]
 
-    def _reduced(self, cells: NDArray, function: np.ufunc) -> NDArray:  # type: ignore[type-arg]
+    def _reduced(self, cells: NDArray[Any], function: np.ufunc) -> NDArray[Any]:
         rows, columns = (np.arange(0, length, self.size) for length in cells.shape)
-        return function.reduceat(function.reduceat(cells, rows, 0), columns, 1)  # type: ignore[no-any-return]
+        in_rows: NDArray[Any] = function.reduceat(cells, rows, 0)
+        reduced: NDArray[Any] = function.reduceat(in_rows, columns, 1)
+        return reduced
 
 
 def _between(tokens: tuple[str, ...]) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.findings import Finding
-from neural_attn.maps.given import Taken, take
+from neural_attn.maps.given import take
+from neural_attn.maps.map_of_array import Taken
 from neural_attn.maps.transformers_outputs import is_outputs, take_outputs
 
-__all__ = ["refusals", "take_any"]
+__all__ = ["take_any", "usable"]
 
 
 def take_any(given: Any, tokens: Any = None, **claims: Any) -> Taken:
@@ -24,7 +26,7 @@ def take_any(given: Any, tokens: Any = None, **claims: Any) -> Taken:
     return take_outputs(given, inputs=inputs, tokens=tokens, **known)
 
 
-def refusals(taken: Taken) -> list[str]:
+def _refusals(taken: Taken) -> list[str]:
     """Why something handed out is not among the maps, a line each."""
     found = [one for one in taken.findings if one.stops]
     if not taken.names:
@@ -33,3 +35,14 @@ def refusals(taken: Taken) -> list[str]:
         ": ".join(filter(None, (one.map, f"{one.message}; {one.hint}")))
         for one in found
     ]
+
+
+def usable(taken: Taken) -> tuple[list[AttentionMap], list[str]]:
+    """The maps that were taken, and what there is to say of them and of the rest.
+
+    Raises ValueError, with the reasons, where there are none.
+    """
+    refused = _refusals(taken)
+    if not taken.maps:
+        raise ValueError("; ".join(refused))
+    return taken.maps, [*taken.notes, *refused]

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from neural_attn.diagnostics.errors import fail
 from neural_attn.maps.findings import Finding
 from neural_attn.maps.foreign_arrays import as_array, is_array
-from neural_attn.maps.given import Claims, Taken, take_layers
+from neural_attn.maps.given import take_layers
+from neural_attn.maps.map_of_array import Claims, Taken
 from neural_attn.maps.named_arrays import Found, Steps, find_arrays
 from neural_attn.maps.token_texts import token_texts
 

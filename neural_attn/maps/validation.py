@@ -7,7 +7,7 @@ refuse the picture.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,8 +18,8 @@ from neural_attn.maps.array_findings import examine_array, numbers
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.maps.entropy import UNTRAINED, divided, entropy
 from neural_attn.maps.findings import ADVICE, Finding, codes
-from neural_attn.maps.given import Taken
 from neural_attn.maps.handed_out import take_any
+from neural_attn.maps.map_of_array import Taken
 
 __all__ = [
     "ADVICE", "Finding", "admit", "admit_taken", "codes", "examine",
@@ -32,6 +32,7 @@ LEAK_TOLERANCE = 1e-4
 PADDING_SHARE = 0.01  # of all attention, which is worth a word
 PADDING = frozenset({"[PAD]", "<pad>", "<PAD>", "<|pad|>", "[pad]"})
 _SAMPLED_ROWS = 64
+_BLOCK_CELLS = 1 << 21  # of rows that are looked at together
 
 
 def examine(maps: AttentionMaps) -> list[Finding]:
@@ -131,6 +132,8 @@ def _examine_rows(one: AttentionMap, real: NDArray[np.bool_]) -> list[Finding]:
     columns = one.weights.sum(axis=-2, dtype=np.float64)
     if queries == keys and (np.abs(columns - 1) <= SUM_TOLERANCE).all():
         return [Finding.of("W0806", one.name)]
+    if not sums[wrong].any():
+        return [Finding.of("W0803.empty", one.name, share=share, heads=heads)]
     if _looks_dropped(one, sums, real):
         return [Finding.of("W0803.dropout", one.name, share=share, heads=heads)]
     return [Finding.of("W0803", one.name, share=share, heads=heads, worst=worst)]
@@ -150,17 +153,27 @@ def _looks_dropped(
 def _examine_mask(one: AttentionMap, real: NDArray[np.bool_]) -> list[Finding]:
     if one.mask is None and not one.causal:
         return []
-    weights = _sizes(one)
-    outside = weights.sum(axis=-1, where=~one.allowed, dtype=np.float64) * real
-    if not (outside > LEAK_TOLERANCE).any():
+    batch, heads, queries, keys = one.weights.shape
+    outside = np.empty((batch, heads, queries))
+    allowed, ahead = one.allowed, False
+    for rows in _row_blocks(one):
+        weights, hidden = _sizes(one, rows), ~allowed[:, :, rows]
+        outside[:, :, rows] = weights.sum(axis=3, where=hidden, dtype=np.float64)
+        if one.causal and not ahead:
+            offset = keys - queries + rows.start
+            later = ~np.tri(rows.stop - rows.start, keys, offset, dtype=bool)
+            ahead = bool(
+                weights.max(where=later & real[..., rows, np.newaxis], initial=0)
+                > LEAK_TOLERANCE
+            )
+    outside *= real
+    leaks = np.asarray(outside > LEAK_TOLERANCE)
+    if not leaks.any():
         return []
-    queries, keys = weights.shape[-2:]
-    mass = _share(outside, weights)
-    later = ~np.tri(queries, keys, keys - queries, dtype=bool)
-    greatest = weights.max(axis=(0, 1), where=real[..., np.newaxis], initial=0)
-    if one.causal and (greatest[later] > LEAK_TOLERANCE).any():
-        heads = numbers((outside > LEAK_TOLERANCE).any(axis=(0, 2)))
-        return [Finding.of("W0804", one.name, mass=mass, heads=heads)]
+    mass = _share(outside, one)
+    if ahead:
+        found = numbers(np.asarray(leaks.any(axis=(0, 2))))
+        return [Finding.of("W0804", one.name, mass=mass, heads=found)]
     return [Finding.of("W0805", one.name, mass=mass)]
 
 
@@ -168,22 +181,36 @@ def _examine_padding(one: AttentionMap) -> list[Finding]:
     padding = np.array([[t in PADDING for t in row] for row in one.key_tokens])
     if not padding.any() or padding.all(axis=1).any():
         return []
-    cells = padding[:, np.newaxis, np.newaxis] & one.allowed
-    weights = _sizes(one)
-    share = _share(weights.sum(where=cells, dtype=np.float64), weights)
+    allowed, given = one.allowed, np.zeros(())
+    for rows in _row_blocks(one):
+        cells = padding[:, np.newaxis, np.newaxis] & allowed[:, :, rows]
+        given = given + _sizes(one, rows).sum(where=cells, dtype=np.float64)
+    share = _share(given, one)
     if share <= PADDING_SHARE:
         return []
     return [Finding.of("W0810", one.name, share=share)]
 
 
-def _sizes(one: AttentionMap) -> NDArray[np.float32]:
-    """The weights without their signs."""
-    return np.abs(one.weights) if one.rows == "signed" else one.weights
+def _row_blocks(one: AttentionMap) -> Iterator[slice]:
+    """All rows, a few megabytes at a time: of long texts, masks are large too."""
+    queries = one.weights.shape[2]
+    step = max(1, _BLOCK_CELLS * queries // one.weights.size)
+    for start in range(0, queries, step):
+        yield slice(start, min(start + step, queries))
 
 
-def _share(part: NDArray[np.float64], weights: NDArray[np.float32]) -> float:
+def _sizes(one: AttentionMap, rows: slice) -> NDArray[np.float32]:
+    """The weights of some rows without their signs."""
+    weights = one.weights[:, :, rows]
+    return np.abs(weights) if one.rows == "signed" else weights
+
+
+def _share(part: NDArray[np.float64], one: AttentionMap) -> float:
     """Part of all weight."""
-    return float(part.sum()) / max(float(weights.sum(dtype=np.float64)), 1e-9)
+    total = sum(
+        float(_sizes(one, rows).sum(dtype=np.float64)) for rows in _row_blocks(one)
+    )
+    return float(part.sum()) / max(total, 1e-9)
 
 
 def _looks_untrained(maps: AttentionMaps) -> bool:

@@ -20,9 +20,9 @@ from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.findings import Finding
 from neural_attn.maps.foreign_arrays import is_array
-from neural_attn.maps.given import Taken
 from neural_attn.maps.handed_out import take_any
 from neural_attn.maps.map_file import HEADER
+from neural_attn.maps.map_of_array import Taken
 from neural_attn.maps.validation import admit_taken, examine
 from neural_attn.models.attention_model import (
     AttentionModel,

@@ -162,6 +162,12 @@ def test_axes_that_are_none(axes):
         take([softmax(2, 5, 5)], axes=axes)
 
 
+def test_an_array_with_other_axes_than_told_is_refused():
+    (finding,) = take([softmax(1, 2, 5, 5)], axes="bqk").findings
+    assert finding.code == "W0811"
+    assert "(1, 2, 5, 5) is not [batch, queries, keys]" in finding.message
+
+
 # --- windows ------------------------------------------------------------------------
 
 
@@ -223,6 +229,34 @@ def test_real_rows_are_still_held_to_their_promise():
     weights = padded(0)
     weights[1, :, 3] *= 2
     assert [f.code for f in admit([weights], mask=MASK)[1]] == ["W0803"]
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        np.ones((2, N), bool),
+        np.ones((2, N)),  # as some libraries keep it
+        np.ones((1, 1, N, N), bool),
+        np.ones((N, N), bool),
+    ],
+)
+def test_masks_that_fit(mask):
+    assert admit([softmax(2, 2, N, N)], mask=mask)[1] == []
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        np.ones((2, N - 1), int),
+        np.ones((3, N), int),
+        np.full((2, N), 2),
+        np.zeros((2, 1, N, N)),  # added to scores
+        np.ones((2, 1, N, 5), bool),
+    ],
+)
+def test_masks_that_do_not_fit(mask):
+    with pytest.raises(NeuralError, match="E0437"):
+        admit([softmax(2, 2, N, N)], mask=mask)
 
 
 def test_a_mask_may_stand_beside_the_arrays():
@@ -304,6 +338,7 @@ def test_nested_mappings_and_lists_of_numbers():
 @pytest.mark.parametrize(
     ("given", "code"),
     [
+        (3, "E0433"),
         ({"a": "text"}, "E0433"),
         ([softmax(3, 3), "text"], "E0433"),
         ([[softmax(3, 3)], [softmax(3, 3)] * 2], "E0433"),
@@ -312,6 +347,15 @@ def test_nested_mappings_and_lists_of_numbers():
 def test_what_holds_no_arrays_is_refused(given, code):
     with pytest.raises(NeuralError, match=code):
         take(given)
+
+
+def test_batches_in_turn_are_maps():
+    maps = AttentionMaps([softmax(1, 2, N, N)])
+    assert analyze(maps for _ in range(3)).texts == 3
+    with pytest.raises(NeuralError, match="E0433"):
+        analyze(softmax(1, 2, N, N) for _ in range(3))
+    with pytest.raises(NeuralError, match="`axes` has no effect on maps"):
+        analyze(maps, axes="bqk")
 
 
 # --- tokens ---------------------------------------------------------------------------

@@ -223,6 +223,13 @@ def test_windows_of_a_picture_are_no_examples():
         AttentionMaps.from_transformers(outputs, inputs=pixels)
 
 
+def test_answers_to_choose_from_are_texts():
+    model = made("BertForMultipleChoice", "BertConfig", **SIZES)
+    inputs = {"input_ids": IDS[None], "attention_mask": RIGHT[None]}
+    maps = AttentionMaps.from_transformers(run(model, **inputs), Words(), inputs)
+    assert maps.item("layer_1", 1).key_tokens == ("w8", "w5", "w12", "w40", "w7")
+
+
 def test_two_towers():
     text = {**SIZES, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
     image = {k: v for k, v in SIZES.items() if k != "vocab_size"}

@@ -80,7 +80,10 @@ def _batches(
     if _are_batches(given):
         _refuse_claims({"tokens": tokens, **claims})
         batches = [given] if isinstance(given, AttentionMaps) else given
-        yield from ((batch, examine(batch)) for batch in batches)
+        for batch in batches:
+            if not isinstance(batch, AttentionMaps):
+                fail("E0433.batch", kind=type(batch).__name__)
+            yield batch, examine(batch)
         return
     maps, found = admit(given, tokens, **claims)
     if not len(maps):

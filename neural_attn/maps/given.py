@@ -7,7 +7,6 @@ the maps.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from numpy.typing import NDArray
@@ -137,8 +136,13 @@ def _whole(
             taken.findings.append(Finding.of("W0812", name, shape=array.shape))
             return None
         axes = WHOLE
-    with suppress(ValueError):  # said next, with its shape
+    try:
         array = arrange(array, axes)
+    except ValueError as error:
+        if claims.axes is not None:
+            taken.findings.append(Finding.of("W0811.reason", name, reason=error))
+            return None
+        # and what has too few axes, or too many, is said with its type
     wrong = examine_array(name, array, claims.rows or SHARES)
     if wrong is not None:
         taken.findings.append(wrong)

@@ -7,7 +7,7 @@ from typing import Any
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.findings import Finding
 from neural_attn.maps.given import take
-from neural_attn.maps.map_of_array import Taken
+from neural_attn.maps.map_of_array import Taken, listed
 from neural_attn.maps.transformers_outputs import is_outputs, take_outputs
 
 __all__ = ["take_any", "usable"]
@@ -31,9 +31,11 @@ def _refusals(taken: Taken) -> list[str]:
     found = [one for one in taken.findings if one.stops]
     if not taken.names:
         found.append(Finding.of("W0808.model", ""))
+    names: dict[str, list[str]] = {}
+    for one in found:
+        names.setdefault(f"{one.message}; {one.hint}", []).append(one.map)
     return [
-        ": ".join(filter(None, (one.map, f"{one.message}; {one.hint}")))
-        for one in found
+        f"{listed(maps)}: {said}" if any(maps) else said for said, maps in names.items()
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_attn.diagnostics.errors import fail
 from neural_attn.maps.attention_map import AttentionMap, Kind, TokensLike
 from neural_attn.maps.causality import looks_causal, missing_mass, promise_of
 from neural_attn.maps.findings import Finding
@@ -89,7 +90,7 @@ def as_map(
     """The map of weights [batch, heads, queries, keys], with all that is claimed."""
     queries, keys = weights.shape[2:]
     own = queries == keys if claims.own is None else claims.own
-    mask = _fitting_mask(weights, claims)
+    mask = _fitting_mask(name, weights, claims)
     real = _real_rows(weights, mask, claims, own=own)
     causal = claims.causal
     if causal is None:
@@ -120,17 +121,33 @@ def _is_of_keys(mask: NDArray[Any] | None) -> bool:
     return mask is not None and mask.ndim == 2 and mask.dtype != np.bool_
 
 
-def _fitting_mask(weights: NDArray[Any], claims: Claims) -> NDArray[Any] | None:
-    """The mask as a map takes it; what was generated after a prompt is no padding."""
-    mask = claims.mask
-    if mask is None or mask.ndim != 2:
-        return mask
-    batch, _, queries, keys = weights.shape
-    if mask.dtype == np.bool_ and (len(mask) != batch or batch == queries):
-        return mask
-    if claims.own and mask.shape[1] < keys:
-        mask = np.pad(mask, ((0, 0), (0, keys - mask.shape[1])), constant_values=1)
-    return mask.astype(np.int64) if np.isin(mask, (0, 1)).all() else mask
+def _fitting_mask(
+    name: str, weights: NDArray[Any], claims: Claims
+) -> NDArray[Any] | None:
+    """The mask as a map takes it; what was generated after a prompt is no padding.
+
+    Raises NeuralError (E0437) for one that does not fit.
+    """
+    mask, shape = claims.mask, weights.shape
+    if mask is None:
+        return None
+    if _is_of_keys(mask) or (mask.shape == (shape[0], shape[3]) != shape[2:]):
+        more = shape[3] - mask.shape[1] if claims.own else 0
+        mask = np.pad(mask, ((0, 0), (0, max(0, more))), constant_values=1)
+        fits = mask.shape == (shape[0], shape[3]) and bool(np.isin(mask, (0, 1)).all())
+        mask = mask.astype(np.int64)
+    else:
+        fits = mask.dtype == np.bool_ and _broadcasts(mask.shape, shape)
+    if not fits:
+        fail("E0437", name=name, dtype=mask.dtype, shape=mask.shape, weights=shape)
+    return mask
+
+
+def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(shape, target) == target
+    except ValueError:
+        return False
 
 
 def _real_rows(

@@ -29,6 +29,9 @@ def join_steps(steps: Sequence[Array], *, own: bool) -> Array:
     ValueError
         If the steps do not follow one another.
     """
+    if any(one.ndim != 4 for one in steps):
+        axes = ", ".join(sorted({str(one.ndim) for one in steps}))
+        raise ValueError(f"the arrays of steps have {axes} axes, not 4")
     if len({one.shape[:2] for one in steps}) > 1:
         shapes = ", ".join(str(one.shape[:2]) for one in steps[:4])
         raise ValueError(f"the steps differ in [batch, heads]: {shapes}, …")

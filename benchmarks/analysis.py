@@ -1,4 +1,4 @@
-"""The analysis against its peers: python benchmarks/analysis.py [speed|grid|memory].
+"""The analysis and its peers: python benchmarks/analysis.py [speed|grid|memory|long].
 
 `speed` needs attnspectra (pip install attnspectra==0.1.3, which needs PyTorch) to be
 importable; without it, only our own time is printed.
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,6 +23,7 @@ from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.metrics.planted import planted_tokens
 
 LAYERS, HEADS = 12, 12
+TOKENS = 4_000  # of the long text
 
 
 def random_maps(length: int, seed: int = 0) -> dict[str, NDArray[np.float32]]:
@@ -126,9 +128,38 @@ def memory() -> None:
     print(f"ratio {peaks[10_000] / peaks[1_000]:.3f}")
 
 
+def long() -> None:
+    """Peak memory of the analysis of one long text, beside its maps."""
+    for layers in (1, 4):
+        command = [sys.executable, __file__, "text", str(layers)]
+        process = subprocess.run(command, capture_output=True, text=True, check=True)
+        print(f"{TOKENS:,} tokens, {layers} × 4 heads: {process.stdout.strip()}")
+
+
+def long_text(layers: int) -> str:
+    """Analyse uniform causal attention; what a fresh process does. Linux only."""
+    even = np.tri(TOKENS, dtype=np.float32) / np.arange(1, TOKENS + 1)[:, np.newaxis]
+    weights = np.broadcast_to(even, (4, TOKENS, TOKENS)).astype(np.float32)
+    maps = AttentionMaps.from_arrays({f"layer_{n}": weights for n in range(layers)})
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    before = status("VmRSS")
+    analyze(maps)
+    held = weights.nbytes / 2**20  # the layers are views of one array
+    return f"maps of {held:.0f} MiB, {status('VmHWM') - before:.0f} MiB beside them"
+
+
+def status(name: str) -> float:
+    """A line of /proc/self/status, in MiB."""
+    text = Path("/proc/self/status").read_text("utf-8")
+    return float(text.partition(f"{name}:")[2].split()[0]) / 1024
+
+
 def main() -> None:
     """Run what is named, or everything."""
-    works = {"speed": speed, "grid": grid, "memory": memory}
+    works = {"speed": speed, "grid": grid, "memory": memory, "long": long}
+    if sys.argv[1:2] == ["text"]:
+        print(long_text(int(sys.argv[2])))
+        return
     if sys.argv[1:2] == ["stream"]:
         analyze(stream(int(sys.argv[2])))
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

@@ -59,12 +59,15 @@ class Request:
     network: str | None = None
     backend: str = "auto"
     checkpoint: Path | None = None
-    tokenizer: Path | None = None
+    tokenizer: Any = None  # a path; of plain arrays also a tokenizer
     seed: int = 0
     # inputs
     data: Any = None
     tokens: Tokens | None = None
-    rows: Rows | None = None  # what those of plain arrays promise; None: shares
+    rows: Rows | None = None  # these four of plain arrays: see `maps.given.take`
+    axes: str | None = None
+    causal: bool | None = None
+    mask: Any = None
     texts: Sequence[str] = ()
     groups: Mapping[str, Path] = field(default_factory=dict)
     links: Path | None = None
@@ -121,6 +124,9 @@ def open_request(request: Request) -> AttentionModel:
         seed=request.seed,
         tokens=request.tokens,
         rows=request.rows,
+        axes=request.axes,
+        causal=request.causal,
+        mask=request.mask,
     )
 
 
@@ -274,7 +280,10 @@ def explore(
     *,
     tokens: Tokens | None = None,
     rows: Rows | None = None,
-    tokenizer: str | Path | None = None,
+    axes: str | None = None,
+    causal: bool | None = None,
+    mask: Any = None,
+    tokenizer: Any = None,
     checkpoint: str | Path | None = None,
     backend: str = "auto",
     **options: Any,
@@ -286,10 +295,12 @@ def explore(
     Parameters
     ----------
     model : AttentionMaps, a path, a LoadedModel, arrays, or a model
-        Maps are shown as they are; anything else is opened and run first.
+        Maps are shown as they are; anything else is opened and run first. Arrays come
+        as a library hands them out: `outputs.attentions`, or `outputs`.
     inputs : a text, a list of texts, an array, a mapping of them, or None
         None takes a random sample, where the model does not bring its attention.
-    tokens, rows, tokenizer, checkpoint, backend : as `Request` has them
+    tokens, rows, axes, causal, mask : of arrays, as in `neural_attn.maps.given.take`
+    tokenizer, checkpoint, backend : as `Request` has them
     options : as in `neural_attn.explorer.page.explore`
 
     Raises
@@ -302,6 +313,7 @@ def explore(
     """
     if isinstance(model, AttentionMaps):
         given = {"inputs": inputs, "tokens": tokens, "rows": rows}
+        given |= {"axes": axes, "causal": causal, "mask": mask}
         given |= {"tokenizer": tokenizer, "checkpoint": checkpoint, "backend": backend}
         refuse_options(given, "maps")
         return page.explore(model, **options)
@@ -313,7 +325,10 @@ def explore(
         texts=texts if is_text else (),
         tokens=tokens,
         rows=rows,
-        tokenizer=None if tokenizer is None else Path(tokenizer),
+        axes=axes,
+        causal=causal,
+        mask=mask,
+        tokenizer=Path(tokenizer) if isinstance(tokenizer, str) else tokenizer,
         checkpoint=None if checkpoint is None else Path(checkpoint),
         backend=backend,
     )

@@ -45,8 +45,9 @@ BAD = [
     ("W0808", {"a": None}, {}, "no weights"),
     ("W0809", {"a": np.full((1, 2, N, N), 1 / N)}, {}, "almost evenly"),
     ("W0810", {"a": good()}, {"tokens": ["a"] * 9 + ["[PAD]"] * 3}, "to padding"),
-    ("W0811", {"a": np.ones((3, 3))}, {}, "is no attention"),
+    ("W0811", {"a": np.ones(3)}, {}, "is no attention"),
     ("W0811", {"a": np.ones((1, 1, 3, 3), int)}, {}, "is no attention"),
+    ("W0812", {"a": good()[0]}, {}, r"shape \(2, 12, 12\) may be \[heads"),
 ]
 
 
@@ -87,7 +88,9 @@ def test_an_empty_tuple_names_the_remedy():
 def test_one_bad_layer_leaves_the_others():
     maps, findings = admit([good(), with_nan(), None, good()])
     assert list(maps) == ["layer_0", "layer_3"]
-    assert [f.map for f in findings] == ["layer_1", "layer_2"]
+    assert maps.layer_numbers == (0, 3)  # as the model has them
+    assert [f.map for f in findings] == ["layer_1"]
+    assert maps.notes == ("layer_2: no attention (None), so no map",)
 
 
 def test_a_fully_masked_row_is_no_finding():

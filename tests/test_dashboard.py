@@ -131,6 +131,52 @@ def test_a_page_that_would_be_too_large_has_averages_and_says_so(monkeypatch):
     assert "averages only" in figure.layout.title.text
 
 
+def test_a_long_text_is_drawn_in_blocks_and_says_so(monkeypatch):
+    monkeypatch.setattr(dashboard, "MOST_CELLS", 4)
+    tokens = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]
+    weights = softmax(1, 2, 10, 10) * np.tri(10, dtype=np.float32)
+    one = AttentionMap("a", weights, "decoder_self", None, True, tokens)
+    figure = build_dashboard(AttentionMaps([one]))
+    assert "greatest weight of 3 × 3 positions" in figure.layout.title.text
+    z = figure.data[1].z
+    assert z.shape == (4, 4)
+    assert z[1, 0] == weights[0, 0, 3:6, :3].max()
+    assert z[3, 2] == weights[0, 0, 9:, 6:9].max()
+    assert np.isnan(z[0, 1])  # all of it is hidden by the mask
+    assert not np.isnan(z[1, 1])  # some of it is
+    assert figure.data[1].y[::3] == ("0–2 a…c", "9 j")
+    assert figure.data[0].z[1, 0] == weights[0].mean(axis=0)[3:6, :3].max()
+
+
+def test_all_heads_of_a_long_text_are_drawn_in_larger_blocks(monkeypatch):
+    monkeypatch.setattr(dashboard, "MOST_CELLS", 8)
+    maps = AttentionMaps.from_arrays({"a": softmax(16, 20, 20)})
+    assert build_dashboard(maps).data[1].z.shape == (7, 7)
+    monkeypatch.setattr(dashboard, "MOST_MEGABYTES_IN_BLOCKS", 0.005)
+    figure = build_dashboard(maps)
+    assert figure.data[1].z.shape == (4, 4)
+    assert len(figure.data) == 17
+
+
+def test_negative_weights_keep_their_sign_in_blocks(monkeypatch):
+    monkeypatch.setattr(dashboard, "MOST_CELLS", 1)
+    weights = np.array([[[[0.1, -0.9], [0.5, 0.2]]]], np.float32)
+    maps = AttentionMaps([AttentionMap("a", weights, rows="signed")])
+    assert build_dashboard(maps).data[0].z == np.float32(-0.9)
+
+
+def test_a_page_of_many_long_texts_is_not_large(monkeypatch):
+    # as many cells as 100 layers of 4,000 tokens have beside the limit
+    monkeypatch.setattr(dashboard, "MOST_MEGABYTES", 0.02)
+    long = np.broadcast_to(np.float32(1 / 64), (2, 64, 64))
+    layers = {f"{number}": long for number in range(9)}
+    figure = build_dashboard(AttentionMaps.from_arrays(layers))
+    buttons = figure.layout.updatemenus[0].buttons
+    assert sum(len(one.args[0]["z"][0]["bdata"]) for one in buttons) < 0.02e6
+    assert "averages only" in figure.layout.title.text
+    assert "positions" in figure.layout.title.text
+
+
 def test_padding_is_left_out():
     visible = np.array([1, 1, 0, 0], bool)
     maps = AttentionMaps([AttentionMap("a", softmax(1, 1, 4, 4), mask=visible)])

@@ -681,3 +681,49 @@ def test_import_needs_no_framework(model, tmp_path):
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == ""
+
+
+@pytest.fixture(scope="module")
+def roberta(tmp_path_factory):
+    """A RoBERTa whose config.json says that it is a BERT."""
+    pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("roberta")
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = transformers.RobertaConfig(
+        vocab_size=50, intermediate_size=16, max_position_embeddings=514,
+        type_vocab_size=1, pad_token_id=1, **sizes,
+    )  # fmt: skip
+    transformers.RobertaModel(config, add_pooling_layer=False).save_pretrained(folder)
+    return folder
+
+
+def disguised(roberta, folder, **changes):
+    shutil.copytree(roberta, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "bert", **changes}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "architectures names RobertaModel, which is no BERT"),
+        ({"architectures": None}, "514 positions and the padding token 1"),
+        ({"architectures": None, "pad_token_id": 0}, "row 1 of the table of positions"),
+    ],
+)
+def test_a_roberta_is_no_bert_whatever_its_type_says(
+    roberta, tmp_path, changes, message
+):
+    # Its tensors have the names and shapes of BERT's, and positions that begin at 2.
+    problem = refused(disguised(roberta, tmp_path / "model", **changes))
+    assert problem.code == "E0626"
+    assert message in problem.message
+
+
+def test_no_type_is_proposed_for_another(roberta):
+    problem = refused(roberta)
+    assert problem.code == "E0624"
+    assert "did you mean" not in problem.hint

@@ -66,6 +66,8 @@ def encoder_decoder():
         ({"weights": np.full((1, 1, 2, 2), -0.5)}, "-0.5 < 0"),
         ({"kind": "self"}, "'self', not one of encoder_self"),
         ({"mask": np.ones((2, 2))}, "mask is float64, not bool"),
+        ({"mask": np.ones((2, 2), int)}, r"\[batch, keys\] = \[1, 2\].*\(2, 2\)"),
+        ({"mask": np.full((1, 2), -1)}, "1 or 0.* is -1 to -1"),
         ({"mask": np.ones((3, 2), bool)}, r"\(3, 2\).*\(1, 2, 2, 2\)"),
         ({"mask": np.ones((4, 1, 2, 2), bool)}, r"\(4, 1, 2, 2\)"),
         ({"query_tokens": ["a", "b", "c"]}, "3 query tokens.* 2 queries"),
@@ -73,8 +75,11 @@ def encoder_decoder():
         ({"key_tokens": [["a", "b"], ["a", "b"]]}, "2 examples, but there are 1"),
         ({"head_indices": (0,)}, "1 different head numbers for 2 heads"),
         ({"name": ""}, "1 to 1000 characters"),
-        ({"name": "a/b"}, "no / or"),
-        ({"name": "..\\b"}, "no / or"),
+        ({"name": "a//b"}, "neither nothing nor dots"),
+        ({"name": "/a"}, "neither nothing nor dots"),
+        ({"name": "a/../b"}, "neither nothing nor dots"),
+        ({"name": "..\\b"}, r"no \\"),
+        ({"name": "neural_attn/mask/0"}, "does not begin with neural_attn/"),
         ({"name": "a\0"}, "printable"),
         ({"name": "\ud800"}, "printable"),
     ],
@@ -327,7 +332,7 @@ def header(**changes) -> bytes:
         "key_tokens": [["a", "b"]],
     }
     top = {"version": 1, "trained": None, "source": None, "backend": None}
-    entry |= {k: v for k, v in changes.items() if k in entry}
+    entry |= {k: v for k, v in changes.items() if k in (*entry, "layer")}
     top |= {k: v for k, v in changes.items() if k in top}
     return npy(np.array(json.dumps(top | {"maps": [entry]}).encode()))
 
@@ -358,7 +363,9 @@ HUGE = npy(WEIGHTS).replace(b"(1, 1, 2, 2), }", b"(1, 1, 2, 10000000000000), }")
         ({f"{HEADER}.npy": npy(np.array(b"[]"))}, "not a description"),
         ({f"{HEADER}.npy": npy(np.arange(3))}, "not one text"),
         ({f"{HEADER}.npy": header(version=99)}, "version 99; this program reads 1"),
-        ({f"{HEADER}.npy": header(name="../../evil")}, "no / or"),
+        ({f"{HEADER}.npy": header(name="../../evil")}, "nor dots alone"),
+        ({f"{HEADER}.npy": header(name="neural_attn/header")}, "does not begin"),
+        ({f"{HEADER}.npy": header(layer="3")}, "'3' in a wrong place"),
         ({f"{HEADER}.npy": header(name=["x"])}, "a map's name is a text"),
         ({f"{HEADER}.npy": header(kind="sideways")}, "sideways"),
         ({f"{HEADER}.npy": header(causal="yes")}, "'yes' in a wrong place"),

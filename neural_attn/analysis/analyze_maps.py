@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.example import has_signed, look_closely, why_no_flow
 from neural_attn.analysis.result import Analysis
 from neural_attn.analysis.shard import PartialAnalysis, finish
+from neural_attn.diagnostics.errors import NeuralError, fail
 from neural_attn.maps.attention_maps import AttentionMaps
-from neural_attn.maps.validation import examine, usable
+from neural_attn.maps.findings import Finding
+from neural_attn.maps.foreign_arrays import is_array
+from neural_attn.maps.validation import admit, examine, usable
 from neural_attn.metrics.connections import (
     RULES,
     THRESHOLD,
@@ -22,7 +26,8 @@ __all__ = ["analyze", "finish_example"]
 
 
 def analyze(
-    maps: AttentionMaps | Iterable[AttentionMaps],
+    maps: Any,
+    tokens: Any = None,
     *,
     threshold: float = THRESHOLD,
     top: int | None = None,
@@ -30,14 +35,17 @@ def analyze(
     tagger: Tagger | None = None,
     flow: bool = False,
     rank: bool = False,
+    **claims: Any,
 ) -> Analysis:
     """Examine maps, then say what each head does.
 
     Parameters
     ----------
-    maps : one batch, or any number of them in turn
+    maps : AttentionMaps, or any number of them in turn; or arrays
         Every example is one text. Batches are dropped when they are counted, so a
-        generator runs in constant memory; the first text is looked at closely.
+        generator runs in constant memory; the first text is looked at closely. Arrays
+        come as a library hands them out: `outputs.attentions`, or `outputs`.
+    tokens, claims : of arrays, as in `neural_attn.maps.given.take`
     threshold, top, rules, tagger : as in `find_connections`
     flow : also attention flow of the first text, which needs SciPy
     rank : also the effective rank of every head, which takes far longer than the rest
@@ -52,16 +60,51 @@ def analyze(
     ------
     ValueError
         If batches hold maps of one name with different heads.
+    NeuralError
+        If nothing in the arrays is attention, or for claims that cannot be.
     """
-    batches = [maps] if isinstance(maps, AttentionMaps) else maps
     part = PartialAnalysis(Analyzer(rank=rank))
-    for batch in batches:
-        found = examine(batch)
+    for batch, found in _batches(maps, tokens, claims):
         part.take(usable(batch, found), found, network=batch)
+        part.note(batch.notes)
     finish_example(
         part, threshold=threshold, top=top, rules=rules, tagger=tagger, flow=flow
     )
     return finish(part)
+
+
+def _batches(
+    given: Any, tokens: Any, claims: dict[str, Any]
+) -> Iterator[tuple[AttentionMaps, list[Finding]]]:
+    """The maps of each batch, and what is wrong with them."""
+    if _are_batches(given):
+        _refuse_claims({"tokens": tokens, **claims})
+        batches = [given] if isinstance(given, AttentionMaps) else given
+        for batch in batches:
+            if not isinstance(batch, AttentionMaps):
+                fail("E0433.batch", kind=type(batch).__name__)
+            yield batch, examine(batch)
+        return
+    maps, found = admit(given, tokens, **claims)
+    if not len(maps):
+        raise NeuralError([one.diagnostic for one in found])
+    yield maps, found
+
+
+def _are_batches(given: Any) -> bool:
+    if isinstance(given, AttentionMaps):
+        return True
+    if isinstance(given, Sequence):
+        return any(isinstance(one, AttentionMaps) for one in given)
+    # whatever else gives one thing after another, as a generator does
+    others = isinstance(given, Mapping) or is_array(given)
+    return isinstance(given, Iterable) and not others
+
+
+def _refuse_claims(claims: Mapping[str, Any]) -> None:
+    for name, value in claims.items():
+        if value is not None:
+            fail("E0414", name=name, what="maps")
 
 
 def finish_example(

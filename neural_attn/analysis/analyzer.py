@@ -73,7 +73,7 @@ class Analyzer:
             self.tokens += max(len(item.key_tokens) for item in items)
 
     def _place(self, maps: AttentionMaps) -> None:
-        for number, layer in enumerate(maps.layers):
+        for number, layer in zip(maps.layer_numbers, maps.layers, strict=True):
             for one in layer:
                 several = len(layer) > 1
                 place = Place(number, one.kind, one.head_indices, several, one.rows)

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
 from neural_attn.metrics.connections import Connection
 from neural_attn.metrics.rollout import (
     RESIDUAL,
     attention_flow,
     attention_rollout,
+    layers_of,
+    rollout_agreement,
     stack_of,
 )
 from neural_attn.promises import NONNEGATIVE
@@ -59,21 +61,24 @@ def look_closely(
     if not len(maps):
         return None
     found = dict(connections or {})
-    stack = _stack(maps)
+    layers = _layers(maps)
     # of the layers that are stacked: a cross layer may stand before them
-    shown = (one.name for one in maps.maps if stack is None or one.kind == _kind(maps))
+    shown = (one.name for one in maps.maps if layers is None or one.kind == _kind(maps))
     tokens = maps.item(next(shown)).key_tokens
-    if stack is None:
+    if layers is None:
         return Example(tokens, RESIDUAL, [], [], [], [], None, found)
+    agreement = rollout_agreement(layers)
+    if len(tokens) > MOST_TOKENS:
+        return Example(tokens, RESIDUAL, [], [], agreement, [], None, found)
+    stack = stack_of(maps, layers[0].kind)
+    assert stack is not None
     rollout = attention_rollout(stack)
-    agreement = [_correlation(*pair) for pair in zip(stack, rollout, strict=True)]
-    short = stack.shape[1] <= MOST_TOKENS
-    flows = attention_flow(stack) if flow and short else None
+    flows = attention_flow(stack) if flow else None
     return Example(
         tokens,
         RESIDUAL,
-        np.round(stack, 6).tolist() if short else [],
-        np.round(rollout, 6).tolist() if short else [],
+        np.round(stack, 6).tolist(),
+        np.round(rollout, 6).tolist(),
         agreement,
         [] if flows is None else np.round(flows, 6).tolist(),
         None if flows is None else _correlation(flows, rollout[-1]),
@@ -83,17 +88,18 @@ def look_closely(
 
 def why_no_flow(maps: AttentionMaps) -> str | None:
     """Say why these maps have no attention flow; None if they have."""
-    stack = _stack(maps)
-    if stack is None and has_signed(maps):
+    layers = _layers(maps)
+    if layers is None and has_signed(maps):
         return "no attention flow: nothing flows through layers of signed weights"
-    if stack is None:
+    if layers is None:
         return (
             "no attention flow: the layers are no stack of self-attention over one "
             "sequence, so nothing flows from one to the next"
         )
-    if stack.shape[1] > MOST_TOKENS:
+    tokens = len(layers[0].key_tokens)
+    if tokens > MOST_TOKENS:
         return (
-            f"no attention flow: the first text has {stack.shape[1]} tokens, and every "
+            f"no attention flow: the first text has {tokens} tokens, and every "
             f"pair of tokens is a maximum flow of its own; at most {MOST_TOKENS} are "
             "taken, so put a shorter text first"
         )
@@ -106,9 +112,9 @@ def has_signed(maps: AttentionMaps) -> bool:
     return any(m.kind == kind and m.rows not in NONNEGATIVE for m in maps.maps)
 
 
-def _stack(maps: AttentionMaps) -> NDArray[np.float64] | None:
+def _layers(maps: AttentionMaps) -> list[AttentionItem] | None:
     kind = _kind(maps)
-    return None if kind is None else stack_of(maps, kind)
+    return None if kind is None else layers_of(maps, kind)
 
 
 def _kind(maps: AttentionMaps) -> str | None:

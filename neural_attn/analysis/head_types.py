@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from neural_attn.maps.validation import UNTRAINED
+from neural_attn.maps.entropy import UNTRAINED
 
 __all__ = [
     "PATTERNS",

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neural_attn.commands.options import BACKEND, FILE, NETWORK, ROWS, examples, say
+from neural_attn.commands.options import (
+    AXES,
+    BACKEND,
+    CAUSAL,
+    FILE,
+    NETWORK,
+    ROWS,
+    TOKENS,
+    TOKENS_FILE,
+    examples,
+    say,
+    tokens_of,
+)
 from neural_attn.diagnostics.errors import fail, printable, reason
 from neural_attn.files import atomic_write
 from neural_attn.reports import FORMATS
@@ -24,6 +36,8 @@ _OF_A_RUN = {
     **{name: f"--{name}" for name in ("checkpoint", "data", "tokens", "tokenizer")},
     **{name: f"--{name}" for name in ("links", "network", "spacy", "flow", "rank")},
     "rows": "--rows",
+    "axes": "--axes",
+    "tokens_file": "--tokens-file",
     "texts": "--text",
     "texts_file": "--file",
     "groups": "--group",
@@ -56,11 +70,11 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
     help='Lines of {"text": "…", "links": [[from, to], …]}: do heads find them?',
 )  # fmt: skip
 @click.option("-d", "--data", type=FILE, help="Input: .npy, or .npz for several.")
-@click.option(
-    "-t", "--tokens", multiple=True, metavar="[NAME=]TEXT",
-    help="Labels: The,cat,sat; for several inputs repeat it, with their names.",
-)  # fmt: skip
+@TOKENS
+@TOKENS_FILE
 @ROWS
+@AXES
+@CAUSAL
 @click.option("--tokenizer", type=FILE, help="tokenizer.json, if not beside the file.")
 @_formats
 @click.option("--grid", type=FILE, metavar="PICTURE",
@@ -100,7 +114,10 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
     "neural analyze --merge 1.json 2.json --html report.html",
 )
 def analyze(files: tuple[Path, ...], **options: Any) -> None:
-    """Say what each head does; FILE is .neural, or .npz of saved maps or arrays."""
+    """Say what each head does; FILE is .neural, or .npz, .npy or .safetensors.
+
+    The latter hold saved maps, or arrays of any library.
+    """
     from neural_attn.analysis.shard import finish
 
     _check_options(files, options)
@@ -142,13 +159,12 @@ def _merge(files: Sequence[Path]) -> PartialAnalysis:
 def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:
     from neural_attn import pipeline
     from neural_attn.inputs.arrays import read_data
-    from neural_attn.inputs.tokens import parse_tokens
 
     data, threshold = options["data"], options["threshold"]
     request = pipeline.Request(
         file,
         data=None if data is None else read_data(data),
-        tokens=parse_tokens(options["tokens"]),
+        tokens=tokens_of(options),
         groups=_groups(options["groups"], options["texts_file"]),
         probe=not options["no_probe"],
         **({} if threshold is None else {"threshold": threshold}),
@@ -163,7 +179,8 @@ def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:
 # fields of the request that are options under the same names
 _FIELDS = (
     "backend", "network", "checkpoint", "tokenizer", "seed", "texts", "links",
-    "batch_size", "top", "spacy", "flow", "rank", "rows",
+    "batch_size", "top", "spacy", "flow", "rank", "rows", "axes",
+    "causal",
 )  # fmt: skip
 
 

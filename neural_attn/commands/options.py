@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from neural_attn.diagnostics.errors import Diagnostic
+from neural_attn.diagnostics.errors import Diagnostic, fail
 from neural_attn.promises import ROWS as PROMISED
 
 FILE = click.Path(path_type=Path)
@@ -32,6 +32,35 @@ ROWS = click.option(
     help="What rows of plain arrays are: shares (they sum to 1, the default), parts "
     "(at most 1), gates (0 or more) or signed.",
 )  # fmt: skip
+TOKENS = click.option(
+    "-t", "--tokens", multiple=True, metavar="[NAME=]TEXT",
+    help='Labels: The,cat,sat; a comma is ",". For several inputs repeat it, with '
+    "their names.",
+)  # fmt: skip
+TOKENS_FILE = click.option(
+    "--tokens-file", type=FILE, help="Labels: one a line, or a list in .json."
+)
+AXES = click.option(
+    "--axes", metavar="LETTERS",
+    help="What the axes of plain arrays are, such as bqk: b batch, h heads, q queries, "
+    "k keys, l layers.",
+)  # fmt: skip
+CAUSAL = click.option(
+    "--causal/--no-causal", default=None,
+    help="Whether plain arrays hide later keys; else it is read off their zeros.",
+)  # fmt: skip
+
+
+def tokens_of(options: Mapping[str, Any]) -> Any:
+    """The tokens that --tokens or --tokens-file says, or None."""
+    from neural_attn.inputs.tokens import parse_tokens, read_tokens
+
+    file = options["tokens_file"]
+    if file is None:
+        return parse_tokens(options["tokens"])
+    if options["tokens"]:
+        fail("E0414.token_files")
+    return read_tokens(file)
 
 
 def examples(*lines: str) -> Callable[[Any], Any]:

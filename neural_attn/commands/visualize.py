@@ -10,15 +10,21 @@ import click
 from click.core import ParameterSource
 
 from neural_attn.commands.options import (
+    AXES,
     BACKEND,
+    CAUSAL,
     FILE,
     NETWORK,
     ROWS,
+    TOKENS,
+    TOKENS_FILE,
     examples,
     progress,
     say,
+    tokens_of,
 )
 from neural_attn.diagnostics.errors import fail, printable, reason
+from neural_attn.inputs.file_kinds import holds_arrays, refuse_others
 
 if TYPE_CHECKING:
     from neural_attn.maps.attention_maps import AttentionMaps
@@ -31,11 +37,11 @@ if TYPE_CHECKING:
 @click.option(
     "-d", "--data", type=FILE, help="Input: .npy, or .npz for several inputs."
 )
-@click.option(
-    "-t", "--tokens", multiple=True, metavar="[NAME=]TEXT",
-    help="Labels: The,cat,sat; for several inputs repeat it, with their names.",
-)  # fmt: skip
+@TOKENS
+@TOKENS_FILE
 @ROWS
+@AXES
+@CAUSAL
 @click.option("--text", "--input", "text", metavar="TEXT", help="A text to run on.")
 @click.option("--file", "texts_file", type=FILE, help="Texts to run on, one a line.")
 @click.option("--tokenizer", type=FILE, help="tokenizer.json, if not beside the file.")
@@ -81,13 +87,15 @@ if TYPE_CHECKING:
     'neural visualize bert.neural --attention --checkpoint w.safetensors --text "Hi"',
     "neural visualize maps.npz",
     "neural visualize arrays.npz --rows signed",
+    "neural visualize averaged.safetensors --axes bqk --tokens-file tokens.txt",
 )
 def visualize(file: Path, attention: bool, **options: Any) -> None:
     """Draw the architecture; with --attention, where the network attends.
 
-    FILE is a .neural file, or an .npz file of saved maps or arrays.
+    FILE is a .neural file, or saved maps or arrays: .npz, .npy or .safetensors.
     """
-    if file.suffix == ".npz":
+    refuse_others(file)
+    if holds_arrays(file):
         _refuse_options(_OF_MAPS, "on saved maps")
         _visualize_attention(file, options)
     elif attention:
@@ -102,6 +110,7 @@ _OF_ARCHITECTURE = ("file", "attention", "network", "output_dir", "formats", "sh
 _OF_MAPS = (
     "file", "attention", "output_dir", "formats", "show", "layer", "head",
     "num_examples", "dpi", "cmap", "precision", "as_json", "tokens", "rows",
+    "tokens_file", "axes", "causal", "tokenizer",
 )  # fmt: skip
 
 
@@ -121,13 +130,12 @@ def _refuse_options(meaningful: tuple[str, ...], where: str) -> None:
 def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
     from neural_attn import pipeline
     from neural_attn.inputs.arrays import read_data
-    from neural_attn.inputs.tokens import parse_tokens
 
     data = options["data"]
     request = pipeline.Request(
         file,
         data=None if data is None else read_data(data),
-        tokens=parse_tokens(options["tokens"]),
+        tokens=tokens_of(options),
         texts=_texts(options["text"], options["texts_file"]),
         formats=_picture_formats(options),
         examples=options["num_examples"],
@@ -144,7 +152,7 @@ def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
 # fields of the request that are options under the same names
 _FIELDS = (
     "backend", "network", "checkpoint", "tokenizer", "layer", "head", "output_dir",
-    "dpi", "cmap", "seed", "save_maps", "precision", "rows",
+    "dpi", "cmap", "seed", "save_maps", "precision", "rows", "axes", "causal",
 )  # fmt: skip
 
 

@@ -68,8 +68,9 @@ class ExplorerPage:
                 "notebook: <code>explore(maps).save('attention.html')</code> writes "
                 "it to a file; <code>maps.select(layer)</code> makes it smaller.</p>"
             )
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.maps.notes)
         return (
-            '<iframe title="Attention explorer" '
+            f'{notes}<iframe title="Attention explorer" '
             'sandbox="allow-scripts allow-downloads" '
             f'style="width:100%;height:{INLINE_HEIGHT}px;border:0" '
             f'srcdoc="{html.escape(page)}"></iframe>'
@@ -180,6 +181,7 @@ def _first_examples(maps: AttentionMaps, count: int) -> AttentionMaps:
             one.key_tokens[:count],
             one.head_indices,
             one.rows,
+            one.layer,
         )
 
     return replace(maps, maps=[cut(one) for one in maps.maps])
@@ -244,10 +246,11 @@ def _write_source(
         entries.append(payload.add_map(around, one, slow=whole))
         entries[-1]["sentences"] = sentences.get(one.name)
         dot = np.ones((1, 1, 1, 1), np.float32)
-        stand_ins.append(AttentionMap(one.name, dot, kind=one.kind))
+        stand_ins.append(AttentionMap(one.name, dot, kind=one.kind, layer=one.layer))
     if not entries:
         raise ValueError("there are no attention maps to explore")
-    for number, layer in enumerate(AttentionMaps(stand_ins).layers):
+    outline = AttentionMaps(stand_ins)
+    for number, layer in zip(outline.layer_numbers, outline.layers, strict=True):
         for stand_in in layer:
             entries[stand_ins.index(stand_in)]["layer"] = number
     return {

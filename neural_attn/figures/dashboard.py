@@ -22,6 +22,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from neural_attn.figures import palette
+from neural_attn.figures.blocks import Blocks, blocks_of
 from neural_attn.figures.token_labels import readable
 from neural_attn.files import atomic_write
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
@@ -32,6 +33,10 @@ __all__ = ["build_dashboard", "write_dashboard"]
 # A page above this takes browsers seconds to open: heads are then left out of it, and
 # the page says so. 12 layers of 12 heads over 200 tokens fit.
 MOST_MEGABYTES = 48.0
+# Longer texts are drawn in so many blocks of positions at most, as a screen has no more
+# pixels for them, and in half as many where the page would be above this.
+MOST_CELLS = 512
+MOST_MEGABYTES_IN_BLOCKS = 24.0
 BYTES_PER_WEIGHT = 4 * 4 / 3  # float32 as base64
 
 LABEL_LENGTH = 28
@@ -142,18 +147,21 @@ def build_dashboard(maps: AttentionMaps, batch_index: int = 0) -> go.Figure:
     items = [maps.item(name, batch_index) for name in maps]
     numbers = sorted({number for item in items for number in item.head_indices})
     notes = [UNTRAINED] if maps.trained is False else []
-    size = sum(item.weights.size for item in items) * BYTES_PER_WEIGHT / 1e6
+    traces = len(numbers) + (len(numbers) > 1)
+    drawn = _in_blocks(items, traces)
+    size = _megabytes(drawn, traces)
     if size > MOST_MEGABYTES and len(numbers) > 1:
         notes.append(
             f"averages only: all heads would make a page of {size:.0f} MB; "
             "choose a layer or a head to see single heads"
         )
         numbers = []
+        drawn = _fitting(items)
     average = len(numbers) != 1
-    traces = [AVERAGE] * average + [f"Head {number}" for number in numbers]
-    layers = [_layer(item, numbers, average) for item in items]
-    figure = go.Figure([_trace(layers[0], i, name) for i, name in enumerate(traces)])
-    titles = [_title(item, notes) for item in items]
+    names = [AVERAGE] * average + [f"Head {number}" for number in numbers]
+    layers = [_layer(one, numbers, average) for one in drawn]
+    figure = go.Figure([_trace(layers[0], i, name) for i, name in enumerate(names)])
+    titles = [_title(one.item, [*notes, *_block_note(one)]) for one in drawn]
     figure.update_layout(
         title={"text": titles[0], "font": {"size": 17}} | TITLE_PLACE,
         xaxis=_axis("Key (attended to)"),
@@ -170,10 +178,39 @@ def build_dashboard(maps: AttentionMaps, batch_index: int = 0) -> go.Figure:
                     for of in zip(items, layers, titles, strict=True)
                 ],
             ),
-            _menu(0, [_head_button(i, traces) for i in range(len(traces))]),
+            _menu(0, [_head_button(i, names) for i in range(len(names))]),
         ],
     )
     return figure
+
+
+def _megabytes(drawn: Sequence[Blocks], traces: int) -> float:
+    """How large a page of so many traces is; the first layer is in it twice."""
+    cells = [one.cells for one in drawn]
+    return (sum(cells) + cells[0]) * traces * BYTES_PER_WEIGHT / 1e6
+
+
+def _in_blocks(items: Sequence[AttentionItem], traces: int) -> list[Blocks]:
+    """Every map as it is, or in blocks where it is too long."""
+    drawn = [blocks_of(item, MOST_CELLS) for item in items]
+    if all(one.size == 1 for one in drawn):
+        return drawn
+    fewer = _megabytes(drawn, traces) > MOST_MEGABYTES_IN_BLOCKS
+    return [blocks_of(item, MOST_CELLS // 2) for item in items] if fewer else drawn
+
+
+def _fitting(items: Sequence[AttentionItem]) -> list[Blocks]:
+    """Blocks that are few enough for the averages of all layers to fit."""
+    most = MOST_CELLS
+    while _megabytes([blocks_of(item, most) for item in items], 1) > MOST_MEGABYTES:
+        most //= 2
+    return [blocks_of(item, most) for item in items]
+
+
+def _block_note(one: Blocks) -> list[str]:
+    if one.size == 1:
+        return []
+    return [f"each cell is the greatest weight of {one.size} × {one.size} positions"]
 
 
 def write_dashboard(
@@ -201,18 +238,21 @@ def write_dashboard(
     return atomic_write(path, PAGE.substitute(title=title, plot=plot))
 
 
-def _layer(item: AttentionItem, numbers: Sequence[int], average: bool) -> _Layer:
-    x, y = _positions(item.key_tokens), _positions(item.query_tokens)
+def _layer(one: Blocks, numbers: Sequence[int], average: bool) -> _Layer:
+    item = one.item
+    x, y = (_positions(one.labels(t)) for t in (item.key_tokens, item.query_tokens))
     z, zmax = [], []
     if average:
-        mean = item.weights.mean(axis=0)
-        z.append(_with_gaps(mean, np.asarray(item.allowed.any(axis=0))))
+        mean = one.greatest(item.weights.mean(axis=0))
+        allowed = np.asarray(item.allowed.any(axis=0))
+        z.append(_with_gaps(mean, one.any_allowed(allowed)))
         zmax.append(float(np.abs(mean).max()) or 1.0)
     greatest = float(np.abs(item.weights).max()) or 1.0
     for number in numbers:
         if number in item.head_indices:
             at = item.head_indices.index(number)
-            z.append(_with_gaps(item.weights[at], item.allowed[at]))
+            weights = one.greatest(item.weights[at])
+            z.append(_with_gaps(weights, one.any_allowed(item.allowed[at])))
         else:  # other layers have more heads than this one: nothing to see here
             z.append(np.full((len(y), len(x)), np.nan, dtype=np.float32))
         zmax.append(greatest)
@@ -227,11 +267,11 @@ def _with_gaps(
     return np.where(allowed | (weights != 0), weights, np.float32(np.nan))
 
 
-def _positions(tokens: Sequence[str]) -> list[str]:
+def _positions(labels: Sequence[tuple[str, str]]) -> list[str]:
     """Give each position a label of its own; tokens alone may repeat."""
     return [
-        str(position) if token == str(position) else f"{position} {_plain(token)}"
-        for position, token in enumerate(tokens)
+        position if token == position else f"{position} {_plain(token)}"
+        for position, token in labels
     ]
 
 

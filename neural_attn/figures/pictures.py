@@ -118,7 +118,7 @@ class _Writer:
             if any(one.kind != "encoder_self" for one in layer)
         ]
         self.numbers = {
-            one.name: number
+            one.name: number if one.layer is None else one.layer
             for number, layer in enumerate(decoder_layers)
             for one in layer
         }

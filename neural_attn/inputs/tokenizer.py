@@ -101,6 +101,10 @@ class Tokenizer:
         """Number of known tokens, those added later included."""
         return int(self._inner.get_vocab_size())
 
+    def __call__(self, ids: Sequence[int]) -> list[str]:
+        """The tokens that ids stand for; an id that is not known is its own text."""
+        return [self._inner.id_to_token(one) or str(one) for one in ids]
+
     def encode(self, texts: Sequence[Text], max_length: int | None = None) -> Encoded:
         """Encode texts, or pairs of texts, into one padded batch.
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from neural_attn.diagnostics.errors import fail
+from neural_attn.diagnostics.errors import fail, reason
 from neural_attn.inputs.prepared import Labels, Tokens
 from neural_attn.ir import is_mask
 from neural_attn.shapes.instance import Checked
@@ -36,8 +39,61 @@ def parse_tokens(texts: Sequence[str]) -> Tokens | None:
     return found
 
 
+# up to a comma, or to the second quote: "," is a comma, and """" a quote
+_TOKEN = re.compile(r'\s*(?:"((?:[^"]|"")*)"\s*|([^,]*))(?:,|$)')
+
+
 def _split(text: str) -> list[str]:
-    return [token.strip() for token in text.split(",")]
+    tokens = []
+    place = 0
+    while place <= len(text):
+        found = _TOKEN.match(text, place)
+        assert found is not None  # the second way takes anything
+        quoted, plain = found.groups()
+        tokens.append(plain.strip() if quoted is None else quoted.replace('""', '"'))
+        place = found.end() + (not found[0].endswith(","))
+    return tokens
+
+
+def read_tokens(path: Path) -> Tokens:
+    """The tokens in a file: one a line, with an empty line between texts; or JSON.
+
+    JSON is a list of texts, a list of such lists, or a mapping of input names to them.
+    Raises NeuralError where there are none.
+    """
+    try:
+        text = path.read_text("utf-8-sig")
+    except OSError as error:
+        fail("E0403", path=path, reason=reason(error))
+    except UnicodeDecodeError:
+        fail("E0436", path=path, reason="it is no text in UTF-8")
+    if path.suffix == ".json":
+        return _from_json(path, text)
+    lines = text.split("\n")
+    lines = [line.removesuffix("\r") for line in lines]
+    groups = [list(group) for full, group in groupby(lines, key=bool) if full]
+    if not groups:
+        fail("E0436", path=path, reason="it is empty")
+    return groups if len(groups) > 1 else groups[0]
+
+
+def _from_json(path: Path, text: str) -> Tokens:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        fail("E0436", path=path, reason="it is no JSON")
+    lists = found.values() if isinstance(found, dict) else [found]
+    if not all(_are_texts(one) for one in lists) or not found:
+        fail("E0436", path=path, reason="its JSON holds no lists of texts")
+    return found  # type: ignore[no-any-return]
+
+
+def _are_texts(given: Any) -> bool:
+    if not isinstance(given, list) or not given:
+        return False
+    return all(isinstance(one, str) for one in given) or all(
+        isinstance(one, list) and _are_texts(one) for one in given
+    )
 
 
 def by_input(checked: Checked, tokens: Tokens | None) -> dict[str, Labels]:

@@ -20,6 +20,7 @@ Tokens: TypeAlias = tuple[tuple[str, ...], ...]
 TokensLike: TypeAlias = Sequence[str] | Sequence[Sequence[str]] | None
 
 MAX_NAME_LENGTH = 1000
+RESERVED = "neural_attn"  # what stands beside the maps in their file is named so
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +58,14 @@ class AttentionMap:
     Parameters
     ----------
     name : str
-        As the network names the layer; one line, without slash and backslash.
+        As the network names the layer; one line, and no path that leads elsewhere.
     weights : float [batch, heads, queries, keys]
         Weights before dropout, finite, and as `rows` promises. Kept as float32, and
         not writable.
     kind : "encoder_self", "decoder_self" or "cross"
-    mask : bool, broadcastable to weights, or None
-        True where attending is allowed. None: nothing was masked, except what
-        `causal` says.
+    mask : bool, broadcastable to weights; int [batch, keys]; or None
+        True where attending is allowed; or as tokenizers give it, 1 for a token and 0
+        for padding. None: nothing was masked, except what `causal` says.
     causal : bool
         The network itself hides later keys. With fewer queries than keys, the last
         query stands at the last key.
@@ -77,6 +78,9 @@ class AttentionMap:
         ("shares"), to at most 1, as with a sink ("parts"), or to anything, as of a
         sigmoid ("gates"); or weights of any sign, as of differential attention
         ("signed"). The input doctor holds the rows to it.
+    layer : int or None
+        The number of its layer in the network, where some layers have no map. None:
+        its place among the maps.
 
     Raises
     ------
@@ -95,6 +99,7 @@ class AttentionMap:
     key_tokens: Tokens
     head_indices: tuple[int, ...]
     rows: Rows
+    layer: int | None
 
     def __init__(
         self,
@@ -107,6 +112,7 @@ class AttentionMap:
         key_tokens: TokensLike = None,
         head_indices: Sequence[int] | None = None,
         rows: Rows = SHARES,
+        layer: int | None = None,
     ) -> None:
         check_name(name)
         if kind not in KINDS:
@@ -132,6 +138,7 @@ class AttentionMap:
             "key_tokens": _checked_tokens(name, "key", key_tokens, batch, keys),
             "head_indices": tuple(int(index) for index in indices),
             "rows": rows,
+            "layer": None if layer is None else int(layer),
         }
         for field, value in values.items():
             object.__setattr__(self, field, value)  # as frozen dataclasses do it
@@ -178,6 +185,7 @@ class AttentionMap:
             self.key_tokens,
             self.head_indices,
             self.rows,
+            self.layer,
         )
 
 
@@ -188,10 +196,15 @@ def check_name(name: object) -> None:
             f"a map's name is a text of 1 to {MAX_NAME_LENGTH} characters, "
             f"not {str(name)[:40]!r}"
         )
-    if not name.isprintable() or "/" in name or "\\" in name or name in (".", ".."):
+    # It names a member of an archive, which somebody may unpack.
+    steps = name.split("/")
+    if not name.isprintable() or "\\" in name or {"", ".", ".."} & set(steps):
         raise ValueError(
-            f"a map's name is printable and holds no / or \\: {name[:80]!r} is not"
+            "a map's name is printable, holds no \\, and between / neither nothing "
+            f"nor dots alone: {name[:80]!r} is not"
         )
+    if steps[0] == RESERVED and len(steps) > 1:
+        raise ValueError(f"a map's name does not begin with {RESERVED}/: {name[:80]!r}")
 
 
 def _checked_weights(name: str, values: Any, rows: Rows) -> NDArray[np.float32]:
@@ -224,11 +237,7 @@ def _checked_mask(
 ) -> NDArray[np.bool_] | None:
     if values is None:
         return None
-    mask: NDArray[np.bool_] = np.asarray(values)
-    if mask.dtype != np.bool_:
-        raise ValueError(
-            f"{name}: the mask is {mask.dtype}, not bool (True = may be attended)"
-        )
+    mask: NDArray[np.bool_] = _as_flags(name, np.asarray(values), shape)
     try:
         fits = np.broadcast_shapes(mask.shape, shape) == shape
     except ValueError:
@@ -241,6 +250,26 @@ def _checked_mask(
     mask = mask.view()
     mask.flags.writeable = False
     return mask
+
+
+def _as_flags(
+    name: str, mask: NDArray[Any], shape: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    """A mask of flags, also from the integers [batch, keys] that tokenizers give."""
+    if mask.dtype == np.bool_:
+        return mask
+    if mask.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name}: the mask is {mask.dtype}, not bool (True = may be attended)"
+        )
+    if mask.shape != (shape[0], shape[3]) or not np.isin(mask, (0, 1)).all():
+        raise ValueError(
+            f"{name}: a mask of integers is 1 or 0, [batch, keys] = "
+            f"[{shape[0]}, {shape[3]}]: this one has shape {mask.shape} and is "
+            f"{mask.min()} to {mask.max()}"
+        )
+    flags: NDArray[np.bool_] = mask[:, np.newaxis, np.newaxis] != 0
+    return flags
 
 
 def _checked_tokens(

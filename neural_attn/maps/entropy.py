@@ -7,7 +7,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["divided", "entropy", "logarithms"]
+__all__ = ["UNTRAINED", "divided", "entropy", "logarithms"]
+
+UNTRAINED = 0.97  # normalized entropy above which a head looks untrained
 
 Floats = TypeVar("Floats", bound=NDArray[np.floating])
 

@@ -2,9 +2,9 @@
 
 Members: each map under its own name, float32 [batch, heads, queries, keys]; the masks
 under `neural_attn/mask/0`, ...; and `neural_attn/header`, a bytes scalar of ASCII JSON
-with the tokens, the kinds and the rest. No map's name holds a `/`, so that nothing
-collides. `np.load` reads all of it; np.savez is not used to write because it takes the
-names as keyword arguments, and `file` is one of its own.
+with the tokens, the kinds and the rest. No map's name begins with `neural_attn/`, so
+that nothing collides. `np.load` reads all of it; np.savez is not used to write because
+it takes the names as keyword arguments, and `file` is one of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from typing import IO, TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,6 @@ from neural_attn.array_files import ArrayFileError, read_member, reading, weigh
 from neural_attn.files import atomic_writer
 from neural_attn.maps.attention_map import AttentionMap, check_name
 from neural_attn.promises import SHARES
-
-if TYPE_CHECKING:
-    from neural_attn.maps.attention_maps import AttentionMaps
 
 __all__ = ["MapFileError", "read_maps", "write_maps"]
 
@@ -40,16 +38,21 @@ class MapFileError(ArrayFileError):
 
 
 def write_maps(
-    maps: AttentionMaps, path: str | os.PathLike[str], *, compress: bool = False
+    maps: Sequence[AttentionMap],
+    about: Mapping[str, Any],
+    path: str | os.PathLike[str],
+    *,
+    compress: bool = False,
 ) -> None:
-    """Write `maps` to `path`; see `AttentionMaps.save`."""
+    """Write `maps` to `path`; see `AttentionMaps.save`.
+
+    `about` has "trained", "source" and "backend", as `AttentionMaps` has them.
+    """
     method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
     header = {
         "version": VERSION,
-        "trained": maps.trained,
-        "source": maps.source,
-        "backend": maps.backend,
-        "maps": [_describe(one) for one in maps.maps],
+        **about,
+        "maps": [_describe(one) for one in maps],
     }
     # ASCII, with escapes for the rest: tokens may hold lone surrogates, which no
     # encoding takes.
@@ -59,14 +62,16 @@ def write_maps(
         zipfile.ZipFile(stream, "w", method, compresslevel=1) as archive,
     ):
         _write_array(archive, HEADER, np.array(text))
-        for index, one in enumerate(maps.maps):
+        for index, one in enumerate(maps):
             _write_array(archive, one.name, one.weights)
             if one.mask is not None:
                 _write_array(archive, MASK.format(index), one.mask)
 
 
-def read_maps(path: str | os.PathLike[str]) -> AttentionMaps:
-    """Read maps from `path`; see `AttentionMaps.load`."""
+def read_maps(
+    path: str | os.PathLike[str],
+) -> tuple[list[AttentionMap], dict[str, Any]]:
+    """Read maps from `path`, and what is about them all; see `write_maps`."""
     with open(path, "rb") as stream:
         try:
             with reading("not an attention map file"):
@@ -85,6 +90,7 @@ def _describe(one: AttentionMap) -> dict[str, Any]:
         "query_tokens": one.query_tokens,
         "key_tokens": one.key_tokens,
         **({} if one.rows == SHARES else {"rows": one.rows}),
+        **({} if one.layer is None else {"layer": one.layer}),
     }
 
 
@@ -97,9 +103,7 @@ def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> No
         np.lib.format.write_array(member, plain, allow_pickle=False)
 
 
-def _read(stream: IO[bytes]) -> AttentionMaps:
-    from neural_attn.maps.attention_maps import AttentionMaps
-
+def _read(stream: IO[bytes]) -> tuple[list[AttentionMap], dict[str, Any]]:
     with zipfile.ZipFile(stream) as archive:
         members = weigh(archive)
         header = _read_header(archive, members)
@@ -126,17 +130,18 @@ def _read(stream: IO[bytes]) -> AttentionMaps:
                     entry["key_tokens"],
                     [_typed(number, int) for number in entry["head_indices"]],
                     entry.get("rows", SHARES),
+                    _typed(entry.get("layer"), int, type(None)),
                 )
             )
     unknown = sorted(set(members) - expected)
     if unknown:
         raise MapFileError(f"holds {unknown[0]!r}, which its header does not name")
-    return AttentionMaps(
-        maps,
-        trained=_typed(header["trained"], bool, type(None)),
-        source=_typed(header["source"], str, type(None)),
-        backend=_typed(header["backend"], str, type(None)),
-    )
+    about = {
+        "trained": _typed(header["trained"], bool, type(None)),
+        "source": _typed(header["source"], str, type(None)),
+        "backend": _typed(header["backend"], str, type(None)),
+    }
+    return maps, about
 
 
 def _read_header(

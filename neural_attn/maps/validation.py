@@ -7,35 +7,42 @@ refuse the picture.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_attn.maps.array_findings import examine_array, numbers
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
-from neural_attn.maps.entropy import divided, entropy
+from neural_attn.maps.entropy import UNTRAINED, divided, entropy
 from neural_attn.maps.findings import ADVICE, Finding, codes
-from neural_attn.promises import SHARES, Rows
+from neural_attn.maps.handed_out import take_any
+from neural_attn.maps.map_of_array import Taken
 
-__all__ = ["ADVICE", "UNTRAINED", "Finding", "admit", "codes", "examine", "usable"]
+__all__ = [
+    "ADVICE", "Finding", "admit", "admit_taken", "codes", "examine",
+    "examine_array", "usable",
+]  # fmt: skip
 
 # Sums of float16 and bfloat16 weights are off by this much; logits by far more.
 SUM_TOLERANCE = 0.01
 LEAK_TOLERANCE = 1e-4
 PADDING_SHARE = 0.01  # of all attention, which is worth a word
 PADDING = frozenset({"[PAD]", "<pad>", "<PAD>", "<|pad|>", "[pad]"})
-UNTRAINED = 0.97  # normalized entropy above which all heads look untrained
 _SAMPLED_ROWS = 64
+_BLOCK_CELLS = 1 << 21  # of rows that are looked at together
 
 
 def examine(maps: AttentionMaps) -> list[Finding]:
     """Look for everything that would make a picture of these maps lie."""
     found = []
     for one in maps.maps:
+        real = _real_rows(maps, one)
         found += _examine_batch(one, maps.maps[0])
-        found += _examine_rows(one)
-        found += _examine_mask(one)
+        found += _examine_rows(one, real)
+        found += _examine_mask(one, real)
         found += _examine_padding(one)
     if maps.trained is not False and _looks_untrained(maps):
         found.append(_untrained())
@@ -46,100 +53,42 @@ def usable(maps: AttentionMaps, findings: Sequence[Finding]) -> AttentionMaps:
     """The maps that no finding stops."""
     stopped = {finding.map for finding in findings if finding.stops}
     kept = [one for one in maps.maps if one.name not in stopped]
-    return AttentionMaps(kept, maps.trained, maps.source, maps.backend)
+    return replace(maps, maps=kept)
 
 
 def admit(
-    arrays: Mapping[str, Any] | Sequence[Any],
-    tokens: Sequence[str] | Sequence[Sequence[str]] | None = None,
+    given: Any,
+    tokens: Any = None,
     *,
-    causal: bool = False,
-    mask: NDArray[np.bool_] | None = None,
+    causal: bool | None = None,
     trained: bool | None = None,
-    rows: Rows = SHARES,
+    **claims: Any,
 ) -> tuple[AttentionMaps, list[Finding]]:
     """Make maps of whatever a library handed out; say what cannot be used, and why.
 
     Parameters
     ----------
-    arrays : mapping of name to weights, or a sequence of them (`outputs.attentions`)
-        NumPy arrays or tensors [batch, heads, queries, keys], or without the batch.
-    tokens : one list for all examples, or one for each; None for numbers
-    causal, mask, rows : what the model claims, as in `AttentionMap`
+    given, tokens, causal, claims : as in `neural_attn.maps.handed_out.take_any`
+    trained : as in `AttentionMaps`
 
     Returns
     -------
     maps, findings
         The maps that can be trusted, and everything that was found.
     """
-    if not isinstance(arrays, Mapping):
-        arrays = {f"layer_{index}": one for index, one in enumerate(arrays)}
-    if not arrays:
+    taken = take_any(given, tokens, causal=causal, **claims)
+    return admit_taken(taken, trained)
+
+
+def admit_taken(
+    taken: Taken, trained: bool | None = None
+) -> tuple[AttentionMaps, list[Finding]]:
+    """The same of what was taken already."""
+    if not taken.names:
         return AttentionMaps([], trained), [Finding.of("W0808.model", "")]
-    kept: list[AttentionMap] = []
-    found: list[Finding] = []
-    for name, values in arrays.items():
-        one, problems = _admit_one(name, values, tokens, causal, mask, rows)
-        found += problems
-        if one is not None:
-            kept.append(one)
-    maps = AttentionMaps(kept, trained)
-    found += examine(maps)
+    maps = AttentionMaps(taken.maps, trained, notes=taken.notes)
+    found = [*taken.findings, *examine(maps)]
     return usable(maps, found), found
-
-
-def _admit_one(
-    name: str,
-    values: Any,
-    tokens: Any,
-    causal: bool,
-    mask: NDArray[np.bool_] | None,
-    rows: Rows,
-) -> tuple[AttentionMap | None, list[Finding]]:
-    array = np.empty(0) if values is None else as_array(values)
-    if not array.size:
-        return None, [Finding.of("W0808", name)]
-    array = array[np.newaxis] if array.ndim == 3 else array
-    wrong = examine_array(name, array, rows)
-    if wrong is not None:
-        return None, [wrong]
-    queries, keys = array.shape[-2:]
-    square = queries == keys
-    lengths = {len(row) for row in _rows(tokens)}
-    problems = []
-    if lengths and not lengths <= {keys}:
-        count = ", ".join(map(str, sorted(lengths)))
-        problems = [Finding.of("W0807", name, count=count, keys=keys)]
-        tokens = None
-    kind: Any = ("decoder_self" if causal else "encoder_self") if square else "cross"
-    one = AttentionMap(
-        name, array, kind, mask, causal, tokens if square else None, tokens, rows=rows
-    )
-    return one, problems
-
-
-def as_array(values: Any) -> NDArray[np.floating]:
-    """Weights as NumPy; NumPy refuses some tensors, which convert themselves."""
-    if hasattr(values, "detach"):
-        values = values.detach().float().cpu().numpy()
-    return np.asarray(values)
-
-
-def examine_array(
-    name: str, array: NDArray[np.floating], rows: Rows = SHARES
-) -> Finding | None:
-    """Whether an array can be attention at all, before it is made an `AttentionMap`."""
-    if array.ndim != 4 or 0 in array.shape or array.dtype.kind != "f":
-        return Finding.of("W0811", name, dtype=array.dtype, shape=array.shape)
-    finite = np.isfinite(array)
-    if not finite.all():
-        heads = _numbers((~finite).any(axis=(0, 2, 3)))
-        count = int((~finite).sum())
-        return Finding.of("W0801", name, count=count, heads=heads)
-    least = float(array.min())
-    if least < 0 and rows != "signed":
-        return Finding.of("W0802", name, least=least)
-    return None
 
 
 def _examine_batch(one: AttentionMap, first: AttentionMap) -> list[Finding]:
@@ -153,18 +102,27 @@ def _examine_batch(one: AttentionMap, first: AttentionMap) -> list[Finding]:
     ]
 
 
-def _examine_rows(one: AttentionMap) -> list[Finding]:
+def _real_rows(maps: AttentionMaps, one: AttentionMap) -> NDArray[np.bool_]:
+    """Rows that no picture or number leaves out as padding, [batch, 1, queries]."""
+    batch, _, queries, _ = one.weights.shape
+    real = np.zeros((batch, 1, queries), dtype=bool)
+    for index in range(batch):
+        real[index, 0, maps.query_range(one, index)] = True
+    return real
+
+
+def _examine_rows(one: AttentionMap, real: NDArray[np.bool_]) -> list[Finding]:
     if one.rows in ("gates", "signed"):
         return []  # their rows sum to anything
     sums = one.weights.sum(axis=-1, dtype=np.float64)
-    real = one.allowed.any(axis=-1)
+    real = one.allowed.any(axis=-1) & real
     off = sums - 1
     wrong = real & ((np.abs(off) if one.rows == "shares" else off) > SUM_TOLERANCE)
     if not wrong.any():
         return []
     worst = float(sums[wrong][np.abs(off[wrong]).argmax()])
     share = wrong.sum() / real.sum()
-    heads = _numbers(wrong.any(axis=(0, 2)))
+    heads = numbers(wrong.any(axis=(0, 2)))
     if one.rows == "parts":
         more = Finding.of(
             "W0803.parts", one.name, share=share, heads=heads, worst=worst
@@ -174,22 +132,48 @@ def _examine_rows(one: AttentionMap) -> list[Finding]:
     columns = one.weights.sum(axis=-2, dtype=np.float64)
     if queries == keys and (np.abs(columns - 1) <= SUM_TOLERANCE).all():
         return [Finding.of("W0806", one.name)]
+    if not sums[wrong].any():
+        return [Finding.of("W0803.empty", one.name, share=share, heads=heads)]
+    if _looks_dropped(one, sums, real):
+        return [Finding.of("W0803.dropout", one.name, share=share, heads=heads)]
     return [Finding.of("W0803", one.name, share=share, heads=heads, worst=worst)]
 
 
-def _examine_mask(one: AttentionMap) -> list[Finding]:
+def _looks_dropped(
+    one: AttentionMap, sums: NDArray[np.float64], real: NDArray[np.bool_]
+) -> bool:
+    """Whether weights are 0 here and there, and the others greater for it."""
+    if not ((sums[real] < 1).any() and (sums[real] > 1).any()):
+        return False
+    seen = one.allowed & real[..., np.newaxis]
+    zeros = float(((one.weights == 0) & seen).sum() / seen.sum())
+    return 0.01 < zeros < 0.9
+
+
+def _examine_mask(one: AttentionMap, real: NDArray[np.bool_]) -> list[Finding]:
     if one.mask is None and not one.causal:
         return []
-    weights = _sizes(one)
-    outside = weights.sum(axis=-1, where=~one.allowed, dtype=np.float64)
-    if not (outside > LEAK_TOLERANCE).any():
+    batch, heads, queries, keys = one.weights.shape
+    outside = np.empty((batch, heads, queries))
+    allowed, ahead = one.allowed, False
+    for rows in _row_blocks(one):
+        weights, hidden = _sizes(one, rows), ~allowed[:, :, rows]
+        outside[:, :, rows] = weights.sum(axis=3, where=hidden, dtype=np.float64)
+        if one.causal and not ahead:
+            offset = keys - queries + rows.start
+            later = ~np.tri(rows.stop - rows.start, keys, offset, dtype=bool)
+            ahead = bool(
+                weights.max(where=later & real[..., rows, np.newaxis], initial=0)
+                > LEAK_TOLERANCE
+            )
+    outside *= real
+    leaks = np.asarray(outside > LEAK_TOLERANCE)
+    if not leaks.any():
         return []
-    queries, keys = weights.shape[-2:]
-    mass = _share(outside, weights)
-    later = ~np.tri(queries, keys, keys - queries, dtype=bool)
-    if one.causal and (weights.max(axis=(0, 1))[later] > LEAK_TOLERANCE).any():
-        heads = _numbers((outside > LEAK_TOLERANCE).any(axis=(0, 2)))
-        return [Finding.of("W0804", one.name, mass=mass, heads=heads)]
+    mass = _share(outside, one)
+    if ahead:
+        found = numbers(np.asarray(leaks.any(axis=(0, 2))))
+        return [Finding.of("W0804", one.name, mass=mass, heads=found)]
     return [Finding.of("W0805", one.name, mass=mass)]
 
 
@@ -197,22 +181,36 @@ def _examine_padding(one: AttentionMap) -> list[Finding]:
     padding = np.array([[t in PADDING for t in row] for row in one.key_tokens])
     if not padding.any() or padding.all(axis=1).any():
         return []
-    cells = padding[:, np.newaxis, np.newaxis] & one.allowed
-    weights = _sizes(one)
-    share = _share(weights.sum(where=cells, dtype=np.float64), weights)
+    allowed, given = one.allowed, np.zeros(())
+    for rows in _row_blocks(one):
+        cells = padding[:, np.newaxis, np.newaxis] & allowed[:, :, rows]
+        given = given + _sizes(one, rows).sum(where=cells, dtype=np.float64)
+    share = _share(given, one)
     if share <= PADDING_SHARE:
         return []
     return [Finding.of("W0810", one.name, share=share)]
 
 
-def _sizes(one: AttentionMap) -> NDArray[np.float32]:
-    """The weights without their signs."""
-    return np.abs(one.weights) if one.rows == "signed" else one.weights
+def _row_blocks(one: AttentionMap) -> Iterator[slice]:
+    """All rows, a few megabytes at a time: of long texts, masks are large too."""
+    queries = one.weights.shape[2]
+    step = max(1, _BLOCK_CELLS * queries // one.weights.size)
+    for start in range(0, queries, step):
+        yield slice(start, min(start + step, queries))
 
 
-def _share(part: NDArray[np.float64], weights: NDArray[np.float32]) -> float:
+def _sizes(one: AttentionMap, rows: slice) -> NDArray[np.float32]:
+    """The weights of some rows without their signs."""
+    weights = one.weights[:, :, rows]
+    return np.abs(weights) if one.rows == "signed" else weights
+
+
+def _share(part: NDArray[np.float64], one: AttentionMap) -> float:
     """Part of all weight."""
-    return float(part.sum()) / max(float(weights.sum(dtype=np.float64)), 1e-9)
+    total = sum(
+        float(_sizes(one, rows).sum(dtype=np.float64)) for rows in _row_blocks(one)
+    )
+    return float(part.sum()) / max(total, 1e-9)
 
 
 def _looks_untrained(maps: AttentionMaps) -> bool:
@@ -237,15 +235,3 @@ def _looks_untrained(maps: AttentionMaps) -> bool:
 
 def _untrained() -> Finding:
     return Finding.of("W0809", "", least=UNTRAINED)
-
-
-def _rows(tokens: Any) -> list[Sequence[str]]:
-    if tokens is None or not len(tokens):
-        return []
-    return [tokens] if isinstance(tokens[0], str) else list(tokens)
-
-
-def _numbers(flags: NDArray[np.bool_], most: int = 8) -> str:
-    found = [str(index) for index in np.flatnonzero(flags)]
-    more = f" and {len(found) - most} more" if len(found) > most else ""
-    return ", ".join(found[:most]) + more

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neural_attn.diagnostics.errors import fail
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
@@ -31,6 +32,7 @@ __all__ = [
 
 OTHER = "other"
 THRESHOLD = 0.1  # of the notebook
+_BLOCK_CELLS = 1 << 20  # of rows that are averaged together
 
 DETERMINERS = frozenset("a an the this that these those".split())
 _CONTENT = frozenset({"NOUN", "PROPN", "VERB", "ADJ", "ADV"})
@@ -171,19 +173,15 @@ def _of_item(
     rules: Sequence[Rule],
     tagger: Tagger | None,
 ) -> list[Connection]:
-    average = item.weights.mean(axis=0, dtype=np.float64)
     own = item.kind != "cross"
-    shift = average.shape[1] - average.shape[0] if own else 0
-    if own:
-        rows = np.arange(len(average))
-        average[rows, rows + shift] = 0.0
+    shift = item.weights.shape[2] - item.weights.shape[1] if own else 0
     query_tags = _tags(item.query_tokens, tagger)
     key_tags = _tags(item.key_tokens, tagger)
-    sizes = np.abs(average)  # of signed weights, both ends of the scale are strong
-    strong = np.argwhere(sizes > threshold)
-    order = np.argsort(-sizes[tuple(strong.T)], kind="stable")[:top]
+    cells, weights = _strong(item, threshold, own=own)
+    # Of signed weights, both ends of the scale are strong.
+    order = np.argsort(-np.abs(weights), kind="stable")[:top]
     found = []
-    for query, key in strong[order].tolist():
+    for (query, key), weight in zip(cells[order].tolist(), weights[order], strict=True):
         pair = Pair(
             item.query_tokens[query],
             item.key_tokens[key],
@@ -199,12 +197,34 @@ def _of_item(
                 key,
                 pair.query,
                 pair.key,
-                float(average[query, key]),
+                float(weight),
                 rule.category if rule else OTHER,
                 rule.name if rule else "no rule applies",
             )
         )
     return found
+
+
+def _strong(
+    item: AttentionItem, threshold: float, *, own: bool
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Cells [found, 2] above the threshold in size, row by row, and their weights.
+
+    Rows are averaged over heads in blocks, as a long text has many.
+    """
+    queries, keys = item.weights.shape[1:]
+    step = max(1, _BLOCK_CELLS // keys)
+    cells, weights = [], []
+    for start in range(0, queries, step):
+        rows = slice(start, min(start + step, queries))
+        average = item.weights[:, rows].mean(axis=0, dtype=np.float64)
+        if own:  # a token's connection to itself does not count
+            at = np.arange(len(average))
+            average[at, start + at + keys - queries] = 0.0
+        found = np.argwhere(np.abs(average) > threshold)
+        weights.append(average[tuple(found.T)])
+        cells.append(found + np.array([start, 0]))
+    return np.concatenate(cells), np.concatenate(weights)
 
 
 def _tags(tokens: Sequence[str], tagger: Tagger | None) -> Sequence[str | None]:

@@ -14,15 +14,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neural_attn.diagnostics.errors import fail
-from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
 from neural_attn.maps.entropy import divided
 from neural_attn.promises import NONNEGATIVE, SHARES
 
 __all__ = [
     "attention_flow",
     "attention_rollout",
+    "layers_of",
     "require_scipy",
     "residual_layers",
+    "rollout_agreement",
     "stack_of",
 ]
 
@@ -31,6 +33,8 @@ Float = NDArray[np.float64]
 RESIDUAL = 0.5
 # Capacities for scipy are int32. Flows out of one position sum to at most 1.
 _SCALE = 1_000_000_000
+
+_BLOCK_CELLS = 1 << 19  # of rows that are taken together: 4 MiB of float64
 
 
 def stack_of(
@@ -46,19 +50,31 @@ def stack_of(
         None if there is no such layer, or their sizes differ, or a layer has signed
         weights: nothing flows from one to the next then.
     """
+    items = layers_of(maps, kind, batch_index)
+    if items is None:
+        return None
+    return np.stack([_average(item, slice(None)) for item in items])
+
+
+def layers_of(
+    maps: AttentionMaps, kind: str, batch_index: int = 0
+) -> list[AttentionItem] | None:
+    """The layers that make a stack; None for the reasons of `stack_of`."""
     items = [maps.item(one.name, batch_index) for one in maps.maps if one.kind == kind]
     if any(item.rows not in NONNEGATIVE for item in items):
         return None
-    averages = [
-        (item.weights if item.rows == SHARES else divided(item.weights)).mean(
-            axis=0, dtype=np.float64
-        )
-        for item in items
-    ]
-    shapes = {average.shape for average in averages}
+    shapes = {item.weights.shape[1:] for item in items}
     if len(shapes) != 1 or len(set(shapes.pop())) != 1:
         return None
-    return np.stack(averages)
+    return items
+
+
+def _average(item: AttentionItem, rows: slice) -> Float:
+    """Some rows, averaged over heads."""
+    weights = item.weights[:, rows]
+    weights = weights if item.rows == SHARES else divided(weights)
+    average: Float = weights.mean(axis=0, dtype=np.float64)
+    return average
 
 
 def residual_layers(layers: ArrayLike, residual: float = RESIDUAL) -> Float:
@@ -80,10 +96,7 @@ def residual_layers(layers: ArrayLike, residual: float = RESIDUAL) -> Float:
     if not 0 <= residual < 1:
         raise ValueError(f"the residual share is {residual:g}, not from 0 to below 1")
     mixed = (1 - residual) * array + residual * np.eye(array.shape[1])
-    total = mixed.sum(axis=2, keepdims=True)
-    # A row that attends to nothing keeps what it has, if there is a residual.
-    result: Float = np.divide(mixed, total, out=np.zeros_like(mixed), where=total > 0)
-    return result
+    return divided(mixed)  # a row without attention keeps what it has, if anything
 
 
 def attention_rollout(layers: ArrayLike, residual: float = RESIDUAL) -> Float:
@@ -99,6 +112,56 @@ def attention_rollout(layers: ArrayLike, residual: float = RESIDUAL) -> Float:
     for index in range(1, len(result)):
         result[index] = result[index] @ result[index - 1]
     return result
+
+
+def rollout_agreement(
+    items: Sequence[AttentionItem], residual: float = RESIDUAL
+) -> list[float | None]:
+    """The correlation of each layer, averaged over heads, with rollout up to it.
+
+    Rows are taken in blocks, so that two matrices [time, time] are in memory, however
+    many layers and heads there are. None where one of the two is constant.
+    """
+    time = items[0].weights.shape[1]
+    step = max(1, _BLOCK_CELLS // time)
+    found: list[float | None] = []
+    before: Float | None = None
+    for item in items:
+        rollout = np.empty((time, time))
+        moments = np.zeros((3, 3))
+        for start in range(0, time, step):
+            rows = slice(start, min(start + step, time))
+            raw = _average(item, rows)
+            mixed = _with_residual(raw, start, residual)
+            rollout[rows] = mixed if before is None else mixed @ before
+            moments += _moments(raw, rollout[rows])
+        found.append(_correlation(moments))
+        before = rollout
+    return found
+
+
+def _with_residual(rows: Float, start: int, residual: float) -> Float:
+    """Rows from `start` on as `residual_layers` makes them."""
+    mixed = (1 - residual) * rows
+    own = np.arange(len(rows))
+    mixed[own, start + own] += residual
+    return divided(mixed)
+
+
+def _moments(one: Float, other: Float) -> Float:
+    """Sums of products of 1 and both, less the mean of rows that sum to 1."""
+    center = 1 / one.shape[1]
+    parts = [np.ones(one.size), (one - center).ravel(), (other - center).ravel()]
+    return np.array([[a @ b for b in parts] for a in parts])
+
+
+def _correlation(moments: Float) -> float | None:
+    means = moments[0, 1:] / moments[0, 0]
+    spread = moments[1:, 1:] / moments[0, 0] - np.outer(means, means)
+    deviations = np.sqrt(np.maximum(np.diag(spread), 0))
+    if deviations.min() < 1e-9:
+        return None
+    return float(spread[0, 1] / deviations.prod())
 
 
 def attention_flow(

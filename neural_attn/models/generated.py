@@ -254,7 +254,9 @@ def make(
 ) -> AttentionModel | None:
     """A model of a .neural file, a LoadedModel, or a generated model without either."""
     if isinstance(given, str | os.PathLike):
-        refuse_options({"rows": rows}, "a .neural file, whose networks say it")
+        claims = {name: options.pop(name, None) for name in ("axes", "causal", "mask")}
+        claims["rows"] = rows
+        refuse_options(claims, "a .neural file, whose networks say it")
         options |= {"tokenizer": tokenizer, "seed": seed}
         return GeneratedModel.open(Path(given), network, **options)
     options |= {"network": network, "rows": rows}

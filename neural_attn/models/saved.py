@@ -12,19 +12,23 @@ from typing import Any
 import numpy as np
 
 from neural_attn.diagnostics.errors import fail, reason
-from neural_attn.inputs.arrays import read_data
+from neural_attn.inputs.encoding import open_tokenizer
+from neural_attn.inputs.file_kinds import holds_arrays, refuse_others
 from neural_attn.inputs.prepared import Prepared, Tokens
+from neural_attn.inputs.tensor_files import read_arrays
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.findings import Finding
+from neural_attn.maps.foreign_arrays import is_array
+from neural_attn.maps.handed_out import take_any
 from neural_attn.maps.map_file import HEADER
-from neural_attn.maps.validation import admit, examine
+from neural_attn.maps.map_of_array import Taken
+from neural_attn.maps.validation import admit_taken, examine
 from neural_attn.models.attention_model import (
     AttentionModel,
     Captured,
     refuse_options,
 )
-from neural_attn.promises import SHARES, Rows
 
 __all__ = ["SavedModel", "make", "read_saved"]
 
@@ -48,24 +52,23 @@ class SavedModel(AttentionModel):
 
     @classmethod
     def of_arrays(
-        cls,
-        arrays: Mapping[str, Any],
-        tokens: Tokens | None = None,
-        rows: Rows = SHARES,
+        cls, given: Any, tokens: Any = None, tokenizer: Any = None, **claims: Any
     ) -> SavedModel:
-        """Plain arrays [batch, heads, queries, keys], or without the batch, by layer.
+        """Plain arrays, a list or mapping of them, or the outputs of a model.
 
-        `rows` is what the rows of all of them promise.
+        `tokens`, `tokenizer` and `claims` are as in `neural_attn.maps.given.take`; a
+        tokenizer may also be a path.
 
-        Raises ValueError for a name that no map may have.
+        Raises ValueError for a name that no map may have, NeuralError for claims that
+        cannot be.
         """
         if isinstance(tokens, Mapping):
             fail("E0414.names")
-        maps, findings = admit(arrays, tokens, rows=rows)
-        left_out = np.ones((1, 1, 1, 1), np.float32)
-        stand_ins = (AttentionMap(name, left_out, rows=rows) for name in arrays)
-        every = [maps.get_map(x.name) if x.name in maps else x for x in stand_ins]
-        return cls(maps, tuple(findings), AttentionMaps(every))
+        if isinstance(tokenizer, str | os.PathLike):
+            tokenizer = open_tokenizer(None, explicit=Path(tokenizer))
+        taken = take_any(given, tokens, tokenizer=tokenizer, **claims)
+        maps, findings = admit_taken(taken)
+        return cls(maps, tuple(findings), _outline(taken, maps))
 
     @property
     def outline(self) -> AttentionMaps:
@@ -84,7 +87,7 @@ class SavedModel(AttentionModel):
         if data is not None:
             fail("E0414.maps")
         rows = max((len(one.weights) for one in self.maps.maps), default=0)
-        return Prepared(range(rows))
+        return Prepared(range(rows), notes=list(self.maps.notes))
 
     def encode(self, texts: Any) -> Prepared:
         """Refuse: the texts of these maps are decided."""
@@ -95,29 +98,40 @@ class SavedModel(AttentionModel):
         return Captured(None, self.maps, self.findings)
 
 
-def read_saved(
-    file: Path, tokens: Tokens | None = None, rows: Rows | None = None
-) -> SavedModel:
-    """Read maps that `AttentionMaps.save` wrote, or any .npz of plain arrays.
+def _outline(taken: Taken, maps: AttentionMaps) -> AttentionMaps:
+    """All maps there were; those that cannot be used, as maps of one weight."""
+    left_out = np.ones((1, 1, 1, 1), np.float32)
+    hybrid = any(one.layer is not None for one in taken.maps)
+    stand_ins = (
+        AttentionMap(name, left_out, layer=number if hybrid else None)
+        for name, number in taken.names
+    )
+    return AttentionMaps(
+        [maps.get_map(x.name) if x.name in maps else x for x in stand_ins]
+    )
 
-    `tokens` and `rows` are of plain arrays alone, as saved maps have their own.
+
+def read_saved(file: Path, **claims: Any) -> SavedModel:
+    """Read maps that `AttentionMaps.save` wrote, or the plain arrays of any library.
+
+    `claims` (see `SavedModel.of_arrays`) are of plain arrays alone, as saved maps have
+    their own.
 
     Raises
     ------
     NeuralError
-        If the file is neither, or there are tokens or `rows` for saved maps.
+        If the file is neither, or there are claims for saved maps.
     """
-    if _is_plain(file):
-        arrays = read_data(file)
-        assert isinstance(arrays, Mapping)  # a zip archive holds several
+    if file.suffix != ".npz" or _is_plain(file):
         try:
-            return SavedModel.of_arrays(arrays, tokens, rows or SHARES)
+            return SavedModel.of_arrays(read_arrays(file), **claims)
         except ValueError as error:  # a name that no map may have
             fail("E0419.arrays", path=file, reason=error)
-    if tokens is not None:
+    if claims.get("tokens") is not None:
         fail("E0414.tokens")
-    if rows is not None:
+    if claims.get("rows") is not None:
         fail("E0414.rows")
+    refuse_options(claims, "saved maps")
     try:
         return SavedModel.of(AttentionMaps.load(file))
     except OSError as error:
@@ -134,29 +148,26 @@ def _is_plain(file: Path) -> bool:
         return f"{HEADER}.npy" not in archive.namelist()
 
 
-def make(
-    given: Any,
-    *,
-    tokens: Tokens | None = None,
-    rows: Rows | None = None,
-    seed: int = 0,
-    **options: Any,
-) -> SavedModel | None:
-    """A model of an .npz file, of maps or of arrays.
+# what can be said of arrays; see `neural_attn.maps.given.take`
+CLAIMS = ("tokens", "tokenizer", "rows", "axes", "causal", "mask")
 
-    `tokens` and `rows` are of arrays alone.
+
+def make(given: Any, *, seed: int = 0, **options: Any) -> SavedModel | None:
+    """A model of a file of maps or arrays, of maps, of arrays, or of a model's outputs.
+
+    Options of CLAIMS are of arrays alone.
     """
     is_path = isinstance(given, str | os.PathLike)
-    if is_path and Path(given).suffix != ".npz":
+    if is_path and not holds_arrays(Path(given)):
+        refuse_others(Path(given))
         return None
-    if not is_path and not isinstance(given, AttentionMaps | Sequence | Mapping):
+    if not (is_path or isinstance(given, Sequence | Mapping) or is_array(given)):
         return None
+    claims = {name: options.pop(name, None) for name in CLAIMS}
     refuse_options(options, "attention that is at hand")
     if is_path:
-        return read_saved(Path(given), tokens, rows)
+        return read_saved(Path(given), **claims)
     if isinstance(given, AttentionMaps):
-        refuse_options({"rows": rows}, "maps")
+        refuse_options(claims | {"tokens": None}, "maps")
         return SavedModel.of(given)
-    if isinstance(given, Sequence):
-        given = {f"layer_{index}": one for index, one in enumerate(given)}
-    return SavedModel.of_arrays(given, tokens, rows or SHARES)
+    return SavedModel.of_arrays(given, **claims)

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 from neural_attn.diagnostics.errors import fail
 from neural_attn.pretrained.conversion.activations import activation
 from neural_attn.pretrained.conversion.config import Config
-from neural_attn.pretrained.conversion.family import Extra, Family, Layer, Plan, Rule
+from neural_attn.pretrained.conversion.family import (
+    Array,
+    Extra,
+    Family,
+    Layer,
+    Plan,
+    Rule,
+    unchanged,
+)
 
 _EMBEDDING = "transformer_embedding_0"
 _MAX_LAYERS = 1000
@@ -18,8 +28,13 @@ _EXTRAS = (
 )
 
 
+# How transformers calls its classes; other names say nothing of the architecture.
+_CLASS = re.compile(r"[A-Z]\w*(Model|For[A-Z]\w*)")
+
+
 def plan(config: Config) -> Plan:
     """The network of a BERT config.json."""
+    _check_architecture(config)
     _check_options(config)
     width, heads = config.size("hidden_size"), config.size("num_attention_heads")
     if width % heads:
@@ -63,6 +78,29 @@ def plan(config: Config) -> Plan:
     )
 
 
+def _check_architecture(config: Config) -> None:
+    """Refuse RoBERTa and its kin, whose tensors have the names and shapes of BERT's.
+
+    Their positions begin after that of the padding token, which the table has room for.
+    """
+    for name in config.names("architectures"):
+        if _CLASS.fullmatch(name) and "Bert" not in name:
+            fail("E0626.architecture", path=config.path, name=name)
+    padding = config.whole("pad_token_id", 0)
+    offset = padding + 1
+    length = config.size("max_position_embeddings")
+    if padding and length > offset and (length - offset) % 64 == 0:
+        fail("E0626.offset", path=config.path, length=length, padding=padding)
+
+
+def _absolute(table: Array) -> Array:
+    """A table of positions that count from 0."""
+    # The row of the padding token is never learned: it stays 0.
+    if len(table) > 1 and not table[1].any() and table[0].any():
+        fail("E0626.padding")
+    return table
+
+
 def _check_options(config: Config) -> None:
     config.refuse(
         "position_embedding_type", "absolute", "only absolute positions are supported"
@@ -86,11 +124,15 @@ def _rules(depth: int) -> list[Rule]:
     # Models converted from TensorFlow 1 say gamma and beta.
     norm = r"\.LayerNorm\."
     rules = [
-        Rule(rf"embeddings\.{theirs}_embeddings\.weight", f"{_EMBEDDING}.{ours}.weight")
-        for theirs, ours in (
-            ("word", "token"),
-            ("token_type", "segment"),
-            ("position", "position"),
+        Rule(
+            rf"embeddings\.{theirs}_embeddings\.weight",
+            f"{_EMBEDDING}.{ours}.weight",
+            convert,
+        )
+        for theirs, ours, convert in (
+            ("word", "token", unchanged),
+            ("token_type", "segment", unchanged),
+            ("position", "position", _absolute),
         )
     ]
     rules += [

@@ -64,6 +64,13 @@ class Config:
             self._wrong(key, value, f"from 1 to {maximum}")
         return int(value)
 
+    def whole(self, key: str, default: int) -> int:
+        """A whole number of 0 or more."""
+        value = self._get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            self._wrong(key, value, "a whole number of 0 or more")
+        return int(value)
+
     def number(
         self, key: str, default: object = _REQUIRED, maximum: float = 1.0
     ) -> float:
@@ -88,6 +95,13 @@ class Config:
         if not isinstance(value, bool):
             self._wrong(key, value, "true or false")
         return bool(value)
+
+    def names(self, key: str) -> list[str]:
+        """A list of strings, empty where it is missing."""
+        value = self._get(key, [])
+        if not isinstance(value, list) or not all(isinstance(n, str) for n in value):
+            self._wrong(key, value, "a list of strings")
+        return list(value)
 
     def refuse(self, key: str, allowed: object, reason: str) -> None:
         """Stop (E0626) where a value is set, and to something else than `allowed`."""

@@ -40,7 +40,9 @@ def family_of(config: Config) -> Family:
         known = ", ".join(sorted(families))
         fail(
             "E0624",
-            hint=did_you_mean(model_type, families),
+            # A slip of the pen, no more: that `roberta` is like `bert` in its letters
+            # has led people to write the one for the other.
+            hint=did_you_mean(model_type, families, cutoff=0.85),
             path=config.path,
             model_type=model_type,
             known=known,

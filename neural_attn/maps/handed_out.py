@@ -1,0 +1,50 @@
+"""Maps of whatever a library handed out: its outputs, or arrays however they come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neural_attn.maps.attention_map import AttentionMap
+from neural_attn.maps.findings import Finding
+from neural_attn.maps.given import take
+from neural_attn.maps.map_of_array import Taken, listed
+from neural_attn.maps.transformers_outputs import is_outputs, take_outputs
+
+__all__ = ["take_any", "usable"]
+
+
+def take_any(given: Any, tokens: Any = None, **claims: Any) -> Taken:
+    """Take the outputs of a model, or arrays, for maps.
+
+    `claims` are those of `take`, or of `take_outputs`, whose fields say what the axes
+    are. Raises as they do.
+    """
+    if not is_outputs(given):
+        return take(given, tokens, **claims)
+    inputs = {} if claims.get("mask") is None else {"attention_mask": claims["mask"]}
+    known = {key: claims.get(key) for key in ("tokenizer", "causal", "rows")}
+    return take_outputs(given, inputs=inputs, tokens=tokens, **known)
+
+
+def _refusals(taken: Taken) -> list[str]:
+    """Why something handed out is not among the maps, a line each."""
+    found = [one for one in taken.findings if one.stops]
+    if not taken.names:
+        found.append(Finding.of("W0808.model", ""))
+    names: dict[str, list[str]] = {}
+    for one in found:
+        names.setdefault(f"{one.message}; {one.hint}", []).append(one.map)
+    return [
+        f"{listed(maps)}: {said}" if any(maps) else said for said, maps in names.items()
+    ]
+
+
+def usable(taken: Taken) -> tuple[list[AttentionMap], list[str]]:
+    """The maps that were taken, and what there is to say of them and of the rest.
+
+    Raises ValueError, with the reasons, where there are none.
+    """
+    refused = _refusals(taken)
+    if not taken.maps:
+        raise ValueError("; ".join(refused))
+    return taken.maps, [*taken.notes, *refused]

@@ -18,6 +18,7 @@ _PUBLIC = {
     "AttentionMaps": "neural_attn.maps.attention_maps",
     "AttentionVisualizer": "neural_attn.visualizer",
     "analyze": "neural_attn.analysis.analyze_maps",
+    "capture": "neural_attn.capturing",
     "compile_file": "neural_attn.compile",
     "explore": "neural_attn.pipeline",
     "load_model": "neural_attn.models.generated",

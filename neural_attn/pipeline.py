@@ -59,7 +59,7 @@ class Request:
     network: str | None = None
     backend: str = "auto"
     checkpoint: Path | None = None
-    tokenizer: Path | None = None
+    tokenizer: Any = None  # a path, or for modules an object
     seed: int = 0
     # inputs
     data: Any = None
@@ -187,10 +187,9 @@ def collect(
     # First: a file without texts fails before any work is done.
     total = count_all(request.texts, request.files)
     model = open_request(request)
-    outline = model.outline
     part = PartialAnalysis(Analyzer(rank=request.rank))
     for batch in attend(model, request):
-        _count(part, batch, outline)
+        _count(part, batch, model.outline)
         done = batch.before + batch.prepared.batch
         progress(done, total or done)
     part.network = model.identity
@@ -253,7 +252,7 @@ def visualize(request: Request, step: Step = lambda begins: None) -> Outcome:
     _check_outputs(request)
     step("running it")
     batch = next(attend(model, replace(request, batch_size=None)))
-    captured, count = batch.captured, batch.prepared.batch
+    captured, count = batch.captured, _examples(batch)
     _refuse_lies(captured, request.layer)
     files = _draw(captured.maps, request, min(count, request.examples), step)
     for name, text in model.code.items():
@@ -268,13 +267,19 @@ def visualize(request: Request, step: Step = lambda begins: None) -> Outcome:
     return Outcome(captured.maps, captured.output, files, notes, warnings)
 
 
+def _examples(batch: Batch) -> int:
+    """How many examples all maps have: a module's first axis may be another."""
+    of_maps = (len(one.weights) for one in batch.captured.maps.maps)
+    return min(batch.prepared.batch, *of_maps, batch.prepared.batch)
+
+
 def explore(
     model: Any,
     inputs: Any = None,
     *,
     tokens: Tokens | None = None,
     rows: Rows | None = None,
-    tokenizer: str | Path | None = None,
+    tokenizer: Any = None,
     checkpoint: str | Path | None = None,
     backend: str = "auto",
     **options: Any,
@@ -313,7 +318,7 @@ def explore(
         texts=texts if is_text else (),
         tokens=tokens,
         rows=rows,
-        tokenizer=None if tokenizer is None else Path(tokenizer),
+        tokenizer=Path(tokenizer) if isinstance(tokenizer, str) else tokenizer,
         checkpoint=None if checkpoint is None else Path(checkpoint),
         backend=backend,
     )

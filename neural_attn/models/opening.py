@@ -15,7 +15,7 @@ __all__ = ["GROUP", "MAKERS", "open_model"]
 GROUP = "neural_attn.models"
 # The modules beside this one whose `make` is asked, in turn; found by name, so that
 # what one needs is loaded for its things alone.
-MAKERS = ("saved", "generated")
+MAKERS = ("saved", "generated", "huggingface", "pytorch")
 
 Maker = Callable[..., "AttentionModel | None"]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -171,11 +172,11 @@ class _Plain:
     tokenizer: Any = None
     vocabulary: Vocabulary | None = None
 
-    @property
+    @cached_property
     def named(self) -> Any:
         from neural_attn.models.living.names import Paths
 
-        return Paths()
+        return Paths.of(self.module)
 
     def prepare(self, data: Any, tokens: Tokens | None) -> Prepared:
         from neural_attn.models.living import inputs

@@ -17,21 +17,25 @@ Side = Literal["encoder", "decoder", ""]
 # decoder layer, and all that say "cross".
 _CROSS = re.compile(r"cross|encoder_?attn|encoder_?attention$|encdec|multihead_attn$")
 _CROSS_CLASS = re.compile(r"(?i)cross_?att")
+_TEXT = re.compile(r"text|language")
+SIDES: tuple[Side, Side] = ("encoder", "decoder")
 _NUMBER = re.compile(r"(?:^|\.)(\d+)(?=\.|$)")
 
 
 @dataclass(frozen=True)
 class Place:
-    """The name of a map, and what its place says of it.
+    """The name of a map, and what its place in the model says of it.
 
-    `side` is the half of an encoder–decoder; `labelled` is False where tokens of the
-    inputs are not what it attends to, as in a vision tower.
+    `side` is the half of an encoder–decoder, or "decoder" where later tokens are hidden.
+    `asking` and `asked` say whose tokens label queries and keys: 0 those of the first
+    input, 1 those of the second, None of neither, as in a vision tower.
     """
 
     name: str
     cross: bool = False
     side: Side = ""
-    labelled: bool = True
+    asking: int | None = 0
+    asked: int | None = 0
 
 
 class Named(Protocol):
@@ -50,13 +54,29 @@ def is_cross(path: str, module: Any) -> bool:
     return bool(_CROSS_CLASS.search(kind) or _CROSS.search(inside.lower()))
 
 
+@dataclass(frozen=True)
 class Paths:
-    """A PyTorch module's own: its path in the model."""
+    """A PyTorch module's own: its path in the model.
+
+    Where there is cross attention (`two`), the second input is the decoder's.
+    """
+
+    two: bool = False
+
+    @classmethod
+    def of(cls, model: Any) -> Paths:
+        """Read the tree of a module."""
+        return cls(any(is_cross(path, part) for path, part in model.named_modules()))
 
     def place(self, path: str, module: Any, before: int) -> Place:
         """The path, and the half of a model that says it has an encoder and decoder."""
-        side: Side = "decoder" if "decoder" in path.split(".") else ""
-        return Place(path or ROOT, is_cross(path, module), side)
+        name = path or ROOT
+        if is_cross(path, module):
+            return Place(name, cross=True, asking=1)
+        if "decoder" not in path.split("."):
+            return Place(name)
+        own = int(self.two)
+        return Place(name, side="decoder", asking=own, asked=own)
 
 
 @dataclass(frozen=True)
@@ -95,18 +115,19 @@ class Family:
         cross = is_cross(path, module)
         prefix = self.stacks.get(stack)
         if prefix is None or number is None:
-            return Place(path or ROOT, cross, labelled=len(self.stacks) < 2)
-        name = f"{prefix}layer_{before if self.running else number}"
-        if stack in self.several:
-            name += ".cross_attention" if cross else ".self_attention"
-        side = _side(prefix) if self.sides else ""
-        text = len(self.stacks) < 2 or bool(side)
-        labelled = text or any(word in stack for word in ("text", "language"))
-        return Place(name, cross, side, labelled)
-
-
-def _side(prefix: str) -> Side:
-    return "decoder" if "decoder" in prefix else "encoder"
+            name = path or ROOT
+        else:
+            name = f"{prefix}layer_{before if self.running else number}"
+            if stack in self.several:
+                name += ".cross_attention" if cross else ".self_attention"
+        if self.sides:
+            decodes = "decoder" in stack.split(".")
+            own = int(decodes)
+            return Place(name, cross, SIDES[own], own, 0 if cross else own)
+        hides = not cross and bool(getattr(module, "is_causal", False))
+        text = len(self.stacks) < 2 or bool(_TEXT.search(stack))
+        own_text = 0 if text else None
+        return Place(name, cross, SIDES[1] if hides else "", own_text, None if cross else own_text)
 
 
 def _split(path: str) -> tuple[str, int | None, str]:

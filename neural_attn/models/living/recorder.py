@@ -191,20 +191,16 @@ class Recorder:
             for name, call in zip(self.names, self._calls, strict=True)
             if call.weighed is not None
         ]
-        two = any(call.place.cross for call in self._calls)
         return AttentionMaps(
-            [_map(name, place, one, labels, two) for name, place, one in kept], **about
+            [_map(name, place, one, labels) for name, place, one in kept], **about
         )
 
 
-def _map(
-    name: str, place: Place, kept: Weighed, labels: Sequence[Any], two: bool
-) -> AttentionMap:
+def _map(name: str, place: Place, kept: Weighed, labels: Sequence[Any]) -> AttentionMap:
     batch, _, queries, keys = kept.weights.shape
     kind = _kind(place, kept)
-    first, second = labels if place.labelled else (None, None)
-    asking = second if kind == "cross" or (two and place.side == "decoder") else first
-    asked = first if kind == "cross" else asking
+    asking = None if place.asking is None else labels[place.asking]
+    asked = None if place.asked is None else labels[place.asked]
     return AttentionMap(
         name,
         kept.weights,
@@ -224,7 +220,7 @@ def _kind(place: Place, kept: Weighed) -> Kind:
         return "cross"
     if place.side:
         return "decoder_self" if place.side == "decoder" else "encoder_self"
-    if queries != keys and not kept.mask.causal and queries > 1:
+    if queries != keys and not kept.mask.causal:
         return "cross"
     return "decoder_self" if kept.mask.causal else "encoder_self"
 

@@ -71,7 +71,7 @@ class Scores:
         queries, keys = self.shape[2:]
         allowed = np.tri(queries, keys, dtype=bool)[None, None]
         if mask is not None:
-            own = (mask if mask.dtype == torch.bool else mask > HIDDEN).cpu().numpy()
+            own = _shown(mask)
             allowed = own & allowed if self.causal else own
         return simplest(allowed, queries, keys)
 
@@ -142,19 +142,25 @@ class Given:
     def read_mask(self, heads: Sequence[int]) -> Mask:
         """Where attending is allowed: as the mask says, or causal by exact zeros."""
         queries, keys = self.shape[2:]
-        mask = _of_heads(self.mask, heads)
-        if mask is not None and mask.dim() == 4 and mask.shape[-1] >= keys:
-            own = (mask if mask.dtype == torch.bool else mask > HIDDEN)[..., :keys]
-            return simplest(own.cpu().numpy(), queries, keys)
+        allowed = self._allowed(heads)
+        if allowed is not None:
+            return simplest(allowed, queries, keys)
         later = self.given.float().triu(1 + keys - queries)
         return Mask(None, queries > 1 and not bool(later.any()))
 
+    def _allowed(self, heads: Sequence[int]) -> NDArray[np.bool_] | None:
+        """What the mask of the module says, which may be of longer keys."""
+        mask, keys = _of_heads(self.mask, heads), self.shape[3]
+        return None if mask is None else _shown(mask[..., :keys])
+
     def weights(self, heads: Sequence[int]) -> NDArray[np.float32]:
-        """The weights of some heads, float32."""
+        """The weights of some heads, float32; 0 where a query may attend to nothing."""
         every = len(heads) == self.given.shape[1]
         few = (self.given if every else self.given[:, list(heads)]).detach()
         found: NDArray[np.float32] = few.to("cpu", torch.float32).numpy()
-        return found
+        allowed = self._allowed(heads)
+        blind = None if allowed is None else ~allowed.any(axis=-1, keepdims=True)
+        return found if blind is None or not blind.any() else np.where(blind, 0, found)
 
 
 def _four(tensor: Any, other: Any) -> Any:
@@ -176,6 +182,13 @@ def _of_heads(mask: Any, heads: Sequence[int]) -> Any:
     while mask.dim() < 4:
         mask = mask.unsqueeze(0)
     return mask[:, list(heads)] if mask.shape[1] > 1 else mask
+
+
+def _shown(mask: Any) -> NDArray[np.bool_]:
+    """Where a mask lets attend."""
+    shown = mask if mask.dtype == torch.bool else mask > HIDDEN
+    found: NDArray[np.bool_] = shown.cpu().numpy()
+    return found
 
 
 def _additive(mask: Any, query: Any, shape: tuple[int, ...]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -105,7 +105,7 @@ class Family:
                 stacks[stack] = None
                 if is_cross(path, module):
                     crossing.add(stack)
-        prefixes = _prefixes(list(stacks))
+        prefixes = _sides(stacks) if sides else _prefixes(list(stacks))
         running = getattr(config, "model_type", "") == "albert"
         return cls(prefixes, sides, running, frozenset(crossing))
 
@@ -121,13 +121,21 @@ class Family:
             if stack in self.several:
                 name += ".cross_attention" if cross else ".self_attention"
         if self.sides:
-            decodes = "decoder" in stack.split(".")
-            own = int(decodes)
+            own = SIDES.index(_side(path))
             return Place(name, cross, SIDES[own], own, 0 if cross else own)
         hides = not cross and bool(getattr(module, "is_causal", False))
         text = len(self.stacks) < 2 or bool(_TEXT.search(stack))
         own_text = 0 if text else None
         return Place(name, cross, SIDES[1] if hides else "", own_text, None if cross else own_text)
+
+
+def _side(path: str) -> Side:
+    """The half of an encoder–decoder: `decoder.bert.encoder` is of the decoder."""
+    return next((side for word in path.split(".") for side in SIDES if side == word), SIDES[0])
+
+
+def _sides(stacks: Iterable[str]) -> dict[str, str]:
+    return {stack: f"{_side(stack)}_" for stack in stacks}
 
 
 def _split(path: str) -> tuple[str, int | None, str]:

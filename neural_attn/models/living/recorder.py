@@ -35,7 +35,7 @@ class Weighed:
 @dataclass
 class _Call:
     place: Place
-    number: int  # of the calls of its module
+    number: int  # of the calls of this name
     layer: int
     scores: Callable[[], Any] | None = None
     weighed: Weighed | None = None
@@ -71,7 +71,8 @@ class Recorder:
         """Take what is wanted, and the most bytes that it may have."""
         self._library, self._choice, self._budget = library, choice, budget
         self._calls: list[_Call] = []
-        self._counts: Counter[tuple[str, str]] = Counter()
+        self._of_module: Counter[str] = Counter()
+        self._of_name: Counter[str] = Counter()
         self._kept = 0
 
     def attended(self, path: str, module: Any, scores: Callable[[], Any]) -> None:
@@ -109,10 +110,10 @@ class Recorder:
                 self._weigh(call, scores())
 
     def _place(self, path: str, module: Any) -> _Call:
-        place = self._library.named.place(path, module, self._counts[path, ""])
-        number = self._counts[path, place.name]
-        self._counts[path, ""] += 1
-        self._counts[path, place.name] += 1
+        place = self._library.named.place(path, module, self._of_module[path])
+        number = self._of_name[place.name]
+        self._of_module[path] += 1
+        self._of_name[place.name] += 1
         last = self._calls[-1] if self._calls else None
         if last is None:
             return _Call(place, number, 0)

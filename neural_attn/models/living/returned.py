@@ -18,22 +18,31 @@ _MASKS = ("attention_mask", "mask")  # T5 has the shorter name
 def weights_in(module: Any, args: Any, kwargs: Any, output: Any) -> Given | None:
     """Attention weights among what a module returned; None where there are none.
 
-    The last tensor [batch, heads, queries, keys] whose rows are shares of at most 1: T5
-    has its position bias, of the same shape, before.
+    The last tensor [batch, heads, queries, keys] of shares: T5 has its position bias, of
+    the same shape, before. Other layouts (the windows of Longformer, XLNet's heads on
+    the last axis) are not taken.
     """
     if "attention" not in type(module).__name__.lower() or not isinstance(output, tuple):
         return None
     for one in reversed(output[1:]):
-        if isinstance(one, torch.Tensor) and one.dim() == 4 and _are_shares(one):
+        if isinstance(one, torch.Tensor) and _is_attention(one, module, output[0]):
             return Given(one, _mask(module, args, kwargs))
     return None
 
 
-def _are_shares(tensor: Any) -> bool:
-    if not tensor.is_floating_point() or not tensor.numel():
+def _is_attention(weights: Any, module: Any, context: Any) -> bool:
+    """Whether axes and sums are those of attention whose result is [batch, queries, …]."""
+    if weights.dim() != 4 or not weights.is_floating_point() or not weights.numel():
         return False
-    most = float(tensor.float().sum(-1).max())
-    return float(tensor.min()) >= 0 and 1e-3 < most < 1.01
+    batch, heads, queries, _ = weights.shape
+    config = getattr(module, "config", None)
+    known = getattr(config, "num_attention_heads", heads)
+    if (batch, queries) != tuple(context.shape[:2]) or known != heads:
+        return False
+    sums = weights.float().sum(-1)
+    whole = hasattr(module, "sinks") or ((sums - 1).abs() < 0.01) | (sums == 0)
+    shares = bool(torch.as_tensor(whole).all()) and 0 < float(sums.max()) < 1.01
+    return shares and float(weights.min()) >= 0
 
 
 def _mask(module: Any, args: Any, kwargs: Any) -> Any:

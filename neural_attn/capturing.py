@@ -71,9 +71,7 @@ def capture(
     return _selected(maps, layers, heads)
 
 
-def _prepared(
-    model: AttentionModel, inputs: Any, tokens: Tokens | None
-) -> Prepared:
+def _prepared(model: AttentionModel, inputs: Any, tokens: Tokens | None) -> Prepared:
     texts = [inputs] if isinstance(inputs, str) else inputs
     if isinstance(texts, list) and all(isinstance(one, str) for one in texts):
         if tokens is not None:

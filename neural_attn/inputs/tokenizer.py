@@ -130,7 +130,7 @@ class Tokenizer:
     def tokens_of(self, ids: NDArray[Any]) -> list[list[str]]:
         """The tokens of ids [batch, time]; the number of an id that has none."""
         known = self._inner.id_to_token
-        return [[known(number) or str(number) for number in row] for row in ids.tolist()]
+        return [[known(one) or str(one) for one in row] for row in ids.tolist()]
 
     def _encode(self, text: Text, number: int) -> Any:
         parts = text if isinstance(text, tuple) else (text,)

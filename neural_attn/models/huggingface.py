@@ -90,12 +90,11 @@ class _Transformers:
         return replace(self.prepare(arrays, tokens), cut=notes)
 
     def call(self, inputs: Mapping[str, Any]) -> Any:
-        """Run the model; where it keeps eager weights to itself, it is asked for them."""
+        """Run the model; one that keeps eager weights to itself is asked for them."""
         from neural_attn.models.living.inputs import call
 
-        asks = {}
-        if self._is_eager and "output_attentions" in signature(self.model.forward).parameters:
-            asks = {"output_attentions": True}
+        can_be_asked = "output_attentions" in signature(self.model.forward).parameters
+        asks = {"output_attentions": True} if self._is_eager and can_be_asked else {}
         return call(self.model, {**inputs, **asks})
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from neural_attn.diagnostics.errors import fail
 
@@ -23,10 +24,12 @@ class Choice:
     @classmethod
     def of(cls, layers: Layers, heads: Heads) -> Choice:
         """One or several of each."""
-        one_layer = isinstance(layers, str | int)
+        one_layer, one_head = isinstance(layers, str | int), isinstance(heads, int)
+        several: Any = (layers,) if one_layer else layers
+        numbers: Any = (heads,) if one_head else heads
         return cls(
-            (layers,) if one_layer else None if layers is None else tuple(layers),  # type: ignore[arg-type]
-            (heads,) if isinstance(heads, int) else None if heads is None else tuple(heads),
+            None if several is None else tuple(several),
+            None if numbers is None else tuple(numbers),
         )
 
     @property

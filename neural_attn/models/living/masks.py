@@ -31,16 +31,16 @@ def simplest(allowed: NDArray[np.bool_], queries: int, keys: int) -> Mask:
     at the last key; what it hides of the others is padding, where that is the same for
     all queries. Axes of 1 broadcast.
     """
-    allowed = _alike(allowed, axis=1)
+    allowed = _alike(_alike(allowed, axis=1), axis=2)
+    if allowed.shape[2] == 1:  # all queries see the same
+        return Mask(None if allowed.all() else allowed, causal=False)
     earlier = np.tri(queries, keys, keys - queries, dtype=bool)
-    causal = queries > 1 and not (allowed & ~earlier).any()
-    padding = allowed.any(axis=-2, keepdims=True)
+    causal = not (allowed & ~earlier).any()
     if causal:
-        whole = np.broadcast_to(allowed, (*allowed.shape[:2], queries, keys))
-        allowed = padding if np.array_equal(earlier & padding, whole) else allowed
-    else:
-        allowed = _alike(allowed, axis=2)
-    return Mask(None if allowed.all() else allowed, causal)
+        padding = allowed.any(axis=2, keepdims=True)
+        if (allowed == (earlier & padding)).all():
+            return Mask(None if padding.all() else padding, causal)
+    return Mask(allowed, causal)
 
 
 def _alike(allowed: NDArray[Any], axis: int) -> NDArray[Any]:

@@ -26,9 +26,9 @@ _NUMBER = re.compile(r"(?:^|\.)(\d+)(?=\.|$)")
 class Place:
     """The name of a map, and what its place in the model says of it.
 
-    `side` is the half of an encoder–decoder, or "decoder" where later tokens are hidden.
-    `asking` and `asked` say whose tokens label queries and keys: 0 those of the first
-    input, 1 those of the second, None of neither, as in a vision tower.
+    `side` is the half of an encoder–decoder, or "decoder" where later tokens are
+    hidden. `asking` and `asked` say whose tokens label queries and keys: 0 those of the
+    first input, 1 those of the second, None of neither, as in a vision tower.
     """
 
     name: str
@@ -124,14 +124,16 @@ class Family:
             own = SIDES.index(_side(path))
             return Place(name, cross, SIDES[own], own, 0 if cross else own)
         hides = not cross and bool(getattr(module, "is_causal", False))
-        text = len(self.stacks) < 2 or bool(_TEXT.search(stack))
-        own_text = 0 if text else None
-        return Place(name, cross, SIDES[1] if hides else "", own_text, None if cross else own_text)
+        is_text = len(self.stacks) < 2 or bool(_TEXT.search(stack))
+        own_text = 0 if is_text else None
+        asked = None if cross else own_text
+        return Place(name, cross, SIDES[1] if hides else "", own_text, asked)
 
 
 def _side(path: str) -> Side:
     """The half of an encoder–decoder: `decoder.bert.encoder` is of the decoder."""
-    return next((side for word in path.split(".") for side in SIDES if side == word), SIDES[0])
+    first = next((word for word in path.split(".") if word in SIDES), SIDES[0])
+    return SIDES[1] if first == SIDES[1] else SIDES[0]
 
 
 def _sides(stacks: Iterable[str]) -> dict[str, str]:
@@ -149,7 +151,7 @@ def _split(path: str) -> tuple[str, int | None, str]:
 def _prefixes(stacks: list[str]) -> dict[str, str]:
     """For each of several stacks, the first word of its path that tells it apart."""
     if len(stacks) < 2:
-        return {stack: "" for stack in stacks}
+        return dict.fromkeys(stacks, "")
     paths = {stack: stack.split(".") for stack in stacks}
     found = {}
     for stack, words in paths.items():

@@ -12,8 +12,8 @@ from functools import cache
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 from neural_attn.models.living.scores import Scores
 
@@ -73,7 +73,7 @@ def layer_scores(layer: Any, args: Any, kwargs: Any, length: int | None) -> Scor
     source, padding = _padded(given["src"], length)
     if layer.norm_first:
         norm = layer.norm1
-        source = F.layer_norm(
+        source = functional.layer_norm(
             source, norm.normalized_shape, norm.weight, norm.bias, norm.eps
         )
     if given["src_key_padding_mask"] is not None:
@@ -108,7 +108,7 @@ def multihead_scores(module: Any, args: Any, kwargs: Any) -> Scores:
 
 def function_scores(args: Any, kwargs: Any) -> Scores:
     """Attention of one call of `F.multi_head_attention_forward`."""
-    given = named(F.multi_head_attention_forward, args, kwargs)
+    given = named(functional.multi_head_attention_forward, args, kwargs)
     names = _signature(_projected).parameters
     return _projected(**{name: given[name] for name in names})
 
@@ -165,15 +165,15 @@ def _projected(
     if weights[0] is None:
         weights = in_proj_weight.chunk(3)
     biases = (None,) * 3 if in_proj_bias is None else in_proj_bias.chunk(3)
-    queries = F.linear(query, weights[0], biases[0])
-    keys = F.linear(key, weights[1], biases[1])
+    queries = functional.linear(query, weights[0], biases[0])
+    keys = functional.linear(key, weights[1], biases[1])
     if bias_k is not None:
         keys = torch.cat([keys, bias_k.expand(1, batch, -1)])
     queries, keys = _in_heads(queries, num_heads), _in_heads(keys, num_heads)
     if static_k is not None:
         keys = static_k.unflatten(0, (batch, num_heads))
     if add_zero_attn:
-        keys = F.pad(keys, (0, 0, 0, 1))
+        keys = functional.pad(keys, (0, 0, 0, 1))
     mask = _merged(attn_mask, key_padding_mask, batch, keys.shape[2])
     return Scores(queries, keys, mask)
 
@@ -192,7 +192,7 @@ def _merged(mask: Any, padding: Any, batch: int, keys: int) -> Any:
     if padding is not None:
         given.append(padding[:, None, None, :])
     # keys that were appended can be seen
-    shown = [F.pad(one, (0, keys - one.shape[-1])) for one in given]
+    shown = [functional.pad(one, (0, keys - one.shape[-1])) for one in given]
     if len(shown) == 2 and shown[0].dtype != shown[1].dtype:
         shown = [_numbers(one) for one in shown]
     shown = [~one if one.dtype == torch.bool else one for one in shown]

@@ -88,7 +88,9 @@ class Recorder:
         elif self._choice.takes(call.names, call.layer):
             self._weigh(call, usual())
 
-    def ended(self, path: str, module: Any, args: Any, kwargs: Any, output: Any) -> bool:
+    def ended(
+        self, path: str, module: Any, args: Any, kwargs: Any, output: Any
+    ) -> bool:
         """Take the weights that a module returned, if it did."""
         given = self._library.returned(module, args, kwargs, output)
         if given is None:
@@ -153,7 +155,7 @@ class Recorder:
 
     @property
     def names(self) -> list[str]:
-        """Of all calls: those of a module that was called more than once are numbered."""
+        """Of all calls; a name that stands for more than one is numbered."""
         twice = Counter(call.place.name for call in self._calls)
         return [
             call.names[1] if twice[call.place.name] > 1 else call.place.name
@@ -172,14 +174,12 @@ class Recorder:
                 for name, call in zip(self.names, self._calls, strict=True)
             ]
         )
-        found: list[str] = []
         own = [call.names for call in self._calls]
-        for one in self._choice.missing(own, len(every.layers)):
-            try:
-                found += every.select(one)
-            except SelectionError as error:
-                fail("E0432", reason=str(error))
-        return found
+        missing = self._choice.missing(own, len(every.layers))
+        try:
+            return [name for one in missing for name in every.select(one)]
+        except SelectionError as error:
+            fail("E0432", reason=str(error))
 
     def maps(self, labels: Sequence[Any], **about: Any) -> AttentionMaps:
         """Everything that was kept.
@@ -230,4 +230,5 @@ def _fitting(labels: Any, batch: int, length: int) -> Any:
     """Rows of tokens where they are as many as positions, and one for each example."""
     if labels is None or any(len(row) != length for row in labels):
         return None
-    return labels * batch if len(labels) == 1 else labels if len(labels) == batch else None
+    rows = labels * batch if len(labels) == 1 else labels
+    return rows if len(rows) == batch else None

@@ -18,11 +18,12 @@ _MASKS = ("attention_mask", "mask")  # T5 has the shorter name
 def weights_in(module: Any, args: Any, kwargs: Any, output: Any) -> Given | None:
     """Attention weights among what a module returned; None where there are none.
 
-    The last tensor [batch, heads, queries, keys] of shares: T5 has its position bias, of
-    the same shape, before. Other layouts (the windows of Longformer, XLNet's heads on
-    the last axis) are not taken.
+    The last tensor [batch, heads, queries, keys] of shares: T5 has its position bias,
+    of the same shape, before. Other layouts (the windows of Longformer, XLNet's heads
+    on the last axis) are not taken.
     """
-    if "attention" not in type(module).__name__.lower() or not isinstance(output, tuple):
+    attends = "attention" in type(module).__name__.lower()
+    if not attends or not isinstance(output, tuple):
         return None
     for one in reversed(output[1:]):
         if isinstance(one, torch.Tensor) and _is_attention(one, module, output[0]):
@@ -31,7 +32,7 @@ def weights_in(module: Any, args: Any, kwargs: Any, output: Any) -> Given | None
 
 
 def _is_attention(weights: Any, module: Any, context: Any) -> bool:
-    """Whether axes and sums are those of attention whose result is [batch, queries, …]."""
+    """Whether axes and sums are those of attention that gave [batch, queries, …]."""
     if weights.dim() != 4 or not weights.is_floating_point() or not weights.numel():
         return False
     batch, heads, queries, _ = weights.shape

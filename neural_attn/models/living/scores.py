@@ -26,10 +26,10 @@ BLOCK = 1 << 20  # weights computed at once: 4 MB in float32
 class Scores:
     """The arguments of one call of `scaled_dot_product_attention`.
 
-    `query` is [batch, heads, queries, size], `key` [batch, key heads, keys, size], where
-    the batch may be 1 and key heads may be shared by groups of heads. `mask` broadcasts;
-    it is True where attending is allowed, or is added to the scaled scores. `causal`
-    hides the keys right of the diagonal from the upper left, as `is_causal` does.
+    `query` is [batch, heads, queries, size], `key` [batch, key heads, keys, size],
+    where the batch may be 1 and key heads may be shared by groups of heads. `mask`
+    broadcasts; it is True where attending is allowed, or is added to the scaled scores.
+    `causal` hides the keys right of the diagonal from the upper left, as `is_causal`.
     """
 
     query: Any

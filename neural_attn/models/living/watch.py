@@ -1,8 +1,8 @@
 """Watches one call of a PyTorch module: which module runs, and each attention in it.
 
 Nothing is patched and no module gets a hook of its own (PyTorch leaves its fast paths
-where it finds one): the calls are seen by a `TorchFunctionMode`, which is of this thread
-alone, and the stack of modules by hooks on the calls of all modules, which other
+where it finds one): the calls are seen by a `TorchFunctionMode`, which is of this
+thread alone, and the stack of modules by hooks on the calls of all modules, which other
 threads pass. What the model computes is left as it is.
 """
 
@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 from torch.nn.modules.module import (
+    _global_forward_hooks_with_kwargs,
     register_module_forward_hook,
     register_module_forward_pre_hook,
 )
@@ -37,7 +38,9 @@ class Listener(Protocol):
     def attended(self, path: str, module: Any, scores: Callable[[], Any]) -> None:
         """A module attends; `scores` works out by what, and may be called later."""
 
-    def ended(self, path: str, module: Any, args: Any, kwargs: Any, output: Any) -> bool:
+    def ended(
+        self, path: str, module: Any, args: Any, kwargs: Any, output: Any
+    ) -> bool:
         """A module in which no attention was seen has ended; whether it attended."""
 
 
@@ -73,6 +76,8 @@ class Watch:
                 self._ended, with_kwargs=True, always_call=True
             )
             exits.callback(ended.remove)
+            # which `remove` forgets (PyTorch 2.13)
+            exits.callback(_global_forward_hooks_with_kwargs.pop, ended.id, None)
             exits.enter_context(_Calls(self._called))
             exits.callback(self._close_all)
             self._exits = exits.pop_all()
@@ -166,7 +171,7 @@ class Watch:
             self._frames[-1].attended = True
 
 
-_SDPA = F.scaled_dot_product_attention
+_SDPA = functional.scaled_dot_product_attention
 
 
 class _Calls(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped here
@@ -181,7 +186,7 @@ class _Calls(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped here
     ) -> Any:
         kwargs = kwargs or {}
         output = func(*args, **kwargs)
-        if func is _SDPA or func is F.multi_head_attention_forward:
+        if func is _SDPA or func is functional.multi_head_attention_forward:
             self._told(func, args, kwargs)
         return output
 

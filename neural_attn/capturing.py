@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -59,13 +60,17 @@ def capture(
     NeuralError
         For inputs that do not fit, a layer or head that there is not, a module in
         training mode, one whose attention cannot be seen, or maps beyond the budget.
+        Where some of it cannot be seen, a warning says which.
     """
     if isinstance(tokenizer, str):
         tokenizer = Path(tokenizer)
     opened = open_model(model, tokenizer=tokenizer)
     if isinstance(opened, ModuleModel):
         opened = opened.choosing(layers, heads, budget)
-        return opened.watch(_prepared(opened, inputs, tokens))[1]
+        maps = opened.watch(_prepared(opened, inputs, tokens))[1]
+        for one in opened.warnings:
+            warnings.warn(f"{one.message} ({one.hint})", stacklevel=2)
+        return maps
     refuse_options({"budget": budget}, "what is no PyTorch module")
     maps = opened.run(_prepared(opened, inputs, tokens)).maps
     return _selected(maps, layers, heads)
@@ -98,5 +103,5 @@ def _some_heads(one: AttentionMap, heads: Any) -> AttentionMap:
     mask = one.mask
     if mask is not None and mask.ndim > 2 and mask.shape[-3] > 1:
         mask = mask[..., at, :, :]
-    indices = [one.head_indices[index] for index in at]
+    indices = tuple(one.head_indices[index] for index in at)
     return replace(one, weights=one.weights[:, at], mask=mask, head_indices=indices)

@@ -14,6 +14,7 @@ from typing import Any
 
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.models.attention_model import Vocabulary
+from neural_attn.models.living.names import Family, Named
 from neural_attn.models.pytorch import ModuleModel, is_module, of_library
 from neural_attn.promises import Rows
 
@@ -28,9 +29,7 @@ class _Transformers:
     tokenizer: Any = None
 
     @cached_property
-    def named(self) -> Any:
-        from neural_attn.models.living.names import Family
-
+    def named(self) -> Named:
         return Family.of(self.model)
 
     @property
@@ -49,13 +48,13 @@ class _Transformers:
 
     @property
     def _longest(self) -> int | None:
-        config = self.model.config.get_text_config()
-        longest: int | None = getattr(config, "max_position_embeddings", None)
         for path, part in self.model.named_modules():
             first = getattr(part, "padding_idx", None)
             if path.endswith("position_embeddings") and first is not None:
-                return int(part.num_embeddings) - first - 1  # as RoBERTa counts
-        return longest if longest is None or longest > 0 else None
+                return int(part.num_embeddings) - int(first) - 1  # as RoBERTa counts
+        config = self.model.config.get_text_config()
+        longest = getattr(config, "max_position_embeddings", None)
+        return int(longest) if longest and longest > 0 else None
 
     def prepare(self, data: Any, tokens: Tokens | None) -> Prepared:
         """The first input, or several by name, as a tokenizer gives them."""
@@ -108,6 +107,10 @@ class _Transformers:
         from neural_attn.models.living.returned import weights_in
 
         return weights_in(module, args, kwargs, output)
+
+    def attends(self, module: Any) -> bool:
+        """Whether the library calls it an attention."""
+        return type(module).__name__.endswith("Attention")
 
     def unpacked(self, module: Any, scores: Any) -> Any:
         """Undo the layout that the library gives to a single query of grouped heads."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 
-from neural_attn.diagnostics.errors import fail
+from neural_attn.diagnostics.errors import Diagnostic, fail
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps
@@ -24,17 +24,18 @@ from neural_attn.models.attention_model import (
     Vocabulary,
     refuse_options,
 )
+from neural_attn.models.living.budget import default_budget
+from neural_attn.models.living.choice import Choice
+from neural_attn.models.living.names import Named, Paths
+from neural_attn.models.living.recorder import Library as Watched
+from neural_attn.models.living.recorder import Recorder
 from neural_attn.promises import Rows
 
 __all__ = ["ModuleModel", "make"]
 
 
-class Library(Protocol):
-    """What a library knows of its modules: `living.recorder.Library`, and inputs."""
-
-    named: Any
-    returned: Any
-    unpacked: Any
+class Library(Watched, Protocol):
+    """What a library knows of its modules: their parts, and how they are fed."""
 
     @property
     def vocabulary(self) -> Vocabulary | None:
@@ -59,35 +60,26 @@ class ModuleModel(AttentionModel):
 
     module: Any
     library: Library
-    choice: Any = None
+    choice: Choice = field(default_factory=Choice)
     budget: int | None = None
 
     def __post_init__(self) -> None:
-        self._last: AttentionMaps | None = None
+        self._outline = AttentionMaps(())
+        self._warnings: list[Diagnostic] = []
 
     def choosing(self, layers: Any, heads: Any, budget: int | None) -> ModuleModel:
         """The same module, of which only some attention is computed and kept."""
-        from neural_attn.models.living.choice import Choice
-
         return replace(self, choice=Choice.of(layers, heads), budget=budget)
 
     @property
     def outline(self) -> AttentionMaps:
         """The maps of the last run; before it, what attends is not known."""
-        dot = np.ones((1, 1, 1, 1), np.float32)
-        maps = () if self._last is None else self._last.maps
-        return AttentionMaps(
-            [
-                AttentionMap(
-                    one.name,
-                    np.broadcast_to(dot, (1, len(one.head_indices), 1, 1)),
-                    one.kind,
-                    head_indices=one.head_indices,
-                    rows=one.rows,
-                )
-                for one in maps
-            ]
-        )
+        return self._outline
+
+    @property
+    def warnings(self) -> Sequence[Diagnostic]:
+        """After a run, which parts attended and could not be seen."""
+        return self._warnings
 
     @property
     def vocabulary(self) -> Vocabulary | None:
@@ -118,27 +110,21 @@ class ModuleModel(AttentionModel):
         Raises NeuralError for a module in training mode, one in which no attention was
         seen, a layer or head that there is not, or maps beyond the budget.
         """
-        from neural_attn.models.living.choice import Choice
-
         _require_eval(self.module)
-        choice = self.choice or Choice()
+        choice = self.choice
         output, recorder = self._watched(prepared, choice)
         loosely = recorder.unmet()
         if loosely:  # the beginning of a name, which no border follows
-            choice = replace(choice, layers=(*choice.layers, *loosely))
+            choice = replace(choice, layers=(*(choice.layers or ()), *loosely))
             output, recorder = self._watched(prepared, choice)
-        self._last = recorder.maps(
-            _labels(prepared),
-            source=type(self.module).__name__,
-            backend="pytorch",
-        )
-        return output, self._last
+        source = type(self.module).__name__
+        maps = recorder.maps(_labels(prepared), source=source, backend="pytorch")
+        self._outline = AttentionMaps([_dot(one) for one in maps.maps])
+        return output, maps
 
-    def _watched(self, prepared: Prepared, choice: Any) -> tuple[Any, Any]:
+    def _watched(self, prepared: Prepared, choice: Choice) -> tuple[Any, Recorder]:
         import torch
 
-        from neural_attn.models.living.budget import default_budget
-        from neural_attn.models.living.recorder import Recorder
         from neural_attn.models.living.watch import Watch
 
         budget = default_budget() if self.budget is None else self.budget
@@ -147,9 +133,20 @@ class ModuleModel(AttentionModel):
             with Watch(self.module, recorder):
                 output = self.library.call(prepared.inputs)
             recorder.finish()
+        kind = type(self.module).__name__
         if not recorder.saw_any:
-            fail("E0431", kind=type(self.module).__name__)
+            fail("E0431", kind=kind)
+        if recorder.unseen:
+            parts = ", ".join(dict.fromkeys(recorder.unseen))
+            self._warnings = [Diagnostic.of("W0831", kind=kind, parts=parts)]
         return output, recorder
+
+
+def _dot(one: AttentionMap) -> AttentionMap:
+    """The name, kind and heads of a map alone."""
+    dots = np.ones((1, len(one.head_indices), 1, 1), np.float32)
+    heads = one.head_indices
+    return AttentionMap(one.name, dots, one.kind, head_indices=heads, rows=one.rows)
 
 
 def _labels(prepared: Prepared) -> tuple[Any, Any]:
@@ -173,9 +170,7 @@ class _Plain:
     vocabulary: Vocabulary | None = None
 
     @cached_property
-    def named(self) -> Any:
-        from neural_attn.models.living.names import Paths
-
+    def named(self) -> Named:
         return Paths.of(self.module)
 
     def prepare(self, data: Any, tokens: Tokens | None) -> Prepared:
@@ -205,6 +200,10 @@ class _Plain:
 
     def returned(self, module: Any, args: Any, kwargs: Any, output: Any) -> None:
         """Nothing: what an unknown part returns may be anything."""
+
+    def attends(self, module: Any) -> bool:
+        """Not known of what is not PyTorch's own."""
+        return False
 
     def unpacked(self, module: Any, scores: Any) -> Any:
         """As it is."""

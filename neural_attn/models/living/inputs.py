@@ -46,9 +46,10 @@ def labels_of(tokens: Tokens | None) -> tuple[Any, Any]:
     """Rows of tokens of the first input and of the second."""
     if tokens is None:
         return None, None
-    given = list(tokens.values()) if isinstance(tokens, Mapping) else [tokens]
+    # what a tokenizer did not tell is None
+    given: list[Any] = [*tokens.values()] if isinstance(tokens, Mapping) else [tokens]
     read = [None if one is None else rows(one) for one in given]
-    first, second = [*read, None, None][:2]
+    first, second = (*read, None, None)[:2]
     return first, second
 
 

@@ -35,11 +35,11 @@ def simplest(allowed: NDArray[np.bool_], queries: int, keys: int) -> Mask:
     if allowed.shape[2] == 1:  # all queries see the same
         return Mask(None if allowed.all() else allowed, causal=False)
     earlier = np.tri(queries, keys, keys - queries, dtype=bool)
-    causal = not (allowed & ~earlier).any()
+    causal = not bool((allowed & ~earlier).any())
     if causal:
-        padding = allowed.any(axis=2, keepdims=True)
+        padding = np.logical_or.reduce(allowed, axis=2, keepdims=True)
         if (allowed == (earlier & padding)).all():
-            return Mask(None if padding.all() else padding, causal)
+            return Mask(None if padding.all() else padding, causal=True)
     return Mask(allowed, causal)
 
 

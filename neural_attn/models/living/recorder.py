@@ -56,6 +56,9 @@ class Library(Protocol):
     def returned(self, module: Any, args: Any, kwargs: Any, output: Any) -> Any:
         """Attention that a part returned, where no kernel was seen."""
 
+    def attends(self, module: Any) -> bool:
+        """Whether a part must have attended, by what it is."""
+
     def unpacked(self, module: Any, scores: Any) -> Any:
         """A call in the usual layout, where the library has another."""
 
@@ -74,6 +77,7 @@ class Recorder:
         self._of_module: Counter[str] = Counter()
         self._of_name: Counter[str] = Counter()
         self._kept = 0
+        self.unseen: list[str] = []
 
     def attended(self, path: str, module: Any, scores: Callable[[], Any]) -> None:
         """Weigh the call, or put it off until it is known whether it is wanted."""
@@ -94,7 +98,9 @@ class Recorder:
         """Take the weights that a module returned, if it did."""
         given = self._library.returned(module, args, kwargs, output)
         if given is None:
-            return False
+            attends = self._library.attends(module)
+            self.unseen += [path] if attends else []
+            return attends  # one that holds it shows no more
         self.attended(path, module, lambda: given)
         return True
 

@@ -36,14 +36,21 @@ def _is_attention(weights: Any, module: Any, context: Any) -> bool:
     if weights.dim() != 4 or not weights.is_floating_point() or not weights.numel():
         return False
     batch, heads, queries, _ = weights.shape
-    config = getattr(module, "config", None)
-    known = getattr(config, "num_attention_heads", heads)
-    if (batch, queries) != tuple(context.shape[:2]) or known != heads:
+    known = _heads(module) or {heads}
+    if (batch, queries) != tuple(context.shape[:2]) or heads not in known:
         return False
     sums = weights.float().sum(-1)
     whole = hasattr(module, "sinks") or ((sums - 1).abs() < 0.01) | (sums == 0)
     shares = bool(torch.as_tensor(whole).all()) and 0 < float(sums.max()) < 1.01
     return shares and float(weights.min()) >= 0
+
+
+def _heads(module: Any) -> set[int]:
+    """How many heads a module says it has; the halves of a model may have unlike."""
+    owners = (module, getattr(module, "config", None))
+    names = ("num_heads", "n_heads", "num_attention_heads", "decoder_attention_heads")
+    found = (getattr(owner, name, None) for owner in owners for name in names)
+    return {one for one in found if isinstance(one, int)}
 
 
 def _mask(module: Any, args: Any, kwargs: Any) -> Any:

@@ -290,11 +290,12 @@ def explore(
 
     Parameters
     ----------
-    model : AttentionMaps, a path, a LoadedModel, arrays, or a model
+    model : AttentionMaps, a path, a LoadedModel, arrays, a PyTorch module, or a model
         Maps are shown as they are; anything else is opened and run first.
     inputs : a text, a list of texts, an array, a mapping of them, or None
         None takes a random sample, where the model does not bring its attention.
     tokens, rows, tokenizer, checkpoint, backend : as `Request` has them
+        The tokenizer of a module may be one of `transformers` or `tokenizers`.
     options : as in `neural_attn.explorer.page.explore`
 
     Raises

@@ -1,7 +1,8 @@
 """One call of attention: what its weights follow from, and the weights themselves.
 
 The model's own kernel has computed the output; this computes the weights beside it,
-from the same queries, keys and mask, in blocks that stay in the processor's cache.
+from the same queries, keys and mask, in blocks, so that beside the result there is
+little in memory.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from neural_attn.promises import SHARES, Rows
 
 __all__ = ["Given", "Scores"]
 
-BLOCK = 1 << 20  # weights computed at once: 4 MB in float32
+# Weights computed at once: 16 MB in float32. In smaller blocks the cores wait for each
+# other, as benchmarks/capture.py shows.
+BLOCK = 1 << 22
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 
-from neural_attn import AttentionVisualizer, capture, explore, pipeline
+from neural_attn import AttentionVisualizer, analyze, capture, explore
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.models.opening import open_model
 
@@ -311,8 +311,7 @@ def test_minilm_on_texts_is_what_it_returns_itself(minilm, tokenizer, minilm_dir
 def test_models_go_every_way_that_models_go(minilm, tokenizer):
     page = explore(minilm, TEXTS[0], tokenizer=tokenizer)
     assert "layer_5" in page.html
-    request = pipeline.Request(minilm, texts=TEXTS, tokenizer=tokenizer)
-    analysis, _ = pipeline.run_analysis(request)
+    analysis = analyze(minilm, TEXTS, tokenizer=tokenizer)
     assert len(analysis.heads) == 72
     assert any("induction" in note for note in analysis.notes)  # it was probed
     ids = tokenizer(TEXTS[0], return_tensors="pt")

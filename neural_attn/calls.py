@@ -1,4 +1,4 @@
-"""`capture(model, inputs)`: the attention of a model that is at hand, as maps."""
+"""What a notebook calls with a model at hand: `capture` its maps, `analyze` it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from neural_attn.analysis import analyze_maps
+from neural_attn.analysis.result import Analysis
 from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
 from neural_attn.models.attention_model import AttentionModel, refuse_options
+from neural_attn.models.generated import LoadedModel
 from neural_attn.models.living.choice import Choice
 from neural_attn.models.opening import open_model
-from neural_attn.models.pytorch import ModuleModel
+from neural_attn.models.pytorch import ModuleModel, is_module
+from neural_attn.pipeline import Request, run_analysis
 
-__all__ = ["capture"]
+__all__ = ["analyze", "capture"]
 
 
 def capture(
@@ -76,13 +80,56 @@ def capture(
     return _selected(maps, layers, heads)
 
 
-def _prepared(model: AttentionModel, inputs: Any, tokens: Tokens | None) -> Prepared:
+def analyze(
+    given: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any
+) -> Analysis:
+    """Say what each head does: of maps, or of a model on texts or arrays.
+
+    Parameters
+    ----------
+    given : AttentionMaps, batches of them, a PyTorch module, or another model
+        Maps are analysed as they are; a model is run on `inputs` first.
+    inputs, tokenizer : of a model, as in `capture`
+    options : as in `neural_attn.analysis.analyze_maps.analyze`; of a model those of
+        `neural_attn.pipeline.Request` that are of numbers (`threshold`, `flow`, …)
+
+    Raises
+    ------
+    NeuralError
+        For whatever is wrong with a model or its inputs.
+    ValueError
+        If batches hold maps of one name with different heads.
+    """
+    if not (is_module(given) or isinstance(given, AttentionModel | LoadedModel)):
+        if tokenizer is not None:
+            options["tokenizer"] = tokenizer
+        own = () if inputs is None else (inputs,)
+        return analyze_maps.analyze(given, *own, **options)
+    texts = _texts(inputs)
+    request = Request(
+        given,
+        data=inputs if texts is None else None,
+        texts=texts or (),
+        tokenizer=tokenizer,
+        **options,
+    )
+    return run_analysis(request)[0]
+
+
+def _texts(inputs: Any) -> list[str] | None:
+    """Inputs that are one text or several; None where they are not."""
     texts = [inputs] if isinstance(inputs, str) else inputs
-    if isinstance(texts, list) and all(isinstance(one, str) for one in texts):
-        if tokens is not None:
-            fail("E0414.texts")
-        return model.encode(texts)
-    return model.prepare(inputs, tokens)
+    is_text = isinstance(texts, list) and all(isinstance(one, str) for one in texts)
+    return texts if is_text else None
+
+
+def _prepared(model: AttentionModel, inputs: Any, tokens: Tokens | None) -> Prepared:
+    texts = _texts(inputs)
+    if texts is None:
+        return model.prepare(inputs, tokens)
+    if tokens is not None:
+        fail("E0414.texts")
+    return model.encode(texts)
 
 
 def _selected(maps: AttentionMaps, layers: Any, heads: Any) -> AttentionMaps:

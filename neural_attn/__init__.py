@@ -17,7 +17,8 @@ if TYPE_CHECKING:  # for type checkers and editors, which cannot follow _PUBLIC
 _PUBLIC = {
     "AttentionMaps": "neural_attn.maps.attention_maps",
     "AttentionVisualizer": "neural_attn.visualizer",
-    "analyze": "neural_attn.analysis.analyze_maps",
+    "analyze": "neural_attn.calls",
+    "capture": "neural_attn.calls",
     "compile_file": "neural_attn.compile",
     "explore": "neural_attn.pipeline",
     "load_model": "neural_attn.models.generated",

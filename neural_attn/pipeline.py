@@ -59,7 +59,7 @@ class Request:
     network: str | None = None
     backend: str = "auto"
     checkpoint: Path | None = None
-    tokenizer: Any = None  # a path; of plain arrays also a tokenizer
+    tokenizer: Any = None  # a path; of modules and plain arrays also an object
     seed: int = 0
     # inputs
     data: Any = None
@@ -193,10 +193,9 @@ def collect(
     # First: a file without texts fails before any work is done.
     total = count_all(request.texts, request.files)
     model = open_request(request)
-    outline = model.outline
     part = PartialAnalysis(Analyzer(rank=request.rank))
     for batch in attend(model, request):
-        _count(part, batch, outline)
+        _count(part, batch, model.outline)
         done = batch.before + batch.prepared.batch
         progress(done, total or done)
     part.network = model.identity
@@ -259,7 +258,7 @@ def visualize(request: Request, step: Step = lambda begins: None) -> Outcome:
     _check_outputs(request)
     step("running it")
     batch = next(attend(model, replace(request, batch_size=None)))
-    captured, count = batch.captured, batch.prepared.batch
+    captured, count = batch.captured, _examples(batch)
     _refuse_lies(captured, request.layer)
     files = _draw(captured.maps, request, min(count, request.examples), step)
     for name, text in model.code.items():
@@ -272,6 +271,12 @@ def visualize(request: Request, step: Step = lambda begins: None) -> Outcome:
         notes.append(f"drew {request.examples} of {count} examples (--num-examples)")
     warnings = [*model.warnings, *(one.diagnostic for one in captured.findings)]
     return Outcome(captured.maps, captured.output, files, notes, warnings)
+
+
+def _examples(batch: Batch) -> int:
+    """How many examples all maps have: a module's first axis may be another."""
+    of_maps = (len(one.weights) for one in batch.captured.maps.maps)
+    return min(batch.prepared.batch, *of_maps, batch.prepared.batch)
 
 
 def explore(
@@ -294,13 +299,14 @@ def explore(
 
     Parameters
     ----------
-    model : AttentionMaps, a path, a LoadedModel, arrays, or a model
+    model : AttentionMaps, a path, a LoadedModel, arrays, a PyTorch module, or a model
         Maps are shown as they are; anything else is opened and run first. Arrays come
         as a library hands them out: `outputs.attentions`, or `outputs`.
     inputs : a text, a list of texts, an array, a mapping of them, or None
         None takes a random sample, where the model does not bring its attention.
     tokens, rows, axes, causal, mask : of arrays, as in `neural_attn.maps.given.take`
     tokenizer, checkpoint, backend : as `Request` has them
+        The tokenizer of a module may be one of `transformers` or `tokenizers`.
     options : as in `neural_attn.explorer.page.explore`
 
     Raises

@@ -6,6 +6,8 @@ from neural_attn.backends import get
 from neural_attn.backends.emit.emitter import emit
 from neural_attn.backends.emit.generation import generation
 
+from neural_attn.compile import check_text
+from neural_attn.models.generated import load_model
 from neural_attn.models.weights import initial
 from tests.layer_cases import ruff_complaints
 from tests.reused import checked_text, with_weights

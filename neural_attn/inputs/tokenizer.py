@@ -131,6 +131,11 @@ class Tokenizer:
                     )
         return self._batch(found, notes)
 
+    def tokens_of(self, ids: NDArray[Any]) -> list[list[str]]:
+        """The tokens of ids [batch, time]; the number of an id that has none."""
+        known = self._inner.id_to_token
+        return [[known(one) or str(one) for one in row] for row in ids.tolist()]
+
     def _encode(self, text: Text, number: int) -> Any:
         parts = text if isinstance(text, tuple) else (text,)
         try:

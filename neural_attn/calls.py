@@ -1,0 +1,154 @@
+"""What a notebook calls with a model at hand: `capture` its maps, `analyze` it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from neural_attn.analysis import analyze_maps
+from neural_attn.analysis.result import Analysis
+from neural_attn.diagnostics.errors import fail
+from neural_attn.inputs.prepared import Prepared, Tokens
+from neural_attn.maps.attention_map import AttentionMap
+from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
+from neural_attn.models.attention_model import AttentionModel, refuse_options
+from neural_attn.models.generated import LoadedModel
+from neural_attn.models.living.choice import Choice
+from neural_attn.models.opening import open_model
+from neural_attn.models.pytorch import ModuleModel, is_module
+from neural_attn.pipeline import Request, run_analysis
+
+__all__ = ["analyze", "capture"]
+
+
+def capture(
+    model: Any,
+    inputs: Any = None,
+    tokenizer: Any = None,
+    layers: str | int | Sequence[str | int] | None = None,
+    heads: int | Sequence[int] | None = None,
+    *,
+    tokens: Tokens | None = None,
+    budget: int | None = None,
+) -> AttentionMaps:
+    """Run a model once and take its attention, exact, before dropout.
+
+    A PyTorch module, also of `transformers`, computes what it would compute without
+    this, by the same kernels; the weights are computed beside it. It is left as it was.
+
+    Parameters
+    ----------
+    model : a PyTorch module, a model of `transformers`, or what `explore` takes
+        A module must be in evaluation mode.
+    inputs : a text, a list of texts, an array or tensor, a tuple of them, or a mapping
+        A mapping has them by name, as a tokenizer gives them.
+    tokenizer : a tokenizer of `transformers` or `tokenizers`, or a path
+        For texts; with ids it labels them.
+    layers : names of maps, beginnings of names, or numbers of layers; None: all
+        -1 is the last layer. Of a module, only what is asked for is computed.
+    heads : numbers of heads; None: all
+    tokens : labels of the first input, or of several by name
+    budget : int or None
+        The most bytes that maps of a module may take; None: half of what is free.
+
+    Returns
+    -------
+    AttentionMaps
+        float32 [batch, heads, queries, keys] by name, with masks, kinds and tokens.
+
+    Raises
+    ------
+    NeuralError
+        For inputs that do not fit, a layer or head that there is not, a module in
+        training mode, one whose attention cannot be seen, or maps beyond the budget.
+        Where some of it cannot be seen, a warning says which.
+    """
+    if isinstance(tokenizer, str):
+        tokenizer = Path(tokenizer)
+    opened = open_model(model, tokenizer=tokenizer)
+    if isinstance(opened, ModuleModel):
+        opened = opened.choosing(layers, heads, budget)
+        maps = opened.watch(_prepared(opened, inputs, tokens))[1]
+        for one in opened.warnings:
+            warnings.warn(f"{one.message} ({one.hint})", stacklevel=2)
+        return maps
+    refuse_options({"budget": budget}, "what is no PyTorch module")
+    maps = opened.run(_prepared(opened, inputs, tokens)).maps
+    return _selected(maps, layers, heads)
+
+
+def analyze(
+    given: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any
+) -> Analysis:
+    """Say what each head does: of maps, or of a model on texts or arrays.
+
+    Parameters
+    ----------
+    given : AttentionMaps, batches of them, a PyTorch module, or another model
+        Maps are analysed as they are; a model is run on `inputs` first.
+    inputs, tokenizer : of a model, as in `capture`
+    options : as in `neural_attn.analysis.analyze_maps.analyze`; of a model those of
+        `neural_attn.pipeline.Request` that are of numbers (`threshold`, `flow`, …)
+
+    Raises
+    ------
+    NeuralError
+        For whatever is wrong with a model or its inputs.
+    ValueError
+        If batches hold maps of one name with different heads.
+    """
+    if not (is_module(given) or isinstance(given, AttentionModel | LoadedModel)):
+        if tokenizer is not None:
+            options["tokenizer"] = tokenizer
+        own = () if inputs is None else (inputs,)
+        return analyze_maps.analyze(given, *own, **options)
+    texts = _texts(inputs)
+    request = Request(
+        given,
+        data=inputs if texts is None else None,
+        texts=texts or (),
+        tokenizer=tokenizer,
+        **options,
+    )
+    return run_analysis(request)[0]
+
+
+def _texts(inputs: Any) -> list[str] | None:
+    """Inputs that are one text or several; None where they are not."""
+    texts = [inputs] if isinstance(inputs, str) else inputs
+    is_text = isinstance(texts, list) and all(isinstance(one, str) for one in texts)
+    return texts if is_text else None
+
+
+def _prepared(model: AttentionModel, inputs: Any, tokens: Tokens | None) -> Prepared:
+    texts = _texts(inputs)
+    if texts is None:
+        return model.prepare(inputs, tokens)
+    if tokens is not None:
+        fail("E0414.texts")
+    return model.encode(texts)
+
+
+def _selected(maps: AttentionMaps, layers: Any, heads: Any) -> AttentionMaps:
+    """Some layers and heads of maps that are there."""
+    single = layers is None or isinstance(layers, str | int)
+    wanted = [layers] if single else layers
+    try:
+        names = {name for layer in wanted for name in maps.select(layer)}
+    except SelectionError as error:
+        fail("E0432", reason=str(error))
+    kept = [_some_heads(one, heads) for one in maps.maps if one.name in names]
+    return replace(maps, maps=kept)
+
+
+def _some_heads(one: AttentionMap, heads: Any) -> AttentionMap:
+    choice = Choice.of(None, heads)
+    at = choice.of_heads(one.name, one.weights.shape[1])
+    mask = one.mask
+    if mask is not None and mask.ndim > 2 and mask.shape[-3] > 1:
+        mask = mask[..., at, :, :]
+    indices = tuple(one.head_indices[index] for index in at)
+    return replace(one, weights=one.weights[:, at], mask=mask, head_indices=indices)

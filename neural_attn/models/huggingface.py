@@ -1,0 +1,158 @@
+"""Models of `transformers` as they are, in the attention implementation they have.
+
+Kernels are seen below the model, where it calls them; what the eager implementation
+computes is taken from what its modules return. Nothing is registered with the library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from inspect import signature
+from typing import Any
+
+from neural_attn.inputs.prepared import Prepared, Tokens
+from neural_attn.models.attention_model import Vocabulary
+from neural_attn.models.living.names import Family, Named
+from neural_attn.models.pytorch import ModuleModel, is_module, of_library
+from neural_attn.promises import Rows
+
+__all__ = ["make"]
+
+
+@dataclass
+class _Transformers:
+    """What the library's models say of themselves: a configuration, names of inputs."""
+
+    model: Any
+    tokenizer: Any = None
+
+    @cached_property
+    def named(self) -> Named:
+        return Family.of(self.model)
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """The ids of a model that reads one text."""
+        config = self.model.config.get_text_config()
+        size = getattr(config, "vocab_size", None)
+        reads = self.model.main_input_name == "input_ids"
+        if not reads or size is None or self._has_decoder:
+            return None
+        return Vocabulary(size, self._longest)
+
+    @property
+    def _has_decoder(self) -> bool:
+        return bool(getattr(self.model.config, "is_encoder_decoder", False))
+
+    @property
+    def _longest(self) -> int | None:
+        for path, part in self.model.named_modules():
+            first = getattr(part, "padding_idx", None)
+            if path.endswith("position_embeddings") and first is not None:
+                return int(part.num_embeddings) - int(first) - 1  # as RoBERTa counts
+        config = self.model.config.get_text_config()
+        longest = getattr(config, "max_position_embeddings", None)
+        return int(longest) if longest and longest > 0 else None
+
+    def prepare(self, data: Any, tokens: Tokens | None) -> Prepared:
+        """The first input, or several by name, as a tokenizer gives them."""
+        from neural_attn.models.living import inputs
+
+        given = inputs.by_name(data, self.model.main_input_name)
+        prepared = inputs.prepare(self.model, given, tokens)
+        if tokens is None and self.tokenizer is not None:
+            prepared = replace(prepared, tokens=self._tokens(prepared.inputs))
+        return prepared
+
+    def encode(self, texts: Sequence[str]) -> Prepared:
+        """Texts, padded on the right; a decoder sees its start token."""
+        import numpy as np
+
+        from neural_attn.inputs.readers import read_texts
+
+        encoded = read_texts(self.tokenizer, texts, self._longest)
+        taken = signature(self.model.forward).parameters
+        arrays = {name: a for name, a in encoded.inputs.items() if name in taken}
+        tokens: dict[str, Any] = {"input_ids": encoded.tokens}
+        notes = list(encoded.notes)
+        start = getattr(self.model.config, "decoder_start_token_id", None)
+        if self._has_decoder and start is not None:
+            first = np.full((len(texts), 1), start, np.int64)
+            arrays["decoder_input_ids"] = first
+            tokens["decoder_input_ids"] = self._words(first)
+            notes.append(
+                "the decoder saw its start token alone: for more, give input_ids and "
+                "decoder_input_ids as data"
+            )
+        return replace(self.prepare(arrays, tokens), cut=notes)
+
+    def call(self, inputs: Mapping[str, Any]) -> Any:
+        """Run the model; one that keeps eager weights to itself is asked for them."""
+        from neural_attn.models.living.inputs import call
+
+        can_be_asked = "output_attentions" in signature(self.model.forward).parameters
+        asks = {"output_attentions": True} if self._is_eager and can_be_asked else {}
+        return call(self.model, {**inputs, **asks})
+
+    @property
+    def _is_eager(self) -> bool:
+        """Whether any part of it is."""
+        parts = (getattr(part, "config", None) for part in self.model.modules())
+        return any(getattr(c, "_attn_implementation", "") == "eager" for c in parts)
+
+    def returned(self, module: Any, args: Any, kwargs: Any, output: Any) -> Any:
+        """Weights [batch, heads, queries, keys] among what an attention returned."""
+        from neural_attn.models.living.returned import weights_in
+
+        return weights_in(module, args, kwargs, output)
+
+    def attends(self, module: Any) -> bool:
+        """Whether the library calls it an attention."""
+        return type(module).__name__.endswith("Attention")
+
+    def unpacked(self, module: Any, scores: Any) -> Any:
+        """Undo the layout that the library gives to a single query of grouped heads."""
+        from neural_attn.models.living.returned import unpacked
+
+        return unpacked(module, scores)
+
+    # --- labels ---------------------------------------------------------------------
+
+    def _tokens(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The words of the ids that the encoder, and those that the decoder reads."""
+        first = inputs.get("input_ids")
+        second = inputs.get("decoder_input_ids")
+        if second is None and inputs.get("labels") is not None:
+            shift = getattr(self.model, "prepare_decoder_input_ids_from_labels", None)
+            second = None if shift is None else shift(labels=inputs["labels"])
+        return {
+            "input_ids": self._words(first),
+            "decoder_input_ids": self._words(second),
+        }
+
+    def _words(self, ids: Any) -> list[list[str]] | None:
+        import numpy as np
+
+        from neural_attn.inputs.readers import tokens_of
+
+        if ids is None:
+            return None
+        return tokens_of(self.tokenizer, np.asarray(getattr(ids, "cpu", lambda: ids)()))
+
+
+def make(
+    given: Any,
+    *,
+    tokens: Tokens | None = None,
+    rows: Rows | None = None,
+    tokenizer: Any = None,
+    seed: int = 0,
+    **options: Any,
+) -> ModuleModel | None:
+    """A model of a model of `transformers`."""
+    kinds = {kind.__name__ for kind in type(given).__mro__}
+    if not is_module(given) or "PreTrainedModel" not in kinds:
+        return None
+    return of_library(lambda: _Transformers(given, tokenizer), given, rows, options)

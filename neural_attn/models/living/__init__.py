@@ -1,0 +1,1 @@
+"""Attention of a PyTorch module while it runs (see README.md beside this file)."""

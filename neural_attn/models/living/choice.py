@@ -1,0 +1,76 @@
+"""Which layers and heads of a model are wanted, decided while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from neural_attn.diagnostics.errors import fail
+
+__all__ = ["Choice"]
+
+Layers = str | int | Sequence[str | int] | None
+Heads = int | Sequence[int] | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What `layers=` and `heads=` say; None is all of them."""
+
+    layers: tuple[str | int, ...] | None = None
+    heads: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, layers: Layers, heads: Heads) -> Choice:
+        """One or several of each."""
+        one_layer, one_head = isinstance(layers, str | int), isinstance(heads, int)
+        several: Any = (layers,) if one_layer else layers
+        numbers: Any = (heads,) if one_head else heads
+        return cls(
+            None if several is None else tuple(several),
+            None if numbers is None else tuple(numbers),
+        )
+
+    @property
+    def counts_back(self) -> bool:
+        """Whether it can be known only at the end which layers are meant."""
+        return any(isinstance(one, int) and one < 0 for one in self.layers or ())
+
+    def takes(self, names: Sequence[str], layer: int) -> bool:
+        """Whether it means the attention of these names, in the layer of this index."""
+        if self.layers is None:
+            return True
+        return any(
+            one == layer if isinstance(one, int) else _begins(names, one)
+            for one in self.layers
+        )
+
+    def missing(self, names: Sequence[Sequence[str]], layers: int) -> list[str | int]:
+        """What is asked for and means nothing that ran."""
+        return [
+            one
+            for one in self.layers or ()
+            if not (
+                -layers <= one < layers
+                if isinstance(one, int)
+                else any(_begins(own, one) for own in names)
+            )
+        ]
+
+    def of_heads(self, name: str, heads: int) -> list[int]:
+        """The numbers of the heads that are wanted of so many.
+
+        Raises NeuralError for a head that there is not.
+        """
+        if self.heads is None:
+            return list(range(heads))
+        for head in self.heads:
+            if not -heads <= head < heads:
+                fail("E0432.head", name=name, head=head, last=heads - 1)
+        return sorted({head % heads for head in self.heads})
+
+
+def _begins(names: Sequence[str], wanted: str) -> bool:
+    """Whether a name is the one wanted, or of a part of it."""
+    return any(n == wanted or n.startswith((f"{wanted}.", f"{wanted}_")) for n in names)

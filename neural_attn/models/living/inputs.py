@@ -1,0 +1,74 @@
+"""Inputs of a PyTorch module: by position and by name, where the module is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from neural_attn.diagnostics.errors import fail
+from neural_attn.inputs.prepared import Prepared, Tokens
+from neural_attn.inputs.tokens import rows
+
+__all__ = ["by_name", "call", "labels_of", "prepare"]
+
+
+def by_name(data: Any, first: str = "0") -> dict[str, Any]:
+    """One input, several by position (a tuple), or a mapping of their names.
+
+    Positions are named by their numbers; `first` is the name of a single input.
+    """
+    if data is None:
+        fail("E0405.none")
+    if isinstance(data, Mapping):
+        return {str(name): value for name, value in data.items()}
+    if isinstance(data, tuple):
+        return {str(number): value for number, value in enumerate(data)}
+    return {first: data}
+
+
+def prepare(module: Any, given: Mapping[str, Any], tokens: Tokens | None) -> Prepared:
+    """Arrays as tensors where the module is; all else as it is."""
+    tensors = {name: _tensor(value, module) for name, value in given.items()}
+    return Prepared(tensors, tokens)
+
+
+def call(module: Any, inputs: Mapping[str, Any]) -> Any:
+    """Call a module on what is named by position, then by name."""
+    args = [value for name, value in inputs.items() if name.isdecimal()]
+    named = {n: value for n, value in inputs.items() if not n.isdecimal()}
+    return module(*args, **named)
+
+
+def labels_of(tokens: Tokens | None) -> tuple[Any, Any]:
+    """Rows of tokens of the first input and of the second."""
+    if tokens is None:
+        return None, None
+    # what a tokenizer did not tell is None
+    given: list[Any] = [*tokens.values()] if isinstance(tokens, Mapping) else [tokens]
+    read = [None if one is None else rows(one) for one in given]
+    first, second = (*read, None, None)[:2]
+    return first, second
+
+
+def _tensor(value: Any, module: Any) -> Any:
+    """An array or a list of numbers in the module's precision; a tensor as it is."""
+    own = next(iter(module.parameters()), None)
+    if isinstance(value, np.ndarray | np.generic) or _is_numbers(value):
+        value = torch.as_tensor(np.asarray(value))
+        if value.is_floating_point() and own is not None:
+            value = value.to(own.dtype)
+    if isinstance(value, torch.Tensor) and own is not None:
+        return value.to(own.device)
+    return value
+
+
+def _is_numbers(value: Any) -> bool:
+    return (
+        isinstance(value, Sequence)
+        and not isinstance(value, str | tuple)
+        and bool(value)
+        and np.asarray(value).dtype.kind in "iufb"
+    )

@@ -1,0 +1,240 @@
+"""Keeps the attention that is wanted of what a model computes, within a budget."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_attn.diagnostics.errors import fail
+from neural_attn.maps.attention_map import AttentionMap, Kind
+from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
+from neural_attn.models.living.budget import readable
+from neural_attn.models.living.choice import Choice
+from neural_attn.models.living.masks import Mask
+from neural_attn.models.living.names import Named, Place
+from neural_attn.promises import Rows
+
+__all__ = ["Recorder", "Weighed"]
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """Weights of some heads, and what was hidden from them."""
+
+    weights: NDArray[np.float32]
+    heads: Sequence[int]
+    mask: Mask
+    rows: Rows
+
+
+@dataclass
+class _Call:
+    place: Place
+    number: int  # of the calls of this name
+    layer: int
+    scores: Callable[[], Any] | None = None
+    weighed: Weighed | None = None
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """How it may be called: with and without its number."""
+        return self.place.name, f"{self.place.name}_{self.number}"
+
+
+class Library(Protocol):
+    """What is asked of the library whose module runs."""
+
+    @property
+    def named(self) -> Named:
+        """Names parts of the module."""
+
+    def returned(self, module: Any, args: Any, kwargs: Any, output: Any) -> Any:
+        """Attention that a part returned, where no kernel was seen."""
+
+    def attends(self, module: Any) -> bool:
+        """Whether a part must have attended, by what it is."""
+
+    def unpacked(self, module: Any, scores: Any) -> Any:
+        """A call in the usual layout, where the library has another."""
+
+
+class Recorder:
+    """A listener that weighs each call as it is made, so that nothing else is kept.
+
+    Raises NeuralError from within the model's call, where the budget is used up or a
+    head is not there.
+    """
+
+    def __init__(self, library: Library, choice: Choice, budget: int) -> None:
+        """Take what is wanted, and the most bytes that it may have."""
+        self._library, self._choice, self._budget = library, choice, budget
+        self._calls: list[_Call] = []
+        self._of_module: Counter[str] = Counter()
+        self._of_name: Counter[str] = Counter()
+        self._kept = 0
+        self.unseen: list[str] = []
+
+    def attended(self, path: str, module: Any, scores: Callable[[], Any]) -> None:
+        """Weigh the call, or put it off until it is known whether it is wanted."""
+
+        def usual() -> Any:
+            return self._library.unpacked(module, scores())
+
+        call = self._place(path, module)
+        self._calls.append(call)
+        if self._choice.counts_back:
+            call.scores = usual
+        elif self._choice.takes(call.names, call.layer):
+            self._weigh(call, usual())
+
+    def ended(
+        self, path: str, module: Any, args: Any, kwargs: Any, output: Any
+    ) -> bool:
+        """Take the weights that a module returned, if it did."""
+        given = self._library.returned(module, args, kwargs, output)
+        if given is None:
+            attends = self._library.attends(module)
+            self.unseen += [path] if attends else []
+            return attends  # one that holds it shows no more
+        self.attended(path, module, lambda: given)
+        return True
+
+    def finish(self) -> None:
+        """Weigh what was put off."""
+        layers = self._calls[-1].layer + 1 if self._calls else 0
+        wanted = tuple(
+            one % layers if isinstance(one, int) and -layers <= one < 0 else one
+            for one in self._choice.layers or ()
+        )
+        choice = Choice(wanted, self._choice.heads)
+        for call in self._calls:
+            scores, call.scores = call.scores, None
+            if scores is not None and choice.takes(call.names, call.layer):
+                self._weigh(call, scores())
+
+    def _place(self, path: str, module: Any) -> _Call:
+        place = self._library.named.place(path, module, self._of_module[path])
+        number = self._of_name[place.name]
+        self._of_module[path] += 1
+        self._of_name[place.name] += 1
+        last = self._calls[-1] if self._calls else None
+        if last is None:
+            return _Call(place, number, 0)
+        return _Call(place, number, last.layer + (not self._continues(place, last)))
+
+    def _continues(self, place: Place, last: _Call) -> bool:
+        """Whether it is of the same layer, as `AttentionMaps.layers` groups maps."""
+        parent = place.name.rpartition(".")[0]
+        group = [call for call in self._calls if call.layer == last.layer]
+        same = parent and last.place.name.rpartition(".")[0] == parent
+        return bool(same) and place.cross not in [call.place.cross for call in group]
+
+    def _weigh(self, call: _Call, scores: Any) -> None:
+        batch, all_heads, queries, keys = scores.shape
+        heads = self._choice.of_heads(call.place.name, all_heads)
+        size = 4 * batch * len(heads) * queries * keys
+        if self._kept + size > self._budget:
+            kept = sum(one.weighed is not None for one in self._calls)
+            fail(
+                "E0433",
+                name=call.place.name,
+                shape=[batch, len(heads), queries, keys],
+                size=readable(size),
+                kept=f"{kept} before it take {readable(self._kept)}",
+                budget=readable(self._budget),
+            )
+        self._kept += size
+        weights = scores.weights(heads)
+        call.weighed = Weighed(weights, heads, scores.read_mask(heads), scores.rows)
+
+    # --- afterwards -----------------------------------------------------------------
+
+    @property
+    def saw_any(self) -> bool:
+        """Whether any attention was seen, wanted or not."""
+        return bool(self._calls)
+
+    @property
+    def names(self) -> list[str]:
+        """Of all calls; a name that stands for more than one is numbered."""
+        twice = Counter(call.place.name for call in self._calls)
+        return [
+            call.names[1] if twice[call.place.name] > 1 else call.place.name
+            for call in self._calls
+        ]
+
+    def unmet(self) -> list[str]:
+        """Names that a looser reading of what is missing means; none: all is there.
+
+        Raises NeuralError for a layer that there is not.
+        """
+        dot = np.ones((1, 1, 1, 1), np.float32)
+        every = AttentionMaps(
+            [
+                AttentionMap(name, dot, "cross" if call.place.cross else "encoder_self")
+                for name, call in zip(self.names, self._calls, strict=True)
+            ]
+        )
+        own = [call.names for call in self._calls]
+        missing = self._choice.missing(own, len(every.layers))
+        try:
+            return [name for one in missing for name in every.select(one)]
+        except SelectionError as error:
+            fail("E0432", reason=str(error))
+
+    def maps(self, labels: Sequence[Any], **about: Any) -> AttentionMaps:
+        """Everything that was kept.
+
+        `labels` are rows of tokens of the first input and of the second, which is the
+        decoder's where there is cross attention; None where there are none.
+        """
+        kept = [
+            (name, call.place, call.weighed)
+            for name, call in zip(self.names, self._calls, strict=True)
+            if call.weighed is not None
+        ]
+        return AttentionMaps(
+            [_map(name, place, one, labels) for name, place, one in kept], **about
+        )
+
+
+def _map(name: str, place: Place, kept: Weighed, labels: Sequence[Any]) -> AttentionMap:
+    batch, _, queries, keys = kept.weights.shape
+    kind = _kind(place, kept)
+    asking = None if place.asking is None else labels[place.asking]
+    asked = None if place.asked is None else labels[place.asked]
+    return AttentionMap(
+        name,
+        kept.weights,
+        kind,
+        kept.mask.allowed,
+        kept.mask.causal,
+        _fitting(asking, batch, queries),
+        _fitting(asked, batch, keys),
+        kept.heads,
+        kept.rows,
+    )
+
+
+def _kind(place: Place, kept: Weighed) -> Kind:
+    queries, keys = kept.weights.shape[2:]
+    if place.cross:
+        return "cross"
+    if place.side:
+        return "decoder_self" if place.side == "decoder" else "encoder_self"
+    if queries != keys and not kept.mask.causal:
+        return "cross"
+    return "decoder_self" if kept.mask.causal else "encoder_self"
+
+
+def _fitting(labels: Any, batch: int, length: int) -> Any:
+    """Rows of tokens where they are as many as positions, and one for each example."""
+    if labels is None or any(len(row) != length for row in labels):
+        return None
+    rows = labels * batch if len(labels) == 1 else labels
+    return rows if len(rows) == batch else None

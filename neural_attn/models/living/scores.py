@@ -1,0 +1,234 @@
+"""One call of attention: what its weights follow from, and the weights themselves.
+
+The model's own kernel has computed the output; this computes the weights beside it,
+from the same queries, keys and mask, in blocks, so that beside the result there is
+little in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from neural_attn.models.living.masks import HIDDEN, Mask, simplest
+from neural_attn.promises import SHARES, Rows
+
+__all__ = ["Given", "Scores"]
+
+# Weights computed at once: 16 MB in float32. In smaller blocks the cores wait for each
+# other, as benchmarks/capture.py shows.
+BLOCK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The arguments of one call of `scaled_dot_product_attention`.
+
+    `query` is [batch, heads, queries, size], `key` [batch, key heads, keys, size],
+    where the batch may be 1 and key heads may be shared by groups of heads. `mask`
+    broadcasts; it is True where attending is allowed, or is added to the scaled scores.
+    `causal` hides the keys right of the diagonal from the upper left, as `is_causal`.
+    """
+
+    query: Any
+    key: Any
+    mask: Any = None
+    causal: bool = False
+    scale: float | None = None
+
+    @classmethod
+    def of(cls, query: Any, key: Any, mask: Any = None, **options: Any) -> Scores:
+        """Bring tensors with fewer or more axes to the four of a map.
+
+        What stands before the last three axes counts as the batch; three axes are
+        [batch, queries, size] of one head.
+        """
+        if mask is not None and query.dim() == 3 == mask.dim():
+            mask = mask.unsqueeze(1)
+        if mask is not None and mask.dim() > 4:
+            lead = torch.broadcast_shapes(query.shape[:-3], key.shape[:-3])
+            mask = mask.expand(*lead, *mask.shape[-3:]).flatten(0, -4)
+        return cls(_four(query, key), _four(key, query), mask, **options)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of all weights: batch, heads, queries, keys."""
+        batch = max(self.query.shape[0], self.key.shape[0])
+        return batch, self.query.shape[1], self.query.shape[2], self.key.shape[2]
+
+    @property
+    def rows(self) -> Rows:
+        """What rows promise: those of a softmax are shares."""
+        return SHARES
+
+    def read_mask(self, heads: Sequence[int]) -> Mask:
+        """Where attending is allowed, as maps say it."""
+        mask = _of_heads(self.mask, heads)
+        if mask is None and not self.causal:
+            return Mask(None, False)
+        queries, keys = self.shape[2:]
+        allowed = np.tri(queries, keys, dtype=bool)[None, None]
+        if mask is not None:
+            own = _shown(mask)
+            allowed = own & allowed if self.causal else own
+        return simplest(allowed, queries, keys)
+
+    def weights(self, heads: Sequence[int]) -> NDArray[np.float32]:
+        """The exact weights of some heads, float32 [batch, heads, queries, keys].
+
+        Half precision is computed in float32, double precision in float64. A query
+        that may attend to no key has weight 0 everywhere.
+        """
+        batch, _, queries, keys = self.shape
+        found = np.zeros((batch, len(heads), queries, keys), np.float32)
+        # These calls are none of the model's: nothing may see them.
+        with torch.no_grad(), torch._C.DisableTorchFunction():
+            self._fill(torch.from_numpy(found), heads)
+        return found
+
+    def _fill(self, found: Any, heads: Sequence[int]) -> None:
+        batch, _, queries, keys = self.shape
+        query, key = self._scaled(heads)
+        mask = _additive(_of_heads(self.mask, heads), query, self.shape)
+        for example, few, rows in _blocks(batch, len(heads), queries, keys):
+            seen = min(keys, rows.stop) if self.causal else keys
+            asked, keyed = query[example, few, rows], key[example, few, :seen].mT
+            if mask is None:
+                scores = torch.bmm(asked, keyed)
+            else:
+                added = mask[example, few if mask.shape[1] > 1 else slice(None)]
+                scores = torch.baddbmm(_cut(added, rows, seen), asked, keyed)
+            if self.causal:
+                scores.masked_fill_(_later(rows, seen, scores.device), -torch.inf)
+            _softmax(scores, found[example, few, rows, :seen])
+        if mask is not None:
+            found.masked_fill_((mask <= HIDDEN).all(-1, keepdim=True).cpu(), 0)
+
+    def _scaled(self, heads: Sequence[int]) -> tuple[Any, Any]:
+        """Queries times scale, and the keys of each, of some heads."""
+        batch, all_heads, _, _ = self.shape
+        exact = torch.float64 if self.query.dtype == torch.float64 else torch.float32
+        size = self.query.shape[-1]
+        scale = size**-0.5 if self.scale is None else self.scale
+        at = torch.tensor(heads, device=self.query.device)
+        shared = all_heads // self.key.shape[1]
+        query = self.query.expand(batch, -1, -1, -1)[:, at].to(exact) * scale
+        key = self.key.expand(batch, -1, -1, -1)[:, at // shared].to(exact)
+        return query, key
+
+
+@dataclass(frozen=True)
+class Given:
+    """Weights [batch, heads, queries, keys] that a module gave, and its mask."""
+
+    given: Any
+    mask: Any = None
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of all weights: batch, heads, queries, keys."""
+        batch, heads, queries, keys = self.given.shape
+        return batch, heads, queries, keys
+
+    @property
+    def rows(self) -> Rows:
+        """Parts where a row lacks what a sink took."""
+        sums = self.given.float().sum(-1)
+        missing = (sums < 0.99) & (sums > 1e-4)  # 0: a row that sees nothing
+        return "parts" if bool(missing.any()) else SHARES
+
+    def read_mask(self, heads: Sequence[int]) -> Mask:
+        """Where attending is allowed: as the mask says, or causal by exact zeros."""
+        queries, keys = self.shape[2:]
+        allowed = self._allowed(heads)
+        if allowed is not None:
+            return simplest(allowed, queries, keys)
+        later = self.given.float().triu(1 + keys - queries)
+        return Mask(None, queries > 1 and not bool(later.any()))
+
+    def _allowed(self, heads: Sequence[int]) -> NDArray[np.bool_] | None:
+        """What the mask of the module says, which may be of longer keys."""
+        mask, keys = _of_heads(self.mask, heads), self.shape[3]
+        return None if mask is None else _shown(mask[..., :keys])
+
+    def weights(self, heads: Sequence[int]) -> NDArray[np.float32]:
+        """The weights of some heads, float32; 0 where a query may attend to nothing."""
+        every = len(heads) == self.given.shape[1]
+        few = (self.given if every else self.given[:, list(heads)]).detach()
+        found: NDArray[np.float32] = few.to("cpu", torch.float32).numpy()
+        allowed = self._allowed(heads)
+        blind = None if allowed is None else ~allowed.any(axis=-1, keepdims=True)
+        return found if blind is None or not blind.any() else np.where(blind, 0, found)
+
+
+def _four(tensor: Any, other: Any) -> Any:
+    """A tensor with the four axes of a map, whose batch fits that of another."""
+    if tensor.dim() == 2:
+        return tensor[None, None]
+    if tensor.dim() == 3:
+        return tensor.unsqueeze(1)
+    if tensor.dim() > 4:
+        lead = torch.broadcast_shapes(tensor.shape[:-3], other.shape[:-3])
+        return tensor.expand(*lead, *tensor.shape[-3:]).flatten(0, -4)
+    return tensor
+
+
+def _of_heads(mask: Any, heads: Sequence[int]) -> Any:
+    """A mask of four axes, of some heads."""
+    if mask is None:
+        return None
+    while mask.dim() < 4:
+        mask = mask.unsqueeze(0)
+    return mask[:, list(heads)] if mask.shape[1] > 1 else mask
+
+
+def _shown(mask: Any) -> NDArray[np.bool_]:
+    """Where a mask lets attend."""
+    shown = mask if mask.dtype == torch.bool else mask > HIDDEN
+    found: NDArray[np.bool_] = shown.cpu().numpy()
+    return found
+
+
+def _additive(mask: Any, query: Any, shape: tuple[int, ...]) -> Any:
+    """A mask as numbers that are added, for each example."""
+    if mask is None:
+        return None
+    if mask.dtype == torch.bool:
+        mask = torch.zeros_like(mask, dtype=query.dtype).masked_fill_(~mask, -torch.inf)
+    batch, heads = shape[0], mask.shape[1]
+    return mask.to(query.dtype).expand(batch, heads, *shape[2:])
+
+
+def _blocks(
+    batch: int, heads: int, queries: int, keys: int
+) -> Iterator[tuple[int, slice, slice]]:
+    """Example, heads and rows of each block."""
+    few = max(1, BLOCK // (queries * keys))
+    rows = queries if few > 1 else max(1, min(queries, BLOCK // keys))
+    for example in range(batch):
+        for head in range(0, heads, few):
+            for row in range(0, queries, rows):
+                stop = min(row + rows, queries)
+                yield example, slice(head, head + few), slice(row, stop)
+
+
+def _cut(mask: Any, rows: slice, seen: int) -> Any:
+    return mask[:, rows, :seen]
+
+
+def _later(rows: slice, seen: int, device: Any) -> Any:
+    """Which keys of a block stand right of the diagonal."""
+    query = torch.arange(rows.start, rows.stop, device=device)[:, None]
+    return torch.arange(seen, device=device) > query
+
+
+def _softmax(scores: Any, found: Any) -> None:
+    if scores.dtype == found.dtype and scores.device == found.device:
+        torch.softmax(scores, -1, out=found)
+    else:
+        found.copy_(torch.softmax(scores, -1))

@@ -1,0 +1,218 @@
+"""Watches one call of a PyTorch module: which module runs, and each attention in it.
+
+Nothing is patched and no module gets a hook of its own (PyTorch leaves its fast paths
+where it finds one): the calls are seen by a `TorchFunctionMode`, which is of this
+thread alone, and the stack of modules by hooks on the calls of all modules, which other
+threads pass. What the model computes is left as it is.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.modules.module import (
+    _global_forward_hooks_with_kwargs,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
+from torch.overrides import TorchFunctionMode
+
+from neural_attn.models.living import native
+from neural_attn.models.living.scores import Scores
+
+__all__ = ["Listener", "Watch"]
+
+FAST = (torch.Tensor, nn.Parameter)  # types that keep PyTorch on its fast paths
+
+
+class Listener(Protocol):
+    """What is told of the attention in a call."""
+
+    def attended(self, path: str, module: Any, scores: Callable[[], Any]) -> None:
+        """A module attends; `scores` works out by what, and may be called later."""
+
+    def ended(
+        self, path: str, module: Any, args: Any, kwargs: Any, output: Any
+    ) -> bool:
+        """A module in which no attention was seen has ended; whether it attended."""
+
+
+@dataclass
+class _Frame:
+    """A module that runs."""
+
+    module: Any
+    path: str
+    args: Any
+    guard: Any = None  # turns the mode off or on for as long as it runs
+    is_off: bool = False
+    attended: bool = False
+
+
+class Watch:
+    """A context in which a listener is told of all attention that a model computes."""
+
+    def __init__(self, model: Any, listener: Listener) -> None:
+        """Take the model that will be called; its parts are named by their paths."""
+        self._paths = {id(module): path for path, module in model.named_modules()}
+        self._listener = listener
+        self._thread = threading.get_ident()
+        self._frames: list[_Frame] = []
+        self._exits = ExitStack()
+
+    def __enter__(self) -> Watch:
+        """Begin."""
+        with ExitStack() as exits:
+            began = register_module_forward_pre_hook(self._began)
+            exits.callback(began.remove)
+            ended = register_module_forward_hook(
+                self._ended, with_kwargs=True, always_call=True
+            )
+            exits.callback(ended.remove)
+            # which `remove` forgets (PyTorch 2.13)
+            exits.callback(_global_forward_hooks_with_kwargs.pop, ended.id, None)
+            exits.enter_context(_Calls(self._called))
+            exits.callback(self._close_all)
+            self._exits = exits.pop_all()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """End; nothing is left behind."""
+        self._exits.close()
+
+    def _close_all(self) -> None:
+        while self._frames:
+            self._close(self._frames.pop())
+
+    def _close(self, frame: _Frame) -> None:
+        if frame.guard is not None:
+            frame.guard.__exit__(None, None, None)
+
+    # --- modules --------------------------------------------------------------------
+
+    def _began(self, module: Any, args: Any) -> None:
+        if threading.get_ident() != self._thread:
+            return
+        above = self._frames[-1] if self._frames else None
+        path = self._paths.get(id(module))
+        if path is None:  # made while the model runs
+            path = above.path if above else ""
+        frame = _Frame(module, path, args, is_off=bool(above and above.is_off))
+        off = native.is_native(module) and (frame.is_off or _is_plain(module, args))
+        if off != frame.is_off:
+            guards = torch._C.DisableTorchFunction, torch._C._EnableTorchFunction
+            frame.guard, frame.is_off = guards[not off](), off
+            frame.guard.__enter__()
+        self._frames.append(frame)
+
+    def _ended(self, module: Any, args: Any, *rest: Any) -> None:
+        """After a module, also one that raised: then there are no keyword arguments."""
+        if threading.get_ident() != self._thread or not self._frames:
+            return
+        frame = self._frames.pop()
+        while frame.module is not module and self._frames:
+            self._close(frame)
+            frame = self._frames.pop()
+        self._close(frame)
+        if len(rest) == 2:
+            self._look(frame, args, *rest)
+
+    def _look(self, frame: _Frame, args: Any, kwargs: Any, output: Any) -> None:
+        """See the attention of a module that called none, or none that shows."""
+        module, path = frame.module, frame.path
+        if frame.attended:
+            self._mark()
+        elif native.is_multihead(module):
+            self._tell(
+                path, module, lambda: native.multihead_scores(module, args, kwargs)
+            )
+        elif native.is_layer(module):
+            inner = f"{path}.self_attn".lstrip(".")
+            length = self._length()
+            self._tell(
+                inner,
+                module.self_attn,
+                lambda: native.layer_scores(module, args, kwargs, length),
+            )
+        elif self._listener.ended(path, module, args, kwargs, output):
+            self._mark()
+
+    def _length(self) -> int | None:
+        """The padded length of the batch that an encoder made a nested tensor of."""
+        for frame in reversed(self._frames):
+            source = frame.args[0] if frame.args else None
+            is_encoder = isinstance(frame.module, nn.TransformerEncoder)
+            if is_encoder and isinstance(source, torch.Tensor) and source.dim() == 3:
+                return None if source.is_nested else int(source.shape[1])
+        return None
+
+    # --- functions ------------------------------------------------------------------
+
+    def _called(self, func: Any, args: Any, kwargs: Any) -> None:
+        frame = self._frames[-1] if self._frames else _Frame(None, "", ())
+        make = _called_scores if func is _SDPA else native.function_scores
+        self._tell(frame.path, frame.module, lambda: make(args, kwargs))
+
+    def _tell(self, path: str, module: Any, scores: Callable[[], Any]) -> None:
+        self._mark()
+        # what is computed for the map is no call of the model's
+        with torch.no_grad(), torch._C.DisableTorchFunction():
+            self._listener.attended(path, module, scores)
+
+    def _mark(self) -> None:
+        if self._frames:
+            self._frames[-1].attended = True
+
+
+_SDPA = functional.scaled_dot_product_attention
+
+
+class _Calls(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped here
+    """Tells of two functions, after they are called; all are called as they are."""
+
+    def __init__(self, told: Callable[[Any, Any, Any], None]) -> None:
+        super().__init__()
+        self._told = told
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        output = func(*args, **kwargs)
+        if func is _SDPA or func is functional.multi_head_attention_forward:
+            self._told(func, args, kwargs)
+        return output
+
+
+def _sdpa(
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Scores:
+    if hasattr(attn_mask, "_materialize"):  # torch.nn.attention.bias
+        attn_mask = attn_mask._materialize(query.device)
+    return Scores.of(query, key, attn_mask, causal=is_causal, scale=scale)
+
+
+def _called_scores(args: Any, kwargs: Any) -> Scores:
+    return _sdpa(*args, **kwargs)
+
+
+def _is_plain(module: Any, args: Any) -> bool:
+    """Whether nothing but us watches functions here: then fast paths are taken."""
+    tensors = [x for x in args if isinstance(x, torch.Tensor)]
+    tensors += module.parameters()
+    alone = torch._C._len_torch_function_stack() == 1
+    return alone and all(type(one) in FAST for one in tensors)

@@ -1,0 +1,246 @@
+"""PyTorch modules as they are: their attention is seen while they run.
+
+PyTorch is imported by whoever has a module; nothing here is loaded before.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+from neural_attn.diagnostics.errors import Diagnostic, fail
+from neural_attn.inputs.prepared import Prepared, Tokens
+from neural_attn.maps.attention_map import AttentionMap
+from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.maps.validation import examine
+from neural_attn.models.attention_model import (
+    AttentionModel,
+    Captured,
+    Vocabulary,
+    refuse_options,
+)
+from neural_attn.models.living.budget import default_budget
+from neural_attn.models.living.choice import Choice
+from neural_attn.models.living.names import Named, Paths
+from neural_attn.models.living.recorder import Library as Watched
+from neural_attn.models.living.recorder import Recorder
+from neural_attn.promises import Rows
+
+__all__ = ["ModuleModel", "make"]
+
+
+class Library(Watched, Protocol):
+    """What a library knows of its modules: their parts, and how they are fed."""
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """The ids that it can be probed with."""
+
+    def prepare(self, data: Any, tokens: Tokens | None) -> Prepared:
+        """Inputs by name, positions by number."""
+
+    def encode(self, texts: Sequence[str]) -> Prepared:
+        """Texts as inputs."""
+
+    def call(self, inputs: Any) -> Any:
+        """Run the module."""
+
+
+@dataclass
+class ModuleModel(AttentionModel):
+    """A module that is run and watched; `choice` and `budget` say what is kept of it.
+
+    Without a `budget` in bytes it is half of the memory that is free.
+    """
+
+    module: Any
+    library: Library
+    choice: Choice = field(default_factory=Choice)
+    budget: int | None = None
+
+    def __post_init__(self) -> None:
+        self._outline = AttentionMaps(())
+        self._warnings: list[Diagnostic] = []
+
+    def choosing(self, layers: Any, heads: Any, budget: int | None) -> ModuleModel:
+        """The same module, of which only some attention is computed and kept."""
+        return replace(self, choice=Choice.of(layers, heads), budget=budget)
+
+    @property
+    def outline(self) -> AttentionMaps:
+        """The maps of the last run; before it, what attends is not known."""
+        return self._outline
+
+    @property
+    def warnings(self) -> Sequence[Diagnostic]:
+        """After a run, which parts attended and could not be seen."""
+        return self._warnings
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """As its library knows."""
+        return self.library.vocabulary
+
+    def prepare(
+        self, data: Any = None, tokens: Tokens | None = None, seed: int = 0
+    ) -> Prepared:
+        """One input, a tuple of several, or a mapping of their names.
+
+        Arrays become tensors where the module is, in its precision.
+        """
+        return self.library.prepare(data, tokens)
+
+    def encode(self, texts: Sequence[str]) -> Prepared:
+        """Texts by the tokenizer that was given with the module."""
+        return self.library.encode(texts)
+
+    def run(self, prepared: Prepared) -> Captured:
+        """Call the module without gradients, and examine what was seen."""
+        output, maps = self.watch(prepared)
+        return Captured(output, maps, tuple(examine(maps)))
+
+    def watch(self, prepared: Prepared) -> tuple[Any, AttentionMaps]:
+        """Call the module without gradients; its output, and its maps as they are.
+
+        Raises NeuralError for a module in training mode, one in which no attention was
+        seen, a layer or head that there is not, or maps beyond the budget.
+        """
+        _require_eval(self.module)
+        choice = self.choice
+        output, recorder = self._watched(prepared, choice)
+        loosely = recorder.unmet()
+        if loosely:  # the beginning of a name, which no border follows
+            choice = replace(choice, layers=(*(choice.layers or ()), *loosely))
+            output, recorder = self._watched(prepared, choice)
+        source = type(self.module).__name__
+        maps = recorder.maps(_labels(prepared), source=source, backend="pytorch")
+        self._outline = AttentionMaps([_dot(one) for one in maps.maps])
+        return output, maps
+
+    def _watched(self, prepared: Prepared, choice: Choice) -> tuple[Any, Recorder]:
+        import torch
+
+        from neural_attn.models.living.watch import Watch
+
+        budget = default_budget() if self.budget is None else self.budget
+        recorder = Recorder(self.library, choice, budget)
+        with torch.no_grad():
+            with Watch(self.module, recorder):
+                output = self.library.call(prepared.inputs)
+            recorder.finish()
+        kind = type(self.module).__name__
+        if not recorder.saw_any:
+            fail("E0431", kind=kind)
+        if recorder.unseen:
+            parts = ", ".join(dict.fromkeys(recorder.unseen))
+            self._warnings = [Diagnostic.of("W0831", kind=kind, parts=parts)]
+        return output, recorder
+
+
+def _dot(one: AttentionMap) -> AttentionMap:
+    """The name, kind and heads of a map alone."""
+    dots = np.ones((1, len(one.head_indices), 1, 1), np.float32)
+    heads = one.head_indices
+    return AttentionMap(one.name, dots, one.kind, head_indices=heads, rows=one.rows)
+
+
+def _labels(prepared: Prepared) -> tuple[Any, Any]:
+    from neural_attn.models.living.inputs import labels_of
+
+    return labels_of(prepared.tokens)
+
+
+def _require_eval(module: Any) -> None:
+    """Refuse a module that drops weights at random, or would learn by running."""
+    if any(part.training for part in module.modules()):
+        fail("E0434", kind=type(module).__name__)
+
+
+@dataclass
+class _Plain:
+    """A module of which nothing is known but its parts."""
+
+    module: Any
+    tokenizer: Any = None
+    vocabulary: Vocabulary | None = None
+
+    @cached_property
+    def named(self) -> Named:
+        return Paths.of(self.module)
+
+    def prepare(self, data: Any, tokens: Tokens | None) -> Prepared:
+        from neural_attn.models.living import inputs
+
+        return inputs.prepare(self.module, inputs.by_name(data), tokens)
+
+    def encode(self, texts: Sequence[str]) -> Prepared:
+        """Ids for the first input; texts of different length need an attention_mask."""
+        from inspect import signature
+
+        from neural_attn.inputs.readers import read_texts
+
+        encoded = read_texts(self.tokenizer, texts)
+        arrays = {"0": encoded.inputs["input_ids"]}
+        mask = encoded.inputs["attention_mask"]
+        if "attention_mask" in signature(self.module.forward).parameters:
+            arrays["attention_mask"] = mask
+        elif not mask.all():
+            fail("E0409.padding")
+        return replace(self.prepare(arrays, encoded.tokens), cut=encoded.notes)
+
+    def call(self, given: Any) -> Any:
+        from neural_attn.models.living.inputs import call
+
+        return call(self.module, given)
+
+    def returned(self, module: Any, args: Any, kwargs: Any, output: Any) -> None:
+        """Nothing: what an unknown part returns may be anything."""
+
+    def attends(self, module: Any) -> bool:
+        """Not known of what is not PyTorch's own."""
+        return False
+
+    def unpacked(self, module: Any, scores: Any) -> Any:
+        """As it is."""
+        return scores
+
+
+def is_module(given: Any) -> bool:
+    """Whether something is a PyTorch module; PyTorch is not imported for it."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(given, torch.nn.Module)
+
+
+def of_library(
+    library: Callable[[], Library],
+    given: Any,
+    rows: Rows | None,
+    options: dict[str, Any],
+) -> ModuleModel:
+    """A model of a module; refuses what has no effect on one."""
+    if hasattr(given, "_orig_mod"):
+        fail("E0431.compiled")
+    if options.get("backend") == "pytorch":
+        del options["backend"]
+    refuse_options({"rows": rows, **options}, "a PyTorch module")
+    return ModuleModel(given, library())
+
+
+def make(
+    given: Any,
+    *,
+    tokens: Tokens | None = None,
+    rows: Rows | None = None,
+    tokenizer: Any = None,
+    seed: int = 0,
+    **options: Any,
+) -> ModuleModel | None:
+    """A model of a PyTorch module."""
+    if not is_module(given):
+        return None
+    return of_library(lambda: _Plain(given, tokenizer), given, rows, options)

@@ -1,0 +1,355 @@
+"""Models of `transformers` as they are: equal to their own eager weights, untouched."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from neural_attn import AttentionVisualizer, analyze, capture, explore
+from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.models.opening import open_model
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+pytestmark = [pytest.mark.requires_torch, pytest.mark.requires_transformers]
+
+EXACT = {"rtol": 0, "atol": 1e-5}
+
+SIZES = {
+    "vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "intermediate_size": 37,
+    "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+}  # fmt: skip
+GROUPED = {**SIZES, "num_key_value_heads": 2}
+HALVES = {
+    "vocab_size": 99, "d_model": 32, "encoder_layers": 2, "decoder_layers": 1,
+    "encoder_attention_heads": 4, "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 37, "decoder_ffn_dim": 37, "pad_token_id": 0,
+    "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2,
+}  # fmt: skip
+
+# Drawn by their own generator, so that no test moves another's numbers.
+_draw = torch.Generator().manual_seed(0)
+IDS = torch.randint(5, 90, (2, 9), generator=_draw)
+RIGHT = torch.tensor([[1] * 9, [1] * 6 + [0] * 3])
+TEXT = {"input_ids": IDS, "attention_mask": RIGHT}
+LEFT = {"input_ids": IDS, "attention_mask": RIGHT.flip(1)}
+PAIR = {**TEXT, "decoder_input_ids": IDS[:, :5]}
+LONG = torch.randint(5, 90, (1, 150), generator=_draw)
+PICTURES = {"pixel_values": torch.randn(2, 3, 8, 8, generator=_draw)}
+
+# class, configuration, inputs
+MODELS = {
+    "bert": ("BertModel", "BertConfig", SIZES, TEXT),
+    "roberta": ("RobertaModel", "RobertaConfig", SIZES, TEXT),
+    "distilbert": (
+        "DistilBertModel", "DistilBertConfig",
+        {"vocab_size": 99, "dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 37},
+        TEXT,
+    ),
+    "albert": ("AlbertModel", "AlbertConfig", {**SIZES, "embedding_size": 16}, TEXT),
+    "modernbert": (
+        "ModernBertModel", "ModernBertConfig",
+        {**SIZES, "cls_token_id": 1, "sep_token_id": 2,
+         "global_attn_every_n_layers": 2, "local_attention": 4}, TEXT,
+    ),
+    "gpt2": (
+        "GPT2LMHeadModel", "GPT2Config",
+        {"vocab_size": 99, "n_embd": 32, "n_layer": 2, "n_head": 4,
+         "bos_token_id": 1, "eos_token_id": 2}, TEXT,
+    ),
+    "llama": ("LlamaForCausalLM", "LlamaConfig", GROUPED, TEXT),
+    "llama, padded on the left": ("LlamaForCausalLM", "LlamaConfig", GROUPED, LEFT),
+    "llama, one token": (
+        "LlamaForCausalLM", "LlamaConfig", GROUPED, {"input_ids": IDS[:, :1]}
+    ),
+    "qwen3": ("Qwen3ForCausalLM", "Qwen3Config", {**GROUPED, "head_dim": 8}, TEXT),
+    "mistral": (
+        "MistralForCausalLM", "MistralConfig", {**GROUPED, "sliding_window": 3}, TEXT,
+    ),
+    "gemma3": (
+        "Gemma3ForCausalLM", "Gemma3TextConfig",
+        {**GROUPED, "head_dim": 8, "sliding_window": 3,
+         "layer_types": ["sliding_attention", "full_attention"]}, TEXT,
+    ),
+    "vit": (
+        "ViTModel", "ViTConfig",
+        {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
+         "intermediate_size": 37, "image_size": 8, "patch_size": 2}, PICTURES,
+    ),
+    "t5": (
+        "T5ForConditionalGeneration", "T5Config",
+        {"vocab_size": 99, "d_model": 32, "d_kv": 8, "d_ff": 37, "num_layers": 2,
+         "num_heads": 4, "decoder_start_token_id": 0}, PAIR,
+    ),
+    "t5 beyond its buckets": (
+        "T5ForConditionalGeneration", "T5Config",
+        {"vocab_size": 99, "d_model": 32, "d_kv": 8, "d_ff": 37, "num_layers": 1,
+         "num_heads": 2, "decoder_start_token_id": 0},
+        {"input_ids": LONG, "decoder_input_ids": LONG[:, :140]},
+    ),
+    "bart": ("BartForConditionalGeneration", "BartConfig", HALVES, PAIR),
+    "whisper": (
+        "WhisperModel", "WhisperConfig",
+        {**HALVES, "num_mel_bins": 8, "max_source_positions": 20},
+        {"input_features": torch.randn(1, 8, 40, generator=_draw),
+         "decoder_input_ids": IDS[:1, :5]},
+    ),
+}  # fmt: skip
+
+
+def build(name, config, sizes, **more):
+    """A model with random weights large enough to attend unevenly."""
+    torch.manual_seed(0)
+    settings = getattr(transformers, config)(**copy.deepcopy(sizes), **more)
+    model = getattr(transformers, name)(settings).eval()
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=0.15)
+    return model
+
+
+def without(model, inputs, **options):
+    with torch.no_grad():
+        return model(**inputs, **options)
+
+
+def watched(model, inputs):
+    opened = open_model(model)
+    return opened.watch(opened.prepare(inputs))
+
+
+def by_kind(maps, kind):
+    return [one for one in maps.maps if one.kind == kind]
+
+
+def queries(one, inputs):
+    """Which queries are tokens: of padding, each implementation makes its own."""
+    mask = inputs.get("attention_mask", torch.ones(1, 1))
+    fits = mask.shape[1] == one.weights.shape[2]
+    return mask[:, None, :, None].numpy() if fits else np.ones(1)
+
+
+@pytest.mark.parametrize("case", MODELS)
+def test_a_fused_model_shows_what_the_eager_one_returns(case):
+    *made, inputs = MODELS[case]
+    model = build(*made)
+    assert model.config._attn_implementation == "sdpa"  # what is given by default
+    output, maps = watched(model, inputs)
+    plain = without(model, inputs)
+    for name, value in plain.items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(value, output[name]), name
+    model.set_attn_implementation("eager")
+    eager = without(model, inputs, output_attentions=True)
+    if model.config.is_encoder_decoder:
+        pairs = [
+            *zip(by_kind(maps, "encoder_self"), eager.encoder_attentions, strict=True),
+            *zip(by_kind(maps, "decoder_self"), eager.decoder_attentions, strict=True),
+            *zip(by_kind(maps, "cross"), eager.cross_attentions, strict=True),
+        ]
+        assert [one.name for one in maps.maps][-2:] == [
+            f"decoder_layer_{len(eager.cross_attentions) - 1}.self_attention",
+            f"decoder_layer_{len(eager.cross_attentions) - 1}.cross_attention",
+        ]
+    else:
+        pairs = list(zip(maps.maps, eager.attentions, strict=True))
+        assert list(maps) == [f"layer_{n}" for n in range(len(pairs))]
+    for one, theirs in pairs:
+        real = queries(one, inputs)
+        np.testing.assert_allclose(one.weights * real, theirs.numpy() * real, **EXACT)
+    # and of the eager model the same is seen
+    again = capture(model, inputs)
+    assert list(again) == list(maps)
+    for one, other in zip(maps.maps, again.maps, strict=True):
+        assert (one.kind, one.causal) == (other.kind, other.causal)
+        assert np.array_equal(one.allowed, other.allowed)
+        real = queries(one, inputs)
+        np.testing.assert_allclose(one.weights * real, other.weights * real, **EXACT)
+
+
+def test_masks_are_those_of_our_own_models():
+    case = MODELS["bert"]
+    one = capture(build(*case[:3]), TEXT).get_map("layer_1")
+    assert (one.kind, one.causal) == ("encoder_self", False)
+    assert one.key_range(0) == slice(0, 9)
+    assert one.key_range(1) == slice(0, 6)
+    one = capture(build(*MODELS["llama"][:3]), LEFT).get_map("layer_0")
+    assert (one.kind, one.causal) == ("decoder_self", True)
+    assert one.key_range(1) == slice(3, 9)
+    full = capture(build(*MODELS["gemma3"][:3]), {"input_ids": IDS})
+    window = np.tri(9, dtype=bool) & ~np.tri(9, k=-3, dtype=bool)
+    assert np.array_equal(full.get_map("layer_0").allowed[0, 0], window)
+    assert full.get_map("layer_1").mask is None
+
+
+@pytest.mark.parametrize("case", ["llama", "t5"])
+def test_a_later_token_moves_nothing_before_it(case):
+    *made, inputs = MODELS[case]
+    model, name = build(*made), "decoder_input_ids" if case == "t5" else "input_ids"
+    changed = {**inputs, name: inputs[name].clone()}
+    changed[name][:, 4] = 3
+    before, after = capture(model, inputs), capture(model, changed)
+    for one, other in zip(before.maps, after.maps, strict=True):
+        if one.kind != "encoder_self":
+            assert np.array_equal(one.weights[:, :, :4], other.weights[:, :, :4])
+
+
+def test_a_padded_text_has_the_numbers_of_its_run_alone():
+    model = build(*MODELS["llama"][:3])
+    together = capture(model, LEFT)
+    alone = capture(model, {"input_ids": IDS[1:, 3:]})
+    for one, other in zip(together.maps, alone.maps, strict=True):
+        if one.name == "layer_0":
+            padded = together.item(one.name, 1).weights
+            np.testing.assert_allclose(padded, other.weights[0], **EXACT)
+
+
+def test_sinks_leave_parts():
+    sizes = {**GROUPED, "intermediate_size": 32, "head_dim": 8,
+             "num_local_experts": 4, "num_experts_per_tok": 1}  # fmt: skip
+    model = build("GptOssForCausalLM", "GptOssConfig", sizes)
+    maps = capture(model, {"input_ids": IDS})
+    theirs = without(model, {"input_ids": IDS}, output_attentions=True).attentions
+    for one, expected in zip(maps.maps, theirs, strict=True):
+        assert one.rows == "parts"
+        np.testing.assert_allclose(one.weights, expected.numpy(), **EXACT)
+
+
+def test_towers_are_told_apart_and_only_the_text_has_tokens():
+    text = {k: v for k, v in SIZES.items() if k != "pad_token_id"}
+    vision = {**MODELS["vit"][2], "patch_size": 3, "image_size": 9}  # 10 positions
+    model = build(
+        "CLIPModel", "CLIPConfig", {"text_config": text, "vision_config": vision}
+    )
+    pixels = torch.randn(2, 3, 9, 9)
+    ids = torch.cat([IDS, IDS[:, :1]], 1)
+    opened = open_model(model)
+    words = [[f"w{n}" for n in range(10)]] * 2
+    prepared = opened.prepare({"input_ids": ids, "pixel_values": pixels}, words)
+    _, maps = opened.watch(prepared)
+    assert sorted(maps) == [
+        "text_model_layer_0", "text_model_layer_1",
+        "vision_model_layer_0", "vision_model_layer_1",
+    ]  # fmt: skip
+    assert maps.get_map("text_model_layer_0").key_tokens[0][9] == "w9"
+    assert maps.get_map("vision_model_layer_0").key_tokens[0][9] == "9"
+
+
+def test_layers_without_attention_keep_their_numbers():
+    sizes = {**GROUPED, "head_dim": 8, "num_experts": 2, "num_experts_per_tok": 1,
+             "layer_types": ["linear_attention", "full_attention"],
+             "moe_intermediate_size": 8, "shared_expert_intermediate_size": 8,
+             "linear_num_key_heads": 2, "linear_num_value_heads": 2,
+             "linear_key_head_dim": 8, "linear_value_head_dim": 8}  # fmt: skip
+    model = build("Qwen3NextForCausalLM", "Qwen3NextConfig", sizes)
+    assert list(capture(model, {"input_ids": IDS})) == ["layer_1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "sizes"),
+    [
+        ("XLNetModel", "XLNetConfig",
+         {"vocab_size": 99, "d_model": 32, "n_layer": 1, "n_head": 4, "d_inner": 8}),
+        ("LongformerModel", "LongformerConfig", {**SIZES, "attention_window": 4}),
+    ],
+)  # fmt: skip
+def test_weights_in_another_layout_are_not_taken_for_maps(name, config, sizes):
+    with pytest.raises(NeuralError) as caught:
+        capture(build(name, config, sizes), {"input_ids": IDS})
+    assert caught.value.diagnostics[0].code == "E0431"
+
+
+def test_some_layers_and_heads():
+    model = build(*MODELS["bart"][:3])
+    every = capture(model, PAIR)
+    last = capture(model, PAIR, layers=-1, heads=1)
+    assert list(last) == list(every)[-2:]
+    for one in last.maps:
+        assert np.array_equal(one.weights[:, 0], every[one.name][:, 1])
+    cross = capture(model, PAIR, layers="decoder_layer_0.cross_attention")
+    assert list(cross) == ["decoder_layer_0.cross_attention"]
+    assert list(capture(model, PAIR, layers="encoder")) == list(every)[:2]
+
+
+# --- texts --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def minilm(minilm_dir):
+    return transformers.BertModel.from_pretrained(minilm_dir).eval()
+
+
+@pytest.fixture(scope="module")
+def tokenizer(minilm_dir):
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_file=str(minilm_dir / "tokenizer.json"), pad_token="[PAD]"
+    )
+
+
+TEXTS = ["The cat sat on the mat.", "It was tired."]
+
+
+def test_minilm_on_texts_is_what_it_returns_itself(minilm, tokenizer, minilm_dir):
+    maps = capture(minilm, TEXTS, tokenizer)
+    encoded = tokenizer(TEXTS, padding=True, return_tensors="pt")
+    other = transformers.BertModel.from_pretrained(
+        minilm_dir, attn_implementation="eager"
+    )
+    theirs = without(other.eval(), encoded, output_attentions=True).attentions
+    for one, expected in zip(maps.maps, theirs, strict=True):
+        np.testing.assert_allclose(one.weights, expected.numpy(), **EXACT)
+    one = maps.get_map("layer_3")
+    assert one.key_tokens[1][:5] == ("[CLS]", "it", "was", "tired", ".")
+    assert one.key_range(1) == slice(0, 6)
+    assert maps == capture(minilm, TEXTS, str(minilm_dir))
+    assert maps == capture(minilm, encoded, tokenizer)
+    assert maps == capture(minilm, TEXTS, tokenizer.backend_tokenizer)
+
+
+def test_models_go_every_way_that_models_go(minilm, tokenizer):
+    page = explore(minilm, TEXTS[0], tokenizer=tokenizer)
+    assert "layer_5" in page.html
+    analysis = analyze(minilm, TEXTS, tokenizer=tokenizer)
+    assert len(analysis.heads) == 72
+    assert any("induction" in note for note in analysis.notes)  # it was probed
+    ids = tokenizer(TEXTS[0], return_tensors="pt")
+    visualizer = AttentionVisualizer(minilm)
+    weights = visualizer.extract_attention_weights(ids, ["layer_3"])
+    assert weights["layer_3"].shape == (1, 12, 9, 9)
+
+
+def test_both_sides_of_a_translation_have_their_words(tokenizer):
+    sizes = {**HALVES, "vocab_size": 30522}
+    model = build("BartForConditionalGeneration", "BartConfig", sizes)
+    source = tokenizer(TEXTS[0], return_tensors="pt")
+    target = tokenizer("cat mat", return_tensors="pt").input_ids
+    given = {"input_ids": source.input_ids, "labels": target}
+    cross = capture(model, given, tokenizer).get_map("decoder_layer_0.cross_attention")
+    assert cross.key_tokens[0][1:3] == ("the", "cat")
+    assert cross.query_tokens[0][1:] == ("[CLS]", "cat", "mat")  # moved by one
+    alone = capture(model, TEXTS, tokenizer)
+    assert alone["decoder_layer_0.cross_attention"].shape == (2, 2, 1, 9)
+
+
+def test_texts_longer_than_the_model_are_cut_and_it_is_said(minilm, tokenizer):
+    opened = open_model(minilm, tokenizer=tokenizer)
+    prepared = opened.encode(["cat " * 600])
+    assert prepared.inputs["input_ids"].shape == (1, 512)
+    assert "512 tokens" in prepared.cut[0]
+
+
+def test_what_cannot_be_seen_beside_what_can_is_said():
+    model = build(*MODELS["bert"][:3])
+    layer = model.encoder.layer[1].attention.self
+
+    class QuietAttention(torch.nn.Module):
+        def forward(self, hidden_states, *args, **kwargs):
+            return hidden_states, None
+
+    model.encoder.layer[1].attention.self = QuietAttention().eval()
+    with pytest.warns(UserWarning, match=r"not be seen: encoder\.layer\.1\.attention"):
+        assert list(capture(model, TEXT)) == ["layer_0"]
+    model.encoder.layer[1].attention.self = layer
+    assert list(capture(model, TEXT)) == ["layer_0", "layer_1"]

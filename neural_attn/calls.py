@@ -15,7 +15,7 @@ from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
 from neural_attn.models.attention_model import AttentionModel, refuse_options
-from neural_attn.models.generated import LoadedModel
+from neural_attn.models.capture import LoadedModel
 from neural_attn.models.living.choice import Choice
 from neural_attn.models.opening import open_model
 from neural_attn.models.pytorch import ModuleModel, is_module

@@ -279,6 +279,11 @@ def replaced(expr: Expr, name: str, value: Expr) -> Expr:
     return expr
 
 
+def is_named(node: LayerNode, name: str) -> bool:
+    """Whether a layer is written with this name; case does not matter."""
+    return node.name.text.lower() == name.lower()
+
+
 def names_in(expr: Expr) -> set[str]:
     """The names that stand in an expression."""
     return {node.text for node in walk(expr) if isinstance(node, Name)}

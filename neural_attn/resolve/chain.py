@@ -32,7 +32,7 @@ from neural_attn.resolve.labels import check_labels
 from neural_attn.resolve.scope import Scope
 from neural_attn.resolve.values import note_device
 from neural_attn.resolve.wiring import Wiring
-from neural_attn.resolve.wrappers import each_step, is_stepwise, is_wrapper
+from neural_attn.resolve.wrappers import each_step, is_stepwise
 
 MAX_COPIES = 100  # of layers in braces, which are written out for each
 
@@ -186,7 +186,9 @@ class Chain:
         return flow
 
     def _layer(self, node: tree.LayerNode, flow: Flow, merged: list[str]) -> Flow:
-        if is_wrapper(node, "TimeDistributed") and not self.scope.find(node.name.text):
+        if tree.is_named(node, "TimeDistributed") and not self.scope.find(
+            node.name.text
+        ):
             return self._each_step(node, flow)
         found = self.scope.find(node.name.text)
         crosses, memory, node = take_wiring(node, found, self.problems)

@@ -23,7 +23,6 @@ from neural_attn.resolve.wrappers import (
     both_directions,
     each_step,
     is_stepwise,
-    is_wrapper,
 )
 
 # parameters that say what holds anyway: accepted, with a warning that says why
@@ -68,9 +67,9 @@ def _unwrapped(scope: Scope, node: tree.LayerNode) -> tree.LayerNode | None:
     if scope.find(node.name.text) is not None:
         return node
     node = as_function(node)
-    if is_wrapper(node, "Bidirectional"):
+    if tree.is_named(node, "Bidirectional"):
         return both_directions(node, scope.problems)
-    if not is_wrapper(node, "TimeDistributed"):
+    if not tree.is_named(node, "TimeDistributed"):
         return node
     inner = each_step(node, scope.problems)
     if inner is None or is_stepwise(inner):

@@ -29,11 +29,6 @@ _ALONG_LAST_AXIS = (
 )
 
 
-def is_wrapper(node: tree.LayerNode, name: str) -> bool:
-    """Whether a layer is `name(layer, …)`; case does not matter."""
-    return node.name.text.lower() == name.lower()
-
-
 def is_stepwise(node: tree.LayerNode) -> bool:
     """Whether TimeDistributed adds nothing to this layer."""
     return node.name.text.lower() in _ALONG_LAST_AXIS

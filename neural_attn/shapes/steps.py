@@ -20,7 +20,6 @@ from neural_attn.catalogue.types import (
     Value,
 )
 from neural_attn.ir import LayerUse
-from neural_attn.shapes.instance import Instance
 
 # layers that treat each number alone, whatever its axis stands for
 _ELEMENTWISE = frozenset(
@@ -66,11 +65,13 @@ def joined_by_sides(left: Value, right: Value) -> Iterator[Joined]:
                     yield one.along, False
 
 
-def joined_by_layer(use: LayerUse, made: Instance, x: Value | None) -> Iterator[Joined]:
+def joined_by_layer(
+    use: LayerUse, arguments: Mapping[str, object], x: Value | None
+) -> Iterator[Joined]:
     """The input whose steps are the last axis of what a layer gets."""
     if not isinstance(x, Tensor) or x.across is None:
         return
-    function = made.values.get("function", "softmax")
+    function = arguments.get("function", "softmax")
     is_softmax = use.target.name == "Activation" and function == "softmax"
     if use.target.name not in _ELEMENTWISE | {"Activation"} or is_softmax:
         yield x.across, True

@@ -4,7 +4,11 @@ The generated module keeps the shape of its AST: no text of a file becomes code.
 """
 
 import ast
+import io
+import tokenize
+from functools import lru_cache
 from pathlib import Path
+from types import CodeType
 
 import pytest
 from hypothesis import given, settings
@@ -120,21 +124,34 @@ def assert_harmless(text, name="file.neural"):
     for source in found or ():
         source.encode("utf-8")
         assert "\x00" not in source
-        module = ast.parse(source)
-        names = {n.id for n in ast.walk(module) if isinstance(n, ast.Name)}
-        names |= {n.attr for n in ast.walk(module) if isinstance(n, ast.Attribute)}
+        names = {name for code in codes(source) for name in names_of(code)}
         assert not {MARK, "__import__", "system", "exec"} & names
         # what a reader takes for a line is one
         assert len(source.splitlines()) == source.count("\n")
         # read as bytes, as Python does, an encoding line would change everything
-        assert ast.dump(ast.parse(source.encode())) == ast.dump(module)
+        assert (
+            tokenize.detect_encoding(io.BytesIO(source.encode()).readline)[0] == "utf-8"
+        )
     return found
 
 
+@lru_cache(8)
+def codes(source):
+    """The code of a module, and that of each class and function in it, one by one."""
+    found = [compile(source, "module", "exec")]
+    for code in found:
+        found += [part for part in code.co_consts if isinstance(part, CodeType)]
+    return found
+
+
+def names_of(code):
+    """All that a piece of code reads, sets or calls."""
+    return (*code.co_names, *code.co_varnames, *code.co_freevars, *code.co_cellvars)
+
+
 def shape(source):
-    """The AST of a module without the strings in it and the names of the author."""
-    module = ast.parse(source)
-    return [type(node).__name__ for node in ast.walk(module)]
+    """What a module does, without the strings in it."""
+    return [(c.co_name, names_of(c), len(c.co_code)) for c in codes(source)]
 
 
 @pytest.mark.parametrize("place", PLACES)

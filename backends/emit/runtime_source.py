@@ -12,10 +12,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import TypeGuard
 
 # the package of what the runtimes of several backends share
 COMMON = "neural_attn.backends.emit.runtime"
-METHODS = ("self.attend", "self.attention_softmax")  # their options choose lines
+METHODS = ("attend", "attention_softmax")  # their options choose lines
 OPTIONS = frozenset({"window", "bias", "cap", "sink"})  # what needs a class of its own
 _ONLY = re.compile(r"\s*# only (with|without) ([\w, ]+):")
 
@@ -178,9 +179,9 @@ def words_in(source: str) -> set[str]:
     words = names_in(source) | (found - (own - _INHERITED))
     attends = []
     for call in walked:
-        if not isinstance(call, ast.Call) or ast.unparse(call.func) not in METHODS:
+        if not isinstance(call, ast.Call) or not _is_method(call.func):
             continue
-        method = ast.unparse(call.func).removeprefix("self.")
+        method = call.func.attr
         options = {keyword.arg for keyword in call.keywords if keyword.arg}
         words |= options | ({method} if options else set())
         if method == "attend" and options & OPTIONS:
@@ -189,6 +190,13 @@ def words_in(source: str) -> set[str]:
         all_are = all("cap" in options for options in attends)
         words.add("capped" if all_are else "sometimes_capped")
     return words
+
+
+def _is_method(node: ast.expr) -> TypeGuard[ast.Attribute]:
+    """Whether it is `self.attend`, or another of METHODS."""
+    if not isinstance(node, ast.Attribute) or node.attr not in METHODS:
+        return False
+    return isinstance(node.value, ast.Name) and node.value.id == "self"
 
 
 def needed(runtime: Runtime, names: set[str], own: set[str]) -> list[Definition]:

@@ -10,7 +10,6 @@ from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
 from neural_attn.ir import MASK, Block, LayerUse
 from neural_attn.record import record
-from neural_attn.resolve.wrappers import is_wrapper
 
 MEMORY, MEMORY_MASK = "memory", "memory_mask"
 RESIDUAL = ("add", "residual")
@@ -187,7 +186,7 @@ def take_start(
 def is_recurrent(node: tree.LayerNode, target: NativeLayer | Block | None) -> bool:
     """Whether a layer as it is written has states: LSTM(…), or Bidirectional(…)."""
     if target is None:
-        return is_wrapper(node, "Bidirectional")
+        return node.name.text.lower() == "bidirectional"
     return isinstance(target, NativeLayer) and bool(target.states)
 
 

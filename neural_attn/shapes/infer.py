@@ -268,7 +268,8 @@ class _Run(Entry):
         if isinstance(use.target, NativeLayer) and use.target.states:
             states = (last_state(state, inputs[0]) for state in results[1:])
             results = (results[0], *states)
-        self.note_joined(joined_by_layer(use, parts[0], inputs[0] if inputs else None))
+        x = inputs[0] if inputs else None
+        self.note_joined(joined_by_layer(use.target.name, parts[0].values, x))
         for result in results:
             self.note_step("layer", use.name, inputs, result, call.span.text)
         return results

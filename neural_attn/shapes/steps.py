@@ -19,12 +19,12 @@ from neural_attn.catalogue.types import (
     Tensor,
     Value,
 )
-from neural_attn.ir import LayerUse
-from neural_attn.shapes.instance import Instance
 
 # layers that treat each number alone, whatever its axis stands for
 _ELEMENTWISE = frozenset(
-    "Add Average Cache Dropout GaussianNoise Maximum Minimum Multiply Subtract".split()
+    """
+    Activation Add Average Cache Dropout GaussianNoise Maximum Minimum Multiply Subtract
+    """.split()
 )
 
 # the input whose steps are joined, and whether as attention weighs them
@@ -66,13 +66,14 @@ def joined_by_sides(left: Value, right: Value) -> Iterator[Joined]:
                     yield one.along, False
 
 
-def joined_by_layer(use: LayerUse, made: Instance, x: Value | None) -> Iterator[Joined]:
+def joined_by_layer(
+    layer: str, values: Mapping[str, object], x: Value | None
+) -> Iterator[Joined]:
     """The input whose steps are the last axis of what a layer gets."""
     if not isinstance(x, Tensor) or x.across is None:
         return
-    function = made.values.get("function", "softmax")
-    is_softmax = use.target.name == "Activation" and function == "softmax"
-    if use.target.name not in _ELEMENTWISE | {"Activation"} or is_softmax:
+    is_softmax = layer == "Activation" and values.get("function") == "softmax"
+    if layer not in _ELEMENTWISE or is_softmax:
         yield x.across, True
 
 

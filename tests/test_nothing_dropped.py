@@ -183,8 +183,9 @@ BLOCKS |= {
     "LinearAttention": (
         "num_heads=2",
         "(8, 4)",
-        "num_heads=4 observed=false use_bias=false d_model=5",
+        "num_heads=4 observed=false use_bias=false causal=true d_model=5",
     ),
+    "LinearAttentionStep": ("num_heads=2", "(8, 12)", "num_heads=1"),
     "LatentAttention": (
         "num_heads=2, latent_dim=4",
         "(8, 16)",
@@ -207,6 +208,10 @@ BLOCK_WITHIN = {
     "return merge_heads(rotary(split_heads(x, 1), positions(x))) }}",
     "RelativePositionBias": _BIASED,
     "LinearBias": _BIASED,
+    "LinearAttentionStep": """Run() define Run() {{ layers: step = {} forward(x):
+      start = zeros((1, {heads}, 4 / {heads}, 4 / {heads}), x)
+      y, _, _ = scan(step, x, start, zeros((1, {heads}, 1, 4 / {heads}), x))
+      return y }}""",
     "BahdanauDecoder": _DECODER,
     "LuongDecoder": _DECODER,
     "LSTMCell": _STEP + "h, c = step(slice(x, 0, 1, axis=1), start, start) return h }}",
@@ -236,7 +241,9 @@ def block(name, changes):
         options["memory"] = "source"
     arguments = ", ".join(f"{key}={value}" for key, value in sorted(options.items()))
     around, units = BLOCK_WITHIN.get(name, "{}"), options.get("units")
-    return network(around.format(f"{name}({arguments})", units=units), shape)
+    heads = options.get("num_heads")
+    layer = around.format(f"{name}({arguments})", units=units, heads=heads)
+    return network(layer, shape)
 
 
 @pytest.mark.parametrize(("name", "parameter", "value"), OTHER_VALUES)

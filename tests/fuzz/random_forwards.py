@@ -60,11 +60,11 @@ class Forward:
         if self.random.random() < 0.2:
             line = f"{name}, rest{number} = split({self.tensor(1)}, 2, axis=2)"
             line += f" {name} = concatenate([rest{number}, {name}])"
-        self.tensors += [name, name]
         if self.random.random() < 0.1:
             given = f", initial_state=(h{number}, c{number})"
             line = f"_, h{number}, c{number} = both({self.tensor(1)})"
             line += f" {name}, _, _ = both({self.tensor(1)}{given})"
+        self.tensors += [name, name]
         if self.random.random() < 0.2:
             condition = self.random.choice(("!= none", "== none"))
             again = f"{name} = {self.tensor(1)}"

@@ -13,6 +13,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 # One thread for each test worker: more of them only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import gc
 import importlib.util
 from pathlib import Path
 
@@ -35,6 +36,10 @@ hypothesis.settings.register_profile(
     "neural_attn", deadline=None, derandomize="CI" in os.environ
 )
 hypothesis.settings.load_profile("neural_attn")
+
+# A worker that holds two frameworks has millions of objects, which the collector would
+# walk again and again: a tenth of the suite's time.
+gc.set_threshold(20_000, 20, 20)
 
 # The files that take longest, the longest first. A file stays on one worker: one of
 # these, started last, would leave the other worker idle for minutes. (Left alone, xdist

@@ -1,7 +1,8 @@
 """What the tests of native layers share: one layer as a network, run on any backend."""
 
+import shutil
 import subprocess
-import sys
+import sysconfig
 from functools import cache
 
 import numpy as np
@@ -12,6 +13,8 @@ from neural_attn.models.capture import run
 from neural_attn.models.generated import load_model
 from neural_attn.models.weights import expected
 
+# the program itself: through Python each of many calls takes ten times as long
+RUFF = shutil.which("ruff", path=sysconfig.get_path("scripts")) or "ruff"
 TOLERANCE = {"float32": 1e-5, "float64": 1e-8}
 
 
@@ -74,7 +77,7 @@ def ruff_complaints(source, folder):
     said = ""
     for command in (["check", "--isolated"], ["format", "--isolated", "--diff"]):
         done = subprocess.run(
-            [sys.executable, "-m", "ruff", *command, str(path)],
+            [RUFF, *command, str(path)],
             capture_output=True,
             text=True,
             check=False,

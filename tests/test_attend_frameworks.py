@@ -39,7 +39,7 @@ network Options {{
   input: (none,)
   layers:
     Embedding(9, 8, mask_zero=true)
-    Own(2) * 2
+    Own(2) * {count}
     GlobalAveragePooling1D()
     Output(3, "softmax")
   loss: "sparse_categorical_crossentropy"
@@ -57,8 +57,8 @@ OPTIONS = [
 ]
 
 
-def module(options, backend, rate=0.0):
-    text = NETWORK.format(options=f", {options}", rate=rate)
+def module(options, backend, rate=0.0, count=2):
+    text = NETWORK.format(options=f", {options}", rate=rate, count=count)
     return load_source(emit(check_text(text)[0][0], get(backend)), "generated")
 
 
@@ -105,7 +105,7 @@ def test_pytorch_gradients_are_those_of_the_maps(options):
 def test_pytorch_captures_it_whole(options):
     torch = importlib.import_module("torch")
     torch.manual_seed(0)
-    model = module(options, "pytorch").create_model()
+    model = module(options, "pytorch", count=1).create_model()
     x = torch.from_numpy(ids(3, 150))
     with torch.no_grad():
         expected = model(x)
@@ -143,7 +143,7 @@ def test_pytorch_holds_nothing_of_queries_by_keys(options, training):
     torch = importlib.import_module("torch")
     profiler = importlib.import_module("torch.profiler")
     length = 2048
-    model = module(options, "pytorch").create_model().train(training)
+    model = module(options, "pytorch", count=1).create_model().train(training)
     x = torch.from_numpy(ids(1, length))
     with (
         torch.set_grad_enabled(training),
@@ -186,7 +186,7 @@ def test_keras_gradients_are_those_of_the_maps(options):
 def test_keras_fits_and_takes_symbols(options):
     keras = importlib.import_module("keras")
     keras.utils.set_random_seed(0)
-    made = module(options, "tensorflow", rate=0.1)
+    made = module(options, "tensorflow", rate=0.1, count=1)
     model = made.create_model()
     inputs = keras.Input((None,), dtype="int64")
     assert model(inputs).shape == (None, 3)

@@ -20,6 +20,7 @@ from neural_attn.compile import check_file, check_text, compile_file
 from neural_attn.diagnostics.errors import NeuralError
 from tests import every_backend
 from tests.every_backend import EVERY, TRAINING
+from tests.layer_cases import RUFF
 
 EXAMPLES = {
     "basic": "examples/attention_examples/basic_transformer.neural",
@@ -104,7 +105,7 @@ def ruff(*arguments, text=None, cwd=None):
     """Run ruff on a text or a folder, with its own rules alone; what it says."""
     if importlib.util.find_spec("ruff") is None:
         pytest.skip("ruff is not installed")
-    command = [sys.executable, "-m", "ruff", *arguments, "--isolated"]
+    command = [RUFF, *arguments, "--isolated"]
     command.append("-" if cwd is None else ".")
     result = subprocess.run(
         command, input=text, cwd=cwd, capture_output=True, text=True

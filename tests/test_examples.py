@@ -10,6 +10,7 @@ import pytest
 
 from neural_attn import AttentionVisualizer
 from neural_attn.compile import check_file
+from neural_attn.pipeline import Request, capture
 from tests import warm_python
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -114,14 +115,13 @@ def test_sample_data_is_reproducible_and_fits(samples, monkeypatch):
         ("text_classification", "reviews_ids"),
     ],
 )
-def test_sample_data_runs(network, data, backend, samples, tmp_path):
+def test_sample_data_runs(network, data, backend, samples):
     array = np.load(samples[0] / f"{data}.npy")
-    results = AttentionVisualizer(backend=backend).visualize_from_dsl(
-        GUIDE / f"{network}.neural", array, output_dir=tmp_path / "out"
-    )
-    for weights in results["attention_weights"].values():
-        assert weights.shape[0] == len(array)
-        assert weights.shape[2:] == array.shape[1:2] * 2
+    request = Request(GUIDE / f"{network}.neural", backend=backend, data=array)
+    maps = capture(request).captured.maps
+    for name in maps:
+        assert maps[name].shape[0] == len(array)
+        assert maps[name].shape[2:] == array.shape[1:2] * 2
 
 
 def test_the_demo_writes_what_it_says(backend, tmp_path):

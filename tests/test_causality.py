@@ -121,7 +121,7 @@ def test_what_does_not_still_writes(body, length):
     assert generation(checked) is not None
 
 
-SEEDS = 200
+SEEDS = 100
 
 
 def drawn(seed):

@@ -139,7 +139,7 @@ def _selected(maps: AttentionMaps, layers: Any, heads: Any) -> AttentionMaps:
     try:
         names = {name for layer in wanted for name in maps.select(layer)}
     except SelectionError as error:
-        fail("E0432", reason=str(error))
+        fail("E0442", reason=str(error))
     kept = [_some_heads(one, heads) for one in maps.maps if one.name in names]
     return replace(maps, maps=kept)
 

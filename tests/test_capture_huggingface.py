@@ -258,7 +258,7 @@ def test_layers_without_attention_keep_their_numbers():
 def test_weights_in_another_layout_are_not_taken_for_maps(name, config, sizes):
     with pytest.raises(NeuralError) as caught:
         capture(build(name, config, sizes), {"input_ids": IDS})
-    assert caught.value.diagnostics[0].code == "E0431"
+    assert caught.value.diagnostics[0].code == "E0441"
 
 
 def test_some_layers_and_heads():

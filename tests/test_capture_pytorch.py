@@ -441,7 +441,7 @@ def test_what_is_not_there_is_refused_with_what_is(stack, asked, said):
     with pytest.raises(NeuralError) as caught:
         capture(stack, torch.randn(1, 5, 8), **asked)
     (problem,) = caught.value.diagnostics
-    assert problem.code == "E0432"
+    assert problem.code == "E0442"
     assert said in problem.message
 
 
@@ -453,7 +453,7 @@ def test_a_budget_is_kept(stack):
     with pytest.raises(NeuralError) as caught:
         capture(stack, x, budget=2 * size)
     (problem,) = caught.value.diagnostics
-    assert problem.code == "E0433"
+    assert problem.code == "E0443"
     assert (
         "blocks.2 [2, 2, 5, 5] takes 400 bytes, and 2 before it take 800 bytes"
         in problem.message
@@ -635,10 +635,10 @@ def test_texts_need_a_tokenizer_and_a_mask_for_padding(own, minilm_dir):
 @pytest.mark.parametrize(
     ("module", "code"),
     [
-        (lambda: Own(), "E0434"),
-        (lambda: nn.Linear(4, 4).eval(), "E0431"),
+        (lambda: Own(), "E0444"),
+        (lambda: nn.Linear(4, 4).eval(), "E0441"),
         # a module that is compiled has the one that it was
-        (lambda: nn.ModuleDict({"_orig_mod": nn.Linear(4, 4)}), "E0431"),
+        (lambda: nn.ModuleDict({"_orig_mod": nn.Linear(4, 4)}), "E0441"),
     ],
 )
 def test_what_cannot_be_seen_is_said(module, code):

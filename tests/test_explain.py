@@ -9,6 +9,7 @@ from string import Formatter
 import pytest
 from click.testing import CliRunner
 
+import neural_attn.diagnostics
 from neural_attn.cli import cli
 from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
@@ -41,6 +42,13 @@ def problems(text):
 
 def test_every_code_has_a_page_and_every_page_a_code():
     assert set(PAGES) == codes_in_source()
+
+
+def test_no_code_has_two_pages():
+    folder = Path(neural_attn.diagnostics.__file__).parent
+    texts = [path.read_text("utf-8") for path in folder.glob("*.md")]
+    codes = Counter(re.findall(r"^## ([EW]\d{4}) ", "\n".join(texts), re.MULTILINE))
+    assert [code for code, count in codes.items() if count > 1] == []
 
 
 def test_every_code_of_the_language_has_examples():

@@ -518,11 +518,11 @@ def test_a_spike_survives_in_a_long_text(visit, folder):
 
 
 def test_a_long_text_by_sentences_and_its_exact_head(visit, folder):
-    count = 1200
+    count = 600
     tokens = ["[CLS]", *(f"w{n}" + "." * (n % 40 == 0) for n in range(1, count))]
     weights = softmax((1, 2, count, count), 4)
     one = AttentionMap("m", weights, query_tokens=tokens, key_tokens=tokens)
-    detail = Detail(longest=1000, heads=[("m", 1)])
+    detail = Detail(longest=500, heads=[("m", 1)])
     page = visit(write_explorer([one], folder / "units.html", detail=detail))
     assert page.is_disabled("#special")
     assert page.is_disabled("#unit option[value=word]")

@@ -122,8 +122,9 @@ def test_the_batch_is_what_it_claims_to_be(encoded):
 def assert_close(ours, expected, real, tolerance):
     """Compare arrays; `real` [batch, time] says where tokens are."""
     assert ours.shape == expected.shape
-    np.testing.assert_allclose(ours[real], expected[real], rtol=0, atol=tolerance)
-    np.testing.assert_allclose(ours, expected, rtol=0, atol=10 * tolerance)
+    error = np.abs(ours - expected)  # in one pass over some ten million numbers
+    assert error[real].max() <= tolerance
+    assert error.max() <= 10 * tolerance
 
 
 def by_query(weights):

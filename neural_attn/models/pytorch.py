@@ -135,7 +135,7 @@ class ModuleModel(AttentionModel):
             recorder.finish()
         kind = type(self.module).__name__
         if not recorder.saw_any:
-            fail("E0431", kind=kind)
+            fail("E0441", kind=kind)
         if recorder.unseen:
             parts = ", ".join(dict.fromkeys(recorder.unseen))
             self._warnings = [Diagnostic.of("W0831", kind=kind, parts=parts)]
@@ -158,7 +158,7 @@ def _labels(prepared: Prepared) -> tuple[Any, Any]:
 def _require_eval(module: Any) -> None:
     """Refuse a module that drops weights at random, or would learn by running."""
     if any(part.training for part in module.modules()):
-        fail("E0434", kind=type(module).__name__)
+        fail("E0444", kind=type(module).__name__)
 
 
 @dataclass
@@ -224,7 +224,7 @@ def of_library(
 ) -> ModuleModel:
     """A model of a module; refuses what has no effect on one."""
     if hasattr(given, "_orig_mod"):
-        fail("E0431.compiled")
+        fail("E0441.compiled")
     if options.get("backend") == "pytorch":
         del options["backend"]
     refuse_options({"rows": rows, **options}, "a PyTorch module")

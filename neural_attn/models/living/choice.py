@@ -67,7 +67,7 @@ class Choice:
             return list(range(heads))
         for head in self.heads:
             if not -heads <= head < heads:
-                fail("E0432.head", name=name, head=head, last=heads - 1)
+                fail("E0442.head", name=name, head=head, last=heads - 1)
         return sorted({head % heads for head in self.heads})
 
 

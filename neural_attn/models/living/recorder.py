@@ -141,7 +141,7 @@ class Recorder:
         if self._kept + size > self._budget:
             kept = sum(one.weighed is not None for one in self._calls)
             fail(
-                "E0433",
+                "E0443",
                 name=call.place.name,
                 shape=[batch, len(heads), queries, keys],
                 size=readable(size),
@@ -185,7 +185,7 @@ class Recorder:
         try:
             return [name for one in missing for name in every.select(one)]
         except SelectionError as error:
-            fail("E0432", reason=str(error))
+            fail("E0442", reason=str(error))
 
     def maps(self, labels: Sequence[Any], **about: Any) -> AttentionMaps:
         """Everything that was kept.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from neural_attn.backends.emit import runtime_source
@@ -14,16 +14,12 @@ from neural_attn.backends.emit.layout import docstring, lay_out, lay_out_import
 from neural_attn.backends.emit.network_class import network_class
 from neural_attn.backends.emit.scope import Scope
 from neural_attn.backends.emit.training import has_logits
-from neural_attn.grammar.parser import is_built_in
 
 from neural_attn.ir import Block
 from neural_attn.shapes.instance import Checked
 from neural_attn.version import __version__
 
 _TRAIN = "train"  # stands behind all that it trains
-# what two steps of a free length may be too few for, and in an author's equations
-_PICKY = re.compile(r"Conv|Pool|Crop|Reshape")
-_PICKY_TOO = re.compile(r"\b(reshape|split)\(")
 _HEADER_WIDTH = 82  # what fits between the quotes
 _HEADER = "{name} for {backend}, from {source} by neural-attn {version}."
 _LIBRARY_HEADER = "What {name} is made of, from {source} by neural-attn {version}."
@@ -83,20 +79,7 @@ def _file(checked: Checked, backend: Backend) -> _File:
         lines, loop = backend.training(checked)
         bodies += _definitions(lines)
     marks = {*loop, *_marks(checked, backend, going_on)}
-    if _is_picky(checked, zip([*scopes, checked.network.block], bodies, strict=False)):
-        marks.add("PICKY")
     return _parts(backend, bodies, loop, marks)
-
-
-def _is_picky(checked: Checked, made: Iterable[tuple[Block, list[str]]]) -> bool:
-    """Whether the network takes free sizes, but perhaps not every one."""
-    if all(None not in given.shape for given in checked.network.inputs):
-        return False
-    return any(
-        _PICKY.search(text) or (_PICKY_TOO.search(text) and not is_built_in(block.span))
-        for block, body in made
-        for text in ["\n".join(body)]
-    )
 
 
 def _blocks_inside_out(checked: Checked) -> list[Block]:

@@ -58,19 +58,10 @@ class Network(keras.Model):
     """A whole model: returns or keeps its attention, loads and saves its weights."""
 
     def build(self, input_shape):
-        """Make all weights, in a call on what stands for an example."""
+        """Make all weights, from symbols: `summary` tells the shapes they lead to."""
         for layer in self._flatten_layers(include_self=False):
-            layer.built |= type(layer).build is keras.Layer.build  # else called twice
+            layer.built |= type(layer).build is keras.Layer.build  # else traced twice
         self.call(keras.tree.map_shape_structure(keras.KerasTensor, input_shape))
-
-    def summary(self, **options):
-        """Print what Keras tells of each layer, with the shapes that it leads to."""
-        if shapes := self.get_build_config():
-            symbols = keras.tree.map_shape_structure(
-                keras.KerasTensor, shapes["input_shape"]
-            )
-            self.call(symbols)
-        super().summary(**options)
 
     def set_store_attention(self, flag):
         """Keep the weights of later calls on each attention layer, or drop them."""

@@ -27,7 +27,7 @@ def texts(figure):
 
 
 def test_weights_stand_where_they_should():
-    maps = previous_token_maps(1, 1)
+    maps = previous_token_maps(1, 1, causal=False)
     image = draw_overview(maps).axes[0].images[0].get_array()
     colors = (palette.colormap()(np.arange(256)) * 255).round().astype(np.uint8)
     dots = len(image)

@@ -319,7 +319,7 @@ def test_the_code_is_clean_and_tells_its_sizes(decoder, backend, tmp_path):
     assert str(checked.root.output) == "(batch, time, 9)"
     code = emit(checked, get("pytorch"))
     if decoder == "bahdanau":
-        assert "key_width=memory_width" in code
+        assert "AdditiveAttention(state_width, memory_width, units)" in code
 
 
 REFUSED = {

@@ -138,7 +138,7 @@ class ModuleModel(AttentionModel):
             fail("E0441", kind=kind)
         if recorder.unseen:
             parts = ", ".join(dict.fromkeys(recorder.unseen))
-            self._warnings = [Diagnostic.of("W0831", kind=kind, parts=parts)]
+            self._warnings = [Diagnostic.of("W0901", kind=kind, parts=parts)]
         return output, recorder
 
 

@@ -19,7 +19,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-PACKAGES = ["tensorflow", "torch", "matplotlib.figure", "plotly.graph_objects"]
+PACKAGES = [
+    "tensorflow", "keras", "torch", "matplotlib.figure",
+    "matplotlib.backends.backend_agg", "plotly.graph_objects", "plotly.io",
+    "fontTools.ttLib", "lark", "rich.console", "safetensors.numpy",
+]  # fmt: skip
 
 
 def run(*arguments, cwd=None):

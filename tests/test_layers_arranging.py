@@ -240,3 +240,14 @@ def test_what_cannot_be_is_explained(layer, shape, said):
     with pytest.raises(NeuralError) as caught:
         check_text(f"network N {{ input: ({shape}) layers: {layer} }}")
     assert said in str(caught.value)
+
+
+def test_what_follows_an_upsampling_runs(backend, tmp_path):
+    """Keras takes symbols of products with plain tensors for sparse."""
+    layers = 'UpSampling2D(2, interpolation="bilinear") Dense(3)'
+    x = sample((4, 5, 6))
+    found, expected = (
+        output(one_layer(layers, (4, 5, 6)), name, "float64", tmp_path, x)
+        for name in (backend, "numpy")
+    )
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8)

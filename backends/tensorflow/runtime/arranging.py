@@ -16,8 +16,9 @@ def upsample(x, size, interpolation="nearest"):
         at = np.clip((np.arange((last + 1) * factor) + 0.5) / factor - 0.5, 0, last)
         before = at.astype(int)
         share = (at - before).reshape(-1, *[1] * (len(x.shape) - axis - 1))
-        share = ops.cast(share, x.dtype)
         after = ops.take(x, np.minimum(before + 1, last), axis=axis)
+        # as a symbol where x is one: Keras takes a product with others for sparse
+        share = ops.zeros_like(after) + ops.cast(share, x.dtype)
         x = ops.take(x, before, axis=axis) * (1 - share) + after * share
     return x
 

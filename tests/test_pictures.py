@@ -393,6 +393,7 @@ def test_more_tokens_are_hardly_more_work(tmp_path):
     picture(16)  # fonts are loaded once
     (_, few), (_, many) = counted(picture, 16), counted(picture, 128)
     assert many < 1.3 * few
+    assert many < 2_000_000
 
 
 # --- all files of a run -----------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -71,10 +70,7 @@ def capture(
     opened = open_model(model, tokenizer=tokenizer)
     if isinstance(opened, ModuleModel):
         opened = opened.choosing(layers, heads, budget)
-        maps = opened.watch(_prepared(opened, inputs, tokens))[1]
-        for one in opened.warnings:
-            warnings.warn(f"{one.message} ({one.hint})", stacklevel=2)
-        return maps
+        return opened.watch(_prepared(opened, inputs, tokens))[1]
     refuse_options({"budget": budget}, "what is no PyTorch module")
     maps = opened.run(_prepared(opened, inputs, tokens)).maps
     return _selected(maps, layers, heads)

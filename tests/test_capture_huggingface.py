@@ -351,5 +351,7 @@ def test_what_cannot_be_seen_beside_what_can_is_said():
     model.encoder.layer[1].attention.self = QuietAttention().eval()
     with pytest.warns(UserWarning, match=r"not be seen: encoder\.layer\.1\.attention"):
         assert list(capture(model, TEXT)) == ["layer_0"]
+    with pytest.warns(UserWarning, match="not be seen"):  # whatever runs it
+        assert "layer_0" in explore(model, TEXT).html
     model.encoder.layer[1].attention.self = layer
     assert list(capture(model, TEXT)) == ["layer_0", "layer_1"]

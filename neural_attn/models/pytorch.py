@@ -6,6 +6,7 @@ PyTorch is imported by whoever has a module; nothing here is loaded before.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -120,6 +121,8 @@ class ModuleModel(AttentionModel):
         source = type(self.module).__name__
         maps = recorder.maps(_labels(prepared), source=source, backend="pytorch")
         self._outline = AttentionMaps([_dot(one) for one in maps.maps])
+        for one in self._warnings:  # whoever runs it must not take a part for the whole
+            warnings.warn(f"{one.message} ({one.hint})", stacklevel=3)
         return output, maps
 
     def _watched(self, prepared: Prepared, choice: Choice) -> tuple[Any, Recorder]:
@@ -136,6 +139,7 @@ class ModuleModel(AttentionModel):
         kind = type(self.module).__name__
         if not recorder.saw_any:
             fail("E0441", kind=kind)
+        self._warnings = []
         if recorder.unseen:
             parts = ", ".join(dict.fromkeys(recorder.unseen))
             self._warnings = [Diagnostic.of("W0901", kind=kind, parts=parts)]

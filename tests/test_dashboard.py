@@ -6,7 +6,6 @@ import base64
 import html
 import json
 import re
-import shutil
 import subprocess
 
 import numpy as np
@@ -15,11 +14,8 @@ import pytest
 from neural_attn.figures import dashboard
 from neural_attn.figures.dashboard import build_dashboard, write_dashboard
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, SelectionError
+from tests.browser import CHROMIUM
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
-    None,
-)
 HOSTILE = [
     "the",
     "the",

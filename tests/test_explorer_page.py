@@ -18,9 +18,9 @@ from neural_attn.explorer.page import Detail, explore, write_explorer
 from neural_attn.explorer.pyramid import group_head
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.pipeline import Request, visualize
+from tests.browser import CHROMIUM
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is missing")
-CHROMIUM = shutil.which("chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 TEXT = "The animal didn't cross the street because it was too tired. It waited."
 HOSTILE = [

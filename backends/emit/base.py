@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from neural_attn.diagnostics.errors import fail
@@ -109,6 +110,10 @@ class Backend:
     options: str = ""
     shared: str = ""
     start: Callable[[], None] = lambda: None  # import the framework
+    # a model of the generated module, with any weights: they are replaced
+    make: Callable[[ModuleType, str], Any] = lambda module, dtype: module.create_model(
+        dtype=dtype
+    )
     # how the framework runs: arrays in, a context without gradients, arrays out
     tensor: Callable[[NDArray[Any]], Any] = lambda array: array
     array: Callable[[Any], NDArray[Any]] = lambda tensor: tensor

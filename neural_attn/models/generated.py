@@ -302,7 +302,7 @@ def load_model(
         tensors = weights.read_checkpoint(checked, Path(checkpoint))
     target.start()
     module = load_source(source, f"compiled_model_{target.name}")
-    model = module.create_model(dtype=dtype)
+    model = target.make(module, dtype)
     _fill(model, tensors)
     return LoadedModel(model, checked, target, source, checkpoint is not None, dtype)
 

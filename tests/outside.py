@@ -1,9 +1,9 @@
 """A package from outside: modules and entry points on a path of their own."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
+
+from tests import warm_python
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -36,14 +36,7 @@ def run_with(folder, *arguments, cwd=None, warnings="error"):
     Where warnings are no errors: what it printed, and what it said on stderr.
     """
     path = os.pathsep.join([str(folder), str(ROOT)])
-    done = subprocess.run(
-        [sys.executable, "-W", warnings, *map(str, arguments)],
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = warm_python.run(*arguments, cwd=cwd, warnings=warnings, PYTHONPATH=path)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout if warnings == "error" else (done.stdout, done.stderr)
 

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from warnings import simplefilter
 
 PACKAGES = [
     "tensorflow", "keras", "torch", "matplotlib.figure",
@@ -26,19 +27,28 @@ PACKAGES = [
 ]  # fmt: skip
 
 
-def run(*arguments, cwd=None):
-    """Run `python arguments` (`-m module …` or a script), in the environment of now."""
+def run(*arguments, cwd=None, warnings="default", **environment):
+    """Run `python arguments`: `-m module …`, `-c code …` or a script.
+
+    warnings is what `python -W` takes; what is named besides is set in the environment.
+    """
     arguments = [str(argument) for argument in arguments]
+    environment = os.environ | environment
     if sys.platform != "linux":
         return subprocess.run(
-            [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True
+            [sys.executable, "-W", warnings, *arguments],
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
         )
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
         request = {
             "arguments": arguments,
             "cwd": str(cwd or Path.cwd()),
-            "environment": dict(os.environ),
+            "warnings": warnings,
+            "environment": dict(environment),
             "out": str(out),
             "err": str(err),
         }
@@ -80,7 +90,7 @@ def _serve():
     return None
 
 
-def _become(arguments, cwd, environment, out, err):
+def _become(arguments, cwd, warnings, environment, out, err):
     """Run as a Python that was started with these arguments."""
     for number, path in enumerate([os.devnull, out, err]):
         flags = os.O_RDWR if path == os.devnull else os.O_WRONLY | os.O_CREAT
@@ -90,11 +100,16 @@ def _become(arguments, cwd, environment, out, err):
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
+    if warnings != "default":
+        simplefilter(warnings)
     found = environment.get("PYTHONPATH", "")
     sys.path[:1] = ["", *filter(None, found.split(os.pathsep))]
     if arguments[0] == "-m":
         sys.argv = arguments[1:]
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    elif arguments[0] == "-c":
+        sys.argv = ["-c", *arguments[2:]]
+        exec(arguments[1], {"__name__": "__main__"})
     else:
         sys.path[0] = str(Path(arguments[0]).parent)
         sys.argv = arguments

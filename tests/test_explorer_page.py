@@ -17,7 +17,7 @@ from PIL import Image
 from neural_attn.explorer.page import Detail, explore, write_explorer
 from neural_attn.explorer.pyramid import group_head
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
-from neural_attn.pipeline import Request, visualize
+from neural_attn.pipeline import Request, capture
 from tests.browser import CHROMIUM
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is missing")
@@ -147,9 +147,8 @@ def minilm(folder, minilm_dir):
         backend="numpy",
         checkpoint=file.with_suffix(".safetensors"),
         texts=[TEXT, "A second text."],
-        output_dir=folder,
     )
-    maps = visualize(request).maps
+    maps = capture(request).captured.maps
     assert maps.trained
     return maps
 
@@ -158,8 +157,7 @@ def minilm(folder, minilm_dir):
 def causal(folder):
     file = folder / "causal.neural"
     file.write_text(NETWORK)
-    request = Request(file, backend="numpy", output_dir=folder / "causal")
-    return visualize(request).maps
+    return capture(Request(file, backend="numpy")).captured.maps
 
 
 @pytest.fixture(scope="module")

@@ -155,6 +155,51 @@ def test_what_is_kept_changes_nothing(name, backend, tmp_path):
     np.testing.assert_array_equal(model.output(expected), model.output(expected))
 
 
+REUSED = {
+    "a shared layer": """network G {
+      input: (none,)
+      layers:
+        Embedding(30, 16, mask_zero=true)
+        LlamaDecoder(num_heads=2, num_kv_heads=1, ff_dim=24, shared=true) * 2
+        Output(30)
+    }""",
+    "a shared layer with a memory": TRANSLATOR.replace("ENCODER", "Dense(16)").replace(
+        "DECODER", "TransformerDecoder(2, 32, memory=source, shared=true) * 2"
+    ),
+    "a layer called twice": """
+    define Twice(num_heads) {
+      layers:
+        attention = MultiHeadAttention(num_heads, causal=true)
+      forward(x): return x + attention(x + attention(x))
+    }
+    network G { input: (none,) layers: Embedding(30, 16) Twice(2) Output(30) }""",
+    "positions counted twice": """
+    define Twice(num_heads, d_model = width(x)) {
+      layers:
+        first = Embedding(40, d_model)
+        second = Embedding(40, d_model)
+        attention = MultiHeadAttention(num_heads, causal=true)
+      forward(x):
+        y = attention(x + first(positions(x)))
+        return x + y + second(positions(y))
+    }
+    network G { input: (none,) layers: Embedding(30, 16) Twice(2) Output(30) }""",
+}
+
+
+@pytest.mark.parametrize("text", REUSED)
+def test_a_layer_that_remembers_and_is_used_twice_keeps_nothing(
+    text, backend, tmp_path
+):
+    """One memory cannot hold what two calls in a run see."""
+    model = Runner(REUSED[text], backend, tmp_path)
+    np.testing.assert_array_equal(model.generate(START, 5), model.greedy(START, 5))
+    if "mask_zero" in REUSED[text] and not model.several:
+        ragged = np.pad(START, ((0, 0), (2, 0)))
+        together = model.generate(ragged, 5)[:, 2:]
+        np.testing.assert_array_equal(together, model.generate(START, 5))
+
+
 def test_beams_are_the_same_on_every_backend(name, backend, tmp_path):
     first = Runner(TEXTS[name], "numpy", tmp_path)
     second = Runner(TEXTS[name], backend, tmp_path)

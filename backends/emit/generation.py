@@ -9,16 +9,17 @@ second is computed once.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from neural_attn.backends.emit.base import Generation
 from neural_attn.backends.emit.training import masked_inputs, output_activation
+from neural_attn.backends.emit.usage import calls_in
 from neural_attn.grammar import tree
 
 from neural_attn.catalogue.decoding import CACHE, STEPWISE
 from neural_attn.catalogue.types import BATCH, Tensor
-from neural_attn.ir import Block, Input, LayerUse, is_mask
+from neural_attn.ir import SCAN, Block, Input, LayerUse, is_mask
 from neural_attn.shapes.instance import Checked, Instance
 
 
@@ -216,6 +217,10 @@ def _keeps(
     is_within = part.target is not checked.network.block
     if facts.counts_steps or (is_within and facts.masks & targets):
         return False
+    if _counts(part.target.forward.body) > 1 or any(
+        map(partial(_is_reused, part), part.calls)
+    ):
+        return False
     inner = list(_on_the_way(part, targets))
     caches = around or any(one.target is CACHE for one in inner)
     if part.attention and part.attention.causal and not caches:
@@ -226,3 +231,32 @@ def _keeps(
         else one.target.name in STEPWISE
         for one in inner
     )
+
+
+def _counts(body: Iterable[tree.Statement]) -> int:
+    """How often a forward counts positions, which one layer does for all of them."""
+    count = 0
+    for statement in body:
+        if isinstance(statement, tree.If):
+            count += max(_counts(statement.then), _counts(statement.otherwise))
+        else:
+            names = [call.function.text for call in calls_in([statement])]
+            count += names.count("positions")
+    return count
+
+
+def _is_reused(part: Instance, name: str) -> bool:
+    """Whether one layer that remembers is applied several times in a run."""
+    calls, shared = part.calls[name], part.uses[name].is_shared
+    times = sum(len(parts) if shared else 1 for parts in calls)
+    return times > 1 and any(_remembers(one) for one in calls[0])
+
+
+def _remembers(part: Instance) -> bool:
+    """Whether a layer, or one inside, keeps something of earlier steps."""
+    if not isinstance(part.target, Block):
+        return part.target is CACHE
+    called = {one.function.text for one in calls_in(part.target.forward.body)}
+    if called & {"positions", SCAN}:
+        return True
+    return any(map(_remembers, itertools.chain.from_iterable(part.children.values())))

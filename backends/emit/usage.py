@@ -47,7 +47,7 @@ def given_inputs(checked: Checked, block: Block) -> set[str]:
     """The arguments of a block's forward that some call of it gives."""
     given: set[str] = set()
     for outer, use in _uses_of(checked, block):
-        for call in _calls(outer.forward.body):
+        for call in calls_in(outer.forward.body):
             if call.function.text == use.name:
                 given |= match(
                     "", call_parameters(use), call.arguments, Problems()
@@ -76,7 +76,7 @@ def always_given(
     for outer, use in _uses_of(checked, block) if optional else ():
         maybe = {p.name for p in outer.forward.parameters if p.default is not None}
         maybe -= always_given(checked, outer, known)
-        for call in _calls(outer.forward.body):
+        for call in calls_in(outer.forward.body):
             if call.function.text != use.name:
                 continue
             given = match("", call_parameters(use), call.arguments, Problems())
@@ -142,7 +142,7 @@ def names_read(body: Iterable[tree.Statement]) -> set[str]:
 def sizes(body: Sequence[tree.Statement]) -> set[str]:
     """The names in the sizes that functions are given, and those they are made of."""
     found: set[str] = set()
-    for call in _calls(body):
+    for call in calls_in(body):
         primitive = PRIMITIVES.get(call.function.text)
         if primitive is not None:
             parameters = tuple(primitive.parameters)
@@ -174,10 +174,11 @@ def _uses_of(checked: Checked, block: Block) -> Iterator[tuple[Block, LayerUse]]
                 yield outer, use
 
 
-def _calls(body: Iterable[tree.Statement]) -> Iterator[tree.Call]:
+def calls_in(body: Iterable[tree.Statement]) -> Iterator[tree.Call]:
+    """Every call in the expressions of statements, those of scan's steps among them."""
     for statement in body:
         if isinstance(statement, tree.If):
-            yield from _calls([*statement.then, *statement.otherwise])
+            yield from calls_in([*statement.then, *statement.otherwise])
             continue
         for expr in tree.walk(statement.value):
             if isinstance(expr, tree.Call):

@@ -451,6 +451,18 @@ def _cast(scope: Scope, call: tree.Call, values: Fields) -> ast.expr | None:
     return fill(functions["arange"] + "[None]", {"0": count, "1": values["like"]})
 
 
+def _reshape(scope: Scope, call: tree.Call, values: Fields) -> ast.expr | None:
+    """What -1 stands for cannot be found by division where a length is 0."""
+    template = scope.backend.functions.get("reshape with lengths", "")
+    sizes = values["shape"]
+    if not template or not isinstance(sizes, ast.Tuple) or text(sizes.elts[0]) != "-1":
+        return None
+    inside = (node for node in tree.walk(call) if isinstance(node, tree.Call))
+    if not any(node.function.text == "length" for node in inside):
+        return None
+    return fill(template, _in_order(PRIMITIVES["reshape"], values))
+
+
 def _split(scope: Scope, call: tree.Call, values: Fields) -> ast.expr | None:
     """Parts of given sizes, where a backend wants the places between them."""
     parts = values["parts"]
@@ -507,6 +519,7 @@ _OWN_WAYS: dict[str, Callable[[Scope, tree.Call, Fields], ast.expr | None]] = {
     "cast": _cast,
     "padding_mask": _padding_mask,
     "positions": _positions,
+    "reshape": _reshape,
     "slice": _section,
     "split": _split,
 }

@@ -217,9 +217,9 @@ def _keeps(
     is_within = part.target is not checked.network.block
     if facts.counts_steps or (is_within and facts.masks & targets):
         return False
-    if _counts(part.target.forward.body) > 1 or any(
-        map(partial(_is_reused, part), part.calls)
-    ):
+    if _counts(part.target.forward.body) > 1:
+        return False
+    if any(_is_reused(part, name) for name in part.calls):
         return False
     inner = list(_on_the_way(part, targets))
     caches = around or any(one.target is CACHE for one in inner)

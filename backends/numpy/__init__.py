@@ -50,6 +50,7 @@ BACKEND = Backend(
         "where": "np.where({0}, {1}, {2})",
         "transpose": "{0}.swapaxes(-2, -1)",
         "reshape": "{0}.reshape(*{1})",
+        "reshape with lengths": "reshape_steps({0}, *{1})",
         "arange": "np.arange({0}, dtype={1}.dtype)",
         "position_ids": "np.arange({0}.shape[1])",
         "length": "{0}.shape[1]",

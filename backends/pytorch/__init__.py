@@ -91,6 +91,7 @@ BACKEND = Backend(
         "where": "torch.where({0}, {1}, {2})",
         "transpose": "{0}.transpose(-2, -1)",
         "reshape": "{0}.reshape(*{1})",
+        "reshape with lengths": "reshape_steps({0}, *{1})",
         "arange": "torch.arange({0}, dtype={1}.dtype, device={1}.device)",
         "position_ids": "torch.arange({0}.size(1), device={0}.device)",
         "length": "{0}.size(1)",

@@ -34,7 +34,7 @@ class AttentionLayer(layers.Layer):
     def attention_softmax(self, logits, mask=None):
         """Return weights: rows sum to 1, hidden keys and rows without others are 0."""
         logits = ops.cast(logits, keras.backend.result_type(logits.dtype, "float32"))
-        seen = True if mask is None else mask
+        seen = ops.logical_and(logits > float("-inf"), True if mask is None else mask)
         # A finite stand-in for -inf keeps rows that see nothing from NaN.
         weights = ops.where(seen, ops.softmax(ops.where(seen, logits, -1e30)), 0.0)
         if self.store_attention:

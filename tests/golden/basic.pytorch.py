@@ -29,13 +29,13 @@ class AttentionLayer(nn.Module):
 
         in_place: `logits` may be overwritten, which saves a copy of their size.
         """
-        if mask is not None:  # a finite stand-in for -inf keeps such rows from NaN
-            hidden = (~mask).to(logits.dtype) * (torch.finfo(logits.dtype).min / 2)
-            logits = logits.add_(hidden) if in_place else logits + hidden
-        weights = torch.softmax(logits, dim=-1)
+        fill = torch.Tensor.masked_fill_ if in_place else torch.Tensor.masked_fill
         if mask is not None:
-            seen = mask.any(dim=-1, keepdim=True)
-            weights = weights * seen if weights.requires_grad else weights.mul_(seen)
+            logits = fill(logits, ~mask, -math.inf)
+        # Zeros keep a row that sees nothing from NaN.
+        empty = (logits == -math.inf).all(dim=-1, keepdim=True)
+        weights = torch.softmax(fill(logits, empty, 0.0), dim=-1)
+        weights = weights.masked_fill(empty, 0.0)
         if self.store_attention:
             self.attention_weights, self.attention_mask = weights.detach(), mask
         return weights

@@ -481,7 +481,7 @@ class RotaryPositions(Layer):
     def forward(self, x, ids):
         pairs = np.arange(x.shape[-1] // 2, dtype=x.dtype)
         rates = self.theta ** (-2 * pairs / x.shape[-1])
-        angles = ids.astype(x.dtype).reshape(-1, 1, ids.shape[1], 1) * rates
+        angles = split_heads(np.stack([ids.astype(x.dtype)], axis=-1), 1) * rates
         cosine = np.cos(angles)
         sine = np.sin(angles)
         a, b = np.split(x, 2, axis=-1)

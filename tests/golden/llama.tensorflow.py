@@ -33,7 +33,7 @@ class AttentionLayer(layers.Layer):
     def attention_softmax(self, logits, mask=None):
         """Return weights: rows sum to 1, hidden keys and rows without others are 0."""
         logits = ops.cast(logits, keras.backend.result_type(logits.dtype, "float32"))
-        seen = True if mask is None else mask
+        seen = ops.logical_and(logits > float("-inf"), True if mask is None else mask)
         # A finite stand-in for -inf keeps rows that see nothing from NaN.
         weights = ops.where(seen, ops.softmax(ops.where(seen, logits, -1e30)), 0.0)
         if self.store_attention:
@@ -383,9 +383,7 @@ class RotaryPositions(layers.Layer):
     def call(self, x, ids):
         pairs = ops.cast(ops.arange(x.shape[-1] // 2), x.dtype)
         rates = self.theta ** (-2 * pairs / x.shape[-1])
-        angles = (
-            ops.reshape(ops.cast(ids, x.dtype), (-1, 1, ops.shape(ids)[1], 1)) * rates
-        )
+        angles = split_heads(ops.stack([ops.cast(ids, x.dtype)], axis=-1), 1) * rates
         cosine = ops.cos(angles)
         sine = ops.sin(angles)
         a, b = ops.split(x, 2, axis=-1)

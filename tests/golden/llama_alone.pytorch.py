@@ -40,7 +40,7 @@ class RotaryPositions(nn.Module):
     def forward(self, x, ids):
         pairs = torch.arange(x.shape[-1] // 2, dtype=x.dtype, device=x.device)
         rates = self.theta ** (-2 * pairs / x.shape[-1])
-        angles = ids.to(x.dtype).reshape(-1, 1, ids.size(1), 1) * rates
+        angles = split_heads(torch.stack([ids.to(x.dtype)], dim=-1), 1) * rates
         cosine = torch.cos(angles)
         sine = torch.sin(angles)
         a, b = x.chunk(2, dim=-1)

@@ -39,9 +39,7 @@ class RotaryPositions(layers.Layer):
     def call(self, x, ids):
         pairs = ops.cast(ops.arange(x.shape[-1] // 2), x.dtype)
         rates = self.theta ** (-2 * pairs / x.shape[-1])
-        angles = (
-            ops.reshape(ops.cast(ids, x.dtype), (-1, 1, ops.shape(ids)[1], 1)) * rates
-        )
+        angles = split_heads(ops.stack([ops.cast(ids, x.dtype)], axis=-1), 1) * rates
         cosine = ops.cos(angles)
         sine = ops.sin(angles)
         a, b = ops.split(x, 2, axis=-1)

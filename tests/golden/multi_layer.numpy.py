@@ -252,10 +252,10 @@ class PositionalEncoding(Layer):
     def forward(self, x):
         # pair i turns at the rate 10000 ** (-2i / d_model) (Vaswani et al., 2017, 3.5)
         steps = np.arange(x.shape[1], dtype=x.dtype)[None]
-        pairs = np.arange(x.shape[-1] // 2, dtype=x.dtype)
+        index = np.arange(x.shape[-1], dtype=x.dtype)
+        pairs = np.floor(index / 2)
         angles = np.stack([steps], axis=-1) / 10000 ** (2 * pairs / x.shape[-1])
-        encoding = np.stack([np.sin(angles), np.cos(angles)], axis=-1)
-        encoding = encoding.reshape(-1, x.shape[1], x.shape[-1])
+        encoding = np.where(index == 2 * pairs, np.sin(angles), np.cos(angles))
         return x + encoding
 
 

@@ -36,7 +36,7 @@ class AttentionLayer(layers.Layer):
     def attention_softmax(self, logits, mask=None):
         """Return weights: rows sum to 1, hidden keys and rows without others are 0."""
         logits = ops.cast(logits, keras.backend.result_type(logits.dtype, "float32"))
-        seen = True if mask is None else mask
+        seen = ops.logical_and(logits > float("-inf"), True if mask is None else mask)
         # A finite stand-in for -inf keeps rows that see nothing from NaN.
         weights = ops.where(seen, ops.softmax(ops.where(seen, logits, -1e30)), 0.0)
         if self.store_attention:
@@ -120,10 +120,10 @@ class PositionalEncoding(layers.Layer):
     def call(self, x):
         # pair i turns at the rate 10000 ** (-2i / d_model) (Vaswani et al., 2017, 3.5)
         steps = ops.cast(ops.arange(ops.shape(x)[1]), x.dtype)[None]
-        pairs = ops.cast(ops.arange(x.shape[-1] // 2), x.dtype)
+        index = ops.cast(ops.arange(x.shape[-1]), x.dtype)
+        pairs = ops.floor(index / 2)
         angles = ops.stack([steps], axis=-1) / 10000 ** (2 * pairs / x.shape[-1])
-        encoding = ops.stack([ops.sin(angles), ops.cos(angles)], axis=-1)
-        encoding = ops.reshape(encoding, (-1, ops.shape(x)[1], x.shape[-1]))
+        encoding = ops.where(index == 2 * pairs, ops.sin(angles), ops.cos(angles))
         return x + encoding
 
 

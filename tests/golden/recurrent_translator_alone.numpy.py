@@ -15,6 +15,7 @@ from recurrent_translator_alone_numpy_layers import (
     TranslatingNetwork,
     masked_mean,
     merge_heads,
+    reshape_steps,
     scan,
     sigmoid,
     softmax,
@@ -43,10 +44,14 @@ class AdditiveAttention(AttentionLayer):
         if key is None:
             key = query
         # each query meets each key
-        rows = self.query_projection(query).reshape(-1, query.shape[1], 1, self.units)
-        columns = self.key_projection(key).reshape(-1, 1, key.shape[1], self.units)
-        logits = self.score(np.tanh(rows + columns)).reshape(
-            -1, 1, query.shape[1], key.shape[1]
+        rows = reshape_steps(
+            self.query_projection(query), -1, query.shape[1], 1, self.units
+        )
+        columns = reshape_steps(
+            self.key_projection(key), -1, 1, key.shape[1], self.units
+        )
+        logits = reshape_steps(
+            self.score(np.tanh(rows + columns)), -1, 1, query.shape[1], key.shape[1]
         )
         weights = self.attention_softmax(logits, attention_mask)
         return merge_heads(weights @ split_heads(key, 1))

@@ -11,6 +11,7 @@ from recurrent_translator_alone_pytorch_layers import (
     AttentionLayer,
     TranslatingNetwork,
     masked_mean,
+    reshape_steps,
     rows_of,
     run_recurrence,
     scan,
@@ -38,10 +39,14 @@ class AdditiveAttention(AttentionLayer):
         if key is None:
             key = query
         # each query meets each key
-        rows = self.query_projection(query).reshape(-1, query.size(1), 1, self.units)
-        columns = self.key_projection(key).reshape(-1, 1, key.size(1), self.units)
-        logits = self.score(torch.tanh(rows + columns)).reshape(
-            -1, 1, query.size(1), key.size(1)
+        rows = reshape_steps(
+            self.query_projection(query), -1, query.size(1), 1, self.units
+        )
+        columns = reshape_steps(
+            self.key_projection(key), -1, 1, key.size(1), self.units
+        )
+        logits = reshape_steps(
+            self.score(torch.tanh(rows + columns)), -1, 1, query.size(1), key.size(1)
         )
         weights = self.attention_softmax(logits, attention_mask)
         return (weights @ split_heads(key, 1)).transpose(1, 2).flatten(2)

@@ -32,13 +32,13 @@ class AttentionLayer(nn.Module):
 
         in_place: `logits` may be overwritten, which saves a copy of their size.
         """
-        if mask is not None:  # a finite stand-in for -inf keeps such rows from NaN
-            hidden = (~mask).to(logits.dtype) * (torch.finfo(logits.dtype).min / 2)
-            logits = logits.add_(hidden) if in_place else logits + hidden
-        weights = torch.softmax(logits, dim=-1)
+        fill = torch.Tensor.masked_fill_ if in_place else torch.Tensor.masked_fill
         if mask is not None:
-            seen = mask.any(dim=-1, keepdim=True)
-            weights = weights * seen if weights.requires_grad else weights.mul_(seen)
+            logits = fill(logits, ~mask, -math.inf)
+        # Zeros keep a row that sees nothing from NaN.
+        empty = (logits == -math.inf).all(dim=-1, keepdim=True)
+        weights = torch.softmax(fill(logits, empty, 0.0), dim=-1)
+        weights = weights.masked_fill(empty, 0.0)
         if self.store_attention:
             self.attention_weights, self.attention_mask = weights.detach(), mask
         return weights
@@ -93,10 +93,10 @@ class PositionalEncoding(nn.Module):
     def forward(self, x):
         # pair i turns at the rate 10000 ** (-2i / d_model) (Vaswani et al., 2017, 3.5)
         steps = torch.arange(x.size(1), dtype=x.dtype, device=x.device)[None]
-        pairs = torch.arange(x.shape[-1] // 2, dtype=x.dtype, device=x.device)
+        index = torch.arange(x.shape[-1], dtype=x.dtype, device=x.device)
+        pairs = torch.floor(index / 2)
         angles = torch.stack([steps], dim=-1) / 10000 ** (2 * pairs / x.shape[-1])
-        encoding = torch.stack([torch.sin(angles), torch.cos(angles)], dim=-1)
-        encoding = encoding.reshape(-1, x.size(1), x.shape[-1])
+        encoding = torch.where(index == 2 * pairs, torch.sin(angles), torch.cos(angles))
         return x + encoding
 
 

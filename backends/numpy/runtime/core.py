@@ -349,6 +349,11 @@ def arange(n, like):
     return np.arange(n, dtype=like.dtype)
 
 
+def reshape_steps(x, first, *sizes):
+    """Reshape x; the first size may be -1, also where there are no steps."""
+    return x.reshape(first if x.size else len(x), *sizes)
+
+
 def length(x):
     """Return the number of time steps of x [batch, time, ...]."""
     return x.shape[1]

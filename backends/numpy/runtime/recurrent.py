@@ -51,6 +51,8 @@ class Recurrence(Layer):
         hidden and cell, then those of the way back. With return_state, the states
         behind the last step follow the output.
         """
+        if not x.shape[1]:
+            raise ValueError("there is no step to read")
         mask = None if mask is None else mask[:, 0, 0, :, None]
         start = starting(initial_state, x)
         output, last = self.run(x, mask, "", self.go_backwards, start[: self.states])

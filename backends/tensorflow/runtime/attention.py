@@ -93,7 +93,7 @@ class BlockwiseAttentionLayer(AttentionLayer):
         # only with sink:
         if sink is not None:
             seen = logits if mask is None else ops.where(mask, logits, -1e30)
-            total = ops.logsumexp(seen, axis=-1, keepdims=True)
+            total = ops.logsumexp(ops.maximum(seen, -1e30), axis=-1, keepdims=True)
             weights = weights * ops.sigmoid(total - sink[:, None, None])
             if self.store_attention:
                 self.attention_weights = weights

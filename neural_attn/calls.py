@@ -2,37 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 from neural_attn.analysis import analyze_maps
 from neural_attn.analysis.result import Analysis
+from neural_attn.analysis.shard import PartialAnalysis, finish
+from neural_attn.analysis.unkept import MapMeasurer, count_maps, count_measured
 from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
 from neural_attn.models.attention_model import AttentionModel, refuse_options
 from neural_attn.models.capture import LoadedModel
-from neural_attn.models.living.choice import Choice
+from neural_attn.models.living.choice import Choice, Heads, Layers
 from neural_attn.models.opening import open_model
 from neural_attn.models.pytorch import ModuleModel, is_module
 from neural_attn.pipeline import Request, run_analysis
 
 __all__ = ["analyze", "capture"]
 
+KEEP = ("maps", "metrics")
 
+
+@overload
+def capture(
+    model: Any,
+    inputs: Any = ...,
+    tokenizer: Any = ...,
+    layers: Layers = ...,
+    heads: Heads = ...,
+    *,
+    tokens: Tokens | None = ...,
+    budget: int | None = ...,
+    keep: Literal["maps"] = ...,
+) -> AttentionMaps: ...
+@overload
+def capture(
+    model: Any,
+    inputs: Any = ...,
+    tokenizer: Any = ...,
+    layers: Layers = ...,
+    heads: Heads = ...,
+    *,
+    tokens: Tokens | None = ...,
+    keep: Literal["metrics"],
+) -> PartialAnalysis: ...
 def capture(
     model: Any,
     inputs: Any = None,
     tokenizer: Any = None,
-    layers: str | int | Sequence[str | int] | None = None,
-    heads: int | Sequence[int] | None = None,
+    layers: Layers = None,
+    heads: Heads = None,
     *,
     tokens: Tokens | None = None,
     budget: int | None = None,
-) -> AttentionMaps:
+    keep: Literal["maps", "metrics"] = "maps",
+) -> AttentionMaps | PartialAnalysis:
     """Run a model once and take its attention, exact, before dropout.
 
     A PyTorch module, also of `transformers`, computes what it would compute without
@@ -52,11 +80,16 @@ def capture(
     tokens : labels of the first input, or of several by name
     budget : int or None
         The most bytes that maps of a module may take; None: half of what is free.
+    keep : "maps" or "metrics"
+        "metrics" keeps no matrix: of a module, weights are made a few rows at a time
+        and measured.
 
     Returns
     -------
     AttentionMaps
         float32 [batch, heads, queries, keys] by name, with masks, kinds and tokens.
+        With keep="metrics" a `PartialAnalysis`, which `analyze` finishes, alone or with
+        others; its numbers are those of the whole maps.
 
     Raises
     ------
@@ -65,15 +98,23 @@ def capture(
         training mode, one whose attention cannot be seen, or maps beyond the budget.
         Where some of it cannot be seen, a warning says which.
     """
+    if keep not in KEEP:
+        fail("E0414.keep", keep=keep)
     if isinstance(tokenizer, str):
         tokenizer = Path(tokenizer)
     opened = open_model(model, tokenizer=tokenizer)
+    if keep == "metrics":
+        refuse_options({"budget": budget}, 'keep="metrics"')
     if isinstance(opened, ModuleModel):
         opened = opened.choosing(layers, heads, budget)
-        return opened.watch(_prepared(opened, inputs, tokens))[1]
+        prepared = _prepared(opened, inputs, tokens)
+        if keep == "maps":
+            return opened.watch(prepared)[1]
+        return count_measured(*opened.measure(prepared, MapMeasurer()))
     refuse_options({"budget": budget}, "what is no PyTorch module")
     maps = opened.run(_prepared(opened, inputs, tokens)).maps
-    return _selected(maps, layers, heads)
+    selected = _selected(maps, layers, heads)
+    return selected if keep == "maps" else count_maps(selected)
 
 
 def analyze(
@@ -84,7 +125,8 @@ def analyze(
     Parameters
     ----------
     given : AttentionMaps, batches of them, a PyTorch module, or another model
-        Maps are analysed as they are; a model is run on `inputs` first.
+        Maps are analysed as they are; a model is run on `inputs` first. What
+        `capture(…, keep="metrics")` gave, or several of them, is finished.
     inputs, tokenizer : of a model, as in `capture`
     options : as in `neural_attn.analysis.analyze_maps.analyze`; of a model those of
         `neural_attn.pipeline.Request` that are of numbers (`threshold`, `flow`, …)
@@ -96,6 +138,11 @@ def analyze(
     ValueError
         If batches hold maps of one name with different heads.
     """
+    parts = [given] if isinstance(given, PartialAnalysis) else given
+    if _are_parts(parts):
+        told = {"inputs": inputs, "tokenizer": tokenizer, **options}
+        refuse_options(told, 'what keep="metrics" gave')
+        return finish(reduce(PartialAnalysis.merge, parts))
     if not (is_module(given) or isinstance(given, AttentionModel | LoadedModel)):
         if tokenizer is not None:
             options["tokenizer"] = tokenizer
@@ -110,6 +157,11 @@ def analyze(
         **options,
     )
     return run_analysis(request)[0]
+
+
+def _are_parts(given: Any) -> bool:
+    several = isinstance(given, list | tuple) and bool(given)
+    return several and all(isinstance(one, PartialAnalysis) for one in given)
 
 
 def _texts(inputs: Any) -> list[str] | None:

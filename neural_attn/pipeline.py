@@ -115,6 +115,8 @@ class Batch:
 
 def open_request(request: Request) -> AttentionModel:
     """The model of a request, not run yet."""
+    if isinstance(request.model, PartialAnalysis):
+        fail("E0445", counted=request.model.counted)
     return open_model(
         request.model,
         network=request.network,

@@ -29,7 +29,7 @@ from neural_attn.models.living.budget import default_budget
 from neural_attn.models.living.choice import Choice
 from neural_attn.models.living.names import Named, Paths
 from neural_attn.models.living.recorder import Library as Watched
-from neural_attn.models.living.recorder import Recorder
+from neural_attn.models.living.recorder import Measurer, Recorder
 from neural_attn.promises import Rows
 
 __all__ = ["ModuleModel", "make"]
@@ -111,27 +111,44 @@ class ModuleModel(AttentionModel):
         Raises NeuralError for a module in training mode, one in which no attention was
         seen, a layer or head that there is not, or maps beyond the budget.
         """
+        return self._run(prepared, None)[:2]
+
+    def measure(
+        self, prepared: Prepared, measure: Measurer
+    ) -> tuple[AttentionMaps, list[Any]]:
+        """Call the module, and keep what `measure` says of each map, and no weights.
+
+        Returns the maps without weights, and what was measured of each. Raises as
+        `watch`.
+        """
+        return self._run(prepared, measure)[1:]
+
+    def _run(
+        self, prepared: Prepared, measure: Measurer | None
+    ) -> tuple[Any, AttentionMaps, list[Any]]:
         _require_eval(self.module)
         choice = self.choice
-        output, recorder = self._watched(prepared, choice)
+        output, recorder = self._watched(prepared, choice, measure)
         loosely = recorder.unmet()
         if loosely:  # the beginning of a name, which no border follows
             choice = replace(choice, layers=(*(choice.layers or ()), *loosely))
-            output, recorder = self._watched(prepared, choice)
-        source = type(self.module).__name__
-        maps = recorder.maps(_labels(prepared), source=source, backend="pytorch")
+            output, recorder = self._watched(prepared, choice, measure)
+        maps = recorder.maps(source=type(self.module).__name__, backend="pytorch")
         self._outline = AttentionMaps([_dot(one) for one in maps.maps])
         for one in self._warnings:  # whoever runs it must not take a part for the whole
-            warnings.warn(f"{one.message} ({one.hint})", stacklevel=3)
-        return output, maps
+            warnings.warn(f"{one.message} ({one.hint})", stacklevel=4)
+        return output, maps, recorder.measured
 
-    def _watched(self, prepared: Prepared, choice: Choice) -> tuple[Any, Recorder]:
+    def _watched(
+        self, prepared: Prepared, choice: Choice, measure: Measurer | None
+    ) -> tuple[Any, Recorder]:
         import torch
 
         from neural_attn.models.living.watch import Watch
 
         budget = default_budget() if self.budget is None else self.budget
-        recorder = Recorder(self.library, choice, budget)
+        labels = _labels(prepared)
+        recorder = Recorder(self.library, choice, budget, labels, measure)
         with torch.no_grad():
             with Watch(self.module, recorder):
                 output = self.library.call(prepared.inputs)

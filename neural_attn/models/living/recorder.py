@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +19,20 @@ from neural_attn.models.living.masks import Mask
 from neural_attn.models.living.names import Named, Place
 from neural_attn.promises import Rows
 
-__all__ = ["Recorder", "Weighed"]
+__all__ = ["Measurer", "Recorder", "Weighed"]
+
+
+# What is told of a map instead of keeping it: the maps of its layer so far, of which it
+# is the last, without weights; and what makes its rows.
+Measurer: TypeAlias = Callable[[AttentionMaps, Any], Any]
 
 
 @dataclass(frozen=True)
 class Weighed:
-    """Weights of some heads, and what was hidden from them."""
+    """Weights of some heads, and what was hidden from them.
+
+    Where they are measured and not kept, the weights have their shape alone, and are 0.
+    """
 
     weights: NDArray[np.float32]
     heads: Sequence[int]
@@ -39,6 +47,7 @@ class _Call:
     layer: int
     scores: Callable[[], Any] | None = None
     weighed: Weighed | None = None
+    measured: Any = None
 
     @property
     def names(self) -> tuple[str, str]:
@@ -70,9 +79,22 @@ class Recorder:
     head is not there.
     """
 
-    def __init__(self, library: Library, choice: Choice, budget: int) -> None:
-        """Take what is wanted, and the most bytes that it may have."""
+    def __init__(
+        self,
+        library: Library,
+        choice: Choice,
+        budget: int,
+        labels: Sequence[Any],
+        measure: Measurer | None = None,
+    ) -> None:
+        """Take what is wanted, and the most bytes that it may have.
+
+        `labels` are rows of tokens of the first input and of the second, which is the
+        decoder's where there is cross attention; None where there are none. With
+        `measure` nothing is kept but what it returns.
+        """
         self._library, self._choice, self._budget = library, choice, budget
+        self._labels, self._measure = labels, measure
         self._calls: list[_Call] = []
         self._of_module: Counter[str] = Counter()
         self._of_name: Counter[str] = Counter()
@@ -137,6 +159,9 @@ class Recorder:
     def _weigh(self, call: _Call, scores: Any) -> None:
         batch, all_heads, queries, keys = scores.shape
         heads = self._choice.of_heads(call.place.name, all_heads)
+        if self._measure is not None:
+            self._measure_only(call, scores, heads, self._measure)
+            return
         size = 4 * batch * len(heads) * queries * keys
         if self._kept + size > self._budget:
             kept = sum(one.weighed is not None for one in self._calls)
@@ -151,6 +176,19 @@ class Recorder:
         self._kept += size
         weights = scores.weights(heads)
         call.weighed = Weighed(weights, heads, scores.read_mask(heads), scores.rows)
+
+    def _measure_only(
+        self, call: _Call, scores: Any, heads: Sequence[int], measure: Measurer
+    ) -> None:
+        shape = (scores.shape[0], len(heads), *scores.shape[2:])
+        none = np.broadcast_to(np.float32(0), shape)
+        call.weighed = Weighed(none, heads, scores.read_mask(heads), scores.rows)
+        layer = [
+            _map(one.place.name, one.place, one.weighed, self._labels)
+            for one in self._calls
+            if one.layer == call.layer and one.weighed is not None
+        ]
+        call.measured = measure(AttentionMaps(layer), scores.rows_of(heads))
 
     # --- afterwards -----------------------------------------------------------------
 
@@ -187,19 +225,20 @@ class Recorder:
         except SelectionError as error:
             fail("E0442", reason=str(error))
 
-    def maps(self, labels: Sequence[Any], **about: Any) -> AttentionMaps:
-        """Everything that was kept.
+    @property
+    def measured(self) -> list[Any]:
+        """What was measured of each of the maps, in their order."""
+        return [call.measured for call in self._calls if call.weighed is not None]
 
-        `labels` are rows of tokens of the first input and of the second, which is the
-        decoder's where there is cross attention; None where there are none.
-        """
+    def maps(self, **about: Any) -> AttentionMaps:
+        """Everything that was kept."""
         kept = [
             (name, call.place, call.weighed)
             for name, call in zip(self.names, self._calls, strict=True)
             if call.weighed is not None
         ]
         return AttentionMaps(
-            [_map(name, place, one, labels) for name, place, one in kept], **about
+            [_map(name, place, one, self._labels) for name, place, one in kept], **about
         )
 
 

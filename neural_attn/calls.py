@@ -17,6 +17,7 @@ from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
 from neural_attn.models.attention_model import AttentionModel, refuse_options
 from neural_attn.models.capture import LoadedModel
+from neural_attn.models.keras import is_keras
 from neural_attn.models.living.choice import Choice, Heads, Layers
 from neural_attn.models.opening import open_model
 from neural_attn.models.pytorch import ModuleModel, is_module
@@ -63,13 +64,14 @@ def capture(
 ) -> AttentionMaps | PartialAnalysis:
     """Run a model once and take its attention, exact, before dropout.
 
-    A PyTorch module, also of `transformers`, computes what it would compute without
-    this, by the same kernels; the weights are computed beside it. It is left as it was.
+    A PyTorch module, also of `transformers`, or a Keras model computes what it would
+    compute without this, by the same kernels; the weights are computed beside it. It is
+    left as it was.
 
     Parameters
     ----------
-    model : a PyTorch module, a model of `transformers`, or what `explore` takes
-        A module must be in evaluation mode.
+    model : a PyTorch module (of `transformers`), a Keras model, or what `explore` takes
+        A PyTorch module must be in evaluation mode.
     inputs : a text, a list of texts, an array or tensor, a tuple of them, or a mapping
         A mapping has them by name, as a tokenizer gives them.
     tokenizer : a tokenizer of `transformers` or `tokenizers`, or a path
@@ -111,7 +113,7 @@ def capture(
         if keep == "maps":
             return opened.watch(prepared)[1]
         return count_measured(*opened.measure(prepared, MapMeasurer()))
-    refuse_options({"budget": budget}, "what is no PyTorch module")
+    refuse_options({"budget": budget}, "what is no PyTorch module or Keras model")
     maps = opened.run(_prepared(opened, inputs, tokens)).maps
     selected = _selected(maps, layers, heads)
     return selected if keep == "maps" else count_maps(selected)
@@ -143,7 +145,8 @@ def analyze(
         told = {"inputs": inputs, "tokenizer": tokenizer, **options}
         refuse_options(told, 'what keep="metrics" gave')
         return finish(reduce(PartialAnalysis.merge, parts))
-    if not (is_module(given) or isinstance(given, AttentionModel | LoadedModel)):
+    living = is_module(given) or is_keras(given)
+    if not (living or isinstance(given, AttentionModel | LoadedModel)):
         if tokenizer is not None:
             options["tokenizer"] = tokenizer
         own = () if inputs is None else (inputs,)

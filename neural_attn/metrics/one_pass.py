@@ -54,7 +54,8 @@ class Unkept:
 
     def __getitem__(self, at: Any) -> NDArray[np.floating]:
         if not (isinstance(at, tuple) and len(at) == 2 and at[0] == slice(None)):
-            return np.asarray(self)[at]
+            whole: NDArray[np.floating] = np.asarray(self)[at]
+            return whole
         start, stop, step = at[1].indices(self.shape[1])
         if step != 1:
             return self._picked(range(start, stop, step))
@@ -63,8 +64,7 @@ class Unkept:
             more = max(stop - start, _MADE_CELLS // (heads * keys))
             self._start = start
             self._made = self._make(slice(start, min(start + more, queries)))
-        some: NDArray[np.floating] = self._made[:, start - self._start :]
-        return some[:, : stop - start]
+        return self._made[:, start - self._start : stop - self._start]
 
     def of_heads(self, heads: Sequence[int]) -> Unkept:
         """The same of some heads."""

@@ -15,44 +15,41 @@ from typing import Any
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.models.attention_model import Vocabulary
 from neural_attn.models.living.names import Family, Named
-from neural_attn.models.pytorch import ModuleModel, is_module, of_library
+from neural_attn.models.pytorch import Module, ModuleModel, is_module, of_library
 from neural_attn.promises import Rows
 
 __all__ = ["make"]
 
 
 @dataclass
-class _Transformers:
+class _Transformers(Module):
     """What the library's models say of themselves: a configuration, names of inputs."""
-
-    model: Any
-    tokenizer: Any = None
 
     @cached_property
     def named(self) -> Named:
-        return Family.of(self.model)
+        return Family.of(self.module)
 
     @property
     def vocabulary(self) -> Vocabulary | None:
         """The ids of a model that reads one text."""
-        config = self.model.config.get_text_config()
+        config = self.module.config.get_text_config()
         size = getattr(config, "vocab_size", None)
-        reads = self.model.main_input_name == "input_ids"
+        reads = self.module.main_input_name == "input_ids"
         if not reads or size is None or self._has_decoder:
             return None
         return Vocabulary(size, self._longest)
 
     @property
     def _has_decoder(self) -> bool:
-        return bool(getattr(self.model.config, "is_encoder_decoder", False))
+        return bool(getattr(self.module.config, "is_encoder_decoder", False))
 
     @property
     def _longest(self) -> int | None:
-        for path, part in self.model.named_modules():
+        for path, part in self.module.named_modules():
             first = getattr(part, "padding_idx", None)
             if path.endswith("position_embeddings") and first is not None:
                 return int(part.num_embeddings) - int(first) - 1  # as RoBERTa counts
-        config = self.model.config.get_text_config()
+        config = self.module.config.get_text_config()
         longest = getattr(config, "max_position_embeddings", None)
         return int(longest) if longest and longest > 0 else None
 
@@ -60,8 +57,8 @@ class _Transformers:
         """The first input, or several by name, as a tokenizer gives them."""
         from neural_attn.models.living import inputs
 
-        given = inputs.by_name(data, self.model.main_input_name)
-        prepared = inputs.prepare(self.model, given, tokens)
+        given = inputs.by_name(data, self.module.main_input_name)
+        prepared = inputs.prepare(self.module, given, tokens)
         if tokens is None and self.tokenizer is not None:
             prepared = replace(prepared, tokens=self._tokens(prepared.inputs))
         return prepared
@@ -73,11 +70,11 @@ class _Transformers:
         from neural_attn.inputs.readers import read_texts
 
         encoded = read_texts(self.tokenizer, texts, self._longest)
-        taken = signature(self.model.forward).parameters
+        taken = signature(self.module.forward).parameters
         arrays = {name: a for name, a in encoded.inputs.items() if name in taken}
         tokens: dict[str, Any] = {"input_ids": encoded.tokens}
         notes = list(encoded.notes)
-        start = getattr(self.model.config, "decoder_start_token_id", None)
+        start = getattr(self.module.config, "decoder_start_token_id", None)
         if self._has_decoder and start is not None:
             first = np.full((len(texts), 1), start, np.int64)
             arrays["decoder_input_ids"] = first
@@ -92,14 +89,14 @@ class _Transformers:
         """Run the model; one that keeps eager weights to itself is asked for them."""
         from neural_attn.models.living.inputs import call
 
-        can_be_asked = "output_attentions" in signature(self.model.forward).parameters
+        can_be_asked = "output_attentions" in signature(self.module.forward).parameters
         asks = {"output_attentions": True} if self._is_eager and can_be_asked else {}
-        return call(self.model, {**inputs, **asks})
+        return call(self.module, {**inputs, **asks})
 
     @property
     def _is_eager(self) -> bool:
         """Whether any part of it is."""
-        parts = (getattr(part, "config", None) for part in self.model.modules())
+        parts = (getattr(part, "config", None) for part in self.module.modules())
         return any(getattr(c, "_attn_implementation", "") == "eager" for c in parts)
 
     def returned(self, module: Any, args: Any, kwargs: Any, output: Any) -> Any:
@@ -125,7 +122,7 @@ class _Transformers:
         first = inputs.get("input_ids")
         second = inputs.get("decoder_input_ids")
         if second is None and inputs.get("labels") is not None:
-            shift = getattr(self.model, "prepare_decoder_input_ids_from_labels", None)
+            shift = getattr(self.module, "prepare_decoder_input_ids_from_labels", None)
             second = None if shift is None else shift(labels=inputs["labels"])
         return {
             "input_ids": self._words(first),

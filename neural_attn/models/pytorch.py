@@ -1,20 +1,22 @@
 """PyTorch modules as they are: their attention is seen while they run.
 
-PyTorch is imported by whoever has a module; nothing here is loaded before.
+PyTorch is imported by whoever has a module; nothing here is loaded before. Models of
+other libraries that are run and watched are a `ModuleModel` too, by their `Library`.
 """
 
 from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 
-from neural_attn.diagnostics.errors import Diagnostic, fail
+from neural_attn.diagnostics.errors import Diagnostic, NeuralError, fail
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps
@@ -27,12 +29,13 @@ from neural_attn.models.attention_model import (
 )
 from neural_attn.models.living.budget import default_budget
 from neural_attn.models.living.choice import Choice
+from neural_attn.models.living.inputs import labels_of
 from neural_attn.models.living.names import Named, Paths
 from neural_attn.models.living.recorder import Library as Watched
 from neural_attn.models.living.recorder import Measurer, Recorder
 from neural_attn.promises import Rows
 
-__all__ = ["ModuleModel", "make"]
+__all__ = ["Module", "ModuleModel", "make"]
 
 
 class Library(Watched, Protocol):
@@ -48,8 +51,21 @@ class Library(Watched, Protocol):
     def encode(self, texts: Sequence[str]) -> Prepared:
         """Texts as inputs."""
 
+    @property
+    def backend(self) -> str:
+        """What runs the module."""
+
+    def require_still(self) -> None:
+        """Raise NeuralError for a module that drops weights at random, or learns."""
+
+    def watching(self, listener: Recorder) -> AbstractContextManager[object]:
+        """A context in which the listener is told of all attention."""
+
     def call(self, inputs: Any) -> Any:
         """Run the module."""
+
+    def unseen(self, parts: str) -> Diagnostic:
+        """Say that these parts were not seen; of none, that nothing was."""
 
 
 @dataclass
@@ -126,14 +142,15 @@ class ModuleModel(AttentionModel):
     def _run(
         self, prepared: Prepared, measure: Measurer | None
     ) -> tuple[Any, AttentionMaps, list[Any]]:
-        _require_eval(self.module)
+        self.library.require_still()
         choice = self.choice
         output, recorder = self._watched(prepared, choice, measure)
         loosely = recorder.unmet()
         if loosely:  # the beginning of a name, which no border follows
             choice = replace(choice, layers=(*(choice.layers or ()), *loosely))
             output, recorder = self._watched(prepared, choice, measure)
-        maps = recorder.maps(source=type(self.module).__name__, backend="pytorch")
+        source, backend = type(self.module).__name__, self.library.backend
+        maps = recorder.maps(source=source, backend=backend)
         self._outline = AttentionMaps([_dot(one) for one in maps.maps])
         for one in self._warnings:  # whoever runs it must not take a part for the whole
             warnings.warn(f"{one.message} ({one.hint})", stacklevel=4)
@@ -142,24 +159,16 @@ class ModuleModel(AttentionModel):
     def _watched(
         self, prepared: Prepared, choice: Choice, measure: Measurer | None
     ) -> tuple[Any, Recorder]:
-        import torch
-
-        from neural_attn.models.living.watch import Watch
-
         budget = default_budget() if self.budget is None else self.budget
-        labels = _labels(prepared)
+        labels = labels_of(prepared.tokens)
         recorder = Recorder(self.library, choice, budget, labels, measure)
-        with torch.no_grad():
-            with Watch(self.module, recorder):
-                output = self.library.call(prepared.inputs)
-            recorder.finish()
-        kind = type(self.module).__name__
+        with self.library.watching(recorder):
+            output = self.library.call(prepared.inputs)
+        recorder.finish()
         if not recorder.saw_any:
-            fail("E0441", kind=kind)
-        self._warnings = []
-        if recorder.unseen:
-            parts = ", ".join(dict.fromkeys(recorder.unseen))
-            self._warnings = [Diagnostic.of("W0901", kind=kind, parts=parts)]
+            raise NeuralError([self.library.unseen("")])
+        parts = ", ".join(dict.fromkeys(recorder.unseen))
+        self._warnings = [self.library.unseen(parts)] if parts else []
         return output, recorder
 
 
@@ -170,24 +179,41 @@ def _dot(one: AttentionMap) -> AttentionMap:
     return AttentionMap(one.name, dots, one.kind, head_indices=heads, rows=one.rows)
 
 
-def _labels(prepared: Prepared) -> tuple[Any, Any]:
-    from neural_attn.models.living.inputs import labels_of
-
-    return labels_of(prepared.tokens)
-
-
-def _require_eval(module: Any) -> None:
-    """Refuse a module that drops weights at random, or would learn by running."""
-    if any(part.training for part in module.modules()):
-        fail("E0444", kind=type(module).__name__)
-
-
 @dataclass
-class _Plain:
-    """A module of which nothing is known but its parts."""
+class Module:
+    """What all PyTorch modules have in common: how they are watched."""
 
     module: Any
     tokenizer: Any = None
+    backend: str = "pytorch"
+
+    def require_still(self) -> None:
+        """Refuse training mode."""
+        if any(part.training for part in self.module.modules()):
+            fail("E0444", kind=type(self.module).__name__)
+
+    @contextmanager
+    def watching(self, listener: Recorder) -> Iterator[None]:
+        """Without gradients."""
+        import torch
+
+        from neural_attn.models.living.watch import Watch
+
+        with torch.no_grad(), Watch(self.module, listener):
+            yield
+
+    def unseen(self, parts: str) -> Diagnostic:
+        """What was not seen, and what may help."""
+        kind = type(self.module).__name__
+        if not parts:
+            return Diagnostic.of("E0441", kind=kind)
+        return Diagnostic.of("W0901", kind=kind, parts=parts)
+
+
+@dataclass
+class _Plain(Module):
+    """A module of which nothing is known but its parts."""
+
     vocabulary: Vocabulary | None = None
 
     @cached_property

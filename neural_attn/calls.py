@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -39,6 +40,7 @@ def capture(
     tokens: Tokens | None = ...,
     budget: int | None = ...,
     keep: Literal["maps"] = ...,
+    generate: Mapping[str, Any] | None = ...,
 ) -> AttentionMaps: ...
 @overload
 def capture(
@@ -61,6 +63,7 @@ def capture(
     tokens: Tokens | None = None,
     budget: int | None = None,
     keep: Literal["maps", "metrics"] = "maps",
+    generate: Mapping[str, Any] | None = None,
 ) -> AttentionMaps | PartialAnalysis:
     """Run a model once and take its attention, exact, before dropout.
 
@@ -86,6 +89,11 @@ def capture(
         "metrics" keeps no matrix: of a module, weights are made a few rows at a time
         and measured.
 
+    generate : options of the `generate` of a model of `transformers`, or None
+        With them (`{}` for none) the model writes, and each map has a row for every
+        token of the prompt and for every one that it wrote but the last. Greedily or
+        by sampling; its tokens need a tokenizer.
+
     Returns
     -------
     AttentionMaps
@@ -106,14 +114,18 @@ def capture(
         tokenizer = Path(tokenizer)
     opened = open_model(model, tokenizer=tokenizer)
     if keep == "metrics":
-        refuse_options({"budget": budget}, 'keep="metrics"')
+        refuse_options({"budget": budget, "generate": generate}, 'keep="metrics"')
     if isinstance(opened, ModuleModel):
         opened = opened.choosing(layers, heads, budget)
+        if generate is not None:
+            refuse_options({"tokens": tokens}, "what is generated")
+            opened = opened.generating(generate)
         prepared = _prepared(opened, inputs, tokens)
         if keep == "maps":
             return opened.watch(prepared)[1]
         return count_measured(*opened.measure(prepared, MapMeasurer()))
-    refuse_options({"budget": budget}, "what is no PyTorch module or Keras model")
+    options = {"budget": budget, "generate": generate}
+    refuse_options(options, "what is no PyTorch module or Keras model")
     maps = opened.run(_prepared(opened, inputs, tokens)).maps
     selected = _selected(maps, layers, heads)
     return selected if keep == "maps" else count_maps(selected)

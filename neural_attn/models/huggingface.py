@@ -6,12 +6,14 @@ computes is taken from what its modules return. Nothing is registered with the l
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from inspect import signature
 from typing import Any
 
+from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.models.attention_model import Vocabulary
 from neural_attn.models.living.names import Family, Named
@@ -23,7 +25,12 @@ __all__ = ["make"]
 
 @dataclass
 class _Transformers(Module):
-    """What the library's models say of themselves: a configuration, names of inputs."""
+    """What the library's models say of themselves: a configuration, names of inputs.
+
+    With options of `generate`, it is run by that.
+    """
+
+    generate: Mapping[str, Any] | None = None
 
     @cached_property
     def named(self) -> Named:
@@ -74,6 +81,9 @@ class _Transformers(Module):
         arrays = {name: a for name, a in encoded.inputs.items() if name in taken}
         tokens: dict[str, Any] = {"input_ids": encoded.tokens}
         notes = list(encoded.notes)
+        if self.generate is not None:
+            arrays = arrays if self._has_decoder else _padded_on_the_left(arrays)
+            return replace(self.prepare(arrays, tokens), cut=notes)
         start = getattr(self.module.config, "decoder_start_token_id", None)
         if self._has_decoder and start is not None:
             first = np.full((len(texts), 1), start, np.int64)
@@ -89,9 +99,43 @@ class _Transformers(Module):
         """Run the model; one that keeps eager weights to itself is asked for them."""
         from neural_attn.models.living.inputs import call
 
+        if self.generate is not None:
+            more = {"output_attentions": True} if self._is_eager else {}
+            asks = {"return_dict_in_generate": True, **more}
+            return self.module.generate(**{**inputs, **self.generate, **asks})
         can_be_asked = "output_attentions" in signature(self.module.forward).parameters
         asks = {"output_attentions": True} if self._is_eager and can_be_asked else {}
         return call(self.module, {**inputs, **asks})
+
+    def generating(self, options: Mapping[str, Any]) -> _Transformers:
+        """By `generate`, one token after the other.
+
+        Raises NeuralError for a model without it, and for beams and whatever else does
+        not take each token as the continuation of the row before.
+        """
+        if not getattr(self.module, "can_generate", lambda: False)():
+            fail("E0414", name="generate", what=f"a {type(self.module).__name__}")
+        named = options.get("generation_config") or self.module.generation_config
+        settings = copy.deepcopy(named)
+        settings.update(**options)
+        mode = settings.get_generation_mode(options.get("assistant_model"))
+        if "beam" in mode.value:
+            fail("E0434")
+        if (
+            mode.value not in ("greedy_search", "sample")
+            or "custom_generate" in options
+        ):
+            fail("E0446", mode=mode.value.replace("_", " "))
+        return replace(self, generate=options)
+
+    def written(self, prepared: Prepared, output: Any) -> tuple[Any, Any]:
+        """The words of all positions that ran: the last that was written did not."""
+        if self.tokenizer is None:
+            return None, None
+        words = self._words(output.sequences[:, :-1])
+        if not self._has_decoder:
+            return words, None
+        return self._words(prepared.inputs.get("input_ids")), words
 
     @property
     def _is_eager(self) -> bool:
@@ -137,6 +181,17 @@ class _Transformers(Module):
         if ids is None:
             return None
         return tokens_of(self.tokenizer, np.asarray(getattr(ids, "cpu", lambda: ids)()))
+
+
+def _padded_on_the_left(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Texts whose padding stands before them, so that each goes on where it ends."""
+    import numpy as np
+
+    mask = arrays.get("attention_mask")
+    if mask is None:
+        return dict(arrays)
+    order = np.argsort(mask, axis=1, kind="stable")
+    return {n: np.take_along_axis(one, order, axis=1) for n, one in arrays.items()}
 
 
 def make(

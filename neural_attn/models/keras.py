@@ -16,11 +16,11 @@ import numpy as np
 
 from neural_attn.diagnostics.errors import Diagnostic, fail
 from neural_attn.inputs.prepared import Prepared, Tokens
-from neural_attn.models.attention_model import Vocabulary, refuse_options
+from neural_attn.models.attention_model import refuse_options
 from neural_attn.models.living.inputs import by_name, is_numbers
 from neural_attn.models.living.names import ROOT, Place, is_cross
 from neural_attn.models.living.recorder import Recorder
-from neural_attn.models.pytorch import ModuleModel
+from neural_attn.models.pytorch import Living, ModuleModel
 from neural_attn.promises import Rows
 
 __all__ = ["is_keras", "make"]
@@ -54,13 +54,10 @@ class _Paths:
 
 
 @dataclass
-class _Keras:
+class _Keras(Living):
     """What is known of a Keras model: how it is fed, and how it is watched."""
 
-    module: Any
-    tokenizer: Any = None
     named: _Paths = field(default_factory=_Paths)
-    vocabulary: Vocabulary | None = None
 
     @property
     def backend(self) -> str:
@@ -147,17 +144,6 @@ class _Keras:
     def _predicts(self) -> dict[str, bool]:
         has = "training" in _parameters(self.module)
         return {"training": False} if has else {}
-
-    def returned(self, module: Any, args: Any, kwargs: Any, output: Any) -> None:
-        """Nothing: what a layer returns may be anything."""
-
-    def attends(self, module: Any) -> bool:
-        """Told by the watch."""
-        return False
-
-    def unpacked(self, module: Any, scores: Any) -> Any:
-        """As it is."""
-        return scores
 
 
 def _parameters(layer: Any) -> Mapping[str, Parameter]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -35,7 +35,7 @@ from neural_attn.models.living.recorder import Library as Watched
 from neural_attn.models.living.recorder import Measurer, Recorder
 from neural_attn.promises import Rows
 
-__all__ = ["Module", "ModuleModel", "make"]
+__all__ = ["Living", "Module", "ModuleModel", "make"]
 
 
 class Library(Watched, Protocol):
@@ -64,6 +64,12 @@ class Library(Watched, Protocol):
     def call(self, inputs: Any) -> Any:
         """Run the module."""
 
+    def generating(self, options: Mapping[str, Any]) -> Library:
+        """The same, run by `generate`. Raises NeuralError where it cannot be."""
+
+    def written(self, prepared: Prepared, output: Any) -> tuple[Any, Any]:
+        """Rows of tokens of both inputs, as far as a generation has come."""
+
     def unseen(self, parts: str) -> Diagnostic:
         """Say that these parts were not seen; of none, that nothing was."""
 
@@ -79,6 +85,7 @@ class ModuleModel(AttentionModel):
     library: Library
     choice: Choice = field(default_factory=Choice)
     budget: int | None = None
+    steps: bool = False  # calls of one part are the steps of a generation
 
     def __post_init__(self) -> None:
         self._outline = AttentionMaps(())
@@ -87,6 +94,14 @@ class ModuleModel(AttentionModel):
     def choosing(self, layers: Any, heads: Any, budget: int | None) -> ModuleModel:
         """The same module, of which only some attention is computed and kept."""
         return replace(self, choice=Choice.of(layers, heads), budget=budget)
+
+    def generating(self, options: Mapping[str, Any]) -> ModuleModel:
+        """The same module, which is run by its `generate` with these options.
+
+        Raises NeuralError for a module without, and for what is not one answer after
+        another.
+        """
+        return replace(self, library=self.library.generating(options), steps=True)
 
     @property
     def outline(self) -> AttentionMaps:
@@ -161,10 +176,14 @@ class ModuleModel(AttentionModel):
     ) -> tuple[Any, Recorder]:
         budget = default_budget() if self.budget is None else self.budget
         labels = labels_of(prepared.tokens)
-        recorder = Recorder(self.library, choice, budget, labels, measure)
+        recorder = Recorder(
+            self.library, choice, budget, labels, measure, steps=self.steps
+        )
         with self.library.watching(recorder):
             output = self.library.call(prepared.inputs)
         recorder.finish()
+        if self.steps:
+            recorder.label(self.library.written(prepared, output))
         if not recorder.saw_any:
             raise NeuralError([self.library.unseen("")])
         parts = ", ".join(dict.fromkeys(recorder.unseen))
@@ -180,11 +199,41 @@ def _dot(one: AttentionMap) -> AttentionMap:
 
 
 @dataclass
-class Module:
-    """What all PyTorch modules have in common: how they are watched."""
+class Living:
+    """What a library says that knows nothing of its modules but how they run."""
 
     module: Any
     tokenizer: Any = None
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """Not known."""
+        return None
+
+    def generating(self, options: Mapping[str, Any]) -> Library:
+        """Refuse."""
+        fail("E0414", name="generate", what=f"a {type(self.module).__name__}")
+
+    def written(self, prepared: Prepared, output: Any) -> tuple[Any, Any]:
+        """As it was given."""
+        return labels_of(prepared.tokens)
+
+    def returned(self, module: Any, args: Any, kwargs: Any, output: Any) -> Any:
+        """Nothing: what an unknown part returns may be anything."""
+
+    def attends(self, module: Any) -> bool:
+        """Not known of a part that is not the framework's own."""
+        return False
+
+    def unpacked(self, module: Any, scores: Any) -> Any:
+        """As it is."""
+        return scores
+
+
+@dataclass
+class Module(Living):
+    """What all PyTorch modules have in common: how they are watched."""
+
     backend: str = "pytorch"
 
     def require_still(self) -> None:
@@ -214,8 +263,6 @@ class Module:
 class _Plain(Module):
     """A module of which nothing is known but its parts."""
 
-    vocabulary: Vocabulary | None = None
-
     @cached_property
     def named(self) -> Named:
         return Paths.of(self.module)
@@ -244,17 +291,6 @@ class _Plain(Module):
         from neural_attn.models.living.inputs import call
 
         return call(self.module, given)
-
-    def returned(self, module: Any, args: Any, kwargs: Any, output: Any) -> None:
-        """Nothing: what an unknown part returns may be anything."""
-
-    def attends(self, module: Any) -> bool:
-        """Not known of what is not PyTorch's own."""
-        return False
-
-    def unpacked(self, module: Any, scores: Any) -> Any:
-        """As it is."""
-        return scores
 
 
 def is_module(given: Any) -> bool:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from neural_attn.diagnostics.errors import fail
 from neural_attn.maps.attention_map import AttentionMap, Kind
 from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
+from neural_attn.maps.steps import join_steps
 from neural_attn.models.living.budget import readable
 from neural_attn.models.living.choice import Choice
-from neural_attn.models.living.masks import Mask
+from neural_attn.models.living.masks import Mask, simplest
 from neural_attn.models.living.names import Named, Place
 from neural_attn.promises import Rows
 
@@ -86,15 +87,18 @@ class Recorder:
         budget: int,
         labels: Sequence[Any],
         measure: Measurer | None = None,
+        *,
+        steps: bool = False,
     ) -> None:
         """Take what is wanted, and the most bytes that it may have.
 
         `labels` are rows of tokens of the first input and of the second, which is the
         decoder's where there is cross attention; None where there are none. With
-        `measure` nothing is kept but what it returns.
+        `measure` nothing is kept but what it returns. With `steps`, calls of one module
+        are the steps of a generation, and make one map.
         """
         self._library, self._choice, self._budget = library, choice, budget
-        self._labels, self._measure = labels, measure
+        self._labels, self._measure, self._steps = labels, measure, steps
         self._calls: list[_Call] = []
         self._of_module: Counter[str] = Counter()
         self._of_name: Counter[str] = Counter()
@@ -128,7 +132,7 @@ class Recorder:
 
     def finish(self) -> None:
         """Weigh what was put off."""
-        layers = self._calls[-1].layer + 1 if self._calls else 0
+        layers = max((call.layer for call in self._calls), default=-1) + 1
         wanted = tuple(
             one % layers if isinstance(one, int) and -layers <= one < 0 else one
             for one in self._choice.layers or ()
@@ -140,6 +144,11 @@ class Recorder:
                 self._weigh(call, scores())
 
     def _place(self, path: str, module: Any) -> _Call:
+        if self._steps:
+            place = self._library.named.place(path, module, 0)
+            for call in self._calls:
+                if call.place == place:
+                    return _Call(place, 0, call.layer)
         place = self._library.named.place(path, module, self._of_module[path])
         number = self._of_name[place.name]
         self._of_module[path] += 1
@@ -200,6 +209,8 @@ class Recorder:
     @property
     def names(self) -> list[str]:
         """Of all calls; a name that stands for more than one is numbered."""
+        if self._steps:
+            return [call.place.name for call in self._calls]
         twice = Counter(call.place.name for call in self._calls)
         return [
             call.names[1] if twice[call.place.name] > 1 else call.place.name
@@ -212,12 +223,11 @@ class Recorder:
         Raises NeuralError for a layer that there is not.
         """
         dot = np.ones((1, 1, 1, 1), np.float32)
-        every = AttentionMaps(
-            [
-                AttentionMap(name, dot, "cross" if call.place.cross else "encoder_self")
-                for name, call in zip(self.names, self._calls, strict=True)
-            ]
-        )
+        kinds: dict[str, Kind] = {
+            name: "cross" if call.place.cross else "encoder_self"
+            for name, call in zip(self.names, self._calls, strict=True)
+        }
+        every = AttentionMaps([AttentionMap(n, dot, kinds[n]) for n in kinds])
         own = [call.names for call in self._calls]
         missing = self._choice.missing(own, len(every.layers))
         try:
@@ -230,6 +240,10 @@ class Recorder:
         """What was measured of each of the maps, in their order."""
         return [call.measured for call in self._calls if call.weighed is not None]
 
+    def label(self, labels: Sequence[Any]) -> None:
+        """Take rows of tokens that are known after the call alone."""
+        self._labels = labels
+
     def maps(self, **about: Any) -> AttentionMaps:
         """Everything that was kept."""
         kept = [
@@ -237,9 +251,43 @@ class Recorder:
             for name, call in zip(self.names, self._calls, strict=True)
             if call.weighed is not None
         ]
+        kept = _of_all_steps(kept) if self._steps else kept
         return AttentionMaps(
             [_map(name, place, one, self._labels) for name, place, one in kept], **about
         )
+
+
+_Kept: TypeAlias = tuple[str, Place, Weighed]
+
+
+def _of_all_steps(kept: Sequence[_Kept]) -> list[_Kept]:
+    """One of each name: the rows of all its steps."""
+    groups: dict[str, list[_Kept]] = {}
+    for one in kept:
+        groups.setdefault(one[0], []).append(one)
+    return [
+        (name, steps[0][1], _join([one[2] for one in steps], steps[0][1]))
+        for name, steps in groups.items()
+    ]
+
+
+def _join(steps: Sequence[Weighed], place: Place) -> Weighed:
+    """The prompt's rows, and that of each new token; a window sees the last keys."""
+    own = not place.cross
+    weights = join_steps([one.weights for one in steps], own=own)
+    allowed = join_steps([_shown(one) for one in steps], own=own)
+    mask = simplest(allowed, *weights.shape[2:])
+    return Weighed(weights, steps[0].heads, mask, steps[0].rows)
+
+
+def _shown(one: Weighed) -> NDArray[np.bool_]:
+    """Where attending was allowed, bool [batch, 1 or heads, queries, keys]."""
+    batch, _, queries, keys = one.weights.shape
+    allowed = one.mask.allowed
+    allowed = np.ones((1, 1, 1, 1), bool) if allowed is None else allowed
+    if one.mask.causal:
+        allowed = allowed & np.tri(queries, keys, keys - queries, dtype=bool)
+    return np.broadcast_to(allowed, (batch, allowed.shape[1], queries, keys))
 
 
 def _map(name: str, place: Place, kept: Weighed, labels: Sequence[Any]) -> AttentionMap:

@@ -260,6 +260,36 @@ def test_texts_need_a_mask_for_padding(minilm_dir):
     assert caught.value.diagnostics[0].code == "E0409"
 
 
+class Alone(keras.layers.MultiHeadAttention):
+    """It attends by something of its own, and keeps its weights."""
+
+    def _compute_attention(self, query, key, value, *rest, **options):
+        return value, None
+
+
+def test_layers_of_one_name_and_a_layer_that_keeps_its_weights():
+    def block(layer):
+        x = keras.Input((3, 8))
+        return keras.Model(x, layer(x, x), name="block")
+
+    class Twice(keras.Model):
+        def __init__(self, first):
+            super().__init__()
+            second = attention("multi", name="look")
+            self.first, self.second = block(first), block(second)
+
+        def call(self, x):
+            return self.second(self.first(x))
+
+    x = np.random.default_rng(0).normal(size=(1, 3, 8)).astype("float32")
+    model = Twice(attention("multi", name="look"))
+    maps = capture(model, x)
+    assert list(maps) == ["block.look_0", "block.look_1"]
+    alone = Twice(Alone(2, 4, name="alone"))
+    with pytest.warns(UserWarning, match=r"was not seen: block\.alone"):
+        assert list(capture(alone, x)) == ["block.look"]
+
+
 # --- what cannot be seen ------------------------------------------------------------
 
 

@@ -91,17 +91,16 @@ class Watch:
 
     def __enter__(self) -> Watch:
         """Begin."""
-        self._parts = dict(layers_of(self.model))
-        self._paths = {id(layer): path for path, layer in self._parts.items()}
+        parts = list(layers_of(self.model))
+        self._paths = {id(layer): path for path, layer in parts}
+        self._attending = {id(layer): path for path, layer in parts if attends(layer)}
         wrapped: dict[tuple[Any, str], str] = {
             (layers.Layer, "__call__"): "_call",
             (backend.nn, "dot_product_attention"): "_kernel",
         }
-        for layer in self._parts.values():
-            for kind in type(layer).__mro__:
-                for name in _METHODS:
-                    if attends(layer) and name in vars(kind):
-                        wrapped[kind, name] = "_method"
+        kinds = {kind for _, one in parts if attends(one) for kind in type(one).__mro__}
+        for kind in kinds:
+            wrapped |= {(kind, n): "_method" for n in _METHODS if n in vars(kind)}
         with ExitStack() as exits:
             for (owner, name), handler in wrapped.items():
                 exits.enter_context(_wrapped(owner, name, handler))
@@ -117,14 +116,9 @@ class Watch:
         if self._error is not None:  # Keras makes others of what is raised inside it
             raise self._error
         if raised[0] is None:
-            attend = {
-                id(one): path for path, one in self._parts.items() if attends(one)
-            }
             # a layer that is built by its first call runs in a graph before
-            dark = (self._dark | attend).items()
-            self.listener.unseen += [
-                path for key, path in dark if key not in self._seen
-            ]
+            dark = (self._dark | self._attending).items()
+            self.listener.unseen += [p for key, p in dark if key not in self._seen]
 
     # --- what is wrapped ------------------------------------------------------------
 
@@ -156,7 +150,8 @@ class Watch:
             return function(*args, **kwargs)
         before, self._frames[-1].attended = self._frames[-1].attended, False
         output = function(*args, **kwargs)
-        if self._frames[-1].attended or output[1] is None:
+        pair = isinstance(output, tuple) and len(output) == 2
+        if self._frames[-1].attended or not pair or output[1] is None:
             self._frames[-1].attended |= before
             return output
         layer, rest = args[0], args[1:]

@@ -2,8 +2,9 @@
 
 `capture` of a BERT of random weights in its default implementation, beside the same
 weights run eagerly with `output_attentions=True`, the library's own way; one head of
-one layer beside the plain forward pass. Maps are compared first. Memory is the peak
-of a fresh process above the model. Linux only.
+one layer beside the plain forward pass. Maps are compared first. Of longer texts the
+memory of metrics alone, `keep="metrics"`, stands beside that of every map. Memory is
+the peak of a fresh process above the model. Linux only.
 
     python -m benchmarks.capture [--length 512] [--rounds 7] [--threads 2]
 """
@@ -31,6 +32,8 @@ from neural_attn import capture
 
 LENGTHS = (128, 512)
 LAYERS = 12
+# length and layers of models that are measured without their matrices
+LONG = ((2048, LAYERS), (8192, 1))
 
 
 # what is compared: the implementation of the model, and what is done with it
@@ -43,13 +46,20 @@ WORKS: dict[str, tuple[str, Callable[[Any, Any], object]]] = {
         lambda model, ids: capture(model, ids, layers=6, heads=3),
     ),
 }
+METRICS: dict[str, tuple[str, Callable[[Any, Any], object]]] = {
+    "captured, all": WORKS["captured, all"],
+    "captured, metrics": (
+        "sdpa",
+        lambda model, ids: capture(model, ids, keep="metrics"),
+    ),
+}
 
 
-def build(implementation: str) -> Any:
+def build(implementation: str, layers: int = LAYERS) -> Any:
     """A model of BERT-base's shape."""
     torch.manual_seed(0)
     config = transformers.BertConfig(
-        max_position_embeddings=4096, num_hidden_layers=LAYERS
+        max_position_embeddings=8192, num_hidden_layers=layers
     )
     config._attn_implementation = implementation
     return transformers.BertModel(config, add_pooling_layer=False).eval()
@@ -102,10 +112,10 @@ def resident() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def memory(name: str, length: int) -> float:
+def memory(name: str, length: int, layers: int = LAYERS) -> float:
     """MiB that a work takes above its model, in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.capture", "--peak-of", name]
-    command += ["--length", str(length)]
+    command += ["--length", str(length), "--layers", str(layers)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     return float(done.stdout.strip().splitlines()[-1])
 
@@ -133,31 +143,53 @@ def measure(
     return rows
 
 
+def measure_long(length: int, layers: int) -> list[dict[str, object]]:
+    """Memory with and without the matrices."""
+    found = {name: memory(name, length, layers) for name in METRICS}
+    whole = found["captured, all"]
+    return [
+        {
+            "what": f"{name}, {layers} layer{'s'[: layers != 1]}",
+            "length": length,
+            "ms": "",
+            "MiB": round(taken),
+            "beside": "" if name == "captured, all" else "MiB of captured, all",
+            "ratio": round(taken / whole, 3),
+        }
+        for name, taken in found.items()
+    ]
+
+
 def main() -> None:
     """Measure all lengths."""
     parser: argparse.ArgumentParser = options(__doc__ or "")
     parser.add_argument("--peak-of", help=argparse.SUPPRESS)
+    parser.add_argument("--layers", type=int, default=LAYERS, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     clock = begin(chosen)
     logging.disable(logging.WARNING)
     lengths = chosen.length or LENGTHS
     if chosen.peak_of:
-        work = works([chosen.peak_of], lengths[0])[chosen.peak_of]
+        kind, run = (WORKS | METRICS)[chosen.peak_of]
+        model = build(kind, chosen.layers)
+        ids = torch.randint(1000, 30000, (1, lengths[0]))
         # what is loaded at the first call is no memory of the second
-        kind, run = WORKS[chosen.peak_of]
         small = transformers.BertConfig(
             hidden_size=24, num_hidden_layers=7, vocab_size=9, intermediate_size=8
         )
         small._attn_implementation = kind
         run(transformers.BertModel(small).eval(), torch.ones(1, 8, dtype=torch.long))
         with torch.no_grad():
-            print(peak(work))
+            print(peak(lambda: run(model, ids)))
         return
     check()
     rows = [row for one in lengths for row in measure(one, clock, chosen.rounds)]
+    longer = (
+        [] if chosen.length else [row for one in LONG for row in measure_long(*one)]
+    )
     report(
         "capture",
-        rows,
+        rows + longer,
         torch=torch.__version__,
         transformers=transformers.__version__,
         threads=chosen.threads,

@@ -2,46 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 from neural_attn.analysis import analyze_maps
 from neural_attn.analysis.result import Analysis
+from neural_attn.analysis.shard import PartialAnalysis, finish
+from neural_attn.analysis.unkept import MapMeasurer, count_maps, count_measured
 from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
 from neural_attn.models.attention_model import AttentionModel, refuse_options
 from neural_attn.models.capture import LoadedModel
-from neural_attn.models.living.choice import Choice
+from neural_attn.models.keras import is_keras
+from neural_attn.models.living.choice import Choice, Heads, Layers
 from neural_attn.models.opening import open_model
 from neural_attn.models.pytorch import ModuleModel, is_module
 from neural_attn.pipeline import Request, run_analysis
 
 __all__ = ["analyze", "capture"]
 
+KEEP = ("maps", "metrics")
 
+
+@overload
+def capture(
+    model: Any,
+    inputs: Any = ...,
+    tokenizer: Any = ...,
+    layers: Layers = ...,
+    heads: Heads = ...,
+    *,
+    tokens: Tokens | None = ...,
+    budget: int | None = ...,
+    keep: Literal["maps"] = ...,
+    generate: Mapping[str, Any] | None = ...,
+) -> AttentionMaps: ...
+@overload
+def capture(
+    model: Any,
+    inputs: Any = ...,
+    tokenizer: Any = ...,
+    layers: Layers = ...,
+    heads: Heads = ...,
+    *,
+    tokens: Tokens | None = ...,
+    keep: Literal["metrics"],
+) -> PartialAnalysis: ...
 def capture(
     model: Any,
     inputs: Any = None,
     tokenizer: Any = None,
-    layers: str | int | Sequence[str | int] | None = None,
-    heads: int | Sequence[int] | None = None,
+    layers: Layers = None,
+    heads: Heads = None,
     *,
     tokens: Tokens | None = None,
     budget: int | None = None,
-) -> AttentionMaps:
+    keep: Literal["maps", "metrics"] = "maps",
+    generate: Mapping[str, Any] | None = None,
+) -> AttentionMaps | PartialAnalysis:
     """Run a model once and take its attention, exact, before dropout.
 
-    A PyTorch module, also of `transformers`, computes what it would compute without
-    this, by the same kernels; the weights are computed beside it. It is left as it was.
+    A PyTorch module, also of `transformers`, or a Keras model computes what it would
+    compute without this, by the same kernels; the weights are computed beside it. It is
+    left as it was.
 
     Parameters
     ----------
-    model : a PyTorch module, a model of `transformers`, or what `explore` takes
-        A module must be in evaluation mode.
+    model : a PyTorch module (of `transformers`), a Keras model, or what `explore` takes
+        A PyTorch module must be in evaluation mode.
     inputs : a text, a list of texts, an array or tensor, a tuple of them, or a mapping
         A mapping has them by name, as a tokenizer gives them.
     tokenizer : a tokenizer of `transformers` or `tokenizers`, or a path
@@ -52,11 +85,21 @@ def capture(
     tokens : labels of the first input, or of several by name
     budget : int or None
         The most bytes that maps of a module may take; None: half of what is free.
+    keep : "maps" or "metrics"
+        "metrics" keeps no matrix: of a module, weights are made a few rows at a time
+        and measured.
+
+    generate : options of the `generate` of a model of `transformers`, or None
+        With them (`{}` for none) the model writes, and each map has a row for every
+        token of the prompt and for every one that it wrote but the last. Greedily or
+        by sampling; its tokens need a tokenizer.
 
     Returns
     -------
     AttentionMaps
         float32 [batch, heads, queries, keys] by name, with masks, kinds and tokens.
+        With keep="metrics" a `PartialAnalysis`, which `analyze` finishes, alone or with
+        others; its numbers are those of the whole maps.
 
     Raises
     ------
@@ -65,15 +108,27 @@ def capture(
         training mode, one whose attention cannot be seen, or maps beyond the budget.
         Where some of it cannot be seen, a warning says which.
     """
+    if keep not in KEEP:
+        fail("E0414.keep", keep=keep)
     if isinstance(tokenizer, str):
         tokenizer = Path(tokenizer)
     opened = open_model(model, tokenizer=tokenizer)
+    if keep == "metrics":
+        refuse_options({"budget": budget, "generate": generate}, 'keep="metrics"')
     if isinstance(opened, ModuleModel):
         opened = opened.choosing(layers, heads, budget)
-        return opened.watch(_prepared(opened, inputs, tokens))[1]
-    refuse_options({"budget": budget}, "what is no PyTorch module")
+        if generate is not None:
+            refuse_options({"tokens": tokens}, "what is generated")
+            opened = opened.generating(generate)
+        prepared = _prepared(opened, inputs, tokens)
+        if keep == "maps":
+            return opened.watch(prepared)[1]
+        return count_measured(*opened.measure(prepared, MapMeasurer()))
+    options = {"budget": budget, "generate": generate}
+    refuse_options(options, "what is no PyTorch module or Keras model")
     maps = opened.run(_prepared(opened, inputs, tokens)).maps
-    return _selected(maps, layers, heads)
+    selected = _selected(maps, layers, heads)
+    return selected if keep == "maps" else count_maps(selected)
 
 
 def analyze(
@@ -84,7 +139,8 @@ def analyze(
     Parameters
     ----------
     given : AttentionMaps, batches of them, a PyTorch module, or another model
-        Maps are analysed as they are; a model is run on `inputs` first.
+        Maps are analysed as they are; a model is run on `inputs` first. What
+        `capture(…, keep="metrics")` gave, or several of them, is finished.
     inputs, tokenizer : of a model, as in `capture`
     options : as in `neural_attn.analysis.analyze_maps.analyze`; of a model those of
         `neural_attn.pipeline.Request` that are of numbers (`threshold`, `flow`, …)
@@ -96,7 +152,13 @@ def analyze(
     ValueError
         If batches hold maps of one name with different heads.
     """
-    if not (is_module(given) or isinstance(given, AttentionModel | LoadedModel)):
+    parts = [given] if isinstance(given, PartialAnalysis) else given
+    if _are_parts(parts):
+        told = {"inputs": inputs, "tokenizer": tokenizer, **options}
+        refuse_options(told, 'what keep="metrics" gave')
+        return finish(reduce(PartialAnalysis.merge, parts))
+    living = is_module(given) or is_keras(given)
+    if not (living or isinstance(given, AttentionModel | LoadedModel)):
         if tokenizer is not None:
             options["tokenizer"] = tokenizer
         own = () if inputs is None else (inputs,)
@@ -110,6 +172,11 @@ def analyze(
         **options,
     )
     return run_analysis(request)[0]
+
+
+def _are_parts(given: Any) -> bool:
+    several = isinstance(given, list | tuple) and bool(given)
+    return several and all(isinstance(one, PartialAnalysis) for one in given)
 
 
 def _texts(inputs: Any) -> list[str] | None:

@@ -115,6 +115,8 @@ class Batch:
 
 def open_request(request: Request) -> AttentionModel:
     """The model of a request, not run yet."""
+    if isinstance(request.model, PartialAnalysis):
+        fail("E0445", counted=request.model.counted)
     return open_model(
         request.model,
         network=request.network,
@@ -299,7 +301,7 @@ def explore(
 
     Parameters
     ----------
-    model : AttentionMaps, a path, a LoadedModel, arrays, a PyTorch module, or a model
+    model : AttentionMaps, a path, arrays, a PyTorch module, a Keras or another model
         Maps are shown as they are; anything else is opened and run first. Arrays come
         as a library hands them out: `outputs.attentions`, or `outputs`.
     inputs : a text, a list of texts, an array, a mapping of them, or None

@@ -38,7 +38,7 @@ class AttentionVisualizer:
 
     Parameters
     ----------
-    model : a PyTorch module, a LoadedModel, a generated model, or None
+    model : a PyTorch module, a Keras model, a LoadedModel, a generated model, or None
         Whatever `neural_attn.models.opening.open_model` takes; None where only
         `visualize_from_dsl` is used.
     backend : "tensorflow", "pytorch", "numpy" or "auto"

@@ -6,7 +6,7 @@ into that of the whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -17,15 +17,31 @@ from neural_attn.analysis.heads import Head, Place, describe
 from neural_attn.analysis.running_statistics import Tally
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
 from neural_attn.maps.entropy import divided
-from neural_attn.metrics.geometry import geometries
-from neural_attn.metrics.measure import measure, plan_for
+from neural_attn.metrics.geometry import Geometry, geometries
+from neural_attn.metrics.measure import Measured, Plan, Weights, measure, plan_for
 from neural_attn.metrics.redundancy import Divergences, js_divergence
-from neural_attn.promises import NONNEGATIVE, SHARES, Rows
+from neural_attn.promises import NONNEGATIVE, SHARES
 
-__all__ = ["Analyzer"]
+__all__ = ["Analyzer", "Part", "measured_parts"]
 
 # Heads are compared in some rows of each text, as there are so many pairs of them.
 _JS_CELLS, _FEWEST_ROWS, _MOST_ROWS = 10_000_000, 2, 16
+
+
+@dataclass(frozen=True)
+class Part:
+    """What was measured of some heads of a map in one text: those that see the same.
+
+    `at` is where they stand in `found`. Heads are compared by `sample`, float [heads,
+    some rows, keys], where what they have `seen` is equal; None: with no other.
+    """
+
+    name: str
+    heads: list[int]
+    found: Measured
+    at: slice
+    seen: Hashable
+    sample: NDArray[np.floating] | None
 
 
 @dataclass
@@ -60,19 +76,18 @@ class Analyzer:
         ValueError
             If a map has other heads than before.
         """
-        self._place(maps if network is None else network)
+        self.place(maps if network is None else network)
         if network is not None:
             self._check_rows(maps)
         if not len(maps):
             return
-        self.divergences = _reordered(self, self)
         for index in range(len(maps.maps[0].weights)):
             items = [maps.item(name, index) for name in maps]
-            self._add_items(items, group)
-            self.texts += 1
-            self.tokens += max(len(item.key_tokens) for item in items)
+            longest = max(len(item.key_tokens) for item in items)
+            self.count(_parts(items, rank=self.rank), longest, group)
 
-    def _place(self, maps: AttentionMaps) -> None:
+    def place(self, maps: AttentionMaps) -> None:
+        """Learn where the maps of a network stand. Raises ValueError as `add` does."""
         for number, layer in zip(maps.layer_numbers, maps.layers, strict=True):
             for one in layer:
                 several = len(layer) > 1
@@ -97,36 +112,28 @@ class Analyzer:
                     f"the rows of {one.name} are {one.rows}, and its model says {told}"
                 )
 
-    def _add_items(self, items: Sequence[AttentionItem], group: str) -> None:
+    def count(self, parts: Sequence[Part], tokens: int, group: str = "") -> None:
+        """Count one text of so many tokens: all that was measured of it.
+
+        The maps of the parts must have been placed.
+        """
         tallies = self.groups.setdefault(group, {})
-        starts = self._starts
-        for geometry, places in geometries(items):
-            plan = plan_for(geometry)
-            weights = [
-                items[number].weights
-                if len(heads) == len(items[number].weights)
-                else items[number].weights[heads]
-                for number, heads in places
-            ]
-            found = measure(plan, weights, rank=self.rank)
-            start = 0
-            for number, heads in places:
-                item = items[number]
-                if item.name not in tallies:
-                    tallies[item.name] = Tally.empty(len(item.weights))
-                at = slice(start, start + len(heads))
-                tallies[item.name].add(heads, found, at)
-                start = at.stop
-            at_heads = [
-                starts[items[number].name] + head
-                for number, heads in places
-                for head in heads
-            ]
-            # Over one key all heads are alike, and signed rows are no distributions.
-            if geometry.keys > 1 and geometry.rows in NONNEGATIVE:
-                self.divergences.add(_divergence(weights, geometry.rows), at_heads)
-        for item in items:
-            tallies[item.name].texts += 1
+        starts, self.divergences = self._starts, _reordered(self, self)
+        alike: dict[Hashable, list[Part]] = {}
+        for part in parts:
+            if part.name not in tallies:
+                heads = len(self.places[part.name].head_indices)
+                tallies[part.name] = Tally.empty(heads)
+            tallies[part.name].add(part.heads, part.found, part.at)
+            if part.sample is not None:
+                alike.setdefault(part.seen, []).append(part)
+        for some in alike.values():
+            at = [starts[part.name] + head for part in some for head in part.heads]
+            self.divergences.add(_divergence(some), at)
+        for name in {part.name for part in parts}:
+            tallies[name].texts += 1
+        self.texts += 1
+        self.tokens += tokens
 
     @property
     def _starts(self) -> dict[str, int]:
@@ -181,17 +188,56 @@ class Analyzer:
         return describe(self.tallies, self.places)
 
 
-def _divergence(
-    weights: Sequence[NDArray[np.floating]], promised: Rows
-) -> NDArray[np.float64]:
+def measured_parts(
+    names: Sequence[str],
+    geometry: Geometry,
+    heads: Sequence[list[int]],
+    weights: Sequence[Weights],
+    plan: Plan,
+    *,
+    rank: bool = False,
+) -> list[Part]:
+    """Measure heads of some maps that share a geometry, whose plan is given.
+
+    `heads` are their numbers in each map, and `weights` [heads, queries, keys] theirs.
+    """
+    found = measure(plan, weights, rank=rank)
+    # Over one key all heads are alike, and signed rows are no distributions.
+    compared = geometry.keys > 1 and geometry.rows in NONNEGATIVE
+    step = -(-geometry.queries // _MOST_ROWS)
+    parts, start = [], 0
+    for name, own, some in zip(names, heads, weights, strict=True):
+        at = slice(start, start + len(own))
+        sample = some[:, step // 2 :: step] if compared else None
+        if sample is not None and geometry.rows != SHARES:
+            sample = divided(sample)
+        parts.append(Part(name, own, found, at, geometry, sample))
+        start = at.stop
+    return parts
+
+
+def _parts(items: Sequence[AttentionItem], *, rank: bool) -> list[Part]:
+    """What is measured of maps of one text; heads that see the same, in one pass."""
+    parts = []
+    for geometry, places in geometries(items):
+        weights = [
+            items[number].weights
+            if len(heads) == len(items[number].weights)
+            else items[number].weights[heads]
+            for number, heads in places
+        ]
+        names = [items[number].name for number, _ in places]
+        heads = [own for _, own in places]
+        plan = plan_for(geometry)
+        parts += measured_parts(names, geometry, heads, weights, plan, rank=rank)
+    return parts
+
+
+def _divergence(parts: Sequence[Part]) -> NDArray[np.float64]:
     """Divergences of heads in as many rows as keep this cheap beside the rest."""
-    heads = sum(len(one) for one in weights)
-    cells = heads * heads * weights[0].shape[2]
-    rows = min(_MOST_ROWS, max(_FEWEST_ROWS, _JS_CELLS // cells))
-    step = -(-weights[0].shape[1] // rows)
-    some = [one[:, step // 2 :: step] for one in weights]
-    some = some if promised == SHARES else [divided(one) for one in some]
-    return js_divergence(np.concatenate(some), rows)
+    samples = np.concatenate([part.sample for part in parts if part.sample is not None])
+    cells = len(samples) ** 2 * samples.shape[2]
+    return js_divergence(samples, max(_FEWEST_ROWS, _JS_CELLS // cells))
 
 
 def _reordered(one: Analyzer, target: Analyzer) -> Divergences:

@@ -26,7 +26,7 @@ __all__ = ["PartialAnalysis", "finish", "merge_files"]
 _MOST_NOTES = 5
 
 
-@dataclass
+@dataclass(repr=False)
 class PartialAnalysis:
     """The analysis of some texts before its last step, `finish`.
 
@@ -46,6 +46,18 @@ class PartialAnalysis:
     trained: bool | None = None
     network: str | None = None
     maps: AttentionMaps | None = None
+
+    def __repr__(self) -> str:
+        return f"PartialAnalysis({self.counted}; analyze(it) finishes it)"
+
+    @property
+    def counted(self) -> str:
+        """What was counted, in words."""
+        analyzer = self.analyzer
+        heads, maps = len(analyzer.labels), len(analyzer.places)
+        texts = f"{analyzer.texts:,} text{'s'[: analyzer.texts != 1]}"
+        several = f"{heads:,} head{'s'[: heads != 1]} of {maps:,} map{'s'[: maps != 1]}"
+        return f"{several} over {texts}"
 
     def take(
         self,

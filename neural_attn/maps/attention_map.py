@@ -218,8 +218,10 @@ def _checked_weights(name: str, values: Any, rows: Rows) -> NDArray[np.float32]:
         )
     with np.errstate(over="ignore"):  # too large for float32: caught as infinite below
         weights = array.astype(np.float32, copy=False).view()
-    # min and max tell of NaN and infinity too, without a boolean copy of the array.
-    low, high = float(weights.min()), float(weights.max())
+    # min and max tell of NaN and infinity too, without a boolean copy of the array;
+    # along an axis that was broadcast, all is the same.
+    some = weights[tuple(slice(1 if step == 0 else None) for step in weights.strides)]
+    low, high = float(some.min()), float(some.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError(f"{name}: weights are not all finite")
     if low < 0 and rows != "signed":

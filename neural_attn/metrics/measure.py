@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.metrics.arithmetic import divide, product
-from neural_attn.metrics.one_pass import Plan, plan_for
+from neural_attn.metrics.one_pass import Plan, Unkept, Weights, plan_for
 from neural_attn.metrics.pattern_scores import SCORES
 from neural_attn.metrics.registry import (
     BASED,
@@ -29,6 +29,8 @@ __all__ = [
     "STATISTICS",
     "Measured",
     "Plan",
+    "Unkept",
+    "Weights",
     "measure",
     "plan_for",
 ]
@@ -59,16 +61,15 @@ class Measured:
     maximum_histogram: NDArray[np.int64]
 
 
-def measure(
-    plan: Plan, weights: Sequence[NDArray[np.floating]], *, rank: bool = False
-) -> Measured:
+def measure(plan: Plan, weights: Sequence[Weights], *, rank: bool = False) -> Measured:
     """Measure heads that share one geometry.
 
     Parameters
     ----------
     weights : float [heads, queries, keys], one array per layer
-        Heads may differ in number. Masked cells must be 0. What is not defined for
-        the rows that the plan's geometry promises is NaN.
+        Heads may differ in number. Of what is `Unkept` a few rows at a time are read,
+        except for slow metrics and those of other packages. Masked cells must be 0.
+        What is not defined for the rows that the plan's geometry promises is NaN.
     rank : also the effective rank, which takes far longer than all else
     """
     found = look(plan, weights)

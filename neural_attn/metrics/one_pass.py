@@ -2,13 +2,15 @@
 
 The weights are read once, a few rows of all heads at a time. What a block of rows
 needs fits the processor's cache, so memory does not grow with the number of heads and
-nothing is computed per head or position in Python.
+nothing is computed per head or position in Python. Weights that nobody keeps are made
+as they are read (`Unkept`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +21,65 @@ from neural_attn.metrics.content_and_rank import set_aside
 from neural_attn.metrics.geometry import Geometry
 from neural_attn.metrics.pattern_scores import SCORES, Score, target
 
-__all__ = ["Plan", "Sums", "one_pass", "plan_for"]
+__all__ = ["Plan", "Sums", "Unkept", "Weights", "one_pass", "plan_for"]
 
 Float = NDArray[np.float64]
 
 _BLOCK_CELLS = 1 << 17  # 1 MiB of float64: two such blocks fit a core's cache
+
+
+_MADE_CELLS = 1 << 20  # of rows that are made together: 4 MiB of float32
+
+
+class Unkept:
+    """Weights [heads, queries, keys] of which a few rows at a time are in memory.
+
+    It is read as an array is, from the first row to the last; whoever asks for more
+    than some rows of all heads gets all of it made.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        make: Callable[[slice], NDArray[np.floating]],
+    ) -> None:
+        """Take what makes the rows of a slice, float [heads, rows, keys]."""
+        self.shape = shape
+        self._make = make
+        self._made: NDArray[np.floating]
+        self._start, self._made = 0, np.empty((shape[0], 0, shape[2]), np.float32)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, at: Any) -> NDArray[np.floating]:
+        if not (isinstance(at, tuple) and len(at) == 2 and at[0] == slice(None)):
+            whole: NDArray[np.floating] = np.asarray(self)[at]
+            return whole
+        start, stop, step = at[1].indices(self.shape[1])
+        if step != 1:
+            return self._picked(range(start, stop, step))
+        if not self._start <= start <= stop <= self._start + self._made.shape[1]:
+            heads, queries, keys = self.shape
+            more = max(stop - start, _MADE_CELLS // (heads * keys))
+            self._start = start
+            self._made = self._make(slice(start, min(start + more, queries)))
+        return self._made[:, start - self._start : stop - self._start]
+
+    def of_heads(self, heads: Sequence[int]) -> Unkept:
+        """The same of some heads."""
+        at = list(heads)
+        shape = (len(at), *self.shape[1:])
+        return Unkept(shape, lambda rows: self[:, rows][at])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self._make(slice(0, self.shape[1])), dtype)
+
+    def _picked(self, rows: range) -> NDArray[np.floating]:
+        return np.concatenate([self._make(slice(r, r + 1)) for r in rows], axis=1)
+
+
+Weights: TypeAlias = NDArray[np.floating] | Unkept
 
 
 @dataclass(frozen=True)
@@ -112,6 +168,7 @@ class Sums:
     high: Float
     low: Float
     center: Float
+    own: Float  # on the key of the query's own number; 0 where there is none
     columns: Float  # [heads, keys]
     scores: Float  # [heads, scores], summed over queries
     aside_mass: Float  # of the keys that `set_aside` names, as `aside_entropy`
@@ -129,13 +186,13 @@ class Sums:
         return square
 
 
-def one_pass(plan: Plan, weights: Sequence[NDArray[np.floating]]) -> Sums:
+def one_pass(plan: Plan, weights: Sequence[Weights]) -> Sums:
     """Read the weights once; `weights` is as in `measure`."""
     queries, keys = plan.geometry.queries, plan.geometry.keys
     heads = sum(len(one) for one in weights)
     scores = np.zeros((heads, len(plan.names)))
-    a, b, c, d, e, f, g, h = np.empty((8, heads, queries))
-    sums = Sums(a, b, c, d, e, f, np.zeros((heads, keys)), scores, g, h)
+    a, b, c, d, e, f, g, h, i = np.empty((9, heads, queries))
+    sums = Sums(a, b, c, d, e, f, g, np.zeros((heads, keys)), scores, h, i)
     aside = set_aside(plan.geometry)
     columns = np.stack([np.ones(keys), np.arange(keys, dtype=np.float64)], axis=1)
     step = _step(queries, heads * keys)
@@ -152,6 +209,9 @@ def one_pass(plan: Plan, weights: Sequence[NDArray[np.floating]]) -> Sums:
         both = some @ columns
         sums.mass[:, at], sums.center[:, at] = both[..., 0], both[..., 1]
         sums.columns += some.sum(axis=1)
+        own = np.diagonal(some, at.start, axis1=1, axis2=2)
+        sums.own[:, at] = 0
+        sums.own[:, at.start : at.start + own.shape[1]] = own
         rest = some[:, :, aside]
         sums.aside_mass[:, at] = rest.sum(axis=2)
         sums.aside_entropy[:, at] = entropy(rest, log[:, :, aside])

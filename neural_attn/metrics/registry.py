@@ -22,7 +22,7 @@ from neural_attn.maps.entropy import divided
 from neural_attn.metrics.arithmetic import divide, product, row_mean
 from neural_attn.metrics.content_and_rank import content_entropy, effective_rank
 from neural_attn.metrics.geometry import Geometry, same_mask
-from neural_attn.metrics.one_pass import Plan, Sums, one_pass, plan_for
+from neural_attn.metrics.one_pass import Plan, Sums, Weights, one_pass, plan_for
 from neural_attn.metrics.pattern_scores import SCORES, Score
 from neural_attn.metrics.sources import CLARK, GUIDE
 from neural_attn.promises import NONNEGATIVE, ROWS, SHARES, Rows
@@ -42,13 +42,13 @@ Float = NDArray[np.float64]
 class Measuring:
     """What a metric is computed from: heads that share one geometry.
 
-    `weights` is float [heads, queries, keys], one array per layer; `sums` what one pass
-    over them gathered; `counts`, bool [heads, queries], the queries that have attention
-    to give. NaN stands where a number is not defined.
+    `weights` is float [heads, queries, keys], one array per layer, or `Unkept`; `sums`
+    what one pass over them gathered; `counts`, bool [heads, queries], the queries that
+    have attention to give. NaN stands where a number is not defined.
     """
 
     geometry: Geometry
-    weights: Sequence[NDArray[np.floating]]
+    weights: Sequence[Weights]
     sums: Sums
     counts: NDArray[np.bool_]
 
@@ -125,7 +125,7 @@ class Looked:
         return row.uniform(found) if seen.size else np.nan
 
 
-def look(plan: Plan, weights: Sequence[NDArray[np.floating]]) -> Looked:
+def look(plan: Plan, weights: Sequence[Weights]) -> Looked:
     """What the metrics of heads are computed from; `weights` are as in `measure`."""
     rows = plan.geometry.rows
     if rows == SHARES:
@@ -134,10 +134,11 @@ def look(plan: Plan, weights: Sequence[NDArray[np.floating]]) -> Looked:
     whole = _measuring(plan.bare, weights)
     if rows not in NONNEGATIVE:
         return Looked(whole, None)
-    return Looked(whole, _measuring(plan, [divided(one) for one in weights]))
+    shares = [divided(np.asarray(one)) for one in weights]
+    return Looked(whole, _measuring(plan, shares))
 
 
-def _measuring(plan: Plan, weights: Sequence[NDArray[np.floating]]) -> Measuring:
+def _measuring(plan: Plan, weights: Sequence[Weights]) -> Measuring:
     sums = one_pass(plan, weights)
     counts = (plan.geometry.options > 0) & sums.some
     return Measuring(plan.geometry, weights, sums, counts)
@@ -259,8 +260,7 @@ def _often_seen(seen: NDArray[Any], queries: NDArray[Any]) -> NDArray[np.bool_]:
 def _diagonal_strength(m: Measuring) -> Float:
     if not _has_diagonal(m.geometry):
         return np.full(len(m.counts), np.nan)
-    diagonal = np.concatenate([np.diagonal(one, axis1=1, axis2=2) for one in m.weights])
-    own = row_mean(diagonal.astype(np.float64), m.counts)
+    own = row_mean(m.sums.own, m.counts)
     return divide(own, row_mean(m.sums.mass / m.geometry.keys, m.counts))
 
 
@@ -487,7 +487,7 @@ _OWN_BESIDE = (
         "effective_rank",
         "How many directions the rows span: exp(entropy) of the singular "
         "values' shares.",
-        lambda m: np.concatenate([effective_rank(one) for one in m.weights]),
+        lambda m: np.concatenate([effective_rank(np.asarray(o)) for o in m.weights]),
         formula=(
             "exp(-Σ s ln s), where s are the singular values divided by their "
             "sum; only with `--rank`"

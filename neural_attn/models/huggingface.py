@@ -6,53 +6,57 @@ computes is taken from what its modules return. Nothing is registered with the l
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from inspect import signature
 from typing import Any
 
+from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.models.attention_model import Vocabulary
 from neural_attn.models.living.names import Family, Named
-from neural_attn.models.pytorch import ModuleModel, is_module, of_library
+from neural_attn.models.pytorch import Module, ModuleModel, is_module, of_library
 from neural_attn.promises import Rows
 
 __all__ = ["make"]
 
 
 @dataclass
-class _Transformers:
-    """What the library's models say of themselves: a configuration, names of inputs."""
+class _Transformers(Module):
+    """What the library's models say of themselves: a configuration, names of inputs.
 
-    model: Any
-    tokenizer: Any = None
+    With options of `generate`, it is run by that.
+    """
+
+    generate: Mapping[str, Any] | None = None
 
     @cached_property
     def named(self) -> Named:
-        return Family.of(self.model)
+        return Family.of(self.module)
 
     @property
     def vocabulary(self) -> Vocabulary | None:
         """The ids of a model that reads one text."""
-        config = self.model.config.get_text_config()
+        config = self.module.config.get_text_config()
         size = getattr(config, "vocab_size", None)
-        reads = self.model.main_input_name == "input_ids"
+        reads = self.module.main_input_name == "input_ids"
         if not reads or size is None or self._has_decoder:
             return None
         return Vocabulary(size, self._longest)
 
     @property
     def _has_decoder(self) -> bool:
-        return bool(getattr(self.model.config, "is_encoder_decoder", False))
+        return bool(getattr(self.module.config, "is_encoder_decoder", False))
 
     @property
     def _longest(self) -> int | None:
-        for path, part in self.model.named_modules():
+        for path, part in self.module.named_modules():
             first = getattr(part, "padding_idx", None)
             if path.endswith("position_embeddings") and first is not None:
                 return int(part.num_embeddings) - int(first) - 1  # as RoBERTa counts
-        config = self.model.config.get_text_config()
+        config = self.module.config.get_text_config()
         longest = getattr(config, "max_position_embeddings", None)
         return int(longest) if longest and longest > 0 else None
 
@@ -60,8 +64,8 @@ class _Transformers:
         """The first input, or several by name, as a tokenizer gives them."""
         from neural_attn.models.living import inputs
 
-        given = inputs.by_name(data, self.model.main_input_name)
-        prepared = inputs.prepare(self.model, given, tokens)
+        given = inputs.by_name(data, self.module.main_input_name)
+        prepared = inputs.prepare(self.module, given, tokens)
         if tokens is None and self.tokenizer is not None:
             prepared = replace(prepared, tokens=self._tokens(prepared.inputs))
         return prepared
@@ -73,11 +77,14 @@ class _Transformers:
         from neural_attn.inputs.readers import read_texts
 
         encoded = read_texts(self.tokenizer, texts, self._longest)
-        taken = signature(self.model.forward).parameters
+        taken = signature(self.module.forward).parameters
         arrays = {name: a for name, a in encoded.inputs.items() if name in taken}
         tokens: dict[str, Any] = {"input_ids": encoded.tokens}
         notes = list(encoded.notes)
-        start = getattr(self.model.config, "decoder_start_token_id", None)
+        if self.generate is not None:
+            arrays = arrays if self._has_decoder else _padded_on_the_left(arrays)
+            return replace(self.prepare(arrays, tokens), cut=notes)
+        start = getattr(self.module.config, "decoder_start_token_id", None)
         if self._has_decoder and start is not None:
             first = np.full((len(texts), 1), start, np.int64)
             arrays["decoder_input_ids"] = first
@@ -92,14 +99,48 @@ class _Transformers:
         """Run the model; one that keeps eager weights to itself is asked for them."""
         from neural_attn.models.living.inputs import call
 
-        can_be_asked = "output_attentions" in signature(self.model.forward).parameters
+        if self.generate is not None:
+            more = {"output_attentions": True} if self._is_eager else {}
+            asks = {"return_dict_in_generate": True, **more}
+            return self.module.generate(**{**inputs, **self.generate, **asks})
+        can_be_asked = "output_attentions" in signature(self.module.forward).parameters
         asks = {"output_attentions": True} if self._is_eager and can_be_asked else {}
-        return call(self.model, {**inputs, **asks})
+        return call(self.module, {**inputs, **asks})
+
+    def generating(self, options: Mapping[str, Any]) -> _Transformers:
+        """By `generate`, one token after the other.
+
+        Raises NeuralError for a model without it, and for beams and whatever else does
+        not take each token as the continuation of the row before.
+        """
+        if not getattr(self.module, "can_generate", lambda: False)():
+            fail("E0414", name="generate", what=f"a {type(self.module).__name__}")
+        named = options.get("generation_config") or self.module.generation_config
+        settings = copy.deepcopy(named)
+        settings.update(**options)
+        mode = settings.get_generation_mode(options.get("assistant_model"))
+        if "beam" in mode.value:
+            fail("E0434")
+        if (
+            mode.value not in ("greedy_search", "sample")
+            or "custom_generate" in options
+        ):
+            fail("E0446", mode=mode.value.replace("_", " "))
+        return replace(self, generate=options)
+
+    def written(self, prepared: Prepared, output: Any) -> tuple[Any, Any]:
+        """The words of all positions that ran: the last that was written did not."""
+        if self.tokenizer is None:
+            return None, None
+        words = self._words(output.sequences[:, :-1])
+        if not self._has_decoder:
+            return words, None
+        return self._words(prepared.inputs.get("input_ids")), words
 
     @property
     def _is_eager(self) -> bool:
         """Whether any part of it is."""
-        parts = (getattr(part, "config", None) for part in self.model.modules())
+        parts = (getattr(part, "config", None) for part in self.module.modules())
         return any(getattr(c, "_attn_implementation", "") == "eager" for c in parts)
 
     def returned(self, module: Any, args: Any, kwargs: Any, output: Any) -> Any:
@@ -125,7 +166,7 @@ class _Transformers:
         first = inputs.get("input_ids")
         second = inputs.get("decoder_input_ids")
         if second is None and inputs.get("labels") is not None:
-            shift = getattr(self.model, "prepare_decoder_input_ids_from_labels", None)
+            shift = getattr(self.module, "prepare_decoder_input_ids_from_labels", None)
             second = None if shift is None else shift(labels=inputs["labels"])
         return {
             "input_ids": self._words(first),
@@ -140,6 +181,17 @@ class _Transformers:
         if ids is None:
             return None
         return tokens_of(self.tokenizer, np.asarray(getattr(ids, "cpu", lambda: ids)()))
+
+
+def _padded_on_the_left(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Texts whose padding stands before them, so that each goes on where it ends."""
+    import numpy as np
+
+    mask = arrays.get("attention_mask")
+    if mask is None:
+        return dict(arrays)
+    order = np.argsort(mask, axis=1, kind="stable")
+    return {n: np.take_along_axis(one, order, axis=1) for n, one in arrays.items()}
 
 
 def make(

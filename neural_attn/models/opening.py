@@ -15,7 +15,7 @@ __all__ = ["GROUP", "MAKERS", "open_model"]
 GROUP = "neural_attn.models"
 # The modules beside this one whose `make` is asked, in turn; found by name, so that
 # what one needs is loaded for its things alone.
-MAKERS = ("saved", "generated", "huggingface", "pytorch")
+MAKERS = ("saved", "generated", "keras", "huggingface", "pytorch")
 
 Maker = Callable[..., "AttentionModel | None"]
 
@@ -27,10 +27,9 @@ def open_model(given: Any, **options: Any) -> AttentionModel:
     ----------
     given : path, AttentionModel, LoadedModel, AttentionMaps, arrays, or a model
         A .neural file, an .npz file of maps or arrays, arrays by layer, a model that
-        neural-attn generated, a PyTorch module (also of `transformers`), or what an
-        entry point of the group
-        `neural_attn.models` takes: a function of the thing that gives an
-        `AttentionModel`, or None where the thing is not its own.
+        neural-attn generated, a PyTorch module (also of `transformers`), a Keras model,
+        or what an entry point of the group `neural_attn.models` takes: a function of
+        the thing that gives an `AttentionModel`, or None where it is not its own.
     options : see `make` in the modules of MAKERS
         `tokens` label arrays, and `rows` is what their rows promise; `network`,
         `tokenizer`, `backend`, `checkpoint` and `seed` are of a .neural file; the

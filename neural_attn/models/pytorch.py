@@ -1,20 +1,22 @@
 """PyTorch modules as they are: their attention is seen while they run.
 
-PyTorch is imported by whoever has a module; nothing here is loaded before.
+PyTorch is imported by whoever has a module; nothing here is loaded before. Models of
+other libraries that are run and watched are a `ModuleModel` too, by their `Library`.
 """
 
 from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 
-from neural_attn.diagnostics.errors import Diagnostic, fail
+from neural_attn.diagnostics.errors import Diagnostic, NeuralError, fail
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps
@@ -27,12 +29,13 @@ from neural_attn.models.attention_model import (
 )
 from neural_attn.models.living.budget import default_budget
 from neural_attn.models.living.choice import Choice
+from neural_attn.models.living.inputs import labels_of
 from neural_attn.models.living.names import Named, Paths
 from neural_attn.models.living.recorder import Library as Watched
-from neural_attn.models.living.recorder import Recorder
+from neural_attn.models.living.recorder import Measurer, Recorder
 from neural_attn.promises import Rows
 
-__all__ = ["ModuleModel", "make"]
+__all__ = ["Living", "Module", "ModuleModel", "make"]
 
 
 class Library(Watched, Protocol):
@@ -48,8 +51,27 @@ class Library(Watched, Protocol):
     def encode(self, texts: Sequence[str]) -> Prepared:
         """Texts as inputs."""
 
+    @property
+    def backend(self) -> str:
+        """What runs the module."""
+
+    def require_still(self) -> None:
+        """Raise NeuralError for a module that drops weights at random, or learns."""
+
+    def watching(self, listener: Recorder) -> AbstractContextManager[object]:
+        """A context in which the listener is told of all attention."""
+
     def call(self, inputs: Any) -> Any:
         """Run the module."""
+
+    def generating(self, options: Mapping[str, Any]) -> Library:
+        """The same, run by `generate`. Raises NeuralError where it cannot be."""
+
+    def written(self, prepared: Prepared, output: Any) -> tuple[Any, Any]:
+        """Rows of tokens of both inputs, as far as a generation has come."""
+
+    def unseen(self, parts: str) -> Diagnostic:
+        """Say that these parts were not seen; of none, that nothing was."""
 
 
 @dataclass
@@ -63,6 +85,7 @@ class ModuleModel(AttentionModel):
     library: Library
     choice: Choice = field(default_factory=Choice)
     budget: int | None = None
+    steps: bool = False  # calls of one part are the steps of a generation
 
     def __post_init__(self) -> None:
         self._outline = AttentionMaps(())
@@ -71,6 +94,14 @@ class ModuleModel(AttentionModel):
     def choosing(self, layers: Any, heads: Any, budget: int | None) -> ModuleModel:
         """The same module, of which only some attention is computed and kept."""
         return replace(self, choice=Choice.of(layers, heads), budget=budget)
+
+    def generating(self, options: Mapping[str, Any]) -> ModuleModel:
+        """The same module, which is run by its `generate` with these options.
+
+        Raises NeuralError for a module without, and for what is not one answer after
+        another.
+        """
+        return replace(self, library=self.library.generating(options), steps=True)
 
     @property
     def outline(self) -> AttentionMaps:
@@ -111,38 +142,52 @@ class ModuleModel(AttentionModel):
         Raises NeuralError for a module in training mode, one in which no attention was
         seen, a layer or head that there is not, or maps beyond the budget.
         """
-        _require_eval(self.module)
+        return self._run(prepared, None)[:2]
+
+    def measure(
+        self, prepared: Prepared, measure: Measurer
+    ) -> tuple[AttentionMaps, list[Any]]:
+        """Call the module, and keep what `measure` says of each map, and no weights.
+
+        Returns the maps without weights, and what was measured of each. Raises as
+        `watch`.
+        """
+        return self._run(prepared, measure)[1:]
+
+    def _run(
+        self, prepared: Prepared, measure: Measurer | None
+    ) -> tuple[Any, AttentionMaps, list[Any]]:
+        self.library.require_still()
         choice = self.choice
-        output, recorder = self._watched(prepared, choice)
+        output, recorder = self._watched(prepared, choice, measure)
         loosely = recorder.unmet()
         if loosely:  # the beginning of a name, which no border follows
             choice = replace(choice, layers=(*(choice.layers or ()), *loosely))
-            output, recorder = self._watched(prepared, choice)
-        source = type(self.module).__name__
-        maps = recorder.maps(_labels(prepared), source=source, backend="pytorch")
+            output, recorder = self._watched(prepared, choice, measure)
+        source, backend = type(self.module).__name__, self.library.backend
+        maps = recorder.maps(source=source, backend=backend)
         self._outline = AttentionMaps([_dot(one) for one in maps.maps])
         for one in self._warnings:  # whoever runs it must not take a part for the whole
-            warnings.warn(f"{one.message} ({one.hint})", stacklevel=3)
-        return output, maps
+            warnings.warn(f"{one.message} ({one.hint})", stacklevel=4)
+        return output, maps, recorder.measured
 
-    def _watched(self, prepared: Prepared, choice: Choice) -> tuple[Any, Recorder]:
-        import torch
-
-        from neural_attn.models.living.watch import Watch
-
+    def _watched(
+        self, prepared: Prepared, choice: Choice, measure: Measurer | None
+    ) -> tuple[Any, Recorder]:
         budget = default_budget() if self.budget is None else self.budget
-        recorder = Recorder(self.library, choice, budget)
-        with torch.no_grad():
-            with Watch(self.module, recorder):
-                output = self.library.call(prepared.inputs)
-            recorder.finish()
-        kind = type(self.module).__name__
+        labels = labels_of(prepared.tokens)
+        recorder = Recorder(
+            self.library, choice, budget, labels, measure, steps=self.steps
+        )
+        with self.library.watching(recorder):
+            output = self.library.call(prepared.inputs)
+        recorder.finish()
+        if self.steps:
+            recorder.label(self.library.written(prepared, output))
         if not recorder.saw_any:
-            fail("E0441", kind=kind)
-        self._warnings = []
-        if recorder.unseen:
-            parts = ", ".join(dict.fromkeys(recorder.unseen))
-            self._warnings = [Diagnostic.of("W0901", kind=kind, parts=parts)]
+            raise NeuralError([self.library.unseen("")])
+        parts = ", ".join(dict.fromkeys(recorder.unseen))
+        self._warnings = [self.library.unseen(parts)] if parts else []
         return output, recorder
 
 
@@ -153,25 +198,70 @@ def _dot(one: AttentionMap) -> AttentionMap:
     return AttentionMap(one.name, dots, one.kind, head_indices=heads, rows=one.rows)
 
 
-def _labels(prepared: Prepared) -> tuple[Any, Any]:
-    from neural_attn.models.living.inputs import labels_of
-
-    return labels_of(prepared.tokens)
-
-
-def _require_eval(module: Any) -> None:
-    """Refuse a module that drops weights at random, or would learn by running."""
-    if any(part.training for part in module.modules()):
-        fail("E0444", kind=type(module).__name__)
-
-
 @dataclass
-class _Plain:
-    """A module of which nothing is known but its parts."""
+class Living:
+    """What a library says that knows nothing of its modules but how they run."""
 
     module: Any
     tokenizer: Any = None
-    vocabulary: Vocabulary | None = None
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """Not known."""
+        return None
+
+    def generating(self, options: Mapping[str, Any]) -> Library:
+        """Refuse."""
+        fail("E0414", name="generate", what=f"a {type(self.module).__name__}")
+
+    def written(self, prepared: Prepared, output: Any) -> tuple[Any, Any]:
+        """As it was given."""
+        return labels_of(prepared.tokens)
+
+    def returned(self, module: Any, args: Any, kwargs: Any, output: Any) -> Any:
+        """Nothing: what an unknown part returns may be anything."""
+
+    def attends(self, module: Any) -> bool:
+        """Not known of a part that is not the framework's own."""
+        return False
+
+    def unpacked(self, module: Any, scores: Any) -> Any:
+        """As it is."""
+        return scores
+
+
+@dataclass
+class Module(Living):
+    """What all PyTorch modules have in common: how they are watched."""
+
+    backend: str = "pytorch"
+
+    def require_still(self) -> None:
+        """Refuse training mode."""
+        if any(part.training for part in self.module.modules()):
+            fail("E0444", kind=type(self.module).__name__)
+
+    @contextmanager
+    def watching(self, listener: Recorder) -> Iterator[None]:
+        """Without gradients."""
+        import torch
+
+        from neural_attn.models.living.watch import Watch
+
+        with torch.no_grad(), Watch(self.module, listener):
+            yield
+
+    def unseen(self, parts: str) -> Diagnostic:
+        """What was not seen, and what may help."""
+        kind = type(self.module).__name__
+        if not parts:
+            return Diagnostic.of("E0441", kind=kind)
+        return Diagnostic.of("W0901", kind=kind, parts=parts)
+
+
+@dataclass
+class _Plain(Module):
+    """A module of which nothing is known but its parts."""
 
     @cached_property
     def named(self) -> Named:
@@ -201,17 +291,6 @@ class _Plain:
         from neural_attn.models.living.inputs import call
 
         return call(self.module, given)
-
-    def returned(self, module: Any, args: Any, kwargs: Any, output: Any) -> None:
-        """Nothing: what an unknown part returns may be anything."""
-
-    def attends(self, module: Any) -> bool:
-        """Not known of what is not PyTorch's own."""
-        return False
-
-    def unpacked(self, module: Any, scores: Any) -> Any:
-        """As it is."""
-        return scores
 
 
 def is_module(given: Any) -> bool:

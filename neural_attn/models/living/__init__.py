@@ -1,1 +1,1 @@
-"""Attention of a PyTorch module while it runs (see README.md beside this file)."""
+"""Attention of a model while it runs (see README.md beside this file)."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from neural_attn.diagnostics.errors import fail
 
-__all__ = ["Choice"]
+__all__ = ["Choice", "Heads", "Layers"]
 
-Layers = str | int | Sequence[str | int] | None
-Heads = int | Sequence[int] | None
+Layers: TypeAlias = str | int | Sequence[str | int] | None
+Heads: TypeAlias = int | Sequence[int] | None
 
 
 @dataclass(frozen=True)

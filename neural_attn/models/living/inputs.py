@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.tokens import rows
 
-__all__ = ["by_name", "call", "labels_of", "prepare"]
+__all__ = ["by_name", "call", "is_numbers", "labels_of", "prepare"]
 
 
 def by_name(data: Any, first: str = "0") -> dict[str, Any]:
@@ -55,8 +54,10 @@ def labels_of(tokens: Tokens | None) -> tuple[Any, Any]:
 
 def _tensor(value: Any, module: Any) -> Any:
     """An array or a list of numbers in the module's precision; a tensor as it is."""
+    import torch
+
     own = next(iter(module.parameters()), None)
-    if isinstance(value, np.ndarray | np.generic) or _is_numbers(value):
+    if isinstance(value, np.ndarray | np.generic) or is_numbers(value):
         value = torch.as_tensor(np.asarray(value))
         if value.is_floating_point() and own is not None:
             value = value.to(own.dtype)
@@ -65,7 +66,8 @@ def _tensor(value: Any, module: Any) -> Any:
     return value
 
 
-def _is_numbers(value: Any) -> bool:
+def is_numbers(value: Any) -> bool:
+    """Whether it is a list of numbers, however nested."""
     return (
         isinstance(value, Sequence)
         and not isinstance(value, str | tuple)

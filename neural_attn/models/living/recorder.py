@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +13,27 @@ from numpy.typing import NDArray
 from neural_attn.diagnostics.errors import fail
 from neural_attn.maps.attention_map import AttentionMap, Kind
 from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
+from neural_attn.maps.steps import join_steps
 from neural_attn.models.living.budget import readable
 from neural_attn.models.living.choice import Choice
-from neural_attn.models.living.masks import Mask
+from neural_attn.models.living.masks import Mask, simplest
 from neural_attn.models.living.names import Named, Place
 from neural_attn.promises import Rows
 
-__all__ = ["Recorder", "Weighed"]
+__all__ = ["Measurer", "Recorder", "Weighed"]
+
+
+# What is told of a map instead of keeping it: the maps of its layer so far, of which it
+# is the last, without weights; and what makes its rows.
+Measurer: TypeAlias = Callable[[AttentionMaps, Any], Any]
 
 
 @dataclass(frozen=True)
 class Weighed:
-    """Weights of some heads, and what was hidden from them."""
+    """Weights of some heads, and what was hidden from them.
+
+    Where they are measured and not kept, the weights have their shape alone, and are 0.
+    """
 
     weights: NDArray[np.float32]
     heads: Sequence[int]
@@ -39,6 +48,7 @@ class _Call:
     layer: int
     scores: Callable[[], Any] | None = None
     weighed: Weighed | None = None
+    measured: Any = None
 
     @property
     def names(self) -> tuple[str, str]:
@@ -70,9 +80,25 @@ class Recorder:
     head is not there.
     """
 
-    def __init__(self, library: Library, choice: Choice, budget: int) -> None:
-        """Take what is wanted, and the most bytes that it may have."""
+    def __init__(
+        self,
+        library: Library,
+        choice: Choice,
+        budget: int,
+        labels: Sequence[Any],
+        measure: Measurer | None = None,
+        *,
+        steps: bool = False,
+    ) -> None:
+        """Take what is wanted, and the most bytes that it may have.
+
+        `labels` are rows of tokens of the first input and of the second, which is the
+        decoder's where there is cross attention; None where there are none. With
+        `measure` nothing is kept but what it returns. With `steps`, calls of one module
+        are the steps of a generation, and make one map.
+        """
         self._library, self._choice, self._budget = library, choice, budget
+        self._labels, self._measure, self._steps = labels, measure, steps
         self._calls: list[_Call] = []
         self._of_module: Counter[str] = Counter()
         self._of_name: Counter[str] = Counter()
@@ -106,7 +132,7 @@ class Recorder:
 
     def finish(self) -> None:
         """Weigh what was put off."""
-        layers = self._calls[-1].layer + 1 if self._calls else 0
+        layers = max((call.layer for call in self._calls), default=-1) + 1
         wanted = tuple(
             one % layers if isinstance(one, int) and -layers <= one < 0 else one
             for one in self._choice.layers or ()
@@ -118,6 +144,11 @@ class Recorder:
                 self._weigh(call, scores())
 
     def _place(self, path: str, module: Any) -> _Call:
+        if self._steps:
+            place = self._library.named.place(path, module, 0)
+            for call in self._calls:
+                if call.place == place:
+                    return _Call(place, 0, call.layer)
         place = self._library.named.place(path, module, self._of_module[path])
         number = self._of_name[place.name]
         self._of_module[path] += 1
@@ -137,6 +168,9 @@ class Recorder:
     def _weigh(self, call: _Call, scores: Any) -> None:
         batch, all_heads, queries, keys = scores.shape
         heads = self._choice.of_heads(call.place.name, all_heads)
+        if self._measure is not None:
+            self._measure_only(call, scores, heads, self._measure)
+            return
         size = 4 * batch * len(heads) * queries * keys
         if self._kept + size > self._budget:
             kept = sum(one.weighed is not None for one in self._calls)
@@ -152,6 +186,19 @@ class Recorder:
         weights = scores.weights(heads)
         call.weighed = Weighed(weights, heads, scores.read_mask(heads), scores.rows)
 
+    def _measure_only(
+        self, call: _Call, scores: Any, heads: Sequence[int], measure: Measurer
+    ) -> None:
+        shape = (scores.shape[0], len(heads), *scores.shape[2:])
+        none = np.broadcast_to(np.float32(0), shape)
+        call.weighed = Weighed(none, heads, scores.read_mask(heads), scores.rows)
+        layer = [
+            _map(one.place.name, one.place, one.weighed, self._labels)
+            for one in self._calls
+            if one.layer == call.layer and one.weighed is not None
+        ]
+        call.measured = measure(AttentionMaps(layer), scores.rows_of(heads))
+
     # --- afterwards -----------------------------------------------------------------
 
     @property
@@ -162,6 +209,8 @@ class Recorder:
     @property
     def names(self) -> list[str]:
         """Of all calls; a name that stands for more than one is numbered."""
+        if self._steps:
+            return [call.place.name for call in self._calls]
         twice = Counter(call.place.name for call in self._calls)
         return [
             call.names[1] if twice[call.place.name] > 1 else call.place.name
@@ -174,12 +223,11 @@ class Recorder:
         Raises NeuralError for a layer that there is not.
         """
         dot = np.ones((1, 1, 1, 1), np.float32)
-        every = AttentionMaps(
-            [
-                AttentionMap(name, dot, "cross" if call.place.cross else "encoder_self")
-                for name, call in zip(self.names, self._calls, strict=True)
-            ]
-        )
+        kinds: dict[str, Kind] = {
+            name: "cross" if call.place.cross else "encoder_self"
+            for name, call in zip(self.names, self._calls, strict=True)
+        }
+        every = AttentionMaps([AttentionMap(n, dot, kinds[n]) for n in kinds])
         own = [call.names for call in self._calls]
         missing = self._choice.missing(own, len(every.layers))
         try:
@@ -187,20 +235,59 @@ class Recorder:
         except SelectionError as error:
             fail("E0442", reason=str(error))
 
-    def maps(self, labels: Sequence[Any], **about: Any) -> AttentionMaps:
-        """Everything that was kept.
+    @property
+    def measured(self) -> list[Any]:
+        """What was measured of each of the maps, in their order."""
+        return [call.measured for call in self._calls if call.weighed is not None]
 
-        `labels` are rows of tokens of the first input and of the second, which is the
-        decoder's where there is cross attention; None where there are none.
-        """
+    def label(self, labels: Sequence[Any]) -> None:
+        """Take rows of tokens that are known after the call alone."""
+        self._labels = labels
+
+    def maps(self, **about: Any) -> AttentionMaps:
+        """Everything that was kept."""
         kept = [
             (name, call.place, call.weighed)
             for name, call in zip(self.names, self._calls, strict=True)
             if call.weighed is not None
         ]
+        kept = _of_all_steps(kept) if self._steps else kept
         return AttentionMaps(
-            [_map(name, place, one, labels) for name, place, one in kept], **about
+            [_map(name, place, one, self._labels) for name, place, one in kept], **about
         )
+
+
+_Kept: TypeAlias = tuple[str, Place, Weighed]
+
+
+def _of_all_steps(kept: Sequence[_Kept]) -> list[_Kept]:
+    """One of each name: the rows of all its steps."""
+    groups: dict[str, list[_Kept]] = {}
+    for one in kept:
+        groups.setdefault(one[0], []).append(one)
+    return [
+        (name, steps[0][1], _join([one[2] for one in steps], steps[0][1]))
+        for name, steps in groups.items()
+    ]
+
+
+def _join(steps: Sequence[Weighed], place: Place) -> Weighed:
+    """The prompt's rows, and that of each new token; a window sees the last keys."""
+    own = not place.cross
+    weights = join_steps([one.weights for one in steps], own=own)
+    allowed = join_steps([_shown(one) for one in steps], own=own)
+    mask = simplest(allowed, *weights.shape[2:])
+    return Weighed(weights, steps[0].heads, mask, steps[0].rows)
+
+
+def _shown(one: Weighed) -> NDArray[np.bool_]:
+    """Where attending was allowed, bool [batch, 1 or heads, queries, keys]."""
+    batch, _, queries, keys = one.weights.shape
+    allowed = one.mask.allowed
+    allowed = np.ones((1, 1, 1, 1), bool) if allowed is None else allowed
+    if one.mask.causal:
+        allowed = allowed & np.tri(queries, keys, keys - queries, dtype=bool)
+    return np.broadcast_to(allowed, (batch, allowed.shape[1], queries, keys))
 
 
 def _map(name: str, place: Place, kept: Weighed, labels: Sequence[Any]) -> AttentionMap:

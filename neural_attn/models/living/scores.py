@@ -7,9 +7,9 @@ little in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 from neural_attn.models.living.masks import HIDDEN, Mask, simplest
 from neural_attn.promises import SHARES, Rows
 
-__all__ = ["Given", "Scores"]
+__all__ = ["Given", "RowsOf", "Scores"]
+
+# rows of one example, float32 [heads, rows, keys]
+RowsOf: TypeAlias = Callable[[int, slice], NDArray[np.float32]]
 
 # Weights computed at once: 16 MB in float32. In smaller blocks the cores wait for each
 # other, as benchmarks/capture.py shows.
@@ -86,40 +89,80 @@ class Scores:
         """
         batch, _, queries, keys = self.shape
         found = np.zeros((batch, len(heads), queries, keys), np.float32)
-        # These calls are none of the model's: nothing may see them.
-        with torch.no_grad(), torch._C.DisableTorchFunction():
-            self._fill(torch.from_numpy(found), heads)
+        few = max(1, BLOCK // (queries * keys))
+        step = queries if few > 1 else max(1, min(queries, BLOCK // keys))
+        fill = self._filler(heads)
+        for example in range(batch):
+            for head in range(0, len(heads), few):
+                for row in range(0, queries, step):
+                    some = slice(head, head + few)
+                    rows = slice(row, min(row + step, queries))
+                    fill(found[example, some, rows], example, some, rows)
         return found
 
-    def _fill(self, found: Any, heads: Sequence[int]) -> None:
-        batch, _, queries, keys = self.shape
-        query, key = self._scaled(heads)
-        mask = _additive(_of_heads(self.mask, heads), query, self.shape)
-        for example, few, rows in _blocks(batch, len(heads), queries, keys):
-            seen = min(keys, rows.stop) if self.causal else keys
-            asked, keyed = query[example, few, rows], key[example, few, :seen].mT
-            if mask is None:
-                scores = torch.bmm(asked, keyed)
-            else:
-                added = mask[example, few if mask.shape[1] > 1 else slice(None)]
-                scores = torch.baddbmm(_cut(added, rows, seen), asked, keyed)
-            if self.causal:
-                scores.masked_fill_(_later(rows, seen, scores.device), -torch.inf)
-            _softmax(scores, found[example, few, rows, :seen])
-        if mask is not None:
-            found.masked_fill_((mask <= HIDDEN).all(-1, keepdim=True).cpu(), 0)
+    def rows_of(self, heads: Sequence[int]) -> RowsOf:
+        """What makes some rows of one example, without the rest."""
+        keys, fill = self.shape[3], self._filler(heads)
 
-    def _scaled(self, heads: Sequence[int]) -> tuple[Any, Any]:
-        """Queries times scale, and the keys of each, of some heads."""
-        batch, all_heads, _, _ = self.shape
-        exact = torch.float64 if self.query.dtype == torch.float64 else torch.float32
+        def make(example: int, rows: slice) -> NDArray[np.float32]:
+            found = np.zeros((len(heads), rows.stop - rows.start, keys), np.float32)
+            fill(found, example, slice(None), rows)
+            return found
+
+        return make
+
+    def _filler(self, heads: Sequence[int]) -> Callable[..., None]:
+        """What fills an array with some rows of some of these heads of an example."""
+        query, key = self._exact(heads)
+        mask = _of_heads(self.mask, heads)
+        if mask is not None:
+            mask = mask.expand(self.shape[0], mask.shape[1], *self.shape[2:])
+
+        def fill(array: Any, example: int, some: slice, rows: slice) -> None:
+            seen = min(self.shape[3], rows.stop) if self.causal else self.shape[3]
+            # These calls are none of the model's: nothing may see them.
+            with torch.no_grad(), torch._C.DisableTorchFunction():
+                added = None
+                if mask is not None:
+                    of = some if mask.shape[1] > 1 else slice(None)
+                    added = _additive(mask[example, of, rows, :seen], query.dtype)
+                asked, keyed = query[example, some, rows], key[example, some, :seen]
+                found = torch.from_numpy(array)[..., :seen]
+                self._fill(found, asked, keyed.mT, added, rows)
+
+        return fill
+
+    def _fill(self, to: Any, asked: Any, keyed: Any, added: Any, rows: slice) -> None:
+        """Put a softmax of scores where it belongs; where it can be, without a copy."""
         size = self.query.shape[-1]
         scale = size**-0.5 if self.scale is None else self.scale
-        at = torch.tensor(heads, device=self.query.device)
-        shared = all_heads // self.key.shape[1]
-        query = self.query.expand(batch, -1, -1, -1)[:, at].to(exact) * scale
-        key = self.key.expand(batch, -1, -1, -1)[:, at // shared].to(exact)
-        return query, key
+        like = {"dtype": asked.dtype, "device": asked.device}
+        fits = to.dtype == asked.dtype and to.device == asked.device
+        scores = to if fits else torch.empty_like(to, **like)
+        beta = 0 if added is None else 1
+        added = scores if added is None else added
+        torch.baddbmm(added, asked, keyed, beta=beta, alpha=scale, out=scores)
+        if self.causal:
+            later = _later(rows, scores.shape[2], scores.device)
+            scores.masked_fill_(later, -torch.inf)
+        torch.softmax(scores, -1, out=scores)
+        if beta:
+            scores.masked_fill_((added <= HIDDEN).all(-1, keepdim=True), 0)
+        if not fits:
+            to.copy_(scores)
+
+    def _exact(self, heads: Sequence[int]) -> tuple[Any, Any]:
+        """Queries of some heads, and the keys of each, as precise as the maps are."""
+        batch, all_heads, _, _ = self.shape
+        exact = torch.float64 if self.query.dtype == torch.float64 else torch.float32
+        query, key = self.query, self.key
+        shared = all_heads // key.shape[1]
+        with torch.no_grad(), torch._C.DisableTorchFunction():
+            if shared > 1 or list(heads) != list(range(all_heads)):
+                at = torch.tensor(heads, device=query.device)
+                query, key = query[:, at], key[:, at // shared]
+            every = (batch, -1, -1, -1)
+            return query.to(exact).expand(every), key.to(exact).expand(every)
 
 
 @dataclass(frozen=True)
@@ -165,6 +208,11 @@ class Given:
         blind = None if allowed is None else ~allowed.any(axis=-1, keepdims=True)
         return found if blind is None or not blind.any() else np.where(blind, 0, found)
 
+    def rows_of(self, heads: Sequence[int]) -> RowsOf:
+        """What takes some rows of one example; all of them are there."""
+        found = self.weights(heads)
+        return lambda example, at: found[example, :, at]
+
 
 def _four(tensor: Any, other: Any) -> Any:
     """A tensor with the four axes of a map, whose batch fits that of another."""
@@ -194,41 +242,14 @@ def _shown(mask: Any) -> NDArray[np.bool_]:
     return found
 
 
-def _additive(mask: Any, query: Any, shape: tuple[int, ...]) -> Any:
-    """A mask as numbers that are added, for each example."""
-    if mask is None:
-        return None
+def _additive(mask: Any, dtype: Any) -> Any:
+    """A mask as numbers that are added."""
     if mask.dtype == torch.bool:
-        mask = torch.zeros_like(mask, dtype=query.dtype).masked_fill_(~mask, -torch.inf)
-    batch, heads = shape[0], mask.shape[1]
-    return mask.to(query.dtype).expand(batch, heads, *shape[2:])
-
-
-def _blocks(
-    batch: int, heads: int, queries: int, keys: int
-) -> Iterator[tuple[int, slice, slice]]:
-    """Example, heads and rows of each block."""
-    few = max(1, BLOCK // (queries * keys))
-    rows = queries if few > 1 else max(1, min(queries, BLOCK // keys))
-    for example in range(batch):
-        for head in range(0, heads, few):
-            for row in range(0, queries, rows):
-                stop = min(row + rows, queries)
-                yield example, slice(head, head + few), slice(row, stop)
-
-
-def _cut(mask: Any, rows: slice, seen: int) -> Any:
-    return mask[:, rows, :seen]
+        return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, -torch.inf)
+    return mask.to(dtype)
 
 
 def _later(rows: slice, seen: int, device: Any) -> Any:
     """Which keys of a block stand right of the diagonal."""
     query = torch.arange(rows.start, rows.stop, device=device)[:, None]
     return torch.arange(seen, device=device) > query
-
-
-def _softmax(scores: Any, found: Any) -> None:
-    if scores.dtype == found.dtype and scores.device == found.device:
-        torch.softmax(scores, -1, out=found)
-    else:
-        found.copy_(torch.softmax(scores, -1))

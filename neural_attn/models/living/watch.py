@@ -25,6 +25,7 @@ from torch.nn.modules.module import (
 from torch.overrides import TorchFunctionMode
 
 from neural_attn.models.living import native
+from neural_attn.models.living.flex import running
 from neural_attn.models.living.scores import Scores
 
 __all__ = ["Listener", "Watch"]
@@ -78,7 +79,7 @@ class Watch:
             exits.callback(ended.remove)
             # which `remove` forgets (PyTorch 2.13)
             exits.callback(_global_forward_hooks_with_kwargs.pop, ended.id, None)
-            exits.enter_context(_Calls(self._called))
+            exits.enter_context(_Calls(self._called, self._tell_running))
             exits.callback(self._close_all)
             self._exits = exits.pop_all()
         return self
@@ -156,9 +157,12 @@ class Watch:
     # --- functions ------------------------------------------------------------------
 
     def _called(self, func: Any, args: Any, kwargs: Any) -> None:
-        frame = self._frames[-1] if self._frames else _Frame(None, "", ())
         make = _called_scores if func is _SDPA else native.function_scores
-        self._tell(frame.path, frame.module, lambda: make(args, kwargs))
+        self._tell_running(lambda: make(args, kwargs))
+
+    def _tell_running(self, scores: Callable[[], Any]) -> None:
+        frame = self._frames[-1] if self._frames else _Frame(None, "", ())
+        self._tell(frame.path, frame.module, scores)
 
     def _tell(self, path: str, module: Any, scores: Callable[[], Any]) -> None:
         self._mark()
@@ -175,16 +179,27 @@ _SDPA = functional.scaled_dot_product_attention
 
 
 class _Calls(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped here
-    """Tells of two functions, after they are called; all are called as they are."""
+    """Tells of two functions, after they are called; all are called as they are.
 
-    def __init__(self, told: Callable[[Any, Any, Any], None]) -> None:
+    Of `flex_attention` it tells before.
+    """
+
+    def __init__(
+        self,
+        told: Callable[[Any, Any, Any], None],
+        flexible: Callable[[Callable[[], Any]], None],
+    ) -> None:
         super().__init__()
-        self._told = told
+        self._told, self._flexible = told, flexible
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
+        if not torch.compiler.is_dynamo_compiling():
+            scores = running(func, args)
+            if scores is not None:
+                self._flexible(lambda: scores)
         output = func(*args, **kwargs)
         if func is _SDPA or func is functional.multi_head_attention_forward:
             self._told(func, args, kwargs)

@@ -35,6 +35,7 @@ define Encoder(num_heads, d_model = width(x)) {{
     value = Dense(d_model)
     mix = Dense(d_model)
     sinks = Dense(num_heads)
+    distances = RelativePositionBias(num_heads)
     attention_norm = LayerNormalization()
     feed_forward = FeedForward(4 * d_model, "gelu")
     feed_forward_norm = LayerNormalization()
@@ -61,6 +62,7 @@ OPTIONS = {
     "plain": "",
     "window": ", window=256",
     "ALiBi": ", bias=alibi",
+    "T5's bias": ", bias=distances(q, k)",
     "sink": ", sink=sink",
     "window and sink": ", window=256, sink=sink",
     "cap": ", cap=50",

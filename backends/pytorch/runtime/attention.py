@@ -175,7 +175,7 @@ def attend_fused(
         is_view = is_view and sink is None
         size = size if is_view else 128
         if bias.ndim == 2:
-            terms, bias = terms + bias, None
+            terms, bias = (terms + bias).contiguous(), None
     # only with causal, window:
     terms = terms.masked_fill(~near(queries, keys, query.device, **reach), -math.inf)
     # only with sink:

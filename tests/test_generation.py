@@ -334,9 +334,7 @@ def test_id_0_of_a_text_that_is_not_padded_is_a_token(backend, tmp_path):
 @pytest.mark.parametrize("padded", ["learned", "sinusoidal"])
 def test_padding_before_a_text_changes_nothing(padded, backend, tmp_path):
     model = Runner(TEXTS[padded], backend, tmp_path)
-    alone = [model.generate(row[None], 6)[0] for row in START]
-    short = START.copy()
-    ragged = np.concatenate([np.zeros((3, 2), int), short], axis=1)
+    ragged = np.pad(START, ((0, 0), (2, 0)))
     for options in ({}, {"beams": 3}):
         alone = [model.generate(row[None], 6, **options)[0] for row in START]
         together = model.generate(ragged, 6, **options)

@@ -372,7 +372,7 @@ def test_unknown_kind_of_model(model):
     problem = refused(model)
     assert problem.code == "E0624"
     assert "'mamba'" in problem.message
-    assert problem.hint == "supported types: bert"
+    assert problem.hint.startswith("supported types: ")
 
 
 @pytest.mark.parametrize(
@@ -440,7 +440,7 @@ def test_dropout_of_the_weights_alone_is_noted(model, tmp_path):
 
 @pytest.mark.parametrize(
     ("file", "mentions"),
-    [("pytorch_model.bin", "pytorch_model.bin"), ("notes.txt", "safetensors")],
+    [("tf_model.h5", "tf_model.h5"), ("notes.txt", "safetensors")],
 )
 def test_weights_in_no_known_format(model, file, mentions):
     (model / "model.safetensors").rename(model / file)

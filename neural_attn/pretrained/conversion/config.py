@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -44,14 +44,31 @@ class Config:
     default, is of another type or out of range.
     """
 
-    def __init__(self, path: Path, values: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, values: Mapping[str, Any], head: str = "") -> None:
+        """Take values; `head` is what stands on top of the model (see `heads.py`)."""
         self.path = path
+        self.head = head
         self._values = values
 
     @classmethod
     def read(cls, path: Path) -> Config:
         """Read a file; see `read_json` for what is raised."""
         return cls(path, read_json(path))
+
+    def with_head(self, head: str) -> Config:
+        """The same of a model with this head."""
+        return Config(self.path, self._values, head)
+
+    def inner(self, key: str) -> Config:
+        """The values of an object within, {} where it is missing."""
+        value = self._get(key, {})
+        if not isinstance(value, dict):
+            self._wrong(key, value, "an object")
+        return Config(self.path, value, self.head)
+
+    def has(self, key: str) -> bool:
+        """Whether a value is there, and is not null."""
+        return self._values.get(key) is not None
 
     def size(
         self, key: str, default: object = _REQUIRED, maximum: int = _MAX_SIZE
@@ -103,10 +120,17 @@ class Config:
             self._wrong(key, value, "a list of strings")
         return list(value)
 
-    def refuse(self, key: str, allowed: object, reason: str) -> None:
-        """Stop (E0626) where a value is set, and to something else than `allowed`."""
+    def labels(self) -> int:
+        """How many labels a head tells apart."""
+        labels = self._get("id2label", None) or {"0": "", "1": ""}
+        if not isinstance(labels, dict):
+            self._wrong("id2label", labels, "an object")
+        return self.size("num_labels", len(labels))
+
+    def refuse(self, key: str, allowed: Sequence[object], reason: str) -> None:
+        """Stop (E0626) where a value is set, and to none of those that are allowed."""
         value = self._values.get(key)
-        if value not in (None, allowed, [], {}):
+        if value not in (None, [], {}, *allowed):
             shown = _shown(value)
             fail("E0626", path=self.path, key=key, shown=shown, reason=reason)
 

@@ -78,7 +78,7 @@ def match(
 def _targets(plan: Plan, family: Family, name: str) -> list[tuple[Rule, str]]:
     plain = family.plain_name(name)
     pairs = [(rule, rule.target_of(plain)) for rule in plan.rules]
-    return [(rule, target) for rule, target in pairs if target is not None]
+    return [(rule, plan.weight_name(ours)) for rule, ours in pairs if ours is not None]
 
 
 def _meaning(plan: Plan, family: Family, name: str, tensor: StoredTensor) -> str:

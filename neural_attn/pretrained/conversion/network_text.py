@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from neural_attn.diagnostics.errors import fail, printable
-from neural_attn.pretrained.conversion.family import Layer, Plan
+from neural_attn.ir import is_mask
+from neural_attn.pretrained.conversion.family import Argument, Block, Code, Layer, Plan
 from neural_attn.resolve.names import trouble_with_variable
 
 _LINE = 88
@@ -21,22 +22,42 @@ def network_text(plan: Plan, name: str, title: str) -> str:
     could end the line or steer a terminal made visible.
     """
     lines = [f"# {one_line(title)}: {plan.summary}, imported from config.json"]
+    for define in plan.defines:
+        lines += [*define.strip().splitlines(), ""]
+    layers = plan.layers
+    if plan.block:
+        lines += [*_block_lines(plan, plan.block), ""]
+        layers = [Layer(plan.block.name, {}, name="model")]
     lines += [f"network {name} {{", "  input: {"]
     lines += [f"    {key}: {shape}" for key, shape in plan.inputs]
-    lines += ["  }", "  layers:"]
-    for layer in plan.layers:
-        lines += _layer_lines(layer)
+    lines += ["  }", "  layers:", *_layers_lines(layers)]
     return "\n".join([*lines, "}", ""])
+
+
+def _block_lines(plan: Plan, block: Block) -> list[str]:
+    """The layers of a model in a `define`, and its equations."""
+    taken = [f"{n} = none" if is_mask(n) else n for n, _ in plan.inputs]
+    lines = [f"define {block.name}() {{"]
+    if block.about:
+        lines.append(f'  """{block.about}"""')
+    lines += ["  layers:", *_layers_lines(plan.layers), ""]
+    lines += [f"  forward({', '.join(taken)}):"]
+    return [*lines, *(f"{_INDENT}{line}" for line in block.equations), "}"]
+
+
+def _layers_lines(layers: Iterable[Layer]) -> list[str]:
+    return [line for layer in layers for line in _layer_lines(layer)]
 
 
 def _layer_lines(layer: Layer) -> list[str]:
     """The call on one line, or its arguments on lines of their own, filled."""
     arguments = [f"{key}={_literal(value)}" for key, value in layer.arguments.items()]
     end = f" * {layer.repeat}" if layer.repeat > 1 else ""
-    whole = f"{_INDENT}{layer.name}({', '.join(arguments)}){end}"
+    call = f"{layer.name} = {layer.block}" if layer.name else layer.block
+    whole = f"{_INDENT}{call}({', '.join(arguments)}){end}"
     if len(whole) <= _LINE:
         return [whole]
-    lines, line = [f"{_INDENT}{layer.name}("], ""
+    lines, line = [f"{_INDENT}{call}("], ""
     for position, argument in enumerate(arguments):
         piece = argument if position == len(arguments) - 1 else argument + ","
         if line and len(_INDENT) + 2 + len(line) + 1 + len(piece) > _LINE:
@@ -47,7 +68,11 @@ def _layer_lines(layer: Layer) -> list[str]:
     return [*lines, f"{_INDENT}  {line}", f"{_INDENT}){end}"]
 
 
-def _literal(value: int | float | str | bool) -> str:
+def _literal(value: Argument) -> str:
+    if isinstance(value, Code):
+        return value.text
+    if value is None:
+        return "none"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

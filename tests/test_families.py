@@ -1,0 +1,169 @@
+"""Pretrained families: what is imported gives what transformers gives.
+
+Each row is a small random model that transformers has saved. Outputs and every map are
+compared in float32, for a batch with padding before, behind and nowhere; and greedy
+tokens, where the model writes.
+"""
+
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from neural_attn.compile import check_file
+from neural_attn.models.capture import run
+from neural_attn.models.generated import load_model
+from neural_attn.pretrained import import_model
+from neural_attn.pretrained.conversion.families import known_families
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+pytestmark = [
+    pytest.mark.requires_torch,
+    # Keras warns of a softmax over one key, which is what the first token has
+    pytest.mark.filterwarnings("ignore:.*softmax over axis:UserWarning"),
+]
+
+SHOWN = np.array([[1] * 7, [1] * 5 + [0] * 2, [0] * 3 + [1] * 4])  # 0 is padding
+
+
+@dataclass(frozen=True)
+class Row:
+    """A class of transformers, the settings of its config, and how it is run."""
+
+    model: str
+    options: dict = field(default_factory=dict)
+    inputs: str = "text"
+    pad: int = 0
+    segments: int = 0
+    writes: bool = False
+
+
+def bert(**more):
+    return {
+        "vocab_size": 37, "hidden_size": 12, "num_hidden_layers": 2,
+        "num_attention_heads": 3, "intermediate_size": 20, "type_vocab_size": 2,
+        "max_position_embeddings": 20, **more,
+    }  # fmt: skip
+
+
+def gpt2(**more):
+    return {
+        "vocab_size": 37, "n_embd": 12, "n_layer": 2, "n_head": 3, "n_positions": 20,
+        "bos_token_id": None, "eos_token_id": None, **more,
+    }  # fmt: skip
+
+
+ROWS = {
+    "bert": [
+        Row("BertForMaskedLM", bert(), segments=2),
+        Row("BertModel", bert(hidden_act="relu", num_hidden_layers=1), segments=2),
+        Row("BertForMaskedLM", bert(tie_word_embeddings=False), segments=2),
+        Row("BertForPreTraining", bert(type_vocab_size=3), segments=3),
+        Row("BertForSequenceClassification", bert(num_labels=3), segments=2),
+        Row("BertForTokenClassification", bert(num_labels=4), segments=2),
+        Row("BertForQuestionAnswering", bert(layer_norm_eps=1e-3), segments=2),
+    ],
+    "gpt2": [
+        Row("GPT2LMHeadModel", gpt2(), writes=True),
+        Row("GPT2Model", gpt2(n_layer=1, n_inner=10, activation_function="relu")),
+        Row("GPT2LMHeadModel", gpt2(tie_word_embeddings=False), writes=True),
+        Row("GPT2ForTokenClassification", gpt2(num_labels=5)),
+    ],
+}  # fmt: skip
+
+
+def made(row, folder):
+    """A model with random weights, saved; biases and norms are not 0 and 1 either."""
+    kind = getattr(transformers, row.model)
+    config = kind.config_class(**row.options)
+    config._attn_implementation = "eager"
+    torch.manual_seed(0)
+    model = kind(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about settings for generation
+        model.save_pretrained(folder)
+    return model
+
+
+def text_inputs(row, model):
+    """The inputs under the names of both, and which queries are no padding."""
+    random = np.random.default_rng(0)
+    ids = random.integers(3, model.config.vocab_size, SHOWN.shape)
+    inputs = {"input_ids": np.where(SHOWN, ids, row.pad), "attention_mask": SHOWN}
+    if row.segments:
+        inputs["token_type_ids"] = random.integers(0, row.segments, SHOWN.shape)
+    return inputs
+
+
+def expected(row, model, inputs):
+    """Output, and maps in the order of ours."""
+    tensors = {name: torch.from_numpy(x) for name, x in inputs.items()}
+    with torch.no_grad():
+        found = model(**tensors, output_attentions=True)
+    if "start_logits" in found:
+        output = torch.stack([found.start_logits, found.end_logits], dim=-1)
+    else:
+        output = found[0] if "loss" not in found else found[1]
+    return output.numpy(), [one.numpy() for one in found.attentions]
+
+
+def assert_close(ours, theirs):
+    size = max(1, np.abs(theirs).max())
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * size)
+
+
+def case_id(value):
+    return value if isinstance(value, str) else ""
+
+
+CASES = [(name, i) for name, rows in ROWS.items() for i in range(len(rows))]
+
+
+@pytest.mark.parametrize(("family", "number"), CASES)
+def test_what_is_imported_is_the_model(family, number, tmp_path):
+    row = ROWS[family][number]
+    model = made(row, tmp_path / "theirs")
+    assert model.config.model_type == family
+    imported = import_model(tmp_path / "theirs", tmp_path / "small.neural")
+    text = imported.neural_path.read_text("utf-8")
+    assert len(text.splitlines()) <= 80
+    assert check_file(imported.neural_path)[1] == []
+    inputs = text_inputs(row, model)
+    output, maps = expected(row, model, inputs)
+    names = ["numpy", "pytorch", *(["tensorflow"] if number == 0 else [])]
+    for name in names:
+        ours = load_model(imported.neural_path, name, imported.weights_path)
+        found, weights = run(ours.model, ours.backend, inputs)
+        real = SHOWN != 0
+        assert found.shape == output.shape
+        by_step = output.shape[:2] == SHOWN.shape
+        assert_close(*((x[real] if by_step else x) for x in (found, output)))
+        for (one, _), other in zip(weights.values(), maps, strict=True):
+            assert_close(one.swapaxes(1, 2)[real], other.swapaxes(1, 2)[real])
+            assert other.std() > 0.02  # uneven, so that a wrong order would show
+        if row.writes and 0:
+            assert_same_tokens(ours, model, inputs)
+
+
+def assert_same_tokens(ours, model, inputs):
+    """Greedy tokens behind texts, one of which is shorter."""
+    ids, shown = (inputs[n][::2] for n in ("input_ids", "attention_mask"))
+    theirs = model.generate(
+        torch.from_numpy(ids),
+        attention_mask=torch.from_numpy(shown),
+        max_new_tokens=6,
+        do_sample=False,
+        pad_token_id=0,
+    )
+    given = (ours.backend.tensor(x) for x in (ids, shown))
+    found = ours.model.generate(next(given), 6, attention_mask=next(given))
+    np.testing.assert_array_equal(ours.backend.array(found), theirs)
+
+
+def test_every_family_has_rows():
+    assert set(known_families()) == set(ROWS)

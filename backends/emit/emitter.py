@@ -141,6 +141,7 @@ def _marks(checked: Checked, backend: Backend, found: Generation | None) -> set[
     if found is None:
         return set()
     marks = {"KEEPS": found.keeps_steps, "PADDED": found.pads}
+    marks["MASKED"] = found.mask is not None
     marks["LOGITS"] = backend.trains_on_logits and has_logits(checked, backend.layers)
     marks["PROBABILITIES"] = found.gives_probabilities and not marks["LOGITS"]
     return {name for name, is_there in marks.items() if is_there}

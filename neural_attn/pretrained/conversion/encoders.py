@@ -228,7 +228,9 @@ def _add_guesses(text: _Text, config: Config, kin: Kin) -> None:
     names, function = kin.masked
     tied = config.flag("tie_word_embeddings", True)
     # the names of what is tied, or of what is not, belong to nothing
-    names = {n: ours for n, ours in names.items() if ours != ("head" if tied else "bias")}
+    names = {
+        n: ours for n, ours in names.items() if ours != ("head" if tied else "bias")
+    }
     text.rules += rules(with_old_names(names))
     vocabulary, size = (
         text.layers[0].arguments[name] for name in ("input_dim", "output_dim")

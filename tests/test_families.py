@@ -57,6 +57,13 @@ def gpt2(**more):
     }  # fmt: skip
 
 
+def distilbert(**more):
+    return {
+        "vocab_size": 37, "dim": 12, "n_layers": 2, "n_heads": 3, "hidden_dim": 20,
+        "max_position_embeddings": 20, **more,
+    }  # fmt: skip
+
+
 def llama(**more):
     return {
         "vocab_size": 37, "hidden_size": 12, "intermediate_size": 20,
@@ -87,6 +94,42 @@ ROWS = {
         Row("GPT2Model", gpt2(n_layer=1, n_inner=10, activation_function="relu")),
         Row("GPT2LMHeadModel", gpt2(tie_word_embeddings=False), writes=True),
         Row("GPT2ForTokenClassification", gpt2(num_labels=5)),
+    ],
+    "roberta": [
+        Row("RobertaForMaskedLM", bert(), pad=1, segments=2),
+        Row("RobertaModel", bert(type_vocab_size=1, pad_token_id=2), pad=2),
+        Row("RobertaForSequenceClassification", bert(type_vocab_size=1), pad=1),
+        Row("RobertaForQuestionAnswering", bert(type_vocab_size=1), pad=1),
+        Row("RobertaForMaskedLM", bert(tie_word_embeddings=False, type_vocab_size=1,
+            hidden_act="relu"), pad=1),
+    ],
+    "xlm-roberta": [
+        Row("XLMRobertaForTokenClassification", bert(type_vocab_size=1), pad=1),
+        Row("XLMRobertaForMaskedLM", bert(type_vocab_size=1), pad=1),
+    ],
+    "camembert": [
+        Row("CamembertForMaskedLM", bert(type_vocab_size=1), pad=1),
+        Row("CamembertModel", bert(type_vocab_size=1, num_hidden_layers=1), pad=1),
+    ],
+    "distilbert": [
+        Row("DistilBertForMaskedLM", distilbert()),
+        Row("DistilBertModel", distilbert(n_layers=1, activation="relu")),
+        Row("DistilBertForSequenceClassification", distilbert(num_labels=3)),
+        Row("DistilBertForTokenClassification", distilbert()),
+        Row("DistilBertForMaskedLM", distilbert(tie_word_embeddings=False)),
+    ],
+    "electra": [
+        Row("ElectraForPreTraining", bert(embedding_size=8), segments=2),
+        Row("ElectraForMaskedLM", bert(embedding_size=12), segments=2),
+        Row("ElectraForMaskedLM", bert(embedding_size=8, tie_word_embeddings=False),
+            segments=2),
+        Row("ElectraForSequenceClassification", bert(embedding_size=8), segments=2),
+    ],
+    "albert": [
+        Row("AlbertForMaskedLM", bert(embedding_size=8), segments=2),
+        Row("AlbertModel", bert(embedding_size=12, num_hidden_layers=1), segments=2),
+        Row("AlbertForPreTraining", bert(embedding_size=8), segments=2),
+        Row("AlbertForSequenceClassification", bert(embedding_size=8), segments=2),
     ],
     "llama": [
         Row("LlamaForCausalLM", llama(rope_parameters=LLAMA3), writes=True),

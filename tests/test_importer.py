@@ -723,7 +723,8 @@ def test_a_roberta_is_no_bert_whatever_its_type_says(
     assert message in problem.message
 
 
-def test_no_type_is_proposed_for_another(roberta):
-    problem = refused(roberta)
+def test_no_type_is_proposed_for_another(roberta, tmp_path):
+    kind = {"model_type": "roberta-prelayernorm"}
+    problem = refused(disguised(roberta, tmp_path / "model", **kind))
     assert problem.code == "E0624"
     assert "did you mean" not in problem.hint

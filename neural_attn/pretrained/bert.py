@@ -17,6 +17,7 @@ from neural_attn.pretrained.conversion.common import (
 from neural_attn.pretrained.conversion.config import Config
 from neural_attn.pretrained.conversion.encoders import (
     BERT_LAYER,
+    HEADS,
     Kin,
     encoder_plan,
     with_old_names,
@@ -33,9 +34,6 @@ from neural_attn.pretrained.conversion.family import (
 from neural_attn.pretrained.conversion.heads import (
     MASKED,
     PRETRAINING,
-    SEQUENCE,
-    SPAN,
-    TAGS,
 )
 
 _OPTIONS = {
@@ -166,11 +164,5 @@ FAMILY = Family(
     ("bert",),
     plan,
     prefixes=("bert.",),
-    heads={
-        MASKED: r"cls\.predictions",
-        PRETRAINING: r"cls\.predictions",
-        SEQUENCE: "classifier",
-        TAGS: "classifier",
-        SPAN: "qa_outputs",
-    },
+    heads={**HEADS, MASKED: r"cls\.predictions", PRETRAINING: r"cls\.predictions"},
 )

@@ -35,6 +35,7 @@ from neural_attn.pretrained.conversion.heads import (
 
 Names = Mapping[str, str]
 
+HEADS: Names = {SEQUENCE: "classifier", TAGS: "classifier", SPAN: "qa_outputs"}
 BERT_LAYER: Names = {
     "attention.self.query": "attention.query_projection",
     "attention.self.key": "attention.key_projection",
@@ -152,8 +153,8 @@ def _add_embeddings(text: _Text, config: Config, kin: Kin, width: int) -> None:
     if kin.counts_real:
         padding = config.whole("pad_token_id", 1)
         text.equations += [
-            "# positions count what is no padding, and begin behind its id",
-            f"real = cast(input_ids != {padding}, input_ids)",
+            "# positions count what is no padding, and begin behind that of padding",
+            f"real = minimum(abs(input_ids - {padding}), 1)",
             f"x = x + position(cumsum(real, axis=1) * real + {padding})",
         ]
     else:

@@ -64,6 +64,30 @@ def distilbert(**more):
     }  # fmt: skip
 
 
+def vit(**more):
+    return {
+        "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3,
+        "intermediate_size": 20, "image_size": 8, "patch_size": 4, **more,
+    }  # fmt: skip
+
+
+def t5(**more):
+    return {
+        "vocab_size": 37, "d_model": 12, "d_kv": 5, "d_ff": 20, "num_layers": 2,
+        "num_heads": 3, "decoder_start_token_id": 0, "eos_token_id": None, **more,
+    }  # fmt: skip
+
+
+def bart(**more):
+    return {
+        "vocab_size": 37, "d_model": 12, "encoder_layers": 1, "decoder_layers": 2,
+        "encoder_attention_heads": 2, "decoder_attention_heads": 3, "pad_token_id": 1,
+        "encoder_ffn_dim": 20, "decoder_ffn_dim": 16, "max_position_embeddings": 20,
+        "bos_token_id": None, "eos_token_id": None, "forced_eos_token_id": None,
+        "decoder_start_token_id": 2, **more,
+    }  # fmt: skip
+
+
 def llama(**more):
     return {
         "vocab_size": 37, "hidden_size": 12, "intermediate_size": 20,
@@ -150,6 +174,37 @@ ROWS = {
         Row("Qwen3ForCausalLM", llama(head_dim=6, attention_bias=True), writes=True),
         Row("Qwen3ForCausalLM", llama(head_dim=2, tie_word_embeddings=True)),
     ],
+    "vit": [
+        Row("ViTForImageClassification", vit(num_labels=5), "image"),
+        Row("ViTModel", vit(image_size=[8, 12], hidden_act="relu"), "image"),
+    ],
+    "deit": [
+        Row("DeiTForImageClassificationWithTeacher", vit(num_labels=5), "image"),
+        Row("DeiTForImageClassification", vit(num_channels=1), "image"),
+    ],
+    "t5": [
+        Row("T5ForConditionalGeneration", t5(), "translation", writes=True),
+        Row("T5ForConditionalGeneration", t5(feed_forward_proj="gated-gelu",
+            tie_word_embeddings=False, num_decoder_layers=1), "translation",
+            writes=True),
+        Row("T5Model", t5(relative_attention_num_buckets=6,
+            relative_attention_max_distance=4), "translation"),
+    ],
+    "bart": [
+        Row("BartForConditionalGeneration", bart(), "translation", 1, writes=True),
+        Row("BartForConditionalGeneration", bart(scale_embedding=True,
+            tie_word_embeddings=False), "translation", 1, writes=True),
+        Row("BartModel", bart(activation_function="relu"), "translation", 1),
+    ],
+    "mbart": [
+        Row("MBartForConditionalGeneration", bart(), "translation", 1, writes=True),
+        Row("MBartModel", bart(scale_embedding=True), "translation", 1),
+    ],
+    "marian": [
+        Row("MarianMTModel", bart(scale_embedding=True), "translation", 1, writes=True),
+        Row("MarianMTModel", bart(activation_function="swish", pad_token_id=36),
+            "translation", 36),
+    ],
 }  # fmt: skip
 
 
@@ -161,7 +216,7 @@ def made(row, folder):
     torch.manual_seed(0)
     model = kind(config).eval()
     with torch.no_grad():
-        for parameter in model.parameters():
+        for parameter in filter(lambda p: p.requires_grad, model.parameters()):
             parameter.add_(0.3 * torch.randn_like(parameter))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about settings for generation
@@ -169,35 +224,75 @@ def made(row, folder):
     return model
 
 
-def text_inputs(row, model):
-    """The inputs under the names of both, and which queries are no padding."""
+def inputs_of(row, model):
+    """The inputs under the names of transformers."""
     random = np.random.default_rng(0)
+    if row.inputs == "image":
+        config = model.config
+        size = 3, config.num_channels, *pair(config.image_size)
+        return {"pixel_values": random.normal(size=size).astype("f")}
     ids = random.integers(3, model.config.vocab_size, SHOWN.shape)
     inputs = {"input_ids": np.where(SHOWN, ids, row.pad), "attention_mask": SHOWN}
     if row.segments:
         inputs["token_type_ids"] = random.integers(0, row.segments, SHOWN.shape)
+    if row.inputs == "translation":
+        inputs["decoder_input_ids"] = ids[:, :4]
     return inputs
 
 
-def expected(row, model, inputs):
-    """Output, and maps in the order of ours."""
+def pair(size):
+    return (size, size) if isinstance(size, int) else size
+
+
+def ours_of(inputs):
+    """The same as our networks take them."""
+    if "pixel_values" in inputs:
+        return np.moveaxis(inputs["pixel_values"], 1, -1)
+    if "decoder_input_ids" in inputs:  # a source knows its padding by its id
+        return {"source": inputs["input_ids"], "target": inputs["decoder_input_ids"]}
+    return inputs
+
+
+def expected(model, inputs):
+    """Output, and maps by the side that they are of."""
     tensors = {name: torch.from_numpy(x) for name, x in inputs.items()}
     with torch.no_grad():
         found = model(**tensors, output_attentions=True)
     if "start_logits" in found:
         output = torch.stack([found.start_logits, found.end_logits], dim=-1)
     else:
-        output = found[0] if "loss" not in found else found[1]
-    return output.numpy(), [one.numpy() for one in found.attentions]
+        output = found[0]
+    maps = {
+        side: [one.numpy() for one in found[name]]
+        for side, name in SIDES.items()
+        if found.get(name) is not None
+    }
+    return output.numpy(), maps
+
+
+SIDES = {
+    "encoder": "encoder_attentions",
+    "self_attention": "decoder_attentions",
+    "cross_attention": "cross_attentions",
+    "": "attentions",
+}
+
+
+def by_side(maps, sides):
+    """Our maps as theirs: those of a decoder are told by their names."""
+    return {
+        side: [one for name, (one, _) in maps.items() if side_of(name, sides) == side]
+        for side in sides
+    }
+
+
+def side_of(name, sides):
+    return next(side for side in sides if side in name)
 
 
 def assert_close(ours, theirs):
     size = max(1, np.abs(theirs).max())
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * size)
-
-
-def case_id(value):
-    return value if isinstance(value, str) else ""
 
 
 def check(row, folder, names):
@@ -206,21 +301,25 @@ def check(row, folder, names):
     imported = import_model(folder / "theirs", folder / "small.neural")
     assert len(imported.neural_path.read_text("utf-8").splitlines()) <= 80
     assert check_file(imported.neural_path)[1] == []
-    inputs = text_inputs(row, model)
-    output, maps = expected(row, model, inputs)
-    assert all(one.std() > 0.02 for one in maps)  # uneven: a wrong order would show
-    real = SHOWN != 0
+    inputs = inputs_of(row, model)
+    output, maps = expected(model, inputs)
     for name in names:
         ours = load_model(imported.neural_path, name, imported.weights_path)
-        found, weights = run(ours.model, ours.backend, inputs)
+        found, weights = run(ours.model, ours.backend, ours_of(inputs))
         assert found.shape == output.shape
-        by_step = output.shape[:2] == SHOWN.shape
-        assert_close(*((x[real] if by_step else x) for x in (found, output)))
-        for (one, _), other in zip(weights.values(), maps, strict=True):
-            assert_close(one.swapaxes(1, 2)[real], other.swapaxes(1, 2)[real])
+        assert_close(*(rows_of(x) for x in (found, output)))
+        for side, own in by_side(weights, list(maps)).items():
+            for one, other in zip(own, maps[side], strict=True):
+                assert_close(*(rows_of(x.swapaxes(1, 2)) for x in (one, other)))
+                assert other.std() > 0.01  # uneven: a wrong order would show
         if row.writes:
             assert_same_tokens(ours, model, inputs)
     return model
+
+
+def rows_of(values):
+    """The steps that are no padding, where there is a row for each of them."""
+    return values[SHOWN != 0] if values.shape[:2] == SHOWN.shape else values
 
 
 CASES = [(name, i) for name, rows in ROWS.items() for i in range(len(rows))]
@@ -237,15 +336,21 @@ def test_what_is_imported_is_the_model(family, number, tmp_path):
 def assert_same_tokens(ours, model, inputs):
     """Greedy tokens behind texts, one of which is shorter."""
     ids, shown = (inputs[n][::2] for n in ("input_ids", "attention_mask"))
+    given = {"attention_mask": torch.from_numpy(shown)}
+    arrays, options = [ids], {"attention_mask": ours.backend.tensor(shown)}
+    if "decoder_input_ids" in inputs:
+        start = np.full((len(ids), 1), model.config.decoder_start_token_id)
+        given["decoder_input_ids"] = torch.from_numpy(start)
+        arrays, options = [ids, start], {}
     theirs = model.generate(
         torch.from_numpy(ids),
-        attention_mask=torch.from_numpy(shown),
+        **given,
         max_new_tokens=6,
         do_sample=False,
         pad_token_id=0,
     )
-    given = (ours.backend.tensor(x) for x in (ids, shown))
-    found = ours.model.generate(next(given), 6, attention_mask=next(given))
+    tensors = map(ours.backend.tensor, arrays)
+    found = ours.model.generate(*tensors, 6, **options)
     np.testing.assert_array_equal(ours.backend.array(found), theirs)
 
 

@@ -89,7 +89,9 @@ def _blocks_inside_out(checked: Checked) -> list[Block]:
     def visit(block: Block) -> None:
         live = checked.facts[block].live
         for use in block.uses():
-            if use.name in live and isinstance(use.target, Block):
+            # of a name that stands in two branches, only one is in use
+            if use.name in live and use.target in checked.facts:
+                assert isinstance(use.target, Block)
                 visit(use.target)
         if block not in ordered:
             ordered.append(block)

@@ -22,7 +22,11 @@ _NAMES = {
 
 def activation(config: Config, key: str, default: str) -> str:
     """Our name for the activation that `key` names. Raises NeuralError (E0626)."""
-    name = config.text(key, default)
+    return activation_named(config, config.text(key, default))
+
+
+def activation_named(config: Config, name: str) -> str:
+    """Our name for an activation. Raises NeuralError (E0626) where it is unknown."""
     if name not in _NAMES:
         known = ", ".join(_NAMES)
         fail("E0626.activation", path=config.path, name=name, known=known)

@@ -10,12 +10,23 @@ from neural_attn.pretrained.conversion.family import Extra
 
 MAX_LAYERS = 1000
 TEXT = [("input_ids", "(none,)"), ("attention_mask", "(none,)")]
+TRANSLATION = [("source", "(none,)"), ("target", "(none,)")]
 TIED_HEAD = Extra(r"lm_head\.weight", "the head, which is the table of tokens")
 
 
 def described(name: str, depth: int, heads: int) -> str:
     """The summary of a stack of layers: `GPT-2 with 12 layers of 12 heads`."""
     return f"{name} with {counted(depth, 'layer')} of {counted(heads, 'head')}"
+
+
+def padding_of(config: Config, default: int) -> list[str]:
+    """The equation that hides the padding of a source, by its id."""
+    padding = config.whole("pad_token_id", default)
+    if not padding:
+        return ["memory_mask = padding_mask(source)"]
+    return [
+        f"memory_mask = padding_mask(source - {padding})  # id {padding} is padding"
+    ]
 
 
 def counted(number: int, thing: str) -> str:

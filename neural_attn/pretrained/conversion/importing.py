@@ -81,7 +81,8 @@ def import_model(
     files = weight_files(folder)
     target.check([folder / "config.json", folder / FILE_NAME, *files])
     stored = stored_tensors(files)
-    plan = family.plan(config.with_head(head_of(config, family, stored)))
+    names = {family.plain_name(name) for name in stored}
+    plan = family.plan(config.with_head(head_of(config, family, names), names))
 
     title = model_title(folder)
     name = checked_name(name) if name else name_for(output, [title, origin])

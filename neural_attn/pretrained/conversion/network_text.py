@@ -79,7 +79,7 @@ def _literal(value: Argument) -> str:
         # Families give names from tables of their own, never text of a config.
         assert re.fullmatch(r"\w+", value), value
         return f'"{value}"'
-    return repr(value)
+    return repr(value).replace("e-0", "e-")
 
 
 def one_line(text: str, limit: int = 80) -> str:

@@ -88,6 +88,14 @@ def bart(**more):
     }  # fmt: skip
 
 
+def neox(**more):
+    return {
+        "vocab_size": 37, "hidden_size": 24, "intermediate_size": 20,
+        "num_hidden_layers": 2, "num_attention_heads": 3, "rotary_pct": 0.25,
+        "bos_token_id": None, "eos_token_id": None, **more,
+    }  # fmt: skip
+
+
 def llama(**more):
     return {
         "vocab_size": 37, "hidden_size": 12, "intermediate_size": 20,
@@ -101,6 +109,10 @@ LLAMA3 = {
     "original_max_position_embeddings": 16, "low_freq_factor": 1.0,
     "high_freq_factor": 4.0,
 }  # fmt: skip
+GEMMA3 = {
+    "sliding_attention": {"rope_type": "default", "rope_theta": 70.0},
+    "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 900.0},
+}
 LINEAR = {"rope_type": "linear", "rope_theta": 500.0, "factor": 4.0}
 
 ROWS = {
@@ -173,6 +185,34 @@ ROWS = {
     "qwen3": [
         Row("Qwen3ForCausalLM", llama(head_dim=6, attention_bias=True), writes=True),
         Row("Qwen3ForCausalLM", llama(head_dim=2, tie_word_embeddings=True)),
+    ],
+    "gpt_neox": [
+        Row("GPTNeoXForCausalLM", neox(), writes=True),
+        Row("GPTNeoXForCausalLM", neox(use_parallel_residual=False, rotary_pct=1.0,
+            attention_bias=False, tie_word_embeddings=True), writes=True),
+        Row("GPTNeoXForTokenClassification", neox(hidden_act="gelu_new")),
+    ],
+    "gemma": [
+        Row("GemmaForCausalLM", llama(head_dim=4), writes=True),
+        Row("GemmaModel", llama(head_dim=2, num_hidden_layers=1)),
+    ],
+    "gemma2": [
+        Row("Gemma2ForCausalLM", llama(head_dim=4, sliding_window=3,
+            query_pre_attn_scalar=9, attn_logit_softcapping=2.0,
+            final_logit_softcapping=4.0), writes=True),
+        Row("Gemma2ForCausalLM", llama(head_dim=4, query_pre_attn_scalar=4,
+            attention_bias=True, final_logit_softcapping=None,
+            attn_logit_softcapping=None, num_hidden_layers=1), writes=True),
+        Row("Gemma2Model", llama(head_dim=2, sliding_window=2)),
+    ],
+    "gemma3_text": [
+        Row("Gemma3ForCausalLM", llama(head_dim=4, sliding_window=3,
+            layer_types=["sliding_attention", "full_attention"],
+            query_pre_attn_scalar=9), writes=True),
+        Row("Gemma3ForCausalLM", llama(head_dim=4, sliding_window=3,
+            num_hidden_layers=3, rope_parameters=GEMMA3, layer_types=[
+            "sliding_attention", "sliding_attention", "full_attention"])),
+        Row("Gemma3TextModel", llama(head_dim=4, query_pre_attn_scalar=4)),
     ],
     "vit": [
         Row("ViTForImageClassification", vit(num_labels=5), "image"),

@@ -140,6 +140,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "GroupedQueryAttention(num_heads=4, num_kv_heads=2)",
     ),
     "LlamaDecoder": (_SERIES, "LlamaDecoder(num_heads=4, num_kv_heads=2, ff_dim=24)"),
+    "NeoXDecoder": (_SERIES, "NeoXDecoder(num_heads=2, ff_dim=32)"),
     "TransformerEncoder": (_SERIES, "TransformerEncoder(num_heads=2, ff_dim=32) * 2"),
     "TransformerDecoder": (_SERIES, "TransformerDecoder(num_heads=2, ff_dim=32)"),
     "PositionalEncoding": (_SERIES, "PositionalEncoding()"),

@@ -48,7 +48,7 @@ COMPUTED = Extra(r".*rotary_emb\.inv_freq", "constants that are computed here")
 HEADS = {LANGUAGE: "", TAGS: "score"}
 _TITLES = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3"}
 # what a LlamaDecoder has where nobody says anything else
-_DEFAULTS: dict[str, Argument] = {
+DEFAULTS: dict[str, Argument] = {
     "activation": "silu",
     "dropout": 0.0,
     "epsilon": 1e-6,
@@ -56,6 +56,9 @@ _DEFAULTS: dict[str, Argument] = {
     "factor": 1,
     "original_length": None,
     "window": None,
+    "scale": None,
+    "cap": None,
+    "sandwich_norm": False,
     "qk_norm": False,
     "use_bias": False,
     "output_bias": False,
@@ -78,7 +81,7 @@ def plan(config: Config) -> Plan:
             **sizes,
             "ff_dim": config.size("intermediate_size"),
             **unless(
-                _DEFAULTS,
+                DEFAULTS,
                 activation=activation(config, "hidden_act", "silu"),
                 dropout=config.number("attention_dropout", 0.0),
                 epsilon=epsilon,
@@ -100,7 +103,7 @@ def plan(config: Config) -> Plan:
             "Embedding", {"input_dim": vocabulary, "output_dim": width}, name="token"
         ),
         decoder,
-        Layer("RMSNorm", unless(_DEFAULTS, epsilon=epsilon), name="norm"),
+        Layer("RMSNorm", unless(DEFAULTS, epsilon=epsilon), name="norm"),
     ]
     if config.head == LANGUAGE and not tied:
         layers.append(

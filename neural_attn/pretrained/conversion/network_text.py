@@ -46,26 +46,27 @@ def _block_lines(plan: Plan, block: Block) -> list[str]:
 
 
 def _layers_lines(layers: Iterable[Layer]) -> list[str]:
-    return [line for layer in layers for line in _layer_lines(layer)]
+    return [line for layer in layers for line in call_lines(layer)]
 
 
-def _layer_lines(layer: Layer) -> list[str]:
+def call_lines(layer: Layer, indent: int = 4) -> list[str]:
     """The call on one line, or its arguments on lines of their own, filled."""
+    space = " " * indent
     arguments = [f"{key}={_literal(value)}" for key, value in layer.arguments.items()]
     end = f" * {layer.repeat}" if layer.repeat > 1 else ""
     call = f"{layer.name} = {layer.block}" if layer.name else layer.block
-    whole = f"{_INDENT}{call}({', '.join(arguments)}){end}"
+    whole = f"{space}{call}({', '.join(arguments)}){end}"
     if len(whole) <= _LINE:
         return [whole]
-    lines, line = [f"{_INDENT}{call}("], ""
+    lines, line = [f"{space}{call}("], ""
     for position, argument in enumerate(arguments):
         piece = argument if position == len(arguments) - 1 else argument + ","
-        if line and len(_INDENT) + 2 + len(line) + 1 + len(piece) > _LINE:
-            lines.append(f"{_INDENT}  {line}")
+        if line and indent + 2 + len(line) + 1 + len(piece) > _LINE:
+            lines.append(f"{space}  {line}")
             line = piece
         else:
             line = f"{line} {piece}" if line else piece
-    return [*lines, f"{_INDENT}  {line}", f"{_INDENT}){end}"]
+    return [*lines, f"{space}  {line}", f"{space}){end}"]
 
 
 def _literal(value: Argument) -> str:

@@ -10,19 +10,20 @@ _FAR = 1e12  # no model has angles that turn more slowly
 
 
 def rotary(
-    config: Config, kind: str = "", theta: float = 10000.0
+    config: Config, kind: str = "", base: float = 10000.0
 ) -> dict[str, Argument]:
     """The arguments of `RotaryPositions`, old and new spellings alike.
 
-    `kind` is that of the layers where `rope_parameters` tells several apart; `theta`
-    is the base where none is given. Raises NeuralError (E0626) for scalings that the
+    `kind` is that of the layers where `rope_parameters` tells several apart; `base`
+    is theta where none is given. Raises NeuralError (E0626) for scalings that the
     block does not have.
     """
     old = "rope_scaling" if config.has("rope_scaling") else "rope_parameters"
     found = config.inner(old)
     if kind and found.has(kind):
         found = found.inner(kind)
-    base = found.number("rope_theta", config.number("rope_theta", theta, _FAR), _FAR)
+    base = config.number("rope_theta", base, _FAR)
+    base = found.number("rope_theta", base, _FAR)
     arguments: dict[str, Argument] = {"theta": int(base) if base == int(base) else base}
     name = found.text("rope_type", found.text("type", "default"))
     if name not in ("default", "linear", "llama3"):

@@ -1,0 +1,210 @@
+"""Gemma (Gemma Team, 2024), Gemma 2 (2024) and the text part of Gemma 3 (2025)."""
+
+from __future__ import annotations
+
+from neural_attn.pretrained.conversion.activations import activation
+from neural_attn.pretrained.conversion.common import (
+    TEXT,
+    TIED_HEAD,
+    described,
+    refuse,
+)
+from neural_attn.pretrained.conversion.config import Config
+from neural_attn.pretrained.conversion.family import (
+    Argument,
+    Array,
+    Block,
+    Code,
+    Family,
+    Layer,
+    Plan,
+    rules,
+    unless,
+)
+from neural_attn.pretrained.conversion.heads import LANGUAGE
+from neural_attn.pretrained.conversion.network_text import call_lines
+from neural_attn.pretrained.conversion.rotary import rotary
+from neural_attn.pretrained.llama import (
+    COMPUTED,
+    DEFAULTS,
+    LAYER,
+    decoder_depth,
+    head_sizes,
+)
+
+_TITLES = {"gemma": "Gemma", "gemma2": "Gemma 2", "gemma3_text": "Gemma 3"}
+_SANDWICH = {
+    "post_attention_layernorm.weight": "attended_norm.scale",
+    "pre_feedforward_layernorm.weight": "feed_forward_norm.scale",
+    "post_feedforward_layernorm.weight": "fed_norm.scale",
+}
+_THETA = {"sliding_attention": 10000.0, "full_attention": 1000000.0}
+
+
+def plan(config: Config) -> Plan:
+    """The network of a config.json of Gemma's kin."""
+    kind = config.text("model_type")
+    refuse(
+        config,
+        {
+            "use_bidirectional_attention": (
+                (False,),
+                "each step must see the past alone",
+            ),
+            "tie_word_embeddings": ((True,), "the head must be the table of tokens"),
+        },
+    )
+    width, depth = config.size("hidden_size"), decoder_depth(config)
+    vocabulary = config.size("vocab_size")
+    sizes = head_sizes(config, width)
+    epsilon: dict[str, Argument] = {"epsilon": config.number("rms_norm_eps", 1e-6)}
+    title = _TITLES[kind]
+    name = title.replace(" ", "")
+    period = _period(config, kind, depth)
+    layers = {
+        local: Layer("LlamaDecoder", _arguments(config, kind, sizes, local=local))
+        for local in (True, False)
+    }
+    mixed = 1 < period <= depth
+    if mixed:
+        local = Code(f"index % {period} != {period - 1}")
+        decoder = Layer(f"{name}Layer", {"local": local}, depth, "layer")
+    else:
+        alike = layers[period > depth]
+        decoder = Layer("LlamaDecoder", alike.arguments, depth, "layer")
+    answer = ["return norm(x)"]
+    if config.head == LANGUAGE:
+        answer = [
+            f"{'logits =' if _cap(config) else 'return'} "
+            "norm(x) @ transpose(weight(token))"
+        ]
+        if _cap(config):
+            cap = _cap(config)
+            answer.append(f"return {cap} * tanh(logits / {cap})")
+    table = {"input_dim": vocabulary, "output_dim": width}
+    inner = "layer.#.layer." if mixed else "layer.#."
+    names = LAYER if kind == "gemma" else {**LAYER, **_SANDWICH}
+    norms = {n: ours for n, ours in names.items() if ours.endswith("scale")}
+    others = {n: ours for n, ours in names.items() if n not in norms}
+    return Plan(
+        summary=described(title, depth, int(str(sizes["num_heads"]))),
+        inputs=TEXT,
+        defines=[_define(name, layers)] if mixed else [],
+        block=Block(
+            f"{name}Model",
+            [
+                f"x = token(input_ids) * sqrt({width})",
+                "x = layer(x, attention_mask=attention_mask)",
+                *answer,
+            ],
+        ),
+        layers=[
+            Layer("Embedding", table, name="token"),
+            decoder,
+            Layer("RMSNorm", unless(DEFAULTS, **epsilon), name="norm"),
+        ],
+        rules=[
+            *rules({"embed_tokens": "token"}),
+            *rules({"norm.weight": "norm.scale"}, convert=_plus_one),
+            *rules(others, "layers.#.", inner),
+            *rules(norms, "layers.#.", inner, _plus_one),
+        ],
+        extras=[COMPUTED, TIED_HEAD],
+        body=("embed_tokens", "layers.", "norm."),
+    )
+
+
+def _plus_one(values: Array) -> Array:
+    """Scales of norms are kept less 1."""
+    return values + 1
+
+
+def _arguments(
+    config: Config, kind: str, sizes: dict[str, Argument], *, local: bool
+) -> dict[str, Argument]:
+    biased = config.flag("attention_bias", False)
+    turned = rotary(config)
+    if kind == "gemma3_text":
+        which = "sliding_attention" if local else "full_attention"
+        turned = rotary(config, which, _THETA[which])
+    function = "hidden_activation" if config.has("hidden_activation") else "hidden_act"
+    return {
+        **sizes,
+        "ff_dim": config.size("intermediate_size"),
+        **unless(
+            DEFAULTS,
+            activation=activation(config, function, "gelu_pytorch_tanh"),
+            dropout=config.number("attention_dropout", 0.0),
+            epsilon=config.number("rms_norm_eps", 1e-6),
+            sandwich_norm=kind != "gemma",
+            **turned,
+            window=config.size("sliding_window", 4096) if local else None,
+            scale=_scale(config, kind, sizes),
+            cap=_plain(config, "attn_logit_softcapping", 50.0)
+            if kind == "gemma2"
+            else None,
+            qk_norm=kind == "gemma3_text",
+            use_bias=biased,
+            output_bias=biased,
+        ),
+    }
+
+
+def _scale(config: Config, kind: str, sizes: dict[str, Argument]) -> Argument:
+    """What logits are multiplied by, where it is not 1 / sqrt(size)."""
+    width, heads = config.size("hidden_size"), config.size("num_attention_heads")
+    size = sizes.get("head_dim", width // heads)
+    scalar = config.size("query_pre_attn_scalar", 256)
+    return None if kind == "gemma" or scalar == size else Code(f"1 / sqrt({scalar})")
+
+
+def _plain(config: Config, key: str, default: float) -> Argument:
+    """A bound of logits, or none."""
+    if not config.has(key):
+        return None
+    value = config.number(key, default, 1e6)
+    return int(value) if value == int(value) else value
+
+
+def _cap(config: Config) -> Argument:
+    return _plain(config, "final_logit_softcapping", 30.0)
+
+
+def _period(config: Config, kind: str, depth: int) -> int:
+    """Every how many layers one sees all; 1: all do, more than the depth: none does."""
+    if kind == "gemma":
+        return 1
+    usual = 2 if kind == "gemma2" else config.size("sliding_window_pattern", 6)
+    kinds = config.names("layer_types")
+    if not kinds:
+        return usual
+    full = [place for place, one in enumerate(kinds) if one == "full_attention"]
+    period = full[0] + 1 if full else depth + 1
+    alike = full == list(range(period - 1, depth, period)) and len(kinds) == depth
+    config.check(alike, "layer_types", "a pattern of layers that repeats")
+    return period
+
+
+def _define(name: str, layers: dict[bool, Layer]) -> str:
+    """Layers of two kinds, one of which sees the last steps alone."""
+    local, whole = (
+        call_lines(Layer(one.block, one.arguments, name="layer"), 6)
+        for one in (layers[True], layers[False])
+    )
+    lines = [
+        f"define {name}Layer(local) {{",
+        "  layers:",
+        "    if local {",
+        *local,
+        "    } else {",
+        *whole,
+        "    }",
+        "",
+        "  forward(x, attention_mask = none):",
+        "    return layer(x, attention_mask=attention_mask)",
+        "}",
+    ]
+    return "\n".join(lines)
+
+
+FAMILY = Family(tuple(_TITLES), plan, prefixes=("model.",), heads={LANGUAGE: ""})

@@ -50,6 +50,15 @@ def bert(**more):
     }  # fmt: skip
 
 
+def modernbert(**more):
+    return {
+        "vocab_size": 37, "hidden_size": 12, "num_hidden_layers": 4,
+        "num_attention_heads": 3, "intermediate_size": 20, "local_attention": 4,
+        "pad_token_id": 0, "cls_token_id": 1, "sep_token_id": 2, "bos_token_id": 1,
+        "eos_token_id": 2, **more,
+    }  # fmt: skip
+
+
 def gpt2(**more):
     return {
         "vocab_size": 37, "n_embd": 12, "n_layer": 2, "n_head": 3, "n_positions": 20,
@@ -153,6 +162,14 @@ ROWS = {
         Row("DistilBertForSequenceClassification", distilbert(num_labels=3)),
         Row("DistilBertForTokenClassification", distilbert()),
         Row("DistilBertForMaskedLM", distilbert(tie_word_embeddings=False)),
+    ],
+    "modernbert": [
+        Row("ModernBertForMaskedLM", modernbert()),
+        Row("ModernBertForMaskedLM", modernbert(norm_bias=True, mlp_bias=True,
+            attention_bias=True, classifier_bias=True, num_hidden_layers=1)),
+        Row("ModernBertForSequenceClassification", modernbert(num_labels=3)),
+        Row("ModernBertForTokenClassification", modernbert(decoder_bias=False)),
+        Row("ModernBertModel", modernbert(hidden_activation="silu")),
     ],
     "electra": [
         Row("ElectraForPreTraining", bert(embedding_size=8), segments=2),
@@ -347,7 +364,7 @@ def check(row, folder, names):
         ours = load_model(imported.neural_path, name, imported.weights_path)
         found, weights = run(ours.model, ours.backend, ours_of(inputs))
         assert found.shape == output.shape
-        assert_close(*(rows_of(x) for x in (found, output)))
+        assert_close(*(rows_of(x, row.inputs) for x in (found, output)))
         for side, own in by_side(weights, list(maps)).items():
             for one, other in zip(own, maps[side], strict=True):
                 assert_close(*(rows_of(x.swapaxes(1, 2)) for x in (one, other)))
@@ -357,9 +374,11 @@ def check(row, folder, names):
     return model
 
 
-def rows_of(values):
-    """The steps that are no padding, where there is a row for each of them."""
-    return values[SHOWN != 0] if values.shape[:2] == SHOWN.shape else values
+def rows_of(values, inputs="text"):
+    """The steps that are no padding, or the texts whose first step is none."""
+    if values.shape[:2] == SHOWN.shape:
+        return values[SHOWN != 0]
+    return values[SHOWN[:, 0] != 0] if inputs == "text" else values
 
 
 CASES = [(name, i) for name, rows in ROWS.items() for i in range(len(rows))]

@@ -157,6 +157,12 @@ BLOCKS["NeoXDecoder"] = (
     "num_heads=1 ff_dim=7 rotary_dim=2 theta=5 factor=2 original_length=7 "
     'activation="tanh" parallel=false use_bias=false dropout=0.5 epsilon=0.1 d_model=5',
 )
+BLOCKS["RotaryEncoder"] = (
+    "num_heads=2, ff_dim=6",
+    "(8, 8)",
+    "num_heads=1 ff_dim=7 theta=5 factor=2 original_length=7 window=3 normed=false "
+    'activation="tanh" use_bias=true ff_bias=true dropout=0.5 epsilon=0.1 d_model=5',
+)
 _T5 = (
     'num_heads=1 ff_dim=7 key_dim=3 activation="tanh" gated=true dropout=0.5 '
     "epsilon=0.1 d_model=5"

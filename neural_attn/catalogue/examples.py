@@ -141,6 +141,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "LlamaDecoder": (_SERIES, "LlamaDecoder(num_heads=4, num_kv_heads=2, ff_dim=24)"),
     "NeoXDecoder": (_SERIES, "NeoXDecoder(num_heads=2, ff_dim=32)"),
+    "RotaryEncoder": (_SERIES, "RotaryEncoder(num_heads=2, ff_dim=32, window=4)"),
     "TransformerEncoder": (_SERIES, "TransformerEncoder(num_heads=2, ff_dim=32) * 2"),
     "TransformerDecoder": (_SERIES, "TransformerDecoder(num_heads=2, ff_dim=32)"),
     "PositionalEncoding": (_SERIES, "PositionalEncoding()"),

@@ -21,7 +21,7 @@ def import_command(
 ) -> None:
     """Turn a pretrained Hugging Face folder into a .neural file and weights.
 
-    It holds config.json and model.safetensors or pytorch_model.bin (or their shards), of
+    It holds config.json and model.safetensors or pytorch_model.bin, or their shards, of
     BERT, RoBERTa, GPT-2, Llama, T5, ViT or another family of docs/pretrained.md.
     """
     from neural_attn.pretrained import import_model

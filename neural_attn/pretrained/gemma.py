@@ -7,6 +7,8 @@ from neural_attn.pretrained.conversion.common import (
     TEXT,
     TIED_HEAD,
     described,
+    every,
+    kinds_of_layers,
     refuse,
 )
 from neural_attn.pretrained.conversion.config import Config
@@ -22,7 +24,7 @@ from neural_attn.pretrained.conversion.family import (
     unless,
 )
 from neural_attn.pretrained.conversion.heads import LANGUAGE
-from neural_attn.pretrained.conversion.network_text import call_lines
+from neural_attn.pretrained.conversion.network_text import two_kinds
 from neural_attn.pretrained.conversion.rotary import rotary
 from neural_attn.pretrained.llama import (
     COMPUTED,
@@ -60,17 +62,19 @@ def plan(config: Config) -> Plan:
     epsilon: dict[str, Argument] = {"epsilon": config.number("rms_norm_eps", 1e-6)}
     title = _TITLES[kind]
     name = title.replace(" ", "")
-    period = _period(config, kind, depth)
+    first, period = _kinds(config, kind, depth)
     layers = {
-        local: Layer("LlamaDecoder", _arguments(config, kind, sizes, local=local))
+        local: Layer(
+            "LlamaDecoder", _arguments(config, kind, sizes, local=local), name="layer"
+        )
         for local in (True, False)
     }
-    mixed = 1 < period <= depth
+    mixed = period > 1 and first < depth
     if mixed:
-        local = Code(f"index % {period} != {period - 1}")
+        local = Code(every(first, period))
         decoder = Layer(f"{name}Layer", {"local": local}, depth, "layer")
     else:
-        alike = layers[period > depth]
+        alike = layers[period > 1]
         decoder = Layer("LlamaDecoder", alike.arguments, depth, "layer")
     answer = ["return norm(x)"]
     if config.head == LANGUAGE:
@@ -89,7 +93,7 @@ def plan(config: Config) -> Plan:
     return Plan(
         summary=described(title, depth, int(str(sizes["num_heads"]))),
         inputs=TEXT,
-        defines=[_define(name, layers)] if mixed else [],
+        defines=[two_kinds(f"{name}Layer", list(layers.values()))] if mixed else [],
         block=Block(
             f"{name}Model",
             [
@@ -170,41 +174,12 @@ def _cap(config: Config) -> Argument:
     return _plain(config, "final_logit_softcapping", 30.0)
 
 
-def _period(config: Config, kind: str, depth: int) -> int:
-    """Every how many layers one sees all; 1: all do, more than the depth: none does."""
+def _kinds(config: Config, kind: str, depth: int) -> tuple[int, int]:
+    """The first layer that sees all, and every how many layers another does."""
     if kind == "gemma":
-        return 1
+        return 0, 1
     usual = 2 if kind == "gemma2" else config.size("sliding_window_pattern", 6)
-    kinds = config.names("layer_types")
-    if not kinds:
-        return usual
-    full = [place for place, one in enumerate(kinds) if one == "full_attention"]
-    period = full[0] + 1 if full else depth + 1
-    alike = full == list(range(period - 1, depth, period)) and len(kinds) == depth
-    config.check(alike, "layer_types", "a pattern of layers that repeats")
-    return period
-
-
-def _define(name: str, layers: dict[bool, Layer]) -> str:
-    """Layers of two kinds, one of which sees the last steps alone."""
-    local, whole = (
-        call_lines(Layer(one.block, one.arguments, name="layer"), 6)
-        for one in (layers[True], layers[False])
-    )
-    lines = [
-        f"define {name}Layer(local) {{",
-        "  layers:",
-        "    if local {",
-        *local,
-        "    } else {",
-        *whole,
-        "    }",
-        "",
-        "  forward(x, attention_mask = none):",
-        "    return layer(x, attention_mask=attention_mask)",
-        "}",
-    ]
-    return "\n".join(lines)
+    return kinds_of_layers(config, depth, (usual - 1, usual))
 
 
 FAMILY = Family(tuple(_TITLES), plan, prefixes=("model.",), heads={LANGUAGE: ""})

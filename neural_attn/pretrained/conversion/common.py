@@ -19,6 +19,34 @@ def described(name: str, depth: int, heads: int) -> str:
     return f"{name} with {counted(depth, 'layer')} of {counted(heads, 'head')}"
 
 
+def kinds_of_layers(
+    config: Config, depth: int, usual: tuple[int, int]
+) -> tuple[int, int]:
+    """The first layer that sees all steps, and every how many layers another does.
+
+    Others see near steps alone; `usual` is said of what `layer_types` does not tell.
+    Raises NeuralError (E0625) for kinds that follow no such pattern.
+    """
+    kinds = config.names("layer_types")
+    if not kinds:
+        return usual
+    whole = [place for place, one in enumerate(kinds) if one == "full_attention"]
+    first = whole[0] if whole else depth
+    period = whole[1] - first if len(whole) > 1 else max(first + 1, depth - first)
+    alike = whole == list(range(first, depth, period)) and len(kinds) == depth
+    config.check(
+        (alike and first < period) or not whole, "layer_types", "a pattern that repeats"
+    )
+    return first, period
+
+
+def every(first: int, period: int) -> str:
+    """The condition of layers that see near steps alone."""
+    if period == 2:
+        return f"index % 2 == {1 - first}"
+    return f"index % {period} != {first}"
+
+
 def padding_of(config: Config, default: int) -> list[str]:
     """The equation that hides the padding of a source, by its id."""
     padding = config.whole("pad_token_id", default)

@@ -146,7 +146,8 @@ class Plan:
     which takes the inputs of the network. `defines` are more blocks, as text. Tensors
     whose name begins with one of `body` are part of the computation: one that no rule
     and no extra knows stops the import, as the picture would be false without it.
-    `notes` are for people.
+    Weights of ours that match one of `zeros`, biases that the model does without, are 0
+    where no tensor fills them. `notes` are for people.
     """
 
     summary: str
@@ -158,6 +159,7 @@ class Plan:
     notes: list[str] = field(default_factory=list)
     block: Block | None = None
     defines: Sequence[str] = ()
+    zeros: Sequence[str] = ()
 
     def weight_name(self, target: str) -> str:
         """The name that a weight has in our file, from that in a rule.

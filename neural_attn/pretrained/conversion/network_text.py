@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from neural_attn.diagnostics.errors import fail, printable
@@ -67,6 +67,25 @@ def call_lines(layer: Layer, indent: int = 4) -> list[str]:
         else:
             line = f"{line} {piece}" if line else piece
     return [*lines, f"{space}  {line}", f"{space}){end}"]
+
+
+def two_kinds(name: str, kinds: Sequence[Layer], parameters: Sequence[str] = ()) -> str:
+    """A `define` of layers of which some are local, the first of `kinds`."""
+    local, whole = (call_lines(one, 6) for one in kinds)
+    lines = [
+        f"define {name}({', '.join(['local', *parameters])}) {{",
+        "  layers:",
+        "    if local {",
+        *local,
+        "    } else {",
+        *whole,
+        "    }",
+        "",
+        "  forward(x, attention_mask = none):",
+        f"    return {kinds[0].name}(x, attention_mask=attention_mask)",
+        "}",
+    ]
+    return "\n".join(lines)
 
 
 def _literal(value: Argument) -> str:

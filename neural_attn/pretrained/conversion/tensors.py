@@ -48,6 +48,18 @@ class StoredTensor(Protocol):
 
 
 @dataclass(frozen=True)
+class Zeros:
+    """A weight that the model does without."""
+
+    shape: tuple[int, ...]
+    path: Path = Path()
+
+    def read(self, name: str) -> Array:
+        """Zeros."""
+        return np.zeros(self.shape, np.float32)
+
+
+@dataclass(frozen=True)
 class SafeTensor:
     """A tensor in a safetensors file: where it lies, its dtype there and its shape."""
 

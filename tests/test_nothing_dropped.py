@@ -191,6 +191,7 @@ BLOCKS |= {
     ),
     "T5Encoder": ("num_heads=2, ff_dim=6", "(8, 4)", _T5),
     "T5Decoder": ("num_heads=2, ff_dim=6", "(8, 4)", _T5),
+    "FrameEmbedding": ("d_model=4", "(8, 4)", "d_model=3"),
     "ClassToken": ("", "(8, 4)", "d_model=5"),
     "FirstStep": ("", "(8, 4)", "d_model=5"),
     "DifferentialAttention": (

@@ -29,9 +29,9 @@ def generation(checked: Checked) -> Generation | None:
     masks = [i for i in checked.network.inputs if is_mask(i.name)]
     if not 1 <= len(inputs) <= 2 or len(masks) > (len(inputs) == 1):
         return None
-    if any(i.dtype != "int" or len(i.shape) != 1 for i in inputs):
-        return None
     *sources, target = inputs
+    if target.dtype != "int" or len(target.shape) != 1:
+        return None
     if checked.network.takes_embedded or not _continues(checked, target):
         return None
     part, name, within = checked.root, target.name, None

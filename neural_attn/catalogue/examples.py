@@ -184,6 +184,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "LinearBias": _biased("LinearBias(num_heads=2)"),
     "LinearBiasAttention": (_SERIES, "LinearBiasAttention(num_heads=2)"),
     "PatchEmbedding": (_IMAGE, "PatchEmbedding(d_model=8, patch_size=4)"),
+    "FrameEmbedding": (_SERIES, "FrameEmbedding(d_model=12)"),
     "ClassToken": (_SERIES, "ClassToken()"),
     "FirstStep": (_SERIES, "FirstStep()"),
     "DifferentialAttention": (

@@ -44,7 +44,7 @@ _KIN = {
     "mbart": _Kin("mBART", norm_first=True),
     "marian": _Kin("Marian", learned=False, embedding_norm=False),
 }
-_SIDES = {"encoder": "source", "decoder": "target"}
+SIDES = {"encoder": "source", "decoder": "target"}
 _ATTENTION = {
     "q_proj": "query_projection",
     "k_proj": "key_projection",
@@ -72,12 +72,12 @@ def plan(config: Config) -> Plan:
     apart = not tied and config.stores("encoder.embed_tokens.weight")
     tables = ["source_token", "target_token"] if apart else ["token"]
     layers = [Layer("Embedding", table, name=name) for name in tables]
-    for side in _SIDES:
+    for side in SIDES:
         layers += _side(config, kin, side, width)
     answer = "y"
     if config.head == LANGUAGE:
         answer = _add_head(config, layers, tied=tied)
-    depths = [counted(config.size(f"{side}_layers"), "layer") for side in _SIDES]
+    depths = [counted(config.size(f"{side}_layers"), "layer") for side in SIDES]
     return Plan(
         summary=f"{kin.title} with {' + '.join(depths)} of {counted(heads, 'head')}",
         inputs=TRANSLATION,
@@ -117,7 +117,7 @@ _COMPUTED = Extra(
 
 def _side(config: Config, kin: _Kin, side: str, width: int) -> list[Layer]:
     """Layers of the encoder, or of the decoder."""
-    name, decodes = _SIDES[side], side == "decoder"
+    name, decodes = SIDES[side], side == "decoder"
     positions = {"max_len": config.size("max_position_embeddings", 1024)}
     kind = "learned" if kin.learned else "halves"
     length = positions if kin.learned else {}
@@ -151,7 +151,7 @@ def _side(config: Config, kin: _Kin, side: str, width: int) -> list[Layer]:
 
 
 def _equations(config: Config, kin: _Kin, side: str, table: str) -> list[str]:
-    name, x = _SIDES[side], "x" if side == "encoder" else "y"
+    name, x = SIDES[side], "x" if side == "encoder" else "y"
     vectors = f"{table}({name})"
     if config.flag("scale_embedding", False):
         vectors += f" * sqrt({config.size('d_model')})"
@@ -183,12 +183,10 @@ def _add_head(config: Config, layers: list[Layer], *, tied: bool) -> str:
     return answer
 
 
-def _rules() -> list[Rule]:
-    found = [
-        *rules({"lm_head": "head"}),
-        Rule("final_logits_bias", "bias", _only_row),
-    ]
-    for side, name in _SIDES.items():
+def layer_rules() -> list[Rule]:
+    """The rules for the layers of both sides, which Whisper has too."""
+    found = []
+    for side in SIDES:
         layer, ours = f"{side}.layers.#.", f"{side}.#."
         own = "self_attention" if side == "decoder" else "attention"
         parts = [("self_attn", own), ("encoder_attn", "cross_attention")]
@@ -196,11 +194,20 @@ def _rules() -> list[Rule]:
             found += rules(_ATTENTION, f"{layer}{theirs}.", f"{ours}{attention}.")
             found += rules({f"{theirs}_layer_norm": f"{attention}_norm"}, layer, ours)
         found += rules(_FEED_FORWARD, layer, ours)
-        outer = {"layernorm_embedding": f"{name}_norm", "layer_norm": f"{side}_norm"}
-        found += rules(outer, f"{side}.")
-        if name:
-            position = {"embed_positions": f"{name}_position.table"}
-            found += rules(position, f"{side}.", convert=_behind_padding)
+        found += rules({"layer_norm": f"{side}_norm"}, f"{side}.")
+    return found
+
+
+def _rules() -> list[Rule]:
+    found = [
+        *rules({"lm_head": "head"}),
+        Rule("final_logits_bias", "bias", _only_row),
+        *layer_rules(),
+    ]
+    for side, name in SIDES.items():
+        found += rules({"layernorm_embedding": f"{name}_norm"}, f"{side}.")
+        position = {"embed_positions": f"{name}_position.table"}
+        found += rules(position, f"{side}.", convert=_behind_padding)
     return found
 
 

@@ -80,6 +80,18 @@ def vit(**more):
     }  # fmt: skip
 
 
+CLIP_TEXT = {
+    "vocab_size": 37, "hidden_size": 12, "num_hidden_layers": 2,
+    "num_attention_heads": 2, "intermediate_size": 16, "eos_token_id": 36,
+    "max_position_embeddings": 20, "bos_token_id": 0, "pad_token_id": 1,
+}  # fmt: skip
+
+
+def clip(eos_token_id=36, **more):
+    text = CLIP_TEXT | {"eos_token_id": eos_token_id} | more
+    return {"text_config": text, "vision_config": vit(**more), "projection_dim": 7}
+
+
 def t5(**more):
     return {
         "vocab_size": 37, "d_model": 12, "d_kv": 5, "d_ff": 20, "num_layers": 2,
@@ -247,6 +259,18 @@ ROWS = {
         Row("DeiTForImageClassificationWithTeacher", vit(num_labels=5), "image"),
         Row("DeiTForImageClassification", vit(num_channels=1), "image"),
     ],
+    "clip": [
+        Row("CLIPModel", clip(), "both"),
+        Row("CLIPModel", clip(eos_token_id=2, hidden_act="gelu"), "both"),
+    ],
+    "clip_text_model": [
+        Row("CLIPTextModelWithProjection", CLIP_TEXT | {"projection_dim": 5}),
+        Row("CLIPTextModel", CLIP_TEXT),
+    ],
+    "clip_vision_model": [
+        Row("CLIPVisionModelWithProjection", vit(projection_dim=5), "image"),
+        Row("CLIPVisionModel", vit(num_hidden_layers=1, hidden_act="gelu"), "image"),
+    ],
     "t5": [
         Row("T5ForConditionalGeneration", t5(), "translation", writes=True),
         Row("T5ForConditionalGeneration", t5(feed_forward_proj="gated-gelu",
@@ -297,16 +321,23 @@ def made(row, folder):
 def inputs_of(row, model):
     """The inputs under the names of transformers."""
     random = np.random.default_rng(0)
-    if row.inputs == "image":
-        config = model.config
+    if row.inputs in ("image", "both"):
+        config = getattr(model.config, "vision_config", model.config)
         size = 3, config.num_channels, *pair(config.image_size)
-        return {"pixel_values": random.normal(size=size).astype("f")}
-    ids = random.integers(3, model.config.vocab_size, SHOWN.shape)
+        images = {"pixel_values": random.normal(size=size).astype("f")}
+        if row.inputs == "image":
+            return images
+    config = getattr(model.config, "text_config", model.config)
+    ids = random.integers(3, config.vocab_size, SHOWN.shape)
+    if "clip" in config.model_type:
+        ids[:, 4:] = 36  # what ends a text, and is also its padding
     inputs = {"input_ids": np.where(SHOWN, ids, row.pad), "attention_mask": SHOWN}
     if row.inputs == "speech":
         size = 3, model.config.num_mel_bins, 2 * model.config.max_source_positions
         frames = random.normal(size=size).astype("f")
         return {"input_features": frames, "decoder_input_ids": ids[:, :4]}
+    if row.inputs == "both":
+        return images | inputs
     if row.segments:
         inputs["token_type_ids"] = random.integers(0, row.segments, SHOWN.shape)
     if row.inputs == "translation":
@@ -321,7 +352,9 @@ def pair(size):
 def ours_of(inputs):
     """The same as our networks take them."""
     if "pixel_values" in inputs:
-        return np.moveaxis(inputs["pixel_values"], 1, -1)
+        images = np.moveaxis(inputs["pixel_values"], 1, -1)
+        others = {n: x for n, x in inputs.items() if n != "pixel_values"}
+        return {"image": images} | others if others else images
     if "input_features" in inputs:
         frames = np.moveaxis(inputs["input_features"], 1, 2)
         return {"frames": frames, "target": inputs["decoder_input_ids"]}
@@ -337,6 +370,12 @@ def expected(model, inputs):
         found = model(**tensors, output_attentions=True)
     if "start_logits" in found:
         output = torch.stack([found.start_logits, found.end_logits], dim=-1)
+    elif "logits_per_image" in found:
+        output = found.logits_per_image.diagonal()[:, None]
+        found = {
+            "image": found.vision_model_output.attentions,
+            "text": found.text_model_output.attentions,
+        }
     else:
         output = found[0]
     maps = {
@@ -351,6 +390,8 @@ SIDES = {
     "encoder": "encoder_attentions",
     "self_attention": "decoder_attentions",
     "cross_attention": "cross_attentions",
+    "image": "image",
+    "text": "text",
     "": "attentions",
 }
 

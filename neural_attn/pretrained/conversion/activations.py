@@ -11,6 +11,7 @@ _NAMES = {
     "gelu_python": "gelu",
     "gelu_new": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
+    "quick_gelu": "gelu_sigmoid",
     "relu": "relu",
     "silu": "silu",
     "swish": "silu",

@@ -63,10 +63,16 @@ def counted(number: int, thing: str) -> str:
 
 
 def width_and_heads(
-    config: Config, width: str = "hidden_size", heads: str = "num_attention_heads"
+    config: Config,
+    width: str = "hidden_size",
+    heads: str = "num_attention_heads",
+    defaults: tuple[int, int] | None = None,
 ) -> tuple[int, int]:
     """The two sizes, which must fit. Raises NeuralError (E0625)."""
-    sizes = config.size(width), config.size(heads)
+    if defaults is None:
+        sizes = config.size(width), config.size(heads)
+    else:
+        sizes = config.size(width, defaults[0]), config.size(heads, defaults[1])
     if sizes[0] % sizes[1]:
         fail(
             "E0625.heads",

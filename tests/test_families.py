@@ -5,18 +5,25 @@ compared in float32, for a batch with padding before, behind and nowhere; and gr
 tokens, where the model writes.
 """
 
+import json
 import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from neural_attn import backends
 from neural_attn.compile import check_file
+from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.models.capture import run
 from neural_attn.models.generated import load_model
 from neural_attn.pretrained import import_model
-from neural_attn.pretrained.conversion.families import known_families
+from neural_attn.pretrained.conversion.config import Config
+from neural_attn.pretrained.conversion.families import family_of, known_families
+from neural_attn.pretrained.conversion.heads import LANGUAGE
+from neural_attn.pretrained.conversion.network_text import network_text
 from tests.every_backend import EVERY
 
 torch = pytest.importorskip("torch")
@@ -491,3 +498,132 @@ def assert_same_answer(ours, model, inputs):
 
 def test_every_family_has_rows():
     assert set(known_families()) == set(ROWS)
+
+
+# --- configurations -------------------------------------------------------------------
+
+
+def values_of(row):
+    """The values of the config.json of a row."""
+    kind = getattr(transformers, row.model).config_class
+    return json.loads(kind(**row.options).to_json_string(use_diff=False))
+
+
+def text_of(values, folder, head=LANGUAGE):
+    """The text that a config.json leads to."""
+    config = Config(folder / "config.json", values, head)
+    return network_text(family_of(config).plan(config), "Net", "title")
+
+
+OLD = [  # what older versions of transformers write, and what newer ones do
+    ("llama", {"rope_theta": 50.0}, {"rope_theta": 50.0, "rope_type": "default"}),
+    (
+        "llama",
+        {"rope_theta": 500.0, "rope_scaling": {"type": "linear", "factor": 4.0}},
+        LINEAR,
+    ),
+    ("llama", {"rope_theta": 50.0, "rope_scaling": LLAMA3}, LLAMA3),
+    (
+        "gemma3_text",
+        {
+            "rope_theta": 900.0,
+            "rope_local_base_freq": 70.0,
+            "rope_scaling": {"rope_type": "linear", "factor": 8.0},
+        },
+        GEMMA3,
+    ),
+    (
+        "gpt_neox",
+        {"rotary_pct": 0.5, "rotary_emb_base": 70},
+        {"rope_type": "default", "rope_theta": 70.0, "partial_rotary_factor": 0.5},
+    ),
+    (
+        "modernbert",
+        {"global_rope_theta": 900.0, "local_rope_theta": 70.0},
+        {
+            "sliding_attention": {"rope_type": "default", "rope_theta": 70.0},
+            "full_attention": {"rope_type": "default", "rope_theta": 900.0},
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("family", "old", "new"), OLD)
+def test_old_spellings_mean_the_same(family, old, new, tmp_path):
+    values = values_of(ROWS[family][0]) | {"rope_parameters": None}
+    later = text_of(values | {"rope_parameters": new}, tmp_path)
+    assert text_of(values | old, tmp_path) == later
+    assert later != text_of(values, tmp_path)
+
+
+REFUSED = [
+    ("bert", "is_decoder", True),
+    ("roberta", "position_embedding_type", "relative_key"),
+    ("albert", "num_hidden_groups", 2),
+    ("gpt2", "scale_attn_weights", False),
+    ("gpt2", "scale_attn_by_inverse_layer_idx", True),
+    ("gpt2", "add_cross_attention", True),
+    ("llama", "rope_scaling", {"rope_type": "yarn", "factor": 2.0}),
+    ("llama", "partial_rotary_factor", 0.5),
+    ("llama", "quantization_config", {"bits": 4}),
+    ("qwen2", "hidden_act", "gelu_fast_and_other"),
+    ("gemma2", "use_bidirectional_attention", True),
+    ("gemma3_text", "tie_word_embeddings", False),
+    ("modernbert", "classifier_pooling", "mean"),
+    ("vit", "qkv_bias", False),
+    ("marian", "share_encoder_decoder_embeddings", False),
+    ("whisper", "scale_embedding", True),
+    ("t5", "is_decoder", True),
+]
+
+
+@pytest.mark.parametrize(("family", "key", "value"), REFUSED)
+def test_what_would_change_the_result_is_refused_by_name(family, key, value, tmp_path):
+    with pytest.raises(NeuralError) as caught:
+        text_of(values_of(ROWS[family][0]) | {key: value}, tmp_path)
+    (problem,) = caught.value.diagnostics
+    assert problem.code == "E0626"
+    assert key in problem.message or str(value) in problem.message
+
+
+def test_layers_that_follow_no_pattern_are_refused(tmp_path):
+    kinds = ["full_attention", "sliding_attention", "sliding_attention"]
+    values = values_of(ROWS["gemma2"][0]) | {"num_hidden_layers": 4}
+    with pytest.raises(NeuralError, match="a pattern that repeats"):
+        text_of(values | {"layer_types": [kinds[0], *kinds]}, tmp_path)
+    values = values_of(ROWS["qwen2"][1]) | {"layer_types": kinds[:2]}
+    with pytest.raises(NeuralError, match="layers of this type must be alike"):
+        text_of(values, tmp_path)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+
+
+@given(family=st.sampled_from(sorted(ROWS)), data=st.data(), value=json_values)
+def test_any_value_gives_a_text_or_a_clear_error(tmp_path_factory, family, data, value):
+    values = data.draw(st.sampled_from([values_of(row) for row in ROWS[family]]))
+    key = data.draw(st.sampled_from(sorted(values)))
+    head = data.draw(st.sampled_from(["", *known_families()[family].heads]))
+    try:
+        text = text_of(values | {key: value}, tmp_path_factory.getbasetemp(), head)
+    except NeuralError as error:
+        code = error.diagnostics[0].code
+    else:
+        code = "" if text.count("\n") <= 80 else text
+    assert code in ("", "E0624", "E0625", "E0626")
+
+
+def test_what_is_not_said_is_as_transformers_has_it(tmp_path):
+    values = values_of(ROWS["mistral"][0])
+    del values["sliding_window"]
+    assert "window=4096" in text_of(values, tmp_path)
+    assert "window" not in text_of(values | {"sliding_window": None}, tmp_path)
+    values = values_of(ROWS["gemma2"][0])
+    del values["attn_logit_softcapping"]
+    assert "cap=50" in text_of(values, tmp_path)
+    legacy = values_of(ROWS["gemma"][0]) | {"hidden_act": "gelu"}
+    assert 'activation="gelu_tanh"' in text_of(legacy, tmp_path)

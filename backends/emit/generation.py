@@ -2,9 +2,8 @@
 
 A network of one input of ids that gives, at each step, a share for each id, and in
 which no step sees a later one, is a language model; it may take a mask of its padding.
-One of two inputs, whose
-output goes along the second, is an encoder and a decoder: what does not depend on the
-second is computed once.
+One of two inputs, whose output goes along the second, is an encoder and a decoder: what
+does not depend on the second is computed once.
 """
 
 from __future__ import annotations

@@ -40,7 +40,6 @@ _SANDWICH = {
     "pre_feedforward_layernorm.weight": "feed_forward_norm.scale",
     "post_feedforward_layernorm.weight": "fed_norm.scale",
 }
-_THETA = {"sliding_attention": 10000.0, "full_attention": 1000000.0}
 
 
 def plan(config: Config) -> Plan:
@@ -76,15 +75,14 @@ def plan(config: Config) -> Plan:
     else:
         alike = layers[period > 1]
         decoder = Layer("LlamaDecoder", alike.arguments, depth, "layer")
-    answer = ["return norm(x)"]
+    answer, cap = ["return norm(x)"], _cap(config, kind)
     if config.head == LANGUAGE:
+        answer = ["return norm(x) @ transpose(weight(token))"]
+    if config.head == LANGUAGE and cap:
         answer = [
-            f"{'logits =' if _cap(config) else 'return'} "
-            "norm(x) @ transpose(weight(token))"
+            "logits = norm(x) @ transpose(weight(token))",
+            f"return {cap} * tanh(logits / {cap})",
         ]
-        if _cap(config):
-            cap = _cap(config)
-            answer.append(f"return {cap} * tanh(logits / {cap})")
     table = {"input_dim": vocabulary, "output_dim": width}
     inner = "layer.#.layer." if mixed else "layer.#."
     names = LAYER if kind == "gemma" else {**LAYER, **_SANDWICH}
@@ -127,17 +125,13 @@ def _arguments(
     config: Config, kind: str, sizes: dict[str, Argument], *, local: bool
 ) -> dict[str, Argument]:
     biased = config.flag("attention_bias", False)
-    turned = rotary(config)
-    if kind == "gemma3_text":
-        which = "sliding_attention" if local else "full_attention"
-        turned = rotary(config, which, _THETA[which])
-    function = "hidden_activation" if config.has("hidden_activation") else "hidden_act"
+    turned = _rotary(config, local=local) if kind == "gemma3_text" else rotary(config)
     return {
         **sizes,
         "ff_dim": config.size("intermediate_size"),
         **unless(
             DEFAULTS,
-            activation=activation(config, function, "gelu_pytorch_tanh"),
+            activation=_activation(config, kind),
             dropout=config.number("attention_dropout", 0.0),
             epsilon=config.number("rms_norm_eps", 1e-6),
             sandwich_norm=kind != "gemma",
@@ -154,6 +148,21 @@ def _arguments(
     }
 
 
+def _activation(config: Config, kind: str) -> str:
+    """The first Gemma has another key, and means the approximation by `gelu`."""
+    key = "hidden_act" if kind == "gemma" else "hidden_activation"
+    found = activation(config, key, "gelu_pytorch_tanh")
+    return "gelu_tanh" if kind == "gemma" and found == "gelu" else found
+
+
+def _rotary(config: Config, *, local: bool) -> dict[str, Argument]:
+    """The positions of Gemma 3, whose local layers have angles of their own."""
+    which = "sliding_attention" if local else "full_attention"
+    if local and not config.inner("rope_parameters").has(which):  # the old spelling
+        return {"theta": _plain(config, "rope_local_base_freq", 10000.0)}
+    return rotary(config, which, 10000.0 if local else 1000000.0)
+
+
 def _scale(config: Config, kind: str, sizes: dict[str, Argument]) -> Argument:
     """What logits are multiplied by, where it is not 1 / sqrt(size)."""
     width, heads = config.size("hidden_size"), config.size("num_attention_heads")
@@ -163,15 +172,19 @@ def _scale(config: Config, kind: str, sizes: dict[str, Argument]) -> Argument:
 
 
 def _plain(config: Config, key: str, default: float) -> Argument:
-    """A bound of logits, or none."""
-    if not config.has(key):
+    """A bound of logits, or none where it is null."""
+    if not (config.has(key) or config.lacks(key)):
         return None
-    value = config.number(key, default, 1e6)
+    value = config.number(key, default, 1e12)
     return int(value) if value == int(value) else value
 
 
-def _cap(config: Config) -> Argument:
-    return _plain(config, "final_logit_softcapping", 30.0)
+def _cap(config: Config, kind: str) -> Argument:
+    """The bound of the output; Gemma 2 alone has one where nothing is said."""
+    key = "final_logit_softcapping"
+    if kind == "gemma" or (kind == "gemma3_text" and config.lacks(key)):
+        return None
+    return _plain(config, key, 30.0)
 
 
 def _kinds(config: Config, kind: str, depth: int) -> tuple[int, int]:

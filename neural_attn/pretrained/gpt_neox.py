@@ -63,7 +63,8 @@ def plan(config: Config) -> Plan:
     dropout = config.number("hidden_dropout", 0.0)
     rope = config.inner("rope_parameters")
     share = rope.number("partial_rotary_factor", config.number("rotary_pct", 0.25))
-    turned = rotary(config, base=config.number("rotary_emb_base", 10000.0, 1e12))
+    base = config.number("rotary_emb_base", 10000.0, 1e12)
+    turned = rotary(config, base=base, partial=True)
     decoder = Layer(
         "NeoXDecoder",
         {

@@ -157,7 +157,8 @@ def head_sizes(config: Config, width: int) -> dict[str, Argument]:
 
 def _window(config: Config, kind: str, depth: int) -> int | None:
     """How many steps each query sees, the same for all layers."""
-    if kind == "llama" or not config.has("sliding_window"):
+    unbounded = not (config.has("sliding_window") or config.lacks("sliding_window"))
+    if kind == "llama" or unbounded:
         return None
     if kind != "mistral":
         if not config.flag("use_sliding_window", False):
@@ -169,7 +170,7 @@ def _window(config: Config, kind: str, depth: int) -> int | None:
         if len(kinds) > 1 or (not kinds and first > 0):
             reason = "layers of this type must be alike: windows in all or in none"
             config.refuse("max_window_layers", (), reason)
-    return config.size("sliding_window")
+    return config.size("sliding_window", 4096)
 
 
 FAMILY = Family(tuple(_TITLES), plan, prefixes=("model.",), heads=HEADS)

@@ -84,6 +84,13 @@ class Config:
         """Whether a value is there, and is not null."""
         return self._values.get(key) is not None
 
+    def lacks(self, key: str) -> bool:
+        """Whether a value is not there at all, so that a default of the family holds.
+
+        One that is null is there: it says that there is none.
+        """
+        return key not in self._values
+
     def size(
         self, key: str, default: object = _REQUIRED, maximum: int = _MAX_SIZE
     ) -> int:

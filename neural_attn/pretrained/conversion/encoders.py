@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from neural_attn.pretrained.conversion.common import (
 )
 from neural_attn.pretrained.conversion.config import Config
 from neural_attn.pretrained.conversion.family import (
+    Argument,
     Array,
     Block,
     Extra,
@@ -87,9 +89,13 @@ class _Text:
     layers: list[Layer]
     equations: list[str]
     rules: list[Rule]
+    extras: list[Extra]
 
-    def add(self, name: str, block: str, repeat: int = 1, **arguments: object) -> None:
-        self.layers.append(Layer(block, arguments, repeat, name))  # type: ignore[arg-type]
+    def add(
+        self, name: str, block: str, repeat: int = 1, **arguments: Argument
+    ) -> None:
+        """A layer behind those that are there."""
+        self.layers.append(Layer(block, arguments, repeat, name))
 
 
 def encoder_plan(config: Config, kin: Kin) -> Plan:
@@ -99,7 +105,7 @@ def encoder_plan(config: Config, kin: Kin) -> Plan:
         config, kin.key("hidden_size"), kin.key("num_attention_heads")
     )
     depth = config.size(kin.key("num_hidden_layers"), maximum=MAX_LAYERS)
-    text = _Text([], [], [])
+    text = _Text([], [], [], [])
     inputs = list(TEXT)
     if kin.segments and config.size("type_vocab_size", 2) > 1:
         inputs.insert(1, ("token_type_ids", "(none,)"))
@@ -112,7 +118,7 @@ def encoder_plan(config: Config, kin: Kin) -> Plan:
         block=Block(f"{kin.title.replace('-', '')}Encoder", text.equations),
         layers=text.layers,
         rules=text.rules,
-        extras=kin.extras,
+        extras=[*text.extras, *kin.extras],
         body=("embeddings.", kin.stack.partition(".")[0] + "."),
         notes=notes,
     )
@@ -228,10 +234,13 @@ def _add_guesses(text: _Text, config: Config, kin: Kin) -> None:
     """A share for each token at each place, by the table of tokens if it is tied."""
     names, function = kin.masked
     tied = config.flag("tie_word_embeddings", True)
-    # the names of what is tied, or of what is not, belong to nothing
-    names = {
-        n: ours for n, ours in names.items() if ours != ("head" if tied else "bias")
-    }
+    unused = "head" if tied else "bias"
+    text.extras += [
+        Extra(re.escape(n) + r"\..*|" + re.escape(n), "copies of what is tied")
+        for n, ours in names.items()
+        if ours == unused
+    ]
+    names = {n: ours for n, ours in names.items() if ours != unused}
     text.rules += rules(with_old_names(names))
     vocabulary, size = (
         text.layers[0].arguments[name] for name in ("input_dim", "output_dim")

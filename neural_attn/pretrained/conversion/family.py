@@ -78,7 +78,7 @@ def _part(
 
 def transposed(values: Array) -> Array:
     """[inputs, outputs], as GPT-2 and some others keep it, as [outputs, inputs]."""
-    return values.T
+    return np.transpose(values)
 
 
 @dataclass(frozen=True)

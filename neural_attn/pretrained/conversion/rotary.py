@@ -10,12 +10,13 @@ _FAR = 1e12  # no model has angles that turn more slowly
 
 
 def rotary(
-    config: Config, kind: str = "", base: float = 10000.0
+    config: Config, kind: str = "", base: float = 10000.0, *, partial: bool = False
 ) -> dict[str, Argument]:
     """The arguments of `RotaryPositions`, old and new spellings alike.
 
     `kind` is that of the layers where `rope_parameters` tells several apart; `base`
-    is theta where none is given. Raises NeuralError (E0626) for scalings that the
+    is theta where none is given, and `partial` allows that a part of a head is turned,
+    which is the family's to say. Raises NeuralError (E0626) for scalings that the
     block does not have.
     """
     old = "rope_scaling" if config.has("rope_scaling") else "rope_parameters"
@@ -25,6 +26,9 @@ def rotary(
     base = config.number("rope_theta", base, _FAR)
     base = found.number("rope_theta", base, _FAR)
     arguments: dict[str, Argument] = {"theta": int(base) if base == int(base) else base}
+    if not partial:
+        for place in (config, found):
+            place.refuse("partial_rotary_factor", (1,), "all of a head must be turned")
     name = found.text("rope_type", found.text("type", "default"))
     if name not in ("default", "linear", "llama3"):
         fail(

@@ -21,6 +21,7 @@ from neural_attn.pretrained.conversion.family import (
     Argument,
     Array,
     Block,
+    Code,
     Extra,
     Layer,
     Plan,
@@ -84,12 +85,13 @@ class Kin:
 
 @dataclass
 class _Text:
-    """What is gathered for a file: layers, equations, rules."""
+    """What is gathered for a file."""
 
     layers: list[Layer]
     equations: list[str]
     rules: list[Rule]
     extras: list[Extra]
+    arguments: dict[str, Argument]
 
     def add(
         self, name: str, block: str, repeat: int = 1, **arguments: Argument
@@ -105,7 +107,7 @@ def encoder_plan(config: Config, kin: Kin) -> Plan:
         config, kin.key("hidden_size"), kin.key("num_attention_heads")
     )
     depth = config.size(kin.key("num_hidden_layers"), maximum=MAX_LAYERS)
-    text = _Text([], [], [], [])
+    text = _Text([], [], [], [], {})
     inputs = list(TEXT)
     if kin.segments and config.size("type_vocab_size", 2) > 1:
         inputs.insert(1, ("token_type_ids", "(none,)"))
@@ -115,7 +117,7 @@ def encoder_plan(config: Config, kin: Kin) -> Plan:
     return Plan(
         summary=described(kin.title, depth, heads),
         inputs=inputs,
-        block=Block(f"{kin.title.replace('-', '')}Encoder", text.equations),
+        block=Block(f"{kin.title}Encoder", text.equations, text.arguments),
         layers=text.layers,
         rules=text.rules,
         extras=[*text.extras, *kin.extras],
@@ -153,11 +155,18 @@ def _add_embeddings(text: _Text, config: Config, kin: Kin, width: int) -> None:
         total += " + segment"
         name = "token_type_embeddings.weight"
         text.rules += rules({name: "segment"}, "embeddings.", convert=_only_row)
-    text.add("position", "Embedding", input_dim=length, output_dim=small)
+    padding = config.whole("pad_token_id", 1)
+    rows: Argument = length
+    if kin.counts_real:
+        longest = length - padding - 1
+        needed = f"above {padding + 1}, where positions begin"
+        config.check(longest > 0, "max_position_embeddings", needed)
+        text.arguments["max_len"] = longest
+        rows = Code(f"max_len + {padding + 1}")
+    text.add("position", "Embedding", input_dim=rows, output_dim=small)
     text.add("norm", "LayerNormalization", epsilon=_epsilon(config, kin))
     text.equations.append(f"x = {total}")
     if kin.counts_real:
-        padding = config.whole("pad_token_id", 1)
         text.equations += [
             "# positions count what is no padding, and begin behind that of padding",
             f"real = minimum(abs(input_ids - {padding}), 1)",

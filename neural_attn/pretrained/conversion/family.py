@@ -131,11 +131,11 @@ def unless(
 
 @dataclass(frozen=True)
 class Block:
-    """The layers of a model in a `define`, with equations of its own."""
+    """The layers of a model in a `define`, with equations and parameters of its own."""
 
     name: str
     equations: Sequence[str]
-    about: str = ""
+    arguments: Mapping[str, Argument] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

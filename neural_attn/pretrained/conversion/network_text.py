@@ -27,7 +27,7 @@ def network_text(plan: Plan, name: str, title: str) -> str:
     layers = plan.layers
     if plan.block:
         lines += [*_block_lines(plan, plan.block), ""]
-        layers = [Layer(plan.block.name, {}, name="model")]
+        layers = [Layer(plan.block.name, plan.block.arguments, name="model")]
     lines += [f"network {name} {{", "  input: {"]
     lines += [f"    {key}: {shape}" for key, shape in plan.inputs]
     lines += ["  }", "  layers:", *_layers_lines(layers)]
@@ -37,9 +37,7 @@ def network_text(plan: Plan, name: str, title: str) -> str:
 def _block_lines(plan: Plan, block: Block) -> list[str]:
     """The layers of a model in a `define`, and its equations."""
     taken = [f"{n} = none" if is_mask(n) else n for n, _ in plan.inputs]
-    lines = [f"define {block.name}() {{"]
-    if block.about:
-        lines.append(f'  """{block.about}"""')
+    lines = [f"define {block.name}({', '.join(block.arguments)}) {{"]
     lines += ["  layers:", *_layers_lines(plan.layers), ""]
     lines += [f"  forward({', '.join(taken)}):"]
     return [*lines, *(f"{_INDENT}{line}" for line in block.equations), "}"]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from neural_attn.grammar.format import format_text
 
 from neural_attn import backends
 from neural_attn.compile import check_file, check_text
@@ -425,7 +426,10 @@ def check(row, folder, names):
     """Import what transformers has saved, and run both."""
     model = made(row, folder / "theirs")
     imported = import_model(folder / "theirs", folder / "small.neural")
-    assert len(imported.neural_path.read_text("utf-8").splitlines()) <= 80
+    text = imported.neural_path.read_text("utf-8")
+    assert len(text.splitlines()) <= 80
+    written = text.replace("None", "none").replace("\n\n", "\n")
+    assert format_text(text).replace("\n\n", "\n") == written
     assert check_file(imported.neural_path)[1] == []
     inputs = inputs_of(row, model)
     output, maps = expected(model, inputs)
@@ -644,3 +648,32 @@ def test_a_network_says_what_it_takes(family, longest, tmp_path):
     (checked,), _ = check_text(text_of(values_of(ROWS[family][0]), tmp_path))
     assert max_length(checked) == longest
     assert id_limits(checked)["input_ids"] == 37
+
+
+def test_beams_and_maps_behind_padding(backend, tmp_path):
+    row = ROWS["gpt2"][0]
+    model = made(row, tmp_path / "theirs")
+    imported = import_model(tmp_path / "theirs", tmp_path / "small.neural")
+    ours = load_model(imported.neural_path, backend, imported.weights_path)
+    inputs = {name: x[::2] for name, x in inputs_of(row, model).items()}
+    theirs = model.generate(
+        **{name: torch.from_numpy(x) for name, x in inputs.items()},
+        max_new_tokens=5, num_beams=3, do_sample=False, pad_token_id=0,
+    )  # fmt: skip
+    ids, shown = (ours.backend.tensor(x) for x in inputs.values())
+    found, maps = ours.model.generate(
+        ids, 5, beams=3, attention_mask=shown, return_attention=True
+    )
+    np.testing.assert_array_equal(ours.backend.array(found), theirs)
+    mask = np.pad(inputs["attention_mask"], ((0, 0), (0, 5)), constant_values=1)
+    places = np.maximum(mask.cumsum(axis=1) - 1, 0)
+    with torch.no_grad():
+        whole = model(
+            theirs, attention_mask=torch.from_numpy(mask),
+            position_ids=torch.from_numpy(places), output_attentions=True,
+        )  # fmt: skip
+    for one, other in zip(maps.values(), whole.attentions, strict=True):
+        own = ours.backend.array(one).swapaxes(1, 2)
+        assert_close(own[mask != 0], other.transpose(1, 2).numpy()[mask != 0])
+    with pytest.raises(ValueError, match="padding stands before a text"):
+        ours.model.generate(ids, 5, attention_mask=1 - shown)

@@ -65,7 +65,11 @@ BLOCKS = {  # block: (arguments, input, another value for each parameter)
         "num_heads=4 key_dim=3 value_dim=3 dropout=0.5 use_bias=false causal=true "
         "d_model=5",
     ),
-    "FeedForward": ("ff_dim=6", "(8, 4)", 'ff_dim=7 activation="tanh" d_model=5'),
+    "FeedForward": (
+        "ff_dim=6",
+        "(8, 4)",
+        'ff_dim=7 activation="tanh" use_bias=false d_model=5',
+    ),
     "TransformerEncoder": (
         "num_heads=2, ff_dim=6",
         "(8, 4)",
@@ -133,7 +137,7 @@ BLOCKS |= {
         "num_heads=4 num_kv_heads=1 ff_dim=7 head_dim=6 "
         'activation="tanh" dropout=0.5 epsilon=0.1 sandwich_norm=true theta=5 '
         "rotary_dim=2 factor=2 original_length=7 window=3 scale=2 cap=3 sinks=true "
-        "qk_norm=true use_bias=true output_bias=true d_model=5",
+        "qk_norm=true use_bias=true output_bias=true ff_bias=true d_model=5",
     ),
 }
 _PAIR = "{ source: (8, 4) target: (6, 4) }"
@@ -147,6 +151,22 @@ BLOCKS |= {
     "BahdanauDecoder": ("units=3", _PAIR, "units=2"),
     "LuongDecoder": ("units=4", _PAIR, 'units=2 score="dot"'),
 }
+BLOCKS["NeoXDecoder"] = (
+    "num_heads=2, ff_dim=6",
+    "(8, 8)",
+    "num_heads=1 ff_dim=7 rotary_dim=2 theta=5 factor=2 original_length=7 "
+    'activation="tanh" parallel=false use_bias=false dropout=0.5 epsilon=0.1 d_model=5',
+)
+BLOCKS["RotaryEncoder"] = (
+    "num_heads=2, ff_dim=6",
+    "(8, 8)",
+    "num_heads=1 ff_dim=7 theta=5 factor=2 original_length=7 window=3 normed=false "
+    'activation="tanh" use_bias=true ff_bias=true dropout=0.5 epsilon=0.1 d_model=5',
+)
+_T5 = (
+    'num_heads=1 ff_dim=7 key_dim=3 activation="tanh" gated=true dropout=0.5 '
+    "epsilon=0.1 d_model=5"
+)
 BLOCKS |= {
     "RelativePositionBias": (
         "num_heads=2",
@@ -169,7 +189,11 @@ BLOCKS |= {
         "(8, 8, 3)",
         "d_model=3 patch_size=4",
     ),
+    "T5Encoder": ("num_heads=2, ff_dim=6", "(8, 4)", _T5),
+    "T5Decoder": ("num_heads=2, ff_dim=6", "(8, 4)", _T5),
+    "FrameEmbedding": ("d_model=4", "(8, 4)", "d_model=3"),
     "ClassToken": ("", "(8, 4)", "d_model=5"),
+    "FirstStep": ("", "(8, 4)", "d_model=5"),
     "DifferentialAttention": (
         "num_heads=2",
         "(8, 8)",
@@ -208,6 +232,12 @@ BLOCK_WITHIN = {
     "return merge_heads(rotary(split_heads(x, 1), positions(x))) }}",
     "RelativePositionBias": _BIASED,
     "LinearBias": _BIASED,
+    "T5Encoder": """Run() define Run() {{
+      layers: bias = RelativePositionBias({heads}) layer = {}
+      forward(x): return layer(x, bias(split_heads(x, 2))) }}""",
+    "T5Decoder": """Run() define Run() {{
+      layers: bias = RelativePositionBias({heads}) layer = {}
+      forward(x): return layer(x, x, bias(split_heads(x, 2))) }}""",
     "LinearAttentionStep": """Run() define Run() {{ layers: step = {} forward(x):
       start = zeros((1, {heads}, 4 / {heads}, 4 / {heads}), x)
       y, _, _ = scan(step, x, start, zeros((1, {heads}, 1, 4 / {heads}), x))

@@ -53,7 +53,10 @@ def test_numpy_activations_are_those_of_keras(name):
     np.testing.assert_allclose(actual, theirs(x, **options), tolerance, tolerance)
 
 
-@pytest.mark.parametrize("name", sorted({*ACTIVATIONS, "exponential", "linear"}))
+ALL = sorted({*ACTIVATIONS, "exponential", "linear", "gelu_sigmoid"})
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_numpy_activations_keep_float32(name):
     x = np.linspace(-300, 80, 99, dtype="float32")
     result = getattr(numpy_runtime, name)(x)

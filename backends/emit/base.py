@@ -132,7 +132,7 @@ class Generation:
     the rest takes from the first is `handed`. `keeps_steps` says whether each step
     needs only the one before it, what came before being kept; `pads` whether id 0 of
     the target is padding. `within` is the layer whose forward it is, where it is not
-    that of the network.
+    that of the network, `mask` the input that says which ids are padding.
     """
 
     target: Input
@@ -143,3 +143,4 @@ class Generation:
     gives_probabilities: bool
     pads: bool
     within: LayerUse | None = None
+    mask: Input | None = None

@@ -419,12 +419,14 @@ def _running(sizes: list[ast.expr]) -> list[ast.expr]:
 def _padding_mask(scope: Scope, call: tree.Call, values: Fields) -> ast.expr | None:
     """A mask; of ids that may be None, by the runtime; with those before, if kept."""
     ids = call.arguments[0].value
+    made: ast.expr | None = None
     if not is_given(scope, ids):
-        return ast.Call(dotted(call.function.text), list(values.values()), [])
+        made = ast.Call(dotted(call.function.text), list(values.values()), [])
     if not scope.keeps_mask(ids):
-        return None
+        return made
     scope.keeps_masks = True
-    made = fill(scope.backend.functions[call.function.text], {"0": values["values"]})
+    plain = scope.backend.functions[call.function.text]
+    made = made or fill(plain, {"0": values["values"]})
     return ast.Call(dotted(f"self.{PAST_MASK}"), [made], [])
 
 

@@ -89,7 +89,9 @@ def _blocks_inside_out(checked: Checked) -> list[Block]:
     def visit(block: Block) -> None:
         live = checked.facts[block].live
         for use in block.uses():
-            if use.name in live and isinstance(use.target, Block):
+            # of a name that stands in two branches, only one is in use
+            if use.name in live and use.target in checked.facts:
+                assert isinstance(use.target, Block)
                 visit(use.target)
         if block not in ordered:
             ordered.append(block)
@@ -141,6 +143,7 @@ def _marks(checked: Checked, backend: Backend, found: Generation | None) -> set[
     if found is None:
         return set()
     marks = {"KEEPS": found.keeps_steps, "PADDED": found.pads}
+    marks["MASKED"] = found.mask is not None
     marks["LOGITS"] = backend.trains_on_logits and has_logits(checked, backend.layers)
     marks["PROBABILITIES"] = found.gives_probabilities and not marks["LOGITS"]
     return {name for name, is_there in marks.items() if is_there}

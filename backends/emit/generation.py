@@ -1,9 +1,9 @@
 """Which networks can go on with their own output, and how their forward is split.
 
 A network of one input of ids that gives, at each step, a share for each id, and in
-which no step sees a later one, is a language model. One of two such inputs, whose
-output goes along the second, is an encoder and a decoder: what does not depend on the
-second is computed once.
+which no step sees a later one, is a language model; it may take a mask of its padding.
+One of two inputs, whose output goes along the second, is an encoder and a decoder: what
+does not depend on the second is computed once.
 """
 
 from __future__ import annotations
@@ -25,20 +25,23 @@ from neural_attn.shapes.instance import Checked, Instance
 
 def generation(checked: Checked) -> Generation | None:
     """How a network goes on with its output; None where it cannot."""
-    inputs = checked.network.inputs
-    if not 1 <= len(inputs) <= 2 or any(is_mask(i.name) for i in inputs):
-        return None
-    if any(i.dtype != "int" or len(i.shape) != 1 for i in inputs):
+    inputs = [i for i in checked.network.inputs if not is_mask(i.name)]
+    masks = [i for i in checked.network.inputs if is_mask(i.name)]
+    if not 1 <= len(inputs) <= 2 or len(masks) > (len(inputs) == 1):
         return None
     *sources, target = inputs
+    if target.dtype != "int" or len(target.shape) != 1:
+        return None
     if checked.network.takes_embedded or not _continues(checked, target):
         return None
     part, name, within = checked.root, target.name, None
-    before, after, handed = _split(part, name)
+    # what depends on the mask alone is no reading of a source
+    given = {name, *(mask.name for mask in masks)}
+    before, after, handed = _split(part, given)
     if sources and not handed and (found := _only_layer(part)):
         within, part = found
         name = next(n for n, source in part.sources.items() if source == name)
-        before, after, handed = _split(part, name)
+        before, after, handed = _split(part, {name})
     if bool(sources) != bool(handed) or not _have_a_batch(part, handed):
         return None
     whole = replace(part, children=_called(part, after))
@@ -54,6 +57,7 @@ def generation(checked: Checked) -> Generation | None:
         output_activation(checked.root) == "softmax",
         target.name in masked_inputs(checked.network.block),
         within,
+        masks[0] if masks else None,
     )
 
 
@@ -110,14 +114,14 @@ def _all_parts(part: Instance) -> Iterator[Instance]:
 
 
 def _split(
-    part: Instance, target: str
+    part: Instance, targets: set[str]
 ) -> tuple[tuple[tree.Statement, ...], tuple[tree.Statement, ...], tuple[str, ...]]:
-    """The statements that do not need the target, the others, and what passes over.
+    """The statements that do not need the targets, the others, and what passes over.
 
     A network is a chain: its forward has assignments alone, and a return.
     """
     assert isinstance(part.target, Block)
-    late = {target}
+    late = set(targets)
     before: list[tree.Assign] = []
     after: list[tree.Assign | tree.Return] = []
     for statement in part.target.forward.body:
@@ -132,7 +136,7 @@ def _split(
         else:
             late |= targets
             after.append(statement)
-    needed, own = set[str](), {target}
+    needed, own = set[str](), set(targets)
     for statement in after:
         needed |= tree.names_in(statement.value) - own
         own |= _targets(statement)

@@ -39,8 +39,9 @@ def network_class(scope: Scope) -> list[str]:
     )
     lines += [f"class {class_name}({_base(going_on)}):"]
     lines += [*docstring(f"The network {network.name}.", "    "), ""]
-    if going_on and going_on.source:
-        names = ", ".join(string(i.name) for i in (going_on.source, going_on.target))
+    if going_on and (going_on.source or going_on.mask):
+        named = (going_on.source, going_on.target, going_on.mask)
+        names = ", ".join(string(i.name) for i in named if i)
         lines += [f"    input_names = ({names})", ""]
     lines += [*constructor_head(scope, []), *layers, ""]
     lines += [*attention_lines(scope), ""]

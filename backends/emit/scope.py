@@ -232,7 +232,7 @@ class Scope:
         is_network = self.block is self.checked.network.block
         if found is None or not is_network or not isinstance(ids, tree.Name):
             return False
-        return ids.text == found.target.name
+        return ids.text == (found.mask or found.target).name
 
     def row(self, use: LayerUse, native: NativeLayer) -> Row:
         """How the backend writes a layer, given the arguments that are known."""

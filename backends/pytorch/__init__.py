@@ -22,6 +22,7 @@ _ACTIVATIONS = {
     "exponential": "torch.exp",
     "swish": "F.silu",
     "gelu_tanh": "gelu_tanh",
+    "gelu_sigmoid": "gelu_sigmoid",
     "leaky_relu": "leaky_relu",
     "softmax": "softmax",
 }

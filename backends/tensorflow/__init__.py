@@ -96,7 +96,7 @@ def _array(tensor: Any) -> NDArray[Any]:
 
 def _activation(name: str) -> str:
     # Those that the runtime has itself: Keras' own are off by 5e-9 in float64.
-    own = ("gelu", "gelu_tanh", "leaky_relu")
+    own = ("gelu", "gelu_tanh", "gelu_sigmoid", "leaky_relu")
     return name if name in own else string(name)
 
 

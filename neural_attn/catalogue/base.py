@@ -9,9 +9,9 @@ from typing import Any
 from neural_attn.catalogue.types import Dim, ShapeError, Tensor
 
 ACTIVATIONS = (
-    "relu", "gelu", "gelu_tanh", "sigmoid", "tanh", "softmax", "linear", "elu",
-    "selu", "softplus", "softsign", "exponential", "swish", "silu", "leaky_relu",
-    "mish",
+    "relu", "gelu", "gelu_tanh", "gelu_sigmoid", "sigmoid", "tanh", "softmax",
+    "linear", "elu", "selu", "softplus", "softsign", "exponential", "swish", "silu",
+    "leaky_relu", "mish",
 )  # fmt: skip
 
 INITIALIZERS = (

@@ -140,6 +140,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "GroupedQueryAttention(num_heads=4, num_kv_heads=2)",
     ),
     "LlamaDecoder": (_SERIES, "LlamaDecoder(num_heads=4, num_kv_heads=2, ff_dim=24)"),
+    "NeoXDecoder": (_SERIES, "NeoXDecoder(num_heads=2, ff_dim=32)"),
+    "RotaryEncoder": (_SERIES, "RotaryEncoder(num_heads=2, ff_dim=32, window=4)"),
     "TransformerEncoder": (_SERIES, "TransformerEncoder(num_heads=2, ff_dim=32) * 2"),
     "TransformerDecoder": (_SERIES, "TransformerDecoder(num_heads=2, ff_dim=32)"),
     "PositionalEncoding": (_SERIES, "PositionalEncoding()"),
@@ -164,10 +166,27 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "LuongDecoder": (_RECURRENT, _decoder('LuongDecoder(units=4, score="general")')),
     "RelativePositionBias": _biased("RelativePositionBias(num_heads=2)"),
     "T5Attention": (_SERIES, "T5Attention(num_heads=2)"),
+    "T5Encoder": (
+        _SERIES,
+        "Encoder()",
+        "define Encoder() { layers: bias = RelativePositionBias(num_heads=2) "
+        "layer = T5Encoder(num_heads=2, ff_dim=32) * 2 "
+        "forward(x): return layer(x, bias(x)) } ",
+    ),
+    "T5Decoder": (
+        _SERIES,
+        "Decoder()",
+        "define Decoder() { "
+        "layers: bias = RelativePositionBias(num_heads=2, bidirectional=false) "
+        "layer = T5Decoder(num_heads=2, ff_dim=32) * 2 "
+        "forward(x): return layer(x, x, bias(x)) } ",
+    ),
     "LinearBias": _biased("LinearBias(num_heads=2)"),
     "LinearBiasAttention": (_SERIES, "LinearBiasAttention(num_heads=2)"),
     "PatchEmbedding": (_IMAGE, "PatchEmbedding(d_model=8, patch_size=4)"),
+    "FrameEmbedding": (_SERIES, "FrameEmbedding(d_model=12)"),
     "ClassToken": (_SERIES, "ClassToken()"),
+    "FirstStep": (_SERIES, "FirstStep()"),
     "DifferentialAttention": (
         _SERIES,
         "DifferentialAttention(num_heads=2, depth=index) * 2",

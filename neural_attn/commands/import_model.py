@@ -19,7 +19,11 @@ from neural_attn.diagnostics.errors import printable
 def import_command(
     folder: Path, output: Path, weights: Path | None, name: str | None
 ) -> None:
-    """Turn a pretrained Hugging Face folder into a .neural file and weights."""
+    """Turn a pretrained Hugging Face folder into a .neural file and weights.
+
+    It holds config.json and model.safetensors or pytorch_model.bin, or their shards, of
+    BERT, RoBERTa, GPT-2, Llama, T5, ViT or another family of docs/pretrained.md.
+    """
     from neural_attn.pretrained import import_model
 
     imported = import_model(folder, output, weights, name)

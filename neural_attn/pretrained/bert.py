@@ -6,7 +6,22 @@ import re
 
 from neural_attn.diagnostics.errors import fail
 from neural_attn.pretrained.conversion.activations import activation
+from neural_attn.pretrained.conversion.common import (
+    ENCODER,
+    MAX_LAYERS,
+    described,
+    rate_note,
+    refuse,
+    width_and_heads,
+)
 from neural_attn.pretrained.conversion.config import Config
+from neural_attn.pretrained.conversion.encoders import (
+    BERT_LAYER,
+    HEADS,
+    Kin,
+    encoder_plan,
+    with_old_names,
+)
 from neural_attn.pretrained.conversion.family import (
     Array,
     Extra,
@@ -14,19 +29,45 @@ from neural_attn.pretrained.conversion.family import (
     Layer,
     Plan,
     Rule,
-    unchanged,
+    rules,
+)
+from neural_attn.pretrained.conversion.heads import (
+    MASKED,
+    PRETRAINING,
 )
 
-_EMBEDDING = "transformer_embedding_0"
-_MAX_LAYERS = 1000
-
+_OPTIONS = {
+    "position_embedding_type": (
+        ("absolute",),
+        "only absolute positions are supported",
+    ),
+}
 _EXTRAS = (
     Extra(r"embeddings\.(position|token_type)_ids", "constants that are computed here"),
     Extra(r"pooler\..*", "the pooler, which comes after the last attention"),
     Extra(r"cls\..*", "the heads of pretraining"),
     Extra(r"(classifier|qa_outputs)\..*", "the head of a task"),
 )
-
+_KIN = Kin(
+    "BERT",
+    masked=(
+        {
+            "cls.predictions.transform.dense": "transform",
+            "cls.predictions.transform.LayerNorm": "transform_norm",
+            "cls.predictions.bias": "bias",
+            "cls.predictions.decoder": "head",
+        },
+        None,
+    ),
+    pooled=({"pooler.dense": "pool", "classifier": "head"}, "tanh"),
+    options=_OPTIONS,
+    extras=_EXTRAS,
+)
+_EMBEDDINGS = {
+    "word_embeddings": "token",
+    "token_type_embeddings": "segment",
+    "LayerNorm": "norm",
+}
 
 # How transformers calls its classes; other names say nothing of the architecture.
 _CLASS = re.compile(r"[A-Z]\w*(Model|For[A-Z]\w*)")
@@ -35,11 +76,11 @@ _CLASS = re.compile(r"[A-Z]\w*(Model|For[A-Z]\w*)")
 def plan(config: Config) -> Plan:
     """The network of a BERT config.json."""
     _check_architecture(config)
-    _check_options(config)
-    width, heads = config.size("hidden_size"), config.size("num_attention_heads")
-    if width % heads:
-        fail("E0625.heads", path=config.path, d_model=width, heads=heads)
-    depth = config.size("num_hidden_layers", maximum=_MAX_LAYERS)
+    if config.head:
+        return encoder_plan(config, _KIN)
+    refuse(config, {**ENCODER, **_OPTIONS})
+    width, heads = width_and_heads(config)
+    depth = config.size("num_hidden_layers", maximum=MAX_LAYERS)
     dropout = config.number("hidden_dropout_prob", 0.1)
     epsilon = config.number("layer_norm_eps", 1e-12)
     embedding = Layer(
@@ -65,16 +106,34 @@ def plan(config: Config) -> Plan:
         repeat=depth,
     )
     return Plan(
-        summary=f"BERT with {_count(depth, 'layer')} of {_count(heads, 'head')}",
+        summary=described("BERT", depth, heads),
         inputs=[
             (name, "(None,)")
             for name in ("input_ids", "token_type_ids", "attention_mask")
         ],
         layers=[embedding, encoder],
-        rules=_rules(depth),
+        rules=[
+            *rules(
+                with_old_names(_EMBEDDINGS), "embeddings.", "transformer_embedding."
+            ),
+            Rule(
+                r"embeddings\.position_embeddings\.weight",
+                "transformer_embedding.position.weight",
+                _absolute,
+            ),
+            *rules(
+                with_old_names(BERT_LAYER), "encoder.layer.#.", "transformer_encoder.#."
+            ),
+        ],
         extras=_EXTRAS,
         body=("embeddings.", "encoder."),
-        notes=_dropout_notes(config, dropout),
+        notes=rate_note(
+            config,
+            "attention_probs_dropout_prob",
+            0.1,
+            "hidden_dropout_prob",
+            dropout,
+        ),
     )
 
 
@@ -101,78 +160,9 @@ def _absolute(table: Array) -> Array:
     return table
 
 
-def _check_options(config: Config) -> None:
-    config.refuse(
-        "position_embedding_type", "absolute", "only absolute positions are supported"
-    )
-    config.refuse("is_decoder", False, "decoders of this type are not supported")
-    config.refuse(
-        "add_cross_attention", False, "cross-attention is not supported for this type"
-    )
-    config.refuse("pruned_heads", None, "models with heads cut out are not supported")
-    config.refuse("quantization_config", None, "quantized weights are not supported")
-
-
-def _rules(depth: int) -> list[Rule]:
-    # A single layer is not repeated, and named by its number.
-    layer, stack = (
-        (r"encoder\.layer\.(\d+)\.", r"transformer_encoder_layers.\1.")
-        if depth > 1
-        else (r"encoder\.layer\.(0)\.", r"transformer_encoder_\1.")
-    )
-    dense = r"\.(weight|bias)"
-    # Models converted from TensorFlow 1 say gamma and beta.
-    norm = r"\.LayerNorm\."
-    rules = [
-        Rule(
-            rf"embeddings\.{theirs}_embeddings\.weight",
-            f"{_EMBEDDING}.{ours}.weight",
-            convert,
-        )
-        for theirs, ours, convert in (
-            ("word", "token", unchanged),
-            ("token_type", "segment", unchanged),
-            ("position", "position", _absolute),
-        )
-    ]
-    rules += [
-        Rule(rf"{layer}{theirs}{dense}", rf"{stack}{ours}.\2")
-        for theirs, ours in (
-            (r"attention\.self\.query", "attention.query_projection"),
-            (r"attention\.self\.key", "attention.key_projection"),
-            (r"attention\.self\.value", "attention.value_projection"),
-            (r"attention\.output\.dense", "attention.output_projection"),
-            (r"intermediate\.dense", "feed_forward.expand"),
-            (r"output\.dense", "feed_forward.contract"),
-        )
-    ]
-    for theirs, ours in (("weight|gamma", "weight"), ("bias|beta", "bias")):
-        rules += [
-            Rule(rf"embeddings{norm}(?:{theirs})", f"{_EMBEDDING}.norm.{ours}"),
-            Rule(
-                rf"{layer}attention\.output{norm}(?:{theirs})",
-                rf"{stack}attention_norm.{ours}",
-            ),
-            Rule(
-                rf"{layer}output{norm}(?:{theirs})",
-                rf"{stack}feed_forward_norm.{ours}",
-            ),
-        ]
-    return rules
-
-
-def _dropout_notes(config: Config, dropout: float) -> list[str]:
-    on_weights = config.number("attention_probs_dropout_prob", 0.1)
-    if on_weights == dropout:
-        return []
-    return [
-        f"attention_probs_dropout_prob {on_weights:g} became {dropout:g}, the rate of "
-        "hidden_dropout_prob: the block has one rate, which matters in training only"
-    ]
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
-
-
-FAMILY = Family(("bert",), plan, prefixes=("bert.",))
+FAMILY = Family(
+    ("bert",),
+    plan,
+    prefixes=("bert.",),
+    heads={**HEADS, MASKED: r"cls\.predictions", PRETRAINING: r"cls\.predictions"},
+)

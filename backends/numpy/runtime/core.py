@@ -456,6 +456,11 @@ def gelu_tanh(x):
     return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
+def gelu_sigmoid(x):
+    """GELU in its sigmoid approximation (Hendrycks and Gimpel, 2016)."""
+    return x * sigmoid(1.702 * x)
+
+
 # P and Q of erf, highest power first: a minimax fit of exp(z^2) (1 - erf(z)) on
 # [0, 6], weighted by exp(-z^2). The error of erf is below 5e-17, before rounding.
 ERF_P = (

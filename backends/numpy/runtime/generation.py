@@ -54,18 +54,38 @@ class GeneratingNetwork(Network):
         end=None,
         return_attention=False,
         seed=None,
+        # only with MASKED:
+        attention_mask=None,
     ):
         """Go on with ids [batch, time]: return them with all that follows.
 
         beams: how many continuations are kept, of which the best is returned.
         temperature: 0 takes the likeliest token, else tokens are drawn, from `seed`.
         end: the id that ends a text. Padding stands before a text.
+        # only with MASKED:
+        attention_mask: [batch, time], 0 where ids are padding.
         """
         check_request(ids, max_new_tokens, beams, temperature)
+        # only with MASKED:
+        mask = np.ones_like(ids) if attention_mask is None else attention_mask
+        # only with MASKED:
+        step = masked_step(self, self, np.repeat(mask, beams, axis=0))
+        # only with MASKED:
+        ids = go_on(self, step, ids, max_new_tokens, beams, temperature, end, seed)
+        # only without MASKED:
         ids = go_on(self, self, ids, max_new_tokens, beams, temperature, end, seed)
         if not return_attention:
             return ids
+        # only without MASKED:
         return ids, attention_of(self, ids, ids)
+        # only with MASKED:
+        new = ids.shape[1] - mask.shape[1]
+        # only with MASKED:
+        mask = np.pad(mask, ((0, 0), (0, new)), constant_values=1)
+        # only with MASKED:
+        inputs = dict(zip(self.input_names, (ids, mask), strict=True))
+        # only with MASKED:
+        return ids, attention_of(self, mask, inputs)
 
 
 class TranslatingNetwork(Network):
@@ -103,6 +123,24 @@ class TranslatingNetwork(Network):
         return ids, attention_of(self, ids, inputs)
 
 
+def masked_step(network, step, mask):
+    """Return `step` that is given ids alone, and tells which are padding.
+
+    mask [batch, time] is that of the first ids, 0 for padding. What follows is none.
+    """
+    if (mask[:, -1] == 0).any():
+        raise ValueError("padding stands before a text that is to go on, not behind it")
+
+    def masked(ids):
+        shown = np.ones_like(ids)
+        if ids.shape[1] >= mask.shape[1]:  # the whole text
+            shown[:, : mask.shape[1]] = mask
+            skip_padding(network, mask)
+        return step(dict(zip(network.input_names, (ids, shown), strict=True)))
+
+    return masked
+
+
 def go_on(network, step, ids, count, beams, temperature, end, seed):
     """Return ids [batch, time] and up to `count` tokens that `step` says follow."""
     if count == 0:
@@ -130,7 +168,7 @@ def go_on(network, step, ids, count, beams, temperature, end, seed):
 
 def attention_of(network, ids, inputs):
     """Return the attention maps of the whole of ids [batch, time], in its inputs."""
-    # only with PADDED:
+    # only with PADDED, MASKED:
     skip_padding(network, ids)
     try:
         return network.run_with_attention(inputs)[1]
@@ -142,7 +180,7 @@ def keep_steps(network, flag):
     """Let all layers keep what they see, from now on, or forget it."""
     for layer in layers_in(network):
         layer.keeps, layer.past = flag, None
-        # only with PADDED:
+        # only with PADDED, MASKED:
         if hasattr(layer, "skipped"):
             layer.skipped = 0
 

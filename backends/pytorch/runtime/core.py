@@ -218,6 +218,11 @@ def gelu_tanh(x):
     return F.gelu(x, approximate="tanh")
 
 
+def gelu_sigmoid(x):
+    """GELU in its sigmoid approximation (Hendrycks and Gimpel, 2016)."""
+    return x * torch.sigmoid(1.702 * x)
+
+
 def leaky_relu(x):
     """Leaky ReLU: x where positive, 0.2 x elsewhere."""
     return F.leaky_relu(x, negative_slope=0.2)

@@ -12,7 +12,7 @@ class Cache(nn.Module):
 
     keeps, past = False, None
 
-    # only with PADDED:
+    # only with PADDED, MASKED:
     def __init__(self, axis=-2):
         super().__init__()
         self.axis = axis
@@ -21,9 +21,9 @@ class Cache(nn.Module):
         """Add the steps of x [batch, ..., time, size] to those before them."""
         if not self.keeps:
             return x
-        # only without PADDED:
+        # only without PADDED, MASKED:
         self.past = x if self.past is None else torch.cat([self.past, x], dim=-2)
-        # only with PADDED:
+        # only with PADDED, MASKED:
         self.past = x if self.past is None else torch.cat([self.past, x], self.axis)
         return self.past
 
@@ -32,7 +32,7 @@ class Positions(nn.Module):
     """Counts steps from 0; while steps are kept, on from those before."""
 
     keeps, past = False, None
-    # only with PADDED:
+    # only with PADDED, MASKED:
     skipped = 0  # or [batch, 1]: so many, padding before a text, do not count
 
     def forward(self, x):
@@ -41,9 +41,9 @@ class Positions(nn.Module):
         if self.keeps:
             self.past = before + x.size(1)
         ids = torch.arange(before, before + x.size(1), device=x.device)
-        # only without PADDED:
+        # only without PADDED, MASKED:
         return ids[None]
-        # only with PADDED:
+        # only with PADDED, MASKED:
         return (ids[None] - self.skipped).clamp(min=0)
 
 
@@ -59,22 +59,37 @@ class GeneratingNetwork(Network):
         temperature=0.0,
         end=None,
         return_attention=False,
+        # only with MASKED:
+        attention_mask=None,
     ):
         """Go on with ids [batch, time]: return them with all that follows.
 
         beams: how many continuations are kept, of which the best is returned.
         temperature: 0 takes the likeliest token, else tokens are drawn. end: the id
         that ends a text. Padding stands before a text.
+        # only with MASKED:
+        attention_mask: [batch, time], 0 where ids are padding.
         """
         check_request(ids, max_new_tokens, beams, temperature)
         # only with LOGITS:
         step = self.forward_logits
         # only without LOGITS:
         step = self
+        # only with MASKED:
+        mask = torch.ones_like(ids) if attention_mask is None else attention_mask
+        # only with MASKED:
+        step = masked_step(self, step, mask.repeat_interleave(beams, dim=0))
         ids = go_on(self, step, ids, max_new_tokens, beams, temperature, end)
         if not return_attention:
             return ids
+        # only without MASKED:
         return ids, attention_of(self, ids, ids)
+        # only with MASKED:
+        mask = F.pad(mask, (0, ids.size(1) - mask.size(1)), value=1)
+        # only with MASKED:
+        inputs = dict(zip(self.input_names, (ids, mask), strict=True))
+        # only with MASKED:
+        return ids, attention_of(self, mask, inputs)
 
 
 class TranslatingNetwork(Network):
@@ -115,6 +130,24 @@ class TranslatingNetwork(Network):
         return ids, attention_of(self, ids, inputs)
 
 
+def masked_step(network, step, mask):
+    """Return `step` that is given ids alone, and tells which are padding.
+
+    mask [batch, time] is that of the first ids, 0 for padding. What follows is none.
+    """
+    if (mask[:, -1] == 0).any():
+        raise ValueError("padding stands before a text that is to go on, not behind it")
+
+    def masked(ids):
+        shown = torch.ones_like(ids)
+        if ids.size(1) >= mask.size(1):  # the whole text
+            shown[:, : mask.size(1)] = mask
+            skip_padding(network, mask)
+        return step(dict(zip(network.input_names, (ids, shown), strict=True)))
+
+    return masked
+
+
 def go_on(network, step, ids, count, beams, temperature, end):
     """Return ids [batch, time] and up to `count` tokens that `step` says follow."""
     if count == 0:
@@ -135,7 +168,7 @@ def go_on(network, step, ids, count, beams, temperature, end):
 
 def attention_of(network, ids, inputs):
     """Return the attention maps of the whole of ids [batch, time], in its inputs."""
-    # only with PADDED:
+    # only with PADDED, MASKED:
     skip_padding(network, ids)
     try:
         return network.run_with_attention(inputs)[1]
@@ -147,7 +180,7 @@ def keep_steps(network, flag):
     """Let all layers keep what they see, from now on, or forget it."""
     for layer in network.modules():
         layer.keeps, layer.past = flag, None
-        # only with PADDED:
+        # only with PADDED, MASKED:
         layer.skipped = 0
 
 

@@ -265,6 +265,11 @@ def gelu_tanh(x):
     return 0.5 * x * (1 + ops.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
+def gelu_sigmoid(x):
+    """GELU in its sigmoid approximation (Hendrycks and Gimpel, 2016)."""
+    return x * ops.sigmoid(1.702 * x)
+
+
 def leaky_relu(x):
     """Leaky ReLU: x where positive, 0.2 x elsewhere."""
     return ops.maximum(x, 0.2 * x)

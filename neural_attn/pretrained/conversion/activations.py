@@ -11,6 +11,7 @@ _NAMES = {
     "gelu_python": "gelu",
     "gelu_new": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
+    "quick_gelu": "gelu_sigmoid",
     "relu": "relu",
     "silu": "silu",
     "swish": "silu",
@@ -22,7 +23,11 @@ _NAMES = {
 
 def activation(config: Config, key: str, default: str) -> str:
     """Our name for the activation that `key` names. Raises NeuralError (E0626)."""
-    name = config.text(key, default)
+    return activation_named(config, config.text(key, default))
+
+
+def activation_named(config: Config, name: str) -> str:
+    """Our name for an activation. Raises NeuralError (E0626) where it is unknown."""
     if name not in _NAMES:
         known = ", ".join(_NAMES)
         fail("E0626.activation", path=config.path, name=name, known=known)

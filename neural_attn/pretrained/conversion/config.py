@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -44,14 +44,52 @@ class Config:
     default, is of another type or out of range.
     """
 
-    def __init__(self, path: Path, values: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        values: Mapping[str, Any],
+        head: str = "",
+        tensors: Collection[str] = (),
+    ) -> None:
+        """Take values.
+
+        `head` is what stands on top of the model (see `heads.py`), and `tensors` are
+        the names of what the files hold, without a prefix.
+        """
         self.path = path
+        self.head, self._tensors = head, tensors
         self._values = values
 
     @classmethod
     def read(cls, path: Path) -> Config:
         """Read a file; see `read_json` for what is raised."""
         return cls(path, read_json(path))
+
+    def with_head(self, head: str, tensors: Collection[str]) -> Config:
+        """The same of a model with this head and these tensors."""
+        return Config(self.path, self._values, head, tensors)
+
+    def stores(self, tensor: str) -> bool:
+        """Whether the files hold this tensor."""
+        return tensor in self._tensors
+
+    def inner(self, key: str) -> Config:
+        """The values of an object within, {} where it is missing."""
+        value = self._get(key, {})
+        if not isinstance(value, dict):
+            self._wrong(key, value, "an object")
+        return Config(self.path, value, self.head, self._tensors)
+
+    def has(self, key: str) -> bool:
+        """Whether a value is there, and is not null."""
+        return self._values.get(key) is not None
+
+    def lacks(self, key: str) -> bool:
+        """Whether a value is not there at all, so that a default of the family holds.
+
+        One that is null is there: it says that there is none.
+        """
+        return key not in self._values
 
     def size(
         self, key: str, default: object = _REQUIRED, maximum: int = _MAX_SIZE
@@ -63,6 +101,19 @@ class Config:
         if not 1 <= value <= maximum:
             self._wrong(key, value, f"from 1 to {maximum}")
         return int(value)
+
+    def pair(self, key: str, default: int) -> tuple[int, int]:
+        """Two sizes, or one for both."""
+        value = self._get(key, default)
+        both = value if isinstance(value, list) else [value, value]
+        if len(both) != 2 or any(type(one) is not int or one < 1 for one in both):
+            self._wrong(key, value, "a whole number of 1 or more, or two")
+        return both[0], both[1]
+
+    def check(self, holds: bool, key: str, needed: str) -> None:
+        """Stop (E0625) where a value is not what is needed."""
+        if not holds:
+            self._wrong(key, self._values.get(key), needed)
 
     def whole(self, key: str, default: int) -> int:
         """A whole number of 0 or more."""
@@ -103,10 +154,17 @@ class Config:
             self._wrong(key, value, "a list of strings")
         return list(value)
 
-    def refuse(self, key: str, allowed: object, reason: str) -> None:
-        """Stop (E0626) where a value is set, and to something else than `allowed`."""
+    def labels(self) -> int:
+        """How many labels a head tells apart."""
+        labels = self._get("id2label", None) or {"0": "", "1": ""}
+        if not isinstance(labels, dict):
+            self._wrong("id2label", labels, "an object")
+        return self.size("num_labels", len(labels))
+
+    def refuse(self, key: str, allowed: Sequence[object], reason: str) -> None:
+        """Stop (E0626) where a value is set, and to none of those that are allowed."""
         value = self._values.get(key)
-        if value not in (None, allowed, [], {}):
+        if value not in (None, [], {}, *allowed):
             shown = _shown(value)
             fail("E0626", path=self.path, key=key, shown=shown, reason=reason)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.pretrained.conversion.config import Config
+from neural_attn.resolve.names import snake_case
 
 Array = NDArray[np.float32]
 
@@ -24,8 +25,9 @@ class Rule:
     r"""Which of our weights a tensor of the source fills.
 
     `pattern` must match the whole name of the source tensor; `target` is our name,
-    with `\1` for its groups. `convert` turns the values into our layout (Dense:
-    [outputs, inputs]). Several rules may match one tensor, each taking a part of it.
+    with `\1` for its groups (see `Plan.weight_name`). `convert` turns the values into
+    our layout (Dense: [outputs, inputs]). Several rules may match one tensor, each
+    taking a part of it.
     """
 
     pattern: str
@@ -38,6 +40,47 @@ class Rule:
         return match.expand(self.target) if match else None
 
 
+def rules(
+    names: Mapping[str, str | Sequence[str]],
+    theirs: str = "",
+    ours: str = "",
+    convert: Callable[[Array], Array] = unchanged,
+) -> list[Rule]:
+    """Rules for names as they are: `{"h.#.mlp.c_fc": "layer.#.feed_forward.expand"}`.
+
+    `#` is the number of a layer. What is said of a module is said of its weight and its
+    bias. Of several names of ours each takes an equal part of the rows of a tensor, as
+    queries, keys and values do of one that holds all three. `theirs` and `ours` stand
+    in front of all names.
+    """
+    found = []
+    for their, our in names.items():
+        pattern = re.escape(theirs + their).replace(r"\#", r"(\d+)")
+        parts = [our] if isinstance(our, str) else list(our)
+        for place, part in enumerate(parts):
+            target = (ours + part).replace("#", r"\1")
+            suffix = rf"\{pattern.count('(') + 1}"
+            change = convert if len(parts) == 1 else _part(place, len(parts), convert)
+            found.append(Rule(rf"{pattern}(\.weight|\.bias|)", target + suffix, change))
+    return found
+
+
+def _part(
+    place: int, count: int, convert: Callable[[Array], Array]
+) -> Callable[[Array], Array]:
+    def part(values: Array) -> Array:
+        values = convert(values)
+        size = len(values) // count
+        return values[place * size : (place + 1) * size]
+
+    return part
+
+
+def transposed(values: Array) -> Array:
+    """[inputs, outputs], as GPT-2 and some others keep it, as [outputs, inputs]."""
+    return np.transpose(values)
+
+
 @dataclass(frozen=True)
 class Extra:
     """Tensors that the network has no use for, and what they are, for people."""
@@ -47,21 +90,64 @@ class Extra:
 
 
 @dataclass(frozen=True)
+class Code:
+    """An argument that is an expression of the language, such as `index % 2 == 0`."""
+
+    text: str
+
+
+Argument = int | float | str | bool | Code | None | tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Layer:
-    """One line of the network: a block, its arguments, how often it is repeated."""
+    """One line of the network: a block, its arguments, how often it is repeated.
+
+    `name` is what the file calls it; without one, it is called by its type.
+    """
+
+    block: str
+    arguments: Mapping[str, Argument]
+    repeat: int = 1
+    name: str = ""
+
+    @property
+    def attribute(self) -> str:
+        """What its weights are called in front of their own names."""
+        plain = snake_case(self.block)
+        return self.name or (f"{plain}_layers" if self.repeat > 1 else f"{plain}_0")
+
+
+def unless(
+    defaults: Mapping[str, Argument], **arguments: Argument
+) -> dict[str, Argument]:
+    """The arguments that are not a block's defaults, which nobody writes down."""
+    return {
+        key: value
+        for key, value in arguments.items()
+        if key not in defaults or defaults[key] != value
+    }
+
+
+@dataclass(frozen=True)
+class Block:
+    """The layers of a model in a `define`, with equations and parameters of its own."""
 
     name: str
-    arguments: dict[str, int | float | str | bool]
-    repeat: int = 1
+    equations: Sequence[str]
+    arguments: Mapping[str, Argument] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Plan:
     """One model of a family: the network to write, and where its weights are.
 
-    `summary` describes it in a few words. Tensors whose name begins with one of
-    `body` are part of the computation: one that no rule and no extra knows stops the
-    import, as the picture would be false without it. `notes` are for people.
+    `summary` describes it in a few words. The layers are a chain, or those of `block`,
+    which takes the inputs of the network. `defines` are more blocks, as text. Tensors
+    whose name begins with one of `body` are part of the computation: one that no rule
+    and no extra knows stops the import, as the picture would be false without it.
+    Weights of ours that match one of `zeros`, biases that the model does without, are 0
+    where no tensor fills them. `notes` are for people.
     """
 
     summary: str
@@ -71,6 +157,24 @@ class Plan:
     extras: Sequence[Extra] = ()
     body: Sequence[str] = ()
     notes: list[str] = field(default_factory=list)
+    block: Block | None = None
+    defines: Sequence[str] = ()
+    zeros: Sequence[str] = ()
+
+    def weight_name(self, target: str) -> str:
+        """The name that a weight has in our file, from that in a rule.
+
+        A rule calls a layer by its name or its type in small letters and a repeated one
+        also by its number, whether or not it is alone: `transformer_encoder.0.norm`.
+        """
+        for layer in self.layers:
+            name = layer.name or snake_case(layer.block)
+            rest = target.removeprefix(f"{name}.")
+            if rest != target:
+                alone = rest.removeprefix("0.") if layer.repeat == 1 else rest
+                target = f"{layer.attribute}.{alone}"
+                break
+        return f"model.{target}" if self.block else target
 
 
 @dataclass(frozen=True)
@@ -79,11 +183,14 @@ class Family:
 
     `model_types` are its names in config.json. `prefixes` are put before all names by
     models that hold this one inside, with a task's head on top (`bert.encoder…`).
+    `heads` are the heads that can come along, each with a pattern of the tensors that
+    only a model with this head has, or "" (see `heads.py`).
     """
 
     model_types: Sequence[str]
     plan: Callable[[Config], Plan]
     prefixes: Sequence[str] = ()
+    heads: Mapping[str, str] = field(default_factory=dict)
 
     def plain_name(self, name: str) -> str:
         """The name of a tensor without the prefix of the model around."""

@@ -12,6 +12,7 @@ from neural_attn.files import atomic_write
 from neural_attn.inputs.tokenizer import FILE_NAME, tokenizer_path
 from neural_attn.pretrained.conversion.config import Config
 from neural_attn.pretrained.conversion.families import family_of
+from neural_attn.pretrained.conversion.heads import head_of
 from neural_attn.pretrained.conversion.matching import match
 from neural_attn.pretrained.conversion.network_text import (
     checked_name,
@@ -53,14 +54,15 @@ def import_model(
 ) -> ImportedModel:
     """Turn a Hugging Face folder into a network, its weights and its tokenizer.
 
-    folder: holds config.json, model.safetensors (or its shards) and, for text,
-    tokenizer.json. output: the `.neural` file to write; its tokenizer goes beside it
-    (`minilm.tokenizer.json`), where `find_tokenizer` looks first. weights: the
-    safetensors file to write, float32; beside `output` unless given. name: that of
-    the network; taken from the file's unless given.
+    folder: holds config.json, model.safetensors or pytorch_model.bin (or their shards)
+    and, for text, tokenizer.json. output: the `.neural` file to write; its tokenizer
+    goes beside it (`minilm.tokenizer.json`), where `find_tokenizer` looks first.
+    weights: the safetensors file to write, float32; beside `output` unless given.
+    name: that of the network; taken from the file's unless given.
 
     Every weight of the network is filled and every tensor of the model is used or
-    named in the notes. Neither PyTorch nor transformers is needed. The `.neural` file
+    named in the notes. Neither PyTorch nor transformers is needed, but PyTorch for
+    pytorch_model.bin. The `.neural` file
     is written last, so that one that is there is complete.
 
     Raises NeuralError (E0621 to E0634) where the folder, its config or its weights
@@ -70,21 +72,24 @@ def import_model(
     folder = Path(folder)
     if not folder.is_dir():
         fail("E0621", path=folder)
+    _refuse_adapter(folder / "adapter_config.json")
     config = Config.read(folder / "config.json")
     family = family_of(config)
-    plan = family.plan(config)
     origin = config.text("_name_or_path", "").replace("\\", "/").rpartition("/")[2]
     output = Path(output)
     target = _Target(output, Path(weights or output.with_suffix(".safetensors")))
     files = weight_files(folder)
     target.check([folder / "config.json", folder / FILE_NAME, *files])
+    stored = stored_tensors(files)
+    names = {family.plain_name(name) for name in stored}
+    plan = family.plan(config.with_head(head_of(config, family, names), names))
 
     title = model_title(folder)
     name = checked_name(name) if name else name_for(output, [title, origin])
     text = network_text(plan, name, title or name)
     checked = check_text(text, str(output))[0][0]
     expected = {key: weight.shape for key, weight in checked.root.named_weights()}
-    fillings, unused = match(plan, family, expected, stored_tensors(files))
+    fillings, unused = match(plan, family, expected, stored)
     notes = [*plan.notes, *unused]
     tokenizer = _read_tokenizer(folder / FILE_NAME, target.tokenizer, notes)
     try:
@@ -104,6 +109,13 @@ def import_model(
         target.tokenizer if tokenizer is not None else None,
         notes,
     )
+
+
+def _refuse_adapter(path: Path) -> None:
+    """Stop (E0626) where the folder holds what was learned beside a model's weights."""
+    if path.is_file():
+        base = Config.read(path).text("base_model_name_or_path", "another model")
+        fail("E0626.adapter", path=path, base=base)
 
 
 @dataclass(frozen=True)

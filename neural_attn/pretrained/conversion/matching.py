@@ -15,7 +15,7 @@ from neural_attn.pretrained.conversion.family import (
     Rule,
     unchanged,
 )
-from neural_attn.pretrained.conversion.tensors import StoredTensor
+from neural_attn.pretrained.conversion.tensors import StoredTensor, Zeros
 
 Shape = tuple[int, ...]
 
@@ -66,7 +66,10 @@ def match(
             meaning = _meaning(plan, family, name, tensor)
             unused.setdefault(meaning, []).append(name)
     for target, shape in expected.items():
-        if target not in found:
+        if any(re.fullmatch(pattern, target) for pattern in plan.zeros):
+            nothing = Filling(target, shape, target, Zeros(shape), Rule("", target))
+            found.setdefault(target, nothing)
+        elif target not in found:
             _missing(target, shape, stored, unused)
     notes = [
         printable(f"left out {meaning}: {', '.join(names)}")
@@ -78,7 +81,7 @@ def match(
 def _targets(plan: Plan, family: Family, name: str) -> list[tuple[Rule, str]]:
     plain = family.plain_name(name)
     pairs = [(rule, rule.target_of(plain)) for rule in plan.rules]
-    return [(rule, target) for rule, target in pairs if target is not None]
+    return [(rule, plan.weight_name(ours)) for rule, ours in pairs if ours is not None]
 
 
 def _meaning(plan: Plan, family: Family, name: str, tensor: StoredTensor) -> str:

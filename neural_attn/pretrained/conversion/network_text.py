@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from neural_attn.diagnostics.errors import fail, printable
-from neural_attn.pretrained.conversion.family import Layer, Plan
+from neural_attn.ir import is_mask
+from neural_attn.pretrained.conversion.family import Argument, Block, Code, Layer, Plan
 from neural_attn.resolve.names import trouble_with_variable
 
 _LINE = 88
@@ -21,40 +22,82 @@ def network_text(plan: Plan, name: str, title: str) -> str:
     could end the line or steer a terminal made visible.
     """
     lines = [f"# {one_line(title)}: {plan.summary}, imported from config.json"]
+    for define in plan.defines:
+        lines += [*define.strip().splitlines(), ""]
+    layers = plan.layers
+    if plan.block:
+        lines += [*_block_lines(plan, plan.block), ""]
+        layers = [Layer(plan.block.name, plan.block.arguments, name="model")]
     lines += [f"network {name} {{", "  input: {"]
     lines += [f"    {key}: {shape}" for key, shape in plan.inputs]
-    lines += ["  }", "  layers:"]
-    for layer in plan.layers:
-        lines += _layer_lines(layer)
+    lines += ["  }", "  layers:", *_layers_lines(layers)]
     return "\n".join([*lines, "}", ""])
 
 
-def _layer_lines(layer: Layer) -> list[str]:
+def _block_lines(plan: Plan, block: Block) -> list[str]:
+    """The layers of a model in a `define`, and its equations."""
+    taken = [f"{n} = none" if is_mask(n) else n for n, _ in plan.inputs]
+    lines = [f"define {block.name}({', '.join(block.arguments)}) {{"]
+    lines += ["  layers:", *_layers_lines(plan.layers), ""]
+    lines += [f"  forward({', '.join(taken)}):"]
+    return [*lines, *(f"{_INDENT}{line}" for line in block.equations), "}"]
+
+
+def _layers_lines(layers: Iterable[Layer]) -> list[str]:
+    return [line for layer in layers for line in call_lines(layer)]
+
+
+def call_lines(layer: Layer, indent: int = 4) -> list[str]:
     """The call on one line, or its arguments on lines of their own, filled."""
+    space = " " * indent
     arguments = [f"{key}={_literal(value)}" for key, value in layer.arguments.items()]
     end = f" * {layer.repeat}" if layer.repeat > 1 else ""
-    whole = f"{_INDENT}{layer.name}({', '.join(arguments)}){end}"
+    call = f"{layer.name} = {layer.block}" if layer.name else layer.block
+    whole = f"{space}{call}({', '.join(arguments)}){end}"
     if len(whole) <= _LINE:
         return [whole]
-    lines, line = [f"{_INDENT}{layer.name}("], ""
+    lines, line = [f"{space}{call}("], ""
     for position, argument in enumerate(arguments):
         piece = argument if position == len(arguments) - 1 else argument + ","
-        if line and len(_INDENT) + 2 + len(line) + 1 + len(piece) > _LINE:
-            lines.append(f"{_INDENT}  {line}")
+        if line and indent + 2 + len(line) + 1 + len(piece) > _LINE:
+            lines.append(f"{space}  {line}")
             line = piece
         else:
             line = f"{line} {piece}" if line else piece
-    return [*lines, f"{_INDENT}  {line}", f"{_INDENT}){end}"]
+    return [*lines, f"{space}  {line}", f"{space}){end}"]
 
 
-def _literal(value: int | float | str | bool) -> str:
+def two_kinds(name: str, kinds: Sequence[Layer], parameters: Sequence[str] = ()) -> str:
+    """A `define` of layers of which some are local, the first of `kinds`."""
+    local, whole = (call_lines(one, 6) for one in kinds)
+    lines = [
+        f"define {name}({', '.join(['local', *parameters])}) {{",
+        "  layers:",
+        "    if local {",
+        *local,
+        "    } else {",
+        *whole,
+        "    }",
+        "",
+        "  forward(x, attention_mask = none):",
+        f"    return {kinds[0].name}(x, attention_mask=attention_mask)",
+        "}",
+    ]
+    return "\n".join(lines)
+
+
+def _literal(value: Argument) -> str:
+    if isinstance(value, Code):
+        return value.text
+    if value is None:
+        return "none"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         # Families give names from tables of their own, never text of a config.
         assert re.fullmatch(r"\w+", value), value
         return f'"{value}"'
-    return repr(value)
+    return repr(value).replace("e-0", "e-")
 
 
 def one_line(text: str, limit: int = 80) -> str:

@@ -1,6 +1,6 @@
 """Weights of a model folder, read one tensor at a time, and written likewise.
 
-No framework is needed, and never more than one tensor is in memory.
+No framework is needed for safetensors, and never more than one tensor is in memory.
 """
 
 from __future__ import annotations
@@ -20,23 +20,47 @@ from numpy.typing import NDArray
 from neural_attn.diagnostics.errors import fail, reason
 from neural_attn.files import atomic_writer
 from neural_attn.pretrained.conversion.config import read_json
+from neural_attn.pretrained.conversion.torch_files import pickled_tensors
 
 Array = NDArray[np.float32]
 
+# the names of weights in one file, or of the index of many; the first found is read
 SINGLE = "model.safetensors"
-INDEX = "model.safetensors.index.json"
-_OTHERS = (
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-    "tf_model.h5",
-    "flax_model.msgpack",
-)
+_FILES = (SINGLE, "pytorch_model.bin")
+_OTHERS = ("tf_model.h5", "flax_model.msgpack")
 # bfloat16, which NumPy does not have, is the upper half of a float32.
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
+class StoredTensor(Protocol):
+    """A tensor in a file of the model."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its sizes."""
+
+    def read(self, name: str) -> Array:
+        """The values as float32. Raises NeuralError (E0629) where they are none."""
+
+
 @dataclass(frozen=True)
-class StoredTensor:
+class Zeros:
+    """A weight that the model does without."""
+
+    shape: tuple[int, ...]
+    path: Path = Path()
+
+    def read(self, name: str) -> Array:
+        """Zeros."""
+        return np.zeros(self.shape, np.float32)
+
+
+@dataclass(frozen=True)
+class SafeTensor:
     """A tensor in a safetensors file: where it lies, its dtype there and its shape."""
 
     path: Path
@@ -72,22 +96,23 @@ class StoredTensor:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a model folder: one, or those its index names.
+    """The files of weights in a model folder: one, or those its index names.
 
     Raises NeuralError: E0622 where there are none, E0623 where the index is broken.
     """
-    if (folder / SINGLE).is_file():
-        return [folder / SINGLE]
-    if not (folder / INDEX).is_file():
-        others = [name for name in _OTHERS if (folder / name).is_file()]
-        hint = "the weights must be in the safetensors format"
-        if others:
-            hint = (
-                f"{others[0]} is in another format; transformers turns it into this "
-                "one: AutoModel.from_pretrained(DIR).save_pretrained(NEW_DIR)"
-            )
-        fail("E0622.weights", hint=hint, path=folder, single=SINGLE)
-    return _indexed(folder / INDEX)
+    for name in _FILES:
+        if (folder / name).is_file():
+            return [folder / name]
+        if (folder / f"{name}.index.json").is_file():
+            return _indexed(folder / f"{name}.index.json")
+    others = [name for name in _OTHERS if (folder / name).is_file()]
+    hint = "the weights must be in the safetensors format"
+    if others:
+        hint = (
+            f"{others[0]} is in another format; transformers turns it into this "
+            "one: AutoModel.from_pretrained(DIR).save_pretrained(NEW_DIR)"
+        )
+    fail("E0622.weights", hint=hint, path=folder, single=SINGLE)
 
 
 def _indexed(index: Path) -> list[Path]:
@@ -107,18 +132,21 @@ def stored_tensors(files: Iterable[Path]) -> dict[str, StoredTensor]:
     """Every tensor of the files, by name; only headers are read.
 
     Raises NeuralError: E0622 where a file cannot be read, E0627 where it is no
-    sound safetensors file or two hold a tensor of one name.
+    sound file of tensors or two hold a tensor of one name.
     """
     found: dict[str, StoredTensor] = {}
     for path in files:
-        for name, tensor in _header(path).items():
+        tensors: Mapping[str, StoredTensor] = (
+            pickled_tensors(path) if path.suffix == ".bin" else _header(path)
+        )
+        for name, tensor in tensors.items():
             if name in found:
                 fail("E0627.twice", path=path, other=found[name].path, name=name)
             found[name] = tensor
     return found
 
 
-def _header(path: Path) -> dict[str, StoredTensor]:
+def _header(path: Path) -> dict[str, SafeTensor]:
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -136,7 +164,7 @@ def _header(path: Path) -> dict[str, StoredTensor]:
         fail("E0627", path=path)
     entries.pop("__metadata__", None)
     return {
-        name: StoredTensor(
+        name: SafeTensor(
             path,
             8 + size + entry["data_offsets"][0],
             entry["dtype"],

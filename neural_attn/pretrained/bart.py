@@ -1,0 +1,223 @@
+"""BART (Lewis et al., 2020), and mBART and Marian, which are of its shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from neural_attn.pretrained.conversion.activations import activation
+from neural_attn.pretrained.conversion.common import (
+    MAX_LAYERS,
+    TIED_HEAD,
+    TRANSLATION,
+    counted,
+    padding_of,
+    rate_note,
+    refuse,
+    width_and_heads,
+)
+from neural_attn.pretrained.conversion.config import Config
+from neural_attn.pretrained.conversion.family import (
+    Array,
+    Block,
+    Extra,
+    Family,
+    Layer,
+    Plan,
+    Rule,
+    rules,
+)
+from neural_attn.pretrained.conversion.heads import LANGUAGE
+
+
+@dataclass(frozen=True)
+class _Kin:
+    """How a family differs: learned positions, norms behind embeddings or first."""
+
+    title: str
+    learned: bool = True
+    embedding_norm: bool = True
+    norm_first: bool = False
+
+
+_KIN = {
+    "bart": _Kin("BART"),
+    "mbart": _Kin("mBART", norm_first=True),
+    "marian": _Kin("Marian", learned=False, embedding_norm=False),
+}
+SIDES = {"encoder": "source", "decoder": "target"}
+_ATTENTION = {
+    "q_proj": "query_projection",
+    "k_proj": "key_projection",
+    "v_proj": "value_projection",
+    "out_proj": "output_projection",
+}
+_FEED_FORWARD = {
+    "fc1": "feed_forward.expand",
+    "fc2": "feed_forward.contract",
+    "final_layer_norm": "feed_forward_norm",
+}
+_EPSILON = {"epsilon": 1e-5}  # PyTorch's own
+
+
+def plan(config: Config) -> Plan:
+    """The network of a config.json of BART's kin."""
+    kin = _KIN[config.text("model_type")]
+    shared = "source and target must share one table of tokens"
+    refuse(config, {"share_encoder_decoder_embeddings": ((True,), shared)})
+    width, heads = width_and_heads(config, "d_model", "encoder_attention_heads")
+    width_and_heads(config, "d_model", "decoder_attention_heads")
+    table = {"input_dim": config.size("vocab_size"), "output_dim": width}
+    tied = config.flag("tie_word_embeddings", True)
+    # where nothing is tied, each side has a table of its own
+    apart = not tied and config.stores("encoder.embed_tokens.weight")
+    tables = ["source_token", "target_token"] if apart else ["token"]
+    layers = [Layer("Embedding", table, name=name) for name in tables]
+    for side in SIDES:
+        layers += _side(config, kin, side, width)
+    answer = "y"
+    if config.head == LANGUAGE:
+        answer = _add_head(config, layers, tied=tied)
+    depths = [counted(config.size(f"{side}_layers"), "layer") for side in SIDES]
+    return Plan(
+        summary=f"{kin.title} with {' + '.join(depths)} of {counted(heads, 'head')}",
+        inputs=TRANSLATION,
+        block=Block(
+            f"{kin.title}Model",
+            [
+                *padding_of(config, 1),
+                *_equations(config, kin, "encoder", tables[0]),
+                *_equations(config, kin, "decoder", tables[-1]),
+                f"return {answer}",
+            ],
+        ),
+        layers=layers,
+        rules=[*_rules(), *rules(_APART if apart else {"shared": "token"})],
+        extras=[
+            _UNUSED if apart else _COPIES,
+            *([TIED_HEAD] if tied else []),
+            *([] if kin.learned else [_COMPUTED]),
+        ],
+        body=("shared", "encoder.", "decoder.", "final_logits_bias"),
+        notes=rate_note(
+            config, "attention_dropout", 0.0, "dropout", config.number("dropout", 0.1)
+        ),
+    )
+
+
+_APART = {
+    "encoder.embed_tokens": "source_token",
+    "decoder.embed_tokens": "target_token",
+}
+_UNUSED = Extra(r"shared\.weight", "a table of tokens that neither side uses")
+_COPIES = Extra(r"(en|de)coder\.embed_tokens\.weight", "copies of the table of tokens")
+_COMPUTED = Extra(
+    r"(en|de)coder\.embed_positions\.weight", "positions that are computed here"
+)
+
+
+def _side(config: Config, kin: _Kin, side: str, width: int) -> list[Layer]:
+    """Layers of the encoder, or of the decoder."""
+    name, decodes = SIDES[side], side == "decoder"
+    positions = {"max_len": config.size("max_position_embeddings", 1024)}
+    kind = "learned" if kin.learned else "halves"
+    length = positions if kin.learned else {}
+    found = [
+        Layer(
+            "PositionalEncoding",
+            {**length, "encoding_type": kind},
+            name=f"{name}_position",
+        )
+    ]
+    norm = Layer("LayerNormalization", _EPSILON, name=f"{name}_norm")
+    found += [norm] if kin.embedding_norm else []
+    found.append(
+        Layer(
+            "TransformerDecoder" if decodes else "TransformerEncoder",
+            {
+                "num_heads": config.size(f"{side}_attention_heads"),
+                "ff_dim": config.size(f"{side}_ffn_dim"),
+                "dropout": config.number("dropout", 0.1),
+                "activation": activation(config, "activation_function", "gelu"),
+                **({"norm_first": True} if kin.norm_first else {}),
+                **_EPSILON,
+                **({"with_memory": True} if decodes else {}),
+            },
+            config.size(f"{side}_layers", maximum=MAX_LAYERS),
+            side,
+        )
+    )
+    last = Layer("LayerNormalization", _EPSILON, name=f"{side}_norm")
+    return [*found, last] if kin.norm_first else found
+
+
+def _equations(config: Config, kin: _Kin, side: str, table: str) -> list[str]:
+    name, x = SIDES[side], "x" if side == "encoder" else "y"
+    vectors = f"{table}({name})"
+    if config.flag("scale_embedding", False):
+        vectors += f" * sqrt({config.size('d_model')})"
+    embedded = f"{name}_position({vectors})"
+    if kin.embedding_norm:
+        embedded = f"{name}_norm({embedded})"
+    call = (
+        "encoder(x, attention_mask=memory_mask)"
+        if side == "encoder"
+        else "decoder(y, memory, memory_mask=memory_mask)"
+    )
+    call = f"{side}_norm({call})" if kin.norm_first else call
+    return [f"{x} = {embedded}", f"{'memory' if side == 'encoder' else 'y'} = {call}"]
+
+
+def _add_head(config: Config, layers: list[Layer], *, tied: bool) -> str:
+    vocabulary = config.size("vocab_size")
+    answer = "y @ transpose(weight(token))"
+    if not tied:
+        layers.append(
+            Layer("Dense", {"units": vocabulary, "use_bias": False}, name="head")
+        )
+        answer = "head(y)"
+    if config.stores("final_logits_bias"):
+        layers.append(
+            Layer("Weight", {"shape": vocabulary, "start": "zeros"}, name="bias")
+        )
+        answer += " + bias"
+    return answer
+
+
+def layer_rules() -> list[Rule]:
+    """The rules for the layers of both sides, which Whisper has too."""
+    found = []
+    for side in SIDES:
+        layer, ours = f"{side}.layers.#.", f"{side}.#."
+        own = "self_attention" if side == "decoder" else "attention"
+        parts = [("self_attn", own), ("encoder_attn", "cross_attention")]
+        for theirs, attention in parts:
+            found += rules(_ATTENTION, f"{layer}{theirs}.", f"{ours}{attention}.")
+            found += rules({f"{theirs}_layer_norm": f"{attention}_norm"}, layer, ours)
+        found += rules(_FEED_FORWARD, layer, ours)
+        found += rules({"layer_norm": f"{side}_norm"}, f"{side}.")
+    return found
+
+
+def _rules() -> list[Rule]:
+    found = [
+        *rules({"lm_head": "head"}),
+        Rule("final_logits_bias", "bias", _only_row),
+        *layer_rules(),
+    ]
+    for side, name in SIDES.items():
+        found += rules({"layernorm_embedding": f"{name}_norm"}, f"{side}.")
+        position = {"embed_positions": f"{name}_position.table"}
+        found += rules(position, f"{side}.", convert=_behind_padding)
+    return found
+
+
+def _behind_padding(table: Array) -> Array:
+    """Positions begin at row 2."""
+    return table[2:]
+
+
+def _only_row(values: Array) -> Array:
+    return values.reshape(-1)
+
+
+FAMILY = Family(tuple(_KIN), plan, prefixes=("model.",), heads={LANGUAGE: ""})

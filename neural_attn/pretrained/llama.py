@@ -1,0 +1,176 @@
+"""Llama (Touvron et al., 2023), and its kin: Mistral, Qwen2 and Qwen3."""
+
+from __future__ import annotations
+
+from neural_attn.diagnostics.errors import fail
+from neural_attn.pretrained.conversion.activations import activation
+from neural_attn.pretrained.conversion.common import (
+    MAX_LAYERS,
+    TEXT,
+    TIED_HEAD,
+    described,
+    refuse,
+)
+from neural_attn.pretrained.conversion.config import Config
+from neural_attn.pretrained.conversion.family import (
+    Argument,
+    Block,
+    Extra,
+    Family,
+    Layer,
+    Plan,
+    rules,
+    unless,
+)
+from neural_attn.pretrained.conversion.heads import LANGUAGE, TAGS
+from neural_attn.pretrained.conversion.rotary import rotary
+
+LAYER = {
+    "self_attn.q_proj": "attention.query_projection",
+    "self_attn.k_proj": "attention.key_projection",
+    "self_attn.v_proj": "attention.value_projection",
+    "self_attn.o_proj": "attention.output_projection",
+    "self_attn.q_norm.weight": "attention.query_norm.scale",
+    "self_attn.k_norm.weight": "attention.key_norm.scale",
+    "mlp.gate_proj": "feed_forward.gate",
+    "mlp.up_proj": "feed_forward.expand",
+    "mlp.down_proj": "feed_forward.contract",
+    "input_layernorm.weight": "attention_norm.scale",
+    "post_attention_layernorm.weight": "feed_forward_norm.scale",
+}
+OUTER = {
+    "embed_tokens": "token",
+    "norm.weight": "norm.scale",
+    "lm_head": "head",
+    "score": "head",
+}
+COMPUTED = Extra(r".*rotary_emb\.inv_freq", "constants that are computed here")
+HEADS = {LANGUAGE: "", TAGS: "score"}
+_TITLES = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3"}
+# what a LlamaDecoder has where nobody says anything else
+DEFAULTS: dict[str, Argument] = {
+    "activation": "silu",
+    "dropout": 0.0,
+    "epsilon": 1e-6,
+    "theta": 10000,
+    "factor": 1,
+    "original_length": None,
+    "window": None,
+    "scale": None,
+    "cap": None,
+    "sandwich_norm": False,
+    "qk_norm": False,
+    "use_bias": False,
+    "output_bias": False,
+    "ff_bias": False,
+}
+
+
+def plan(config: Config) -> Plan:
+    """The network of a config.json of Llama's kin."""
+    kind = config.text("model_type")
+    single = "only a factor of 1 is supported"
+    refuse(config, {"pretraining_tp": ((1,), single)})
+    width, depth = config.size("hidden_size"), decoder_depth(config)
+    sizes = head_sizes(config, width)
+    biased = config.flag("attention_bias", False)
+    epsilon = config.number("rms_norm_eps", 1e-6)
+    decoder = Layer(
+        "LlamaDecoder",
+        {
+            **sizes,
+            "ff_dim": config.size("intermediate_size"),
+            **unless(
+                DEFAULTS,
+                activation=activation(config, "hidden_act", "silu"),
+                dropout=config.number("attention_dropout", 0.0),
+                epsilon=epsilon,
+                **rotary(config),
+                window=_window(config, kind, depth),
+                qk_norm=kind == "qwen3",
+                use_bias=biased or kind == "qwen2",
+                output_bias=biased,
+                ff_bias=config.flag("mlp_bias", False),
+            ),
+        },
+        depth,
+        "layer",
+    )
+    vocabulary = config.size("vocab_size")
+    tied = config.head == LANGUAGE and config.flag("tie_word_embeddings", False)
+    layers = [
+        Layer(
+            "Embedding", {"input_dim": vocabulary, "output_dim": width}, name="token"
+        ),
+        decoder,
+        Layer("RMSNorm", unless(DEFAULTS, epsilon=epsilon), name="norm"),
+    ]
+    if config.head == LANGUAGE and not tied:
+        layers.append(
+            Layer("Dense", {"units": vocabulary, "use_bias": False}, name="head")
+        )
+    elif config.head == TAGS:
+        layers.append(Layer("Dense", {"units": config.labels()}, name="head"))
+    title = _TITLES[kind]
+    block = Block(
+        f"{title}Model",
+        [
+            "x = layer(token(input_ids), attention_mask=attention_mask)",
+            "return norm(x) @ transpose(weight(token))",
+        ],
+    )
+    return Plan(
+        summary=described(title, depth, int(str(sizes["num_heads"]))),
+        inputs=TEXT,
+        block=block if tied else None,
+        layers=layers,
+        rules=[*rules(OUTER), *rules(LAYER, "layers.#.", "layer.#.")],
+        extras=[COMPUTED, *([TIED_HEAD] if tied else [])],
+        body=("embed_tokens", "layers.", "norm."),
+    )
+
+
+def decoder_depth(config: Config) -> int:
+    """The number of layers."""
+    return config.size("num_hidden_layers", maximum=MAX_LAYERS)
+
+
+def head_sizes(config: Config, width: int) -> dict[str, Argument]:
+    """How many heads there are of queries and of keys, and how large they are."""
+    heads = config.size("num_attention_heads")
+    shared = config.size("num_key_value_heads", heads)
+    if heads % shared:
+        fail(
+            "E0625.heads",
+            path=config.path,
+            width="num_attention_heads",
+            d_model=heads,
+            name="num_key_value_heads",
+            heads=shared,
+        )
+    sizes: dict[str, Argument] = {"num_heads": heads, "num_kv_heads": shared}
+    size = config.size("head_dim", max(width // heads, 1))
+    if size * heads != width:
+        sizes["head_dim"] = size
+    return sizes
+
+
+def _window(config: Config, kind: str, depth: int) -> int | None:
+    """How many steps each query sees, the same for all layers."""
+    unbounded = not (config.has("sliding_window") or config.lacks("sliding_window"))
+    if kind == "llama" or unbounded:
+        return None
+    if kind != "mistral":
+        if not config.flag("use_sliding_window", False):
+            return None
+        kinds = set(config.names("layer_types"))
+        first = config.whole("max_window_layers", 28)
+        if kinds == {"full_attention"} or (not kinds and first >= depth):
+            return None
+        if len(kinds) > 1 or (not kinds and first > 0):
+            reason = "layers of this type must be alike: windows in all or in none"
+            config.refuse("max_window_layers", (), reason)
+    return config.size("sliding_window", 4096)
+
+
+FAMILY = Family(tuple(_TITLES), plan, prefixes=("model.",), heads=HEADS)

@@ -1,0 +1,679 @@
+"""Pretrained families: what is imported gives what transformers gives.
+
+Each row is a small random model that transformers has saved. Outputs and every map are
+compared in float32, for a batch with padding before, behind and nowhere; and greedy
+tokens, where the model writes.
+"""
+
+import json
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from neural_attn.grammar.format import format_text
+
+from neural_attn import backends
+from neural_attn.compile import check_file, check_text
+from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.inputs.limits import id_limits, max_length
+from neural_attn.models.capture import run
+from neural_attn.models.generated import load_model
+from neural_attn.pretrained import import_model
+from neural_attn.pretrained.conversion.config import Config
+from neural_attn.pretrained.conversion.families import family_of, known_families
+from neural_attn.pretrained.conversion.heads import LANGUAGE
+from neural_attn.pretrained.conversion.network_text import network_text
+from tests.every_backend import EVERY
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+pytestmark = [
+    pytest.mark.requires_torch,
+    # Keras warns of a softmax over one key, which is what the first token has
+    pytest.mark.filterwarnings("ignore:.*softmax over axis:UserWarning"),
+]
+
+SHOWN = np.array([[1] * 7, [1] * 5 + [0] * 2, [0] * 3 + [1] * 4])  # 0 is padding
+
+
+@dataclass(frozen=True)
+class Row:
+    """A class of transformers, the settings of its config, and how it is run."""
+
+    model: str
+    options: dict = field(default_factory=dict)
+    inputs: str = "text"
+    pad: int = 0
+    segments: int = 0
+    writes: bool = False
+
+
+def bert(**more):
+    return {
+        "vocab_size": 37, "hidden_size": 12, "num_hidden_layers": 2,
+        "num_attention_heads": 3, "intermediate_size": 20, "type_vocab_size": 2,
+        "max_position_embeddings": 20, **more,
+    }  # fmt: skip
+
+
+def modernbert(**more):
+    return {
+        "vocab_size": 37, "hidden_size": 12, "num_hidden_layers": 4,
+        "num_attention_heads": 3, "intermediate_size": 20, "local_attention": 4,
+        "pad_token_id": 0, "cls_token_id": 1, "sep_token_id": 2, "bos_token_id": 1,
+        "eos_token_id": 2, **more,
+    }  # fmt: skip
+
+
+def gpt2(**more):
+    return {
+        "vocab_size": 37, "n_embd": 12, "n_layer": 2, "n_head": 3, "n_positions": 20,
+        "bos_token_id": None, "eos_token_id": None, **more,
+    }  # fmt: skip
+
+
+def distilbert(**more):
+    return {
+        "vocab_size": 37, "dim": 12, "n_layers": 2, "n_heads": 3, "hidden_dim": 20,
+        "max_position_embeddings": 20, **more,
+    }  # fmt: skip
+
+
+def vit(**more):
+    return {
+        "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3,
+        "intermediate_size": 20, "image_size": 8, "patch_size": 4, **more,
+    }  # fmt: skip
+
+
+CLIP_TEXT = {
+    "vocab_size": 37, "hidden_size": 12, "num_hidden_layers": 2,
+    "num_attention_heads": 2, "intermediate_size": 16, "eos_token_id": 36,
+    "max_position_embeddings": 20, "bos_token_id": 0, "pad_token_id": 1,
+}  # fmt: skip
+
+
+def clip(eos_token_id=36, **more):
+    text = CLIP_TEXT | {"eos_token_id": eos_token_id} | more
+    return {"text_config": text, "vision_config": vit(**more), "projection_dim": 7}
+
+
+def t5(**more):
+    return {
+        "vocab_size": 37, "d_model": 12, "d_kv": 5, "d_ff": 20, "num_layers": 2,
+        "num_heads": 3, "decoder_start_token_id": 0, "eos_token_id": None, **more,
+    }  # fmt: skip
+
+
+def bart(**more):
+    return {
+        "vocab_size": 37, "d_model": 12, "encoder_layers": 1, "decoder_layers": 2,
+        "encoder_attention_heads": 2, "decoder_attention_heads": 3, "pad_token_id": 1,
+        "encoder_ffn_dim": 20, "decoder_ffn_dim": 16, "max_position_embeddings": 20,
+        "bos_token_id": None, "eos_token_id": None, "forced_eos_token_id": None,
+        "decoder_start_token_id": 2, **more,
+    }  # fmt: skip
+
+
+def neox(**more):
+    return {
+        "vocab_size": 37, "hidden_size": 24, "intermediate_size": 20,
+        "num_hidden_layers": 2, "num_attention_heads": 3, "rotary_pct": 0.25,
+        "bos_token_id": None, "eos_token_id": None, **more,
+    }  # fmt: skip
+
+
+def whisper(**more):
+    speech = {
+        "pad_token_id": 0, "num_mel_bins": 4, "max_source_positions": 7,
+        "max_target_positions": 20,
+    }  # fmt: skip
+    return bart(**speech | more)
+
+
+def llama(**more):
+    return {
+        "vocab_size": 37, "hidden_size": 12, "intermediate_size": 20,
+        "num_hidden_layers": 2, "num_attention_heads": 6, "num_key_value_heads": 3,
+        "bos_token_id": None, "eos_token_id": None, "pad_token_id": 0, **more,
+    }  # fmt: skip
+
+
+LLAMA3 = {
+    "rope_type": "llama3", "rope_theta": 50.0, "factor": 8.0,
+    "original_max_position_embeddings": 16, "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+}  # fmt: skip
+GEMMA3 = {
+    "sliding_attention": {"rope_type": "default", "rope_theta": 70.0},
+    "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 900.0},
+}
+LINEAR = {"rope_type": "linear", "rope_theta": 500.0, "factor": 4.0}
+
+ROWS = {
+    "bert": [
+        Row("BertForMaskedLM", bert(), segments=2),
+        Row("BertModel", bert(hidden_act="relu", num_hidden_layers=1), segments=2),
+        Row("BertForMaskedLM", bert(tie_word_embeddings=False), segments=2),
+        Row("BertForPreTraining", bert(type_vocab_size=3), segments=3),
+        Row("BertForSequenceClassification", bert(num_labels=3), segments=2),
+        Row("BertForTokenClassification", bert(num_labels=4), segments=2),
+        Row("BertForQuestionAnswering", bert(layer_norm_eps=1e-3), segments=2),
+    ],
+    "gpt2": [
+        Row("GPT2LMHeadModel", gpt2(), writes=True),
+        Row("GPT2Model", gpt2(n_layer=1, n_inner=10, activation_function="relu")),
+        Row("GPT2LMHeadModel", gpt2(tie_word_embeddings=False), writes=True),
+        Row("GPT2ForTokenClassification", gpt2(num_labels=5)),
+    ],
+    "roberta": [
+        Row("RobertaForMaskedLM", bert(), pad=1, segments=2),
+        Row("RobertaModel", bert(type_vocab_size=1, pad_token_id=2), pad=2),
+        Row("RobertaForSequenceClassification", bert(type_vocab_size=1), pad=1),
+        Row("RobertaForQuestionAnswering", bert(type_vocab_size=1), pad=1),
+        Row("RobertaForMaskedLM", bert(tie_word_embeddings=False, type_vocab_size=1,
+            hidden_act="relu"), pad=1),
+    ],
+    "xlm-roberta": [
+        Row("XLMRobertaForTokenClassification", bert(type_vocab_size=1), pad=1),
+        Row("XLMRobertaForMaskedLM", bert(type_vocab_size=1), pad=1),
+    ],
+    "camembert": [
+        Row("CamembertForMaskedLM", bert(type_vocab_size=1), pad=1),
+        Row("CamembertModel", bert(type_vocab_size=1, num_hidden_layers=1), pad=1),
+    ],
+    "distilbert": [
+        Row("DistilBertForMaskedLM", distilbert()),
+        Row("DistilBertModel", distilbert(n_layers=1, activation="relu")),
+        Row("DistilBertForSequenceClassification", distilbert(num_labels=3)),
+        Row("DistilBertForTokenClassification", distilbert()),
+        Row("DistilBertForMaskedLM", distilbert(tie_word_embeddings=False)),
+    ],
+    "modernbert": [
+        Row("ModernBertForMaskedLM", modernbert()),
+        Row("ModernBertForMaskedLM", modernbert(norm_bias=True, mlp_bias=True,
+            attention_bias=True, classifier_bias=True, num_hidden_layers=1)),
+        Row("ModernBertForSequenceClassification", modernbert(num_labels=3)),
+        Row("ModernBertForTokenClassification", modernbert(decoder_bias=False)),
+        Row("ModernBertModel", modernbert(hidden_activation="silu")),
+    ],
+    "electra": [
+        Row("ElectraForPreTraining", bert(embedding_size=8), segments=2),
+        Row("ElectraForMaskedLM", bert(embedding_size=12), segments=2),
+        Row("ElectraForMaskedLM", bert(embedding_size=8, tie_word_embeddings=False),
+            segments=2),
+        Row("ElectraForSequenceClassification", bert(embedding_size=8), segments=2),
+    ],
+    "albert": [
+        Row("AlbertForMaskedLM", bert(embedding_size=8), segments=2),
+        Row("AlbertModel", bert(embedding_size=12, num_hidden_layers=1), segments=2),
+        Row("AlbertForPreTraining", bert(embedding_size=8), segments=2),
+        Row("AlbertForSequenceClassification", bert(embedding_size=8), segments=2),
+    ],
+    "llama": [
+        Row("LlamaForCausalLM", llama(rope_parameters=LLAMA3), writes=True),
+        Row("LlamaForCausalLM", llama(tie_word_embeddings=True, attention_bias=True,
+            mlp_bias=True, num_hidden_layers=1, rms_norm_eps=1e-2), writes=True),
+        Row("LlamaForTokenClassification", llama(rope_parameters=LINEAR, head_dim=4)),
+    ],
+    "mistral": [
+        Row("MistralForCausalLM", llama(sliding_window=3, head_dim=4), writes=True),
+        Row("MistralModel", llama(sliding_window=None, hidden_act="gelu")),
+    ],
+    "qwen2": [
+        Row("Qwen2ForCausalLM", llama(tie_word_embeddings=True), writes=True),
+        Row("Qwen2ForCausalLM", llama(use_sliding_window=True, sliding_window=3,
+            max_window_layers=0), writes=True),
+    ],
+    "qwen3": [
+        Row("Qwen3ForCausalLM", llama(head_dim=6, attention_bias=True), writes=True),
+        Row("Qwen3ForCausalLM", llama(head_dim=2, tie_word_embeddings=True)),
+    ],
+    "gpt_neox": [
+        Row("GPTNeoXForCausalLM", neox(), writes=True),
+        Row("GPTNeoXForCausalLM", neox(use_parallel_residual=False, rotary_pct=1.0,
+            attention_bias=False, tie_word_embeddings=True), writes=True),
+        Row("GPTNeoXForTokenClassification", neox(hidden_act="gelu_new")),
+    ],
+    "gemma": [
+        Row("GemmaForCausalLM", llama(head_dim=4), writes=True),
+        Row("GemmaModel", llama(head_dim=2, num_hidden_layers=1)),
+    ],
+    "gemma2": [
+        Row("Gemma2ForCausalLM", llama(head_dim=4, sliding_window=3,
+            query_pre_attn_scalar=9, attn_logit_softcapping=2.0,
+            final_logit_softcapping=4.0), writes=True),
+        Row("Gemma2ForCausalLM", llama(head_dim=4, query_pre_attn_scalar=4,
+            attention_bias=True, final_logit_softcapping=None,
+            attn_logit_softcapping=None, num_hidden_layers=1), writes=True),
+        Row("Gemma2Model", llama(head_dim=2, sliding_window=2)),
+    ],
+    "gemma3_text": [
+        Row("Gemma3ForCausalLM", llama(head_dim=4, sliding_window=3,
+            layer_types=["sliding_attention", "full_attention"],
+            query_pre_attn_scalar=9), writes=True),
+        Row("Gemma3ForCausalLM", llama(head_dim=4, sliding_window=3,
+            num_hidden_layers=3, rope_parameters=GEMMA3, layer_types=[
+            "sliding_attention", "sliding_attention", "full_attention"])),
+        Row("Gemma3TextModel", llama(head_dim=4, query_pre_attn_scalar=4)),
+    ],
+    "vit": [
+        Row("ViTForImageClassification", vit(num_labels=5), "image"),
+        Row("ViTModel", vit(image_size=[8, 12], hidden_act="relu"), "image"),
+    ],
+    "deit": [
+        Row("DeiTForImageClassificationWithTeacher", vit(num_labels=5), "image"),
+        Row("DeiTForImageClassification", vit(num_channels=1), "image"),
+    ],
+    "clip": [
+        Row("CLIPModel", clip(), "both"),
+        Row("CLIPModel", clip(eos_token_id=2, hidden_act="gelu"), "both"),
+    ],
+    "clip_text_model": [
+        Row("CLIPTextModelWithProjection", CLIP_TEXT | {"projection_dim": 5}),
+        Row("CLIPTextModel", CLIP_TEXT),
+    ],
+    "clip_vision_model": [
+        Row("CLIPVisionModelWithProjection", vit(projection_dim=5), "image"),
+        Row("CLIPVisionModel", vit(num_hidden_layers=1, hidden_act="gelu"), "image"),
+    ],
+    "t5": [
+        Row("T5ForConditionalGeneration", t5(), "translation", writes=True),
+        Row("T5ForConditionalGeneration", t5(feed_forward_proj="gated-gelu",
+            tie_word_embeddings=False, num_decoder_layers=1), "translation",
+            writes=True),
+        Row("T5Model", t5(relative_attention_num_buckets=6,
+            relative_attention_max_distance=4), "translation"),
+    ],
+    "bart": [
+        Row("BartForConditionalGeneration", bart(), "translation", 1, writes=True),
+        Row("BartForConditionalGeneration", bart(scale_embedding=True,
+            tie_word_embeddings=False), "translation", 1, writes=True),
+        Row("BartModel", bart(activation_function="relu"), "translation", 1),
+    ],
+    "mbart": [
+        Row("MBartForConditionalGeneration", bart(), "translation", 1, writes=True),
+        Row("MBartModel", bart(scale_embedding=True), "translation", 1),
+    ],
+    "whisper": [
+        Row("WhisperForConditionalGeneration", whisper(), "speech", writes=True),
+        Row("WhisperModel", whisper(num_mel_bins=5, activation_function="relu"),
+            "speech"),
+    ],
+    "marian": [
+        Row("MarianMTModel", bart(scale_embedding=True), "translation", 1, writes=True),
+        Row("MarianMTModel", bart(activation_function="swish", pad_token_id=36),
+            "translation", 36),
+    ],
+}  # fmt: skip
+
+
+def made(row, folder):
+    """A model with random weights, saved; biases and norms are not 0 and 1 either."""
+    kind = getattr(transformers, row.model)
+    config = kind.config_class(**row.options)
+    config._attn_implementation = "eager"
+    torch.manual_seed(0)
+    model = kind(config).eval()
+    with torch.no_grad():
+        for parameter in filter(lambda p: p.requires_grad, model.parameters()):
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about settings for generation
+        model.save_pretrained(folder)
+    return model
+
+
+def inputs_of(row, model):
+    """The inputs under the names of transformers."""
+    random = np.random.default_rng(0)
+    if row.inputs in ("image", "both"):
+        config = getattr(model.config, "vision_config", model.config)
+        size = 3, config.num_channels, *pair(config.image_size)
+        images = {"pixel_values": random.normal(size=size).astype("f")}
+        if row.inputs == "image":
+            return images
+    config = getattr(model.config, "text_config", model.config)
+    ids = random.integers(3, config.vocab_size, SHOWN.shape)
+    if "clip" in config.model_type:
+        ids[:, 4:] = 36  # what ends a text, and is also its padding
+    inputs = {"input_ids": np.where(SHOWN, ids, row.pad), "attention_mask": SHOWN}
+    if row.inputs == "speech":
+        size = 3, model.config.num_mel_bins, 2 * model.config.max_source_positions
+        frames = random.normal(size=size).astype("f")
+        return {"input_features": frames, "decoder_input_ids": ids[:, :4]}
+    if row.inputs == "both":
+        return images | inputs
+    if row.segments:
+        inputs["token_type_ids"] = random.integers(0, row.segments, SHOWN.shape)
+    if row.inputs == "translation":
+        inputs["decoder_input_ids"] = ids[:, :4]
+    return inputs
+
+
+def pair(size):
+    return (size, size) if isinstance(size, int) else size
+
+
+def ours_of(inputs):
+    """The same as our networks take them."""
+    if "pixel_values" in inputs:
+        images = np.moveaxis(inputs["pixel_values"], 1, -1)
+        others = {n: x for n, x in inputs.items() if n != "pixel_values"}
+        return {"image": images} | others if others else images
+    if "input_features" in inputs:
+        frames = np.moveaxis(inputs["input_features"], 1, 2)
+        return {"frames": frames, "target": inputs["decoder_input_ids"]}
+    if "decoder_input_ids" in inputs:  # a source knows its padding by its id
+        return {"source": inputs["input_ids"], "target": inputs["decoder_input_ids"]}
+    return inputs
+
+
+def expected(model, inputs):
+    """Output, and maps by the side that they are of."""
+    tensors = {name: torch.from_numpy(x) for name, x in inputs.items()}
+    with torch.no_grad():
+        found = model(**tensors, output_attentions=True)
+    if "start_logits" in found:
+        output = torch.stack([found.start_logits, found.end_logits], dim=-1)
+    elif "logits_per_image" in found:
+        output = found.logits_per_image.diagonal()[:, None]
+        found = {
+            "image": found.vision_model_output.attentions,
+            "text": found.text_model_output.attentions,
+        }
+    else:
+        output = found[0]
+    maps = {
+        side: [one.numpy() for one in found[name]]
+        for side, name in SIDES.items()
+        if found.get(name) is not None
+    }
+    return output.numpy(), maps
+
+
+SIDES = {
+    "encoder": "encoder_attentions",
+    "self_attention": "decoder_attentions",
+    "cross_attention": "cross_attentions",
+    "image": "image",
+    "text": "text",
+    "": "attentions",
+}
+
+
+def by_side(maps, sides):
+    """Our maps as theirs: those of a decoder are told by their names."""
+    return {
+        side: [one for name, (one, _) in maps.items() if side_of(name, sides) == side]
+        for side in sides
+    }
+
+
+def side_of(name, sides):
+    return next(side for side in sides if side in name)
+
+
+def assert_close(ours, theirs):
+    size = max(1, np.abs(theirs).max())
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * size)
+
+
+def check(row, folder, names):
+    """Import what transformers has saved, and run both."""
+    model = made(row, folder / "theirs")
+    imported = import_model(folder / "theirs", folder / "small.neural")
+    text = imported.neural_path.read_text("utf-8")
+    assert len(text.splitlines()) <= 80
+    written = text.replace("None", "none").replace("\n\n", "\n")
+    assert format_text(text).replace("\n\n", "\n") == written
+    assert check_file(imported.neural_path)[1] == []
+    inputs = inputs_of(row, model)
+    output, maps = expected(model, inputs)
+    for name in names:
+        ours = load_model(imported.neural_path, name, imported.weights_path)
+        found, weights = run(ours.model, ours.backend, ours_of(inputs))
+        assert found.shape == output.shape
+        assert_close(*(rows_of(x, row.inputs) for x in (found, output)))
+        for side, own in by_side(weights, list(maps)).items():
+            for one, other in zip(own, maps[side], strict=True):
+                assert_close(*(rows_of(x.swapaxes(1, 2)) for x in (one, other)))
+                assert other.std() > 0.01  # uneven: a wrong order would show
+        if row.writes:
+            assert_same_tokens(ours, model, inputs)
+    return model
+
+
+def rows_of(values, inputs="text"):
+    """The steps that are no padding, or the texts whose first step is none."""
+    if values.shape[:2] == SHOWN.shape:
+        return values[SHOWN != 0]
+    return values[SHOWN[:, 0] != 0] if inputs == "text" else values
+
+
+# of the same blocks as others: TensorFlow, which takes seconds, says nothing new
+KIN = {
+    "camembert", "clip_text_model", "clip_vision_model", "deit", "gemma", "mbart",
+    "mistral", "qwen2", "xlm-roberta",
+}  # fmt: skip
+CASES = [(name, i) for name, rows in ROWS.items() for i in range(len(rows))]
+
+
+@pytest.mark.parametrize(("family", "number"), CASES)
+def test_what_is_imported_is_the_model(family, number, tmp_path):
+    last = ["tensorflow"] if number == 0 and family not in KIN else []
+    names = ["numpy", "pytorch", *last]
+    names = [name for name in names if backends.is_installed(EVERY[name])]
+    model = check(ROWS[family][number], tmp_path, names)
+    assert model.config.model_type == family
+
+
+def assert_same_tokens(ours, model, inputs):
+    """Greedy tokens behind texts, one of which is shorter."""
+    if "input_features" in inputs:
+        return assert_same_answer(ours, model, inputs)
+    ids, shown = (inputs[n][::2] for n in ("input_ids", "attention_mask"))
+    given = {"attention_mask": torch.from_numpy(shown)}
+    arrays, options = [ids], {"attention_mask": ours.backend.tensor(shown)}
+    if "decoder_input_ids" in inputs:
+        start = np.full((len(ids), 1), model.config.decoder_start_token_id)
+        given["decoder_input_ids"] = torch.from_numpy(start)
+        arrays, options = [ids, start], {}
+    theirs = model.generate(
+        torch.from_numpy(ids),
+        **given,
+        max_new_tokens=6,
+        do_sample=False,
+        pad_token_id=0,
+    )
+    tensors = map(ours.backend.tensor, arrays)
+    found = ours.model.generate(*tensors, 6, **options)
+    np.testing.assert_array_equal(ours.backend.array(found), theirs)
+
+
+def assert_same_answer(ours, model, inputs):
+    """Greedy tokens for sound, without what transformers forbids or forces of them."""
+    frames, ids = (torch.from_numpy(x) for x in inputs.values())
+    first = ids
+    for _ in range(4):
+        with torch.no_grad():
+            logits = model(input_features=frames, decoder_input_ids=ids).logits
+        ids = torch.cat([ids, logits[:, -1:].argmax(dim=-1)], dim=1)
+    given = map(ours.backend.tensor, (frames.mT.numpy(), first.numpy()))
+    found = ours.backend.array(ours.model.generate(*given, 4))
+    np.testing.assert_array_equal(found, ids)
+
+
+def test_every_family_has_rows():
+    assert set(known_families()) == set(ROWS)
+
+
+# --- configurations -------------------------------------------------------------------
+
+
+def values_of(row):
+    """The values of the config.json of a row."""
+    kind = getattr(transformers, row.model).config_class
+    return json.loads(kind(**row.options).to_json_string(use_diff=False))
+
+
+def text_of(values, folder, head=LANGUAGE):
+    """The text that a config.json leads to."""
+    config = Config(folder / "config.json", values, head)
+    return network_text(family_of(config).plan(config), "Net", "title")
+
+
+OLD = [  # what older versions of transformers write, and what newer ones do
+    ("llama", {"rope_theta": 50.0}, {"rope_theta": 50.0, "rope_type": "default"}),
+    (
+        "llama",
+        {"rope_theta": 500.0, "rope_scaling": {"type": "linear", "factor": 4.0}},
+        LINEAR,
+    ),
+    ("llama", {"rope_theta": 50.0, "rope_scaling": LLAMA3}, LLAMA3),
+    (
+        "gemma3_text",
+        {
+            "rope_theta": 900.0,
+            "rope_local_base_freq": 70.0,
+            "rope_scaling": {"rope_type": "linear", "factor": 8.0},
+        },
+        GEMMA3,
+    ),
+    (
+        "gpt_neox",
+        {"rotary_pct": 0.5, "rotary_emb_base": 70},
+        {"rope_type": "default", "rope_theta": 70.0, "partial_rotary_factor": 0.5},
+    ),
+    (
+        "modernbert",
+        {"global_rope_theta": 900.0, "local_rope_theta": 70.0},
+        {
+            "sliding_attention": {"rope_type": "default", "rope_theta": 70.0},
+            "full_attention": {"rope_type": "default", "rope_theta": 900.0},
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("family", "old", "new"), OLD)
+def test_old_spellings_mean_the_same(family, old, new, tmp_path):
+    values = values_of(ROWS[family][0]) | {"rope_parameters": None}
+    later = text_of(values | {"rope_parameters": new}, tmp_path)
+    assert text_of(values | old, tmp_path) == later
+    assert later != text_of(values, tmp_path)
+
+
+REFUSED = [
+    ("bert", "is_decoder", True),
+    ("roberta", "position_embedding_type", "relative_key"),
+    ("albert", "num_hidden_groups", 2),
+    ("gpt2", "scale_attn_weights", False),
+    ("gpt2", "scale_attn_by_inverse_layer_idx", True),
+    ("gpt2", "add_cross_attention", True),
+    ("llama", "rope_scaling", {"rope_type": "yarn", "factor": 2.0}),
+    ("llama", "partial_rotary_factor", 0.5),
+    ("llama", "quantization_config", {"bits": 4}),
+    ("qwen2", "hidden_act", "gelu_fast_and_other"),
+    ("gemma2", "use_bidirectional_attention", True),
+    ("gemma3_text", "tie_word_embeddings", False),
+    ("modernbert", "classifier_pooling", "mean"),
+    ("vit", "qkv_bias", False),
+    ("marian", "share_encoder_decoder_embeddings", False),
+    ("whisper", "scale_embedding", True),
+    ("t5", "is_decoder", True),
+]
+
+
+@pytest.mark.parametrize(("family", "key", "value"), REFUSED)
+def test_what_would_change_the_result_is_refused_by_name(family, key, value, tmp_path):
+    with pytest.raises(NeuralError) as caught:
+        text_of(values_of(ROWS[family][0]) | {key: value}, tmp_path)
+    (problem,) = caught.value.diagnostics
+    assert problem.code == "E0626"
+    assert key in problem.message or str(value) in problem.message
+
+
+def test_layers_that_follow_no_pattern_are_refused(tmp_path):
+    kinds = ["full_attention", "sliding_attention", "sliding_attention"]
+    values = values_of(ROWS["gemma2"][0]) | {"num_hidden_layers": 4}
+    with pytest.raises(NeuralError, match="a pattern that repeats"):
+        text_of(values | {"layer_types": [kinds[0], *kinds]}, tmp_path)
+    values = values_of(ROWS["qwen2"][1]) | {"layer_types": kinds[:2]}
+    with pytest.raises(NeuralError, match="layers of this type must be alike"):
+        text_of(values, tmp_path)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+
+
+@given(family=st.sampled_from(sorted(ROWS)), data=st.data(), value=json_values)
+def test_any_value_gives_a_text_or_a_clear_error(tmp_path_factory, family, data, value):
+    values = data.draw(st.sampled_from([values_of(row) for row in ROWS[family]]))
+    key = data.draw(st.sampled_from(sorted(values)))
+    head = data.draw(st.sampled_from(["", *known_families()[family].heads]))
+    try:
+        text = text_of(values | {key: value}, tmp_path_factory.getbasetemp(), head)
+    except NeuralError as error:
+        code = error.diagnostics[0].code
+    else:
+        code = "" if text.count("\n") <= 80 else text
+    assert code in ("", "E0624", "E0625", "E0626")
+
+
+def test_what_is_not_said_is_as_transformers_has_it(tmp_path):
+    values = values_of(ROWS["mistral"][0])
+    del values["sliding_window"]
+    assert "window=4096" in text_of(values, tmp_path)
+    assert "window" not in text_of(values | {"sliding_window": None}, tmp_path)
+    values = values_of(ROWS["gemma2"][0])
+    del values["attn_logit_softcapping"]
+    assert "cap=50" in text_of(values, tmp_path)
+    legacy = values_of(ROWS["gemma"][0]) | {"hidden_act": "gelu"}
+    assert 'activation="gelu_tanh"' in text_of(legacy, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("family", "longest"),
+    [("bert", 20), ("roberta", 18), ("gpt2", 20), ("distilbert", 20), ("llama", None)],
+)
+def test_a_network_says_what_it_takes(family, longest, tmp_path):
+    (checked,), _ = check_text(text_of(values_of(ROWS[family][0]), tmp_path))
+    assert max_length(checked) == longest
+    assert id_limits(checked)["input_ids"] == 37
+
+
+def test_beams_and_maps_behind_padding(backend, tmp_path):
+    row = ROWS["gpt2"][0]
+    model = made(row, tmp_path / "theirs")
+    imported = import_model(tmp_path / "theirs", tmp_path / "small.neural")
+    ours = load_model(imported.neural_path, backend, imported.weights_path)
+    inputs = {name: x[::2] for name, x in inputs_of(row, model).items()}
+    theirs = model.generate(
+        **{name: torch.from_numpy(x) for name, x in inputs.items()},
+        max_new_tokens=5, num_beams=3, do_sample=False, pad_token_id=0,
+    )  # fmt: skip
+    ids, shown = (ours.backend.tensor(x) for x in inputs.values())
+    found, maps = ours.model.generate(
+        ids, 5, beams=3, attention_mask=shown, return_attention=True
+    )
+    np.testing.assert_array_equal(ours.backend.array(found), theirs)
+    mask = np.pad(inputs["attention_mask"], ((0, 0), (0, 5)), constant_values=1)
+    places = np.maximum(mask.cumsum(axis=1) - 1, 0)
+    with torch.no_grad():
+        whole = model(
+            theirs, attention_mask=torch.from_numpy(mask),
+            position_ids=torch.from_numpy(places), output_attentions=True,
+        )  # fmt: skip
+    for one, other in zip(maps.values(), whole.attentions, strict=True):
+        own = ours.backend.array(one).swapaxes(1, 2)
+        assert_close(own[mask != 0], other.transpose(1, 2).numpy()[mask != 0])
+    with pytest.raises(ValueError, match="padding stands before a text"):
+        ours.model.generate(ids, 5, attention_mask=1 - shown)

@@ -735,3 +735,25 @@ def test_t5_with_a_head_of_its_own(tied, tmp_path):
     inputs = inputs_of(Row("", inputs="translation"), model)
     found, _ = run(ours.model, ours.backend, ours_of(inputs))
     assert_close(found, expected(model.eval(), inputs)[0])
+
+
+@pytest.mark.parametrize(
+    ("family", "number", "left_out"),
+    [
+        ("gpt2", 2, ["lm_head.weight"]),
+        ("llama", 2, ["score.bias", "score.weight"]),
+        ("vit", 0, ["classifier.bias", "classifier.weight"]),
+        ("bart", 0, ["final_logits_bias"]),
+        ("bert", 5, ["classifier.bias", "classifier.weight"]),
+    ],
+)
+def test_a_head_that_no_architecture_names_is_left_out(
+    family, number, left_out, tmp_path
+):
+    folder = tmp_path / "theirs"
+    made(ROWS[family][number], folder)
+    values = json.loads((folder / "config.json").read_text())
+    del values["architectures"]
+    (folder / "config.json").write_text(json.dumps(values))
+    notes = import_model(folder, tmp_path / "small.neural").notes
+    assert f"left out the head of a task: {', '.join(left_out)}" in notes

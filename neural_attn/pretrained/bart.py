@@ -98,7 +98,7 @@ def plan(config: Config) -> Plan:
             *([TIED_HEAD] if tied else []),
             *([] if kin.learned else [_COMPUTED]),
         ],
-        body=("shared", "encoder.", "decoder.", "final_logits_bias"),
+        body=("shared", "encoder.", "decoder."),
         notes=rate_note(
             config, "attention_dropout", 0.0, "dropout", config.number("dropout", 0.1)
         ),

@@ -101,6 +101,8 @@ def _extra(plan: Plan, family: Family, name: str, tensor: StoredTensor) -> Extra
             return extra
     if plain.startswith(tuple(plan.body)):
         _no_place(name, tensor, "without it the result would not be that of the model")
+    if any(rule.target_of(plain) for rule in plan.rules):
+        return Extra("", "the head of a task")
     return Extra("", "what is no part of this kind of model")
 
 

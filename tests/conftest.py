@@ -45,7 +45,7 @@ gc.set_threshold(20_000, 20, 20)
 # these, started last, would leave the other worker idle for minutes. (Left alone, xdist
 # starts with the files of most tests; `--no-loadscope-reorder` leaves the order to us.)
 LONGEST = [
-    "test_runtime_networks", "test_examples", "test_generated_keras",
+    "test_families", "test_runtime_networks", "test_examples", "test_generated_keras",
     "test_explorer_page",
     "test_pretrained", "test_guide", "test_readme", "test_fuzz",
     "test_generated_pytorch",

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from neural_attn.grammar.format import format_text
+from safetensors.numpy import load_file, save_file
 
 from neural_attn import backends
 from neural_attn.compile import check_file, check_text
@@ -298,6 +299,16 @@ ROWS = {
         Row("MBartForConditionalGeneration", bart(), "translation", 1, writes=True),
         Row("MBartModel", bart(scale_embedding=True), "translation", 1),
     ],
+    "pegasus": [
+        Row("PegasusForConditionalGeneration", bart(pad_token_id=0), "translation",
+            writes=True),
+        Row("PegasusModel", bart(scale_embedding=True, pad_token_id=0), "translation"),
+    ],
+    "mt5": [
+        Row("MT5ForConditionalGeneration", t5(tie_word_embeddings=False),
+            "translation", writes=True),
+        Row("MT5Model", t5(feed_forward_proj="relu"), "translation"),
+    ],
     "whisper": [
         Row("WhisperForConditionalGeneration", whisper(), "speech", writes=True),
         Row("WhisperModel", whisper(num_mel_bins=5, activation_function="relu"),
@@ -457,7 +468,7 @@ def rows_of(values, inputs="text"):
 # of the same blocks as others: TensorFlow, which takes seconds, says nothing new
 KIN = {
     "camembert", "clip_text_model", "clip_vision_model", "deit", "gemma", "mbart",
-    "mistral", "qwen2", "xlm-roberta",
+    "mistral", "mt5", "pegasus", "qwen2", "xlm-roberta",
 }  # fmt: skip
 CASES = [(name, i) for name, rows in ROWS.items() for i in range(len(rows))]
 
@@ -677,3 +688,72 @@ def test_beams_and_maps_behind_padding(backend, tmp_path):
         assert_close(own[mask != 0], other.transpose(1, 2).numpy()[mask != 0])
     with pytest.raises(ValueError, match="padding stands before a text"):
         ours.model.generate(ids, 5, attention_mask=1 - shown)
+
+
+HEADS = {  # what older files hold besides: the head again
+    "gpt2": "lm_head.weight",
+    "bert": "cls.predictions.decoder.weight",
+    "roberta": "lm_head.decoder.weight",
+    "t5": "lm_head.weight",
+    "bart": "model.encoder.embed_tokens.weight",
+    "whisper": "proj_out.weight",
+    "modernbert": "decoder.weight",
+}
+
+
+@pytest.mark.parametrize("family", HEADS)
+def test_a_head_that_is_stored_again_must_be_the_table(family, tmp_path):
+    row, name = ROWS[family][0], HEADS[family]
+    model = made(row, tmp_path / "theirs")
+    path = tmp_path / "theirs" / "model.safetensors"
+    table = model.get_input_embeddings().weight.detach().numpy()
+    tensors = load_file(path)
+    save_file(tensors | {name: table}, path)
+    notes = import_model(tmp_path / "theirs", tmp_path / "small.neural").notes
+    assert any(name in note for note in notes)
+    save_file(tensors | {name: table + 1}, path)
+    with pytest.raises(NeuralError, match="and the two differ"):
+        import_model(tmp_path / "theirs", tmp_path / "small.neural")
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_t5_with_a_head_of_its_own(tied, tmp_path):
+    """T5 1.1: what the file holds is the head, and the output is not scaled."""
+    row = Row("T5ForConditionalGeneration", t5(tie_word_embeddings=tied))
+    folder = tmp_path / "theirs"
+    made(row, folder)
+    tensors = load_file(folder / "model.safetensors")
+    tensors["lm_head.weight"] = tensors["shared.weight"] * 0.5 + 0.1
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    values = json.loads((folder / "config.json").read_text())
+    values |= {"tie_word_embeddings": False}
+    values.pop("scale_decoder_outputs", None)
+    (folder / "config.json").write_text(json.dumps(values))
+    model = transformers.T5ForConditionalGeneration.from_pretrained(folder)
+    imported = import_model(folder, tmp_path / "small.neural")
+    ours = load_model(imported.neural_path, "numpy", imported.weights_path)
+    inputs = inputs_of(Row("", inputs="translation"), model)
+    found, _ = run(ours.model, ours.backend, ours_of(inputs))
+    assert_close(found, expected(model.eval(), inputs)[0])
+
+
+@pytest.mark.parametrize(
+    ("family", "number", "left_out"),
+    [
+        ("gpt2", 2, ["lm_head.weight"]),
+        ("llama", 2, ["score.bias", "score.weight"]),
+        ("vit", 0, ["classifier.bias", "classifier.weight"]),
+        ("bart", 0, ["final_logits_bias"]),
+        ("bert", 5, ["classifier.bias", "classifier.weight"]),
+    ],
+)
+def test_a_head_that_no_architecture_names_is_left_out(
+    family, number, left_out, tmp_path
+):
+    folder = tmp_path / "theirs"
+    made(ROWS[family][number], folder)
+    values = json.loads((folder / "config.json").read_text())
+    del values["architectures"]
+    (folder / "config.json").write_text(json.dumps(values))
+    notes = import_model(folder, tmp_path / "small.neural").notes
+    assert f"left out the head of a task: {', '.join(left_out)}" in notes

@@ -1,4 +1,4 @@
-"""BART (Lewis et al., 2020), and mBART and Marian, which are of its shape."""
+"""BART (Lewis et al., 2020), and its kin: mBART, Marian and Pegasus."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class _Kin:
 _KIN = {
     "bart": _Kin("BART"),
     "mbart": _Kin("mBART", norm_first=True),
+    "pegasus": _Kin("Pegasus", learned=False, embedding_norm=False, norm_first=True),
     "marian": _Kin("Marian", learned=False, embedding_norm=False),
 }
 SIDES = {"encoder": "source", "decoder": "target"}
@@ -73,7 +74,7 @@ def plan(config: Config) -> Plan:
     tables = ["source_token", "target_token"] if apart else ["token"]
     layers = [Layer("Embedding", table, name=name) for name in tables]
     for side in SIDES:
-        layers += _side(config, kin, side, width)
+        layers += _side(config, kin, side)
     answer = "y"
     if config.head == LANGUAGE:
         answer = _add_head(config, layers, tied=tied)
@@ -91,13 +92,13 @@ def plan(config: Config) -> Plan:
             ],
         ),
         layers=layers,
-        rules=[*_rules(), *rules(_APART if apart else {"shared": "token"})],
+        rules=[*_rules(kin), *rules(_APART if apart else {"shared": "token"})],
         extras=[
             _UNUSED if apart else _COPIES,
             *([TIED_HEAD] if tied else []),
             *([] if kin.learned else [_COMPUTED]),
         ],
-        body=("shared", "encoder.", "decoder.", "final_logits_bias"),
+        body=("shared", "encoder.", "decoder."),
         notes=rate_note(
             config, "attention_dropout", 0.0, "dropout", config.number("dropout", 0.1)
         ),
@@ -109,13 +110,17 @@ _APART = {
     "decoder.embed_tokens": "target_token",
 }
 _UNUSED = Extra(r"shared\.weight", "a table of tokens that neither side uses")
-_COPIES = Extra(r"(en|de)coder\.embed_tokens\.weight", "copies of the table of tokens")
+_COPIES = Extra(
+    r"(en|de)coder\.embed_tokens\.weight",
+    "copies of the table of tokens",
+    "token.weight",
+)
 _COMPUTED = Extra(
     r"(en|de)coder\.embed_positions\.weight", "positions that are computed here"
 )
 
 
-def _side(config: Config, kin: _Kin, side: str, width: int) -> list[Layer]:
+def _side(config: Config, kin: _Kin, side: str) -> list[Layer]:
     """Layers of the encoder, or of the decoder."""
     name, decodes = SIDES[side], side == "decoder"
     positions = {"max_len": config.size("max_position_embeddings", 1024)}
@@ -198,7 +203,7 @@ def layer_rules() -> list[Rule]:
     return found
 
 
-def _rules() -> list[Rule]:
+def _rules(kin: _Kin) -> list[Rule]:
     found = [
         *rules({"lm_head": "head"}),
         Rule("final_logits_bias", "bias", _only_row),
@@ -206,8 +211,9 @@ def _rules() -> list[Rule]:
     ]
     for side, name in SIDES.items():
         found += rules({"layernorm_embedding": f"{name}_norm"}, f"{side}.")
-        position = {"embed_positions": f"{name}_position.table"}
-        found += rules(position, f"{side}.", convert=_behind_padding)
+        if kin.learned:
+            position = {"embed_positions": f"{name}_position.table"}
+            found += rules(position, f"{side}.", convert=_behind_padding)
     return found
 
 

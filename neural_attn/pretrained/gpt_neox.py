@@ -11,6 +11,7 @@ from neural_attn.pretrained.conversion.common import (
     described,
     rate_note,
     refuse,
+    tied_head,
     width_and_heads,
 )
 from neural_attn.pretrained.conversion.config import Config
@@ -126,11 +127,7 @@ def plan(config: Config) -> Plan:
                 r".*\.(attention\.(masked_)?bias|rotary_emb\.inv_freq)",
                 "constants that are computed here",
             ),
-            *(
-                [Extra(r"embed_out\.weight", "the head, which is the table of tokens")]
-                if tied
-                else []
-            ),
+            *([tied_head("embed_out.weight")] if tied else []),
         ],
         body=("embed_in", "layers.", "final_layer_norm"),
         notes=rate_note(config, "attention_dropout", 0.0, "hidden_dropout", dropout),

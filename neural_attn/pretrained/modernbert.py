@@ -10,6 +10,7 @@ from neural_attn.pretrained.conversion.common import (
     every,
     kinds_of_layers,
     refuse,
+    tied_head,
     width_and_heads,
 )
 from neural_attn.pretrained.conversion.config import Config
@@ -107,7 +108,7 @@ def plan(config: Config) -> Plan:
             *rules(_FUSED, "layers.#.", "layer.#.layer."),
         ],
         extras=[
-            Extra(r"decoder\.weight", "the head, which is the table of tokens"),
+            *([tied_head("decoder.weight")] if config.head == MASKED else []),
             Extra(r"(head|decoder|classifier)\..*", "the head of a task"),
         ],
         body=("embeddings.", "layers.", "final_norm."),

@@ -83,7 +83,9 @@ def plan(config: Config) -> Plan:
         rules=_rules(),
         extras=[
             Extra(
-                r"(en|de)coder\.embed_tokens\.weight", "copies of the table of tokens"
+                r"(en|de)coder\.embed_tokens\.weight",
+                "copies of the table of tokens",
+                "token.weight",
             ),
             # an old checkpoint has one that was never used
             Extra(
@@ -122,7 +124,10 @@ def _layer(
 def _answer(config: Config, layers: list[Layer], width: int, *, own_head: bool) -> str:
     if config.head != LANGUAGE:
         return "y"
-    scaled = config.flag("scale_decoder_outputs", _is_tied(config))
+    # mT5 never scales, and T5 1.1, which ties nothing, neither
+    scaled = config.text("model_type") == "t5" and config.flag(
+        "scale_decoder_outputs", _is_tied(config)
+    )
     y = f"(y / sqrt({width}))" if scaled else "y"
     if own_head:
         units = config.size("vocab_size")
@@ -154,4 +159,4 @@ def _rules() -> list[Rule]:
     return found
 
 
-FAMILY = Family(("t5",), plan, heads={LANGUAGE: ""})
+FAMILY = Family(("t5", "mt5"), plan, heads={LANGUAGE: ""})

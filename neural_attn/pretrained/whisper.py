@@ -9,13 +9,13 @@ from neural_attn.pretrained.conversion.common import (
     counted,
     rate_note,
     refuse,
+    tied_head,
     width_and_heads,
 )
 from neural_attn.pretrained.conversion.config import Config
 from neural_attn.pretrained.conversion.family import (
     Argument,
     Block,
-    Extra,
     Family,
     Layer,
     Plan,
@@ -61,7 +61,6 @@ def plan(config: Config) -> Plan:
         answer = "return head(y)"
     frames = 2 * lengths["encoder"], config.size("num_mel_bins", 80)
     depths = [counted(config.size(f"{side}_layers"), "layer") for side in SIDES]
-    tied = "@" in answer
     return Plan(
         summary=f"Whisper with {' + '.join(depths)} of {counted(heads, 'head')}",
         inputs=[("frames", str(frames)), ("target", "(none,)")],
@@ -77,9 +76,7 @@ def plan(config: Config) -> Plan:
         ),
         layers=layers,
         rules=[*layer_rules(), *rules(_OUTER)],
-        extras=[Extra(r"proj_out\.weight", "the head, which is the table of tokens")]
-        if tied
-        else [],
+        extras=[tied_head("proj_out.weight")] if "@" in answer else [],
         body=("encoder.", "decoder."),
         # keys have no bias
         zeros=(r".*\.key_projection\.bias",),

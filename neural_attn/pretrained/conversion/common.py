@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from neural_attn.diagnostics.errors import fail
@@ -11,7 +12,15 @@ from neural_attn.pretrained.conversion.family import Extra
 MAX_LAYERS = 1000
 TEXT = [("input_ids", "(none,)"), ("attention_mask", "(none,)")]
 TRANSLATION = [("source", "(none,)"), ("target", "(none,)")]
-TIED_HEAD = Extra(r"lm_head\.weight", "the head, which is the table of tokens")
+
+
+def tied_head(name: str) -> Extra:
+    """A head that is the table of tokens, stored once more."""
+    meaning = "the head, which is the table of tokens"
+    return Extra(re.escape(name), meaning, "token.weight")
+
+
+TIED_HEAD = tied_head("lm_head.weight")
 
 
 def described(name: str, depth: int, heads: int) -> str:

@@ -244,11 +244,13 @@ def _add_guesses(text: _Text, config: Config, kin: Kin) -> None:
     names, function = kin.masked
     tied = config.flag("tie_word_embeddings", True)
     unused = "head" if tied else "bias"
-    text.extras += [
-        Extra(re.escape(n) + r"\..*|" + re.escape(n), "copies of what is tied")
-        for n, ours in names.items()
-        if ours == unused
-    ]
+    for theirs in [name for name, ours in names.items() if ours == unused]:
+        plain, copies = re.escape(theirs), "copies of what is tied"
+        if tied:
+            text.extras.append(Extra(rf"{plain}\.weight", copies, "token.weight"))
+            text.extras.append(Extra(rf"{plain}\.bias", copies, "bias"))
+        else:
+            text.extras.append(Extra(plain, "a bias that is not used"))
     names = {n: ours for n, ours in names.items() if ours != unused}
     text.rules += rules(with_old_names(names))
     vocabulary, size = (

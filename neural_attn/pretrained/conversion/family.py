@@ -83,10 +83,14 @@ def transposed(values: Array) -> Array:
 
 @dataclass(frozen=True)
 class Extra:
-    """Tensors that the network has no use for, and what they are, for people."""
+    """Tensors that the network has no use for, and what they are, for people.
+
+    Those that repeat a weight of ours name it: they must be equal.
+    """
 
     pattern: str
     meaning: str
+    copy_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,17 @@ class Plan:
     block: Block | None = None
     defines: Sequence[str] = ()
     zeros: Sequence[str] = ()
+
+    def has(self, target: str) -> bool:
+        """Whether there is a layer of the name that a rule begins with.
+
+        Rules may be about a head that this model does not have.
+        """
+        first = target.partition(".")[0]
+        return any(
+            first in (layer.attribute, layer.name or snake_case(layer.block))
+            for layer in self.layers
+        )
 
     def weight_name(self, target: str) -> str:
         """The name that a weight has in our file, from that in a rule.

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
+import numpy as np
+
 from neural_attn.diagnostics.errors import fail, printable
 from neural_attn.pretrained.conversion.family import (
     Array,
+    Extra,
     Family,
     Plan,
     Rule,
@@ -50,6 +53,7 @@ def match(
     """
     found: dict[str, Filling] = {}
     unused: dict[str, list[str]] = {}
+    copies: dict[str, str] = {}
     for name, tensor in stored.items():
         targets = _targets(plan, family, name)
         for rule, target in targets:
@@ -63,14 +67,18 @@ def match(
                 _check_shape(filling, tensor.shape)
             found[target] = filling
         if not targets:
-            meaning = _meaning(plan, family, name, tensor)
-            unused.setdefault(meaning, []).append(name)
+            extra = _extra(plan, family, name, tensor)
+            unused.setdefault(extra.meaning, []).append(name)
+            if extra.copy_of:
+                copies[name] = plan.weight_name(extra.copy_of)
     for target, shape in expected.items():
         if any(re.fullmatch(pattern, target) for pattern in plan.zeros):
             nothing = Filling(target, shape, target, Zeros(shape), Rule("", target))
             found.setdefault(target, nothing)
         elif target not in found:
             _missing(target, shape, stored, unused)
+    for name, target in copies.items():
+        _check_copy(name, stored[name], found[target])
     notes = [
         printable(f"left out {meaning}: {', '.join(names)}")
         for meaning, names in unused.items()
@@ -80,18 +88,28 @@ def match(
 
 def _targets(plan: Plan, family: Family, name: str) -> list[tuple[Rule, str]]:
     plain = family.plain_name(name)
+    if any(one.copy_of and re.fullmatch(one.pattern, plain) for one in plan.extras):
+        return []
     pairs = [(rule, rule.target_of(plain)) for rule in plan.rules]
-    return [(rule, plan.weight_name(ours)) for rule, ours in pairs if ours is not None]
+    return [(r, plan.weight_name(ours)) for r, ours in pairs if ours and plan.has(ours)]
 
 
-def _meaning(plan: Plan, family: Family, name: str, tensor: StoredTensor) -> str:
+def _extra(plan: Plan, family: Family, name: str, tensor: StoredTensor) -> Extra:
     plain = family.plain_name(name)
     for extra in plan.extras:
         if re.fullmatch(extra.pattern, plain):
-            return extra.meaning
+            return extra
     if plain.startswith(tuple(plan.body)):
         _no_place(name, tensor, "without it the result would not be that of the model")
-    return "what is no part of this kind of model"
+    if any(rule.target_of(plain) for rule in plan.rules):
+        return Extra("", "the head of a task")
+    return Extra("", "what is no part of this kind of model")
+
+
+def _check_copy(name: str, tensor: StoredTensor, filling: Filling) -> None:
+    if not np.array_equal(tensor.read(name), filling.read()):
+        why = f"config.json ties it to `{filling.name}`, and the two differ"
+        _no_place(name, tensor, why)
 
 
 def _no_place(name: str, tensor: StoredTensor, reason: str) -> NoReturn:

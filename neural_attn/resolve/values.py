@@ -7,7 +7,7 @@ problem follows.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from neural_attn.catalogue import constants
@@ -61,8 +61,12 @@ def check_value(
     name: str,
     value: object,
     span: Span,
+    hint: Callable[[], str] = str,
 ) -> bool:
-    """Note a value that a parameter of `target` cannot have; True where it can."""
+    """Note a value that a parameter of `target` cannot have; True where it can.
+
+    `hint` gives what it was worked out from.
+    """
     kind = kind_of(target, name)
     if isinstance(target, Block):
         parameter = target.parameter(name)
@@ -87,6 +91,7 @@ def check_value(
         problems.add(
             "E0217",
             span,
+            hint=hint(),
             name=name,
             owner=target.name,
             complaint=complaint,

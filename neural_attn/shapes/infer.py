@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise, zip_longest
 from typing import cast
 
@@ -459,8 +460,9 @@ class _Run(Entry):
             value = given.get(parameter.name)
             arguments[parameter.name] = value.value if value else parameter.default
             if value and value.expr:
-                problems, span = self.session.problems, value.expr.span
-                if not check_value(problems, native, parameter.name, value.value, span):
+                name, problems = parameter.name, self.session.problems
+                span, hint = value.expr.span, partial(self.here, value.expr)
+                if not check_value(problems, native, name, value.value, span, hint):
                     raise Stop
         return arguments
 

@@ -239,7 +239,7 @@ def _place(given: Given, name: str) -> Dim | None:
 def _part(dim: Dim, start: Dim | None, stop: Dim | None) -> Dim:
     ends = [one.value for one in (start, stop) if one is not None]
     if dim.value is None or None in ends:
-        return Dim(None)
+        return Dim(1 if _is_an_end(start, stop) else None)
     places = slice(*(None if one is None else one.value for one in (start, stop)))
     if any(abs(end) > dim.value for end in ends if end is not None):
         raise ShapeError(
@@ -255,6 +255,13 @@ def _part(dim: Dim, start: Dim | None, stop: Dim | None) -> Dim:
     if last is not None:  # all but these, unless some of the first are missing too
         return Dim(count) if places.start else less(dim, last, count)
     return less(stop or dim, start, count)
+
+
+def _is_an_end(start: Dim | None, stop: Dim | None) -> bool:
+    """Whether a part is the first step or the last, of which any length has one."""
+    if stop is None:
+        return start is not None and start.value == -1
+    return stop.value == 1 and (start is None or start.value == 0)
 
 
 def _from_end(end: Dim | None) -> Dim | None:

@@ -226,6 +226,7 @@ class _Run(Entry):
         self.session.scans += 1
         try:
             x = one_step(use, inputs)
+            self.session.trail.append(f"scan from {inputs[1]}")
             results = self._called(use, (x, *inputs[1:]), step)
             states = starting_states(use, x, inputs, results)
             if any(s is not i for s, i in zip(states, inputs[1:], strict=False)):
@@ -233,6 +234,7 @@ class _Run(Entry):
                 results = self._called(
                     use, (x, *states, *inputs[1 + len(states) :]), step
                 )
+            self.session.trail.pop()
             one_map_each(use, self.instance.children[use.name])
             self.facts.states[id(call)] = len(states), len(results) > 1
             return over_time(use, inputs, states, results)

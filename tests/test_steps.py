@@ -351,7 +351,7 @@ REFUSED = {
     "return scan(dense, x)": "`dense` has no state",
     "return scan(several, x)": "`several` is no single layer here",
     "return scan(grows, x, x)": "the state `state` of `grows` goes in as (batch, 6, 5)",
-    "return scan(cell, x, slice(x, 0, 4))": "the state `state` of `cell` starts as (batch, 6, 4)",
+    "return scan(cell, x, slice(x, 0, 4))": "the state `state` of `cell` starts as",
     "return scan(cell, x, zeros((1, 4), x))": "one that starts so is `zeros((1, 1, 4)",
     "return scan(cell, x, zeros((1, 1, 3), x))": "scan from (1, 1, 3)",
     "return scan(cell, x, 1)": "`cell` has no state",

@@ -9,6 +9,7 @@ from neural_attn.catalogue.functions import OBSERVE, PRIMITIVES
 from neural_attn.diagnostics.errors import Problems, did_you_mean
 from neural_attn.grammar import tree
 from neural_attn.ir import SCAN, UNUSED, Block, call_parameters, step_call, width_of
+from neural_attn.resolve.dead_ends import dead_ends, with_maps
 from neural_attn.resolve.names import trouble_with_variable
 from neural_attn.resolve.values import unknown_name
 
@@ -42,6 +43,9 @@ class Equations:
         if not self._check_body(self.block.forward.body, known):
             self.problems.add("E0218", self.block.forward.span, define=self.block.name)
         self._check_layers_are_called()
+        for end in dead_ends(self.block.forward.body, with_maps(self.layers.values())):
+            name, define = end.targets[0], self.block.name
+            self.problems.add("W0120", name.span, define=define, name=name.text)
 
     def _check_layers_are_called(self) -> None:
         used = {

@@ -31,10 +31,14 @@ _AMONG_VALUES = dict.fromkeys(("NAME", "STRING", "NUMBER", "LAYERS"), "E0113")
 
 
 # what other languages write in equations, and how it is said here
+_LOOPS = (
+    "there are no loops: equations take all steps at once, or `scan(step, x, state)` "
+    "calls a layer at each step of x"
+)
 _HABITS = {
     "[": "a part of an axis is `slice(x, 0, 4)`, of the steps `slice(x, 0, 4, axis=1)`",
-    "for": "there are no loops: equations take all steps at once",
-    "while": "there are no loops: equations take all steps at once",
+    "for": _LOOPS,
+    "while": _LOOPS,
     "where": "write `where(mask, x, y)`: x where the mask is true, else y",
     "lambda": "a function of one's own is a `define`",
     "import": "equations know the layers and functions of the language alone",

@@ -13,6 +13,19 @@ from neural_attn.resolve.dead_ends import dead_ends, with_maps
 from neural_attn.resolve.names import trouble_with_variable
 from neural_attn.resolve.values import unknown_name
 
+# what functions of other libraries are here
+_ELSEWHERE = {
+    **dict.fromkeys(("matmul", "dot", "bmm", "einsum"), "a @ b"),
+    **dict.fromkeys(("cat", "concat"), "concatenate([x, y])"),
+    **dict.fromkeys(("pow", "power", "square"), "x ** 2"),
+    **dict.fromkeys(("permute", "swapaxes"), "transpose(x)"),
+    **dict.fromkeys(("view", "squeeze", "unsqueeze", "expand_dims"), "reshape(x, …)"),
+    **dict.fromkeys(("clip", "clamp"), "minimum(maximum(x, 0), 1)"),
+    "ones": "zeros(…) + 1",
+    "swish": "silu(x)",
+    "pad": "concatenate([x, y])",
+}
+
 
 class Equations:
     """Checks the forward of a define: names, calls, and that it returns."""
@@ -127,8 +140,13 @@ class Equations:
                 self._note_attention(call)
         elif name in self.labels:
             return  # what is wrong with the layer has been said
+        elif name == "width":
+            self.problems.add("E0221.width", call.span, width=call.span.text)
+            return
         else:
             hint = did_you_mean(name, [*self.layers, *PRIMITIVES])
+            if name in _ELSEWHERE and name.lower() not in self.layers:
+                hint = f"write `{_ELSEWHERE[name]}`"
             self.problems.add(
                 "E0221",
                 call.function.span,

@@ -28,6 +28,7 @@ from neural_attn.catalogue.types import (
     Static,
     Tensor,
     Value,
+    written,
 )
 from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
@@ -374,8 +375,9 @@ class Evaluation(ABC):
     def here(self, expr: tree.Expr) -> str:
         """What the parameters come to that an expression names."""
         names = tree.names_in(expr)
-        known = [f"{n} = {self.static[n]}" for n in sorted(names & self.static.keys())]
-        return f"here {', '.join(known)}" if known else ""
+        known = sorted(names & self.static.keys())
+        values = ", ".join(f"{name} = {written(self.static[name])}" for name in known)
+        return f"here {values}" if known else ""
 
     def _given(self, primitive: Primitive, call: tree.Call) -> dict[str, Value]:
         """The values of a primitive's parameters in one call."""

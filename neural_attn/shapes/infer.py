@@ -427,19 +427,7 @@ class _Run(Entry):
                 error.hint = f'write `"{start.value}"` itself, or give a number'
                 raise self.session.note(error, start.expr or call, of_shapes=False)
         if len(tensors) < len(needed):
-            missing = next(
-                name
-                for name, value in zip_longest(needed, inputs[: len(needed)])
-                if not isinstance(value, Tensor)
-            )
-            error = ShapeError(
-                f"`{use.name}` needs a tensor for `{missing}`",
-                "a chain merges the branches before it: `a: { … } b: { … } "
-                f"{native.name}()`"
-                if len(needed) > 1
-                else "",
-            )
-            raise self.session.note(error, call)
+            raise self.session.note(_missing(use, needed, inputs), call)
         try:
             seen = tensors if native.merges else tensors[: len(needed)]
             output = native.shape(arguments, seen)
@@ -467,6 +455,34 @@ class _Run(Entry):
                 if not check_value(problems, native, name, value.value, span, hint):
                     raise Stop
         return arguments
+
+
+def _missing(
+    use: LayerUse, needed: Sequence[str], inputs: Sequence[Value | None]
+) -> ShapeError:
+    """What a native layer lacks that needs a tensor for each of some inputs."""
+    name, value = next(
+        (name, value)
+        for name, value in zip_longest(needed, inputs[: len(needed)])
+        if not isinstance(value, Tensor)
+    )
+    hint = ""
+    if len(needed) > 1:
+        hint = (
+            "a chain merges the branches before it: `a: { … } b: { … } "
+            f"{use.target.name}()`"
+        )
+    size = use.arguments.get(_WIDTHS.get(use.target.name, ""))
+    if isinstance(value, Static) and size is not None:
+        hint = (
+            "an array that is learned and goes by its name alone is "
+            f'`{use.name} = Weight({size.span.text}, "ones")`'
+        )
+    return ShapeError(f"`{use.name}` needs a tensor for `{name}`", hint)
+
+
+# how wide an array is that authors make by a layer on a number
+_WIDTHS = {"Dense": "units", "Embedding": "output_dim"}
 
 
 def _note_made(session: Session) -> None:

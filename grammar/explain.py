@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -30,10 +31,14 @@ _AMONG_VALUES = dict.fromkeys(("NAME", "STRING", "NUMBER", "LAYERS"), "E0113")
 
 
 # what other languages write in equations, and how it is said here
+_LOOPS = (
+    "there are no loops: equations take all steps at once, or `scan(step, x, state)` "
+    "calls a layer at each step of x"
+)
 _HABITS = {
     "[": "a part of an axis is `slice(x, 0, 4)`, of the steps `slice(x, 0, 4, axis=1)`",
-    "for": "there are no loops: equations take all steps at once",
-    "while": "there are no loops: equations take all steps at once",
+    "for": _LOOPS,
+    "while": _LOOPS,
     "where": "write `where(mask, x, y)`: x where the mask is true, else y",
     "lambda": "a function of one's own is a `define`",
     "import": "equations know the layers and functions of the language alone",
@@ -71,6 +76,11 @@ def explain(
         row = _by_code("E0136")
     elif row.code == "E0120" and (word := _HABITS.get(_word_before(span))):
         hint = word
+    if row.code in ("E0112", "E0123", "E0136") and _is_commented_out(error, span):
+        hint = (
+            "`//` begins a comment, which holds the bracket that is missing: "
+            "`floor(a / b)` is the whole quotient"
+        )
     elif row.code == "E0118":
         hint = did_you_mean(span.text, _TOP, 0.8)
     return NeuralError([Diagnostic.of(row.code, span, hint=hint)])
@@ -79,6 +89,14 @@ def explain(
 def _in_forward(error: UnexpectedToken) -> bool:
     stack = error.state.value_stack
     return any(isinstance(v, Lexeme) and v.type == "FORWARD" for v in stack)
+
+
+def _is_commented_out(error: UnexpectedToken, span: Span) -> bool:
+    """Whether a comment took the bracket that closes the last open one: `d // 2)`."""
+    opened = _open_bracket(error)
+    start = opened.span.end if opened else span.start
+    before = span.source.text[start : span.start]
+    return re.search(r"//[ \t]*[\w.$]+[ \t]*[)\]]", before) is not None
 
 
 def _word_before(span: Span) -> str:
@@ -119,15 +137,21 @@ def _failures(parse: Callable[[str, str], Any]) -> dict[tuple[int, str], SyntaxM
 
 def _innermost(error: UnexpectedToken) -> str:
     """The code for the last bracket that is still open."""
+    opened = _open_bracket(error)
+    return "E0112" if opened and opened.type != "LBRACE" else "E0111"
+
+
+def _open_bracket(error: UnexpectedToken) -> Lexeme | None:
+    """The last bracket that is still open."""
     closed = 0
     for value in reversed(error.state.value_stack):
         if isinstance(value, Lexeme) and value.type in ("RPAR", "RSQB", "RBRACE"):
             closed += 1
         elif isinstance(value, Lexeme) and value.type in ("LPAR", "LSQB", "LBRACE"):
             if not closed:
-                return "E0111" if value.type == "LBRACE" else "E0112"
+                return value
             closed -= 1
-    return "E0111"
+    return None
 
 
 def _row(

@@ -108,16 +108,44 @@ _HABITS = {
 }
 
 
-_MEMBER = re.compile(r"(?<![\w)\]])[a-z]\w*$")  # before the dot of `token.weight`
+_WORD_BEFORE = re.compile(r"(?<![\w)\]])[a-z]\w*$")
+_MEMBER = re.compile(r"(?<![\w)\]])([a-z]\w*)\.(\w*)(\s*\(\s*\)?)?")  # `token.weight`
 
 
 def _refuse(span: Span) -> NoReturn:
     if span.text in "\"'":
         fail("E0108", span)
     hint = _HABITS.get(span.text, "")
-    if span.text == "." and _MEMBER.search(span.source.text[: span.start]):
-        hint = "a layer is called, `layer(x)`; what it holds has no name of its own"
+    if span.text == ".":
+        hint = _hint_on_member(span) or hint
     fail("E0107", span, hint=hint, text=span.text)
+
+
+def _hint_on_member(span: Span) -> str:
+    """How `token.weight` or `x.mean(1)` is said here; "" where no name precedes."""
+    text = span.source.text
+    word = _WORD_BEFORE.search(text, 0, span.start)
+    found = _MEMBER.match(text, word.start()) if word else None
+    if found is None:
+        return ""
+    owner, member, call = found.groups(default="")
+    if member in ("weight", "weights", "kernel"):
+        return (
+            f"the matrix of a layer is `weight({owner})`, in the forward: "
+            f"`x @ transpose(weight({owner}))`"
+        )
+    if member in ("shape", "size"):
+        return (
+            "a parameter holds the width, `d_model = width(x)`; `length(x)` the steps"
+        )
+    if member == "T":
+        return f"write `transpose({owner})`"
+    if owner == "self":
+        return f"layers and parameters go by their names alone: `{member}`"
+    if call:
+        given = owner if call.endswith(")") else f"{owner}, …"
+        return f"functions stand before what they are given: `{member}({given})`"
+    return "a layer is called, `layer(x)`; what it holds has no name of its own"
 
 
 def _refuse_number(span: Span) -> NoReturn:

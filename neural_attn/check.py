@@ -48,7 +48,7 @@ def check_text(
 # what these say of a place holds whatever else the text lacks
 _LOCAL = frozenset(
     "E0132 E0203 E0204 E0205 E0206 E0216 E0217 E0225 E0226 E0234 E0240 E0242 E0243 "
-    "E0244".split()
+    "E0244 W0121".split()
 )
 
 

@@ -66,6 +66,9 @@ FUNCTIONS = {
         np.arange(4.0), (2, 1, 4)
     ),
     "concatenate(split(-x, half))": -X,
+    "maximum(0.5, x) + minimum(y=x, x=half / 3)": np.maximum(0.5, X)
+    + np.minimum(4 / 3, X),
+    "maximum(-half, x * 9)": np.maximum(-4, X * 9),
     "concatenate(split(x, (3, half, 1)))": X,
 }
 REFUSED = {
@@ -82,6 +85,15 @@ REFUSED = {
     "slice(x, 2, 9)": "the axis has 8 steps, and the part from 2 to 9 is wanted",
     "slice(x, 1.5)": "`1.5` must be a whole number",
     "maximum(x, none)": "a number or a tensor is needed here, not none",
+    "maximum(none, x)": "a number or a tensor is needed here, not none",
+    "sum(x, axis=(1, true))": "`axis` is one number, and here (1, true)",
+    "x * (1, x)": "`*` cannot combine a tensor with (1, (batch, 5, 8))",
+    'x + ["a", none]': '`+` cannot combine a tensor with ("a", none)',
+    '(x > 0) and "a"': '`and` combines masks, and gets `"a"`',
+    "(x > 0) and true": "`and` combines masks, and gets `true`",
+    'sqrt("a")': '`sqrt` needs numbers, and gets "a"',
+    "-(true, none)": "(true, none) is no number",
+    '2 * true + "b"': '`+` needs numbers, and gets "b"',
     "concatenate([x, sum(x)], axis=1)": "cannot stand side by side",
     "repeat(x, x, axis=1)": "the first with one step there, and gets (batch, 5, 8)",
     "repeat(sum(x), sum(x, axis=1), axis=0)": "axis 0 is the batch",
@@ -93,7 +105,8 @@ REFUSED = {
 OF_IDS = {  # of ids [batch, 5], and what is refused with its reason
     "sum(x)": "", "max(x)": "", "min(x, axis=1)": "", "cumsum(x, axis=1)": "",
     "slice(x, 1, 3)": "", "concatenate([x, x])": "", "where(x > 3, x, 0)": "",
-    "minimum(x, 2)": "", "maximum(x, 2 * x)": "", "2 * x - 1": "", "abs(3 - x)": "",
+    "minimum(x, 2)": "", "maximum(2, x)": "", "minimum(0.5, x)": "ids and 0.5",
+    "maximum(x, 2 * x)": "", "2 * x - 1": "", "abs(3 - x)": "",
     "x % 3": "", "x ** 2": "", "x - position_ids(x)": "", "position_ids(x) * x": "",
     "where(x > position_ids(x), x, 3)": "", "cast(x, shift) / 2": "",
     "cast(x > 1, shift) * 3": "", "cast(x == position_ids(x), shift) + 2": "",
@@ -182,22 +195,64 @@ def test_widths_stay_expressions_of_the_class():
     assert "nn.Linear(3 * units, units)" in code
 
 
-HABITS = {
-    "half = x[0:4]\n return half": "a part of an axis is `slice(x, 0, 4)`",
-    "y = split(x, 2)\n return y": "equations name each: `a, b = layer(x)`",
-    "for t in x { y = t }\n return x": "there are no loops",
-    "while x { y = x }\n return x": "there are no loops",
-    "return x where x > 0": "write `where(mask, x, y)`",
-    "return x @ transpose(dense.weight)": "a layer is called, `layer(x)`",
-}
+HABITS = [  # what is written, what the hint says, and what follows it
+    ("y = x[0:4]\n return y", "`slice(x, 0, 4)`", "y = slice(x, 0, 4) return y"),
+    ("return x[:, 0:4]", "`slice(x, 0, 4, axis=1)`", "return slice(x, 0, 4, axis=1)"),
+    (
+        "y = split(x, 2)\n return y",
+        "equations name each: `a, b = layer(x)`",
+        "a, b = split(x, 2) return a",
+    ),
+    (
+        "for t in x { y = cell(t, y) }\n return y",
+        "`scan(step, x, state)` calls a layer at each step",
+        "return scan(cell, x, zeros((1, 1, 8), x))",
+    ),
+    ("while x { y = x }\n return x", "there are no loops", "return x"),
+    ("return x where x > 0", "`where(mask, x, y)`", "return where(x > 0, x, 0)"),
+    (
+        "return dense(x) @ transpose(dense.weight)",
+        "`x @ transpose(weight(dense))`",
+        "return dense(x) @ transpose(weight(dense))",
+    ),
+    ("return x.T @ x", "write `transpose(x)`", "return transpose(x) @ x"),
+    ("return x.mean(1)", "`mean(x, …)`", "return mean(x, 1)"),
+    ("return x.relu()", "`relu(x)`", "return relu(x)"),
+    ("return self.dense(x)", "their names alone: `dense`", "return dense(x)"),
+    ("return x * x.shape[1]", "`length(x)` the steps", "n = length(x) return x"),
+    ("return x * scale(0)", '`scale = Weight(8, "ones")`', "return x * learned"),
+    ("return matmul(x, transpose(x))", "write `a @ b`", "return x @ transpose(x)"),
+    ("return cat([x, x])", "`concatenate([x, y])`", "return concatenate([x, x])"),
+    ("return pow(x, 2)", "`x ** 2`", "return x ** 2"),
+    ("return swish(x)", "`silu(x)`", "return silu(x)"),
+    ("return max(x, 0)", "`maximum(x, 0)`", "return maximum(x, 0)"),
+    ("return dense(x) * width(x)", "`wide = width(x)`", "return dense(x) * wide"),
+    (
+        "return sum(x, axis=(1, 2))",
+        "one axis at a time: `sum(sum(x, axis=1), axis=2)`",
+        "return sum(sum(x, axis=1), axis=2)",
+    ),
+    (
+        "return mean(x, axis=(1, 2))",
+        "one axis at a time: `mean(mean(x, axis=1), axis=2)`",
+        "return mean(mean(x, axis=1), axis=2)",
+    ),
+]
 
 
-@pytest.mark.parametrize(("body", "hint"), HABITS.items(), ids=HABITS)
-def test_what_other_languages_write_leads_to_the_right_spelling(body, hint):
-    text = f"define A() {{ layers: dense = Dense(8)\n forward(x):\n {body}\n}}\n"
+@pytest.mark.parametrize(("body", "hint", "mended"), HABITS)
+def test_what_other_languages_write_leads_to_the_right_spelling(body, hint, mended):
+    text = """define A(wide = width(x)) {{
+      layers: dense = Dense(8) scale = Embedding(1, 8) learned = Weight(8, "ones")
+        cell = GRUCell(8)
+      forward(x):
+        {}
+    }}
+    network N {{ input: (5, 8) layers: A() }}"""
     with pytest.raises(NeuralError) as caught:
-        check_text(text + "network N { input: (5, 8) layers: A() }")
+        check_text(text.format(body))
     assert hint in caught.value.diagnostics[0].hint
+    check_text(text.format(mended))
 
 
 @pytest.mark.parametrize(("expression", "refused"), OF_IDS.items(), ids=OF_IDS)

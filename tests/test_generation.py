@@ -445,6 +445,8 @@ MEANINGLESS = [
     ((START, -1), {}, "max_new_tokens is 0 or more, not -1"),
     ((START, 2), {"beams": 0}, "beams is 1 or more, not 0"),
     ((START, 2), {"temperature": -1.0}, "temperature is 0 or more"),
+    ((START, 2), {"temperature": float("nan")}, "temperature is 0 or more, not nan"),
+    ((START, 2), {"temperature": float("inf")}, "temperature is 0 or more, not inf"),
 ]
 
 

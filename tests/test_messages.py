@@ -351,3 +351,61 @@ def test_all_mistakes_are_told_at_once_also_behind_one_of_syntax():
 def test_one_mistake_of_syntax_is_told_as_one(mistake, code):
     text = f"network A {{\n  {mistake}\n  layers:\n    Dense(8)\n    Dense(9)\n}}\n"
     assert [d.code for d in problems(text)] == [code]
+
+
+HALF = """define Half(d_model = width(x), n = {default}) {{
+  layers:
+    d = Dense({units}
+    ) * n
+  forward(x):
+    y = {value}
+    return d(y) * d_model
+}}
+network N {{ input: (4, 8) layers: Half() {layer}
+}}"""
+USUAL = {"default": "2", "units": "8", "value": "x", "layer": "Flatten()"}
+QUOTIENTS = [  # what stands where, the quotient that the hint names
+    ({"units": "d_model // 2"}, "floor(d_model / 2)"),
+    ({"units": "(8 + d_model // 2)"}, None),
+    ({"units": "3 + d_model * 4 // 2"}, "floor(d_model * 4 / 2)"),
+    ({"value": "relu(x) // 2"}, "floor(relu(x) / 2)"),
+    ({"value": "(x + 1) // 2.5"}, "floor((x + 1) / 2.5)"),
+    ({"layer": "Dense(4) Dense(8 //2\n)"}, "floor(8 / 2)"),
+]
+
+
+@pytest.mark.parametrize(("given", "quotient"), QUOTIENTS)
+def test_a_comment_that_looks_like_a_division_is_named_and_its_hint_mends_it(
+    given, quotient
+):
+    text = HALF.format(**USUAL | given)
+    (found,) = problems(text)
+    if quotient is None:  # the comment took the bracket too
+        assert (found.code, found.hint.count("floor(")) == ("E0136", 1)
+        return
+    assert (found.code, found.hint.split("`")[1]) == ("W0121", quotient)
+    (key, written), *_ = given.items()
+    divided = quotient[len("floor(") : -1].rpartition(" /")[0]
+    end = written.index("//")
+    begin = written.rindex(divided, 0, end)
+    rest = written[end:].partition("\n")[1:]
+    mended = written[:begin] + quotient + "".join(rest)
+    assert problems(HALF.format(**USUAL | {key: mended})) == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"units": "8  // 2 heads of 4"},
+        {"units": "8, // 2"},
+        {"units": "8 # 2"},
+        {"units": "8\n // 2"},
+        {"value": "x // as it is"},
+        {"value": 'relu(x) # "a // 2"'},
+        {"layer": "Flatten() // 2"},
+        {"layer": "Flatten // 2"},
+        {"layer": 'Output(3) loss: "mse" // 2\n optimizer: Adam(0.1) // 1'},
+    ],
+)
+def test_an_ordinary_comment_is_none(given):
+    assert problems(HALF.format(**USUAL | given)) == []

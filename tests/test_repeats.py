@@ -72,6 +72,13 @@ STACKS = {
       Own(1, 4) Own(2, 4) TimeDistributed(Dense(4 * (index + 2))) * 2
       Bidirectional(LSTM(index + 1, return_sequences=true)) * 2
       LSTM(4, return_sequences = index < 2) * 3 }""",
+    "of sizes in a define": """define Wide(i, d_model = width(x)) {
+      layers: d = Dense(d_model * (i + 1))  w = Weight((1, 2 - i), "ones")
+      forward(x): return d(x) * sum(w)
+    }
+    define Near(i) { Dense(8 + i) }
+    network N { input: (none, 8) layers: Wide(index) * 2 Near(0) Near(index - 2) * 3
+    }""",
     "of the author's own": """define Own(index) { Dense(index + 1) * 2 }
     network N { input: (5, 8) layers: Own(index + 3) * 2 }""",
     "in braces": """network N { input: (5, 8) layers:

@@ -109,7 +109,7 @@ CASES = {
     define B(n) { Dense(n) TransformerEncoder(2, n) Flatten() Dense(n) Reshape((2,
         -1)) }
     network Sizes { input: {a: (8,4) b: (6,4)}
-      layers: a: { B(4) } b: { B(6) } Flatten() Dense(2) }
+      layers: a: { B(4) } b: { B(6) } Concatenate() Flatten() Dense(2) }
     """,
     "separable1d none": """
     network Sizes { input: (none,4)

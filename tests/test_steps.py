@@ -322,12 +322,38 @@ def test_the_code_is_clean_and_tells_its_sizes(decoder, backend, tmp_path):
         assert "AdditiveAttention(state_width, memory_width, units)" in code
 
 
+@pytest.mark.parametrize(
+    ("part", "at"),
+    {"slice(memory, -1, axis=1)": -1, "slice(memory, 0, 1, axis=1)": 0}.items(),
+)
+def test_an_end_of_a_sequence_of_any_length_is_one_step(part, at, backend):
+    checked = checked_of(
+        f"""
+    define Step() {{ forward(x, state): state = x + state return state, state }}
+    define Reader() {{
+      layers: step = Step()
+      forward(x, memory):
+        y, state = scan(step, x, {part})
+        return y
+    }}
+    network N {{ input: {{ memory: (none, 3) x: (none, 3) }} layers: Reader() }}"""
+    )
+    loaded = load_model(checked, backend, dtype="float64")
+    memory, x = RANDOM.normal(size=(2, 5, 3)), RANDOM.normal(size=(2, 4, 3))
+    output, _ = run(loaded.model, loaded.backend, {"memory": memory, "x": x})
+    expected = memory[:, [at]] + x.cumsum(axis=1)
+    np.testing.assert_allclose(output, expected, atol=1e-12)
+
+
 REFUSED = {
     "return scan(x, x)": "scan takes a layer first",
     "return scan()": "scan takes a layer first",
     "return scan(dense, x)": "`dense` has no state",
     "return scan(several, x)": "`several` is no single layer here",
     "return scan(grows, x, x)": "the state `state` of `grows` goes in as (batch, 6, 5)",
+    "return scan(cell, x, slice(x, 0, 4))": "the state `state` of `cell` starts as",
+    "return scan(cell, x, zeros((1, 4), x))": "one that starts so is `zeros((1, 1, 4)",
+    "return scan(cell, x, zeros((1, 1, 3), x))": "scan from (1, 1, 3)",
     "return scan(cell, x, 1)": "`cell` has no state",
     "return scan(cell, x, x, x)": "`cell` takes at most 2 arguments",
     "a, b = scan(cell, x, zeros((1, 1, 4), x))\n return a": "gives 1, and 2 names",
@@ -362,8 +388,8 @@ def test_what_cannot_be_scanned_is_said(body, message):
     network N {{ input: (6, 5) layers: Own() }}"""
     with pytest.raises(NeuralError) as caught:
         check_text(text)
-    found = caught.value.diagnostics
-    assert any(message in one.message for one in found), [o.message for o in found]
+    found = [f"{one.message}; {one.hint}" for one in caught.value.diagnostics]
+    assert any(message in one for one in found), found
 
 
 TWICE = """

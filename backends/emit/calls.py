@@ -517,8 +517,25 @@ def _observed(scope: Scope, call: tree.Call, primitive: Primitive) -> ast.expr:
 # functions that are given a layer, not its output; those that are written in a way
 # of their own, where that is not None
 _OF_LAYERS = {"weight": _matrix, SCAN: _scan}
+
+
+def _tensor_first(scope: Scope, call: tree.Call, values: Fields) -> ast.expr | None:
+    """`maximum(0, x)` as `maximum(x, 0)`: frameworks take the tensor first."""
+    primitive = PRIMITIVES[call.function.text]
+    given = match("", tuple(primitive.parameters), call.arguments, Problems())
+    if id(given["x"]) in scope.facts.tensors:
+        return None
+    turned = {"x": values["y"], "y": values["x"]}
+    template = scope.backend.functions.get(primitive.name, "")
+    if not template:
+        return ast.Call(dotted(primitive.name), list(turned.values()), [])
+    return fill(template, _in_order(primitive, turned))
+
+
 _OWN_WAYS: dict[str, Callable[[Scope, tree.Call, Fields], ast.expr | None]] = {
     "cast": _cast,
+    "maximum": _tensor_first,
+    "minimum": _tensor_first,
     "padding_mask": _padding_mask,
     "positions": _positions,
     "reshape": _reshape,

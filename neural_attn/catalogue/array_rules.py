@@ -11,7 +11,6 @@ from neural_attn.catalogue.function_arguments import (
     Length,
     need_fractions,
     need_one_kind,
-    shown,
     tensor,
     tensors,
     whole,
@@ -29,12 +28,16 @@ from neural_attn.catalogue.types import (
     divided,
     less,
     same,
+    written,
 )
 from neural_attn.grammar import tree
 
 
 def axis_of(given: Given, x: Tensor) -> int:
     """The axis of x that is named, from the end: -1 is the last. Raises ShapeError."""
+    listed = given["axis"]
+    if isinstance(listed, Static) and isinstance(listed.value, tuple):
+        raise ShapeError(f"`axis` is one number, and here {written(listed)}")
     dim, rank = whole(given, "axis"), x.rank
     axis = dim.value
     parts = tree.walk(dim.expr) if dim.expr else ()
@@ -113,6 +116,25 @@ def reduced(given: Given) -> Tensor:
     return x.like(*_with_axis(x, axis_of(given, x), Dim(1)))
 
 
+def hint_on_axes(function: str, given: Given) -> str:
+    """How a call is said that names several axes, or a number instead of an axis."""
+    axis = given["axis"]
+    axes = axis.value if isinstance(axis, Static) else None
+    if isinstance(axes, tuple) and len(axes) > 1:
+        inside = "x"
+        for one in axes:
+            inside = f"{function}({inside}, axis={written(one)})"
+        return f"one axis at a time: `{inside}`"
+    if function in ("max", "min"):
+        return (
+            f"of two, `{function}imum(x, {written(axes)})` is the {_OF_TWO[function]}"
+        )
+    return ""
+
+
+_OF_TWO = {"max": "greater", "min": "lesser"}
+
+
 def running(given: Given) -> Tensor:
     """The same axes."""
     x = tensor(given, "x")
@@ -122,8 +144,10 @@ def running(given: Given) -> Tensor:
 
 
 def both(given: Given) -> Tensor:
-    """Two that broadcast; the second may be a number."""
-    x, y = tensor(given, "x"), given["y"]
+    """Two that broadcast; one of them may be a number."""
+    x, y = given["x"], given["y"]
+    if not isinstance(x, Tensor):
+        x, y = tensor(given, "y"), x
     _refuse_mask(x)
     need_one_kind("this", x, y)
     if isinstance(y, Tensor):
@@ -239,7 +263,7 @@ def _place(given: Given, name: str) -> Dim | None:
 def _part(dim: Dim, start: Dim | None, stop: Dim | None) -> Dim:
     ends = [one.value for one in (start, stop) if one is not None]
     if dim.value is None or None in ends:
-        return Dim(None)
+        return Dim(1 if _is_an_end(start, stop) else None)
     places = slice(*(None if one is None else one.value for one in (start, stop)))
     if any(abs(end) > dim.value for end in ends if end is not None):
         raise ShapeError(
@@ -255,6 +279,13 @@ def _part(dim: Dim, start: Dim | None, stop: Dim | None) -> Dim:
     if last is not None:  # all but these, unless some of the first are missing too
         return Dim(count) if places.start else less(dim, last, count)
     return less(stop or dim, start, count)
+
+
+def _is_an_end(start: Dim | None, stop: Dim | None) -> bool:
+    """Whether a part is the first step or the last, of which any length has one."""
+    if stop is None:
+        return start is not None and start.value == -1
+    return stop.value == 1 and (start is None or start.value == 0)
 
 
 def _from_end(end: Dim | None) -> Dim | None:
@@ -273,7 +304,7 @@ def _from_end(end: Dim | None) -> Dim | None:
 def _number(value: Value) -> None:
     number = value.value if isinstance(value, Static) else None
     if not isinstance(number, int | float) or isinstance(number, bool):
-        what = shown(value) if isinstance(value, Static) else "a length"
+        what = written(value) if isinstance(value, Static) else "a length"
         raise ShapeError(f"a number or a tensor is needed here, not {what}")
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from neural_attn.catalogue.function_arguments import (
     Given,
     need_fractions,
-    shown,
     tensor,
     whole,
 )
@@ -23,6 +22,7 @@ from neural_attn.catalogue.types import (
     divided,
     same,
     times,
+    written,
 )
 from neural_attn.grammar import tree
 from neural_attn.promises import PARTS, ROWS, SHARES, Rows
@@ -148,12 +148,12 @@ def promise_of(given: Given) -> Rows:
     if isinstance(given.get("sink"), Tensor):
         return PARTS
     rows = given.get("rows", Static(SHARES))
-    written = isinstance(rows, Static) and isinstance(rows.expr, tree.Literal | None)
-    for promise in ROWS:
-        if written and isinstance(rows, Static) and rows.value == promise:
-            return promise
+    if isinstance(rows, Static) and isinstance(rows.expr, tree.Literal | None):
+        for promise in ROWS:
+            if rows.value == promise:
+                return promise
     words = ", ".join(f'"{promise}"' for promise in ROWS)
-    what = shown(rows) if isinstance(rows, Static) else "a tensor"
+    what = written(rows) if isinstance(rows, Static) else "a tensor"
     raise ShapeError(f"`rows` is written out as one of {words}, and is {what}")
 
 
@@ -190,7 +190,7 @@ def _check_positive(value: Value, name: str, hint: str) -> None:
         if isinstance(number, int | float) and not isinstance(number, bool):
             if number > 0:
                 return
-    what = shown(value) if isinstance(value, Static) else "a tensor"
+    what = written(value) if isinstance(value, Static) else "a tensor"
     raise ShapeError(f"`{name}` must be a number above 0, and is {what}", hint)
 
 
@@ -206,7 +206,7 @@ def _check_bias(bias: Value, weights: Tensor) -> None:
         or bias.dtype != "float"
         or not (bias.rank in expected and _stretches(bias.dims, expected[bias.rank]))
     ):
-        what = bias if isinstance(bias, Tensor) else shown(bias)
+        what = bias if isinstance(bias, Tensor) else written(bias)
         raise ShapeError(
             f"a bias of shape {what} does not fit weights {weights}",
             f"it is numbers, one for each pair {weights}, or for each distance: "
@@ -228,7 +228,7 @@ def _check_sink(sink: Value, weights: Tensor) -> None:
             and (sink.dims[0].value != 1 or heads.value == 1)
         )
     ):
-        what = sink if isinstance(sink, Tensor) else shown(sink)
+        what = sink if isinstance(sink, Tensor) else written(sink)
         raise ShapeError(
             f"a sink is one logit for each head, ({heads}), and here {what}",
             f"`reshape(x, ({heads},))` makes one of as many numbers",

@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from neural_attn.catalogue.types import written
 from neural_attn.diagnostics.errors import did_you_mean
 from neural_attn.grammar import tree
 
@@ -89,8 +90,7 @@ def applied(name: str, *values: Any) -> int | float:
         raise ConstantError(f"`{name}` takes {numbers}, and gets {len(values)}")
     for value in values:
         if not isinstance(value, int | float) or isinstance(value, bool):
-            shown = "none" if value is None else repr(value)
-            raise ConstantError(f"`{name}` needs numbers, and gets {shown}")
+            raise ConstantError(f"`{name}` needs numbers, and gets {written(value)}")
     try:
         return function(*values)
     except (ValueError, OverflowError) as error:
@@ -103,7 +103,7 @@ def unary(sign: str, value: Any) -> Any:
     if sign == "not":
         return not value
     if not isinstance(value, int | float):
-        raise ConstantError(f"{value!r} is no number")
+        raise ConstantError(f"{written(value)} is no number")
     return -value
 
 
@@ -117,8 +117,7 @@ def binary(sign: str, left: Any, right: Any, *, exact: bool) -> Any:
         return _OPERATORS[sign](left, right)
     if not isinstance(left, int | float) or not isinstance(right, int | float):
         wrong = left if not isinstance(left, int | float) else right
-        shown = "none" if wrong is None else repr(wrong)
-        raise ConstantError(f"`{sign}` needs numbers, and gets {shown}")
+        raise ConstantError(f"`{sign}` needs numbers, and gets {written(wrong)}")
     if sign == "/":
         return _divide(left, right, exact)
     if sign == "@":

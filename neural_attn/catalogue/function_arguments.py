@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from neural_attn.catalogue.types import Dim, ShapeError, Static, Tensor, Value
+from neural_attn.catalogue.types import (
+    Dim,
+    ShapeError,
+    Static,
+    Tensor,
+    Value,
+    written,
+)
 
 Given = Mapping[str, Value]
 
@@ -21,18 +28,8 @@ def tensor(given: Given, name: str) -> Tensor:
     """A tensor. Raises ShapeError for anything else."""
     value = given[name]
     if not isinstance(value, Tensor):
-        raise ShapeError(f"`{name}` must be a tensor, and is {shown(value)}")
+        raise ShapeError(f"`{name}` must be a tensor, and is {written(value)}")
     return value
-
-
-def written(value: object) -> str:
-    """A constant as it is written in the language."""
-    return f'"{value}"' if isinstance(value, str) else str(value).lower()
-
-
-def shown(value: Static) -> str:
-    """A constant in messages."""
-    return written(value.value)
 
 
 def whole(given: Given, name: str) -> Dim:
@@ -47,7 +44,9 @@ def whole(given: Given, name: str) -> Dim:
         number = int(number)
     if not isinstance(number, int) or isinstance(number, bool):
         what = f"`{value.expr.span.text if value.expr else name}`"
-        raise ShapeError(f"{what} must be a whole number, and is {shown(value)}")
+        found = written(value)
+        but = f", and is {found}" if what != f"`{found}`" else ""
+        raise ShapeError(f"{what} must be a whole number{but}")
     return Dim(number, value.expr)
 
 

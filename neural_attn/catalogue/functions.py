@@ -14,7 +14,7 @@ from neural_attn.catalogue import attention_rules as attention
 from neural_attn.catalogue import position_rules as positions
 from neural_attn.catalogue.base import SIZE, Kind
 from neural_attn.catalogue.function_arguments import Given
-from neural_attn.catalogue.types import Static, Tensor, Value
+from neural_attn.catalogue.types import ShapeError, Static, Tensor, Value
 from neural_attn.promises import ROWS, SHARES
 
 
@@ -49,6 +49,17 @@ def _of_two(name: str) -> Callable[[Given], Value]:
         return arrays.both(given)
 
     return rule
+
+
+def _over_axis(name: str, rule: Callable[[Given], Value]) -> Callable[[Given], Value]:
+    def hinting(given: Given) -> Value:
+        try:
+            return rule(given)
+        except ShapeError as error:
+            error.hint = error.hint or arrays.hint_on_axes(name, given)
+            raise
+
+    return hinting
 
 
 OBSERVE = "observe"  # its argument is the map of the define
@@ -245,19 +256,28 @@ PRIMITIVES = _named(
             _of_two("maximum"), "The greater of the two.", x=None, y=None
         ),
         "sum": _primitive(
-            arrays.reduced, "The sum over an axis, which stays.", x=None, axis=_LAST
+            _over_axis("sum", arrays.reduced),
+            "The sum over an axis, which stays.",
+            x=None,
+            axis=_LAST,
         ),
         "mean": _primitive(
-            arrays.averaged, "The mean over an axis, which stays.", x=None, axis=_LAST
+            _over_axis("mean", arrays.averaged),
+            "The mean over an axis, which stays.",
+            x=None,
+            axis=_LAST,
         ),
         "max": _primitive(
-            arrays.reduced,
+            _over_axis("max", arrays.reduced),
             "The greatest over an axis, which stays.",
             x=None,
             axis=_LAST,
         ),
         "min": _primitive(
-            arrays.reduced, "The least over an axis, which stays.", x=None, axis=_LAST
+            _over_axis("min", arrays.reduced),
+            "The least over an axis, which stays.",
+            x=None,
+            axis=_LAST,
         ),
         "cumsum": _primitive(
             arrays.running, "The sum up to each step of an axis.", x=None, axis=_LAST

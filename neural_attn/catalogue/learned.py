@@ -9,7 +9,7 @@ from neural_attn.catalogue.base import (
     Parameter,
     Weight,
 )
-from neural_attn.catalogue.types import Dim, ShapeError, Tensor
+from neural_attn.catalogue.types import Dim, ShapeError, Tensor, written
 
 STARTS = ("zeros", "ones", "normal")
 LEARNED = "Weight"  # the name of the layer below
@@ -45,7 +45,7 @@ def _weights(arguments: Arguments, inputs: list[Tensor]) -> tuple[Weight, ...]:
 
 def _wrong_start(start: object) -> str:
     words = ", ".join(f'"{word}"' for word in STARTS)
-    return f"a Weight starts from a number or from {words}, not from {start!r}"
+    return f"a Weight starts from a number or from {words}, not from {written(start)}"
 
 
 WEIGHT = NativeLayer(

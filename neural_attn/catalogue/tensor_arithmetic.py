@@ -8,7 +8,6 @@ from neural_attn.catalogue.function_arguments import (
     Length,
     need_fractions,
     need_one_kind,
-    shown,
 )
 from neural_attn.catalogue.types import (
     Constant,
@@ -19,6 +18,7 @@ from neural_attn.catalogue.types import (
     Value,
     broadcast,
     same,
+    written,
 )
 
 COMPARISONS = frozenset({"==", "!=", "<", ">", "<=", ">="})
@@ -61,9 +61,8 @@ def arithmetic(operator: str, left: Value, right: Value) -> Value:
         if isinstance(side, Static):
             number = isinstance(side.value, int | float)
             if not number or isinstance(side.value, bool):
-                is_list = isinstance(side.value, tuple)
-                what = "a list of values" if is_list else shown(side)
-                raise ShapeError(f"`{operator}` cannot combine a tensor with {what}")
+                found = written(side)
+                raise ShapeError(f"`{operator}` cannot combine a tensor with {found}")
     if isinstance(left, Length) or isinstance(right, Length):
         if operator in COMPARISONS:
             raise ShapeError(
@@ -118,7 +117,7 @@ def _combined(operator: str, left: Value, right: Value) -> Tensor:
 def _described(side: Value) -> str:
     if isinstance(side, Tensor):
         return f"{side}, which holds numbers"
-    return "none" if side.value is None else f"`{side.value!r}`"
+    return "none" if side.value is None else f"`{written(side)}`"
 
 
 def _length_arithmetic(operator: str, left: Value, right: Value) -> Length:
@@ -147,7 +146,8 @@ def _whole(operator: str, value: Constant) -> int:
         value = int(value)
     if not isinstance(value, int):
         raise ShapeError(
-            f"a length combines with whole numbers only, and `{operator}` gets {value}",
+            f"a length combines with whole numbers only, and `{operator}` gets "
+            f"{written(value)}",
             "`floor(x)` is the whole number below",
         )
     if value == 0 and operator in ("/", "%"):

@@ -113,6 +113,18 @@ class Several(Static):
 Value = Tensor | Static
 
 
+def written(value: object) -> str:
+    """A value as it is written in the language; a tensor by its shape."""
+    if isinstance(value, Static):
+        return written(value.value)
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, tuple):
+        inside = ", ".join(map(written, value))
+        return f"({inside},)" if len(value) == 1 else f"({inside})"
+    return str(value) if isinstance(value, Tensor) else str(value).lower()
+
+
 class ShapeError(Exception):
     """A rule that the shapes break, in a sentence; the caller adds the place."""
 

@@ -15,6 +15,7 @@ from neural_attn.diagnostics.errors import Span
 from neural_attn.grammar import tree
 from neural_attn.grammar.parser import is_built_in
 from neural_attn.ir import INDEX, MASK, Block, Input, LayerUse, is_mask
+from neural_attn.resolve.dead_ends import dead_ends
 from neural_attn.resolve.flow import (
     MEMORY,
     MEMORY_MASK,
@@ -77,6 +78,7 @@ class Chain:
         self._return(flow, layers[-1].span if layers else node.name.span)
         self.wiring.check_states()
         self._note_unused(inputs)
+        self._note_dead_ends([item for item in layers if isinstance(item, Branch)])
         parameters = [tree.Parameter(i.span, i.name, None) for i in inputs]
         return self._block(node.name, (), "", parameters, node.trivia)
 
@@ -142,6 +144,40 @@ class Chain:
         for given in inputs:
             if given.name not in self.wiring.used and len(inputs) > 1:
                 self.problems.add("W0102", given.span, input=given.name)
+
+    def _note_dead_ends(self, branches: Sequence[Branch]) -> None:
+        """Note branches, and chains before another input, that nothing reads."""
+        for end in dead_ends(self.wiring.body):
+            call, place = end.value, end.span.start
+            if isinstance(call, tree.Name):
+                continue  # a value that is kept for layers that may want it
+            name = call.function.text if isinstance(call, tree.Call) else "+"
+            if name == "padding_mask":
+                continue
+            inside = [b for b in branches if b.span.start <= place < b.span.end]
+            if not inside:
+                self.problems.add("W0120.layer", end.span, layer=name)
+            for branch in inside:
+                span, text = branch.name.span, branch.name.text
+                hint = self._reader_of(text, branch.span.end)
+                self.problems.add("W0120.branch", span, hint=hint, name=text)
+
+    def _reader_of(self, branch: str, end: int) -> str:
+        """How a layer behind a branch could attend to it, "" where none can."""
+        taken = {
+            statement.value.function.text
+            for statement in self.wiring.body
+            if isinstance(statement, tree.Assign)
+            and isinstance(statement.value, tree.Call)
+            and {MEMORY, "key"} & {a.name for a in statement.value.arguments}
+        }
+        behind = [use for use in self.wiring.uses if use.span.start >= end]
+        readers = [use for use in behind if MEMORY in use.target.inputs]
+        readers = readers or [use for use in behind if "key" in use.target.inputs]
+        for use in sorted(readers, key=lambda use: use.name in taken):
+            another = "another " if use.name in taken else ""
+            return f"{another}`{use.target.name}(…, {MEMORY}={branch})` attends to it"
+        return ""
 
     # --- chains ------------------------------------------------------------------
 

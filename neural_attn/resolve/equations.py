@@ -9,8 +9,22 @@ from neural_attn.catalogue.functions import OBSERVE, PRIMITIVES
 from neural_attn.diagnostics.errors import Problems, did_you_mean
 from neural_attn.grammar import tree
 from neural_attn.ir import SCAN, UNUSED, Block, call_parameters, step_call, width_of
+from neural_attn.resolve.dead_ends import dead_ends, with_maps
 from neural_attn.resolve.names import trouble_with_variable
 from neural_attn.resolve.values import unknown_name
+
+# what functions of other libraries are here
+_ELSEWHERE = {
+    **dict.fromkeys(("matmul", "dot", "bmm", "einsum"), "a @ b"),
+    **dict.fromkeys(("cat", "concat"), "concatenate([x, y])"),
+    **dict.fromkeys(("pow", "power", "square"), "x ** 2"),
+    **dict.fromkeys(("permute", "swapaxes"), "transpose(x)"),
+    **dict.fromkeys(("view", "squeeze", "unsqueeze", "expand_dims"), "reshape(x, …)"),
+    **dict.fromkeys(("clip", "clamp"), "minimum(maximum(x, 0), 1)"),
+    "ones": "zeros(…) + 1",
+    "swish": "silu(x)",
+    "pad": "concatenate([x, y])",
+}
 
 
 class Equations:
@@ -42,6 +56,9 @@ class Equations:
         if not self._check_body(self.block.forward.body, known):
             self.problems.add("E0218", self.block.forward.span, define=self.block.name)
         self._check_layers_are_called()
+        for end in dead_ends(self.block.forward.body, with_maps(self.layers.values())):
+            name, define = end.targets[0], self.block.name
+            self.problems.add("W0120", name.span, define=define, name=name.text)
 
     def _check_layers_are_called(self) -> None:
         used = {
@@ -123,8 +140,13 @@ class Equations:
                 self._note_attention(call)
         elif name in self.labels:
             return  # what is wrong with the layer has been said
+        elif name == "width":
+            self.problems.add("E0221.width", call.span, width=call.span.text)
+            return
         else:
             hint = did_you_mean(name, [*self.layers, *PRIMITIVES])
+            if name in _ELSEWHERE and name.lower() not in self.layers:
+                hint = f"write `{_ELSEWHERE[name]}`"
             self.problems.add(
                 "E0221",
                 call.function.span,

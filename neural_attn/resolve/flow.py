@@ -56,8 +56,11 @@ def is_encoder(block: Block) -> bool:
 
     What a decoder gives is nobody's memory: a stack of them is a language model.
     """
-    if MEMORY in block.inputs:
-        return False
+    return MEMORY not in block.inputs and has_attention(block)
+
+
+def has_attention(block: Block) -> bool:
+    """Whether a block computes attention, itself or in a part."""
     seen, waiting = {block}, [block]
     while waiting:
         inside = waiting.pop()

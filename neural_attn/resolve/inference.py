@@ -57,12 +57,23 @@ def _demand(block: Block, expr: tree.Expr, kind: Kind | None) -> None:
     if kind is None:
         return
     if isinstance(expr, tree.Name) and kind.name != "dims":
-        block.kinds.setdefault(expr.text, kind)
-        return
-    if kind.name in ("int", "float", "dims"):
-        part = Kind("float") if kind.name == "float" else SIZE
+        _narrow(block, expr.text, kind)
+    elif kind.name in ("int", "float"):
+        part = Kind(kind.name)  # any number: what they come to is checked itself
+        if kind.name == "int" and is_built_in(block.span):
+            part = SIZE  # the prelude's are sizes, which authors are told at once
         for name in _operands(expr):
-            block.kinds.setdefault(name, part)
+            _narrow(block, name, part)
+    elif kind.name == "dims":
+        for size in expr.items if isinstance(expr, tree.Sequence) else (expr,):
+            _demand(block, size, SIZE)
+
+
+def _narrow(block: Block, name: str, kind: Kind) -> None:
+    """A parameter is of the kind that is demanded first, or of a narrower one."""
+    known = block.kinds.setdefault(name, kind)
+    if known == Kind(kind.name):
+        block.kinds[name] = kind
 
 
 def _operands(expr: tree.Expr) -> Iterator[str]:
@@ -109,7 +120,7 @@ def _calls(block: Block, expr: tree.Expr) -> None:
             kind = primitive.kinds.get(name)
             if kind and isinstance(argument.value, tree.Name):
                 if block.parameter(argument.value.text):
-                    block.kinds.setdefault(argument.value.text, kind)
+                    _narrow(block, argument.value.text, kind)
 
 
 def _condition(block: Block, expr: tree.Expr, choices: dict[str, list[str]]) -> None:

@@ -17,6 +17,7 @@ from neural_attn.resolve.inference import infer_kinds
 from neural_attn.resolve.labels import check_labels
 from neural_attn.resolve.names import trouble_with_class, trouble_with_variable
 from neural_attn.resolve.networks import NetworkReader
+from neural_attn.resolve.quotient_comments import note_quotients
 from neural_attn.resolve.root_causes import first_causes
 from neural_attn.resolve.uses import use_layer
 from neural_attn.resolve.values import check_static
@@ -239,6 +240,7 @@ def resolve(file: tree.File, problems: Problems) -> list[Network]:
     """The networks of a parsed file; problems are noted, not raised."""
     for research in file.research:
         problems.add("W0104", research.span)
+    note_quotients(file, problems)
     settled, spaces = settle(file, problems)
     networks = Resolver(settled, problems, library(), spaces).networks()
     problems.diagnostics = first_causes(problems.diagnostics, spaces.broken)

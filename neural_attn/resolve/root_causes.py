@@ -8,7 +8,7 @@ from dataclasses import replace
 from neural_attn.diagnostics.errors import Diagnostic, Span
 
 # Warnings that something is not used: with an error in the file, that may be why.
-_OF_ABSENCE = ("W0102", "W0106", "W0108", "W0110", "W0116")
+_OF_ABSENCE = ("W0102", "W0106", "W0108", "W0110", "W0116", "W0120")
 _SEARCH, _BAD_SEARCH = "W0103", "E0231"
 # What a call lacks may be what an unknown parameter in it was meant to be.
 _LACKING, _UNKNOWN_PARAMETER = ("E0215", "E0230"), "E0203"

@@ -7,13 +7,13 @@ problem follows.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from neural_attn.catalogue import constants
 from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.base import ACTIVATIONS, Kind, NativeLayer, Parameter
-from neural_attn.catalogue.function_arguments import written
+from neural_attn.catalogue.types import written
 from neural_attn.diagnostics.errors import Problems, Span, did_you_mean
 from neural_attn.grammar import tree
 from neural_attn.ir import INDEX, SEARCHES, Block
@@ -61,8 +61,12 @@ def check_value(
     name: str,
     value: object,
     span: Span,
+    hint: Callable[[], str] = str,
 ) -> bool:
-    """Note a value that a parameter of `target` cannot have; True where it can."""
+    """Note a value that a parameter of `target` cannot have; True where it can.
+
+    `hint` gives what it was worked out from.
+    """
     kind = kind_of(target, name)
     if isinstance(target, Block):
         parameter = target.parameter(name)
@@ -87,6 +91,7 @@ def check_value(
         problems.add(
             "E0217",
             span,
+            hint=hint(),
             name=name,
             owner=target.name,
             complaint=complaint,
@@ -110,6 +115,9 @@ def check_static(problems: Problems, expr: tree.Expr, known: Collection[str]) ->
         hint = "arguments of layers are numbers, names, arithmetic and its functions"
         if name == "width":
             hint = f"give it a parameter of its own: `width = {expr.span.text}`"
+        elif name == "weight":
+            shared = expr.span.text
+            hint = f"a matrix is shared in the forward: `x @ transpose({shared})`"
         elif name in SEARCHES:
             hint = f"write `HPO({expr.span.text})`"
         problems.add("E0220", expr.span, hint=hint, name=name)

@@ -14,6 +14,7 @@ from neural_attn.catalogue.types import (
     Tensor,
     Value,
     substitute,
+    written,
 )
 from neural_attn.grammar import tree
 from neural_attn.ir import Block, width_of
@@ -85,7 +86,7 @@ class Entry(Evaluation):
             raise self.session.note(error, self._place())
         if given is not None and width.value not in (None, given.value):
             error = ShapeError(
-                f"`{name}={given.value}` does not fit: {value} arrives, "
+                f"`{name}={written(given)}` does not fit: {value} arrives, "
                 f"whose width is {width.value}",
                 f"leave `{name}` out, or make the layer before it {given.value} wide",
             )
@@ -111,7 +112,7 @@ class Entry(Evaluation):
         except constants.ConstantError as error:
             rule = f"`{name}` of `{self.block.name}` is `{expr.span.text}`"
             used = tree.names_in(expr)
-            given = ", ".join(f"{n} = {self.static[n]}" for n in sorted(used))
+            given = ", ".join(f"{n} = {written(self.static[n])}" for n in sorted(used))
             broken = ShapeError(f"{rule}, and {error}", f"here {given}")
             raise self.session.note(broken, expr) from None
         return value

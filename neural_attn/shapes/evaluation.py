@@ -28,6 +28,7 @@ from neural_attn.catalogue.types import (
     Static,
     Tensor,
     Value,
+    written,
 )
 from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
@@ -197,7 +198,7 @@ class Evaluation(ABC):
         try:
             value: Constant = constants.evaluate(expr, names)
         except constants.ConstantError as error:
-            broken = ShapeError(str(error), error.hint)
+            broken = ShapeError(str(error), error.hint or self.here(expr))
             raise self.session.note(broken, expr, of_shapes=False) from None
         return value
 
@@ -298,7 +299,7 @@ class Evaluation(ABC):
         try:
             result = primitive.rule(given)
         except ShapeError as error:
-            error.hint = error.hint or self._here(call)
+            error.hint = error.hint or self.here(call)
             raise self.session.note(error, call) from None
         self.note_joined(joined_by_function(name, given, result))
         self._note_uses(primitive, given)
@@ -371,11 +372,12 @@ class Evaluation(ABC):
         self.facts.floored.add(id(call))
         return length
 
-    def _here(self, call: tree.Call) -> str:
-        """What the parameters come to that a call names."""
-        names = tree.names_in(call)
-        known = [f"{n} = {self.static[n]}" for n in sorted(names & self.static.keys())]
-        return f"here {', '.join(known)}" if known else ""
+    def here(self, expr: tree.Expr) -> str:
+        """What the parameters come to that an expression names."""
+        names = tree.names_in(expr)
+        known = sorted(names & self.static.keys())
+        values = ", ".join(f"{name} = {written(self.static[name])}" for name in known)
+        return f"here {values}" if known else ""
 
     def _given(self, primitive: Primitive, call: tree.Call) -> dict[str, Value]:
         """The values of a primitive's parameters in one call."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise, zip_longest
 from typing import cast
 
@@ -225,6 +226,7 @@ class _Run(Entry):
         self.session.scans += 1
         try:
             x = one_step(use, inputs)
+            self.session.trail.append(f"scan from {inputs[1]}")
             results = self._called(use, (x, *inputs[1:]), step)
             states = starting_states(use, x, inputs, results)
             if any(s is not i for s, i in zip(states, inputs[1:], strict=False)):
@@ -232,6 +234,7 @@ class _Run(Entry):
                 results = self._called(
                     use, (x, *states, *inputs[1 + len(states) :]), step
                 )
+            self.session.trail.pop()
             one_map_each(use, self.instance.children[use.name])
             self.facts.states[id(call)] = len(states), len(results) > 1
             return over_time(use, inputs, states, results)
@@ -424,19 +427,7 @@ class _Run(Entry):
                 error.hint = f'write `"{start.value}"` itself, or give a number'
                 raise self.session.note(error, start.expr or call, of_shapes=False)
         if len(tensors) < len(needed):
-            missing = next(
-                name
-                for name, value in zip_longest(needed, inputs[: len(needed)])
-                if not isinstance(value, Tensor)
-            )
-            error = ShapeError(
-                f"`{use.name}` needs a tensor for `{missing}`",
-                "a chain merges the branches before it: `a: { … } b: { … } "
-                f"{native.name}()`"
-                if len(needed) > 1
-                else "",
-            )
-            raise self.session.note(error, call)
+            raise self.session.note(_missing(use, needed, inputs), call)
         try:
             seen = tensors if native.merges else tensors[: len(needed)]
             output = native.shape(arguments, seen)
@@ -459,10 +450,39 @@ class _Run(Entry):
             value = given.get(parameter.name)
             arguments[parameter.name] = value.value if value else parameter.default
             if value and value.expr:
-                problems, span = self.session.problems, value.expr.span
-                if not check_value(problems, native, parameter.name, value.value, span):
+                name, problems = parameter.name, self.session.problems
+                span, hint = value.expr.span, partial(self.here, value.expr)
+                if not check_value(problems, native, name, value.value, span, hint):
                     raise Stop
         return arguments
+
+
+def _missing(
+    use: LayerUse, needed: Sequence[str], inputs: Sequence[Value | None]
+) -> ShapeError:
+    """What a native layer lacks that needs a tensor for each of some inputs."""
+    name, value = next(
+        (name, value)
+        for name, value in zip_longest(needed, inputs[: len(needed)])
+        if not isinstance(value, Tensor)
+    )
+    hint = ""
+    if len(needed) > 1:
+        hint = (
+            "a chain merges the branches before it: `a: { … } b: { … } "
+            f"{use.target.name}()`"
+        )
+    size = use.arguments.get(_WIDTHS.get(use.target.name, ""))
+    if isinstance(value, Static) and size is not None:
+        hint = (
+            "an array that is learned and goes by its name alone is "
+            f'`{use.name} = Weight({size.span.text}, "ones")`'
+        )
+    return ShapeError(f"`{use.name}` needs a tensor for `{name}`", hint)
+
+
+# how wide an array is that authors make by a layer on a number
+_WIDTHS = {"Dense": "units", "Embedding": "output_dim"}
 
 
 def _note_made(session: Session) -> None:

@@ -56,7 +56,8 @@ def starting_states(
             raise ShapeError(
                 f"the state `{name}` of `{use.name}` goes in as {state} and comes out "
                 f"as {new}",
-                "a step returns its output, then its states in the order it takes them",
+                "a step returns its output, then its states in the order it takes them"
+                + _start_of(new),
             )
         fits = str(state.dims[0]) == str(x.dims[0]) and state.along == x.along
         # what attends from a state is a row of the step at hand
@@ -67,6 +68,14 @@ def starting_states(
             f"`{use.name}` gives {len(after)} states and takes {len(states)}"
         )
     return tuple(states)
+
+
+def _start_of(state: Tensor) -> str:
+    """How a state begins that has the shape of one that a step gives."""
+    sizes = [dim.value for dim in state.dims[1:]]
+    if None in sizes:
+        return ""
+    return f"; one that starts so is `zeros({(1, *sizes)}, x)`"
 
 
 def one_map_each(use: LayerUse, parts: Sequence[Instance]) -> None:
@@ -89,6 +98,7 @@ def over_time(
     whole, step = inputs[0], results[0]
     assert isinstance(whole, Tensor)
     if step.rank < 2 or step.dims[1].value != 1:
+        _blame_start(use, step, states)
         raise ShapeError(
             f"`{use.name}` gives {step} at one step, and its steps stand in a row",
             "it is given a sequence of one step, (batch, 1, …), and gives one too",
@@ -100,3 +110,15 @@ def over_time(
     after = zip(results[1:], states, strict=True)
     last = (Tensor(s.dims, r.dtype, r.roots) for r, s in after)
     return Several((output, *(last_state(state, whole) for state in last)))
+
+
+def _blame_start(use: LayerUse, step: Tensor, states: Sequence[Tensor]) -> None:
+    """Raise ShapeError where a step gives many steps, as a state starts from many."""
+    for name, state in zip(call_parameters(use)[1:], states, strict=False):
+        if step.rank == state.rank > 2 and str(step.dims[1]) == str(state.dims[1]):
+            raise ShapeError(
+                f"the state `{name}` of `{use.name}` starts as {state}, many steps, "
+                f"so `{use.name}` gives {step} at each",
+                "a state is a sequence of one step, (batch, 1, …): "
+                "`slice(state, -1, axis=1)` is the last one",
+            )

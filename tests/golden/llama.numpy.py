@@ -236,7 +236,7 @@ def check_request(ids, count, beams, temperature):
         raise ValueError(f"max_new_tokens is 0 or more, not {count}")
     if beams < 1:
         raise ValueError(f"beams is 1 or more, not {beams}")
-    if temperature < 0:
+    if not 0 <= temperature < float("inf"):  # nor what is no number
         raise ValueError(f"temperature is 0 or more, not {temperature}")
     if beams > 1 and temperature > 0:
         raise ValueError("beams keep the likeliest, and a temperature draws: give one")

@@ -33,6 +33,7 @@ from neural_attn.ir import (
     LayerUse,
     Network,
     call_parameters,
+    scan_mask,
     step_call,
 )
 from neural_attn.resolve.root_causes import first_causes
@@ -50,6 +51,7 @@ from neural_attn.shapes.calls import (
 from neural_attn.shapes.evaluation import Again, Session, Stop
 from neural_attn.shapes.instance import Attention, Checked, Facts, Instance
 from neural_attn.shapes.scanning import (
+    check_seen,
     one_map_each,
     one_step,
     over_time,
@@ -222,9 +224,14 @@ class _Run(Entry):
             error = ShapeError(f"`{step.function.text}` is no single layer here")
             raise self.session.note(error, call)
         inputs = self._inputs(use, step)
+        mask = scan_mask(call)
+        seen = Static(None) if mask is None else self.evaluate(mask)
         self.session.scans += 1
         try:
             x = one_step(use, inputs)
+            check_seen(use, cast(Tensor, inputs[0]), seen)
+            if isinstance(seen, Tensor):
+                self.facts.masked_scans.add(id(call))
             results = self._called(use, (x, *inputs[1:]), step)
             states = starting_states(use, x, inputs, results)
             if any(s is not i for s, i in zip(states, inputs[1:], strict=False)):

@@ -2,7 +2,7 @@
 
 At each step the layer is given x [batch, 1, …] and states, and gives its output
 [batch, 1, …] and as many states, of the same shapes. One that gives a single tensor
-has that as output and state.
+has that as output and state. A step that a mask hides keeps the states, and gives 0.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from neural_attn.catalogue.types import (
     Dim,
     Several,
     ShapeError,
+    Static,
     Tensor,
     Value,
     last_state,
@@ -36,6 +37,25 @@ def one_step(use: LayerUse, inputs: Inputs) -> Tensor:
             "what needs no state takes all steps at once",
         )
     return x.like(x.dims[0], Dim(1), *x.dims[2:]).at(x.along)
+
+
+def check_seen(use: LayerUse, x: Tensor, mask: Value) -> None:
+    """Refuse a mask of steps that is no mask, or not one of x. Raises ShapeError."""
+    if isinstance(mask, Static) and mask.value is None:
+        return
+    if not isinstance(mask, Tensor) or mask.dtype != "bool":
+        raise ShapeError(
+            f"the mask under which `{use.name}` is called is true where a step is seen",
+            "padding_mask(ids) makes one",
+        )
+    one, time = Dim(1), x.dims[1]
+    fits = mask.rank == 4 and all(dim.value == 1 for dim in mask.dims[1:3])
+    if not fits or not (mask.width.value == 1 or same(mask.width, time)):
+        fitting = Tensor((x.dims[0], one, one, time))
+        raise ShapeError(
+            f"a mask of shape {mask} does not say which steps of {x} are seen",
+            f"it is {fitting}, as padding_mask(ids) makes it",
+        )
 
 
 def starting_states(

@@ -12,6 +12,7 @@ from itertools import pairwise, zip_longest
 from typing import cast
 
 from neural_attn.catalogue.arguments import match
+from neural_attn.catalogue.attention_rules import check_steps_mask
 from neural_attn.catalogue.base import NativeLayer
 from neural_attn.catalogue.learned import WEIGHT
 from neural_attn.catalogue.types import (
@@ -27,6 +28,7 @@ from neural_attn.catalogue.types import (
 from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
 from neural_attn.ir import (
+    MASK,
     Block,
     Input,
     LayerChoice,
@@ -51,7 +53,6 @@ from neural_attn.shapes.calls import (
 from neural_attn.shapes.evaluation import Again, Session, Stop
 from neural_attn.shapes.instance import Attention, Checked, Facts, Instance
 from neural_attn.shapes.scanning import (
-    check_seen,
     one_map_each,
     one_step,
     over_time,
@@ -229,7 +230,7 @@ class _Run(Entry):
         self.session.scans += 1
         try:
             x = one_step(use, inputs)
-            check_seen(use, cast(Tensor, inputs[0]), seen)
+            check_steps_mask(use.name, cast(Tensor, inputs[0]), seen)
             if isinstance(seen, Tensor):
                 self.facts.masked_scans.add(id(call))
             results = self._called(use, (x, *inputs[1:]), step)
@@ -449,6 +450,9 @@ class _Run(Entry):
             output = native.shape(arguments, seen)
             weights = native.weights(arguments, tensors)
             states = states_behind(use, native, given, inputs)
+            if MASK in (names := call_parameters(use)):
+                mask = inputs[names.index(MASK)]
+                check_steps_mask(use.name, tensors[0], mask)
         except ShapeError as error:
             raise self.session.note(error, call) from None
         note_features(self, use, native, tensors, call)

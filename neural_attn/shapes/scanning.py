@@ -14,7 +14,6 @@ from neural_attn.catalogue.types import (
     Dim,
     Several,
     ShapeError,
-    Static,
     Tensor,
     Value,
     last_state,
@@ -37,25 +36,6 @@ def one_step(use: LayerUse, inputs: Inputs) -> Tensor:
             "what needs no state takes all steps at once",
         )
     return x.like(x.dims[0], Dim(1), *x.dims[2:]).at(x.along)
-
-
-def check_seen(use: LayerUse, x: Tensor, mask: Value) -> None:
-    """Refuse a mask of steps that is no mask, or not one of x. Raises ShapeError."""
-    if isinstance(mask, Static) and mask.value is None:
-        return
-    if not isinstance(mask, Tensor) or mask.dtype != "bool":
-        raise ShapeError(
-            f"the mask under which `{use.name}` is called is true where a step is seen",
-            "padding_mask(ids) makes one",
-        )
-    one, time = Dim(1), x.dims[1]
-    fits = mask.rank == 4 and all(dim.value == 1 for dim in mask.dims[1:3])
-    if not fits or not (mask.width.value == 1 or same(mask.width, time)):
-        fitting = Tensor((x.dims[0], one, one, time))
-        raise ShapeError(
-            f"a mask of shape {mask} does not say which steps of {x} are seen",
-            f"it is {fitting}, as padding_mask(ids) makes it",
-        )
 
 
 def starting_states(

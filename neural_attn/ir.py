@@ -117,6 +117,9 @@ SCAN = "scan"
 UNUSED = "_"  # stands before `=` for a value that is not needed
 
 
+SEEN = "mask"  # what scan takes by name: which steps of x are no padding
+
+
 def step_call(call: tree.Call) -> tree.Call | None:
     """`step(x, …)` in `scan(step, x, …)`; None where no layer's name comes first."""
     if not call.arguments or call.arguments[0].name is not None:
@@ -124,7 +127,19 @@ def step_call(call: tree.Call) -> tree.Call | None:
     layer = call.arguments[0].value
     if not isinstance(layer, tree.Name):
         return None
-    return tree.Call(call.span, layer, call.arguments[1:])
+    own = _scan_mask(call)
+    given = tuple(a for a in call.arguments[1:] if a is not own)
+    return tree.Call(call.span, layer, given)
+
+
+def scan_mask(call: tree.Call) -> tree.Expr | None:
+    """The mask in `scan(step, x, …, mask=mask)`; None where there is none."""
+    own = _scan_mask(call)
+    return own and own.value
+
+
+def _scan_mask(call: tree.Call) -> tree.Argument | None:
+    return next((a for a in call.arguments if a.name == SEEN), None)
 
 
 def width_of(parameter: tree.Parameter) -> str:

@@ -31,10 +31,12 @@ from neural_attn.diagnostics.errors import Problems
 from neural_attn.ir import (
     MASK,
     SCAN,
+    SEEN,
     Block,
     LayerUse,
     call_parameters,
     is_mask,
+    scan_mask,
     step_call,
     width_of,
 )
@@ -396,6 +398,11 @@ def _scan(scope: Scope, call: tree.Call) -> ast.expr:
             made.keywords.append(ast.keyword(scope.spell(name), value))
         else:
             made.args.append(value)
+    mask = scan_mask(call)
+    if mask is not None and id(call) in scope.facts.masked_scans:
+        made.keywords.append(ast.keyword(SEEN, in_forward(scope, mask)))
+    elif isinstance(mask, tree.Name):
+        scope.idle_masks.add(mask.text)
     return made if gives_states else ast.Subscript(made, constant(0), ast.Load())
 
 

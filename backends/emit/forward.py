@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import TypeGuard
@@ -27,10 +28,12 @@ def forward_lines(scope: Scope) -> list[str]:
         return _in_two(scope, going_on)
     inputs = ["self"]
     defaults: list[str] = []
+    body = body_lines(scope, scope.block.forward.body, STATEMENTS)
+    idle = _idle_masks(scope, body)
     required = always_given(scope.checked, scope.block)
     for parameter in scope.block.forward.parameters:
         default = parameter.default
-        if parameter.name in scope.stand_ins:
+        if parameter.name in scope.stand_ins.keys() | idle:
             continue
         name = scope.spell(parameter.name)
         must = default is None or parameter.name in required
@@ -41,11 +44,20 @@ def forward_lines(scope: Scope) -> list[str]:
         if isinstance(default, tree.Name):
             defaults.append(f"{STATEMENTS}if {name} is None:")
             defaults.append(f"{STATEMENTS}    {name} = {scope.spell(default.text)}")
-    body = body_lines(scope, scope.block.forward.body, STATEMENTS)
     if scope.backend.passes_training and scope.attends:
         inputs.append("training=None")
     head = f"    def {scope.backend.forward}({', '.join(inputs)}):"
     return [head, *defaults, *_length_check(scope), *body]
+
+
+def _idle_masks(scope: Scope, body: Sequence[str]) -> set[str]:
+    """The masks of scans that no call of the block gives, and that it reads nowhere."""
+    code = "\n".join(body)
+    return {
+        name
+        for name in scope.idle_masks - scope.facts.passed
+        if not re.search(rf"\b{scope.spell(name)}\b", code)
+    }
 
 
 def _in_two(scope: Scope, going_on: Generation) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from neural_attn.backends.emit.base import Row
 
 BOTH = "Bidirectional"  # before the name of a recurrent layer
@@ -61,9 +63,13 @@ def convolution_rows(
     del made["DepthwiseConv3D"]  # no framework has it
     usual = (f"{stride}=1", f"{dilation}=1", *_USUAL)
     activates = "{activation}" not in last
-    return {
-        name: Row(make, activates=activates, omit=usual) for name, make in made.items()
-    }
+    masked = "{layer}(hide_steps({x}, {attention_mask}))"
+    rows = {}
+    for name, make in made.items():
+        rows[name] = Row(make, activates=activates, omit=usual)
+        if name in ("Conv1D", "DepthwiseConv1D"):
+            rows[name] = replace(rows[name], call=masked, unmasked=rows[name].call)
+    return rows
 
 
 def pooling_rows(

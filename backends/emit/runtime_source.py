@@ -14,6 +14,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TypeGuard
 
+from neural_attn.ir import SCAN, SEEN
+
 # the package of what the runtimes of several backends share
 COMMON = "neural_attn.backends.emit.runtime"
 METHODS = ("attend", "attention_softmax")  # their options choose lines
@@ -170,7 +172,8 @@ def words_in(source: str) -> set[str]:
     """The names that a piece of Python source reads, also in modules (`layers.GRU`).
 
     Of calls in METHODS that have options, the method and the options are among them,
-    and `capped` where all have a cap, `sometimes_capped` where only some have one.
+    and `capped` where all have a cap, `sometimes_capped` where only some have one; of
+    `scan` with a mask, `masked_scan`.
     """
     walked = list(ast.walk(ast.parse(source)))
     nodes = [n for n in walked if isinstance(n, ast.Attribute)]
@@ -179,10 +182,14 @@ def words_in(source: str) -> set[str]:
     words = names_in(source) | (found - (own - _INHERITED))
     attends = []
     for call in walked:
-        if not isinstance(call, ast.Call) or not _is_method(call.func):
+        if not isinstance(call, ast.Call):
+            continue
+        options = {keyword.arg for keyword in call.keywords if keyword.arg}
+        if isinstance(call.func, ast.Name) and call.func.id == SCAN and SEEN in options:
+            words.add("masked_scan")
+        if not _is_method(call.func):
             continue
         method = call.func.attr
-        options = {keyword.arg for keyword in call.keywords if keyword.arg}
         words |= options | ({method} if options else set())
         if method == "attend" and options & OPTIONS:
             attends.append(options)

@@ -83,6 +83,7 @@ class Scope:
         self.going_on = going_on
         self.counter = ""
         self.keeps_masks = False
+        self.idle_masks: set[str] = set()  # those of scans that nobody gives
         self.shares = False  # whether its layers are given what the backend shares
         self.value: ast.expr = ast.Constant(None)
         self.set_somewhere = set_parameters(checked, block)

@@ -58,6 +58,11 @@ def _dilation(axes: int) -> Parameter:
     return Parameter("dilation_rate", sizes_kind(axes), doc, 1, ("dilation",))
 
 
+def _inputs(axes: int) -> tuple[str, ...]:
+    """What a convolution takes: along time, also which steps are padding, and so 0."""
+    return ("x", "attention_mask?") if axes == 1 else ("x",)
+
+
 def _slid(name: str, axes: int, arguments: Arguments, x: Tensor) -> tuple[Dim, ...]:
     kernel, strides, dilation = (
         per_axis(arguments[key], axes)
@@ -116,6 +121,7 @@ def _convolution(axes: int, over: str) -> NativeLayer:
         _convolved(name, axes),
         _kernel(axes),
         width_features,
+        inputs=_inputs(axes),
         keeps_time=keeps_steps if axes == 1 else False,
         aliases=(f"Convolution{axes}D",),
     )
@@ -204,6 +210,7 @@ def _depthwise_convolution(axes: int) -> NativeLayer:
         _depthwise(name, axes),
         _depthwise_kernel(axes),
         width_features,
+        inputs=_inputs(axes),
         keeps_time=keeps_steps if axes == 1 else False,
     )
 

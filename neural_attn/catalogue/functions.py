@@ -235,6 +235,7 @@ PRIMITIVES = _named(
             step=None,
             x=None,
             state=None,
+            mask=_NONE,
         ),
         "cast": _primitive(
             arrays.cast,

@@ -22,6 +22,7 @@ from neural_attn.resolve.flow import (
     RESIDUAL_BLOCK,
     Branch,
     Flow,
+    fits_mask,
     function_call,
     is_encoder,
     residual_starts,
@@ -276,7 +277,8 @@ class Chain:
         first = names[0].rstrip("?") if names else ""
         by_name = first in self.wiring.named and not flow.started and not native
         running = self.wiring.named[first] if by_name else flow.value
-        positional = merged if merged and len(names) > 1 and native else [running]
+        takes_several = native and not all(name.endswith("?") for name in names[1:])
+        positional = merged if merged and takes_several else [running]
         if native and len(names) > 1 and not merged and names[1] == "residual":
             positional = [running, "residual"]
         self.wiring.used.update(positional)
@@ -287,7 +289,9 @@ class Chain:
             plain = name.rstrip("?")
             if native and plain == INITIAL_STATE:
                 continue  # a layer starts from a state only where it is told so
-            value = flow.mask if plain == MASK else self.wiring.named.get(plain, "")
+            value = self.wiring.named.get(plain, "")
+            if plain == MASK:
+                value = flow.mask if fits_mask(use) else ""
             optional = name != plain or not native
             if value and optional and value != running:
                 self.wiring.used.add(value)

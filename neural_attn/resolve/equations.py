@@ -8,7 +8,15 @@ from neural_attn.catalogue.arguments import match
 from neural_attn.catalogue.functions import OBSERVE, PRIMITIVES
 from neural_attn.diagnostics.errors import Problems, did_you_mean
 from neural_attn.grammar import tree
-from neural_attn.ir import SCAN, UNUSED, Block, call_parameters, step_call, width_of
+from neural_attn.ir import (
+    SCAN,
+    SEEN,
+    UNUSED,
+    Block,
+    call_parameters,
+    step_call,
+    width_of,
+)
 from neural_attn.resolve.dead_ends import dead_ends, with_maps
 from neural_attn.resolve.names import trouble_with_variable
 from neural_attn.resolve.values import unknown_name
@@ -165,7 +173,10 @@ class Equations:
             self.problems.add("E0238", call.span)
         elif step.function.text in self.layers:
             use = self.layers[step.function.text]
-            match(f"`{use.name}`", call_parameters(use), step.arguments, self.problems)
+            names = call_parameters(use)
+            match(f"`{use.name}`", names, step.arguments, self.problems)
+            if SEEN in names:
+                self.problems.add("E0238.mask", call.span, step=use.name)
 
     def _note_attention(self, call: tree.Call) -> None:
         self.block.is_attention = True

@@ -141,8 +141,26 @@ def _returned(body: tuple[tree.Statement, ...]) -> list[tree.Expr]:
 
 
 def takes_mask(target: NativeLayer | Block) -> bool:
-    """Whether a layer asks which steps are padding."""
-    return any(name.rstrip("?") == MASK for name in target.inputs[1:])
+    """Whether a layer asks which steps are padding.
+
+    A window that slides along time does not: it uses what is known.
+    """
+    asks = any(name.rstrip("?") == MASK for name in target.inputs[1:])
+    return asks and not is_window(target)
+
+
+def is_window(target: NativeLayer | Block) -> bool:
+    """Whether a layer slides a window along time."""
+    return isinstance(target, NativeLayer) and callable(target.keeps_time)
+
+
+def fits_mask(use: LayerUse) -> bool:
+    """Whether a layer can be given the mask of what reaches it.
+
+    Padding is 0 to a window, as what is beyond a text, where steps stay in place.
+    """
+    native = use.target if isinstance(use.target, NativeLayer) else None
+    return native is None or not is_window(native) or keeps_steps(use, native)
 
 
 def take_wiring(

@@ -13,6 +13,7 @@ from itertools import pairwise, zip_longest
 from typing import cast
 
 from neural_attn.catalogue.arguments import match
+from neural_attn.catalogue.attention_rules import check_steps_mask
 from neural_attn.catalogue.base import NativeLayer
 from neural_attn.catalogue.learned import WEIGHT
 from neural_attn.catalogue.types import (
@@ -28,12 +29,14 @@ from neural_attn.catalogue.types import (
 from neural_attn.diagnostics.errors import Problems
 from neural_attn.grammar import tree
 from neural_attn.ir import (
+    MASK,
     Block,
     Input,
     LayerChoice,
     LayerUse,
     Network,
     call_parameters,
+    scan_mask,
     step_call,
 )
 from neural_attn.resolve.root_causes import first_causes
@@ -223,10 +226,15 @@ class _Run(Entry):
             error = ShapeError(f"`{step.function.text}` is no single layer here")
             raise self.session.note(error, call)
         inputs = self._inputs(use, step)
+        mask = scan_mask(call)
+        seen = Static(None) if mask is None else self.evaluate(mask)
         self.session.scans += 1
         try:
             x = one_step(use, inputs)
             self.session.trail.append(f"scan from {inputs[1]}")
+            check_steps_mask(use.name, cast(Tensor, inputs[0]), seen)
+            if isinstance(seen, Tensor):
+                self.facts.masked_scans.add(id(call))
             results = self._called(use, (x, *inputs[1:]), step)
             states = starting_states(use, x, inputs, results)
             if any(s is not i for s, i in zip(states, inputs[1:], strict=False)):
@@ -433,6 +441,9 @@ class _Run(Entry):
             output = native.shape(arguments, seen)
             weights = native.weights(arguments, tensors)
             states = states_behind(use, native, given, inputs)
+            if MASK in (names := call_parameters(use)):
+                mask = inputs[names.index(MASK)]
+                check_steps_mask(use.name, tensors[0], mask)
         except ShapeError as error:
             raise self.session.note(error, call) from None
         note_features(self, use, native, tensors, call)

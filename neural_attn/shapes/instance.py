@@ -215,7 +215,7 @@ class Facts:
     `shared` the calls of attend whose keys have fewer heads than their queries;
     `absent` the masks that are combined and not given, by node identity;
     `states` how many states each call of scan carries along, and whether it gives
-    the last of them, likewise;
+    the last of them, likewise; `masked_scans` those that are given a mask;
     `mixes_steps` the inputs whose steps its equations join other than by attention
     ("" where that is not known), `weighs_steps` those that products of an attention
     join, `counts_steps` whether they count steps;
@@ -238,6 +238,7 @@ class Facts:
     shared: set[int] = field(default_factory=set)
     absent: set[int] = field(default_factory=set)
     states: dict[int, tuple[int, bool]] = field(default_factory=dict)
+    masked_scans: set[int] = field(default_factory=set)
     mixes_steps: set[str] = field(default_factory=set)
     weighs_steps: set[str] = field(default_factory=set)
     counts_steps: bool = False

@@ -2,7 +2,7 @@
 
 At each step the layer is given x [batch, 1, …] and states, and gives its output
 [batch, 1, …] and as many states, of the same shapes. One that gives a single tensor
-has that as output and state.
+has that as output and state. A step that a mask hides keeps the states, and gives 0.
 """
 
 from __future__ import annotations

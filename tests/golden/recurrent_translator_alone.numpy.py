@@ -8,6 +8,7 @@ import numpy as np
 from recurrent_translator_alone_numpy_layers import (
     GRU,
     AttentionLayer,
+    Cache,
     Dense,
     Dropout,
     Embedding,
@@ -106,7 +107,7 @@ class BahdanauDecoder(Layer):
         self.first_state = Dense(memory_width, units)
         self.step = BahdanauStep(units, memory_width, x_width, units)
 
-    def forward(self, x, memory, memory_mask=None):
+    def forward(self, x, memory, memory_mask=None, attention_mask=None):
         state = tanh(
             self.first_state(
                 memory.mean(axis=1)
@@ -114,7 +115,9 @@ class BahdanauDecoder(Layer):
                 else masked_mean(memory, memory_mask)
             )
         ).reshape(-1, 1, self.units)
-        return scan(self.step, x, (state,), memory, memory_mask=memory_mask)[0]
+        return scan(
+            self.step, x, (state,), memory, memory_mask=memory_mask, mask=attention_mask
+        )[0]
 
 
 class RecurrentTranslator(TranslatingNetwork):
@@ -132,6 +135,7 @@ class RecurrentTranslator(TranslatingNetwork):
         )
         self.dropout_0 = Dropout(0.2)
         self.output_0 = Dense(256, 8000)
+        self.past_mask = Cache(axis=-1)
 
     def attention_layers(self):
         """Return {name of the attention map: layer}."""
@@ -157,8 +161,11 @@ class RecurrentTranslator(TranslatingNetwork):
 
     def decode(self, target, source, source_mask):
         """Return the output for target [batch, time]."""
+        target_mask = self.past_mask((target != 0)[:, None, None, :])
         target = self.embedding_1(target)
-        target = self.bahdanau_decoder_0(target, memory=source, memory_mask=source_mask)
+        target = self.bahdanau_decoder_0(
+            target, memory=source, memory_mask=source_mask, attention_mask=target_mask
+        )
         target = self.dropout_0(target)
         return softmax(self.output_0(target))
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from recurrent_translator_alone_pytorch_layers import (
     AttentionLayer,
+    Cache,
     TranslatingNetwork,
     masked_mean,
     reshape_steps,
@@ -99,7 +100,7 @@ class BahdanauDecoder(nn.Module):
         self.first_state = nn.Linear(memory_width, units)
         self.step = BahdanauStep(units, memory_width, x_width, units)
 
-    def forward(self, x, memory, memory_mask=None):
+    def forward(self, x, memory, memory_mask=None, attention_mask=None):
         state = torch.tanh(
             self.first_state(
                 memory.mean(dim=1)
@@ -107,7 +108,9 @@ class BahdanauDecoder(nn.Module):
                 else masked_mean(memory, memory_mask)
             )
         ).reshape(-1, 1, self.units)
-        return scan(self.step, x, (state,), memory, memory_mask=memory_mask)[0]
+        return scan(
+            self.step, x, (state,), memory, memory_mask=memory_mask, mask=attention_mask
+        )[0]
 
 
 class RecurrentTranslator(TranslatingNetwork):
@@ -125,6 +128,7 @@ class RecurrentTranslator(TranslatingNetwork):
         )
         self.dropout_0 = nn.Dropout(0.2)
         self.output_0 = nn.Linear(256, 8000)
+        self.past_mask = Cache(axis=-1)
 
     def attention_layers(self):
         """Return {name of the attention map: layer}."""
@@ -160,8 +164,11 @@ class RecurrentTranslator(TranslatingNetwork):
 
     def decode_logits(self, target, source, source_mask):
         """Return what the last activation of `decode` is of."""
+        target_mask = self.past_mask((target != 0)[:, None, None, :])
         target = self.embedding_1(target)
-        target = self.bahdanau_decoder_0(target, memory=source, memory_mask=source_mask)
+        target = self.bahdanau_decoder_0(
+            target, memory=source, memory_mask=source_mask, attention_mask=target_mask
+        )
         target = self.dropout_0(target)
         return self.output_0(target)
 

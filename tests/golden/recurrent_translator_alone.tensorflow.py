@@ -11,6 +11,7 @@ from recurrent_translator_alone_tensorflow_layers import (
     GRU,
     AttentionLayer,
     Bidirectional,
+    Cache,
     TranslatingNetwork,
     masked_mean,
     scan,
@@ -99,7 +100,7 @@ class BahdanauDecoder(layers.Layer):
         self.first_state = layers.Dense(units, activation="tanh", dtype=dtype)
         self.step = BahdanauStep(units, units, dtype=dtype)
 
-    def call(self, x, memory, memory_mask=None):
+    def call(self, x, memory, memory_mask=None, attention_mask=None):
         state = ops.reshape(
             self.first_state(
                 ops.mean(memory, axis=1)
@@ -108,7 +109,9 @@ class BahdanauDecoder(layers.Layer):
             ),
             (-1, 1, self.units),
         )
-        return scan(self.step, x, (state,), memory, memory_mask=memory_mask)[0]
+        return scan(
+            self.step, x, (state,), memory, memory_mask=memory_mask, mask=attention_mask
+        )[0]
 
 
 @keras.saving.register_keras_serializable("RecurrentTranslator")
@@ -127,6 +130,7 @@ class RecurrentTranslator(TranslatingNetwork):
         self.bahdanau_decoder_0 = BahdanauDecoder(units=256, dtype=dtype)
         self.dropout_0 = layers.Dropout(0.2, dtype=dtype)
         self.output_0 = layers.Dense(8000, activation="softmax", dtype=dtype)
+        self.past_mask = Cache(axis=-1)
 
     def attention_layers(self):
         """Return {name of the attention map: layer}."""
@@ -152,8 +156,11 @@ class RecurrentTranslator(TranslatingNetwork):
 
     def decode(self, target, source, source_mask):
         """Return the output for target [batch, time]."""
+        target_mask = self.past_mask(ops.not_equal(target, 0)[:, None, None, :])
         target = self.embedding_1(target)
-        target = self.bahdanau_decoder_0(target, memory=source, memory_mask=source_mask)
+        target = self.bahdanau_decoder_0(
+            target, memory=source, memory_mask=source_mask, attention_mask=target_mask
+        )
         target = self.dropout_0(target)
         return self.output_0(target)
 

@@ -138,6 +138,11 @@ class Conv3DTranspose(TransposedConvolution):
     axes = 3
 
 
+def hide_steps(x, mask):
+    """Return x [batch, time, channels], 0 where mask [batch, 1, 1, time] hides it."""
+    return np.where(mask[:, 0, 0, :, None], x, 0)
+
+
 def per_axis(value, axes):
     """Return one number per axis, from one for all or a sequence of them."""
     return (value,) * axes if np.isscalar(value) else tuple(value)

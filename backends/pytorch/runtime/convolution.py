@@ -90,6 +90,11 @@ class Conv3DTranspose(TransposedConvolution, nn.ConvTranspose3d):
     """Transposed convolution of x [batch, depth, height, width, channels]."""
 
 
+def hide_steps(x, mask):
+    """Return x [batch, time, channels], 0 where mask [batch, 1, 1, time] hides it."""
+    return x.masked_fill(~mask[:, 0, 0, :, None], 0.0)
+
+
 def padded(x, padding, window, strides, dilation, value=0.0):
     """Pad the sizes of x [batch, channels, *sizes] as "same" or "causal" demand."""
     if padding == "valid":

@@ -278,6 +278,8 @@ def scan(step, x, states, *others, **masks):
     It returns its output [batch, 1, ...], then the next states, or one tensor that is
     both. Returns all outputs [batch, time, ...], then the last states; attention that
     is kept becomes one map of all steps. Raises ValueError where there is no step.
+    # only with masked_scan:
+    mask=[batch, 1, 1, time]: hidden steps keep the states, and give 0.
     """
     if x.size(1) == 0:
         raise ValueError("there is no step to scan")
@@ -288,9 +290,15 @@ def scan(step, x, states, *others, **masks):
     # only with KEEPS:
     states = getattr(step, "past", None) or states
     states, outputs = [s.expand(x.size(0), *s.shape[1:]) for s in states], []
+    # only with masked_scan:
+    real = real_steps(step, x, masks.pop("mask", None))
     for now in x.split(1, dim=1):
+        # only with masked_scan:
+        before_it = states
         found = step(now, *states, *others, **masks)
         output, *states = found if isinstance(found, tuple) else (found, found)
+        # only with masked_scan:
+        output, *states = where_real(real[:, len(outputs)], output, states, before_it)
         outputs.append(output)
         for layer, weights, seen in maps:
             weights.append(layer.attention_weights)
@@ -306,6 +314,22 @@ def scan(step, x, states, *others, **masks):
         # only with Application:
         remember(layer)
     return (torch.cat(outputs, dim=1), *states)
+
+
+def real_steps(step, x, mask):
+    """Return which steps of x [batch, time, ...] a mask shows: all without one."""
+    if mask is None:
+        return x.new_ones(x.shape[:2], dtype=torch.bool)
+    # only with KEEPS:
+    if getattr(step, "keeps", False):
+        mask = mask[..., -x.size(1) :]  # the steps before had their turn
+    return mask[:, 0, 0].expand(x.shape[:2])
+
+
+def where_real(real, output, states, before):
+    """Return what a step gave where it is real [batch]; else 0, and states before."""
+    pairs = zip((output, *states), (torch.zeros_like(output), *before), strict=True)
+    return [torch.where(real.view(-1, *(1,) * (a.dim() - 1)), a, b) for a, b in pairs]
 
 
 def softmax(x):

@@ -1,6 +1,6 @@
 """Keras runtime: convolutions whose weights Keras lays out otherwise."""
 
-from keras import layers
+from keras import layers, ops
 
 
 class DepthwiseConv1D(layers.Conv1D):
@@ -27,3 +27,8 @@ class DepthwiseConv2D(layers.Conv2D):
         self.groups = input_shape[-1]
         self.filters *= self.groups
         super().build(input_shape)
+
+
+def hide_steps(x, mask):
+    """Return x [batch, time, channels], 0 where mask [batch, 1, 1, time] hides it."""
+    return ops.where(mask[:, 0, 0, :, None], x, 0.0)

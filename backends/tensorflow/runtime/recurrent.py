@@ -181,6 +181,8 @@ def scan(step, x, states, *others, **masks):
     It returns its output [batch, 1, ...], then the next states, or one tensor that is
     both. Returns all outputs [batch, time, ...], then the last states; attention that
     is kept becomes one map of all steps. Raises ValueError where there is no step.
+    # only with masked_scan:
+    mask=[batch, 1, 1, time]: hidden steps keep the states, and give 0.
     """
     if x.shape[1] == 0:
         raise ValueError("there is no step to scan")
@@ -188,12 +190,20 @@ def scan(step, x, states, *others, **masks):
         m for m in step._flatten_layers() if getattr(m, "store_attention", False)
     ]
     count = len(states)
+    # only with masked_scan:
+    real = real_steps(step, x, masks.pop("mask", None))
     # only with Application:
     before = {layer: layer.applications for layer in keepers}
 
     def one(now, states):
+        # only with masked_scan:
+        *states, time = states
         found = step(now, *states, *others, **masks)
         found = found if isinstance(found, (tuple, list)) else (found, found)
+        # only with masked_scan:
+        is_real = ops.take_along_axis(real, time, axis=1)
+        # only with masked_scan:
+        found = (*where_real(is_real, found[0], found[1:], states), time + 1)
         maps = [m.attention_weights for m in keepers]
         return (*found, *maps, *(m.attention_mask for m in masked(keepers)))
 
@@ -203,6 +213,8 @@ def scan(step, x, states, *others, **masks):
 
     # only with KEEPS:
     states = getattr(step, "past", None) or states
+    # only with masked_scan:
+    states, count = (*states, ops.zeros((1, 1), "int32")), count + 1  # counts steps
     # The first step makes all weights, and shows the shapes of what is carried.
     first = one(x[:, :1], [for_each(x, state) for state in states])
     last, others_then = ops.scan(body, first, ops.swapaxes(x[:, 1:], 0, 1))
@@ -219,6 +231,8 @@ def scan(step, x, states, *others, **masks):
     for layer in keepers:
         layer.applications = before[layer]
         remember(layer)
+    # only with masked_scan:
+    count -= 1
     # only with KEEPS:
     if getattr(step, "keeps", False):
         step.past = tuple(last[1 : 1 + count])
@@ -235,6 +249,25 @@ def for_each(x, state):
     blank = ops.sum(ops.zeros_like(x), axis=tuple(range(1, len(x.shape))))
     blank = ops.reshape(blank, (-1, *(1,) * len(state.shape[1:])))
     return state + ops.cast(blank, state.dtype)
+
+
+def real_steps(step, x, mask):
+    """Return which steps of x [batch, time, ...] a mask shows: all without one."""
+    if mask is None:
+        return ops.ones(ops.shape(x)[:2], "bool")
+    # only with KEEPS:
+    if getattr(step, "keeps", False):
+        mask = mask[..., -ops.shape(x)[1] :]  # the steps before had their turn
+    return ops.broadcast_to(mask[:, 0, 0], ops.shape(x)[:2])
+
+
+def where_real(real, output, states, before):
+    """Return what a step gave where it is real [batch]; else 0, and states before."""
+    pairs = zip((output, *states), (ops.zeros_like(output), *before), strict=True)
+    return [
+        ops.where(ops.reshape(real, (-1, *(1,) * (len(a.shape) - 1))), a, b)
+        for a, b in pairs
+    ]
 
 
 def fold_time(x):

@@ -694,6 +694,7 @@ HEADS = {  # what older files hold besides: the head again
     "gpt2": "lm_head.weight",
     "bert": "cls.predictions.decoder.weight",
     "roberta": "lm_head.decoder.weight",
+    "distilbert": "vocab_projector.weight",
     "t5": "lm_head.weight",
     "bart": "model.encoder.embed_tokens.weight",
     "whisper": "proj_out.weight",

@@ -248,7 +248,8 @@ def _add_guesses(text: _Text, config: Config, kin: Kin) -> None:
         plain, copies = re.escape(theirs), "copies of what is tied"
         if tied:
             text.extras.append(Extra(rf"{plain}\.weight", copies, "token.weight"))
-            text.extras.append(Extra(rf"{plain}\.bias", copies, "bias"))
+            if f"{theirs}.bias" not in names:  # else it is the bias itself
+                text.extras.append(Extra(rf"{plain}\.bias", copies, "bias"))
         else:
             text.extras.append(Extra(plain, "a bias that is not used"))
     names = {n: ours for n, ours in names.items() if ours != unused}

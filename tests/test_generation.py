@@ -476,7 +476,50 @@ NO_TEXTS = {
       network N { input: (none,) layers: Embedding(30, 16) Own() Output(30) }""",
     "a window into the future": """network N { input: (none,) layers: Embedding(30, 16)
       Conv1D(16, 3, padding="same") Output(30) }""",
+    "a window on padding": """network N { input: (none,)
+      layers: Embedding(30, 16, mask_zero=true) Conv1D(16, 3, padding="causal")
+      Output(30) }""",
+    "a sum of padding": """define Own() { forward(x): return x + cumsum(x, axis=1) }
+      network N { input: (none,) layers: Embedding(30, 16, mask_zero=true) Own()
+      Output(30) }""",
+    "a sum of padding that a define knows": """define Own() {
+        layers: table = Embedding(30, 16)
+        forward(ids):
+          x = where(reshape(ids, (-1, length(ids), 1)) != 0, table(ids), 0)
+          m = padding_mask(ids)
+          return x + cumsum(table(ids), axis=1) + where(m, 0 * mean(x), x)
+      } network N { input: (none,) layers: Own() Output(30) }""",
+    "a sum over keys": """define Own() { forward(x):
+        return cumsum(x @ transpose(x)) @ x }
+      network N { input: (none,) layers: Embedding(30, 16) Own() Output(30) }""",
 }
+BACKWARDS = {  # layers that look only back, and whether they look at all
+    "CumulativeMean()": True,
+    "BatchNormalization()": False,
+    'Conv1D(16, 1, "relu")': False,
+    'Conv1D(16, 3, padding="causal")': True,
+    "HeadSums()": True,
+}
+LOOKING_BACK = """
+define CumulativeMean() { forward(x):
+  return x + cumsum(x, axis=1) / reshape(cumsum(0 * mean(x) + 1, axis=1), (-1,
+    length(x), 1)) }
+define HeadSums() { forward(x):
+  return x + merge_heads(cumsum(split_heads(x, 2), axis=-2)) }
+network N { input: (none,) layers: Embedding(30, 16) LAYER
+  TransformerDecoder(2, 32) Output(30) }
+"""
+
+
+@pytest.mark.parametrize(("layer", "looks"), BACKWARDS.items(), ids=BACKWARDS)
+def test_what_looks_only_back_writes(layer, looks, backend, tmp_path):
+    model = Runner(LOOKING_BACK.replace("LAYER", layer), backend, tmp_path)
+    assert generation(model.checked).keeps_steps == (not looks)
+    np.testing.assert_array_equal(model.generate(START, 5), model.greedy(START, 5))
+    longer = np.concatenate([START, START], axis=1)  # no step sees a later one
+    np.testing.assert_allclose(
+        model.output(longer)[:, :3], model.output(START), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("text", NO_TEXTS.values(), ids=NO_TEXTS)

@@ -46,7 +46,9 @@ def generation(checked: Checked) -> Generation | None:
         return None
     whole = replace(part, children=_called(part, after))
     targets = {"", name}
-    if not _is_causal(checked, whole, targets):
+    masked = target.name in masked_inputs(checked.network.block)
+    may_be_padded = masked or any(facts.masks for facts in checked.facts.values())
+    if not _is_causal(checked, whole, targets, may_be_padded):
         return None
     return Generation(
         target,
@@ -55,7 +57,7 @@ def generation(checked: Checked) -> Generation | None:
         handed,
         _keeps(checked, whole, targets),
         output_activation(checked.root) == "softmax",
-        target.name in masked_inputs(checked.network.block),
+        masked,
         within,
         masks[0] if masks else None,
     )
@@ -165,11 +167,13 @@ def _called(
     return {n: p for n, p in part.children.items() if n in names}
 
 
-def _is_causal(checked: Checked, part: Instance, targets: set[str]) -> bool:
+def _is_causal(
+    checked: Checked, part: Instance, targets: set[str], may_be_padded: bool
+) -> bool:
     """Whether no step of what a block gives depends on a later one of its target.
 
     `targets` are those of its inputs that go along with the network's; "" stands for
-    what is not known.
+    what is not known. Where texts begin with padding, none may depend on that either.
     """
     assert isinstance(part.target, Block)
     if part.attention and not (part.attention.causal or part.attention.kind == "cross"):
@@ -177,12 +181,12 @@ def _is_causal(checked: Checked, part: Instance, targets: set[str]) -> bool:
     facts = checked.facts[part.target]
     # an attention that is not observed makes no promise of what its products see
     mixed = facts.mixes_steps | (set() if part.attention else facts.weighs_steps)
-    if mixed & targets:
+    if (mixed | (facts.sums_steps if may_be_padded else set())) & targets:
         return False
     return all(
-        _is_causal(checked, inner, _inside(inner, targets))
+        _is_causal(checked, inner, _inside(inner, targets), may_be_padded)
         if isinstance(inner.target, Block)
-        else inner.target.name in STEPWISE or _reads_forwards(inner)
+        else _is_stepwise(inner) or _reads_forwards(inner, may_be_padded)
         for inner in _on_the_way(part, targets)
     )
 
@@ -200,12 +204,24 @@ def _inside(inner: Instance, targets: set[str]) -> set[str]:
     return {"", *(name for name, source in inner.sources.items() if source in targets)}
 
 
-def _reads_forwards(part: Instance) -> bool:
-    """Whether a layer that mixes steps looks only back."""
+def _is_stepwise(part: Instance) -> bool:
+    """Whether what a layer gives for a step depends on no other one."""
+    name, values = part.target.name, part.values
+    if name == "Conv1D":  # a window of one step is a Dense
+        return values["kernel_size"] in (1, (1,)) and values["strides"] in (1, (1,))
+    return name in STEPWISE
+
+
+def _reads_forwards(part: Instance, may_be_padded: bool) -> bool:
+    """Whether a layer that mixes steps looks only back, and not at padding.
+
+    A recurrent layer leaves padded steps out, a window does not.
+    """
     name, values = part.target.name, part.values
     if name in ("LSTM", "GRU", "SimpleRNN"):
         return bool(values["return_sequences"]) and not values["go_backwards"]
-    return name == "Conv1D" and values["padding"] == "causal"
+    is_causal = name == "Conv1D" and values["padding"] == "causal"
+    return is_causal and not may_be_padded
 
 
 def _keeps(
@@ -219,7 +235,9 @@ def _keeps(
     facts = checked.facts[part.target]
     # of the masks, only those of the network itself go on with what is kept
     is_within = part.target is not checked.network.block
-    if facts.counts_steps or (is_within and facts.masks & targets):
+    if facts.counts_steps or (facts.sums_steps & targets):
+        return False
+    if is_within and facts.masks & targets:
         return False
     if _counts(part.target.forward.body) > 1:
         return False
@@ -232,7 +250,7 @@ def _keeps(
     return all(
         _keeps(checked, one, _inside(one, targets), around=caches)
         if isinstance(one.target, Block)
-        else one.target.name in STEPWISE
+        else _is_stepwise(one)
         for one in inner
     )
 

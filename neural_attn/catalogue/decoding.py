@@ -33,6 +33,7 @@ STEPWISE = frozenset(
         "Activation",
         "Add",
         "Average",
+        "BatchNormalization",  # by statistics that are kept, as in all inference
         "Cache",
         "Dense",
         "Dropout",

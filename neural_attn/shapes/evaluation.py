@@ -40,6 +40,7 @@ from neural_attn.shapes.steps import (
     joined_by_function,
     joined_by_product,
     joined_by_sides,
+    summed_so_far,
     tensors_in,
 )
 from neural_attn.shapes.unused_parameters import Consulted, Vain
@@ -301,7 +302,7 @@ class Evaluation(ABC):
         except ShapeError as error:
             error.hint = error.hint or self.here(call)
             raise self.session.note(error, call) from None
-        self.note_joined(joined_by_function(name, given, result))
+        self._note_steps(name, given, result)
         self._note_uses(primitive, given)
         if name == "padding_mask" and isinstance(given["values"], Tensor):
             self.facts.masks.add(self.input_names.get(given["values"].along, ""))
@@ -315,6 +316,14 @@ class Evaluation(ABC):
         inputs = [t for value in given.values() for t in tensors_in(value)]
         self.note_step("function", name, inputs, result, call.span.text)
         return result
+
+    def _note_steps(self, name: str, given: Mapping[str, Value], result: Value) -> None:
+        """Note what a function does with steps: sums up to each, or joins them."""
+        summed = summed_so_far(name, given)
+        if summed is None:
+            self.note_joined(joined_by_function(name, given, result))
+        elif not self.session.scans:
+            self.facts.sums_steps.add(self.input_names.get(summed, ""))
 
     def note_joined(self, found: Iterable[Joined]) -> None:
         """Note the inputs whose steps are joined.

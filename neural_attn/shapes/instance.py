@@ -218,7 +218,8 @@ class Facts:
     the last of them, likewise; `masked_scans` those that are given a mask;
     `mixes_steps` the inputs whose steps its equations join other than by attention
     ("" where that is not known), `weighs_steps` those that products of an attention
-    join, `counts_steps` whether they count steps;
+    join, `sums_steps` those summed up to each step, `counts_steps` whether they count
+    steps;
     `floored` the calls of floor that divide lengths; `ids` what holds ids;
     `masks` the inputs of which it asks which steps are padding, and the masks that
     it looks at itself, not only hands to an attention.
@@ -241,6 +242,7 @@ class Facts:
     masked_scans: set[int] = field(default_factory=set)
     mixes_steps: set[str] = field(default_factory=set)
     weighs_steps: set[str] = field(default_factory=set)
+    sums_steps: set[str] = field(default_factory=set)
     counts_steps: bool = False
     floored: set[int] = field(default_factory=set)
     ids: set[int] = field(default_factory=set)

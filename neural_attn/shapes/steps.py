@@ -49,6 +49,15 @@ def joined_by_function(
             yield from _joined_along(items, axis.value)
 
 
+def summed_so_far(name: str, given: Mapping[str, Value]) -> int | None:
+    """The input whose steps a running sum looks back on, and on no later one."""
+    x, axis = given.get("x"), given.get("axis")
+    if name != "cumsum" or not isinstance(x, Tensor) or not isinstance(axis, Static):
+        return None
+    is_of_steps = axis.value in (x.step_axis, x.rank + x.step_axis)
+    return x.along if is_of_steps and not _is_beside_steps(x, axis.value) else None
+
+
 def joined_by_product(left: Value, right: Value) -> Iterator[Joined]:
     """The input whose steps a matrix product runs over."""
     if isinstance(left, Tensor) and (left.width.value is None or left.across):

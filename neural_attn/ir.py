@@ -135,7 +135,7 @@ def step_call(call: tree.Call) -> tree.Call | None:
 def scan_mask(call: tree.Call) -> tree.Expr | None:
     """The mask in `scan(step, x, …, mask=mask)`; None where there is none."""
     own = _scan_mask(call)
-    return own and own.value
+    return None if own is None else own.value
 
 
 def _scan_mask(call: tree.Call) -> tree.Argument | None:

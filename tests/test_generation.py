@@ -67,12 +67,15 @@ TEXTS = {
     "luong": TRANSLATOR.replace(
         "ENCODER", "Bidirectional(GRU(8, return_sequences=true))"
     ).replace("DECODER", "LuongDecoder(12, memory=source)"),
+    "causal window": PADDED.replace(
+        "PositionalEncoding(POSITIONS)", 'Conv1D(16, 3, padding="causal") * 2'
+    ),
     "lstm": """network Recurrent {
       input: (none,)
       layers: Embedding(30, 16) LSTM(16, return_sequences=true) Output(30)
     }""",
 }
-KEEP_NOTHING = {"lstm"}
+KEEP_NOTHING = {"lstm", "causal window"}
 SOURCE = np.array([[3, 1, 4, 1, 5, 9], [2, 6, 5, 3, 0, 0], [8, 9, 7, 9, 3, 2]])
 START = np.array([[7, 2, 9], [4, 4, 1], [11, 8, 5]])
 
@@ -331,19 +334,33 @@ def test_id_0_of_a_text_that_is_not_padded_is_a_token(backend, tmp_path):
     np.testing.assert_array_equal(model.generate(start, 4), model.greedy(start, 4))
 
 
-@pytest.mark.parametrize("padded", ["learned", "sinusoidal"])
+@pytest.mark.parametrize(
+    "padded", ["learned", "sinusoidal", "bahdanau", "luong", "causal window"]
+)
 def test_padding_before_a_text_changes_nothing(padded, backend, tmp_path):
     model = Runner(TEXTS[padded], backend, tmp_path)
     ragged = np.pad(START, ((0, 0), (2, 0)))
+    ragged[1, 2] = ragged[2, 2:4] = 0
+    each = [(i, ragged[i : i + 1, n:], n) for i, n in enumerate((2, 3, 4))]
     for options in ({}, {"beams": 3}):
-        alone = [model.generate(row[None], 6, **options)[0] for row in START]
         together = model.generate(ragged, 6, **options)
-        np.testing.assert_array_equal(together[:, 2:], alone)
+        for i, text, n in each:
+            alone = model.generate(text, 6, source=SOURCE[i : i + 1], **options)
+            np.testing.assert_array_equal(together[i, n:], alone[0])
+    last = model.output(ragged)[:, -1]
     _, maps = model.generate(ragged, 2, return_attention=True)
-    _, expected = model.generate(START, 2, return_attention=True)
-    for key, weights in maps.items():
-        np.testing.assert_allclose(weights[:, :, 2:, 2:], expected[key], atol=1e-9)
-        assert (weights[:, :, 2:, :2] == 0).all()
+    for i, text, n in each:
+        source = SOURCE[i : i + 1]
+        if "Positional" not in TEXTS[padded]:  # only `generate` counts from the text on
+            alone = model.output(text, source)
+            np.testing.assert_allclose(last[i], alone[0, -1], atol=1e-12)
+        _, found = model.generate(text, 2, source=source, return_attention=True)
+        for key, weights in maps.items():
+            rows = weights[i, :, n:]
+            if key.startswith("transformer"):  # its keys are the text too
+                assert (rows[..., :n] == 0).all()
+                rows = rows[..., n:]
+            np.testing.assert_allclose(rows, found[key][0], atol=1e-9)
 
 
 def test_padding_behind_a_text_is_refused(backend, tmp_path):

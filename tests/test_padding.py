@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from neural_attn.backends import get
+from neural_attn.backends.emit.emitter import emit
 
 from neural_attn.compile import check_text
+from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.models.capture import run
 from neural_attn.models.generated import load_model
 
@@ -19,6 +22,8 @@ SAME = 'padding="same"'
 def check(layers, shape="(8,)"):
     text = f"{DEFINES}\nnetwork N {{ input: {shape} layers: {layers} }}"
     (checked,), warnings = check_text(text)
+    # of a source that no layer of the target reads
+    warnings = [w for w in warnings if w.code != "W0120"]
     assert {w.code for w in warnings} <= {"W0107"}
     return checked, warnings
 
@@ -99,6 +104,55 @@ def test_kept_padding_gets_no_attention_behind_a_window(backend):
     assert (weights[..., 5:] == 0).all()
     np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
     assert (weights[..., :5] > 0).all()
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        'Conv1D(4, 3, padding="causal", dilation_rate=2) * 2',
+        f"Conv1D(4, 4, {SAME}) Keep(4)",
+        f'DepthwiseConv1D(3, {SAME}, activation="relu")',
+    ],
+)
+def test_padding_is_0_to_a_window_that_keeps_the_steps(window, backend):
+    """As what is beyond a text: it is the same with padding before or behind it."""
+    checked, _ = check(f"{IDS} {window}", "(none,)")
+    loaded = load_model(checked, backend, dtype="float64")
+    ids = np.array([[3, 4, 5, 6], [2, 2, 7, 1]])
+    expected, _ = run(loaded.model, loaded.backend, ids)
+    for before, behind in ((2, 0), (1, 3)):
+        padded = np.pad(ids, ((0, 0), (before, behind)))
+        output, _ = run(loaded.model, loaded.backend, padded)
+        np.testing.assert_allclose(output[:, before:][:, :4], expected, atol=1e-12)
+
+
+def test_a_window_that_moves_the_steps_takes_padding_as_it_is():
+    for options in ("", f", strides=2, {SAME}"):
+        checked, _ = check(f"{IDS} Conv1D(4, 2{options})")
+        assert "hide_steps" not in emit(checked, get("pytorch"))
+
+
+def test_the_second_of_two_branches_is_no_mask_of_the_first():
+    layers = f"source: {{ {IDS} }} target: {{ Embedding(9, 4) }} "
+    for layer in ("LSTM(4)", f"Conv1D(4, 3, {SAME})", "GlobalMaxPooling1D()"):
+        checked, _ = check(layers + layer, TWO)
+        (made, *_) = [p for ps in checked.root.children.values() for p in ps][2:]
+        assert len(made.inputs) == 1
+
+
+NO_MASKS = {"x": "the mask of", "1": "the mask of", "x > 0": "a mask of shape"}
+
+
+@pytest.mark.parametrize("layer", ["LSTM(4)", "GlobalMaxPooling1D()", "Conv1D(4, 2)"])
+@pytest.mark.parametrize("mask", NO_MASKS)
+def test_what_is_no_mask_of_steps_is_refused(mask, layer):
+    text = f"""define Own() {{
+      layers: layer = {layer}
+      forward(x): return layer(x, attention_mask={mask})
+    }}
+    network N {{ input: (8, 4) layers: Own() }}"""
+    with pytest.raises(NeuralError, match=NO_MASKS[mask]):
+        check_text(text)
 
 
 MASKED = f"{IDS} TransformerEncoder(2, 4)"

@@ -69,8 +69,11 @@ def checked_of(text):
     return checked
 
 
-def translator(decoder):
-    return checked_of(TRANSLATOR.format(decoder=DECODERS[decoder]))
+def translator(decoder, padded=False):
+    text = TRANSLATOR.format(decoder=DECODERS[decoder])
+    if padded:
+        text = text.replace("Embedding(9, 5)", "Embedding(9, 5, mask_zero=true)")
+    return checked_of(text)
 
 
 @pytest.mark.requires_torch
@@ -99,6 +102,57 @@ def test_cells_are_pytorchs(cell, backend):
     loaded = load_model(checked, backend, dtype="float64")
     output, _ = run(loaded.model, loaded.backend, x)
     np.testing.assert_allclose(output, expected.detach().numpy(), atol=1e-12)
+
+
+MASKED = """
+define Both(units) {
+  layers: cell = LSTMCell(units)
+  forward(x, h, c):
+    h, c = cell(x, h, c)
+    return h, h, c
+}
+define Run(units) {
+  layers: both = Both(units)
+  forward(x, start, attention_mask = none):
+    y, h, c = scan(both, x, start, -start, mask=attention_mask)
+    return concatenate([y, h, c], axis=1)
+}
+network N {
+  input: { x: (none, 5) start: (1, 4) attention_mask: (none,) }
+  layers: Run(4)
+}
+"""
+REAL = np.array([[0, 0, 1, 1, 0, 1], [1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0]]) != 0
+
+
+@pytest.mark.requires_torch
+def test_hidden_steps_keep_the_states_and_give_0(backend):
+    """As PyTorch's LSTM reads the texts without them; with no step, it stays."""
+    import torch
+
+    checked = checked_of(MASKED)
+    module = torch.nn.LSTM(5, 4, batch_first=True, dtype=torch.float64)
+    weights = {n.rpartition("cell.")[2]: w for n, w in initial(checked).items()}
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            kind, side, _ = name.split("_")
+            layer = {"ih": "input_gates", "hh": "state_gates"}[side]
+            parameter.copy_(torch.tensor(weights[f"{layer}.{kind}"]))
+    x, start = RANDOM.normal(size=(3, 6, 5)), RANDOM.normal(size=(3, 1, 4))
+    expected = np.zeros((3, 8, 4))
+    expected[:, 6:] = np.concatenate([start, -start], axis=1)
+    for i in (0, 1):
+        h = torch.tensor(start[i : i + 1])
+        steps, (h, c) = module(torch.tensor(x[i : i + 1, REAL[i]]), (h, -h))
+        expected[i, :6][REAL[i]] = steps[0].detach()
+        expected[i, 6:] = torch.cat([h, c], dim=1)[0].detach()
+    loaded = load_model(checked, backend, dtype="float64")
+    inputs = {"x": x, "start": start, "attention_mask": REAL.astype(int)}
+    output, _ = run(loaded.model, loaded.backend, inputs)
+    np.testing.assert_allclose(output, expected, atol=1e-12)
+    del inputs["attention_mask"]
+    output, _ = run(loaded.model, loaded.backend, inputs)
+    np.testing.assert_allclose(output[1], expected[1], atol=1e-12)
 
 
 class Equation:
@@ -240,36 +294,44 @@ def _with_only(text, block):
 
 
 @pytest.mark.requires_torch
+@pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("decoder", DECODERS)
-def test_every_weight_gets_a_gradient_through_the_steps(decoder):
+def test_every_weight_gets_a_gradient_through_the_steps(decoder, padded):
     import torch
 
     namespace = {}
-    exec(emit(translator(decoder), get("pytorch")), namespace)
+    exec(emit(translator(decoder, padded), get("pytorch")), namespace)
     torch.manual_seed(0)
-    model = namespace["create_model"]()
-    inputs = {"source": torch.tensor(SOURCE), "target": torch.tensor(TARGET)}
+    model = namespace["create_model"](dtype="float64")
+    found = []
     for keeps in (False, True):
         model.set_store_attention(keeps)
+        target = np.pad(TARGET, ((0, 0), (2 * padded * keeps, 0)))
+        inputs = {"source": torch.tensor(SOURCE), "target": torch.tensor(target)}
         model.zero_grad()
-        (model(inputs) ** 2).sum().backward()
-        for name, parameter in model.named_parameters():
-            assert parameter.grad.abs().max() > 0, name
+        (model(inputs)[:, -4:] ** 2).sum().backward()
+        found.append({n: p.grad.clone() for n, p in model.named_parameters()})
+    for name, gradient in found[0].items():
+        assert gradient.abs().max() > 0, name
+        np.testing.assert_allclose(found[1][name], gradient, atol=1e-12)
 
 
 @pytest.mark.requires_tensorflow
-@pytest.mark.parametrize("decoder", ["bahdanau", "luong general"])
-def test_keras_learns_through_the_steps(decoder, tmp_path):
+@pytest.mark.parametrize(
+    ("decoder", "padded"), [("bahdanau", True), ("luong general", False)]
+)
+def test_keras_learns_through_the_steps(decoder, padded, tmp_path):
     import keras
 
     namespace = {}
-    exec(emit(translator(decoder), get("tensorflow")), namespace)
+    exec(emit(translator(decoder, padded), get("tensorflow")), namespace)
     keras.utils.set_random_seed(0)
     model = namespace["create_model"]()
     model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
-    inputs = {"source": SOURCE, "target": TARGET}
+    target = np.pad(TARGET, ((0, 0), (2 * padded, 0)))
+    inputs = {"source": SOURCE, "target": target}
     before = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
-    history = model.fit(inputs, (TARGET + 1) % 9, epochs=15, verbose=0)
+    history = model.fit(inputs, (target + 1) % 9, epochs=15, verbose=0)
     losses = history.history["loss"]
     assert losses[-1] < 0.8 * losses[0]
     after = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
@@ -280,7 +342,7 @@ def test_keras_learns_through_the_steps(decoder, tmp_path):
     # the symbols of `fit` are gone: a call keeps what it computed
     _, maps = model(inputs, return_attention=True)
     (weights,) = maps.values()
-    assert keras.ops.convert_to_numpy(weights).shape == (2, 1, 4, 6)
+    assert keras.ops.convert_to_numpy(weights).shape == (2, 1, *target.shape[1:], 6)
 
 
 def test_one_step_and_none(backend):
@@ -292,6 +354,29 @@ def test_one_step_and_none(backend):
     assert next(iter(maps.values()))[0].shape == (2, 1, 1, 6)
     with pytest.raises(ValueError, match="there is no step to scan"):
         run(loaded.model, loaded.backend, {**inputs, "target": TARGET[:, :0]})
+
+
+@pytest.mark.parametrize("decoder", ["bahdanau", "luong dot"])
+def test_padding_of_the_target_changes_no_step(decoder, backend):
+    """Nor a row of the map, wherever the padding stands."""
+    loaded = load_model(translator(decoder, padded=True), backend, dtype="float64")
+    inputs = {"source": SOURCE, "target": TARGET}
+    expected, maps = run(loaded.model, loaded.backend, inputs)
+    ((rows, _),) = maps.values()
+    padded = np.zeros((2, 7), int)
+    places = np.array([[2, 3, 4, 6], [0, 1, 3, 5]])
+    np.put_along_axis(padded, places, TARGET, axis=1)
+    output, maps = run(loaded.model, loaded.backend, {**inputs, "target": padded})
+    ((weights, _),) = maps.values()
+    for i, at in enumerate(places):
+        np.testing.assert_allclose(output[i, at], expected[i], atol=1e-12)
+        np.testing.assert_allclose(weights[i, :, at], rows[i, 0][:, None], atol=1e-12)
+
+
+def test_a_decoder_whose_target_has_no_padding_knows_of_none(backend):
+    code = emit(translator("bahdanau"), get(backend))
+    assert "(self, x, memory, memory_mask=None):" in code
+    assert "real_steps" not in code
 
 
 def test_later_targets_and_padding_change_nothing_before(backend):
@@ -355,6 +440,10 @@ REFUSED = {
     "return scan(cell, x, zeros((1, 4), x))": "one that starts so is `zeros((1, 1, 4)",
     "return scan(cell, x, zeros((1, 1, 3), x))": "scan from (1, 1, 3)",
     "return scan(cell, x, 1)": "`cell` has no state",
+    "return scan(cell, x, x_0, mask=x)": "the mask of `cell` is true where a step is",
+    "return scan(cell, x, x_0, mask=x_0 > 0)": "a mask of shape (batch, 1, 5) does not",
+    "return scan(cell, x, x_0, mask=none, mask=none)": "`cell` has no parameter `mask`",
+    "return scan(masked, x, x_0)": "`masked` has an input called `mask`, and scan",
     "return scan(cell, x, x, x)": "`cell` takes at most 2 arguments",
     "a, b = scan(cell, x, zeros((1, 1, 4), x))\n return a": "gives 1, and 2 names",
     "return scan(flat, x, zeros((1, 4), x))": "gives (batch, 4) at one step",
@@ -375,8 +464,13 @@ def test_what_cannot_be_scanned_is_said(body, message):
       forward(x, state):
         return x, concatenate([state, state])
     }}
+    define Masked() {{
+      forward(x, state, mask = none):
+        return x + state
+    }}
     define Own() {{
       layers:
+        masked = Masked()
         grows = Grows()
         cell = GRUCell(4)
         dense = Dense(4)
@@ -385,7 +479,9 @@ def test_what_cannot_be_scanned_is_said(body, message):
       forward(x):
         {body}
     }}
-    network N {{ input: (6, 5) layers: Own() }}"""
+    network N {{ input: (6, 5) layers: Own() }}""".replace(
+        "x_0", "slice(x, 0, 1, axis=1)"
+    )
     with pytest.raises(NeuralError) as caught:
         check_text(text)
     found = [f"{one.message}; {one.hint}" for one in caught.value.diagnostics]

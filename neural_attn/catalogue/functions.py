@@ -231,7 +231,7 @@ PRIMITIVES = _named(
         ),
         "scan": _primitive(
             arrays.of_layer,
-            "`y, state = scan(step, x, state, …)`: a layer at each step of x in turn.",
+            "A layer at each step of x in turn: `y, state = scan(step, x, state, …, mask=…)`.",
             step=None,
             x=None,
             state=None,

@@ -159,6 +159,8 @@ class Forward:
             f"table(maximum(minimum(ids, {start}), 0))",
             f"scan(step_by_step, {one}, zeros((1, 1, d_model), x))",
             f"scan(step_by_step, {one}, slice({other}, 0, 1, axis=1))",
+            f"scan(step_by_step, {one}, slice({one}, 0, 1, axis=1), "
+            "mask=attention_mask)",
             f"reader({one}, initial_state=slice({other}, 0, 1, axis=1))",
             f"reader({one}, attention_mask)",
             f"({one} + gain)",

@@ -231,7 +231,8 @@ PRIMITIVES = _named(
         ),
         "scan": _primitive(
             arrays.of_layer,
-            "A layer at each step of x in turn: `y, state = scan(step, x, state, …, mask=…)`.",
+            "A layer at each step of x in turn: "
+            "`y, state = scan(step, x, state, …, mask=…)`.",
             step=None,
             x=None,
             state=None,

@@ -130,3 +130,15 @@ def test_a_row_that_sees_nothing_has_a_gradient_of_0():
     assert gradient.isfinite().all()
     assert (gradient[0, :, 1] == 0).all()
     assert (gradient[0, :, 0] != 0).any()
+
+
+def test_an_odd_width_leaves_out_the_last_cosine(backend):
+    """The equation of Vaswani et al. (2017, 3.5), whose last pair is half a pair."""
+    text = "network N { input: (7, 5) layers: PositionalEncoding() }"
+    model = load_model(checked_text(text)[0], backend, dtype="float64")
+    tensor = get(backend).tensor(np.zeros((1, 7, 5)))
+    with model.backend.inference():
+        found = np.asarray(model.backend.array(model.model(tensor)))[0]
+    angles = np.arange(7)[:, None] / 10000 ** (2 * (np.arange(6) // 2) / 5)
+    expected = np.where(np.arange(6) % 2 == 0, np.sin(angles), np.cos(angles))
+    np.testing.assert_allclose(found, expected[:, :5], rtol=0, atol=1e-12)

@@ -67,15 +67,12 @@ TEXTS = {
     "luong": TRANSLATOR.replace(
         "ENCODER", "Bidirectional(GRU(8, return_sequences=true))"
     ).replace("DECODER", "LuongDecoder(12, memory=source)"),
-    "causal window": PADDED.replace(
-        "PositionalEncoding(POSITIONS)", 'Conv1D(16, 3, padding="causal") * 2'
-    ),
     "lstm": """network Recurrent {
       input: (none,)
       layers: Embedding(30, 16) LSTM(16, return_sequences=true) Output(30)
     }""",
 }
-KEEP_NOTHING = {"lstm", "causal window"}
+KEEP_NOTHING = {"lstm"}
 SOURCE = np.array([[3, 1, 4, 1, 5, 9], [2, 6, 5, 3, 0, 0], [8, 9, 7, 9, 3, 2]])
 START = np.array([[7, 2, 9], [4, 4, 1], [11, 8, 5]])
 
@@ -334,9 +331,7 @@ def test_id_0_of_a_text_that_is_not_padded_is_a_token(backend, tmp_path):
     np.testing.assert_array_equal(model.generate(start, 4), model.greedy(start, 4))
 
 
-@pytest.mark.parametrize(
-    "padded", ["learned", "sinusoidal", "bahdanau", "luong", "causal window"]
-)
+@pytest.mark.parametrize("padded", ["learned", "sinusoidal", "bahdanau", "luong"])
 def test_padding_before_a_text_changes_nothing(padded, backend, tmp_path):
     model = Runner(TEXTS[padded], backend, tmp_path)
     ragged = np.pad(START, ((0, 0), (2, 0)))

@@ -106,7 +106,8 @@ def inputs(queries, keys, seed=0):
 
 def prepared(text, backend, dtype, path=None):
     (checked,), warnings = check_text(text)
-    assert warnings == []
+    # each case leaves what only others read
+    assert {w.code for w in warnings} <= {"W0120"}
     return load_model(checked, backend, path, dtype=dtype)
 
 

@@ -67,12 +67,15 @@ TEXTS = {
     "luong": TRANSLATOR.replace(
         "ENCODER", "Bidirectional(GRU(8, return_sequences=true))"
     ).replace("DECODER", "LuongDecoder(12, memory=source)"),
+    "causal window": PADDED.replace(
+        "PositionalEncoding(POSITIONS)", 'Conv1D(16, 3, padding="causal") * 2'
+    ),
     "lstm": """network Recurrent {
       input: (none,)
       layers: Embedding(30, 16) LSTM(16, return_sequences=true) Output(30)
     }""",
 }
-KEEP_NOTHING = {"lstm"}
+KEEP_NOTHING = {"lstm", "causal window"}
 SOURCE = np.array([[3, 1, 4, 1, 5, 9], [2, 6, 5, 3, 0, 0], [8, 9, 7, 9, 3, 2]])
 START = np.array([[7, 2, 9], [4, 4, 1], [11, 8, 5]])
 
@@ -331,7 +334,9 @@ def test_id_0_of_a_text_that_is_not_padded_is_a_token(backend, tmp_path):
     np.testing.assert_array_equal(model.generate(start, 4), model.greedy(start, 4))
 
 
-@pytest.mark.parametrize("padded", ["learned", "sinusoidal", "bahdanau", "luong"])
+@pytest.mark.parametrize(
+    "padded", ["learned", "sinusoidal", "bahdanau", "luong", "causal window"]
+)
 def test_padding_before_a_text_changes_nothing(padded, backend, tmp_path):
     model = Runner(TEXTS[padded], backend, tmp_path)
     ragged = np.pad(START, ((0, 0), (2, 0)))
@@ -488,8 +493,10 @@ NO_TEXTS = {
       network N { input: (none,) layers: Embedding(30, 16) Own() Output(30) }""",
     "a window into the future": """network N { input: (none,) layers: Embedding(30, 16)
       Conv1D(16, 3, padding="same") Output(30) }""",
-    "a window on padding": """network N { input: (none,)
-      layers: Embedding(30, 16, mask_zero=true) Conv1D(16, 3, padding="causal")
+    "a window on padding": """define Own() {
+        layers: window = Conv1D(16, 3, padding="causal")
+        forward(x): return window(x) }
+      network N { input: (none,) layers: Embedding(30, 16, mask_zero=true) Own()
       Output(30) }""",
     "a sum of padding": """define Own() { forward(x): return x + cumsum(x, axis=1) }
       network N { input: (none,) layers: Embedding(30, 16, mask_zero=true) Own()
@@ -509,8 +516,15 @@ BACKWARDS = {  # layers that look only back, and whether they look at all
     "CumulativeMean()": True,
     "BatchNormalization()": False,
     'Conv1D(16, 1, "relu")': False,
+    'Conv1D(16, 1, padding="same")': False,
     'Conv1D(16, 3, padding="causal")': True,
     "HeadSums()": True,
+}
+WITH_PADDING = {  # those that are right behind padding too
+    "BatchNormalization()",
+    'Conv1D(16, 1, "relu")',
+    'Conv1D(16, 1, padding="same")',
+    'Conv1D(16, 3, padding="causal")',
 }
 LOOKING_BACK = """
 define CumulativeMean() { forward(x):
@@ -531,6 +545,23 @@ def test_what_looks_only_back_writes(layer, looks, backend, tmp_path):
     longer = np.concatenate([START, START], axis=1)  # no step sees a later one
     np.testing.assert_allclose(
         model.output(longer)[:, :3], model.output(START), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("layer", BACKWARDS)
+def test_what_takes_padding_for_text_writes_none(layer, tmp_path):
+    text = LOOKING_BACK.replace("LAYER", layer)
+    text = text.replace("30, 16", "30, 16, mask_zero=true")
+    if layer not in WITH_PADDING:
+        assert generation(checked_of(text)) is None
+        return
+    model = Runner(text, "numpy", tmp_path)
+    padded = np.pad(START, ((0, 0), (2, 0)))
+    np.testing.assert_array_equal(
+        model.generate(padded, 4)[:, 2:], model.generate(START, 4)
+    )
+    np.testing.assert_allclose(
+        model.output(padded)[:, 2:], model.output(START), atol=1e-6
     )
 
 

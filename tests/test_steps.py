@@ -430,6 +430,46 @@ def test_an_end_of_a_sequence_of_any_length_is_one_step(part, at, backend):
     np.testing.assert_allclose(output, expected, atol=1e-12)
 
 
+ENDS = """define Ends(k) {
+  layers: dense = Dense(3)
+  forward(x):
+    ends = concatenate([slice(x, 0, 1, axis=1), slice(x, -1, axis=1)])
+    some = sum(slice(x, 0, k, axis=1), axis=1)
+    return dense(slice(x @ transpose(x), -1)) + some + mean(ends)
+}
+network N { input: (none, 3) layers: Ends(1) Ends(2) }"""
+
+
+def test_parts_of_a_size_that_varies_are_no_end(backend):
+    checked = checked_of(ENDS)
+    weights = initial(checked)
+    loaded = load_model(checked, backend, dtype="float64")
+    _assign(loaded, weights)
+    x = RANDOM.normal(size=(2, 5, 3))
+    output, _ = run(loaded.model, loaded.backend, x)
+    for i in range(2):
+        name = f"ends_{i}.dense"
+        last = (x @ x.transpose(0, 2, 1))[..., -1:]
+        ends = np.concatenate([x[:, :1], x[:, -1:]], axis=-1)
+        dense = last @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+        some = x[:, : i + 1].sum(1, keepdims=True)
+        x = dense + some + ends.mean(-1, keepdims=True)
+    np.testing.assert_allclose(output, x, atol=1e-12)
+
+
+@pytest.mark.requires_tensorflow
+def test_keras_knows_that_an_end_is_one_step():
+    """Its layers are built from symbols, whose lengths are not known."""
+    flat = "layers: flatten = Flatten() more = Dense(3) dense"
+    text = ENDS.replace("layers: dense", flat).replace("mean(ends)", "mean(y)")
+    text = text.replace("return", "y = more(flatten(ends)) return").replace(
+        "mean(y)", "reshape(y, (-1, 1, 3))"
+    )
+    names = {"__name__": "ends_of_any_length"}
+    exec(emit(checked_of(text), get("tensorflow")), names)
+    assert names["create_model"]()(np.ones((2, 5, 3))).shape == (2, 5, 3)
+
+
 REFUSED = {
     "return scan(x, x)": "scan takes a layer first",
     "return scan()": "scan takes a layer first",

@@ -490,6 +490,10 @@ def _section(scope: Scope, call: tree.Call, values: Fields) -> ast.expr:
     axis = int(ast.literal_eval(text(values["axis"]))) if "axis" in values else -1
     ends = (values.get("start"), values.get("stop"))
     first, stop = (None if _is_nothing(end) else end for end in ends)
+    one_step = scope.backend.functions.get("end of an axis", "")
+    if one_step and id(call) in scope.facts.ends and _is_written(first, stop):
+        at = first if first is not None and stop is None else constant(0)
+        return fill(one_step, {"0": values["x"], "1": at, "2": constant(axis)})
     whole_axis = ast.Slice(None, None)
     part = ast.Slice(None if _is_zero(first) else first, stop)
     if axis < 0:
@@ -501,6 +505,12 @@ def _section(scope: Scope, call: tree.Call, values: Fields) -> ast.expr:
 
 def _is_nothing(node: ast.expr | None) -> bool:
     return node is None or (isinstance(node, ast.Constant) and node.value is None)
+
+
+def _is_written(*ends: ast.expr | None) -> bool:
+    """Whether ends of a section are numbers, the same wherever the class is used."""
+    parts = (part for end in ends if end is not None for part in ast.walk(end))
+    return not any(isinstance(part, ast.Name | ast.Attribute) for part in parts)
 
 
 def _is_zero(node: ast.expr | None) -> bool:

@@ -215,13 +215,18 @@ def _is_stepwise(part: Instance) -> bool:
 def _reads_forwards(part: Instance, may_be_padded: bool) -> bool:
     """Whether a layer that mixes steps looks only back, and not at padding.
 
-    A recurrent layer leaves padded steps out, a window does not.
+    A recurrent layer leaves padded steps out, a window those that a mask hides.
     """
     name, values = part.target.name, part.values
     if name in ("LSTM", "GRU", "SimpleRNN"):
         return bool(values["return_sequences"]) and not values["go_backwards"]
     is_causal = name == "Conv1D" and values["padding"] == "causal"
-    return is_causal and not may_be_padded
+    return is_causal and (_takes_mask(part) or not may_be_padded)
+
+
+def _takes_mask(part: Instance) -> bool:
+    """Whether a window is told which steps are padding: of all, not the newest."""
+    return part.target.name == "Conv1D" and len(part.inputs) > 1
 
 
 def _keeps(
@@ -250,7 +255,7 @@ def _keeps(
     return all(
         _keeps(checked, one, _inside(one, targets), around=caches)
         if isinstance(one.target, Block)
-        else _is_stepwise(one)
+        else _is_stepwise(one) and not _takes_mask(one)
         for one in inner
     )
 

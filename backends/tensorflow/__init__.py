@@ -148,6 +148,8 @@ BACKEND = Backend(
         "positions": 'ops.arange(ops.shape({0})[1], dtype="int64")[None]',
         "zeros": "ops.zeros({0}, dtype={1}.dtype)",
         "split": "ops.split({0}, {1}, axis={2})",
+        # of a section, Keras would not know that it is one step
+        "end of an axis": "ops.take({0}, [{1}], axis={2})",
     },
     of_ids={
         "+": "ops.add({0}, {1})",

@@ -224,6 +224,13 @@ def cut(given: Given) -> Tensor:
     return _resized(x, axis, replace(_part(dim, start, stop), label=dim.label))
 
 
+def is_open_end(given: Given) -> bool:
+    """Whether `cut` takes the first or last step of an axis of unknown length."""
+    x = tensor(given, "x")
+    is_open = x.dims[axis_of(given, x)].value is None
+    return is_open and _is_an_end(_place(given, "start"), _place(given, "stop"))
+
+
 def parts(given: Given) -> Several:
     """Equal parts of an axis, or parts of the sizes that are given."""
     x, wanted = tensor(given, "x"), given["parts"]
@@ -282,7 +289,12 @@ def _part(dim: Dim, start: Dim | None, stop: Dim | None) -> Dim:
 
 
 def _is_an_end(start: Dim | None, stop: Dim | None) -> bool:
-    """Whether a part is the first step or the last, of which any length has one."""
+    """Whether a part is the first step or the last, of which any length has one.
+
+    Ends in terms of parameters may be others where the block is used once more.
+    """
+    if any(end and end.expr and tree.names_in(end.expr) for end in (start, stop)):
+        return False
     if stop is None:
         return start is not None and start.value == -1
     return stop.value == 1 and (start is None or start.value == 0)

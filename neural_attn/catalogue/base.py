@@ -198,7 +198,9 @@ def keeps_steps(arguments: Arguments) -> bool:
     strides = arguments["strides"]
     if strides is None:  # of pooling: as long as the window
         strides = arguments["pool_size"]
-    return arguments["padding"] in ("same", "causal") and strides in (1, (1,))
+    stays = arguments["padding"] in ("same", "causal")
+    is_one_step = arguments.get("kernel_size") in (1, (1,))
+    return (stays or is_one_step) and strides in (1, (1,))
 
 
 def operands(*names: str) -> tuple[str, ...]:

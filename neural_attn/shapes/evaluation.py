@@ -9,6 +9,7 @@ from typing import Any
 
 from neural_attn.catalogue import constants
 from neural_attn.catalogue.arguments import match
+from neural_attn.catalogue.array_rules import is_open_end
 from neural_attn.catalogue.attention_rules import promise_of, shares_heads
 from neural_attn.catalogue.function_arguments import Length
 from neural_attn.catalogue.functions import OBSERVE, PRIMITIVES, Primitive
@@ -302,7 +303,7 @@ class Evaluation(ABC):
         except ShapeError as error:
             error.hint = error.hint or self.here(call)
             raise self.session.note(error, call) from None
-        self._note_steps(name, given, result)
+        self._note_steps(call, given, result)
         self._note_uses(primitive, given)
         if name == "padding_mask" and isinstance(given["values"], Tensor):
             self.facts.masks.add(self.input_names.get(given["values"].along, ""))
@@ -317,8 +318,13 @@ class Evaluation(ABC):
         self.note_step("function", name, inputs, result, call.span.text)
         return result
 
-    def _note_steps(self, name: str, given: Mapping[str, Value], result: Value) -> None:
-        """Note what a function does with steps: sums up to each, or joins them."""
+    def _note_steps(
+        self, call: tree.Call, given: Mapping[str, Value], result: Value
+    ) -> None:
+        """Note what a function does with steps: picks one, sums up to each, joins."""
+        name = call.function.text
+        if name == "slice" and is_open_end(given):
+            self.facts.ends.add(id(call))
         summed = summed_so_far(name, given)
         if summed is None:
             self.note_joined(joined_by_function(name, given, result))

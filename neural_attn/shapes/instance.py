@@ -220,7 +220,8 @@ class Facts:
     ("" where that is not known), `weighs_steps` those that products of an attention
     join, `sums_steps` those summed up to each step, `counts_steps` whether they count
     steps;
-    `floored` the calls of floor that divide lengths; `ids` what holds ids;
+    `floored` the calls of floor that divide lengths; `ends` those of slice that take
+    the first or last step of an axis of any length; `ids` what holds ids;
     `masks` the inputs of which it asks which steps are padding, and the masks that
     it looks at itself, not only hands to an attention.
     """
@@ -245,6 +246,7 @@ class Facts:
     sums_steps: set[str] = field(default_factory=set)
     counts_steps: bool = False
     floored: set[int] = field(default_factory=set)
+    ends: set[int] = field(default_factory=set)
     ids: set[int] = field(default_factory=set)
     masks: set[str] = field(default_factory=set)
 

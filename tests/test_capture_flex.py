@@ -82,7 +82,7 @@ def watched(model, inputs):
 
 @pytest.mark.parametrize("case", CASES)
 def test_weights_are_those_of_a_dense_computation(case, pair, monkeypatch):
-    monkeypatch.setattr("neural_attn.models.living.flex.BLOCK", 20)
+    monkeypatch.setattr("neural_attn.models.living.rows.BLOCK", 20)
     # without torch.compile, which takes seconds
     monkeypatch.setattr(flex, "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG", True)
     options, added, allowed = CASES[case]

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.models.living.masks import Mask, simplest
+from neural_attn.models.living.rows import RowsOf, all_rows
 from neural_attn.promises import PARTS, SHARES, Rows
 
 __all__ = ["ArrayScores", "ArrayWeights"]
 
-BLOCK = 1 << 22  # weights that are computed at once
-
 Array = NDArray[Any]
-RowsOf: TypeAlias = Callable[[int, slice], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -52,14 +50,7 @@ class ArrayScores:
     def weights(self, heads: Sequence[int]) -> NDArray[np.float32]:
         """The exact weights of some heads, float32 [batch, heads, queries, keys]."""
         batch, _, queries, keys = self.shape
-        found = np.empty((batch, len(heads), queries, keys), np.float32)
-        step = max(1, BLOCK // (len(heads) * keys))
-        make = self.rows_of(heads)
-        for example in range(batch):
-            for row in range(0, queries, step):
-                rows = slice(row, min(row + step, queries))
-                found[example, :, rows] = make(example, rows)
-        return found
+        return all_rows(self.rows_of(heads), (batch, len(heads), queries, keys))
 
     def rows_of(self, heads: Sequence[int]) -> RowsOf:
         """What makes some rows of one example."""

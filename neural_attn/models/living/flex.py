@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from neural_attn.models.living.masks import HIDDEN, Mask, simplest
-from neural_attn.models.living.scores import BLOCK, RowsOf
+from neural_attn.models.living.rows import RowsOf, all_rows, blocks_of_rows
 from neural_attn.promises import SHARES, Rows
 
 __all__ = ["FlexScores", "running"]
@@ -70,28 +70,16 @@ class FlexScores:
         """What the mask hides, and what the function of scores does by its size."""
         batch, _, queries, keys = self.shape
         allowed = np.empty((batch, len(heads), queries, keys), bool)
-        step = max(1, BLOCK // (len(heads) * keys))
-        for example in range(batch):
-            for row in range(0, queries, step):
-                rows = slice(row, min(row + step, queries))
-                zeros = torch.zeros(len(heads), rows.stop - row, keys)
-                changed = self._changed(
-                    zeros.to(self.query.device), example, heads, rows
-                )
-                allowed[example, :, rows] = (changed > HIDDEN).cpu().numpy()
+        for example, rows in blocks_of_rows(allowed.shape):
+            zeros = torch.zeros(len(heads), rows.stop - rows.start, keys)
+            changed = self._changed(zeros.to(self.query.device), example, heads, rows)
+            allowed[example, :, rows] = (changed > HIDDEN).cpu().numpy()
         return simplest(allowed, queries, keys)
 
     def weights(self, heads: Sequence[int]) -> NDArray[np.float32]:
         """The exact weights of some heads, float32 [batch, heads, queries, keys]."""
         batch, _, queries, keys = self.shape
-        found = np.empty((batch, len(heads), queries, keys), np.float32)
-        step = max(1, BLOCK // (len(heads) * keys))
-        make = self.rows_of(heads)
-        for example in range(batch):
-            for row in range(0, queries, step):
-                rows = slice(row, min(row + step, queries))
-                found[example, :, rows] = make(example, rows)
-        return found
+        return all_rows(self.rows_of(heads), (batch, len(heads), queries, keys))
 
     def rows_of(self, heads: Sequence[int]) -> RowsOf:
         """What makes some rows of one example; 0 where a query sees no key."""

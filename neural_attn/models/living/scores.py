@@ -9,23 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from neural_attn.models.living.masks import HIDDEN, Mask, simplest
+from neural_attn.models.living.rows import BLOCK, RowsOf
 from neural_attn.promises import SHARES, Rows
 
-__all__ = ["Given", "RowsOf", "Scores"]
-
-# rows of one example, float32 [heads, rows, keys]
-RowsOf: TypeAlias = Callable[[int, slice], NDArray[np.float32]]
-
-# Weights computed at once: 16 MB in float32. In smaller blocks the cores wait for each
-# other, as benchmarks/capture.py shows.
-BLOCK = 1 << 22
+__all__ = ["Given", "Scores"]
 
 
 @dataclass(frozen=True)

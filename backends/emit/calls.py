@@ -354,9 +354,14 @@ def _call_primitive(scope: Scope, call: tree.Call) -> ast.expr:
         return of_numbers(name, list(values.values()))
     if name in _OWN_WAYS and (made := _OWN_WAYS[name](scope, call, values)):
         return made
-    template = scope.backend.functions.get(name, "")
+    return _filled(scope, primitive, values)
+
+
+def _filled(scope: Scope, primitive: Primitive, values: Fields) -> ast.expr:
+    """A call as the backend writes it: by a template, or of the runtime's function."""
+    template = scope.backend.functions.get(primitive.name, "")
     if not template:
-        return ast.Call(dotted(name), list(values.values()), [])
+        return ast.Call(dotted(primitive.name), list(values.values()), [])
     return fill(template, _in_order(primitive, values))
 
 
@@ -531,24 +536,18 @@ def _observed(scope: Scope, call: tree.Call, primitive: Primitive) -> ast.expr:
     return made
 
 
-# functions that are given a layer, not its output; those that are written in a way
-# of their own, where that is not None
-_OF_LAYERS = {"weight": _matrix, SCAN: _scan}
-
-
 def _tensor_first(scope: Scope, call: tree.Call, values: Fields) -> ast.expr | None:
     """`maximum(0, x)` as `maximum(x, 0)`: frameworks take the tensor first."""
     primitive = PRIMITIVES[call.function.text]
     given = match("", tuple(primitive.parameters), call.arguments, Problems())
     if id(given["x"]) in scope.facts.tensors:
         return None
-    turned = {"x": values["y"], "y": values["x"]}
-    template = scope.backend.functions.get(primitive.name, "")
-    if not template:
-        return ast.Call(dotted(primitive.name), list(turned.values()), [])
-    return fill(template, _in_order(primitive, turned))
+    return _filled(scope, primitive, {"x": values["y"], "y": values["x"]})
 
 
+# functions that are given a layer, not its output; those that are written in a way
+# of their own, where that is not None
+_OF_LAYERS = {"weight": _matrix, SCAN: _scan}
 _OWN_WAYS: dict[str, Callable[[Scope, tree.Call, Fields], ast.expr | None]] = {
     "cast": _cast,
     "maximum": _tensor_first,

@@ -3,6 +3,25 @@
 import numpy as np
 
 
+def masked_step(network, skip_padding, mask):
+    """Return the network as a function of ids alone, told which are padding.
+
+    mask [batch, time] is that of the first ids, 0 for padding. What follows is none.
+    skip_padding(network, mask): its positions count from the first that is none.
+    """
+    if (mask[:, -1] == 0).any():
+        raise ValueError("padding stands before a text that is to go on, not behind it")
+
+    def step(ids):
+        shown = np.ones_like(ids)
+        if ids.shape[1] >= mask.shape[1]:  # the whole text
+            shown[:, : mask.shape[1]] = mask
+            skip_padding(network, mask)
+        return network(dict(zip(network.input_names, (ids, shown), strict=True)))
+
+    return step
+
+
 def one_by_one(scores_of, ids, count, temperature, end, seed):
     """Add to ids [batch, time] the likeliest token each time, or one that is drawn.
 

@@ -2,7 +2,11 @@
 
 import numpy as np
 from neural_attn.backends.emit.runtime.request import check_request
-from neural_attn.backends.emit.runtime.search import beam_search, one_by_one
+from neural_attn.backends.emit.runtime.search import (
+    beam_search,
+    masked_step,
+    one_by_one,
+)
 from neural_attn.backends.numpy.runtime.core import Layer, Network, layers_in
 
 
@@ -69,7 +73,9 @@ class GeneratingNetwork(Network):
         # only with MASKED:
         mask = np.ones_like(ids) if attention_mask is None else attention_mask
         # only with MASKED:
-        step = masked_step(self, self, np.repeat(mask, beams, axis=0))
+        mask_of_beams = np.repeat(mask, beams, axis=0)
+        # only with MASKED:
+        step = masked_step(self, skip_padding, mask_of_beams)
         # only with MASKED:
         ids = go_on(self, step, ids, max_new_tokens, beams, temperature, end, seed)
         # only without MASKED:
@@ -121,24 +127,6 @@ class TranslatingNetwork(Network):
             return ids
         inputs = dict(zip(self.input_names, (source, ids), strict=True))
         return ids, attention_of(self, ids, inputs)
-
-
-def masked_step(network, step, mask):
-    """Return `step` that is given ids alone, and tells which are padding.
-
-    mask [batch, time] is that of the first ids, 0 for padding. What follows is none.
-    """
-    if (mask[:, -1] == 0).any():
-        raise ValueError("padding stands before a text that is to go on, not behind it")
-
-    def masked(ids):
-        shown = np.ones_like(ids)
-        if ids.shape[1] >= mask.shape[1]:  # the whole text
-            shown[:, : mask.shape[1]] = mask
-            skip_padding(network, mask)
-        return step(dict(zip(network.input_names, (ids, shown), strict=True)))
-
-    return masked
 
 
 def go_on(network, step, ids, count, beams, temperature, end, seed):

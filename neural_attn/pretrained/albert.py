@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from neural_attn.pretrained.conversion.common import ABSOLUTE_POSITIONS
 from neural_attn.pretrained.conversion.config import Config
 from neural_attn.pretrained.conversion.encoders import HEADS, Kin, encoder_plan
 from neural_attn.pretrained.conversion.family import Extra, Family, Plan
@@ -33,10 +34,7 @@ _KIN = Kin(
     stack="encoder.albert_layer_groups.0.albert_layers.0.",
     widen="encoder.embedding_hidden_mapping_in",
     options={
-        "position_embedding_type": (
-            ("absolute",),
-            "only absolute positions are supported",
-        ),
+        **ABSOLUTE_POSITIONS,
         "num_hidden_groups": ((1,), _ALIKE),
         "inner_group_num": ((1,), _ALIKE),
     },

@@ -7,6 +7,7 @@ import re
 from neural_attn.diagnostics.errors import fail
 from neural_attn.pretrained.conversion.activations import activation
 from neural_attn.pretrained.conversion.common import (
+    ABSOLUTE_POSITIONS,
     ENCODER,
     MAX_LAYERS,
     described,
@@ -36,12 +37,6 @@ from neural_attn.pretrained.conversion.heads import (
     PRETRAINING,
 )
 
-_OPTIONS = {
-    "position_embedding_type": (
-        ("absolute",),
-        "only absolute positions are supported",
-    ),
-}
 _EXTRAS = (
     Extra(r"embeddings\.(position|token_type)_ids", "constants that are computed here"),
     Extra(r"pooler\..*", "the pooler, which comes after the last attention"),
@@ -60,7 +55,7 @@ _KIN = Kin(
         None,
     ),
     pooled=({"pooler.dense": "pool", "classifier": "head"}, "tanh"),
-    options=_OPTIONS,
+    options=ABSOLUTE_POSITIONS,
     extras=_EXTRAS,
 )
 _EMBEDDINGS = {
@@ -78,7 +73,7 @@ def plan(config: Config) -> Plan:
     _check_architecture(config)
     if config.head:
         return encoder_plan(config, _KIN)
-    refuse(config, {**ENCODER, **_OPTIONS})
+    refuse(config, {**ENCODER, **ABSOLUTE_POSITIONS})
     width, heads = width_and_heads(config)
     depth = config.size("num_hidden_layers", maximum=MAX_LAYERS)
     dropout = config.number("hidden_dropout_prob", 0.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from neural_attn.pretrained.conversion.common import ABSOLUTE_POSITIONS
 from neural_attn.pretrained.conversion.config import Config
 from neural_attn.pretrained.conversion.encoders import HEADS, Kin, encoder_plan
 from neural_attn.pretrained.conversion.family import Extra, Family, Plan
@@ -24,12 +25,7 @@ _KIN = Kin(
         "discriminator_predictions.dense_prediction": "head",
     },
     widen="embeddings_project",
-    options={
-        "position_embedding_type": (
-            ("absolute",),
-            "only absolute positions are supported",
-        ),
-    },
+    options=ABSOLUTE_POSITIONS,
     extras=(
         Extra(r"embeddings\.position_ids", "constants that are computed here"),
         Extra(

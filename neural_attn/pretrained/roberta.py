@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
+from neural_attn.pretrained.conversion.common import ABSOLUTE_POSITIONS
 from neural_attn.pretrained.conversion.config import Config
 from neural_attn.pretrained.conversion.encoders import HEADS, Kin, encoder_plan
 from neural_attn.pretrained.conversion.family import Extra, Family, Plan
 from neural_attn.pretrained.conversion.heads import MASKED, SEQUENCE
 
-_OPTIONS = {
-    "position_embedding_type": (
-        ("absolute",),
-        "only absolute positions are supported",
-    ),
-}
 _KIN = Kin(
     "RoBERTa",
     masked=(
@@ -25,7 +20,7 @@ _KIN = Kin(
         "gelu",
     ),
     pooled=({"classifier.dense": "pool", "classifier.out_proj": "head"}, "tanh"),
-    options=_OPTIONS,
+    options=ABSOLUTE_POSITIONS,
     extras=(
         Extra(r"embeddings\.position_ids", "constants that are computed here"),
         Extra(r"pooler\..*", "the pooler, which comes after the last attention"),

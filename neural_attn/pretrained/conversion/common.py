@@ -12,6 +12,13 @@ from neural_attn.pretrained.conversion.family import Extra
 MAX_LAYERS = 1000
 TEXT = [("input_ids", "(none,)"), ("attention_mask", "(none,)")]
 TRANSLATION = [("source", "(none,)"), ("target", "(none,)")]
+# an option of BERT and its kin, the values that are supported, and why no others
+ABSOLUTE_POSITIONS: Mapping[str, tuple[Sequence[object], str]] = {
+    "position_embedding_type": (
+        ("absolute",),
+        "only absolute positions are supported",
+    ),
+}
 
 
 def tied_head(name: str) -> Extra:

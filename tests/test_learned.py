@@ -201,6 +201,11 @@ REFUSED = {
     ),
     "forward(x):\n a, a = split(x, 2)\n return a": "one name stands twice before this",
     "forward(x):\n a, b = split(x, 2)\n return a, b": "`Own()` gives 2 values",
+    'layers: w = Weight((1, 1, 8), "ones")\n forward(x): '
+    "return concatenate([w, x], axis=1)": "cannot stand side by side",
+    "forward(x): return concatenate([slice(x, 0, 1, axis=1), x])": (
+        "(batch, 1, 8) and (batch, 5, 8) cannot stand side by side"
+    ),
 }  # fmt: skip
 
 

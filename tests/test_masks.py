@@ -7,6 +7,7 @@ from neural_attn.backends.emit.emitter import emit
 
 from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.inputs.arrays import prepare
 from neural_attn.models.capture import run
 from neural_attn.models.generated import load_model
 from tests.corpus import assert_backends_agree
@@ -76,6 +77,39 @@ def test_one_define_serves_with_a_mask_and_without(combined, backend):
     np.testing.assert_array_equal(
         masked > 0, np.broadcast_to((j <= i) & (j < END), masked.shape)
     )
+
+
+LOOKED_AT = {  # how a block uses its mask, and whether it can do without
+    "y = where(transpose(reshape(attention_mask, (-1, 1, n))), x, 0)": False,
+    "h = split_heads(x, 2)\n "
+    "y = merge_heads(attend(h, h, h, not attention_mask))": False,
+    "if attention_mask != none { y = 2 * x } else { y = x }": False,
+    "h = split_heads(x, 2)\n y = merge_heads(attend(h, h, h, attention_mask))": True,
+    "y = x\n if attention_mask != none "
+    "{ y = where(transpose(reshape(attention_mask, (-1, 1, n))), x, 0) }": True,
+}
+
+
+@pytest.mark.parametrize(("equation", "optional"), LOOKED_AT.items(), ids=LOOKED_AT)
+def test_a_mask_may_be_left_out_where_no_equation_needs_it(equation, optional, backend):
+    (checked,), _ = check_text(
+        f"define Own() {{ forward(x, attention_mask = none):\n n = length(x)\n "
+        f"{equation}\n return y + x }}\nnetwork N {{ input: {{ x: (none, 8) "
+        "attention_mask: (none,) } layers: x: { Own() } }"
+    )
+    vectors = np.random.default_rng(0).normal(size=(2, 5, 8)).astype("float32")
+    loaded = load_model(checked, backend)
+    ones = {"x": vectors, "attention_mask": np.ones((2, 5), np.int64)}
+    given, _ = run(loaded.model, loaded.backend, ones)
+    if optional:
+        without, _ = run(loaded.model, loaded.backend, {"x": vectors})
+        np.testing.assert_allclose(given, without, atol=1e-6)
+    else:
+        with pytest.raises(KeyError, match="attention_mask"):
+            run(loaded.model, loaded.backend, {"x": vectors})
+        with pytest.raises(NeuralError, match="attention_mask"):
+            prepare(checked, {"x": vectors})
+    assert (", optional" in emit(checked, loaded.backend)) == optional
 
 
 @pytest.mark.parametrize("combined", COMBINED)

@@ -151,7 +151,7 @@ def _doc(scope: Scope) -> str:
     """What the network takes and gives."""
     network, output = scope.checked.network, scope.checked.root.output
     several = len(network.inputs) > 1
-    given = [_described(i, several) for i in network.inputs]
+    given = [_described(scope, i, several) for i in network.inputs]
     if network.takes_embedded:
         width = network.inputs[0].described_width
         given[0] += f", or numbers [batch, time, {width}] embedded already"
@@ -170,11 +170,12 @@ def _forward_lines(scope: Scope) -> list[str]:
         # One that is called `inputs` comes last, as it hides the parameter.
         for given in sorted(inputs, key=lambda given: given.name == "inputs"):
             key = string(given.name)
-            get = f"inputs.get({key})" if is_mask(given.name) else f"inputs[{key}]"
+            lacks = scope.checked.may_lack(given)
+            get = f"inputs.get({key})" if lacks else f"inputs[{key}]"
             lines.append(f"{STATEMENTS}{scope.spell(given.name)} = {get}")
     elif inputs and inputs[0].name != "inputs":
         lines.append(f"{STATEMENTS}{scope.spell(inputs[0].name)} = inputs")
-    scope.never_none = {i.name for i in inputs if not is_mask(i.name)}
+    scope.never_none = {i.name for i in inputs if not scope.checked.may_lack(i)}
     return lines + body_lines(scope, scope.block.forward.body, STATEMENTS)
 
 
@@ -186,14 +187,15 @@ def _joined(lines: list[str]) -> list[str]:
     return [*lines[:-2], lines[-2].replace(f"{name} = ", "return ", 1)]
 
 
-def _described(given: Input, several: bool) -> str:
+def _described(scope: Scope, given: Input, several: bool) -> str:
     sizes = ", ".join(
         ["batch", *("time" if s is None else str(s) for s in given.shape)]
     )
     kind = "integers" if given.dtype == "int" else "numbers"
     name = f"{given.name}: " if several else ""
-    optional = ", optional; 0 is padding" if is_mask(given.name) else ""
-    return f"{name}{kind} [{sizes}]{optional}"
+    optional = ", optional" if scope.checked.may_lack(given) else ""
+    meaning = "; 0 is padding" if is_mask(given.name) else ""
+    return f"{name}{kind} [{sizes}]{optional}{meaning}"
 
 
 def _brackets(tensor: object) -> str:

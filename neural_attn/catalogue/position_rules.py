@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from neural_attn.catalogue.array_rules import side_by_side
 from neural_attn.catalogue.function_arguments import (
     Given,
     Length,
@@ -18,7 +19,6 @@ from neural_attn.catalogue.types import (
     ShapeError,
     Static,
     Tensor,
-    broadcast,
     distances_between,
 )
 from neural_attn.grammar import tree
@@ -155,8 +155,7 @@ def _product(dims: tuple[Dim, ...]) -> int | None:
 def stack(given: Given) -> Tensor:
     """A new last axis, as long as the list."""
     items = tensors(given, "items")
-    for item in items[1:]:
-        broadcast(items[0], item)
+    side_by_side(items)
     roots = frozenset().union(*(item.roots for item in items))
     listed = given["items"]
     written = listed.expr if isinstance(listed, Static) else None

@@ -22,7 +22,7 @@ from neural_attn.inputs.limits import id_limits
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.sample import sample
 from neural_attn.inputs.tokens import by_input, check_count, count
-from neural_attn.ir import Input, is_mask
+from neural_attn.ir import Input
 from neural_attn.shapes.infer import at_shapes
 from neural_attn.shapes.instance import Checked
 
@@ -103,7 +103,7 @@ def _named(checked: Checked, data: Any, notes: list[str]) -> dict[str, NDArray[A
             fail("E0405", name=name, names=", ".join(names))
     first = arrays.get(names[0])
     for given in inputs:
-        if given.name in arrays or is_mask(given.name):
+        if given.name in arrays or checked.may_lack(given):
             continue
         if given.name == "token_type_ids" and first is not None:
             arrays[given.name] = np.zeros(np.shape(first), np.int64)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import ChainMap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from neural_attn.catalogue import constants
@@ -111,6 +112,7 @@ class Evaluation(ABC):
         self.uses: dict[str, LayerUse] = {}
         self.static = Consulted()
         self.input_names: dict[int | None, str] = {}  # of the inputs, by uid
+        self.sure: set[str] = set()  # inputs that a condition around has asked for
 
     @abstractmethod
     def call_layer(self, use: LayerUse, call: tree.Call) -> Value:
@@ -144,12 +146,29 @@ class Evaluation(ABC):
                 return self.evaluate(statement.value)
             else:
                 chosen = self.decide(statement, statement.condition)
-                result = self.run_body(
-                    statement.then if chosen else statement.otherwise
-                )
+                with self._asked(statement):
+                    result = self.run_body(
+                        statement.then if chosen else statement.otherwise
+                    )
                 if result is not None:
                     return result
         return None
+
+    @contextmanager
+    def _asked(self, statement: tree.If) -> Iterator[None]:
+        """Inside `if x != none { … }` x is given; with an else it must always be.
+
+        The code of a class has one of two branches where every use takes the same.
+        """
+        asked = tree.names_in(statement.condition) & set(self.input_names.values())
+        if statement.otherwise:
+            self.facts.needed |= asked - self.sure
+            yield
+            return
+        before = self.sure
+        self.sure = before | asked
+        yield
+        self.sure = before
 
     def _assign(self, statement: tree.Assign) -> None:
         """Give each name its value; several names share what gives as many."""
@@ -259,6 +278,7 @@ class Evaluation(ABC):
         except ShapeError as error:
             raise self.session.note(error, expr) from None
         self._note_masks(operands)
+        self.facts.needed |= self._masks(operands) - self.sure
         self.note_step("operator", expr.operator, operands, result, expr.span.text)
         return result
 
@@ -305,6 +325,7 @@ class Evaluation(ABC):
             raise self.session.note(error, call) from None
         self._note_steps(call, given, result)
         self._note_uses(primitive, given)
+        self._note_needed(primitive, given)
         if name == "padding_mask" and isinstance(given["values"], Tensor):
             self.facts.masks.add(self.input_names.get(given["values"].along, ""))
         if primitive.is_attention:
@@ -355,10 +376,22 @@ class Evaluation(ABC):
 
     def _note_masks(self, values: Iterable[object]) -> None:
         """Note masks of the block's inputs that more than an attention looks at."""
-        for value in values:
-            if isinstance(value, Tensor) and value.dtype == "bool":
-                if value.uid in self.input_names:
-                    self.facts.masks.add(self.input_names[value.uid])
+        self.facts.masks |= self._masks(values)
+
+    def _masks(self, values: Iterable[object]) -> set[str]:
+        return {
+            self.input_names[value.uid]
+            for value in values
+            if isinstance(value, Tensor) and value.dtype == "bool"
+            if value.uid in self.input_names
+        }
+
+    def _note_needed(self, primitive: Primitive, given: Mapping[str, Value]) -> None:
+        """Note a mask that a function cannot do without."""
+        for parameter, value in given.items():
+            masks = self._masks(tensors_in(value)) - self.sure
+            if masks and not _does_without(primitive, given, parameter):
+                self.facts.needed |= masks
 
     def _matrix(self, call: tree.Call) -> Value:
         """`weight(layer)`: the matrix of a layer that has been called before."""
@@ -449,6 +482,19 @@ class Evaluation(ABC):
         }
         weights = _weights(given)
         return isinstance(weights, Tensor) and len(sequences & weights.roots) > 1
+
+
+def _does_without(
+    primitive: Primitive, given: Mapping[str, Value], parameter: str
+) -> bool:
+    """Whether a function takes `none` for what one of its parameters was given."""
+    if not isinstance(given[parameter], Tensor):
+        return False  # one of a list
+    try:
+        primitive.rule({**given, parameter: Static(None)})
+    except ShapeError:
+        return False
+    return True
 
 
 def _matrix_of(use: LayerUse | None, made: Instance | None) -> Tensor:

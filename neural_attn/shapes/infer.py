@@ -54,6 +54,7 @@ from neural_attn.shapes.calls import (
 from neural_attn.shapes.evaluation import Again, Session, Stop
 from neural_attn.shapes.instance import Attention, Checked, Facts, Instance
 from neural_attn.shapes.scanning import (
+    of_batch,
     one_map_each,
     one_step,
     over_time,
@@ -235,13 +236,13 @@ class _Run(Entry):
             check_steps_mask(use.name, cast(Tensor, inputs[0]), seen)
             if isinstance(seen, Tensor):
                 self.facts.masked_scans.add(id(call))
-            results = self._called(use, (x, *inputs[1:]), step)
+            presumed = [of_batch(given, x) for given in inputs[1:]]
+            results = self._called(use, (x, *presumed), step)
             states = starting_states(use, x, inputs, results)
-            if any(s is not i for s, i in zip(states, inputs[1:], strict=False)):
+            given = (*states, *inputs[1 + len(states) :])
+            if any(a is not b for a, b in zip(given, presumed, strict=True)):
                 self.instance.calls[use.name].pop()  # to be called anew
-                results = self._called(
-                    use, (x, *states, *inputs[1 + len(states) :]), step
-                )
+                results = self._called(use, (x, *given), step)
             self.session.trail.pop()
             one_map_each(use, self.instance.children[use.name])
             self.facts.states[id(call)] = len(states), len(results) > 1

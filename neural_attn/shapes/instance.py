@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from neural_attn.catalogue.base import NativeLayer, Weight
 from neural_attn.catalogue.types import Tensor, Value, spelled
 from neural_attn.grammar import tree
-from neural_attn.ir import Block, LayerUse, Network
+from neural_attn.ir import Block, Input, LayerUse, Network, is_mask
 from neural_attn.promises import SHARES, Rows
 
 LONGEST = "max_len"  # the parameter of a block that bounds its first input's length
@@ -162,6 +162,12 @@ class Checked:
     root: Instance
     facts: dict[Block, Facts]
 
+    def may_lack(self, given: Input) -> bool:
+        """Whether an input may be left out: a mask that no equation looks into."""
+        return is_mask(given.name) and not any(
+            is_mask(name) for facts in self.facts.values() for name in facts.needed
+        )
+
     @property
     def attentions(self) -> dict[str, Attention]:
         """The attention maps by name, in order: the contract of design section 4."""
@@ -223,7 +229,8 @@ class Facts:
     `floored` the calls of floor that divide lengths; `ends` those of slice that take
     the first or last step of an axis of any length; `ids` what holds ids;
     `masks` the inputs of which it asks which steps are padding, and the masks that
-    it looks at itself, not only hands to an attention.
+    it looks at itself, not only hands to an attention; `needed` the inputs that its
+    equations cannot do without.
     """
 
     features: dict[str, dict[str, tree.Expr]] = field(default_factory=dict)
@@ -249,6 +256,7 @@ class Facts:
     ends: set[int] = field(default_factory=set)
     ids: set[int] = field(default_factory=set)
     masks: set[str] = field(default_factory=set)
+    needed: set[str] = field(default_factory=set)
 
 
 def of_part(name: str, part: int) -> str:

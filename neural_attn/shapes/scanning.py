@@ -38,6 +38,13 @@ def one_step(use: LayerUse, inputs: Inputs) -> Tensor:
     return x.like(x.dims[0], Dim(1), *x.dims[2:]).at(x.along)
 
 
+def of_batch(given: Value | None, x: Tensor) -> Value | None:
+    """What may be a state: one of [1, …] is one for each of the batch of x."""
+    if not isinstance(given, Tensor) or given.rank < 3 or given.dims[0].value != 1:
+        return given
+    return replace(given, dims=(x.dims[0], *given.dims[1:]))
+
+
 def starting_states(
     use: LayerUse, x: Tensor, inputs: Inputs, results: Sequence[Tensor]
 ) -> tuple[Tensor, ...]:

@@ -22,6 +22,7 @@ _PUBLIC = {
     "compile_file": "neural_attn.compile",
     "explore": "neural_attn.pipeline",
     "load_model": "neural_attn.models.generated",
+    "plot": "neural_attn.calls",
 }
 
 __all__ = ["__version__", *_PUBLIC]

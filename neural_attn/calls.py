@@ -1,4 +1,4 @@
-"""What a notebook calls with a model at hand: `capture` its maps, `analyze` it."""
+"""What a notebook calls with a model at hand: `capture`, `plot` and `analyze` it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from neural_attn.analysis import analyze_maps
 from neural_attn.analysis.result import Analysis
@@ -24,7 +24,10 @@ from neural_attn.models.opening import open_model
 from neural_attn.models.pytorch import ModuleModel, is_module
 from neural_attn.pipeline import Request, run_analysis
 
-__all__ = ["analyze", "capture"]
+if TYPE_CHECKING:  # Matplotlib takes half a second, and `capture` needs none
+    from matplotlib.figure import Figure
+
+__all__ = ["analyze", "capture", "plot"]
 
 KEEP = ("maps", "metrics")
 
@@ -129,6 +132,58 @@ def capture(
     maps = opened.run(_prepared(opened, inputs, tokens)).maps
     selected = _selected(maps, layers, heads)
     return selected if keep == "maps" else count_maps(selected)
+
+
+def plot(
+    given: Any,
+    inputs: Any = None,
+    tokenizer: Any = None,
+    layers: Layers = None,
+    heads: Heads = None,
+    *,
+    mean: bool = False,
+    example: int = 0,
+    tokens: Tokens | None = None,
+    cmap: str | None = None,
+) -> Figure:
+    """Draw maps, or the attention of a model on inputs.
+
+    One head is one matrix, several heads of a layer are a grid, one head each of
+    several layers stand side by side, and all heads of all layers are one sheet.
+
+    Parameters
+    ----------
+    given : AttentionMaps, or a model as `capture` takes it
+    inputs, tokenizer, tokens : of a model, as in `capture`
+    layers, heads : which maps and heads, as in `capture`
+    mean : whether heads are averaged
+    example : which of the batch, from 0
+    cmap : name of a Matplotlib colour map
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A notebook shows it; `figure.savefig(path)` writes it.
+
+    Raises
+    ------
+    NeuralError
+        For what is wrong with a model, its inputs, or the choice of layers and heads.
+    ValueError
+        If there is no such colour map.
+    """
+    from neural_attn.figures.of_maps import plot_maps
+
+    if isinstance(given, AttentionMaps):
+        told = {"inputs": inputs, "tokenizer": tokenizer, "tokens": tokens}
+        refuse_options(told, "maps")
+        maps = _selected(given, layers, heads)
+    else:
+        maps = capture(given, inputs, tokenizer, layers, heads, tokens=tokens)
+    try:
+        return plot_maps(maps, mean=mean, example=example, cmap=cmap)
+    except SelectionError as error:
+        fail("E0412", reason=str(error))
 
 
 def analyze(

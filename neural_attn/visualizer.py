@@ -102,9 +102,13 @@ class AttentionVisualizer:
             `attention_weights`: name to array; `visualizations`: name to Figure.
         """
         from neural_attn.figures.heatmap import save_figure
+        from neural_attn.figures.of_maps import draw_averages
 
         maps = _selected(self._maps(input_data, tokens), layer_name, head_index)
-        figures = {name: _heatmap(maps, name, head_index) for name in maps}
+        figures = {
+            name: draw_averages([maps.item(name)], trained=maps.trained)
+            for name in maps
+        }
         if output_path is not None:
             for name, path in _paths(Path(output_path), list(figures)).items():
                 save_figure(figures[name], path)
@@ -256,22 +260,6 @@ def _selected(
         return maps.select(layer).select(head=head)
     except SelectionError as error:
         fail("E0412", reason=str(error))
-
-
-def _heatmap(maps: AttentionMaps, name: str, head: int | None) -> Figure:
-    from neural_attn.figures.heatmap import plot_heatmap
-
-    item = maps.item(name)
-    what = "average over heads" if head is None else f"head {item.head_indices[0]}"
-    return plot_heatmap(
-        item.weights.mean(axis=0),
-        item.query_tokens,
-        item.key_tokens,
-        f"{name}, {what}",
-        mask=item.allowed.any(axis=0),
-        trained=maps.trained,
-        rows=item.rows,
-    )
 
 
 def _paths(path: Path, names: list[str]) -> dict[str, Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
 
@@ -28,7 +27,7 @@ from neural_attn.catalogue.types import (
     broadcast,
     divided,
     less,
-    same,
+    side_by_side,
     written,
 )
 from neural_attn.grammar import tree
@@ -195,24 +194,6 @@ def joined(given: Given) -> Tensor:
     roots = frozenset().union(*(item.roots for item in items))
     dim = reduce(added, (item.dims[axis] for item in items))
     return replace(_resized(first, axis, dim), roots=roots)
-
-
-def side_by_side(items: Sequence[Tensor], free: int | None = None) -> None:
-    """Check that all axes but `free` are as long in each. Raises ShapeError.
-
-    Nothing is repeated here: one step does not stand beside a length that is not known.
-    """
-    first = items[0]
-    for item in items[1:]:
-        both = enumerate(zip(first.dims, item.dims, strict=False))
-        pairs = [pair for place, pair in both if place != free]
-        if item.rank != first.rank or not all(same(*pair) for pair in pairs):
-            raise ShapeError(f"{first} and {item} cannot stand side by side")
-        if any({a.value, b.value} == {1, None} for a, b in pairs):
-            raise ShapeError(
-                f"{first} and {item} cannot stand side by side",
-                "repeat(x, like, axis=…) makes one step as many as another has",
-            )
 
 
 def repeated(given: Given) -> Tensor:

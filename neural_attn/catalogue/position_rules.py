@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from neural_attn.catalogue.array_rules import side_by_side
 from neural_attn.catalogue.function_arguments import (
     Given,
     Length,
@@ -20,6 +19,7 @@ from neural_attn.catalogue.types import (
     Static,
     Tensor,
     distances_between,
+    side_by_side,
 )
 from neural_attn.grammar import tree
 

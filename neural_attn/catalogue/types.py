@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from neural_attn.grammar import tree
@@ -169,6 +170,24 @@ def broadcast(left: Tensor, right: Tensor) -> tuple[Dim, ...]:
                 "each axis must be as long in both, or 1",
             )
     return tuple(dims)
+
+
+def side_by_side(items: Sequence[Tensor], free: int | None = None) -> None:
+    """Check that all axes but `free` are as long in each. Raises ShapeError.
+
+    Nothing is repeated here: one step does not stand beside a length that is not known.
+    """
+    first = items[0]
+    for item in items[1:]:
+        both = enumerate(zip(first.dims, item.dims, strict=False))
+        pairs = [pair for place, pair in both if place != free]
+        if item.rank != first.rank or not all(same(*pair) for pair in pairs):
+            raise ShapeError(f"{first} and {item} cannot stand side by side")
+        if any({a.value, b.value} == {1, None} for a, b in pairs):
+            raise ShapeError(
+                f"{first} and {item} cannot stand side by side",
+                "repeat(x, like, axis=…) makes one step as many as another has",
+            )
 
 
 # --- spelling lengths in a block's parameters --------------------------------------

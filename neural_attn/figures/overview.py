@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from neural_attn.figures import palette
 from neural_attn.figures.fonts import choose_fonts
 from neural_attn.figures.layout import wrap
+from neural_attn.figures.picture import Picture
 from neural_attn.figures.token_labels import readable
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
 from neural_attn.promises import NONNEGATIVE
@@ -66,9 +66,7 @@ def draw_overview(
     lines = _heading(maps, items, title, total)
     top = 2 * _EDGE + _NUMBERS + _LINE * len(lines)
     size = (total, top + height + _EDGE)
-    figure = Figure(figsize=size, dpi=DOTS, facecolor="white", layout=None)
-    figure.set_layout_engine("none")
-    FigureCanvasAgg(figure)
+    figure = Picture(*size, dpi=DOTS)
     box = (left / size[0], _EDGE / size[1], width / size[0], height / size[1])
     axes = figure.add_axes(box)
     axes.imshow(image, interpolation="nearest", aspect="auto")

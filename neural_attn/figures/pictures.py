@@ -8,32 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from neural_attn.figures import palette
 from neural_attn.figures.dashboard import write_dashboard
-from neural_attn.figures.heatmap import (
-    FORMATS,
-    plot_heads,
-    plot_heatmap,
-    plot_panels,
-    save_figure,
-)
+from neural_attn.figures.heatmap import FORMATS, save_figure
+from neural_attn.figures.of_maps import axes_of, draw_averages, draw_heads
 from neural_attn.files import safe_names
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
-from neural_attn.promises import PROMISES, SHARES
 
 __all__ = ["write_pictures"]
 
 INTERACTIVE = "attention_interactive.html"
-
-KIND_WORDS = {
-    "encoder_self": "self-attention",
-    "decoder_self": "decoder self-attention",
-    "cross": "cross-attention",
-}
 
 
 def write_pictures(
@@ -132,77 +118,44 @@ class _Writer:
     def plan(self) -> list[tuple[str, Callable[[], Figure]]]:
         """List file stems with what draws them."""
         plan: list[tuple[str, Callable[[], Figure]]] = []
+
+        def averages(items: Sequence[AttentionItem]) -> Callable[[], Figure]:
+            return partial(draw_averages, items, **self.how)
+
         for number, group in enumerate(self._heatmap_groups()):
             suffix = f"_{self.file_names[group[0].name]}" if number else ""
-            plan.append((f"attention_heatmap{suffix}", partial(self.heatmap, group)))
+            plan.append(
+                (
+                    f"attention_heatmap{suffix}",
+                    averages(group),
+                )
+            )
         for item, shown in zip(self.items, self.shown, strict=True):
             layer = self.numbers.get(item.name)
             heads = f"attention_heads_{self.file_names[item.name]}"
             if self.has_cross and item.kind == "cross":
                 plan.append(
-                    (f"cross_attention_layer{layer}", partial(self.heatmap, [shown]))
+                    (
+                        f"cross_attention_layer{layer}",
+                        averages([shown]),
+                    )
                 )
                 heads = f"cross_attention_multihead_layer{layer}"
             elif self.has_cross and item.kind == "decoder_self":
                 plan.append(
-                    (f"self_attention_layer{layer}", partial(self.heatmap, [shown]))
+                    (
+                        f"self_attention_layer{layer}",
+                        averages([shown]),
+                    )
                 )
-            plan.append((heads, partial(self.heads, [item])))
+            plan.append((heads, partial(draw_heads, item, **self.how)))
         return plan
-
-    def heatmap(self, items: list[AttentionItem]) -> Figure:
-        """Draw one matrix, or one panel for each of several layers."""
-        first = items[0]
-        tokens = (first.query_tokens, first.key_tokens)
-        if len(items) == 1:
-            return plot_heatmap(
-                _flat(first),
-                *tokens,
-                f"{first.name}: {self._what(first)}",
-                mask=first.allowed.any(axis=0),
-                subtitle=_subtitle(first),
-                rows=first.rows,
-                **self.how,
-            )
-        return plot_panels(
-            np.stack([_flat(item) for item in items]),
-            [item.name for item in items],
-            *tokens,
-            f"{len(items)} layers: {self._what(first)}",
-            mask=np.stack([item.allowed.any(axis=0) for item in items]),
-            subtitle=_subtitle(first),
-            rows=first.rows,
-            **self.how,
-        )
-
-    def heads(self, items: list[AttentionItem]) -> Figure:
-        """Draw every head of one layer."""
-        (item,) = items
-        count = len(item.head_indices)
-        return plot_heads(
-            item.weights,
-            item.query_tokens,
-            item.key_tokens,
-            f"{item.name}: {count} head{'s' if count > 1 else ''}",
-            mask=item.allowed,
-            head_indices=item.head_indices,
-            subtitle=_subtitle(item),
-            rows=item.rows,
-            **self.how,
-        )
-
-    def _what(self, item: AttentionItem) -> str:
-        count = len(item.head_indices)
-        if self.head is not None or count == 1:
-            return f"head {item.head_indices[0]}"
-        return f"average over {count} heads"
 
     def _heatmap_groups(self) -> list[list[AttentionItem]]:
         """Group items that share axes and scale; a decoder has pictures of its own."""
         by_axes: dict[object, list[AttentionItem]] = {}
         for item in self.shown:
-            axes = (item.kind, item.query_tokens, item.key_tokens, item.rows)
-            by_axes.setdefault(axes, []).append(item)
+            by_axes.setdefault(axes_of(item), []).append(item)
         groups = list(by_axes.values())
         own = [
             group
@@ -210,16 +163,3 @@ class _Writer:
             if not self.has_cross or group[0].kind == "encoder_self"
         ]
         return own or groups[:1]
-
-
-def _flat(item: AttentionItem) -> NDArray[np.float32]:
-    average: NDArray[np.float32] = item.weights.mean(axis=0)
-    return average
-
-
-def _subtitle(item: AttentionItem) -> str:
-    words = KIND_WORDS[item.kind]
-    words = f"causal {words}" if item.causal else words
-    if item.rows == SHARES:
-        return words
-    return f"{words}; rows are {item.rows}: {PROMISES[item.rows]}"

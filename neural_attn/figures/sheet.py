@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
@@ -20,6 +19,7 @@ from neural_attn.figures import palette
 from neural_attn.figures.cells import Panel, draw_cells, masked_patch
 from neural_attn.figures.fonts import Fonts, choose_fonts
 from neural_attn.figures.layout import AxisLabels, fit_labels, shorten, wrap
+from neural_attn.figures.picture import Picture
 from neural_attn.figures.token_labels import readable
 from neural_attn.promises import NONNEGATIVE, SHARES, Rows
 
@@ -154,10 +154,7 @@ class Sheet:
             + 0.08
         )
         height = self._bottom + self._grid_height + header
-        # layout="none": a user's rcParams must not move what was measured.
-        self.figure = Figure(figsize=(width, height), facecolor="white", layout=None)
-        self.figure.set_layout_engine("none")
-        FigureCanvasAgg(self.figure)  # to be drawn and read without a window system
+        self.figure = Picture(width, height)
 
     def _subtitles(self) -> list[tuple[str, str]]:
         lines = []

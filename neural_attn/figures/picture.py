@@ -1,0 +1,33 @@
+"""A Matplotlib figure that a notebook shows without pyplot."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+__all__ = ["Picture"]
+
+_DOTS = 90  # per inch, in a notebook
+
+
+class Picture(Figure):
+    """A figure with a canvas of its own: it needs no window system and no pyplot.
+
+    `width` and `height` are inches. A user's rcParams must not move what was measured:
+    it has no layout engine.
+    """
+
+    def __init__(self, width: float, height: float, dpi: float | None = None) -> None:
+        super().__init__(
+            figsize=(width, height), dpi=dpi, facecolor="white", layout=None
+        )
+        self.set_layout_engine("none")
+        FigureCanvasAgg(self)
+
+    def _repr_png_(self) -> bytes:
+        """What IPython shows."""
+        stream = BytesIO()
+        self.savefig(stream, format="png", dpi=_DOTS)
+        return stream.getvalue()

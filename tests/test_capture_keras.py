@@ -1,5 +1,6 @@
 """Keras models as they are: equal to the scores of their own layers, left alone."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -390,7 +391,7 @@ def test_threads_see_their_own(translator):
     assert state() == before
 
 
-TORCH = """
+ELSEWHERE = """
 import numpy as np, keras
 from neural_attn import capture
 ids = keras.Input((None,), dtype="int32")
@@ -401,18 +402,66 @@ given = np.array([[5, 3, 8, 1, 2], [7, 4, 6, 0, 0]])
 maps = capture(model, given)
 x = model.layers[1](given)
 _, scores = layer(x, x, use_causal_mask=True, return_attention_scores=True)
-assert maps.backend == "keras (torch)"
+assert maps.backend == f"keras ({keras.backend.backend()})"
 np.testing.assert_allclose(
-    maps[layer.name], scores.detach().numpy(), rtol=0, atol=1e-5
+    maps[layer.name], keras.ops.convert_to_numpy(scores), rtol=0, atol=1e-5
 )
 """
 
 
-@pytest.mark.requires_torch
-def test_the_same_on_pytorch():
-    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+def test_the_same_on_other_backends_of_keras(framework):
+    if importlib.util.find_spec(framework) is None:
+        pytest.skip(f"{framework} is not installed")
+    environment = {**os.environ, "KERAS_BACKEND": framework}
     done = subprocess.run(
-        [sys.executable, "-c", TORCH],
+        [sys.executable, "-c", ELSEWHERE],
         env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+class HubAttention(keras.layers.Layer):
+    """As KerasHub's Gemma attends: a Softmax layer over grouped heads."""
+
+    def __init__(self):
+        super().__init__(name="attention")
+        self.softmax = keras.layers.Softmax()
+
+    def call(self, x):
+        query = keras.ops.reshape(x, (1, 3, 2, 2, 2))  # keys and their groups
+        logits = keras.ops.einsum("btkgh,bskh->bkgts", query, query[:, :, :, 0])
+        allowed = np.tri(3, dtype=bool)[None, None, None]
+        weights = self.softmax(logits, mask=allowed)
+        context = keras.ops.einsum("bkgts,bskh->btkgh", weights, query[:, :, :, 0])
+        return keras.ops.reshape(context, (1, 3, 8))
+
+
+def test_attention_of_keras_hub_is_its_softmax(monkeypatch):
+    monkeypatch.setattr(HubAttention, "__module__", "keras_hub.src.models.own")
+    model = keras.Sequential([HubAttention()])
+    x = np.random.default_rng(0).normal(size=(1, 3, 8)).astype("float32")
+    _, maps = watched(model, x)
+    query = x.reshape(3, 2, 2, 2)
+    logits = np.einsum("tkgh,skh->kgts", query, query[:, :, 0]).reshape(4, 3, 3)
+    shares = np.exp(logits) * np.tri(3)
+    expected = shares / shares.sum(-1, keepdims=True)
+    np.testing.assert_allclose(maps["attention"][0], expected, **EXACT)
+    assert (maps.get_map("attention").kind, maps.maps[0].causal) == (
+        "decoder_self",
+        True,
+    )
+
+
+def test_models_of_keras_hub():
+    hub = pytest.importorskip("keras_hub")
+    sizes = {"num_layers": 1, "hidden_dim": 16, "intermediate_dim": 32}
+    ids, real = IDS[:1], np.array([[1, 1, 1, 1, 0]])
+    heads = {"num_query_heads": 4, "num_key_value_heads": 2}
+    model = hub.models.Llama3Backbone(vocabulary_size=20, **heads, **sizes)
+    _, maps = watched(model, {"token_ids": ids, "padding_mask": real})
+    (weights,) = maps.values()
+    assert weights.shape == (1, 4, 5, 5)
+    np.testing.assert_allclose(weights.sum(-1), 1, **EXACT)
+    for head in weights[0]:
+        np.testing.assert_array_equal(head > 0, np.tri(5) * real > 0)

@@ -52,6 +52,15 @@ def attends(layer: Any) -> bool:
     return isinstance(layer, (*MULTI_HEAD, layers.Attention))
 
 
+def _is_of_hub(layer: Any) -> bool:
+    """Whether a layer is one of KerasHub's attentions, as those of Llama and Gemma.
+
+    They attend from a sequence to itself, and have a Softmax layer as a part.
+    """
+    kind = type(layer)
+    return kind.__module__.startswith("keras_hub.") and "Attention" in kind.__name__
+
+
 def layers_of(model: Any) -> Iterator[tuple[str, Any]]:
     """Every layer inside a model once, with its path: names joined by dots."""
     seen = {id(model)}
@@ -129,14 +138,19 @@ class Watch:
         path = self._paths.get(id(layer))
         if path is None:  # a part that is not tracked, or made while the model runs
             path = above.path if above else ""
-        own = _is_own(args[1:], kwargs) if attends(layer) else None
+        own = True if _is_of_hub(layer) else None
+        if attends(layer):
+            own = _is_own(args[1:], kwargs)
         self._frames.append(_Frame(layer, path, own))
         try:
-            return function(*args, **kwargs)
+            output = function(*args, **kwargs)
         finally:
             frame = self._frames.pop()
             if frame.attended and above is not None and id(layer) not in self._paths:
                 above.attended = True
+        if above and isinstance(layer, layers.Softmax) and _is_of_hub(above.layer):
+            self._tell(lambda: _softmax_of_hub(output, *args[1:], **kwargs))
+        return output
 
     def _kernel(self, function: Any, args: Any, kwargs: Any) -> Any:
         """The fused function is called, by a layer of any kind."""
@@ -314,6 +328,17 @@ def _single_head(
     if allowed is not None:
         allowed = allowed[:, np.newaxis]
     return ArrayWeights(_array(weights)[:, np.newaxis], allowed)
+
+
+def _softmax_of_hub(weights: Any, logits: Any, mask: Any = None) -> ArrayWeights:
+    """What a Softmax in an attention of KerasHub gives; groups of heads in a row."""
+    found = _array(weights)
+    allowed = None if mask is None else _array(mask).astype(bool)
+    if allowed is not None and found.ndim > 4:
+        groups = (allowed.shape[0], *found.shape[1:-2], *allowed.shape[-2:])
+        allowed = np.broadcast_to(allowed, groups)
+        allowed = allowed.reshape(len(allowed), -1, *allowed.shape[-2:])
+    return ArrayWeights(found.reshape(len(found), -1, *found.shape[-2:]), allowed)
 
 
 def _four(array: Any) -> Any:

@@ -127,6 +127,14 @@ def neox(**more):
     }  # fmt: skip
 
 
+def opt(**more):
+    return {
+        "vocab_size": 37, "hidden_size": 12, "num_hidden_layers": 2, "ffn_dim": 20,
+        "num_attention_heads": 3, "max_position_embeddings": 20, "pad_token_id": 0,
+        "bos_token_id": None, "eos_token_id": None, **more,
+    }  # fmt: skip
+
+
 def whisper(**more):
     speech = {
         "pad_token_id": 0, "num_mel_bins": 4, "max_source_positions": 7,
@@ -238,6 +246,15 @@ ROWS = {
         Row("GPTNeoXForCausalLM", neox(use_parallel_residual=False, rotary_pct=1.0,
             attention_bias=False, tie_word_embeddings=True), writes=True),
         Row("GPTNeoXForTokenClassification", neox(hidden_act="gelu_new")),
+    ],
+    "opt": [
+        Row("OPTForCausalLM", opt(word_embed_proj_dim=7), writes=True),
+        Row("OPTForCausalLM", opt(do_layer_norm_before=False, num_hidden_layers=1,
+            activation_function="gelu"), writes=True),
+        Row("OPTForCausalLM", opt(enable_bias=False, tie_word_embeddings=False,
+            layer_norm_elementwise_affine=False), writes=True),
+        Row("OPTForQuestionAnswering", opt()),
+        Row("OPTModel", opt(_remove_final_layer_norm=True, num_hidden_layers=1)),
     ],
     "gemma": [
         Row("GemmaForCausalLM", llama(head_dim=4), writes=True),

@@ -112,6 +112,8 @@ OF_IDS = {  # of ids [batch, 5], and what is refused with its reason
     "cast(x > 1, shift) * 3": "", "cast(x == position_ids(x), shift) + 2": "",
     "concatenate([shift, 0.5 * cast(x, shift)])": "", "sqrt(cast(x, shift))": "",
     "minimum(cast(x, shift), 2.5)": "", "x * arange(length(x), x)": "",
+    "positions(x, padding_mask(x - 1)) + x": "", "positions(x, x)": "is true where a",
+    "positions(x, padding_mask(max(x)))": "does not say which steps of (batch, 5) are",
     "sqrt(x)": "numbers with fractions, and", "exp(x)": "numbers with fractions, and",
     "x / 2": "`/` needs numbers with fractions", "1.0 * x": "ids and 1.0, a fraction",
     "x + shift": "`+` gets ids, (batch, 5), and numbers with fractions",

@@ -154,8 +154,10 @@ PRIMITIVES = _named(
         ),
         "positions": _primitive(
             positions.positions,
-            "The same as [1, time], counted on from steps that a Cache keeps.",
+            "The same as [1, time], counted on from steps that a Cache keeps; or "
+            "[batch, time], of the steps that a mask shows.",
             x=None,
+            mask=_NONE,
         ),
         "length": _primitive(positions.length, "The length of axis 1.", x=None),
         "arange": _primitive(

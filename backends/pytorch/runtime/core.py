@@ -172,6 +172,15 @@ def padding_mask(values):
     return (values != 0)[:, None, None, :]
 
 
+def shown_positions(x, mask):
+    """Return the positions of x [batch, time, ...] among the steps that are shown.
+
+    mask [batch, 1, 1, time] may begin before x, with steps that are kept.
+    """
+    ids = (mask[:, 0, 0].cumsum(dim=1) - 1).clamp(min=0)
+    return ids[:, ids.size(1) - x.size(1) :]
+
+
 def masked_mean(x, mask):
     """Mean over visible times of x [batch, time, width]; mask [batch, 1, 1, time]."""
     mask = mask[:, 0, 0, :, None]

@@ -223,6 +223,15 @@ def padding_mask(values):
     return ops.not_equal(values, 0)[:, None, None, :]
 
 
+def shown_positions(x, mask):
+    """Return the positions of x [batch, time, ...] among the steps that are shown.
+
+    mask [batch, 1, 1, time] may begin before x, with steps that are kept.
+    """
+    ids = ops.cumsum(ops.cast(mask[:, 0, 0], "int64"), axis=1)
+    return ops.maximum(ids[:, ops.shape(ids)[1] - ops.shape(x)[1] :] - 1, 0)
+
+
 def masked_mean(x, mask):
     """Mean over visible times of x [batch, time, width]; mask [batch, 1, 1, time]."""
     mask = ops.cast(mask[:, 0, 0, :, None], x.dtype)

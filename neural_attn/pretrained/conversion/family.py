@@ -150,8 +150,8 @@ class Plan:
     which takes the inputs of the network. `defines` are more blocks, as text. Tensors
     whose name begins with one of `body` are part of the computation: one that no rule
     and no extra knows stops the import, as the picture would be false without it.
-    Weights of ours that match one of `zeros`, biases that the model does without, are 0
-    where no tensor fills them. `notes` are for people.
+    Weights of ours that match one of `zeros` or `ones`, biases and scales that the
+    model does without, are 0 or 1 where no tensor fills them. `notes` are for people.
     """
 
     summary: str
@@ -164,6 +164,7 @@ class Plan:
     block: Block | None = None
     defines: Sequence[str] = ()
     zeros: Sequence[str] = ()
+    ones: Sequence[str] = ()
 
     def has(self, target: str) -> bool:
         """Whether there is a layer of the name that a rule begins with.

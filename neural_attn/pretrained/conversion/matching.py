@@ -18,7 +18,7 @@ from neural_attn.pretrained.conversion.family import (
     Rule,
     unchanged,
 )
-from neural_attn.pretrained.conversion.tensors import StoredTensor, Zeros
+from neural_attn.pretrained.conversion.tensors import Constant, StoredTensor
 
 Shape = tuple[int, ...]
 
@@ -72,11 +72,13 @@ def match(
             if extra.copy_of:
                 copies[name] = plan.weight_name(extra.copy_of)
     for target, shape in expected.items():
-        if any(re.fullmatch(pattern, target) for pattern in plan.zeros):
-            nothing = Filling(target, shape, target, Zeros(shape), Rule("", target))
-            found.setdefault(target, nothing)
-        elif target not in found:
+        if target in found:
+            continue
+        value = _constant(plan, target)
+        if value is None:
             _missing(target, shape, stored, unused)
+        same = Constant(shape, value)
+        found[target] = Filling(target, shape, target, same, Rule("", target))
     for name, target in copies.items():
         _check_copy(name, stored[name], found[target])
     notes = [
@@ -84,6 +86,14 @@ def match(
         for meaning, names in unused.items()
     ]
     return {target: found[target] for target in expected}, notes
+
+
+def _constant(plan: Plan, target: str) -> float | None:
+    """What a weight is that the model does without; None where it needs one."""
+    for value, patterns in ((0.0, plan.zeros), (1.0, plan.ones)):
+        if any(re.fullmatch(pattern, target) for pattern in patterns):
+            return value
+    return None
 
 
 def _targets(plan: Plan, family: Family, name: str) -> list[tuple[Rule, str]]:
@@ -133,7 +143,7 @@ def _missing(
     shape: Shape,
     stored: Mapping[str, StoredTensor],
     unused: Mapping[str, list[str]],
-) -> None:
+) -> NoReturn:
     unknown = [name for names in unused.values() for name in names]
     hint = f"the weights have {len(stored)} tensors"
     if unknown:

@@ -216,6 +216,14 @@ SCALINGS = {
         **LLAMA3, "original_max_position_embeddings": 40, "low_freq_factor": 2.0,
         "high_freq_factor": 3.0,
     },
+    "theta=50, factor=4, original_length=500, yarn=true": {
+        "rope_type": "yarn", "rope_theta": 50.0, "factor": 4.0,
+        "original_max_position_embeddings": 500,
+    },
+    "theta=50, factor=32, original_length=60, yarn=true, truncate=false, beta_fast=9": {
+        "rope_type": "yarn", "rope_theta": 50.0, "factor": 32.0, "truncate": False,
+        "original_max_position_embeddings": 60, "beta_fast": 9.0,
+    },
     "rotary_dim=8": {"partial_rotary_factor": 0.5},
 }  # fmt: skip
 
@@ -236,15 +244,15 @@ def test_pairs_turn_as_complex_numbers_at_the_rates_of_transformers(
         },
     )  # fmt: skip
     kind = config.rope_parameters["rope_type"]
-    rule = ROPE_INIT_FUNCTIONS.get(kind)
+    rule, magnitude = ROPE_INIT_FUNCTIONS.get(kind), 1
     if "partial_rotary_factor" in SCALINGS[options]:
         rates = 10000.0 ** (-np.arange(4) / 4)
     elif rule is None:
         rates = LlamaRotaryEmbedding.compute_default_rope_parameters(config)[0]
     else:
-        rates = rule(config, "cpu")[0]
+        rates, magnitude = rule(config, "cpu")
     rates = np.asarray(rates, float)
-    turns = np.exp(1j * np.arange(30)[:, None] * rates)
+    turns = magnitude * np.exp(1j * np.arange(30)[:, None] * rates)
     heads = x.reshape(2, 30, 2, 16).swapaxes(1, 2)
     count = len(rates)
     turned = (heads[..., :count] + 1j * heads[..., count : 2 * count]) * turns

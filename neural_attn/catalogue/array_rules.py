@@ -143,6 +143,18 @@ def running(given: Given) -> Tensor:
     return x.like(*x.dims)
 
 
+def largest(given: Given) -> Tensor:
+    """A mask of the same axes; k of them, or all of an axis that turns out shorter."""
+    x, k = tensor(given, "x"), whole(given, "k")
+    _refuse_mask(x)
+    if k.value is None:
+        raise ShapeError("`k` must be a whole number, and this is a length")
+    size = x.width.value if x.rank else None
+    if k.value < 1 or (size is not None and k.value > size):
+        raise ShapeError(f"the last axis of {x} has no {k} largest")
+    return x.like(*x.dims, dtype="bool")
+
+
 def both(given: Given) -> Tensor:
     """Two that broadcast; one of them may be a number."""
     x, y = given["x"], given["y"]

@@ -253,6 +253,12 @@ PRIMITIVES = _named(
             x=None,
             y=None,
         ),
+        "top_k": _primitive(
+            arrays.largest,
+            "True at the k largest of the last axis; of equal ones, at the first.",
+            x=None,
+            k=None,
+        ),
         "minimum": _primitive(
             _of_two("minimum"), "The lesser of the two.", x=None, y=None
         ),

@@ -322,6 +322,14 @@ def padding_mask(values):
     return (values != 0)[:, None, None, :]
 
 
+def top_k(x, k):
+    """Return where the k largest of the last axis are; of equal ones, the first."""
+    places = np.argsort(-x, axis=-1, kind="stable")[..., :k]
+    found = np.zeros(x.shape, bool)
+    np.put_along_axis(found, places, True, axis=-1)
+    return found
+
+
 def shown_positions(x, mask):
     """Return the positions of x [batch, time, ...] among the steps that are shown.
 

@@ -172,6 +172,12 @@ def padding_mask(values):
     return (values != 0)[:, None, None, :]
 
 
+def top_k(x, k):
+    """Return where the k largest of the last axis are; of equal ones, the first."""
+    places = x.sort(dim=-1, descending=True, stable=True).indices[..., :k]
+    return torch.zeros_like(x, dtype=torch.bool).scatter(-1, places, True)
+
+
 def shown_positions(x, mask):
     """Return the positions of x [batch, time, ...] among the steps that are shown.
 

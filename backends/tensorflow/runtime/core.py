@@ -223,6 +223,13 @@ def padding_mask(values):
     return ops.not_equal(values, 0)[:, None, None, :]
 
 
+def top_k(x, k):
+    """Return where the k largest of the last axis are; of equal ones, the first."""
+    size = ops.shape(x)[-1]
+    places = ops.top_k(x, ops.minimum(k, size))[1]
+    return ops.any(ops.equal(places[..., None], ops.arange(size)), axis=-2)
+
+
 def shown_positions(x, mask):
     """Return the positions of x [batch, time, ...] among the steps that are shown.
 

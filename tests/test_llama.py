@@ -199,6 +199,69 @@ def test_the_gated_layer_is_the_equation(activation, use_bias, backend, tmp_path
     close(output, expected, 1e-12)
 
 
+MIXTURES = {  # options of the block, those of a config, and the class
+    "": ("Mixtral", "SparseMoeBlock", {"num_local_experts": 5}),
+    "normalized=false": ("Qwen3Moe", "SparseMoeBlock", {"num_experts": 5}),
+    'activation="gelu_sigmoid", use_bias=true, limit=0.5': (
+        "GptOss", "MLP", {"num_local_experts": 5, "swiglu_limit": 0.5},
+    ),
+}  # fmt: skip
+
+
+def experts_of(theirs, gate_name):
+    """The weights of a mixture of transformers under our names."""
+    stored = {n: w.detach() for n, w in theirs.named_parameters()}
+    ours = {}
+    for name in ("weight", "bias"):
+        if f"{gate_name}.{name}" in stored:
+            ours[f"router.{name}"] = stored[f"{gate_name}.{name}"]
+    both = stored["experts.gate_up_proj"]
+    if gate_name == "router":  # one beside the other, and inputs first
+        bias = stored["experts.gate_up_proj_bias"]
+        ours |= {"gate": both[..., ::2], "expand": both[..., 1::2]}
+        ours |= {"gate_bias": bias[:, None, ::2], "expand_bias": bias[:, None, 1::2]}
+        ours["contract_bias"] = stored["experts.down_proj_bias"][:, None]
+        return ours | {"contract": stored["experts.down_proj"]}
+    gate, expand = both.mT.chunk(2, dim=-1)
+    return ours | {
+        "gate": gate, "expand": expand, "contract": stored["experts.down_proj"].mT
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("options", MIXTURES)
+def test_a_mixture_of_experts_is_that_of_transformers(options, backend, tmp_path):
+    from importlib import import_module
+
+    name, kind, settings = MIXTURES[options]
+    config = getattr(transformers, f"{name}Config")(
+        hidden_size=8, intermediate_size=6, num_experts_per_tok=2,
+        **{"moe_intermediate_size": 6} if name == "Qwen3Moe" else {}, **settings,
+    )  # fmt: skip
+    config._experts_implementation = "eager"
+    snake = {"Mixtral": "mixtral", "Qwen3Moe": "qwen3_moe", "GptOss": "gpt_oss"}[name]
+    module = import_module(f"transformers.models.{snake}.modeling_{snake}")
+    theirs = randomized(lambda: zeroed(getattr(module, name + kind)(config)))
+    weights = experts_of(theirs, "router" if name == "GptOss" else "gate")
+    more = f", {options}" if options else ""
+    text = (
+        f"network N {{ input: (none, 8) layers: m = MixtureOfExperts(5, 2, 6{more}) }}"
+    )
+    (checked,), _ = check_text(text)
+    arrays = {f"m.{n}": w.numpy() for n, w in weights.items()}
+    ours = loaded(checked, backend, arrays, tmp_path)
+    x = np.random.default_rng(0).normal(size=(2, 7, 8)).astype("float32")
+    given = torch.tensor(x, requires_grad=True)
+    expected = theirs(given)
+    expected = expected[0] if isinstance(expected, tuple) else expected
+    output, _ = run(ours.model, ours.backend, x.astype(float))
+    close(output, expected.detach())
+    if backend == "pytorch":  # gradients too, by way of the shares that are picked
+        expected.square().sum().backward()
+        again = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+        ours.model(again).square().sum().backward()
+        close(again.grad, given.grad, 1e-4)
+
+
 TURN = """
 define Turn() {{
   layers: rotary = RotaryPositions({options})

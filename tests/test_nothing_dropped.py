@@ -141,6 +141,20 @@ BLOCKS |= {
         "truncate=false",
     ),
 }
+BLOCKS["MixtureOfExperts"] = (
+    "num_experts=4, experts_per_token=2, ff_dim=6",
+    "(8, 4)",
+    'num_experts=3 experts_per_token=1 ff_dim=7 activation="tanh" use_bias=true '
+    "normalized=false limit=3 d_model=5",
+)
+BLOCKS["MixtralDecoder"] = (
+    "num_heads=2, num_kv_heads=2, ff_dim=6, num_experts=4",
+    "(8, 8)",
+    "num_heads=4 num_kv_heads=1 ff_dim=7 num_experts=3 experts_per_token=1 head_dim=6 "
+    'activation="tanh" dropout=0.5 epsilon=0.1 theta=5 factor=2 original_length=7 '
+    "window=3 sinks=true qk_norm=true use_bias=true output_bias=true ff_bias=true "
+    "normalized=false limit=3 d_model=5 yarn=true truncate=false",
+)
 _PAIR = "{ source: (8, 4) target: (6, 4) }"
 BLOCKS |= {
     "AdditiveAttention": ("", "(8, 4)", "units=3 d_model=5"),

@@ -113,7 +113,8 @@ def reduced(given: Given) -> Tensor:
     """One axis, which stays with one step."""
     x = tensor(given, "x")
     _refuse_mask(x)
-    return x.like(*_with_axis(x, axis_of(given, x), Dim(1)))
+    axis = axis_of(given, x)
+    return x.like(*_with_axis(x, axis, Dim(1, label=x.dims[axis].label)))
 
 
 def hint_on_axes(function: str, given: Given) -> str:

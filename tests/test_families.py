@@ -151,6 +151,14 @@ def llama(**more):
     }  # fmt: skip
 
 
+def gpt_oss(**more):
+    return llama(**{
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6,
+        "num_local_experts": 5, "num_experts_per_tok": 2, "sliding_window": 3,
+        "intermediate_size": 10, "rope_parameters": YARN, **more,
+    })  # fmt: skip
+
+
 LLAMA3 = {
     "rope_type": "llama3", "rope_theta": 50.0, "factor": 8.0,
     "original_max_position_embeddings": 16, "low_freq_factor": 1.0,
@@ -245,6 +253,15 @@ ROWS = {
     "qwen3": [
         Row("Qwen3ForCausalLM", llama(head_dim=6, attention_bias=True), writes=True),
         Row("Qwen3ForCausalLM", llama(head_dim=2, tie_word_embeddings=True)),
+    ],
+    "gpt_oss": [
+        Row("GptOssForCausalLM", gpt_oss(), writes=True),
+        Row("GptOssForCausalLM", gpt_oss(tie_word_embeddings=True, swiglu_limit=0.5,
+            attention_bias=False, layer_types=["sliding_attention"] * 2,
+            rope_parameters=YARN | {"truncate": False, "factor": 32.0},
+            num_experts_per_tok=5), writes=True),
+        Row("GptOssForTokenClassification", gpt_oss(num_hidden_layers=1,
+            layer_types=["full_attention"])),
     ],
     "gpt_neox": [
         Row("GPTNeoXForCausalLM", neox(), writes=True),
@@ -348,7 +365,7 @@ def made(row, folder):
     """A model with random weights, saved; biases and norms are not 0 and 1 either."""
     kind = getattr(transformers, row.model)
     config = kind.config_class(**row.options)
-    config._attn_implementation = "eager"
+    config._attn_implementation = config._experts_implementation = "eager"
     torch.manual_seed(0)
     model = kind(config).eval()
     with torch.no_grad():
@@ -617,6 +634,8 @@ REFUSED = [
     ("qwen2", "hidden_act", "gelu_fast_and_other"),
     ("gemma2", "use_bidirectional_attention", True),
     ("gemma3_text", "tie_word_embeddings", False),
+    ("gpt_oss", "swiglu_alpha", 1.5),
+    ("gpt_oss", "quantization_config", {"quant_method": "mxfp4"}),
     ("modernbert", "classifier_pooling", "mean"),
     ("vit", "qkv_bias", False),
     ("marian", "share_encoder_decoder_embeddings", False),

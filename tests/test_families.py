@@ -263,6 +263,19 @@ ROWS = {
         Row("GptOssForTokenClassification", gpt_oss(num_hidden_layers=1,
             layer_types=["full_attention"])),
     ],
+    "mixtral": [
+        Row("MixtralForCausalLM", llama(num_local_experts=5, sliding_window=3),
+            writes=True),
+        Row("MixtralForCausalLM", llama(num_local_experts=3, num_experts_per_tok=1,
+            tie_word_embeddings=True, hidden_act="gelu", num_hidden_layers=1)),
+    ],
+    "qwen3_moe": [
+        Row("Qwen3MoeForCausalLM", llama(num_experts=5, moe_intermediate_size=10,
+            num_experts_per_tok=2, head_dim=4, attention_bias=True), writes=True),
+        Row("Qwen3MoeForTokenClassification", llama(num_experts=3, head_dim=6,
+            moe_intermediate_size=4, num_experts_per_tok=3, norm_topk_prob=True,
+            use_sliding_window=True, sliding_window=3, rope_parameters=YARN)),
+    ],
     "gpt_neox": [
         Row("GPTNeoXForCausalLM", neox(), writes=True),
         Row("GPTNeoXForCausalLM", neox(use_parallel_residual=False, rotary_pct=1.0,
@@ -507,7 +520,8 @@ def rows_of(values, inputs="text"):
 # of the same blocks as others: TensorFlow, which takes seconds, says nothing new
 KIN = {
     "camembert", "clip_text_model", "clip_vision_model", "deit", "gemma", "mbart",
-    "mistral", "mt5", "pegasus", "qwen2", "xlm-roberta",
+    "mistral", "mixtral", "mt5", "opt", "pegasus", "qwen2", "qwen3_moe",
+    "xlm-roberta",
 }  # fmt: skip
 CASES = [(name, i) for name, rows in ROWS.items() for i in range(len(rows))]
 
@@ -636,6 +650,8 @@ REFUSED = [
     ("gemma3_text", "tie_word_embeddings", False),
     ("gpt_oss", "swiglu_alpha", 1.5),
     ("gpt_oss", "quantization_config", {"quant_method": "mxfp4"}),
+    ("qwen3_moe", "mlp_only_layers", [1]),
+    ("qwen3_moe", "decoder_sparse_step", 2),
     ("modernbert", "classifier_pooling", "mean"),
     ("vit", "qkv_bias", False),
     ("marian", "share_encoder_decoder_embeddings", False),
@@ -760,6 +776,20 @@ def test_a_head_that_is_stored_again_must_be_the_table(family, tmp_path):
     assert any(name in note for note in notes)
     save_file(tensors | {name: table + 1}, path)
     with pytest.raises(NeuralError, match="and the two differ"):
+        import_model(tmp_path / "theirs", tmp_path / "small.neural")
+
+
+def test_an_expert_that_is_missing_is_named(tmp_path):
+    made(ROWS["mixtral"][1], tmp_path / "theirs")
+    path = tmp_path / "theirs" / "model.safetensors"
+    tensors = load_file(path)
+    name = "model.layers.0.block_sparse_moe.experts.{}.w3.weight"
+    lost = tensors.pop(name.format(1))
+    save_file(tensors, path)
+    with pytest.raises(NeuralError, match=r"feed_forward\.expand\[1\]"):
+        import_model(tmp_path / "theirs", tmp_path / "small.neural")
+    save_file(tensors | {name.format(1): lost, name.format(3): lost}, path)
+    with pytest.raises(NeuralError, match=r"there is no `.*expand\[3\]`"):
         import_model(tmp_path / "theirs", tmp_path / "small.neural")
 
 

@@ -27,7 +27,8 @@ class Rule:
     `pattern` must match the whole name of the source tensor; `target` is our name,
     with `\1` for its groups (see `Plan.weight_name`). `convert` turns the values into
     our layout (Dense: [outputs, inputs]). Several rules may match one tensor, each
-    taking a part of it.
+    taking a part of it; and several tensors may fill one weight, whose part along the
+    first axis stands behind its name: `feed_forward.gate[3]`.
     """
 
     pattern: str

@@ -37,6 +37,9 @@ FUNCTIONS = {
     "min(x, 1)": X.min(1, keepdims=True),
     "cumsum(x, axis=1)": X.cumsum(1),
     "cumsum(x)": X.cumsum(-1),
+    "where(top_k(x, 3), x, 0)": np.where(np.sort(X)[..., -3:-2] <= X, X, 0),
+    "where(top_k(x, half * 2), x, 0)": X,
+    "cast(top_k(floor(0 * x), half / 2), x)": np.ones_like(X) * (np.arange(8) < 2),
     "minimum(x, 0.2)": np.minimum(X, 0.2),
     "maximum(x, mean(x))": np.maximum(X, X.mean(-1, keepdims=True)),
     "where(x > 0, x, 0)": np.where(X > 0, X, 0),
@@ -84,6 +87,11 @@ REFUSED = {
     "slice(x, 6, 3)": "nothing is between 6 and 3",
     "slice(x, 2, 9)": "the axis has 8 steps, and the part from 2 to 9 is wanted",
     "slice(x, 1.5)": "`1.5` must be a whole number",
+    "where(top_k(x, 9), x, 0)": "the last axis of (batch, 5, 8) has no 9 largest",
+    "where(top_k(x, 0), x, 0)": "has no 0 largest",
+    "where(top_k(x, 1.5), x, 0)": "`1.5` must be a whole number",
+    "where(top_k(x, x), x, 0)": "`k` must be a whole number, and is a tensor",
+    "where(top_k(x > 0, 2), x, 0)": "numbers are needed here",
     "maximum(x, none)": "a number or a tensor is needed here, not none",
     "maximum(none, x)": "a number or a tensor is needed here, not none",
     "sum(x, axis=(1, true))": "`axis` is one number, and here (1, true)",
@@ -112,6 +120,9 @@ OF_IDS = {  # of ids [batch, 5], and what is refused with its reason
     "cast(x > 1, shift) * 3": "", "cast(x == position_ids(x), shift) + 2": "",
     "concatenate([shift, 0.5 * cast(x, shift)])": "", "sqrt(cast(x, shift))": "",
     "minimum(cast(x, shift), 2.5)": "", "x * arange(length(x), x)": "",
+    "positions(x, padding_mask(x - 1)) + x": "", "positions(x, x)": "is true where a",
+    "positions(x, padding_mask(max(x)))": "does not say which steps of (batch, 5) are",
+    "where(top_k(x, 2), x, 0)": "",
     "sqrt(x)": "numbers with fractions, and", "exp(x)": "numbers with fractions, and",
     "x / 2": "`/` needs numbers with fractions", "1.0 * x": "ids and 1.0, a fraction",
     "x + shift": "`+` gets ids, (batch, 5), and numbers with fractions",
@@ -172,6 +183,24 @@ def test_functions_are_numpys(backend, tmp_path):
         expected = value.reshape(2, -1)
         np.testing.assert_allclose(part, expected, rtol=0, atol=1e-12, err_msg=name)
     assert ruff_complaints(emit(checked, get(backend)), tmp_path) == ""
+
+
+def test_the_largest_are_counted_where_some_are_equal_or_hidden(backend):
+    """As a stable sort has it; all, where an axis turns out to be shorter than k."""
+    text = """define Own() { forward(x): return cast(top_k(x, 3), x) }
+    define Steps() { forward(x): return cast(top_k(transpose(x), 3), x) }
+    network N { input: (none, 5) layers: LAYER() }"""
+    lows = -np.inf
+    x = np.array([[[2, 1, 2, 2, 2], [lows, lows, 0, lows, lows], [0, 9, lows, 8, 9]]])
+    expected = [[1, 0, 1, 1, 0], [1, 1, 1, 0, 0], [0, 1, 0, 1, 1]]
+    for layer, given, wanted in (
+        ("Own", x, expected),
+        ("Steps", x, np.ones((5, 3))),
+        ("Steps", x[:, 1:], np.ones((5, 2))),
+    ):
+        loaded = load_model(checked_of(text.replace("LAYER", layer)), backend)
+        found, _ = run(loaded.model, loaded.backend, given.astype("float32"))
+        np.testing.assert_array_equal(found[0], wanted)
 
 
 @pytest.mark.parametrize(("expression", "message"), REFUSED.items(), ids=REFUSED)

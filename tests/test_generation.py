@@ -7,6 +7,7 @@ from neural_attn.backends.emit.emitter import emit
 from neural_attn.backends.emit.generation import generation
 
 from neural_attn.compile import check_text
+from neural_attn.models.capture import run
 from neural_attn.models.generated import load_model
 from neural_attn.models.weights import initial
 from tests.layer_cases import ruff_complaints
@@ -573,6 +574,57 @@ def test_networks_that_write_no_text_do_not_offer_it(text):
         code = emit(checked, get(backend))
         assert "def generate" not in code
         assert "Cache" not in code
+
+
+COUNTED = """
+define Placed() {
+  layers: table = Embedding(32, 16)
+  forward(x, attention_mask = none):
+    return x + table(positions(x, attention_mask))
+}
+define Start() {
+  layers: token = Embedding(30, 16)  placed = Placed()
+  forward(ids, attention_mask = none):
+    return placed(token(ids), attention_mask=attention_mask)
+}
+network N {
+  input: { ids: (none,) attention_mask: (none,) }
+  layers: Start() TransformerDecoder(2, 32) Output(30)
+}
+"""
+
+
+def test_positions_that_a_mask_counts_leave_padding_out(backend, tmp_path):
+    """Padding before a text moves nothing, in a plain run too."""
+    checked = checked_of(COUNTED)
+    assert generation(checked).keeps_steps
+    loaded = load_model(checked, backend)
+    padded, shown = (np.pad(x, ((0, 0), (2, 0))) for x in (START, np.ones_like(START)))
+    plain, _ = run(
+        loaded.model,
+        loaded.backend,
+        {"ids": START, "attention_mask": np.ones_like(START)},
+    )
+    found, _ = run(
+        loaded.model, loaded.backend, {"ids": padded, "attention_mask": shown}
+    )
+    np.testing.assert_allclose(found[:, 2:], plain, atol=1e-6)
+    tensor, array = loaded.backend.tensor, loaded.backend.array
+    going = loaded.model.generate(tensor(padded), 4, attention_mask=tensor(shown))
+    alone = loaded.model.generate(tensor(START), 4)
+    np.testing.assert_array_equal(array(going)[:, 2:], array(alone))
+    assert ruff_complaints(emit(checked, get(backend)), tmp_path) == ""
+
+
+@pytest.mark.parametrize("given", [0, 1])
+def test_uses_with_a_mask_and_without_share_a_class(given, backend):
+    """One class serves both; what nobody gives is not in the code."""
+    text = COUNTED.replace("placed = Placed()", "placed = Placed() other = Placed()")
+    without = "placed(token(ids)) + other(token(ids))"
+    both = "placed(token(ids), attention_mask=attention_mask) + other(token(ids))"
+    last = "placed(token(ids), attention_mask=attention_mask)"
+    code = emit(checked_of(text.replace(last, (without, both)[given])), get(backend))
+    assert ("shown_positions(" in code) == (given == 1)
 
 
 def test_what_counts_its_steps_is_read_again(backend, tmp_path):

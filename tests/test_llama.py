@@ -199,6 +199,69 @@ def test_the_gated_layer_is_the_equation(activation, use_bias, backend, tmp_path
     close(output, expected, 1e-12)
 
 
+MIXTURES = {  # options of the block, those of a config, and the class
+    "": ("Mixtral", "SparseMoeBlock", {"num_local_experts": 5}),
+    "normalized=false": ("Qwen3Moe", "SparseMoeBlock", {"num_experts": 5}),
+    'activation="gelu_sigmoid", use_bias=true, limit=0.5': (
+        "GptOss", "MLP", {"num_local_experts": 5, "swiglu_limit": 0.5},
+    ),
+}  # fmt: skip
+
+
+def experts_of(theirs, gate_name):
+    """The weights of a mixture of transformers under our names."""
+    stored = {n: w.detach() for n, w in theirs.named_parameters()}
+    ours = {}
+    for name in ("weight", "bias"):
+        if f"{gate_name}.{name}" in stored:
+            ours[f"router.{name}"] = stored[f"{gate_name}.{name}"]
+    both = stored["experts.gate_up_proj"]
+    if gate_name == "router":  # one beside the other, and inputs first
+        bias = stored["experts.gate_up_proj_bias"]
+        ours |= {"gate": both[..., ::2], "expand": both[..., 1::2]}
+        ours |= {"gate_bias": bias[:, None, ::2], "expand_bias": bias[:, None, 1::2]}
+        ours["contract_bias"] = stored["experts.down_proj_bias"][:, None]
+        return ours | {"contract": stored["experts.down_proj"]}
+    gate, expand = both.mT.chunk(2, dim=-1)
+    return ours | {
+        "gate": gate, "expand": expand, "contract": stored["experts.down_proj"].mT
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("options", MIXTURES)
+def test_a_mixture_of_experts_is_that_of_transformers(options, backend, tmp_path):
+    from importlib import import_module
+
+    name, kind, settings = MIXTURES[options]
+    config = getattr(transformers, f"{name}Config")(
+        hidden_size=8, intermediate_size=6, num_experts_per_tok=2,
+        **{"moe_intermediate_size": 6} if name == "Qwen3Moe" else {}, **settings,
+    )  # fmt: skip
+    config._experts_implementation = "eager"
+    snake = {"Mixtral": "mixtral", "Qwen3Moe": "qwen3_moe", "GptOss": "gpt_oss"}[name]
+    module = import_module(f"transformers.models.{snake}.modeling_{snake}")
+    theirs = randomized(lambda: zeroed(getattr(module, name + kind)(config)))
+    weights = experts_of(theirs, "router" if name == "GptOss" else "gate")
+    more = f", {options}" if options else ""
+    text = (
+        f"network N {{ input: (none, 8) layers: m = MixtureOfExperts(5, 2, 6{more}) }}"
+    )
+    (checked,), _ = check_text(text)
+    arrays = {f"m.{n}": w.numpy() for n, w in weights.items()}
+    ours = loaded(checked, backend, arrays, tmp_path)
+    x = np.random.default_rng(0).normal(size=(2, 7, 8)).astype("float32")
+    given = torch.tensor(x, requires_grad=True)
+    expected = theirs(given)
+    expected = expected[0] if isinstance(expected, tuple) else expected
+    output, _ = run(ours.model, ours.backend, x.astype(float))
+    close(output, expected.detach())
+    if backend == "pytorch":  # gradients too, by way of the shares that are picked
+        expected.square().sum().backward()
+        again = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+        ours.model(again).square().sum().backward()
+        close(again.grad, given.grad, 1e-4)
+
+
 TURN = """
 define Turn() {{
   layers: rotary = RotaryPositions({options})
@@ -215,6 +278,14 @@ SCALINGS = {
     "factor=8, original_length=40, low_frequency=2, high_frequency=3": {
         **LLAMA3, "original_max_position_embeddings": 40, "low_freq_factor": 2.0,
         "high_freq_factor": 3.0,
+    },
+    "theta=50, factor=4, original_length=500, yarn=true": {
+        "rope_type": "yarn", "rope_theta": 50.0, "factor": 4.0,
+        "original_max_position_embeddings": 500,
+    },
+    "theta=50, factor=32, original_length=60, yarn=true, truncate=false, beta_fast=9": {
+        "rope_type": "yarn", "rope_theta": 50.0, "factor": 32.0, "truncate": False,
+        "original_max_position_embeddings": 60, "beta_fast": 9.0,
     },
     "rotary_dim=8": {"partial_rotary_factor": 0.5},
 }  # fmt: skip
@@ -236,15 +307,15 @@ def test_pairs_turn_as_complex_numbers_at_the_rates_of_transformers(
         },
     )  # fmt: skip
     kind = config.rope_parameters["rope_type"]
-    rule = ROPE_INIT_FUNCTIONS.get(kind)
+    rule, magnitude = ROPE_INIT_FUNCTIONS.get(kind), 1
     if "partial_rotary_factor" in SCALINGS[options]:
         rates = 10000.0 ** (-np.arange(4) / 4)
     elif rule is None:
         rates = LlamaRotaryEmbedding.compute_default_rope_parameters(config)[0]
     else:
-        rates = rule(config, "cpu")[0]
+        rates, magnitude = rule(config, "cpu")
     rates = np.asarray(rates, float)
-    turns = np.exp(1j * np.arange(30)[:, None] * rates)
+    turns = magnitude * np.exp(1j * np.arange(30)[:, None] * rates)
     heads = x.reshape(2, 30, 2, 16).swapaxes(1, 2)
     count = len(rates)
     turned = (heads[..., :count] + 1j * heads[..., count : 2 * count]) * turns

@@ -121,7 +121,7 @@ BLOCKS |= {
         "",
         "(8, 4)",
         "theta=5 rotary_dim=2 factor=2 original_length=7 low_frequency=2 "
-        "high_frequency=3 size=5",
+        "high_frequency=3 size=5 yarn=true truncate=false beta_fast=3 beta_slow=2",
     ),
     "GroupedQueryAttention": (
         "num_heads=2",
@@ -129,7 +129,7 @@ BLOCKS |= {
         "num_heads=4 num_kv_heads=1 head_dim=6 theta=5 rotary_dim=2 factor=2 "
         "original_length=7 causal=false window=3 scale=2 cap=3 sinks=true "
         "qk_norm=true epsilon=0.1 use_bias=true output_bias=true dropout=0.5 "
-        "d_model=5",
+        "d_model=5 yarn=true truncate=false",
     ),
     "LlamaDecoder": (
         "num_heads=2, num_kv_heads=2, ff_dim=6",
@@ -137,9 +137,24 @@ BLOCKS |= {
         "num_heads=4 num_kv_heads=1 ff_dim=7 head_dim=6 "
         'activation="tanh" dropout=0.5 epsilon=0.1 sandwich_norm=true theta=5 '
         "rotary_dim=2 factor=2 original_length=7 window=3 scale=2 cap=3 sinks=true "
-        "qk_norm=true use_bias=true output_bias=true ff_bias=true d_model=5",
+        "qk_norm=true use_bias=true output_bias=true ff_bias=true d_model=5 yarn=true "
+        "truncate=false",
     ),
 }
+BLOCKS["MixtureOfExperts"] = (
+    "num_experts=4, experts_per_token=2, ff_dim=6",
+    "(8, 4)",
+    'num_experts=3 experts_per_token=1 ff_dim=7 activation="tanh" use_bias=true '
+    "normalized=false limit=3 d_model=5",
+)
+BLOCKS["MixtralDecoder"] = (
+    "num_heads=2, num_kv_heads=2, ff_dim=6, num_experts=4",
+    "(8, 8)",
+    "num_heads=4 num_kv_heads=1 ff_dim=7 num_experts=3 experts_per_token=1 head_dim=6 "
+    'activation="tanh" dropout=0.5 epsilon=0.1 theta=5 factor=2 original_length=7 '
+    "window=3 sinks=true qk_norm=true use_bias=true output_bias=true ff_bias=true "
+    "normalized=false limit=3 d_model=5 yarn=true truncate=false",
+)
 _PAIR = "{ source: (8, 4) target: (6, 4) }"
 BLOCKS |= {
     "AdditiveAttention": ("", "(8, 4)", "units=3 d_model=5"),
@@ -256,7 +271,7 @@ OTHER_VALUES = [
     for change in changes.split()
 ]
 # a width that does not fit what arrives; a decoder without an encoder
-MISFITS = ("d_model=5", "size=5", "size=6", "with_memory=true")
+MISFITS = ("d_model=5", "size=5", "size=6", "with_memory=true", "yarn=true")
 
 
 def test_no_parameter_of_a_block_is_left_out():

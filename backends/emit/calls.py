@@ -442,10 +442,23 @@ def _padding_mask(scope: Scope, call: tree.Call, values: Fields) -> ast.expr | N
     return ast.Call(dotted(f"self.{PAST_MASK}"), [made], [])
 
 
-def _positions(scope: Scope, call: tree.Call, values: Fields) -> ast.expr | None:
-    """A layer that counts, where steps are kept."""
+def _positions(scope: Scope, call: tree.Call, values: Fields) -> ast.expr:
+    """A layer that counts, where steps are kept; by the mask, which has all of them."""
+    outcomes = scope.facts.decisions[id(call)]
+    if True in outcomes:
+        by_mask = ast.Call(dotted("shown_positions"), list(values.values()), [])
+        if outcomes == {True}:
+            return by_mask
+        test = ast.Compare(values["mask"], [ast.Is()], [_NONE])
+        return ast.IfExp(test, _counted(scope, values), by_mask)
+    if len(call.arguments) > 1 and isinstance(call.arguments[1].value, tree.Name):
+        scope.idle_masks.add(call.arguments[1].value.text)
+    return _counted(scope, values)
+
+
+def _counted(scope: Scope, values: Fields) -> ast.expr:
     if not scope.keeps_steps:
-        return None
+        return fill(scope.backend.functions["positions"], {"0": values["x"]})
     scope.counter = "positions" if "positions" not in scope.layers else "counter"
     return ast.Call(dotted(f"self.{scope.counter}"), [values["x"]], [])
 
@@ -456,6 +469,8 @@ def _cast(scope: Scope, call: tree.Call, values: Fields) -> ast.expr | None:
     if scope.keeps_steps or not isinstance(given, tree.Call):
         return None
     if given.function.text != "positions" or given.function.text in scope.layers:
+        return None
+    if True in scope.facts.decisions[id(given)]:
         return None
     x = in_forward(scope, given.arguments[0].value)
     functions = scope.backend.functions

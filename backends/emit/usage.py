@@ -25,7 +25,7 @@ from neural_attn.ir import (
 from neural_attn.shapes.instance import Checked
 
 # the parameters of functions that are whole numbers
-SIZES = frozenset({"n", "shape", "num_heads", "start", "stop", "parts", "window"})
+SIZES = frozenset("n k shape num_heads start stop parts window".split())
 
 
 def set_parameters(checked: Checked, block: Block) -> set[str]:

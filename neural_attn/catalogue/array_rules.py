@@ -113,7 +113,8 @@ def reduced(given: Given) -> Tensor:
     """One axis, which stays with one step."""
     x = tensor(given, "x")
     _refuse_mask(x)
-    return x.like(*_with_axis(x, axis_of(given, x), Dim(1)))
+    axis = axis_of(given, x)
+    return x.like(*_with_axis(x, axis, Dim(1, label=x.dims[axis].label)))
 
 
 def hint_on_axes(function: str, given: Given) -> str:
@@ -141,6 +142,18 @@ def running(given: Given) -> Tensor:
     _refuse_mask(x)
     axis_of(given, x)
     return x.like(*x.dims)
+
+
+def largest(given: Given) -> Tensor:
+    """A mask of the same axes; k of them, or all of an axis that turns out shorter."""
+    x, k = tensor(given, "x"), whole(given, "k")
+    _refuse_mask(x)
+    if k.value is None:
+        raise ShapeError("`k` must be a whole number, and this is a length")
+    size = x.width.value if x.rank else None
+    if k.value < 1 or (size is not None and k.value > size):
+        raise ShapeError(f"the last axis of {x} has no {k} largest")
+    return x.like(*x.dims, dtype="bool")
 
 
 def both(given: Given) -> Tensor:

@@ -128,6 +128,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "MultiHeadAttention": (_SERIES, "MultiHeadAttention(num_heads=2)"),
     "FeedForward": (_SERIES, 'FeedForward(ff_dim=32, activation="gelu")'),
     "GatedFeedForward": (_SERIES, "GatedFeedForward(ff_dim=24)"),
+    "MixtureOfExperts": (
+        _SERIES,
+        "MixtureOfExperts(num_experts=4, experts_per_token=2, ff_dim=12)",
+    ),
     "RMSNorm": (_SERIES, "RMSNorm()"),
     "RotaryPositions": (
         _SERIES,
@@ -140,6 +144,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "GroupedQueryAttention(num_heads=4, num_kv_heads=2)",
     ),
     "LlamaDecoder": (_SERIES, "LlamaDecoder(num_heads=4, num_kv_heads=2, ff_dim=24)"),
+    "MixtralDecoder": (
+        _SERIES,
+        "MixtralDecoder(num_heads=4, num_kv_heads=2, ff_dim=12, num_experts=4)",
+    ),
     "NeoXDecoder": (_SERIES, "NeoXDecoder(num_heads=2, ff_dim=32)"),
     "RotaryEncoder": (_SERIES, "RotaryEncoder(num_heads=2, ff_dim=32, window=4)"),
     "TransformerEncoder": (_SERIES, "TransformerEncoder(num_heads=2, ff_dim=32) * 2"),

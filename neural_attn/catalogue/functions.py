@@ -154,8 +154,10 @@ PRIMITIVES = _named(
         ),
         "positions": _primitive(
             positions.positions,
-            "The same as [1, time], counted on from steps that a Cache keeps.",
+            "The same as [1, time], counted on from steps that a Cache keeps; or "
+            "[batch, time], of the steps that a mask shows.",
             x=None,
+            mask=_NONE,
         ),
         "length": _primitive(positions.length, "The length of axis 1.", x=None),
         "arange": _primitive(
@@ -250,6 +252,12 @@ PRIMITIVES = _named(
             mask=None,
             x=None,
             y=None,
+        ),
+        "top_k": _primitive(
+            arrays.largest,
+            "True at the k largest of the last axis; of equal ones, at the first.",
+            x=None,
+            k=None,
         ),
         "minimum": _primitive(
             _of_two("minimum"), "The lesser of the two.", x=None, y=None

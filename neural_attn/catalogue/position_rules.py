@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
+from neural_attn.catalogue.attention_rules import check_steps_mask
 from neural_attn.catalogue.function_arguments import (
     Given,
     Length,
@@ -31,9 +33,17 @@ def position_ids(given: Given) -> Tensor:
 
 
 def positions(given: Given) -> Tensor:
-    """The positions of axis 1 in the whole sequence, as ids [1, time]."""
-    x = tensor(given, "x")
-    return Positions((Dim(1), x.dims[1]), "int", x.roots)
+    """The positions of axis 1 in the whole sequence, as ids [1, time].
+
+    With a mask [batch, 1, 1, time], those among the steps that it shows: [batch, time].
+    """
+    x, mask = tensor(given, "x"), given["mask"]
+    if not isinstance(mask, Tensor):
+        check_steps_mask("positions", x, mask)
+        return Positions((Dim(1), x.dims[1]), "int", x.roots)
+    check_steps_mask("positions", x, mask, exactly=True)
+    shown = Positions((mask.dims[0], x.dims[1]), "int", x.roots | mask.roots)
+    return replace(shown, along=x.along)
 
 
 def length(given: Given) -> Length:

@@ -160,8 +160,13 @@ def broadcast(left: Tensor, right: Tensor) -> tuple[Dim, ...]:
     padded = [(one,) * (length - tensor.rank) + tensor.dims for tensor in (left, right)]
     dims = []
     for a, b in zip(*padded, strict=True):
-        if a.value == 1:
-            dims.append(a if b.value == 1 and a.label == HEADS else b)
+        if HEADS in (a.label, b.label) and 1 in (a.value, b.value):
+            longer = b if a.value == 1 else a
+            # heads they are, however many they become
+            is_number = longer.value is not None
+            dims.append(replace(longer, label=HEADS) if is_number else longer)
+        elif a.value == 1:
+            dims.append(b)
         elif b.value == 1 or same(a, b):
             dims.append(b if a.value is None and b.value not in (None, 1) else a)
         else:

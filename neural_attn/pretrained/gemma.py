@@ -125,7 +125,11 @@ def _arguments(
     config: Config, kind: str, sizes: dict[str, Argument], *, local: bool
 ) -> dict[str, Argument]:
     biased = config.flag("attention_bias", False)
-    turned = _rotary(config, local=local) if kind == "gemma3_text" else rotary(config)
+    turned = (
+        _rotary(config, local=local)
+        if kind == "gemma3_text"
+        else rotary(config, yarn=True)
+    )
     return {
         **sizes,
         "ff_dim": config.size("intermediate_size"),
@@ -160,7 +164,7 @@ def _rotary(config: Config, *, local: bool) -> dict[str, Argument]:
     which = "sliding_attention" if local else "full_attention"
     if local and not config.inner("rope_parameters").has(which):  # the old spelling
         return {"theta": _plain(config, "rope_local_base_freq", 10000.0)}
-    return rotary(config, which, 10000.0 if local else 1000000.0)
+    return rotary(config, which, 10000.0 if local else 1000000.0, yarn=True)
 
 
 def _scale(config: Config, kind: str, sizes: dict[str, Argument]) -> Argument:

@@ -59,6 +59,8 @@ DEFAULTS: dict[str, Argument] = {
     "scale": None,
     "cap": None,
     "sandwich_norm": False,
+    "yarn": False,
+    "truncate": True,
     "qk_norm": False,
     "use_bias": False,
     "output_bias": False,
@@ -85,7 +87,7 @@ def plan(config: Config) -> Plan:
                 activation=activation(config, "hidden_act", "silu"),
                 dropout=config.number("attention_dropout", 0.0),
                 epsilon=epsilon,
-                **rotary(config),
+                **rotary(config, yarn=True),
                 window=_window(config, kind, depth),
                 qk_norm=kind == "qwen3",
                 use_bias=biased or kind == "qwen2",
@@ -97,7 +99,6 @@ def plan(config: Config) -> Plan:
         "layer",
     )
     vocabulary = config.size("vocab_size")
-    tied = config.head == LANGUAGE and config.flag("tie_word_embeddings", False)
     layers = [
         Layer(
             "Embedding", {"input_dim": vocabulary, "output_dim": width}, name="token"
@@ -105,29 +106,34 @@ def plan(config: Config) -> Plan:
         decoder,
         Layer("RMSNorm", unless(DEFAULTS, epsilon=epsilon), name="norm"),
     ]
-    if config.head == LANGUAGE and not tied:
-        layers.append(
-            Layer("Dense", {"units": vocabulary, "use_bias": False}, name="head")
-        )
-    elif config.head == TAGS:
-        layers.append(Layer("Dense", {"units": config.labels()}, name="head"))
     title = _TITLES[kind]
-    block = Block(
-        f"{title}Model",
-        [
-            "x = layer(token(input_ids), attention_mask=attention_mask)",
-            "return norm(x) @ transpose(weight(token))",
-        ],
-    )
+    layers, block = with_head(config, layers, f"{title}Model")
     return Plan(
         summary=described(title, depth, int(str(sizes["num_heads"]))),
         inputs=TEXT,
-        block=block if tied else None,
+        block=block,
         layers=layers,
         rules=[*rules(OUTER), *rules(LAYER, "layers.#.", "layer.#.")],
-        extras=[COMPUTED, *([TIED_HEAD] if tied else [])],
+        extras=[COMPUTED, *([TIED_HEAD] if block else [])],
         body=("embed_tokens", "layers.", "norm."),
     )
+
+
+def with_head(
+    config: Config, layers: list[Layer], name: str
+) -> tuple[list[Layer], Block | None]:
+    """Layers with that of the task behind them; a block of them where it is tied."""
+    tied = config.flag("tie_word_embeddings", False)
+    if config.head == LANGUAGE and tied:
+        equations = [
+            "x = layer(token(input_ids), attention_mask=attention_mask)",
+            "return norm(x) @ transpose(weight(token))",
+        ]
+        return layers, Block(name, equations)
+    head: dict[str, Argument] = {"units": config.size("vocab_size"), "use_bias": False}
+    if config.head == TAGS:
+        head = {"units": config.labels()}
+    return layers + ([Layer("Dense", head, name="head")] if config.head else []), None
 
 
 def decoder_depth(config: Config) -> int:

@@ -21,6 +21,8 @@ _IN_EQUATIONS = {
     "original_length": POSITIVE,
     "low_frequency": POSITIVE,
     "high_frequency": POSITIVE,
+    "beta_fast": POSITIVE,
+    "beta_slow": POSITIVE,
     "rotary_dim": SIZE,
     "depth": Kind("int", minimum=0),
 }

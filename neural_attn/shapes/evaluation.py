@@ -324,7 +324,7 @@ class Evaluation(ABC):
             error.hint = error.hint or self.here(call)
             raise self.session.note(error, call) from None
         self._note_steps(call, given, result)
-        self._note_uses(primitive, given)
+        self._note_uses(primitive, call, given)
         self._note_needed(primitive, given)
         if name == "padding_mask" and isinstance(given["values"], Tensor):
             self.facts.masks.add(self.input_names.get(given["values"].along, ""))
@@ -362,7 +362,9 @@ class Evaluation(ABC):
             noted = self.facts.weighs_steps if weighs else self.facts.mixes_steps
             noted.add(self.input_names.get(along, ""))
 
-    def _note_uses(self, primitive: Primitive, given: Mapping[str, Value]) -> None:
+    def _note_uses(
+        self, primitive: Primitive, call: tree.Call, given: Mapping[str, Value]
+    ) -> None:
         """Note a function that counts the steps, or looks at a mask of the inputs.
 
         There is nothing to count where there is one step at a time.
@@ -370,6 +372,9 @@ class Evaluation(ABC):
         if not primitive.is_attention:
             self._note_masks(tensors_in(Static(tuple(given.values()))))
         name = primitive.name
+        if name == "positions":
+            by_mask = isinstance(given["mask"], Tensor)
+            self.facts.decisions.setdefault(id(call), set()).add(by_mask)
         counted = name == "arange" and isinstance(given["n"], Length)
         if not self.session.scans:
             self.facts.counts_steps |= counted or name == "position_ids"

@@ -212,7 +212,8 @@ class Facts:
     `features` holds, per layer, sizes of its input as expressions in the block's
     parameters, those of its repeats under names such as `in_features@1`;
     `hidden` names sizes that the class must be told;
-    `decisions` holds the outcomes of each condition; `tensors` the calls and names
+    `decisions` holds the outcomes of each condition, and whether positions are counted
+    by a mask; `tensors` the calls and names
     that stand for tensors rather than constants, by node identity; `live` the layers
     that exist; `values` what each parameter is, over all instances; `passed` the
     optional inputs that some call gives; `is_bounded` whether `max_len` bounds the

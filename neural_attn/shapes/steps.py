@@ -38,6 +38,8 @@ def joined_by_function(
         yield from _joined_by_shape(given, result)
     elif name == "softmax":
         yield from _joined_along(tensors_in(given["x"]), -1)
+    elif name == "top_k":  # one that comes later takes the place of another
+        yield from ((x.across, False) for x in tensors_in(given["x"]) if _ranks(x))
     elif name == "merge_heads":
         yield from (
             (x.along, False) for x in tensors_in(given["x"]) if not _has_heads(x)
@@ -104,6 +106,11 @@ def _joined_along(items: Iterator[Tensor], axis: object) -> Iterator[Joined]:
             yield x.across, True
         elif not _is_beside_steps(x, axis):
             yield x.along, False
+
+
+def _ranks(x: Tensor) -> bool:
+    """Whether the numbers of the last axis are of several steps."""
+    return x.across is not None or not _is_beside_steps(x, -1)
 
 
 def _has_heads(x: Tensor) -> bool:

@@ -195,6 +195,8 @@ class Forward:
         drawn = [f"{self.tensor(min(depth, 1))} {sign} {self.random.choice(NUMBERS)}"]
         drawn += [f"i {sign} j", "i == j", *self.masks]
         drawn += [f"step {sign} {self.random.choice(('3', 'place', 'place * 2'))}"]
+        ranked = self.random.choice(("x", "known", "x - known"))
+        drawn += [f"top_k({ranked}, {self.random.choice(('1', '2', 'half'))})"]
         if depth > 0:
             joined = self.random.choice(("and", "or"))
             drawn += [f"not ({self.mask(depth - 1)})"]

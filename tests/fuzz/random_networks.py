@@ -284,6 +284,7 @@ class Generator:
             f"LlamaDecoder({heads}, 1, 5, head_dim=4, qk_norm={causal})",
             f"LlamaDecoder({heads}, 1, 5, head_dim=2, window=2, sinks={causal}) * 2",
             "GatedFeedForward(5) RMSNorm()",
+            "MixtureOfExperts(3, 2, 5)",
         ]
         return self.random.choice(layers), shape
 

@@ -322,6 +322,23 @@ def padding_mask(values):
     return (values != 0)[:, None, None, :]
 
 
+def top_k(x, k):
+    """Return where the k largest of the last axis are; of equal ones, the first."""
+    places = np.argsort(-x, axis=-1, kind="stable")[..., :k]
+    found = np.zeros(x.shape, bool)
+    np.put_along_axis(found, places, True, axis=-1)
+    return found
+
+
+def shown_positions(x, mask):
+    """Return the positions of x [batch, time, ...] among the steps that are shown.
+
+    mask [batch, 1, 1, time] may begin before x, with steps that are kept.
+    """
+    ids = np.maximum(mask[:, 0, 0].cumsum(axis=1) - 1, 0)
+    return ids[:, ids.shape[1] - x.shape[1] :]
+
+
 def masked_mean(x, mask):
     """Mean over visible times of x [batch, time, width]; mask [batch, 1, 1, time]."""
     mask = mask[:, 0, 0, :, None]

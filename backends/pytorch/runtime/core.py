@@ -172,6 +172,21 @@ def padding_mask(values):
     return (values != 0)[:, None, None, :]
 
 
+def top_k(x, k):
+    """Return where the k largest of the last axis are; of equal ones, the first."""
+    places = x.sort(dim=-1, descending=True, stable=True).indices[..., :k]
+    return torch.zeros_like(x, dtype=torch.bool).scatter(-1, places, True)
+
+
+def shown_positions(x, mask):
+    """Return the positions of x [batch, time, ...] among the steps that are shown.
+
+    mask [batch, 1, 1, time] may begin before x, with steps that are kept.
+    """
+    ids = (mask[:, 0, 0].cumsum(dim=1) - 1).clamp(min=0)
+    return ids[:, ids.size(1) - x.size(1) :]
+
+
 def masked_mean(x, mask):
     """Mean over visible times of x [batch, time, width]; mask [batch, 1, 1, time]."""
     mask = mask[:, 0, 0, :, None]

@@ -223,6 +223,22 @@ def padding_mask(values):
     return ops.not_equal(values, 0)[:, None, None, :]
 
 
+def top_k(x, k):
+    """Return where the k largest of the last axis are; of equal ones, the first."""
+    size = ops.shape(x)[-1]
+    places = ops.top_k(x, ops.minimum(k, size))[1]
+    return ops.any(ops.equal(places[..., None], ops.arange(size)), axis=-2)
+
+
+def shown_positions(x, mask):
+    """Return the positions of x [batch, time, ...] among the steps that are shown.
+
+    mask [batch, 1, 1, time] may begin before x, with steps that are kept.
+    """
+    ids = ops.cumsum(ops.cast(mask[:, 0, 0], "int64"), axis=1)
+    return ops.maximum(ids[:, ops.shape(ids)[1] - ops.shape(x)[1] :] - 1, 0)
+
+
 def masked_mean(x, mask):
     """Mean over visible times of x [batch, time, width]; mask [batch, 1, 1, time]."""
     mask = ops.cast(mask[:, 0, 0, :, None], x.dtype)

@@ -27,7 +27,8 @@ class Rule:
     `pattern` must match the whole name of the source tensor; `target` is our name,
     with `\1` for its groups (see `Plan.weight_name`). `convert` turns the values into
     our layout (Dense: [outputs, inputs]). Several rules may match one tensor, each
-    taking a part of it.
+    taking a part of it; and several tensors may fill one weight, whose part along the
+    first axis stands behind its name: `feed_forward.gate[3]`.
     """
 
     pattern: str
@@ -150,8 +151,8 @@ class Plan:
     which takes the inputs of the network. `defines` are more blocks, as text. Tensors
     whose name begins with one of `body` are part of the computation: one that no rule
     and no extra knows stops the import, as the picture would be false without it.
-    Weights of ours that match one of `zeros`, biases that the model does without, are 0
-    where no tensor fills them. `notes` are for people.
+    Weights of ours that match one of `zeros` or `ones`, biases and scales that the
+    model does without, are 0 or 1 where no tensor fills them. `notes` are for people.
     """
 
     summary: str
@@ -164,6 +165,7 @@ class Plan:
     block: Block | None = None
     defines: Sequence[str] = ()
     zeros: Sequence[str] = ()
+    ones: Sequence[str] = ()
 
     def has(self, target: str) -> bool:
         """Whether there is a layer of the name that a rule begins with.

@@ -18,7 +18,7 @@ from neural_attn.pretrained.conversion.family import (
     Rule,
     unchanged,
 )
-from neural_attn.pretrained.conversion.tensors import StoredTensor, Zeros
+from neural_attn.pretrained.conversion.tensors import Constant, StoredTensor
 
 Shape = tuple[int, ...]
 
@@ -40,29 +40,51 @@ class Filling:
         return values
 
 
+@dataclass(frozen=True)
+class Stacked:
+    """A weight of ours whose parts, along its first axis, are tensors of their own."""
+
+    target: str
+    shape: Shape
+    parts: tuple[Source, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of the first tensor, for messages."""
+        return self.parts[0].name
+
+    def read(self) -> Array:
+        """The values in our layout. Raises NeuralError (E0630) for another shape."""
+        return np.stack([part.read() for part in self.parts])
+
+
+Source = Filling | Stacked
+
+
 def match(
     plan: Plan,
     family: Family,
     expected: Mapping[str, Shape],
     stored: Mapping[str, StoredTensor],
-) -> tuple[dict[str, Filling], list[str]]:
+) -> tuple[dict[str, Source], list[str]]:
     """What fills each weight of `expected`, in its order, and notes on what is unused.
 
     Raises NeuralError: E0628 where a weight stays empty, E0630 for a shape that
     differs, E0631 for a tensor that is part of the model and has no place here.
     """
-    found: dict[str, Filling] = {}
+    found: dict[str, Source] = {}
     unused: dict[str, list[str]] = {}
     copies: dict[str, str] = {}
     for name, tensor in stored.items():
         targets = _targets(plan, family, name)
         for rule, target in targets:
-            if target not in expected:
+            shape = _shape_of(target, expected)
+            if shape is None:
                 _no_place(name, tensor, f"there is no `{target}`")
             if target in found:
                 first = found[target].name
                 _no_place(name, tensor, f"`{first}` fills `{target}` already")
-            filling = Filling(target, expected[target], name, tensor, rule)
+            filling = Filling(target, shape, name, tensor, rule)
             if rule.convert is unchanged:
                 _check_shape(filling, tensor.shape)
             found[target] = filling
@@ -72,11 +94,13 @@ def match(
             if extra.copy_of:
                 copies[name] = plan.weight_name(extra.copy_of)
     for target, shape in expected.items():
-        if any(re.fullmatch(pattern, target) for pattern in plan.zeros):
-            nothing = Filling(target, shape, target, Zeros(shape), Rule("", target))
-            found.setdefault(target, nothing)
-        elif target not in found:
-            _missing(target, shape, stored, unused)
+        if target not in found:
+            other = _constant(plan, target, shape)
+            parts = _parts(target, shape, found)
+            lacking = next((name for name in parts if name not in found), "")
+            if parts and not lacking:
+                other = Stacked(target, shape, tuple(found[name] for name in parts))
+            found[target] = other or _missing(lacking or target, shape, stored, unused)
     for name, target in copies.items():
         _check_copy(name, stored[name], found[target])
     notes = [
@@ -84,6 +108,30 @@ def match(
         for meaning, names in unused.items()
     ]
     return {target: found[target] for target in expected}, notes
+
+
+def _shape_of(target: str, expected: Mapping[str, Shape]) -> Shape | None:
+    """The shape of a weight of ours, or of a part of one: `gate[3]`."""
+    whole, _, place = target.rstrip("]").partition("[")
+    shape = expected.get(whole)
+    if not place or shape is None:
+        return shape
+    return shape[1:] if int(place) < shape[0] else None
+
+
+def _parts(target: str, shape: Shape, found: Mapping[str, Source]) -> list[str]:
+    """The names of the parts of a weight, if the source has any of them."""
+    names = [f"{target}[{place}]" for place in range(shape[0] if shape else 0)]
+    return names if any(name in found for name in names) else []
+
+
+def _constant(plan: Plan, target: str, shape: Shape) -> Source | None:
+    """A weight that the model does without, and that is the same number throughout."""
+    for value, patterns in ((0.0, plan.zeros), (1.0, plan.ones)):
+        if any(re.fullmatch(pattern, target) for pattern in patterns):
+            same = Constant(shape, value)
+            return Filling(target, shape, target, same, Rule("", target))
+    return None
 
 
 def _targets(plan: Plan, family: Family, name: str) -> list[tuple[Rule, str]]:
@@ -106,7 +154,7 @@ def _extra(plan: Plan, family: Family, name: str, tensor: StoredTensor) -> Extra
     return Extra("", "what is no part of this kind of model")
 
 
-def _check_copy(name: str, tensor: StoredTensor, filling: Filling) -> None:
+def _check_copy(name: str, tensor: StoredTensor, filling: Source) -> None:
     if not np.array_equal(tensor.read(name), filling.read()):
         why = f"config.json ties it to `{filling.name}`, and the two differ"
         _no_place(name, tensor, why)
@@ -133,7 +181,7 @@ def _missing(
     shape: Shape,
     stored: Mapping[str, StoredTensor],
     unused: Mapping[str, list[str]],
-) -> None:
+) -> NoReturn:
     unknown = [name for names in unused.values() for name in names]
     hint = f"the weights have {len(stored)} tensors"
     if unknown:

@@ -48,15 +48,16 @@ class StoredTensor(Protocol):
 
 
 @dataclass(frozen=True)
-class Zeros:
-    """A weight that the model does without."""
+class Constant:
+    """A weight that the model does without: a bias of 0, a scale of 1."""
 
     shape: tuple[int, ...]
+    value: float
     path: Path = Path()
 
     def read(self, name: str) -> Array:
-        """Zeros."""
-        return np.zeros(self.shape, np.float32)
+        """The value, everywhere."""
+        return np.full(self.shape, self.value, np.float32)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ input -> model -> maps -> numbers -> pictures. The commands, `AttentionVisualize
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,11 +34,13 @@ from neural_attn.models.attention_model import (
     refuse_options,
 )
 from neural_attn.models.opening import open_model
+from neural_attn.pretrained.conversion.importing import import_model
+from neural_attn.pretrained.conversion.kept import kept_in
 from neural_attn.promises import Rows
 
 __all__ = [
-    "Batch", "Outcome", "Request", "attend", "collect", "explore", "run_analysis",
-    "visualize",
+    "Batch", "Outcome", "Request", "attend", "collect", "explore", "import_folder",
+    "run_analysis", "visualize",
 ]  # fmt: skip
 
 EXPLORER = "attention_explorer.html"
@@ -50,7 +53,8 @@ Progress = Callable[[int, int], None]  # texts done, texts in all
 class Request:
     """What to run, on what, and what is wanted; the fields are options of commands.
 
-    `model` is whatever `models.opening.open_model` takes. `data` is an array, or a
+    `model` is whatever `models.opening.open_model` takes, or the folder of a pretrained
+    model, whose `.neural` file is kept in `output_dir`. `data` is an array, or a
     mapping of input name to array; `groups` maps a name to a file of texts. Texts run
     `batch_size` at a time (None: all together).
     """
@@ -59,7 +63,7 @@ class Request:
     network: str | None = None
     backend: str = "auto"
     checkpoint: Path | None = None
-    tokenizer: Any = None  # a path; of modules and plain arrays also an object
+    tokenizer: Any = None  # a path, or an object of `transformers` or `tokenizers`
     seed: int = 0
     # inputs
     data: Any = None
@@ -113,6 +117,29 @@ class Batch:
     before: int = 0
 
 
+def import_folder(
+    request: Request, step: Step = lambda begins: None
+) -> tuple[Request, list[str]]:
+    """The same request of a `.neural` file where it is one of a pretrained model.
+
+    The notes say where that file is kept, and what an import left out. Raises
+    NeuralError where the folder cannot be imported.
+    """
+    given = request.model
+    if not isinstance(given, str | os.PathLike) or not Path(given).is_dir():
+        return request, []
+    own = {"checkpoint": request.checkpoint, "network": request.network}
+    refuse_options(own, "the folder of a pretrained model")
+    kept = kept_in(request.output_dir, Path(given))
+    request = replace(request, model=kept.neural, checkpoint=kept.weights)
+    if kept.is_made:
+        return request, [f"{kept.neural} is that of {given}: it is used again"]
+    step("importing the model")
+    imported = import_model(given, kept.neural)
+    kept.record()
+    return request, [f"imported {given}: kept as {kept.neural}", *imported.notes]
+
+
 def open_request(request: Request) -> AttentionModel:
     """The model of a request, not run yet."""
     if isinstance(request.model, PartialAnalysis):
@@ -155,6 +182,7 @@ def attend(model: AttentionModel, request: Request) -> Iterator[Batch]:
 def capture(request: Request) -> Batch:
     """Run all inputs of a request at once."""
     _check_inputs(request)
+    request = import_folder(request)[0]
     return next(attend(open_request(request), replace(request, batch_size=None)))
 
 
@@ -194,8 +222,10 @@ def collect(
     _check_inputs(request)
     # First: a file without texts fails before any work is done.
     total = count_all(request.texts, request.files)
+    request, notes = import_folder(request)
     model = open_request(request)
     part = PartialAnalysis(Analyzer(rank=request.rank))
+    part.note(notes)
     for batch in attend(model, request):
         _count(part, batch, model.outline)
         done = batch.before + batch.prepared.batch
@@ -254,10 +284,11 @@ def visualize(request: Request, step: Step = lambda begins: None) -> Outcome:
     `step` is told what begins, for a progress display. Raises NeuralError for
     whatever the user can mend; nothing is written then.
     """
-    step("checking the network")
-    model = open_request(request)
     _check_inputs(request)
     _check_outputs(request)
+    request, imported = import_folder(request, step)
+    step("checking the network")
+    model = open_request(request)
     step("running it")
     batch = next(attend(model, replace(request, batch_size=None)))
     captured, count = batch.captured, _examples(batch)
@@ -268,7 +299,7 @@ def visualize(request: Request, step: Step = lambda begins: None) -> Outcome:
     if request.save_maps is not None:
         captured.maps.save(request.save_maps)
         files[request.save_maps.name] = request.save_maps
-    notes = [*batch.prepared.cut, *batch.prepared.notes]
+    notes = [*imported, *batch.prepared.cut, *batch.prepared.notes]
     if count > request.examples:
         notes.append(f"drew {request.examples} of {count} examples (--num-examples)")
     warnings = [*model.warnings, *(one.diagnostic for one in captured.findings)]
@@ -303,7 +334,8 @@ def explore(
     ----------
     model : AttentionMaps, a path, arrays, a PyTorch module, a Keras or another model
         Maps are shown as they are; anything else is opened and run first. Arrays come
-        as a library hands them out: `outputs.attentions`, or `outputs`.
+        as a library hands them out: `outputs.attentions`, or `outputs`. The `.neural`
+        file of a pretrained model's folder is kept in `attention_outputs`.
     inputs : a text, a list of texts, an array, a mapping of them, or None
         None takes a random sample, where the model does not bring its attention.
     tokens, rows, axes, causal, mask : of arrays, as in `neural_attn.maps.given.take`

@@ -20,6 +20,7 @@ from neural_attn.commands.options import (
     TOKENS,
     TOKENS_FILE,
     examples,
+    is_given,
     say,
     tokens_of,
 )
@@ -103,12 +104,17 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @NETWORK
+@click.option(
+    "-o", "--output-dir", type=FILE, default=Path("attention_outputs"),
+    show_default=True, help="Where the .neural file of a model's folder goes.",
+)  # fmt: skip
 @examples(
     "neural analyze model.neural",
     'neural analyze bert.neural --checkpoint bert.safetensors --text "Hello"',
     "neural analyze bert.neural --checkpoint bert.safetensors --file texts.txt",
     "neural analyze bert.neural --checkpoint b.safetensors --group a=a.txt "
     "--group b=b.txt --html report.html",
+    "neural analyze all-MiniLM-L6-v2 --file texts.txt",
     "neural analyze maps.npz --json",
     "neural analyze bert.neural --checkpoint b.safetensors --file 1.txt --part 1.json",
     "neural analyze --merge 1.json 2.json --html report.html",
@@ -116,7 +122,8 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
 def analyze(files: tuple[Path, ...], **options: Any) -> None:
     """Say what each head does; FILE is .neural, or .npz, .npy or .safetensors.
 
-    The latter hold saved maps, or arrays of any library.
+    The latter hold saved maps, or arrays of any library. FILE may also be the folder of
+    a pretrained model, which becomes a .neural file in the output folder.
     """
     from neural_attn.analysis.shard import finish
 
@@ -139,8 +146,11 @@ def _check_options(files: tuple[Path, ...], options: Mapping[str, Any]) -> None:
     if not options["merge"]:
         if len(files) > 1:
             raise click.UsageError("give one FILE; only --merge takes several")
+        if is_given("output_dir") and not files[0].is_dir():
+            raise click.UsageError("--output-dir is for the folder of a model")
         return
     given = [option for name, option in _OF_A_RUN.items() if options[name]]
+    given += ["--output-dir"] if is_given("output_dir") else []
     if given:
         raise click.UsageError(f"{given[0]} was decided when the parts were made")
 
@@ -180,7 +190,7 @@ def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:
 _FIELDS = (
     "backend", "network", "checkpoint", "tokenizer", "seed", "texts", "links",
     "batch_size", "top", "spacy", "flow", "rank", "rows", "axes",
-    "causal",
+    "causal", "output_dir",
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from neural_attn.diagnostics.errors import Diagnostic, fail
 from neural_attn.promises import ROWS as PROMISED
@@ -61,6 +62,12 @@ def tokens_of(options: Mapping[str, Any]) -> Any:
     if options["tokens"]:
         fail("E0414.token_files")
     return read_tokens(file)
+
+
+def is_given(name: str) -> bool:
+    """Whether an option of the command that runs was given, not left as it is."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source not in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
 
 
 def examples(*lines: str) -> Callable[[Any], Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from neural_attn.commands.options import (
     AXES,
@@ -19,6 +19,7 @@ from neural_attn.commands.options import (
     TOKENS,
     TOKENS_FILE,
     examples,
+    is_given,
     progress,
     say,
     tokens_of,
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     "--tokens target=Le,chat",
     "neural visualize model.neural --attention --data ids.npy --layer -1 --head 2",
     'neural visualize bert.neural --attention --checkpoint w.safetensors --text "Hi"',
+    'neural visualize all-MiniLM-L6-v2 --attention --text "Hi"',
     "neural visualize maps.npz",
     "neural visualize arrays.npz --rows signed",
     "neural visualize averaged.safetensors --axes bqk --tokens-file tokens.txt",
@@ -92,7 +94,8 @@ if TYPE_CHECKING:
 def visualize(file: Path, attention: bool, **options: Any) -> None:
     """Draw the architecture; with --attention, where the network attends.
 
-    FILE is a .neural file, or saved maps or arrays: .npz, .npy or .safetensors.
+    FILE is a .neural file, the folder of a pretrained model, or saved maps or arrays:
+    .npz, .npy or .safetensors. A folder becomes a .neural file in the output folder.
     """
     refuse_others(file)
     if holds_arrays(file):
@@ -119,10 +122,7 @@ def _refuse_options(meaningful: tuple[str, ...], where: str) -> None:
     context = click.get_current_context()
     for parameter in context.command.params:
         name = parameter.name or ""
-        if name not in meaningful and context.get_parameter_source(name) not in (
-            ParameterSource.DEFAULT,
-            ParameterSource.DEFAULT_MAP,
-        ):
+        if name not in meaningful and is_given(name):
             option = max(parameter.opts, key=len)
             raise click.UsageError(f"{option} has no effect {where}")
 
@@ -144,9 +144,13 @@ def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
     with progress() as step:
         outcome = pipeline.visualize(request, step)
     say(outcome.warnings)
-    for note in outcome.notes:
-        click.echo(f"note: {printable(note)}", err=True)
+    _note(outcome.notes)
     _report(outcome.maps, outcome.files, options)
+
+
+def _note(notes: Sequence[str]) -> None:
+    for note in notes:
+        click.echo(f"note: {printable(note)}", err=True)
 
 
 # fields of the request that are options under the same names
@@ -203,8 +207,11 @@ def _visualize_architecture(file: Path, options: dict[str, Any]) -> None:
     from neural_attn.architecture import draw
     from neural_attn.check import check_file, choose
     from neural_attn.files import atomic_write, safe_name
+    from neural_attn.pipeline import Request, import_folder
 
-    networks, warnings = check_file(file)
+    request, notes = import_folder(Request(file, output_dir=options["output_dir"]))
+    _note(notes)
+    networks, warnings = check_file(request.model)
     say(warnings)
     checked = choose(networks, options["network"])
     wrong = {"png", "pdf"} & set(options["formats"])

@@ -24,7 +24,8 @@ from neural_attn.inputs.arrays import prepare
 from neural_attn.inputs.encoding import open_tokenizer, prepare_encoded
 from neural_attn.inputs.limits import id_limits, max_length
 from neural_attn.inputs.prepared import Prepared, Tokens
-from neural_attn.inputs.tokenizer import Encoded, Tokenizer
+from neural_attn.inputs.readers import read_texts
+from neural_attn.inputs.tokenizer import Encoded
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.models import capture, weights
@@ -57,7 +58,7 @@ class GeneratedModel(AttentionModel):
         *,
         backend: str = "auto",
         checkpoint: Path | None = None,
-        tokenizer: Path | None = None,
+        tokenizer: Any = None,
         seed: int = 0,
         file: Path | None = None,
         warnings: Sequence[Diagnostic] = (),
@@ -80,15 +81,19 @@ class GeneratedModel(AttentionModel):
         return cls(choose(networks, network), file=file, warnings=warnings, **options)
 
     @classmethod
-    def of(cls, loaded: LoadedModel, tokenizer: Path | None = None) -> GeneratedModel:
+    def of(cls, loaded: LoadedModel, tokenizer: Any = None) -> GeneratedModel:
         """A model that was loaded already."""
         model = cls(loaded.checked, tokenizer=tokenizer)
         model.loaded, model._trained = loaded, loaded.trained
         return model
 
     @cached_property
-    def _reader(self) -> Tokenizer:
-        return open_tokenizer(self.file, self.checkpoint, self.tokenizer)
+    def _reader(self) -> Any:
+        """The tokenizer: an object as it was given, or that of a file."""
+        given = self.tokenizer
+        if given is None or isinstance(given, str | os.PathLike):
+            return open_tokenizer(self.file, self.checkpoint, given)
+        return given
 
     @cached_property
     def loaded(self) -> LoadedModel:
@@ -159,7 +164,7 @@ class GeneratedModel(AttentionModel):
 
     def encode(self, texts: Sequence[str]) -> Prepared:
         """Texts by the tokenizer that lies beside the file, or the one given."""
-        encoded = self._reader.encode(list(texts), max_length(self.checked))
+        encoded = read_texts(self._reader, texts, max_length(self.checked))
         return prepare_encoded(self.checked, encoded)
 
     def encode_ids(self, ids: NDArray[Any]) -> Prepared:
@@ -248,7 +253,7 @@ def make(
     tokens: Tokens | None = None,
     rows: Rows | None = None,
     network: str | None = None,
-    tokenizer: Path | None = None,
+    tokenizer: Any = None,
     seed: int = 0,
     **options: Any,
 ) -> AttentionModel | None:

@@ -23,7 +23,8 @@ from neural_attn.explorer import page
 from neural_attn.explorer.page import ExplorerPage
 from neural_attn.files import atomic_write
 from neural_attn.inputs.prepared import Prepared, Tokens
-from neural_attn.inputs.texts import batches, count_all
+from neural_attn.inputs.texts import as_texts, batches, count_all
+from neural_attn.inputs.tokenizer import Text
 from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
 from neural_attn.maps.validation import usable
 from neural_attn.metrics.connections import THRESHOLD, spacy_tagger
@@ -72,7 +73,7 @@ class Request:
     axes: str | None = None
     causal: bool | None = None
     mask: Any = None
-    texts: Sequence[str] = ()
+    texts: Sequence[Text] = ()
     groups: Mapping[str, Path] = field(default_factory=dict)
     links: Path | None = None
     batch_size: int | None = 16
@@ -337,7 +338,8 @@ def explore(
         as a library hands them out: `outputs.attentions`, or `outputs`. The `.neural`
         file of a pretrained model's folder is kept in `attention_outputs`.
     inputs : a text, a list of texts, an array, a mapping of them, or None
-        None takes a random sample, where the model does not bring its attention.
+        In a list, a tuple of two texts is a pair. None takes a random sample, where the
+        model does not bring its attention.
     tokens, rows, axes, causal, mask : of arrays, as in `neural_attn.maps.given.take`
     tokenizer, checkpoint, backend : as `Request` has them
         The tokenizer of a module may be one of `transformers` or `tokenizers`.
@@ -357,12 +359,11 @@ def explore(
         given |= {"tokenizer": tokenizer, "checkpoint": checkpoint, "backend": backend}
         refuse_options(given, "maps")
         return page.explore(model, **options)
-    texts = [inputs] if isinstance(inputs, str) else inputs
-    is_text = isinstance(texts, list) and all(isinstance(one, str) for one in texts)
+    texts = as_texts(inputs)
     request = Request(
         model,
-        data=None if is_text else inputs,
-        texts=texts if is_text else (),
+        data=inputs if texts is None else None,
+        texts=texts or (),
         tokens=tokens,
         rows=rows,
         axes=axes,

@@ -13,6 +13,7 @@ pytest.importorskip("tokenizers", reason="tokenizers is not installed")
 from neural_attn import AttentionVisualizer, explore
 from neural_attn.cli import cli
 from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.figures.heatmap import plot_heatmap
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.pipeline import Request, capture
 from neural_attn.pretrained import import_model
@@ -151,3 +152,45 @@ def test_a_tokenizer_may_be_an_object(model):
     assert page.maps.maps[0].key_tokens == network_of(model).maps[0].key_tokens
     with pytest.raises(NeuralError, match="a dict is no tokenizer"):
         explore("own.neural", TEXT, tokenizer={}, **how)
+
+
+# --- pairs ---------------------------------------------------------------------------
+
+
+PAIR = ("the cats sat", "on the mat .")
+
+
+def test_a_pair_has_segments_and_the_separators_of_its_tokenizer(model):
+    maps, said = visualize(model, "--pair", *PAIR, "--pair", "cat", "mat", "--layer", 0)
+    first, second = maps.maps[0].key_tokens
+    assert first == tuple("[CLS] the cat ##s sat [SEP] on the mat . [SEP]".split())
+    assert second[:5] == ("[CLS]", "cat", "[SEP]", "mat", "[SEP]")
+    assert "sets nothing" not in said
+    ids = np.array([[2, 4, 5, 7, 6, 3, 8, 4, 9, 10, 3]])
+    np.savez("ids.npz", input_ids=ids, token_type_ids=[[0] * 6 + [1] * 5],
+             attention_mask=np.ones_like(ids))  # fmt: skip
+    by_hand = visualize(model, "--data", "ids.npz")[0]
+    name = maps.maps[0].name
+    np.testing.assert_allclose(maps[name][:1], by_hand[name], atol=1e-6)
+    part = run("analyze", model, "--pair", *PAIR, "--json", "-b", "numpy", "--no-probe")
+    assert json.loads(part.stdout)["tokens"] == 11
+
+
+def test_a_tokenizer_that_does_not_part_a_pair_is_named(model):
+    from tokenizers import Tokenizer
+
+    file = str(model / "tokenizer.json")
+    plain = json.loads(Path(file).read_text()) | {"post_processor": None}
+    Path(file).write_text(json.dumps(plain))
+    assert "sets nothing between" in visualize(model, "--pair", *PAIR)[1]
+    tokenizer = Tokenizer.from_file(file)
+    page = explore(model, [PAIR, "cat"], tokenizer=tokenizer, backend="numpy")
+    assert page.maps.maps[0].key_tokens[0] == (*"the cat ##s sat on the mat .".split(),)
+
+
+def test_pieces_are_drawn_as_people_read_them():
+    figure = plot_heatmap(np.eye(4), ["[CLS]", "cat", "##s", "[SEP]"])
+    drawn = figure.axes[0].get_yticklabels()
+    assert [label.get_text() for label in drawn] == ["[CLS]", "cat", "·s", "[SEP]"]
+    colors = [label.get_color() for label in drawn]
+    assert colors[0] == colors[3] != colors[1] == colors[2]

@@ -16,6 +16,7 @@ from neural_attn.commands.options import (
     CAUSAL,
     FILE,
     NETWORK,
+    PAIR,
     ROWS,
     TOKENS,
     TOKENS_FILE,
@@ -40,6 +41,7 @@ _OF_A_RUN = {
     "axes": "--axes",
     "tokens_file": "--tokens-file",
     "texts": "--text",
+    "pairs": "--pair",
     "texts_file": "--file",
     "groups": "--group",
     "grid": "--grid",
@@ -59,6 +61,7 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
 @BACKEND
 @click.option("--checkpoint", type=FILE, help="Weights: .safetensors, .pt or .pth.")
 @click.option("--text", "texts", multiple=True, metavar="TEXT", help="A text; repeat.")
+@PAIR
 @click.option(
     "--file", "texts_file", type=FILE, help="Texts, one a line; .jsonl: its `text`."
 )
@@ -115,6 +118,7 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
     "neural analyze bert.neural --checkpoint b.safetensors --group a=a.txt "
     "--group b=b.txt --html report.html",
     "neural analyze all-MiniLM-L6-v2 --file texts.txt",
+    'neural analyze all-MiniLM-L6-v2 --pair "It rains." "Take a coat."',
     "neural analyze maps.npz --json",
     "neural analyze bert.neural --checkpoint b.safetensors --file 1.txt --part 1.json",
     "neural analyze --merge 1.json 2.json --html report.html",
@@ -175,6 +179,7 @@ def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:
         file,
         data=None if data is None else read_data(data),
         tokens=tokens_of(options),
+        texts=[*options["texts"], *options["pairs"]],
         groups=_groups(options["groups"], options["texts_file"]),
         probe=not options["no_probe"],
         **({} if threshold is None else {"threshold": threshold}),
@@ -188,7 +193,7 @@ def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:
 
 # fields of the request that are options under the same names
 _FIELDS = (
-    "backend", "network", "checkpoint", "tokenizer", "seed", "texts", "links",
+    "backend", "network", "checkpoint", "tokenizer", "seed", "links",
     "batch_size", "top", "spacy", "flow", "rank", "rows", "axes",
     "causal", "output_dir",
 )  # fmt: skip

@@ -41,6 +41,10 @@ TOKENS = click.option(
 TOKENS_FILE = click.option(
     "--tokens-file", type=FILE, help="Labels: one a line, or a list in .json."
 )
+PAIR = click.option(
+    "--pair", "pairs", nargs=2, multiple=True, metavar="A B",
+    help="Two texts that the model reads as one; repeat.",
+)  # fmt: skip
 AXES = click.option(
     "--axes", metavar="LETTERS",
     help="What the axes of plain arrays are, such as bqk: b batch, h heads, q queries, "

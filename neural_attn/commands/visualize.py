@@ -15,6 +15,7 @@ from neural_attn.commands.options import (
     CAUSAL,
     FILE,
     NETWORK,
+    PAIR,
     ROWS,
     TOKENS,
     TOKENS_FILE,
@@ -28,6 +29,7 @@ from neural_attn.diagnostics.errors import fail, printable, reason
 from neural_attn.inputs.file_kinds import holds_arrays, refuse_others
 
 if TYPE_CHECKING:
+    from neural_attn.inputs.tokenizer import Text
     from neural_attn.maps.attention_maps import AttentionMaps
 
 
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 @AXES
 @CAUSAL
 @click.option("--text", "--input", "text", metavar="TEXT", help="A text to run on.")
+@PAIR
 @click.option("--file", "texts_file", type=FILE, help="Texts to run on, one a line.")
 @click.option("--tokenizer", type=FILE, help="tokenizer.json, if not beside the file.")
 @click.option("--checkpoint", type=FILE, help="Weights: .safetensors, .pt or .pth.")
@@ -87,6 +90,7 @@ if TYPE_CHECKING:
     "neural visualize model.neural --attention --data ids.npy --layer -1 --head 2",
     'neural visualize bert.neural --attention --checkpoint w.safetensors --text "Hi"',
     'neural visualize all-MiniLM-L6-v2 --attention --text "Hi"',
+    'neural visualize all-MiniLM-L6-v2 --attention --pair "It rains." "Take a coat."',
     "neural visualize maps.npz",
     "neural visualize arrays.npz --rows signed",
     "neural visualize averaged.safetensors --axes bqk --tokens-file tokens.txt",
@@ -136,7 +140,7 @@ def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
         file,
         data=None if data is None else read_data(data),
         tokens=tokens_of(options),
-        texts=_texts(options["text"], options["texts_file"]),
+        texts=_texts(options["text"], options["pairs"], options["texts_file"]),
         formats=_picture_formats(options),
         examples=options["num_examples"],
         **{name: options[name] for name in _FIELDS},
@@ -186,10 +190,13 @@ def _report(
                 click.launch(str(path))
 
 
-def _texts(text: str | None, file: Path | None) -> list[str]:
+def _texts(
+    text: str | None, pairs: Sequence[tuple[str, str]], file: Path | None
+) -> list[Text]:
+    given: list[Text] = [*([] if text is None else [text]), *pairs]
     if file is None:
-        return [] if text is None else [text]
-    if text is not None:
+        return given
+    if given:
         fail("E0414.files")
     try:
         lines = file.read_text("utf-8-sig").splitlines()
@@ -200,7 +207,7 @@ def _texts(text: str | None, file: Path | None) -> list[str]:
     texts = [line for line in lines if line.strip()]
     if not texts:
         fail("E0408.text", path=file)
-    return texts
+    return [*texts]
 
 
 def _visualize_architecture(file: Path, options: dict[str, Any]) -> None:

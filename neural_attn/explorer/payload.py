@@ -23,7 +23,7 @@ from neural_attn.explorer.arrange import arrange
 from neural_attn.explorer.measures import HeadMeasurer, Measures
 from neural_attn.explorer.pyramid import group_head, reduce_head, tile_size
 from neural_attn.explorer.quantize import PRECISIONS, Precision, quantize
-from neural_attn.explorer.reading import Reading, read_tokens
+from neural_attn.figures.reading import Reading, read_tokens
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMap, AttentionMaps
 from neural_attn.promises import NONNEGATIVE, SHARES
 

@@ -15,11 +15,13 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.text import Text
 
 from neural_attn.figures import palette
 from neural_attn.figures.cells import Panel, draw_cells, masked_patch
 from neural_attn.figures.fonts import Fonts, choose_fonts
 from neural_attn.figures.layout import AxisLabels, fit_labels, shorten, wrap
+from neural_attn.figures.reading import labels, read_tokens
 from neural_attn.figures.token_labels import readable
 from neural_attn.promises import NONNEGATIVE, SHARES, Rows
 
@@ -88,8 +90,9 @@ class Sheet:
             bad=(0, 0, 0, 0)
         )
         length = self.style.label_length
-        queries = [readable(token, length) for token in self.query_tokens]
-        keys = [readable(token, length) for token in self.key_tokens]
+        queries, keys = (
+            labels(t, length) for t in (self.query_tokens, self.key_tokens)
+        )
         self.fonts = choose_fonts([*queries, *keys, *self._header_texts()])
         # Again: a code is longer than the character that it stands for.
         queries = [readable(self.fonts.drawable(text), length) for text in queries]
@@ -243,12 +246,14 @@ class Sheet:
             axes.set_xticks(
                 self._x.positions, self._x.texts, size=self._x.size, **turned, **plain
             )
+            _mute_special(axes.get_xticklabels(), self._x, self.key_tokens)
         else:
             axes.set_xticks([])
         if first_column:
             axes.set_yticks(
                 self._y.positions, self._y.texts, size=self._y.size, **plain
             )
+            _mute_special(axes.get_yticklabels(), self._y, self.query_tokens)
         else:
             axes.set_yticks([])
 
@@ -318,3 +323,13 @@ class Sheet:
             transform=self.figure.dpi_scale_trans,
             **how,
         )
+
+
+def _mute_special(
+    drawn: Sequence[Text], shown: AxisLabels, tokens: Sequence[str]
+) -> None:
+    """Labels of tokens that are no part of the text, such as [CLS], in grey."""
+    special = read_tokens(tokens).special
+    for label, position in zip(drawn, shown.positions, strict=True):
+        if special[position]:
+            label.set_color(palette.MUTED)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from neural_attn.diagnostics.errors import Diagnostic, fail
 from neural_attn.inputs.prepared import Prepared, Tokens
+from neural_attn.inputs.tokenizer import Text
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.findings import Finding
 
@@ -89,8 +90,8 @@ class AttentionModel(Protocol):
         """
         ...
 
-    def encode(self, texts: Sequence[str]) -> Prepared:
-        """Texts as the model's inputs. Raises NeuralError where it takes none."""
+    def encode(self, texts: Sequence[Text]) -> Prepared:
+        """Texts or pairs of them as inputs. Raises NeuralError where it takes none."""
         fail("E0415.model")
 
     def encode_ids(self, ids: NDArray[Any]) -> Prepared:

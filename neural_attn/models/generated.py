@@ -25,7 +25,7 @@ from neural_attn.inputs.encoding import open_tokenizer, prepare_encoded
 from neural_attn.inputs.limits import id_limits, max_length
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.readers import read_texts
-from neural_attn.inputs.tokenizer import Encoded
+from neural_attn.inputs.tokenizer import Encoded, Text
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.models import capture, weights
@@ -162,7 +162,7 @@ class GeneratedModel(AttentionModel):
         """See `inputs.arrays.prepare`."""
         return prepare(self.checked, data, tokens, seed)
 
-    def encode(self, texts: Sequence[str]) -> Prepared:
+    def encode(self, texts: Sequence[Text]) -> Prepared:
         """Texts by the tokenizer that lies beside the file, or the one given."""
         encoded = read_texts(self._reader, texts, max_length(self.checked))
         return prepare_encoded(self.checked, encoded)

@@ -74,6 +74,7 @@ class Request:
     causal: bool | None = None
     mask: Any = None
     texts: Sequence[Text] = ()
+    images: Sequence[Path] = ()
     groups: Mapping[str, Path] = field(default_factory=dict)
     links: Path | None = None
     batch_size: int | None = 16
@@ -165,6 +166,9 @@ def attend(model: AttentionModel, request: Request) -> Iterator[Batch]:
 
     Raises NeuralError for whatever the user can mend.
     """
+    if request.images:
+        yield from _attend_to_images(model, request)
+        return
     if not request.has_texts:
         prepared = model.prepare(request.data, request.tokens, request.seed)
         yield Batch(model.run(prepared), prepared, prepared.notes)
@@ -178,6 +182,16 @@ def attend(model: AttentionModel, request: Request) -> Iterator[Batch]:
         notes = [after + note for note in prepared.cut]
         yield Batch(model.run(prepared), prepared, notes, group, links, before)
         before += len(texts)
+
+
+def _attend_to_images(model: AttentionModel, request: Request) -> Iterator[Batch]:
+    """Batches of images, each with the texts that stand beside them, if any."""
+    size = request.batch_size or len(request.images)
+    for start in range(0, len(request.images), size):
+        some = slice(start, start + size)
+        prepared = model.encode_images(request.images[some], request.texts[some])
+        notes = [*prepared.cut, *prepared.notes]
+        yield Batch(model.run(prepared), prepared, notes, before=start)
 
 
 def capture(request: Request) -> Batch:
@@ -222,7 +236,7 @@ def collect(
         require_scipy()
     _check_inputs(request)
     # First: a file without texts fails before any work is done.
-    total = count_all(request.texts, request.files)
+    total = len(request.images) or count_all(request.texts, request.files)
     request, notes = import_folder(request)
     model = open_request(request)
     part = PartialAnalysis(Analyzer(rank=request.rank))
@@ -432,9 +446,11 @@ def _refuse_lies(captured: Captured, layer: str | int | None) -> None:
 
 def _check_inputs(request: Request) -> None:
     """Refuse inputs that exclude each other."""
+    if request.images and (request.data is not None or request.files):
+        fail("E0414.images")
     if request.has_texts and request.data is not None:
         fail("E0414.data")
-    if request.has_texts and request.tokens is not None:
+    if (request.has_texts or request.images) and request.tokens is not None:
         fail("E0414.texts")
 
 

@@ -15,6 +15,7 @@ from neural_attn.commands.options import (
     BACKEND,
     CAUSAL,
     FILE,
+    IMAGES,
     NETWORK,
     PAIR,
     ROWS,
@@ -42,6 +43,7 @@ _OF_A_RUN = {
     "tokens_file": "--tokens-file",
     "texts": "--text",
     "pairs": "--pair",
+    "images": "--image",
     "texts_file": "--file",
     "groups": "--group",
     "grid": "--grid",
@@ -62,6 +64,7 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--checkpoint", type=FILE, help="Weights: .safetensors, .pt or .pth.")
 @click.option("--text", "texts", multiple=True, metavar="TEXT", help="A text; repeat.")
 @PAIR
+@IMAGES
 @click.option(
     "--file", "texts_file", type=FILE, help="Texts, one a line; .jsonl: its `text`."
 )
@@ -195,7 +198,7 @@ def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:
 _FIELDS = (
     "backend", "network", "checkpoint", "tokenizer", "seed", "links",
     "batch_size", "top", "spacy", "flow", "rank", "rows", "axes",
-    "causal", "output_dir",
+    "causal", "output_dir", "images",
 )  # fmt: skip
 
 

@@ -45,6 +45,10 @@ PAIR = click.option(
     "--pair", "pairs", nargs=2, multiple=True, metavar="A B",
     help="Two texts that the model reads as one; repeat.",
 )  # fmt: skip
+IMAGES = click.option(
+    "--image", "images", type=FILE, multiple=True, metavar="FILE",
+    help="A PNG or JPEG, for networks that take images; repeat.",
+)  # fmt: skip
 AXES = click.option(
     "--axes", metavar="LETTERS",
     help="What the axes of plain arrays are, such as bqk: b batch, h heads, q queries, "

@@ -14,6 +14,7 @@ from neural_attn.commands.options import (
     BACKEND,
     CAUSAL,
     FILE,
+    IMAGES,
     NETWORK,
     PAIR,
     ROWS,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 @CAUSAL
 @click.option("--text", "--input", "text", metavar="TEXT", help="A text to run on.")
 @PAIR
+@IMAGES
 @click.option("--file", "texts_file", type=FILE, help="Texts to run on, one a line.")
 @click.option("--tokenizer", type=FILE, help="tokenizer.json, if not beside the file.")
 @click.option("--checkpoint", type=FILE, help="Weights: .safetensors, .pt or .pth.")
@@ -91,6 +93,7 @@ if TYPE_CHECKING:
     'neural visualize bert.neural --attention --checkpoint w.safetensors --text "Hi"',
     'neural visualize all-MiniLM-L6-v2 --attention --text "Hi"',
     'neural visualize all-MiniLM-L6-v2 --attention --pair "It rains." "Take a coat."',
+    "neural visualize vit-base --attention --image cat.jpg",
     "neural visualize maps.npz",
     "neural visualize arrays.npz --rows signed",
     "neural visualize averaged.safetensors --axes bqk --tokens-file tokens.txt",
@@ -161,6 +164,7 @@ def _note(notes: Sequence[str]) -> None:
 _FIELDS = (
     "backend", "network", "checkpoint", "tokenizer", "layer", "head", "output_dir",
     "dpi", "cmap", "seed", "save_maps", "precision", "rows", "axes", "causal",
+    "images",
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
@@ -93,6 +94,15 @@ class AttentionModel(Protocol):
     def encode(self, texts: Sequence[Text]) -> Prepared:
         """Texts or pairs of them as inputs. Raises NeuralError where it takes none."""
         fail("E0415.model")
+
+    def encode_images(
+        self, images: Sequence[Path], texts: Sequence[Text] = ()
+    ) -> Prepared:
+        """Files of images, with a text for each or none, as the model's inputs.
+
+        Raises NeuralError where it takes none.
+        """
+        fail("E0438.other")
 
     def encode_ids(self, ids: NDArray[Any]) -> Prepared:
         """Token ids [batch, time] as texts without padding."""

@@ -22,6 +22,8 @@ from neural_attn.check import check_file, choose
 from neural_attn.diagnostics.errors import Diagnostic, fail
 from neural_attn.inputs.arrays import prepare
 from neural_attn.inputs.encoding import open_tokenizer, prepare_encoded
+from neural_attn.inputs.image_batches import prepare_images, require_text
+from neural_attn.inputs.images import read_settings
 from neural_attn.inputs.limits import id_limits, max_length
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.readers import read_texts
@@ -167,6 +169,17 @@ class GeneratedModel(AttentionModel):
         encoded = read_texts(self._reader, texts, max_length(self.checked))
         return prepare_encoded(self.checked, encoded)
 
+    def encode_images(
+        self, images: Sequence[Path], texts: Sequence[Text] = ()
+    ) -> Prepared:
+        """Images as it is said beside the file, and texts by the tokenizer."""
+        settings = read_settings(self.file)
+        encoded = None
+        if texts:
+            require_text(self.checked)
+            encoded = read_texts(self._reader, texts, max_length(self.checked))
+        return prepare_images(self.checked, images, settings, encoded)
+
     def encode_ids(self, ids: NDArray[Any]) -> Prepared:
         """Ids as the tokenizer would give them, without padding."""
         first = self.checked.network.inputs[0].name
@@ -181,7 +194,8 @@ class GeneratedModel(AttentionModel):
 
     def run(self, prepared: Prepared) -> Captured:
         """See `models.capture.capture`."""
-        return capture.capture(self.loaded, prepared.inputs, prepared.tokens)
+        given = prepared.inputs, prepared.tokens, prepared.pictures
+        return capture.capture(self.loaded, *given)
 
 
 class BareModel(AttentionModel):

@@ -11,7 +11,11 @@ from PIL import Image
 
 from neural_attn.cli import cli
 from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.figures.on_picture import draw_item, draw_rollout
+from neural_attn.figures.pictures import write_pictures
 from neural_attn.inputs.images import ImagePreparation, open_image
+from neural_attn.maps.attention_map import AttentionMap
+from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.picture import Picture
 from neural_attn.pipeline import Request, capture
 from neural_attn.pretrained.conversion.image_settings import image_settings
@@ -232,3 +236,58 @@ def test_images_exclude_what_they_are_not():
         )
         done = run("visualize", *options, "--attention", "-b", "numpy")
         assert done.exception.diagnostics[0].code == code
+
+
+# --- over the picture -----------------------------------------------------------------
+
+
+def seen_maps(before=("[CLS]",)):
+    """Two layers of two heads over 2 x 3 patches."""
+    picture = Picture(noise(8, 12), (2, 3), before)
+    count = len(picture.tokens)
+    weights = np.random.default_rng(1).dirichlet(np.ones(count), (2, 1, 2, count))
+    tokens = picture.tokens
+    maps = [
+        AttentionMap(f"layer_{n}", one, query_tokens=tokens, key_tokens=tokens)
+        for n, one in enumerate(weights)
+    ]
+    return AttentionMaps(maps, pictures=[picture])
+
+
+def drawn(figure):
+    """The cells of each panel that lie over the image, by the panel's title."""
+    panels = [axes for axes in figure.axes if len(axes.images) == 2]
+    titles = [text.get_text() for text in figure.texts]
+    return [np.asarray(axes.images[1].get_array()) for axes in panels], titles
+
+
+def test_the_class_token_of_each_head_is_laid_over_the_picture():
+    maps = seen_maps()
+    item = maps.item("layer_1")
+    cells, titles = drawn(draw_item(maps.pictures[0], item))
+    mean = item.weights.mean(0)
+    np.testing.assert_allclose(cells[0], mean[0, 1:].reshape(2, 3), atol=1e-6)
+    np.testing.assert_allclose(cells[2], item.weights[1, 0, 1:].reshape(2, 3))
+    assert f"Head 1 ({item.weights[1, 0, 0]:.2f} on [CLS])" in titles
+
+
+def test_rollout_and_networks_without_a_class_token():
+    maps = seen_maps()
+    # by hand: (A + I) / 2 of each layer, multiplied (Abnar and Zuidema, 2020)
+    first, second = ((w[0].mean(0) + np.eye(7)) / 2 for w in maps.values())
+    cells, _ = drawn(draw_rollout(maps.pictures[0], maps))
+    np.testing.assert_allclose(cells[1].ravel(), (second @ first)[0, 1:], atol=1e-6)
+    plain = seen_maps(before=())
+    cells, titles = drawn(draw_item(plain.pictures[0], plain.item("layer_0")))
+    mean = plain["layer_0"][0, 0].mean(axis=0)
+    np.testing.assert_allclose(cells[1].ravel(), mean, atol=1e-6)
+    assert "layer_0: what a patch, on average, attends to" in titles
+
+
+def test_pictures_are_written_for_what_saw_an_image():
+    maps = seen_maps()
+    files = set(write_pictures(maps, "out", dpi=20))
+    ends = {"layer_0", "layer_1", "rollout"}
+    assert {f"attention_image_{end}.png" for end in ends} <= files
+    blind = AttentionMaps(maps.maps)
+    assert not any("image" in name for name in write_pictures(blind, "no", dpi=20))

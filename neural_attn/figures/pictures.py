@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from neural_attn.figures.heatmap import (
     plot_panels,
     save_figure,
 )
+from neural_attn.figures.on_picture import draw_item, draw_rollout
 from neural_attn.files import safe_names
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
 from neural_attn.promises import PROMISES, SHARES
@@ -52,6 +53,8 @@ def write_pictures(
     - `attention_heatmap`: the average over heads, or head `head`; of several layers,
       one panel each (layers over other tokens: `attention_heatmap_{layer}`);
     - `attention_heads_{layer}`: all heads of a layer;
+    - `attention_image_{layer}` and `attention_image_rollout` of networks that saw an
+      image: what the class token, else the mean patch, attends to, over the image;
     - `attention_interactive.html`;
     - of networks with cross-attention also `cross_attention_layer{N}`,
       `cross_attention_multihead_layer{N}` and `self_attention_layer{N}`, where N
@@ -108,7 +111,7 @@ class _Writer:
         head: int | None,
         cmap: str | None,
     ) -> None:
-        self.folder, self.head = folder, head
+        self.folder, self.head, self.everything = folder, head, everything
         self.how: dict[str, Any] = {"trained": everything.trained, "cmap": cmap}
         self.has_cross = any(one.kind == "cross" for one in everything.maps)
         self.file_names = safe_names(everything)
@@ -122,6 +125,7 @@ class _Writer:
             for number, layer in enumerate(decoder_layers)
             for one in layer
         }
+        self.chosen, self.batch_index = chosen, batch_index
         self.items = [chosen.item(name, batch_index) for name in chosen]
         if head is None:
             self.shown = self.items
@@ -148,7 +152,20 @@ class _Writer:
                     (f"self_attention_layer{layer}", partial(self.heatmap, [shown]))
                 )
             plan.append((heads, partial(self.heads, [item])))
-        return plan
+        return [*plan, *self._on_pictures()]
+
+    def _on_pictures(self) -> Iterator[tuple[str, Callable[[], Figure]]]:
+        picture = None
+        for item in self.items:
+            picture = self.chosen.picture_of(item.name, self.batch_index)
+            if picture is not None:
+                stem = f"attention_image_{self.file_names[item.name]}"
+                yield stem, partial(draw_item, picture, item, **self.how)
+        rollout = picture and draw_rollout(
+            picture, self.everything, self.batch_index, self.how["cmap"]
+        )
+        if rollout is not None:
+            yield "attention_image_rollout", lambda: rollout
 
     def heatmap(self, items: list[AttentionItem]) -> Figure:
         """Draw one matrix, or one panel for each of several layers."""

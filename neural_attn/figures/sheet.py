@@ -75,6 +75,8 @@ class Sheet:
     cmap: str | None = None
     vmax: float | None = None
     rows_promise: Rows = SHARES
+    axis_titles: tuple[str, str] = (KEY_TITLE, QUERY_TITLE)
+    bar_title: str = "attention weight"
     fonts: Fonts = field(init=False)
     figure: Figure = field(init=False)
 
@@ -260,12 +262,13 @@ class Sheet:
     def _draw_axis_titles(self) -> None:
         middle = self._left + self._grid_width / 2
         below = self._bottom - self._x.depth - 0.08
-        self._write(middle, below, KEY_TITLE, 9, ha="center", va="top", muted=True)
+        across, along = self.axis_titles
+        self._write(middle, below, across, 9, ha="center", va="top", muted=True)
         middle = self._bottom + (self._grid_height - self._panel_title) / 2
         self._write(
             EDGE,
             middle,
-            QUERY_TITLE,
+            along,
             9,
             ha="left",
             va="center",
@@ -280,7 +283,7 @@ class Sheet:
         axes = self._place(left, top - height, COLORBAR_WIDTH, height)
         bar = self.figure.colorbar(image, cax=axes)
         bar.outline.set_visible(False)
-        label = "attention weight, signed" if self._signed else "attention weight"
+        label = f"{self.bar_title}, signed" if self._signed else self.bar_title
         bar.set_label(label, size=9, color=palette.MUTED)
         bar.ax.tick_params(labelsize=8, length=2, labelcolor=palette.INK)
 

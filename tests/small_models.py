@@ -1,9 +1,13 @@
-"""Folders of pretrained models that are as small as can be, with random weights."""
+"""Pretrained models, and maps of images, that are as small as can be."""
 
 import json
 
 import numpy as np
 from safetensors.numpy import save_file
+
+from neural_attn.maps.attention_map import AttentionMap
+from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.maps.picture import Picture
 
 VOCABULARY, WIDTH, FEED, POSITIONS = 11, 8, 12, 6
 CONFIG = {
@@ -83,3 +87,21 @@ def write_bert(folder):
     )
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder
+
+
+def noise(height, width):
+    random = np.random.default_rng(0)
+    return random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def seen_maps(before=("[CLS]",)):
+    """Two layers of two heads over 2 x 3 patches."""
+    picture = Picture(noise(8, 12), (2, 3), before)
+    count = len(picture.tokens)
+    weights = np.random.default_rng(1).dirichlet(np.ones(count), (2, 1, 2, count))
+    tokens = picture.tokens
+    maps = [
+        AttentionMap(f"layer_{n}", one, query_tokens=tokens, key_tokens=tokens)
+        for n, one in enumerate(weights)
+    ]
+    return AttentionMaps(maps, pictures=[picture])

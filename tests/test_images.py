@@ -14,11 +14,11 @@ from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.figures.on_picture import draw_item, draw_rollout
 from neural_attn.figures.pictures import write_pictures
 from neural_attn.inputs.images import ImagePreparation, open_image
-from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.picture import Picture
 from neural_attn.pipeline import Request, capture
 from neural_attn.pretrained.conversion.image_settings import image_settings
+from tests.small_models import noise, seen_maps
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -30,11 +30,6 @@ SIZES = {
     "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3,
     "intermediate_size": 20, "patch_size": 4,
 }  # fmt: skip
-
-
-def noise(height, width):
-    random = np.random.default_rng(0)
-    return random.integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 @pytest.fixture(autouse=True)
@@ -226,32 +221,24 @@ def test_images_exclude_what_they_are_not():
         "network T {\n  input: (none,)\n  layers:\n    Embedding(9, 8)\n"
         "    TransformerEncoder(num_heads=2, ff_dim=8)\n}\n"
     )
-    for options, code in [
-        (("texts.neural", "--image", "wide.png"), "E0438"),
-        (("texts.neural", "--image", "wide.png", "--data", "x.npy"), "E0403"),
-        (("sees.neural", "--image", "wide.png", "--text", "a"), "E0438"),
+    image = ("--image", "wide.png")
+    np.save("x.npy", np.zeros(1))
+    for options, words in [
+        (("texts.neural", *image), "has no one input for images"),
+        (("texts.neural", *image, "--text", "a"), "has no one input for images"),
+        (("sees.neural", *image, "--text", "a"), "reads no text beside an image"),
+        (("sees.neural", *image, "--data", "x.npy"), "beside an image"),
+        (("sees.neural", "--text", "a"), "takes an image"),
+        (("sees.neural", *image, "--tokens", "a"), "tokens are given"),
     ]:
         Path("sees.neural").write_text(
             NETWORK.replace("PATCHES", "PatchEmbedding(d_model=8, patch_size=4)")
         )
         done = run("visualize", *options, "--attention", "-b", "numpy")
-        assert done.exception.diagnostics[0].code == code
+        assert words in done.exception.diagnostics[0].message
 
 
 # --- over the picture -----------------------------------------------------------------
-
-
-def seen_maps(before=("[CLS]",)):
-    """Two layers of two heads over 2 x 3 patches."""
-    picture = Picture(noise(8, 12), (2, 3), before)
-    count = len(picture.tokens)
-    weights = np.random.default_rng(1).dirichlet(np.ones(count), (2, 1, 2, count))
-    tokens = picture.tokens
-    maps = [
-        AttentionMap(f"layer_{n}", one, query_tokens=tokens, key_tokens=tokens)
-        for n, one in enumerate(weights)
-    ]
-    return AttentionMaps(maps, pictures=[picture])
 
 
 def drawn(figure):

@@ -19,7 +19,7 @@ from neural_attn.ir import Block, Input, is_mask
 from neural_attn.maps.picture import CLASS_TOKEN, Picture
 from neural_attn.shapes.instance import Checked, Instance
 
-__all__ = ["prepare_images", "require_text"]
+__all__ = ["prepare_images", "refuse_image_input", "require_text_input"]
 
 # of the tokens in front of the patches, by the names of their layers
 _NAMES = {"class_token": CLASS_TOKEN, "distillation_token": "[DIST]"}
@@ -40,6 +40,8 @@ def prepare_images(
     sizes, and as `prepare` does.
     """
     given = image_input(checked)
+    if encoded is None and _reads_text(checked):
+        fail("E0438.both", network=checked.network.name)
     images = [open_image(path, int(given.shape[2] or 3)) for path in paths]
     notes = []
     if settings is None:
@@ -78,10 +80,17 @@ def _of_texts(
     return arrays, {name: encoded.tokens for name in arrays if not is_mask(name)}
 
 
-def require_text(checked: Checked) -> None:
-    """Raise NeuralError (E0438.text) where a network reads no text beside an image."""
-    if all(given.name != "input_ids" for given in checked.network.inputs):
+def require_text_input(checked: Checked) -> None:
+    """Raise NeuralError (E0438) where a network reads no text beside an image."""
+    image_input(checked)
+    if not _reads_text(checked):
         fail("E0438.text", network=checked.network.name)
+
+
+def refuse_image_input(checked: Checked) -> None:
+    """Raise NeuralError (E0438) where a network does not take texts alone."""
+    if any(map(_is_image, checked.network.inputs)):
+        fail("E0438.alone", network=checked.network.name)
 
 
 def image_input(checked: Checked) -> Input:
@@ -93,6 +102,10 @@ def image_input(checked: Checked) -> Input:
     if len(found) != 1:
         fail("E0438.model", network=checked.network.name)
     return found[0]
+
+
+def _reads_text(checked: Checked) -> bool:
+    return any(given.name == "input_ids" for given in checked.network.inputs)
 
 
 def _is_image(given: Input) -> bool:

@@ -22,7 +22,11 @@ from neural_attn.check import check_file, choose
 from neural_attn.diagnostics.errors import Diagnostic, fail
 from neural_attn.inputs.arrays import prepare
 from neural_attn.inputs.encoding import open_tokenizer, prepare_encoded
-from neural_attn.inputs.image_batches import prepare_images, require_text
+from neural_attn.inputs.image_batches import (
+    prepare_images,
+    refuse_image_input,
+    require_text_input,
+)
 from neural_attn.inputs.images import read_settings
 from neural_attn.inputs.limits import id_limits, max_length
 from neural_attn.inputs.prepared import Prepared, Tokens
@@ -166,6 +170,7 @@ class GeneratedModel(AttentionModel):
 
     def encode(self, texts: Sequence[Text]) -> Prepared:
         """Texts by the tokenizer that lies beside the file, or the one given."""
+        refuse_image_input(self.checked)
         encoded = read_texts(self._reader, texts, max_length(self.checked))
         return prepare_encoded(self.checked, encoded)
 
@@ -176,7 +181,7 @@ class GeneratedModel(AttentionModel):
         settings = read_settings(self.file)
         encoded = None
         if texts:
-            require_text(self.checked)
+            require_text_input(self.checked)
             encoded = read_texts(self._reader, texts, max_length(self.checked))
         return prepare_images(self.checked, images, settings, encoded)
 

@@ -36,7 +36,8 @@ _MAX_TOKENIZER_BYTES = 256 * 2**20
 class ImportedModel:
     """What an import wrote, and what its author should know.
 
-    `tokenizer_path` is None where the model's folder has no tokenizer.json.
+    `tokenizer_path` is None where the model's folder has no tokenizer.json, and
+    `images_path` where it does not say how images are prepared.
     `parameters` is the number of weights; `notes` names everything left out.
     """
 
@@ -47,6 +48,7 @@ class ImportedModel:
     weights_path: Path
     tokenizer_path: Path | None
     notes: list[str]
+    images_path: Path | None = None
 
 
 def import_model(
@@ -117,6 +119,7 @@ def import_model(
         target.weights,
         target.tokenizer if tokenizer is not None else None,
         notes,
+        target.images if images is not None else None,
     )
 
 

@@ -50,13 +50,13 @@ class Images:
         key = (id(maps), batch_index)
         if key not in self._rollouts:
             stack = stack_of(maps, batch_index=batch_index)
-            found = None if stack is None else attention_rollout(stack)
-            self._rollouts[key] = found
+            self._rollouts[key] = None if stack is None else attention_rollout(stack)
         layers = [other.name for other in maps.maps if other.kind == "encoder_self"]
         rollouts = self._rollouts[key]
         if rollouts is None or one.name not in layers:
             return None
-        return rollouts[layers.index(one.name)].astype(np.float32)
+        found: NDArray[np.float32] = rollouts[layers.index(one.name)].astype(np.float32)
+        return found
 
 
 def _png(pixels: NDArray[np.uint8]) -> str:

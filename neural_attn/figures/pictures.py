@@ -155,19 +155,18 @@ class _Writer:
         return [*plan, *self._on_pictures()]
 
     def _on_pictures(self) -> Iterator[tuple[str, Callable[[], Figure]]]:
-        seen = []
-        for item in self.items:
-            picture = self.chosen.picture_of(item.name, self.batch_index)
+        over = [self.chosen.picture_of(i.name, self.batch_index) for i in self.items]
+        for item, picture in zip(self.items, over, strict=True):
             if picture is not None:
-                seen.append(picture)
                 stem = f"attention_image_{self.file_names[item.name]}"
                 yield stem, partial(draw_item, picture, item, **self.how)
-        for picture in seen[:1]:
-            rollout = draw_rollout(
-                picture, self.everything, self.batch_index, self.how["cmap"]
-            )
-            if rollout is not None:
-                yield "attention_image_rollout", lambda: rollout
+        first = next(filter(None, over), None)
+        if first is None:
+            return
+        cmap = self.how["cmap"]
+        rollout = draw_rollout(first, self.everything, self.batch_index, cmap)
+        if rollout is not None:
+            yield "attention_image_rollout", lambda: rollout
 
     def heatmap(self, items: list[AttentionItem]) -> Figure:
         """Draw one matrix, or one panel for each of several layers."""

@@ -93,7 +93,8 @@ class ImagePreparation:
         """What the network takes of the pixels, float32."""
         scaled = pixels.astype(np.float64) * self.scale
         normal = (scaled - np.array(self.mean)) / np.array(self.deviation)
-        return normal.astype(np.float32)
+        numbers: NDArray[np.float32] = normal.astype(np.float32)
+        return numbers
 
     def _size(self, height: int, width: int) -> tuple[int, int]:
         if isinstance(self.resize, tuple):
@@ -121,7 +122,7 @@ def _cropped(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uin
 
 def open_image(path: Path, channels: int) -> Image:
     """A PNG or JPEG file, upright. Raises NeuralError (E0438) for anything else."""
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -135,7 +136,7 @@ def open_image(path: Path, channels: int) -> Image:
                 return upright.convert(MODES[channels])
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         fail("E0438", path=path, reason="it is too large")
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         fail("E0438", path=path, reason="it is no PNG or JPEG file")
     except (OSError, SyntaxError, ValueError) as error:
         said = reason(error) if isinstance(error, OSError) else str(error)

@@ -54,9 +54,10 @@ class Kept:
 
 def kept_in(where: Path, folder: Path) -> Kept:
     """Where in the folder `where` the network of the model in `folder` is kept."""
-    source = {"path": str(folder.resolve()), "files": _states(_sources(folder))}
+    path = str(folder.resolve())
+    source = {"path": path, "files": _states(_sources(folder))}
     records = map(_Record, _names(folder, where))
-    record = next(r for r in records if r.is_free(source["path"]))
+    record = next(r for r in records if r.is_free(path))
     return Kept(record.neural, source, record.says_of(source))
 
 

@@ -23,7 +23,7 @@ from neural_attn.explorer import page
 from neural_attn.explorer.page import ExplorerPage
 from neural_attn.files import atomic_write
 from neural_attn.inputs.prepared import Prepared, Tokens
-from neural_attn.inputs.texts import as_texts, batches, count_all
+from neural_attn.inputs.texts import as_paths, as_texts, batches, count_all
 from neural_attn.inputs.tokenizer import Text
 from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
 from neural_attn.maps.validation import usable
@@ -351,9 +351,10 @@ def explore(
         Maps are shown as they are; anything else is opened and run first. Arrays come
         as a library hands them out: `outputs.attentions`, or `outputs`. The `.neural`
         file of a pretrained model's folder is kept in `attention_outputs`.
-    inputs : a text, a list of texts, an array, a mapping of them, or None
-        In a list, a tuple of two texts is a pair. None takes a random sample, where the
-        model does not bring its attention.
+    inputs : a text, a list of texts, an array, a mapping of them, a Path, or None
+        In a list, a tuple of two texts is a pair. A Path is the file of an image; a
+        list may hold several. None takes a random sample, where the model does not
+        bring its attention.
     tokens, rows, axes, causal, mask : of arrays, as in `neural_attn.maps.given.take`
     tokenizer, checkpoint, backend : as `Request` has them
         The tokenizer of a module may be one of `transformers` or `tokenizers`.
@@ -373,11 +374,12 @@ def explore(
         given |= {"tokenizer": tokenizer, "checkpoint": checkpoint, "backend": backend}
         refuse_options(given, "maps")
         return page.explore(model, **options)
-    texts = as_texts(inputs)
+    texts, images = as_texts(inputs), as_paths(inputs)
     request = Request(
         model,
-        data=inputs if texts is None else None,
+        data=inputs if texts is None and not images else None,
         texts=texts or (),
+        images=images,
         tokens=tokens,
         rows=rows,
         axes=axes,

@@ -16,7 +16,7 @@ from neural_attn.figures.pictures import write_pictures
 from neural_attn.inputs.images import ImagePreparation, open_image
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.picture import Picture
-from neural_attn.pipeline import Request, capture
+from neural_attn.pipeline import explore
 from neural_attn.pretrained.conversion.image_settings import image_settings
 from tests.small_models import noise, seen_maps
 
@@ -132,8 +132,7 @@ def run(*arguments):
 @pytest.mark.parametrize("kind", ["ViTModel", "DeiTModel", "CLIPVisionModel"])
 def test_maps_of_an_image_file_are_those_of_the_model(kind):
     model, processor = saved(kind)
-    request = Request("tower", backend="numpy", images=[Path("wide.png")])
-    maps = capture(request).captured.maps
+    maps = explore("tower", Path("wide.png"), backend="numpy").maps
     inputs = processor(Image.open("wide.png"), return_tensors="pt")
     with torch.no_grad():
         theirs = model(**inputs, output_attentions=True).attentions

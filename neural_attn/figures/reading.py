@@ -23,7 +23,7 @@ SHOWN_LENGTH = 120
 GOES_ON = "·"  # in front of what goes on with a word
 
 _SPECIAL = re.compile(
-    r"\[(?:CLS|SEP|PAD|BOS|EOS)\]|</?(?:s|pad|bos|eos|cls|sep)>|<\|[^|]{1,40}\|>"
+    r"\[(?:CLS|SEP|PAD|BOS|EOS|DIST)\]|</?(?:s|pad|bos|eos|cls|sep)>|<\|[^|]{1,40}\|>"
 )
 _SENTENCE_END = re.compile(r"[.!?…。！？]['\")\]”’»]*$")
 # Zero-width joiner and variation selectors.

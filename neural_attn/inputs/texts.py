@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from neural_attn.diagnostics.errors import fail, reason
 from neural_attn.inputs.tokenizer import Text
 
-__all__ = ["as_texts", "batches", "count_all", "read_links", "read_texts"]
+__all__ = ["as_paths", "as_texts", "batches", "count_all", "read_links", "read_texts"]
 
 
 def as_texts(given: Any) -> list[Text] | None:
@@ -22,6 +22,13 @@ def as_texts(given: Any) -> list[Text] | None:
     texts = [given] if isinstance(given, str) else given
     is_text = isinstance(texts, list) and all(map(_is_text, texts))
     return texts if is_text else None
+
+
+def as_paths(given: Any) -> list[Path]:
+    """Inputs that are files of images: a Path, or a list of them; else none."""
+    paths = [given] if isinstance(given, Path) else given
+    is_paths = isinstance(paths, list) and all(isinstance(p, Path) for p in paths)
+    return paths if is_paths else []
 
 
 def _is_text(given: Any) -> bool:

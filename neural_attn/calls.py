@@ -14,6 +14,7 @@ from neural_attn.analysis.shard import PartialAnalysis, finish
 from neural_attn.analysis.unkept import MapMeasurer, count_maps, count_measured
 from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.prepared import Prepared, Tokens
+from neural_attn.inputs.texts import as_texts
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
 from neural_attn.models.attention_model import AttentionModel, refuse_options
@@ -79,7 +80,8 @@ def capture(
     model : a PyTorch module (of `transformers`), a Keras model, or what `explore` takes
         A PyTorch module must be in evaluation mode.
     inputs : a text, a list of texts, an array or tensor, a tuple of them, or a mapping
-        A mapping has them by name, as a tokenizer gives them.
+        A mapping has them by name, as a tokenizer gives them. In a list, a tuple of two
+        texts is a pair.
     tokenizer : a tokenizer of `transformers` or `tokenizers`, or a path
         For texts; with ids it labels them.
     layers : names of maps, beginnings of names, or numbers of layers; None: all
@@ -218,7 +220,7 @@ def analyze(
             options["tokenizer"] = tokenizer
         own = () if inputs is None else (inputs,)
         return analyze_maps.analyze(given, *own, **options)
-    texts = _texts(inputs)
+    texts = as_texts(inputs)
     request = Request(
         given,
         data=inputs if texts is None else None,
@@ -234,15 +236,8 @@ def _are_parts(given: Any) -> bool:
     return several and all(isinstance(one, PartialAnalysis) for one in given)
 
 
-def _texts(inputs: Any) -> list[str] | None:
-    """Inputs that are one text or several; None where they are not."""
-    texts = [inputs] if isinstance(inputs, str) else inputs
-    is_text = isinstance(texts, list) and all(isinstance(one, str) for one in texts)
-    return texts if is_text else None
-
-
 def _prepared(model: AttentionModel, inputs: Any, tokens: Tokens | None) -> Prepared:
-    texts = _texts(inputs)
+    texts = as_texts(inputs)
     if texts is None:
         return model.prepare(inputs, tokens)
     if tokens is not None:

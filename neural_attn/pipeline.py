@@ -7,6 +7,7 @@ input -> model -> maps -> numbers -> pictures. The commands, `AttentionVisualize
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +23,8 @@ from neural_attn.explorer import page
 from neural_attn.explorer.page import ExplorerPage
 from neural_attn.files import atomic_write
 from neural_attn.inputs.prepared import Prepared, Tokens
-from neural_attn.inputs.texts import batches, count_all
+from neural_attn.inputs.texts import as_paths, as_texts, batches, count_all
+from neural_attn.inputs.tokenizer import Text
 from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
 from neural_attn.maps.validation import usable
 from neural_attn.metrics.connections import THRESHOLD, spacy_tagger
@@ -33,11 +35,13 @@ from neural_attn.models.attention_model import (
     refuse_options,
 )
 from neural_attn.models.opening import open_model
+from neural_attn.pretrained.conversion.importing import import_model
+from neural_attn.pretrained.conversion.kept import kept_in
 from neural_attn.promises import Rows
 
 __all__ = [
-    "Batch", "Outcome", "Request", "attend", "collect", "explore", "run_analysis",
-    "visualize",
+    "Batch", "Outcome", "Request", "attend", "collect", "explore", "import_folder",
+    "run_analysis", "visualize",
 ]  # fmt: skip
 
 EXPLORER = "attention_explorer.html"
@@ -50,7 +54,8 @@ Progress = Callable[[int, int], None]  # texts done, texts in all
 class Request:
     """What to run, on what, and what is wanted; the fields are options of commands.
 
-    `model` is whatever `models.opening.open_model` takes. `data` is an array, or a
+    `model` is whatever `models.opening.open_model` takes, or the folder of a pretrained
+    model, whose `.neural` file is kept in `output_dir`. `data` is an array, or a
     mapping of input name to array; `groups` maps a name to a file of texts. Texts run
     `batch_size` at a time (None: all together).
     """
@@ -59,7 +64,7 @@ class Request:
     network: str | None = None
     backend: str = "auto"
     checkpoint: Path | None = None
-    tokenizer: Any = None  # a path; of modules and plain arrays also an object
+    tokenizer: Any = None  # a path, or an object of `transformers` or `tokenizers`
     seed: int = 0
     # inputs
     data: Any = None
@@ -68,7 +73,8 @@ class Request:
     axes: str | None = None
     causal: bool | None = None
     mask: Any = None
-    texts: Sequence[str] = ()
+    texts: Sequence[Text] = ()
+    images: Sequence[Path] = ()
     groups: Mapping[str, Path] = field(default_factory=dict)
     links: Path | None = None
     batch_size: int | None = 16
@@ -113,6 +119,29 @@ class Batch:
     before: int = 0
 
 
+def import_folder(
+    request: Request, step: Step = lambda begins: None
+) -> tuple[Request, list[str]]:
+    """The same request of a `.neural` file where it is one of a pretrained model.
+
+    The notes say where that file is kept, and what an import left out. Raises
+    NeuralError where the folder cannot be imported.
+    """
+    given = request.model
+    if not isinstance(given, str | os.PathLike) or not Path(given).is_dir():
+        return request, []
+    own = {"checkpoint": request.checkpoint, "network": request.network}
+    refuse_options(own, "the folder of a pretrained model")
+    kept = kept_in(request.output_dir, Path(given))
+    request = replace(request, model=kept.neural, checkpoint=kept.weights)
+    if kept.is_made:
+        return request, [f"{kept.neural} is that of {given}: it is used again"]
+    step("importing the model")
+    imported = import_model(given, kept.neural)
+    kept.record()
+    return request, [f"imported {given}: kept as {kept.neural}", *imported.notes]
+
+
 def open_request(request: Request) -> AttentionModel:
     """The model of a request, not run yet."""
     if isinstance(request.model, PartialAnalysis):
@@ -137,6 +166,9 @@ def attend(model: AttentionModel, request: Request) -> Iterator[Batch]:
 
     Raises NeuralError for whatever the user can mend.
     """
+    if request.images:
+        yield from _attend_to_images(model, request)
+        return
     if not request.has_texts:
         prepared = model.prepare(request.data, request.tokens, request.seed)
         yield Batch(model.run(prepared), prepared, prepared.notes)
@@ -152,9 +184,20 @@ def attend(model: AttentionModel, request: Request) -> Iterator[Batch]:
         before += len(texts)
 
 
+def _attend_to_images(model: AttentionModel, request: Request) -> Iterator[Batch]:
+    """Batches of images, each with the texts that stand beside them, if any."""
+    size = request.batch_size or len(request.images)
+    for start in range(0, len(request.images), size):
+        some = slice(start, start + size)
+        prepared = model.encode_images(request.images[some], request.texts[some])
+        notes = [*prepared.cut, *prepared.notes]
+        yield Batch(model.run(prepared), prepared, notes, before=start)
+
+
 def capture(request: Request) -> Batch:
     """Run all inputs of a request at once."""
     _check_inputs(request)
+    request = import_folder(request)[0]
     return next(attend(open_request(request), replace(request, batch_size=None)))
 
 
@@ -193,9 +236,11 @@ def collect(
         require_scipy()
     _check_inputs(request)
     # First: a file without texts fails before any work is done.
-    total = count_all(request.texts, request.files)
+    total = len(request.images) or count_all(request.texts, request.files)
+    request, notes = import_folder(request)
     model = open_request(request)
     part = PartialAnalysis(Analyzer(rank=request.rank))
+    part.note(notes)
     for batch in attend(model, request):
         _count(part, batch, model.outline)
         done = batch.before + batch.prepared.batch
@@ -254,10 +299,11 @@ def visualize(request: Request, step: Step = lambda begins: None) -> Outcome:
     `step` is told what begins, for a progress display. Raises NeuralError for
     whatever the user can mend; nothing is written then.
     """
-    step("checking the network")
-    model = open_request(request)
     _check_inputs(request)
     _check_outputs(request)
+    request, imported = import_folder(request, step)
+    step("checking the network")
+    model = open_request(request)
     step("running it")
     batch = next(attend(model, replace(request, batch_size=None)))
     captured, count = batch.captured, _examples(batch)
@@ -268,7 +314,7 @@ def visualize(request: Request, step: Step = lambda begins: None) -> Outcome:
     if request.save_maps is not None:
         captured.maps.save(request.save_maps)
         files[request.save_maps.name] = request.save_maps
-    notes = [*batch.prepared.cut, *batch.prepared.notes]
+    notes = [*imported, *batch.prepared.cut, *batch.prepared.notes]
     if count > request.examples:
         notes.append(f"drew {request.examples} of {count} examples (--num-examples)")
     warnings = [*model.warnings, *(one.diagnostic for one in captured.findings)]
@@ -303,9 +349,12 @@ def explore(
     ----------
     model : AttentionMaps, a path, arrays, a PyTorch module, a Keras or another model
         Maps are shown as they are; anything else is opened and run first. Arrays come
-        as a library hands them out: `outputs.attentions`, or `outputs`.
-    inputs : a text, a list of texts, an array, a mapping of them, or None
-        None takes a random sample, where the model does not bring its attention.
+        as a library hands them out: `outputs.attentions`, or `outputs`. The `.neural`
+        file of a pretrained model's folder is kept in `attention_outputs`.
+    inputs : a text, a list of texts, an array, a mapping of them, a Path, or None
+        In a list, a tuple of two texts is a pair. A Path is the file of an image; a
+        list may hold several. None takes a random sample, where the model does not
+        bring its attention.
     tokens, rows, axes, causal, mask : of arrays, as in `neural_attn.maps.given.take`
     tokenizer, checkpoint, backend : as `Request` has them
         The tokenizer of a module may be one of `transformers` or `tokenizers`.
@@ -325,12 +374,12 @@ def explore(
         given |= {"tokenizer": tokenizer, "checkpoint": checkpoint, "backend": backend}
         refuse_options(given, "maps")
         return page.explore(model, **options)
-    texts = [inputs] if isinstance(inputs, str) else inputs
-    is_text = isinstance(texts, list) and all(isinstance(one, str) for one in texts)
+    texts, images = as_texts(inputs), as_paths(inputs)
     request = Request(
         model,
-        data=None if is_text else inputs,
-        texts=texts if is_text else (),
+        data=inputs if texts is None and not images else None,
+        texts=texts or (),
+        images=images,
         tokens=tokens,
         rows=rows,
         axes=axes,
@@ -399,9 +448,11 @@ def _refuse_lies(captured: Captured, layer: str | int | None) -> None:
 
 def _check_inputs(request: Request) -> None:
     """Refuse inputs that exclude each other."""
+    if request.images and (request.data is not None or request.files):
+        fail("E0414.images")
     if request.has_texts and request.data is not None:
         fail("E0414.data")
-    if request.has_texts and request.tokens is not None:
+    if (request.has_texts or request.images) and request.tokens is not None:
         fail("E0414.texts")
 
 

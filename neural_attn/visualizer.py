@@ -130,7 +130,8 @@ class AttentionVisualizer:
 
         Parameters
         ----------
-        dsl_file : the .neural file
+        dsl_file : the .neural file, or the folder of a pretrained model, whose
+            `.neural` file and weights are kept in `output_dir`
         input_data : array or mapping; None makes a random sample
         backend : as in the constructor, which gives the default
         checkpoint : trained weights; without them they are random, and all pictures

@@ -116,7 +116,6 @@ def nothing_written(folder):
     ("file", "words"),
     [
         ("missing.neural", ["missing.neural", "no such file"]),
-        (".", ["directory"]),
         ("syntax.neural", ["syntax.neural:9:1", "E01"]),
         (
             "unknown.neural",
@@ -128,6 +127,11 @@ def test_bad_file(neural, folder, command, file, words):
     assert_refused(neural(command, file), 1, *words)
     assert_refused(neural(*attention(file)), 1, *words)
     assert nothing_written(folder)
+
+
+@pytest.mark.parametrize("command", ["check", "compile"])
+def test_a_folder_is_no_file(neural, command):
+    assert_refused(neural(command, "."), 1, "directory")
 
 
 def test_not_text(neural, folder):

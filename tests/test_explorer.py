@@ -27,7 +27,7 @@ from neural_attn.explorer.measures import HeadMeasurer
 from neural_attn.explorer.page import Detail, explore, write_explorer
 from neural_attn.explorer.pyramid import group_head, reduce_head, tile_size
 from neural_attn.explorer.quantize import PRECISIONS, dequantize, quantize
-from neural_attn.explorer.reading import read_tokens
+from neural_attn.figures.reading import read_tokens
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.metrics.measure import STATISTICS
 
@@ -226,6 +226,7 @@ def test_word_pieces_are_words():
     assert reading.scheme == "wordpiece"
     assert reading.words == (0, 1, 2, 2, 3, 4, 5, 6)
     assert reading.sentences == (0, 1, 1, 1, 1, 2, 2, 3)
+    assert reading.shown[2:4] == ("ke", "·rb")
     assert reading.special == (True, *[False] * 6, True)
 
 
@@ -247,6 +248,14 @@ def test_a_character_over_three_byte_tokens_is_read():
     reading = read_tokens(tokens)
     assert reading.scheme == "byte-level"
     assert reading.shown == ("I", "中 1/3", "中 2/3", "中 3/3", "see")
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [["Ġto", "ken", "Ġof", ".", "<|endoftext|>"], ["▁to", "ken", "▁of", ".", "</s>"]],
+)
+def test_what_goes_on_with_a_word_has_a_dot(tokens):
+    assert read_tokens(tokens).shown == ("to", "·ken", "of", ".", tokens[-1])
 
 
 def test_sentencepiece_bytes_are_read():
@@ -280,7 +289,7 @@ def test_bytes_that_are_no_text_do_not_stop_the_page():
 
 
 def test_the_page_without_maps_is_small():
-    assert sum(map(len, frame("Title"))) <= 120_000
+    assert sum(map(len, frame("Title"))) <= 130_000
 
 
 def test_every_module_is_in_the_page():

@@ -19,6 +19,7 @@ from neural_attn.explorer.pyramid import group_head
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.pipeline import Request, capture
 from tests.browser import CHROMIUM
+from tests.small_models import seen_maps
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is missing")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -695,3 +696,59 @@ def test_the_accessibility_checker_finds_nothing(visit, pages, axe, scheme):
             for one in found["violations"]
         ]
         assert told == [], json.dumps(told, indent=1)
+
+
+# --- images ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def image_page(folder):
+    return explore(seen_maps(), precision="full").save(folder / "image.html")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_image_is_shown_with_what_looks_where(visit, image_page, axe, scheme):
+    page = visit(image_page, "#layer=1&head=1&view=image", color_scheme=scheme)
+    title = page.locator("#panel-image h2")
+    assert title.inner_text() == "What [CLS] looks at: Layer 1 · head 1"
+    maps = seen_maps()
+    weights, before = maps["layer_1"][0], maps["layer_0"][0]
+    captions = page.locator("#panel-image figcaption")
+    best = int(weights[1, 0, 1:].argmax())
+    assert maps.pictures[0].tokens[best + 1] in captions.nth(0).inner_text()
+    page.locator("#panel-image canvas").first.click(position={"x": 5, "y": 100})
+    arrive(page, "query=4&view=image")
+    assert title.inner_text() == "What r2c1 looks at: Layer 1 · head 1"
+    lines = saved(page, "#save-csv")[1].decode("utf-8-sig").strip().split("\r\n")
+    found = sorted([float(c) for c in line.split(",")[2:]] for line in lines[1:])
+    # rollout by hand: (A + I) / 2 of each layer, multiplied
+    first, second = ((w.mean(0) + np.eye(7)) / 2 for w in (before, weights))
+    exact = [weights[1, 4], weights[1].mean(0), (second @ first)[4]]
+    np.testing.assert_allclose(
+        found, sorted(map(list, zip(*exact, strict=True))), atol=1e-6
+    )
+    assert saved(page, "#save-png")[1].startswith(b"\x89PNG")
+    page.click("#panel-image summary")
+    page.evaluate(axe)
+    found = page.evaluate("axe.run('#panel-image', { resultTypes: ['violations'] })")
+    assert found["violations"] == []
+
+
+def test_colours_lie_where_the_weights_are(visit, image_page):
+    page = visit(image_page, "#layer=0&head=0&view=image")
+    page.wait_for_selector("#panel-image canvas")
+    shot = io.BytesIO(page.locator("#panel-image canvas").first.screenshot())
+    pixels = np.asarray(Image.open(shot).convert("RGB"), float)
+    high, wide = pixels.shape[0] // 2, pixels.shape[1] // 3
+    # what is red is what is attended to; the image below is grey
+    redness = pixels[..., 0] - pixels[..., 2]
+    cells = redness[: 2 * high, : 3 * wide].reshape(2, high, 3, wide).mean((1, 3))
+    weights = seen_maps()["layer_0"][0, 0, 0, 1:]
+    assert cells.argmax() == weights.argmax()
+    assert cells.ravel()[weights.argmin()] < 40 < cells.max()
+
+
+def test_without_an_image_there_is_no_such_view(visit, pages):
+    page = visit(pages("encoder_decoder"), "#view=image")
+    assert page.is_hidden("#tab-image")
+    assert page.get_attribute("#tab-matrix", "aria-selected") == "true"

@@ -23,55 +23,13 @@ from neural_attn.pretrained.conversion.network_text import (
     name_for,
     one_line,
 )
-
-VOCABULARY, WIDTH, FEED, POSITIONS = 11, 8, 12, 6
-CONFIG = {
-    "model_type": "bert",
-    "vocab_size": VOCABULARY,
-    "hidden_size": WIDTH,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": FEED,
-    "max_position_embeddings": POSITIONS,
-    "type_vocab_size": 2,
-    "hidden_act": "gelu",
-    "hidden_dropout_prob": 0.1,
-    "attention_probs_dropout_prob": 0.1,
-    "layer_norm_eps": 1e-12,
-}
-
-
-def bert_tensors(layers=2):
-    """Random weights of a tiny BERT under the names of transformers."""
-    random = np.random.default_rng(0)
-
-    def drawn(*shape):
-        return random.standard_normal(shape).astype(np.float32)
-
-    tensors = {
-        "embeddings.word_embeddings.weight": drawn(VOCABULARY, WIDTH),
-        "embeddings.position_embeddings.weight": drawn(POSITIONS, WIDTH),
-        "embeddings.token_type_embeddings.weight": drawn(2, WIDTH),
-        "embeddings.LayerNorm.weight": drawn(WIDTH),
-        "embeddings.LayerNorm.bias": drawn(WIDTH),
-    }
-    dense = {
-        "attention.self.query": (WIDTH, WIDTH),
-        "attention.self.key": (WIDTH, WIDTH),
-        "attention.self.value": (WIDTH, WIDTH),
-        "attention.output.dense": (WIDTH, WIDTH),
-        "intermediate.dense": (FEED, WIDTH),
-        "output.dense": (WIDTH, FEED),
-    }
-    for i in range(layers):
-        layer = f"encoder.layer.{i}."
-        for name, (outputs, inputs) in dense.items():
-            tensors[f"{layer}{name}.weight"] = drawn(outputs, inputs)
-            tensors[f"{layer}{name}.bias"] = drawn(outputs)
-        for name in ("attention.output.LayerNorm", "output.LayerNorm"):
-            tensors[f"{layer}{name}.weight"] = drawn(WIDTH)
-            tensors[f"{layer}{name}.bias"] = drawn(WIDTH)
-    return tensors
+from tests.small_models import (
+    CONFIG,
+    VOCABULARY,
+    WIDTH,
+    bert_tensors,
+    write_config,
+)
 
 
 @pytest.fixture
@@ -83,11 +41,6 @@ def model(tmp_path):
     save_file(bert_tensors(), folder / "model.safetensors")
     (folder / "tokenizer.json").write_text('{"any": "bytes"}', encoding="utf-8")
     return folder
-
-
-def write_config(folder, remove=(), **changes):
-    values = {k: v for k, v in (CONFIG | changes).items() if k not in remove}
-    (folder / "config.json").write_text(json.dumps(values), encoding="utf-8")
 
 
 def refused(folder, *args, **options):

@@ -15,11 +15,14 @@ from neural_attn.commands.options import (
     BACKEND,
     CAUSAL,
     FILE,
+    IMAGES,
     NETWORK,
+    PAIR,
     ROWS,
     TOKENS,
     TOKENS_FILE,
     examples,
+    is_given,
     say,
     tokens_of,
 )
@@ -39,6 +42,8 @@ _OF_A_RUN = {
     "axes": "--axes",
     "tokens_file": "--tokens-file",
     "texts": "--text",
+    "pairs": "--pair",
+    "images": "--image",
     "texts_file": "--file",
     "groups": "--group",
     "grid": "--grid",
@@ -58,6 +63,8 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
 @BACKEND
 @click.option("--checkpoint", type=FILE, help="Weights: .safetensors, .pt or .pth.")
 @click.option("--text", "texts", multiple=True, metavar="TEXT", help="A text; repeat.")
+@PAIR
+@IMAGES
 @click.option(
     "--file", "texts_file", type=FILE, help="Texts, one a line; .jsonl: its `text`."
 )
@@ -103,12 +110,18 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @NETWORK
+@click.option(
+    "-o", "--output-dir", type=FILE, default=Path("attention_outputs"),
+    show_default=True, help="Where the .neural file of a model's folder goes.",
+)  # fmt: skip
 @examples(
     "neural analyze model.neural",
     'neural analyze bert.neural --checkpoint bert.safetensors --text "Hello"',
     "neural analyze bert.neural --checkpoint bert.safetensors --file texts.txt",
     "neural analyze bert.neural --checkpoint b.safetensors --group a=a.txt "
     "--group b=b.txt --html report.html",
+    "neural analyze all-MiniLM-L6-v2 --file texts.txt",
+    'neural analyze all-MiniLM-L6-v2 --pair "It rains." "Take a coat."',
     "neural analyze maps.npz --json",
     "neural analyze bert.neural --checkpoint b.safetensors --file 1.txt --part 1.json",
     "neural analyze --merge 1.json 2.json --html report.html",
@@ -116,7 +129,8 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
 def analyze(files: tuple[Path, ...], **options: Any) -> None:
     """Say what each head does; FILE is .neural, or .npz, .npy or .safetensors.
 
-    The latter hold saved maps, or arrays of any library.
+    The latter hold saved maps, or arrays of any library. FILE may also be the folder of
+    a pretrained model, which becomes a .neural file in the output folder.
     """
     from neural_attn.analysis.shard import finish
 
@@ -139,8 +153,11 @@ def _check_options(files: tuple[Path, ...], options: Mapping[str, Any]) -> None:
     if not options["merge"]:
         if len(files) > 1:
             raise click.UsageError("give one FILE; only --merge takes several")
+        if is_given("output_dir") and not files[0].is_dir():
+            raise click.UsageError("--output-dir is for the folder of a model")
         return
     given = [option for name, option in _OF_A_RUN.items() if options[name]]
+    given += ["--output-dir"] if is_given("output_dir") else []
     if given:
         raise click.UsageError(f"{given[0]} was decided when the parts were made")
 
@@ -165,6 +182,7 @@ def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:
         file,
         data=None if data is None else read_data(data),
         tokens=tokens_of(options),
+        texts=[*options["texts"], *options["pairs"]],
         groups=_groups(options["groups"], options["texts_file"]),
         probe=not options["no_probe"],
         **({} if threshold is None else {"threshold": threshold}),
@@ -178,9 +196,9 @@ def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:
 
 # fields of the request that are options under the same names
 _FIELDS = (
-    "backend", "network", "checkpoint", "tokenizer", "seed", "texts", "links",
+    "backend", "network", "checkpoint", "tokenizer", "seed", "links",
     "batch_size", "top", "spacy", "flow", "rank", "rows", "axes",
-    "causal",
+    "causal", "output_dir", "images",
 )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ def import_command(
     imported = import_model(folder, output, weights, name)
     for note in imported.notes:
         click.echo(f"note: {printable(note)}", err=True)
-    for path in (imported.neural_path, imported.weights_path, imported.tokenizer_path):
-        if path is not None:
-            click.echo(printable(str(path)))
+    written = [imported.neural_path, imported.weights_path]
+    written += filter(None, (imported.tokenizer_path, imported.images_path))
+    for path in written:
+        click.echo(printable(str(path)))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from neural_attn.diagnostics.errors import Diagnostic, fail
 from neural_attn.promises import ROWS as PROMISED
@@ -40,6 +41,14 @@ TOKENS = click.option(
 TOKENS_FILE = click.option(
     "--tokens-file", type=FILE, help="Labels: one a line, or a list in .json."
 )
+PAIR = click.option(
+    "--pair", "pairs", nargs=2, multiple=True, metavar="A B",
+    help="Two texts that the model reads as one; repeat.",
+)  # fmt: skip
+IMAGES = click.option(
+    "--image", "images", type=FILE, multiple=True, metavar="FILE",
+    help="A PNG or JPEG, for networks that take images; repeat.",
+)  # fmt: skip
 AXES = click.option(
     "--axes", metavar="LETTERS",
     help="What the axes of plain arrays are, such as bqk: b batch, h heads, q queries, "
@@ -61,6 +70,12 @@ def tokens_of(options: Mapping[str, Any]) -> Any:
     if options["tokens"]:
         fail("E0414.token_files")
     return read_tokens(file)
+
+
+def is_given(name: str) -> bool:
+    """Whether an option of the command that runs was given, not left as it is."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source not in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
 
 
 def examples(*lines: str) -> Callable[[Any], Any]:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from neural_attn.commands.options import (
     AXES,
     BACKEND,
     CAUSAL,
     FILE,
+    IMAGES,
     NETWORK,
+    PAIR,
     ROWS,
     TOKENS,
     TOKENS_FILE,
     examples,
+    is_given,
     progress,
     say,
     tokens_of,
@@ -27,6 +30,7 @@ from neural_attn.diagnostics.errors import fail, printable, reason
 from neural_attn.inputs.file_kinds import holds_arrays, refuse_others
 
 if TYPE_CHECKING:
+    from neural_attn.inputs.tokenizer import Text
     from neural_attn.maps.attention_maps import AttentionMaps
 
 
@@ -43,6 +47,8 @@ if TYPE_CHECKING:
 @AXES
 @CAUSAL
 @click.option("--text", "--input", "text", metavar="TEXT", help="A text to run on.")
+@PAIR
+@IMAGES
 @click.option("--file", "texts_file", type=FILE, help="Texts to run on, one a line.")
 @click.option("--tokenizer", type=FILE, help="tokenizer.json, if not beside the file.")
 @click.option("--checkpoint", type=FILE, help="Weights: .safetensors, .pt or .pth.")
@@ -85,6 +91,9 @@ if TYPE_CHECKING:
     "--tokens target=Le,chat",
     "neural visualize model.neural --attention --data ids.npy --layer -1 --head 2",
     'neural visualize bert.neural --attention --checkpoint w.safetensors --text "Hi"',
+    'neural visualize all-MiniLM-L6-v2 --attention --text "Hi"',
+    'neural visualize all-MiniLM-L6-v2 --attention --pair "It rains." "Take a coat."',
+    "neural visualize vit-base --attention --image cat.jpg",
     "neural visualize maps.npz",
     "neural visualize arrays.npz --rows signed",
     "neural visualize averaged.safetensors --axes bqk --tokens-file tokens.txt",
@@ -92,7 +101,8 @@ if TYPE_CHECKING:
 def visualize(file: Path, attention: bool, **options: Any) -> None:
     """Draw the architecture; with --attention, where the network attends.
 
-    FILE is a .neural file, or saved maps or arrays: .npz, .npy or .safetensors.
+    FILE is a .neural file, the folder of a pretrained model, or saved maps or arrays:
+    .npz, .npy or .safetensors. A folder becomes a .neural file in the output folder.
     """
     refuse_others(file)
     if holds_arrays(file):
@@ -119,10 +129,7 @@ def _refuse_options(meaningful: tuple[str, ...], where: str) -> None:
     context = click.get_current_context()
     for parameter in context.command.params:
         name = parameter.name or ""
-        if name not in meaningful and context.get_parameter_source(name) not in (
-            ParameterSource.DEFAULT,
-            ParameterSource.DEFAULT_MAP,
-        ):
+        if name not in meaningful and is_given(name):
             option = max(parameter.opts, key=len)
             raise click.UsageError(f"{option} has no effect {where}")
 
@@ -136,7 +143,7 @@ def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
         file,
         data=None if data is None else read_data(data),
         tokens=tokens_of(options),
-        texts=_texts(options["text"], options["texts_file"]),
+        texts=_texts(options["text"], options["pairs"], options["texts_file"]),
         formats=_picture_formats(options),
         examples=options["num_examples"],
         **{name: options[name] for name in _FIELDS},
@@ -144,15 +151,20 @@ def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
     with progress() as step:
         outcome = pipeline.visualize(request, step)
     say(outcome.warnings)
-    for note in outcome.notes:
-        click.echo(f"note: {printable(note)}", err=True)
+    _note(outcome.notes)
     _report(outcome.maps, outcome.files, options)
+
+
+def _note(notes: Sequence[str]) -> None:
+    for note in notes:
+        click.echo(f"note: {printable(note)}", err=True)
 
 
 # fields of the request that are options under the same names
 _FIELDS = (
     "backend", "network", "checkpoint", "tokenizer", "layer", "head", "output_dir",
     "dpi", "cmap", "seed", "save_maps", "precision", "rows", "axes", "causal",
+    "images",
 )  # fmt: skip
 
 
@@ -182,10 +194,13 @@ def _report(
                 click.launch(str(path))
 
 
-def _texts(text: str | None, file: Path | None) -> list[str]:
+def _texts(
+    text: str | None, pairs: Sequence[tuple[str, str]], file: Path | None
+) -> list[Text]:
+    given: list[Text] = [*([] if text is None else [text]), *pairs]
     if file is None:
-        return [] if text is None else [text]
-    if text is not None:
+        return given
+    if given:
         fail("E0414.files")
     try:
         lines = file.read_text("utf-8-sig").splitlines()
@@ -196,15 +211,18 @@ def _texts(text: str | None, file: Path | None) -> list[str]:
     texts = [line for line in lines if line.strip()]
     if not texts:
         fail("E0408.text", path=file)
-    return texts
+    return [*texts]
 
 
 def _visualize_architecture(file: Path, options: dict[str, Any]) -> None:
     from neural_attn.architecture import draw
     from neural_attn.check import check_file, choose
     from neural_attn.files import atomic_write, safe_name
+    from neural_attn.pipeline import Request, import_folder
 
-    networks, warnings = check_file(file)
+    request, notes = import_folder(Request(file, output_dir=options["output_dir"]))
+    _note(notes)
+    networks, warnings = check_file(request.model)
     say(warnings)
     checked = choose(networks, options["network"])
     wrong = {"png", "pdf"} & set(options["formats"])

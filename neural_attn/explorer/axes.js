@@ -91,7 +91,7 @@ export function drawLabels(context, panel, colors) {
       if ((i % every && !strong) || near) continue;
       const middle = origin + (i + 0.5) * cell - offset;
       if (middle < origin || middle > origin + size) continue;
-      context.fillStyle = strong ? colors.accent : colors.ink;
+      context.fillStyle = strong ? colors.accent : axis.special?.[i] ? colors.muted : colors.ink;
       context.font = `${strong ? "600 " : ""}12px ${FONT}`;
       writeLabel(context, panel, name, axis.labels[i], middle);
     }

@@ -45,7 +45,8 @@ export function showControls(scene) {
   for (const option of byId("unit").options) option.disabled = units !== null && option.value !== "token" && !units[option.value];
   for (const view of VIEWS) {
     const tab = byId(`tab-${view}`);
-    tab.hidden = view === "compare" && header.sources.length < 2;
+    tab.hidden = (view === "compare" && header.sources.length < 2)
+      || (view === "image" && example.picture === undefined);
     tab.setAttribute("aria-selected", String(view === state.view));
     tab.tabIndex = view === state.view ? 0 : -1;
     byId(`panel-${view}`).classList.toggle("shown", view === state.view);
@@ -85,6 +86,10 @@ export function notesOf(scene, view) {
   const units = scene.reducedUnits(about);
   if (units) notes.push(reducedNote(scene, about, units, unit));
   else if (example.form === "reduced") notes.push(["This head is kept in full; others of this long text are reduced."]);
+  if (state.view === "image") {
+    const changed = unit !== "token" || special || sinks || pair !== "all" || renormalize;
+    return changed ? [...notes, ["The image has the network's own weights: nothing is hidden, grouped or renormalized."]] : notes;
+  }
   if (special) notes.push(["Special tokens are hidden."]);
   if (sinks) {
     const names = (view?.sinks ?? []).map((p) => about.keyText.shown[example.key_start + p]);

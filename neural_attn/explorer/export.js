@@ -34,13 +34,14 @@ export class Exporter {
     const titles = {
       model: "All heads", measures: this.views.measures.measure?.label ?? "Metrics",
       token: `Strongest keys of ${this.views.token.token ?? ""}`, compare: `Compare: ${this.scene.headName()}`,
+      image: `What ${this.views.image.name ?? ""} looks at: ${this.scene.headName()}`,
     };
     return `${header.title} – ${titles[state.view] ?? this.scene.headName()}`;
   }
 
   name(extension) {
     const { map, state } = this.scene;
-    const where = ["matrix", "head", "compare"].includes(state.view) ? `_layer${map.layer}_head${map.heads[state.head]}` : "";
+    const where = ["matrix", "head", "compare", "image"].includes(state.view) ? `_layer${map.layer}_head${map.heads[state.head]}` : "";
     return `attention_${state.view}${where}.${extension}`;
   }
 
@@ -58,6 +59,10 @@ export class Exporter {
         entry.layer, entry.kind, entry.number, entry.columns.members[i][0], entry.columns.labels[i], digits(weight)]));
       return [["layer", "kind", "head", "key", "key_token", "weight"], ...rows];
     }
+    if (state.view === "image") {
+      const rows = this.views.image.rows().map(([key, label, ...values]) => [key, label, ...values.map((value) => (value === null ? "" : digits(value)))]);
+      return [["position", "key", "weight", "mean_over_queries", "rollout"], ...rows];
+    }
     const view = await this.scene.view();
     const values = state.view === "compare" ? this.views.compare.shown?.delta ?? view.values : view.values;
     const width = view.columns.labels.length;
@@ -71,6 +76,7 @@ export class Exporter {
     const colors = themeColors();
     const how = { title: this.title, notes: this.scene.notes ?? [], palette: state.palette, log: state.log };
     if (state.view === "model") return pictureSvg(this.views.model.picture(), this.title, colors);
+    if (state.view === "image") return pictureSvg(this.views.image.sheet(), this.title, colors);
     if (state.view === "measures") return gridSvg(this.title, this.measureLines(), state.palette, colors);
     if (state.view === "token") return gridSvg(this.title, this.tokenLines(), state.palette, colors);
     if (state.view === "head") {

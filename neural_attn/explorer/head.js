@@ -193,7 +193,7 @@ export class HeadView {
       const strong = (active?.side === side && active.index === i) || chosen === i;
       this.drawBoxes(context, side, i, y, active, colors);
       const hit = axis.members[i].some((p) => marks?.has(p));
-      context.fillStyle = strong || hit ? colors.accent : colors.ink;
+      context.fillStyle = strong || hit ? colors.accent : axis.special?.[i] ? colors.muted : colors.ink;
       context.font = `${strong || hit ? "600 " : ""}13px ${FONT}`;
       context.textAlign = isQuery ? "right" : "left";
       drawText(context, axis.labels[i], isQuery ? left - 12 : right + 12, y, label - 16);

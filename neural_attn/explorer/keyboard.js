@@ -8,7 +8,7 @@ export const KEYS = [
   ["↑ ↓", "layer before, after"],
   ["Shift + ↑ ↓", "query before, after"],
   ["Shift + ← →", "key before, after"],
-  ["1 – 6", "all heads, matrix, lines, token, metrics, compare"],
+  ["1 – 7", "all heads, matrix, lines, token, metrics, compare, image"],
   ["+ − 0", "zoom the matrix in, out, fit"],
   ["/", "search a token; Enter goes to the next"],
   ["Esc", "let go of query and key"],
@@ -63,7 +63,7 @@ export function listenToKeys(scene, views, { search }) {
     }
     if (isTaken(event)) return;
     if (event.key.startsWith("Arrow")) scene.store.set(step(scene, event.key, event.shiftKey));
-    else if (/^[1-6]$/.test(event.key)) {
+    else if (/^[1-7]$/.test(event.key)) {
       const tab = byId(`tab-${VIEWS[event.key - 1]}`);
       if (!tab.hidden) scene.store.set({ view: VIEWS[event.key - 1] });
     } else if (actions[event.key]) actions[event.key]();

@@ -10,6 +10,7 @@ import { HeadView } from "./head.js";
 import { TokenView } from "./token.js";
 import { MeasuresView } from "./measures.js";
 import { CompareView } from "./compare.js";
+import { ImageView } from "./image.js";
 import { dataTable, matrixTables } from "./table.js";
 import { Exporter } from "./export.js";
 import { listenToKeys } from "./keyboard.js";
@@ -63,6 +64,7 @@ function start() {
     model: new ModelView(scene, panel("model")), matrix: new MatrixView(scene, panel("matrix")),
     head: new HeadView(scene, panel("head")), token: new TokenView(scene, panel("token")),
     measures: new MeasuresView(scene, panel("measures")), compare: new CompareView(scene, panel("compare")),
+    image: new ImageView(scene, panel("image")),
   };
   const exporter = new Exporter(scene, views);
   const tables = ["matrix", "head"].map((name) => {

@@ -219,6 +219,7 @@ def _write_page(
         },
         "measures": [one._asdict() for one in describe_measures(_known(described))],
         "texts": payload.texts(),
+        "pictures": payload.images.described,
         "sources": described,
         "differences": [] if pair is None else [d._asdict() for d in DIFFERENCES],
         "comparison": None if pair is None else compare_maps(*pair),

@@ -210,6 +210,14 @@ export class Payload {
     });
   }
 
+  /** Rollout up to the layer of a map, over the image that it is of; null without one. */
+  async rollout(source, map, example) {
+    const { rollout, rows, columns } = this.example(source, map, example);
+    if (rollout === undefined) return null;
+    return this.keep(rollout, async () => (
+      new Weights(await this.block(rollout), 0, rows, columns, this.header.precision)));
+  }
+
   /** 1 where `head` may attend, [rows * columns]; null where nothing is masked. */
   async allowed(source, map, example, head) {
     const entry = this.example(source, map, example);

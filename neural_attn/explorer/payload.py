@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.explorer.arrange import arrange
+from neural_attn.explorer.images import Images
 from neural_attn.explorer.measures import HeadMeasurer, Measures
 from neural_attn.explorer.pyramid import group_head, reduce_head, tile_size
 from neural_attn.explorer.quantize import PRECISIONS, Precision, quantize
-from neural_attn.explorer.reading import Reading, read_tokens
+from neural_attn.figures.reading import Reading, read_tokens
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMap, AttentionMaps
 from neural_attn.promises import NONNEGATIVE, SHARES
 
@@ -69,6 +70,7 @@ class PayloadWriter:
     _blocks: int = 0
     _measurer: HeadMeasurer = field(default_factory=HeadMeasurer)
     _texts: dict[tuple[str, ...], Reading] = field(default_factory=dict)
+    images: Images = field(default_factory=Images)
 
     def add_map(
         self,
@@ -143,6 +145,7 @@ class PayloadWriter:
         entry["measures"] = {
             key: [_rounded(head[key]) for head in found] for key in found[0]
         }
+        self._add_image(maps, one, index, entry)
         if reduced:
             entry["units"] = self._add_units(item, entry)
             entry["exact_heads"] = {
@@ -151,6 +154,19 @@ class PayloadWriter:
                 if name == one.name and 0 <= head < len(item.weights)
             }
         return entry
+
+    def _add_image(
+        self, maps: AttentionMaps, one: AttentionMap, index: int, entry: dict[str, Any]
+    ) -> None:
+        """Say of which image the keys are patches, and write rollout over it."""
+        picture = maps.picture_of(one.name, index)
+        if picture is None:
+            return
+        entry["picture"] = self.images.number(picture)
+        rollout = self.images.rollout(maps, one, index)
+        if rollout is not None:
+            packed = _deflate(_codes(rollout, self.precision), self.precision)
+            entry["rollout"] = self._add_block(packed)
 
     def _add_heads(
         self, item: AttentionItem, entry: dict[str, Any], slow: bool

@@ -1,6 +1,6 @@
 // What is selected: one object that every view shows, and that fits into a link.
 
-export const VIEWS = ["model", "matrix", "head", "token", "measures", "compare"];
+export const VIEWS = ["model", "matrix", "head", "token", "measures", "compare", "image"];
 const UNITS = ["token", "word", "sentence"];
 const PAIRS = ["all", "AA", "AB", "BA", "BB"];
 
@@ -33,7 +33,7 @@ export function clampState(state, header) {
   const { maps } = header.sources[source];
   const map = within(state.map, maps.length);
   const example = within(state.example, maps[map].examples.length);
-  const { rows, columns } = maps[map].examples[example];
+  const { rows, columns, picture } = maps[map].examples[example];
   const compare = header.sources.length > 1;
   return {
     ...state, source, map, example,
@@ -41,7 +41,7 @@ export function clampState(state, header) {
     others: state.others.filter((head) => head < maps[map].heads.length),
     query: Math.min(state.query, rows - 1),
     key: Math.min(state.key, columns - 1),
-    view: state.view === "compare" && !compare ? "matrix" : state.view,
+    view: (state.view === "compare" && !compare) || (state.view === "image" && picture === undefined) ? "matrix" : state.view,
   };
 }
 

@@ -126,6 +126,7 @@ export class TokenView {
       const button = el("button", { title: `mean over ${same.length} heads: ${formatWeight(sums[i])}` }, isolated(label));
       button.style.background = cssColor(table, share);
       button.style.color = inkOn(table, share);
+      button.classList.toggle("special", columns.special?.[i] ?? false);
       const chosen = !cross && columns.members[i].includes(this.position());
       button.setAttribute("aria-pressed", String(chosen));
       button.tabIndex = -1;

@@ -3,7 +3,7 @@
 
 /**
  * One side of a matrix: labels, and the tokens that each label stands for.
- * @typedef {{labels: string[], members: number[][], of: Int32Array}} Axis
+ * @typedef {{labels: string[], members: number[][], of: Int32Array, special: boolean[]}} Axis
  */
 
 /** Segments of a text pair: 0 up to the first separator, then 1; null if not a pair. */
@@ -26,6 +26,7 @@ export function makeAxis(text, start, length, { unit, hidden }) {
   const groups = unit === "word" ? text.words : unit === "sentence" ? text.sentences : null;
   const labels = [];
   const members = [];
+  const special = [];
   const of = new Int32Array(length).fill(-1);
   let last = null;
   for (let position = 0; position < length; position++) {
@@ -40,8 +41,9 @@ export function makeAxis(text, start, length, { unit, hidden }) {
   }
   for (const positions of members) {
     labels.push(joinTokens(text, positions.map((p) => p + start), unit));
+    special.push(positions.every((p) => text.special[p + start] === 1));
   }
-  return { labels, members, of };
+  return { labels, members, of, special };
 }
 
 /** The text of a group as it is read. */
@@ -51,14 +53,14 @@ export function joinTokens(text, positions, unit) {
   let joined = "";
   positions.forEach((p, i) => {
     const starts = i > 0 && text.words[p] !== text.words[p - 1];
-    joined += (starts && /[\p{L}\p{N}]/u.test(shown[i]) ? " " : "") + plainPiece(shown[i], text.scheme);
+    joined += (starts && /[\p{L}\p{N}]/u.test(shown[i]) ? " " : "") + plainPiece(shown[i], starts || i === 0);
   });
   return joined.length > 60 ? `${joined.slice(0, 38)}…${joined.slice(-20)}` : joined;
 }
 
-/** A token within a word: without the mark of its spelling. */
-function plainPiece(shown, scheme) {
-  if (scheme === "wordpiece" && shown.startsWith("##") && shown.length > 2) return shown.slice(2);
+/** A token within a word: without the dot that says so. */
+function plainPiece(shown, starts) {
+  if (!starts && shown.startsWith("·")) return shown.slice(1);
   // A character over several tokens is shown in each, with its part: once is enough.
   const part = /^(.*?) (\d)\/\d$/su.exec(shown);
   return part ? (part[2] === "1" ? part[1] : "") : shown;

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_attn.figures.reading import read_tokens
 from neural_attn.figures.token_labels import readable
 from neural_attn.maps.attention_maps import AttentionItem
 
@@ -48,6 +49,7 @@ class Blocks:
 
     def labels(self, tokens: tuple[str, ...]) -> list[tuple[str, str]]:
         """The positions of each row or column, and the tokens there."""
+        tokens = read_tokens(tokens).shown
         starts = range(0, len(tokens), self.size)
         groups = [tokens[start : start + self.size] for start in starts]
         return [

@@ -17,15 +17,21 @@ __all__ = ["Panel", "draw_cells", "masked_patch"]
 
 # Lines between cells help the eye as long as they do not hide the cells.
 MOST_LINED_CELLS = 32
+# How much of an image below it the cell of the greatest weight covers; others less.
+OVER_GROUND = 0.9
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One matrix: weights [queries, keys], and where it is masked (or None)."""
+    """One matrix: weights [queries, keys], and where it is masked (or None).
+
+    `ground` is an image [height, width, 3], 0 to 1, that shines through the cells.
+    """
 
     weights: NDArray[Any]
     masked: NDArray[np.bool_] | None = None
     title: str | None = None
+    ground: NDArray[Any] | None = None
 
     @property
     def empty(self) -> NDArray[np.bool_] | None:
@@ -60,6 +66,11 @@ def draw_cells(
         axes.add_patch(masked_patch((-0.5, -0.5), keys, queries))
     blocks = _block_maximum(weights, block)
     # The last blocks may reach beyond the cells; the limits of the axes cut them.
+    if panel.ground is not None:
+        place = (-0.5, keys - 0.5, queries - 0.5, -0.5)
+        axes.imshow(panel.ground, extent=place, aspect="auto", zorder=0.5)
+        share = np.abs(weights) / limits["vmax"]
+        limits = {**limits, "alpha": OVER_GROUND * np.sqrt(share.clip(0, 1))}
     right, bottom = blocks.shape[1] * block[1] - 0.5, blocks.shape[0] * block[0] - 0.5
     image = axes.imshow(
         blocks,
@@ -75,9 +86,9 @@ def draw_cells(
         "alpha": 0.5,
         "zorder": 2,
     }
-    if queries <= MOST_LINED_CELLS:
+    if panel.ground is None and queries <= MOST_LINED_CELLS:
         axes.hlines(np.arange(queries - 1) + 0.5, -0.5, keys - 0.5, **line)
-    if keys <= MOST_LINED_CELLS:
+    if panel.ground is None and keys <= MOST_LINED_CELLS:
         axes.vlines(np.arange(keys - 1) + 0.5, -0.5, queries - 0.5, **line)
     axes.set(xlim=(-0.5, keys - 0.5), ylim=(queries - 0.5, -0.5))
     axes.spines[:].set_color(palette.MASKED_LINES)

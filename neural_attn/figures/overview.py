@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from neural_attn.figures import palette
 from neural_attn.figures.fonts import choose_fonts
 from neural_attn.figures.layout import wrap
-from neural_attn.figures.picture import Picture
+from neural_attn.figures.notebook_figure import NotebookFigure
 from neural_attn.figures.token_labels import readable
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
 from neural_attn.promises import NONNEGATIVE
@@ -66,7 +66,7 @@ def draw_overview(
     lines = _heading(maps, items, title, total)
     top = 2 * _EDGE + _NUMBERS + _LINE * len(lines)
     size = (total, top + height + _EDGE)
-    figure = Picture(*size, dpi=DOTS)
+    figure = NotebookFigure(*size, dpi=DOTS)
     box = (left / size[0], _EDGE / size[1], width / size[0], height / size[1])
     axes = figure.add_axes(box)
     axes.imshow(image, interpolation="nearest", aspect="auto")

@@ -8,11 +8,14 @@ import matplotlib
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 
 __all__ = [
-    "DEFAULT_CMAP", "DIVERGING", "INK", "MASKED", "MASKED_LINES", "MUTED", "colormap",
+    "DEFAULT_CMAP", "DIVERGING", "INK", "MASKED", "MASKED_LINES", "MUTED",
+    "OVER_PICTURE", "colormap",
 ]  # fmt: skip
 
 # Equal steps of weight look equal, also to colour-blind eyes and in grey print.
 DEFAULT_CMAP = "viridis"
+# Over an image in light grey: no weight is clear, and much is dark.
+OVER_PICTURE = "YlOrRd"
 
 # Of signed weights: orange below 0 and blue above, which no colour-blind eye confuses.
 DIVERGING = (

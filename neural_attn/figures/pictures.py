@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from neural_attn.figures import palette
 from neural_attn.figures.dashboard import write_dashboard
 from neural_attn.figures.heatmap import FORMATS, save_figure
 from neural_attn.figures.of_maps import axes_of, draw_averages, draw_heads
+from neural_attn.figures.on_picture import draw_item, draw_rollout
 from neural_attn.files import safe_names
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
 
@@ -38,6 +39,8 @@ def write_pictures(
     - `attention_heatmap`: the average over heads, or head `head`; of several layers,
       one panel each (layers over other tokens: `attention_heatmap_{layer}`);
     - `attention_heads_{layer}`: all heads of a layer;
+    - `attention_image_{layer}` and `attention_image_rollout` of networks that saw an
+      image: what the class token, else the mean patch, attends to, over the image;
     - `attention_interactive.html`;
     - of networks with cross-attention also `cross_attention_layer{N}`,
       `cross_attention_multihead_layer{N}` and `self_attention_layer{N}`, where N
@@ -94,7 +97,7 @@ class _Writer:
         head: int | None,
         cmap: str | None,
     ) -> None:
-        self.folder, self.head = folder, head
+        self.folder, self.head, self.everything = folder, head, everything
         self.how: dict[str, Any] = {"trained": everything.trained, "cmap": cmap}
         self.has_cross = any(one.kind == "cross" for one in everything.maps)
         self.file_names = safe_names(everything)
@@ -108,6 +111,7 @@ class _Writer:
             for number, layer in enumerate(decoder_layers)
             for one in layer
         }
+        self.chosen, self.batch_index = chosen, batch_index
         self.items = [chosen.item(name, batch_index) for name in chosen]
         if head is None:
             self.shown = self.items
@@ -124,32 +128,31 @@ class _Writer:
 
         for number, group in enumerate(self._heatmap_groups()):
             suffix = f"_{self.file_names[group[0].name]}" if number else ""
-            plan.append(
-                (
-                    f"attention_heatmap{suffix}",
-                    averages(group),
-                )
-            )
+            plan.append((f"attention_heatmap{suffix}", averages(group)))
         for item, shown in zip(self.items, self.shown, strict=True):
             layer = self.numbers.get(item.name)
             heads = f"attention_heads_{self.file_names[item.name]}"
             if self.has_cross and item.kind == "cross":
-                plan.append(
-                    (
-                        f"cross_attention_layer{layer}",
-                        averages([shown]),
-                    )
-                )
+                plan.append((f"cross_attention_layer{layer}", averages([shown])))
                 heads = f"cross_attention_multihead_layer{layer}"
             elif self.has_cross and item.kind == "decoder_self":
-                plan.append(
-                    (
-                        f"self_attention_layer{layer}",
-                        averages([shown]),
-                    )
-                )
+                plan.append((f"self_attention_layer{layer}", averages([shown])))
             plan.append((heads, partial(draw_heads, item, **self.how)))
-        return plan
+        return [*plan, *self._on_pictures()]
+
+    def _on_pictures(self) -> Iterator[tuple[str, Callable[[], Figure]]]:
+        over = [self.chosen.picture_of(i.name, self.batch_index) for i in self.items]
+        for item, picture in zip(self.items, over, strict=True):
+            if picture is not None:
+                stem = f"attention_image_{self.file_names[item.name]}"
+                yield stem, partial(draw_item, picture, item, **self.how)
+        first = next(filter(None, over), None)
+        if first is None:
+            return
+        cmap = self.how["cmap"]
+        rollout = draw_rollout(first, self.everything, self.batch_index, cmap)
+        if rollout is not None:
+            yield "attention_image_rollout", lambda: rollout
 
     def _heatmap_groups(self) -> list[list[AttentionItem]]:
         """Group items that share axes and scale; a decoder has pictures of its own."""

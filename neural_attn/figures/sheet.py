@@ -14,12 +14,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.text import Text
 
 from neural_attn.figures import palette
 from neural_attn.figures.cells import Panel, draw_cells, masked_patch
 from neural_attn.figures.fonts import Fonts, choose_fonts
 from neural_attn.figures.layout import AxisLabels, fit_labels, shorten, wrap
-from neural_attn.figures.picture import Picture
+from neural_attn.figures.notebook_figure import NotebookFigure
+from neural_attn.figures.reading import labels, read_tokens
 from neural_attn.figures.token_labels import readable
 from neural_attn.promises import NONNEGATIVE, SHARES, Rows
 
@@ -73,6 +75,8 @@ class Sheet:
     cmap: str | None = None
     vmax: float | None = None
     rows_promise: Rows = SHARES
+    axis_titles: tuple[str, str] = (KEY_TITLE, QUERY_TITLE)
+    bar_title: str = "attention weight"
     fonts: Fonts = field(init=False)
     figure: Figure = field(init=False)
 
@@ -88,8 +92,9 @@ class Sheet:
             bad=(0, 0, 0, 0)
         )
         length = self.style.label_length
-        queries = [readable(token, length) for token in self.query_tokens]
-        keys = [readable(token, length) for token in self.key_tokens]
+        queries, keys = (
+            labels(t, length) for t in (self.query_tokens, self.key_tokens)
+        )
         self.fonts = choose_fonts([*queries, *keys, *self._header_texts()])
         # Again: a code is longer than the character that it stands for.
         queries = [readable(self.fonts.drawable(text), length) for text in queries]
@@ -154,7 +159,7 @@ class Sheet:
             + 0.08
         )
         height = self._bottom + self._grid_height + header
-        self.figure = Picture(width, height)
+        self.figure = NotebookFigure(width, height)
 
     def _subtitles(self) -> list[tuple[str, str]]:
         lines = []
@@ -240,24 +245,27 @@ class Sheet:
             axes.set_xticks(
                 self._x.positions, self._x.texts, size=self._x.size, **turned, **plain
             )
+            _mute_special(axes.get_xticklabels(), self._x, self.key_tokens)
         else:
             axes.set_xticks([])
         if first_column:
             axes.set_yticks(
                 self._y.positions, self._y.texts, size=self._y.size, **plain
             )
+            _mute_special(axes.get_yticklabels(), self._y, self.query_tokens)
         else:
             axes.set_yticks([])
 
     def _draw_axis_titles(self) -> None:
         middle = self._left + self._grid_width / 2
         below = self._bottom - self._x.depth - 0.08
-        self._write(middle, below, KEY_TITLE, 9, ha="center", va="top", muted=True)
+        across, along = self.axis_titles
+        self._write(middle, below, across, 9, ha="center", va="top", muted=True)
         middle = self._bottom + (self._grid_height - self._panel_title) / 2
         self._write(
             EDGE,
             middle,
-            QUERY_TITLE,
+            along,
             9,
             ha="left",
             va="center",
@@ -272,7 +280,7 @@ class Sheet:
         axes = self._place(left, top - height, COLORBAR_WIDTH, height)
         bar = self.figure.colorbar(image, cax=axes)
         bar.outline.set_visible(False)
-        label = "attention weight, signed" if self._signed else "attention weight"
+        label = f"{self.bar_title}, signed" if self._signed else self.bar_title
         bar.set_label(label, size=9, color=palette.MUTED)
         bar.ax.tick_params(labelsize=8, length=2, labelcolor=palette.INK)
 
@@ -315,3 +323,13 @@ class Sheet:
             transform=self.figure.dpi_scale_trans,
             **how,
         )
+
+
+def _mute_special(
+    drawn: Sequence[Text], shown: AxisLabels, tokens: Sequence[str]
+) -> None:
+    """Labels of tokens that are no part of the text, such as [CLS], in grey."""
+    special = read_tokens(tokens).special
+    for label, position in zip(drawn, shown.positions, strict=True):
+        if special[position]:
+            label.set_color(palette.MUTED)

@@ -8,9 +8,7 @@ whoever writes the markup.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-__all__ = ["labels", "readable"]
+__all__ = ["readable"]
 
 _VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 
@@ -31,11 +29,6 @@ def readable(token: str, max_length: int = 24) -> str:
         token = f"{token[:head]}…{token[len(token) - (max_length - 1 - head) :]}"
     shown = "".join(_visible(character) for character in token)
     return shown or "∅"
-
-
-def labels(tokens: Iterable[str], max_length: int = 24) -> list[str]:
-    """Give `readable` of each token."""
-    return [readable(token, max_length) for token in tokens]
 
 
 def _visible(character: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from neural_attn.shapes.instance import Checked
 
 
 def open_tokenizer(
-    file: Path | None, checkpoint: Path | None = None, explicit: Path | None = None
+    file: Path | None,
+    checkpoint: Path | None = None,
+    explicit: str | os.PathLike[str] | None = None,
 ) -> Tokenizer:
     """The tokenizer of a network. Raises NeuralError where there is none."""
     path = find_tokenizer(file, checkpoint, explicit)

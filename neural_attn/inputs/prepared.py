@@ -8,6 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from neural_attn.maps.picture import Picture
+
 __all__ = ["Inputs", "Labels", "Prepared", "Tokens"]
 
 # of one input: one list for all examples, or one for each
@@ -22,13 +24,15 @@ Inputs = NDArray[Any] | Mapping[str, NDArray[Any]]
 class Prepared:
     """Checked inputs, with labels and notes for the user.
 
-    `batch` is the number of examples; `cut` says what texts lost at their end.
+    `batch` is the number of examples; `cut` says what texts lost at their end;
+    `pictures` are what image files became, one for each example.
     """
 
     inputs: Any
     tokens: Tokens | None = None
     notes: list[str] = field(default_factory=list)
     cut: list[str] = field(default_factory=list)
+    pictures: Sequence[Picture] = ()
 
     @property
     def batch(self) -> int:

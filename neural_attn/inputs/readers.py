@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.diagnostics.errors import fail
-from neural_attn.inputs.tokenizer import Encoded, Tokenizer, find_tokenizer
+from neural_attn.inputs.tokenizer import Encoded, Text, Tokenizer, find_tokenizer
 
 __all__ = ["read_texts", "tokens_of"]
 
 
 def read_texts(
-    tokenizer: Any, texts: Sequence[str], longest: int | None = None
+    tokenizer: Any, texts: Sequence[Text], longest: int | None = None
 ) -> Encoded:
-    """Encode texts into one batch, padded on the right.
+    """Encode texts, or pairs of texts, into one batch, padded on the right.
 
     Parameters
     ----------
-    tokenizer : a tokenizer of `transformers` or `tokenizers`, or a path
+    tokenizer : a tokenizer of `transformers` or `tokenizers`, a path, or a `Tokenizer`
         A path is that of a `tokenizer.json` or of its folder.
     longest : int or None
         Texts are cut to so many tokens, and `notes` says so.
@@ -37,7 +37,11 @@ def read_texts(
     if isinstance(tokenizer, str | os.PathLike):
         path = find_tokenizer(None, None, tokenizer)
         assert path is not None  # an explicit path is found or refused
-        return Tokenizer(path).encode(list(texts), longest)
+        tokenizer = Tokenizer(path)
+    if isinstance(tokenizer, Tokenizer):
+        return tokenizer.encode(list(texts), longest)
+    if not (callable(tokenizer) or hasattr(tokenizer, "encode")):
+        fail("E0415.kind", kind=type(tokenizer).__name__)
     if isinstance(texts, str) or not texts:
         fail("E0643.list")
     read = [_read(tokenizer, text) for text in texts]
@@ -70,12 +74,13 @@ def _shown(token: Any, number: int) -> str:
     return str(token(number) or number) if number >= 0 else str(number)
 
 
-def _read(tokenizer: Any, text: str, longest: int | None = None) -> Mapping[str, Any]:
+def _read(tokenizer: Any, text: Text, longest: int | None = None) -> Mapping[str, Any]:
     """One text without padding, by the names that models give their inputs."""
+    parts = text if isinstance(text, tuple) else (text,)
     if callable(tokenizer):
         options = {} if longest is None else {"truncation": True, "max_length": longest}
-        return dict(tokenizer(text, **options))
-    encoding = tokenizer.encode(text)
+        return dict(tokenizer(*parts, **options))
+    encoding = tokenizer.encode(*parts)
     if longest is not None:
         encoding.truncate(longest)
     return {"input_ids": encoding.ids, "token_type_ids": encoding.type_ids}

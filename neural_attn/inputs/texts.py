@@ -9,26 +9,50 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from neural_attn.diagnostics.errors import fail, reason
+from neural_attn.inputs.tokenizer import Text
 
-__all__ = ["batches", "count_all", "read_links", "read_texts"]
+__all__ = ["as_paths", "as_texts", "batches", "count_all", "read_links", "read_texts"]
 
 
-def count_all(texts: Sequence[str], files: Iterable[Path]) -> int:
+def as_texts(given: Any) -> list[Text] | None:
+    """Inputs that are texts: one, or a list of texts and of pairs (tuples) of them.
+
+    None where they are something else.
+    """
+    texts = [given] if isinstance(given, str) else given
+    is_text = isinstance(texts, list) and all(map(_is_text, texts))
+    return texts if is_text else None
+
+
+def as_paths(given: Any) -> list[Path]:
+    """Inputs that are files of images: a Path, or a list of them; else none."""
+    paths = [given] if isinstance(given, Path) else given
+    is_paths = isinstance(paths, list) and all(isinstance(p, Path) for p in paths)
+    return paths if is_paths else []
+
+
+def _is_text(given: Any) -> bool:
+    is_pair = isinstance(given, tuple) and len(given) == 2
+    parts = given if is_pair else (given,)
+    return all(isinstance(part, str) for part in parts)
+
+
+def count_all(texts: Sequence[Text], files: Iterable[Path]) -> int:
     """The number of all texts; raises NeuralError for a file without any."""
     return len(texts) + sum(map(count_texts, files))
 
 
 def batches(
-    texts: Sequence[str],
+    texts: Sequence[Text],
     groups: Mapping[str, Path],
     links: Path | None,
     size: int | None,
-) -> Iterator[tuple[str, list[str], list[Sequence[Any]]]]:
+) -> Iterator[tuple[str, list[Text], list[Sequence[Any]]]]:
     """Groups, texts and their links (none, or one list per text), batch by batch.
 
     A batch holds `size` texts; None: all of a group.
     """
-    sources: list[tuple[str, Iterator[str]]] = []
+    sources: list[tuple[str, Iterator[Text]]] = []
     if texts:
         sources.append(("", iter(texts)))
     sources += [(name, read_texts(path)) for name, path in groups.items()]

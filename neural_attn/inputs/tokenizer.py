@@ -129,7 +129,15 @@ class Tokenizer:
                         f"{len(one.ids) - max_length} were cut off, as the network "
                         f"takes {max_length}"
                     )
+        if any(isinstance(text, tuple) for text in texts) and not self._parts_pairs:
+            notes.append("this tokenizer sets nothing between the texts of a pair")
         return self._batch(found, notes)
+
+    @property
+    def _parts_pairs(self) -> bool:
+        """Whether special tokens stand with a pair that do not stand with a text."""
+        special = self._inner.num_special_tokens_to_add
+        return bool(special(True) > special(False))
 
     def tokens_of(self, ids: NDArray[Any]) -> list[list[str]]:
         """The tokens of ids [batch, time]; the number of an id that has none."""

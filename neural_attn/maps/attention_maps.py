@@ -31,6 +31,7 @@ from neural_attn.maps.attention_map import (
 from neural_attn.maps.handed_out import take_any, usable
 from neural_attn.maps.map_file import read_maps, write_maps
 from neural_attn.maps.map_of_array import CAUSAL, listed, plain_map
+from neural_attn.maps.picture import Picture
 from neural_attn.maps.transformers_outputs import take_outputs
 from neural_attn.promises import SHARES, Rows
 
@@ -68,6 +69,9 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
     notes : sequence of str
         What arrays were taken for, a line each. They are no part of what is equal, and
         of what is saved.
+    pictures : sequence of Picture
+        What the network saw, one for each example, if it saw images. They are as the
+        notes are.
 
     Raises
     ------
@@ -82,6 +86,7 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
     source: str | None = None
     backend: str | None = None
     notes: Sequence[str] = field(default=(), compare=False, repr=False)
+    pictures: Sequence[Picture] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not _are_maps(self.maps):
@@ -325,6 +330,14 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
         """
         maps, about = read_maps(path)
         return cls(maps, **about)
+
+    def picture_of(self, name: str, batch_index: int = 0) -> Picture | None:
+        """The image whose patches are the keys of a map; None where they are not."""
+        one = self.get_map(name)
+        for picture in self.pictures[batch_index : batch_index + 1]:
+            if one.key_tokens[batch_index] == picture.tokens:
+                return picture
+        return None
 
     def _find_layer(self, layer: str | int) -> tuple[AttentionMap, ...]:
         if isinstance(layer, str) and layer in self._by_name:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
 from neural_attn.diagnostics.errors import Diagnostic, fail
 from neural_attn.inputs.prepared import Prepared, Tokens
+from neural_attn.inputs.tokenizer import Text
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.findings import Finding
 
@@ -89,9 +91,18 @@ class AttentionModel(Protocol):
         """
         ...
 
-    def encode(self, texts: Sequence[str]) -> Prepared:
-        """Texts as the model's inputs. Raises NeuralError where it takes none."""
+    def encode(self, texts: Sequence[Text]) -> Prepared:
+        """Texts or pairs of them as inputs. Raises NeuralError where it takes none."""
         fail("E0415.model")
+
+    def encode_images(
+        self, images: Sequence[Path], texts: Sequence[Text] = ()
+    ) -> Prepared:
+        """Files of images, with a text for each or none, as the model's inputs.
+
+        Raises NeuralError where it takes none.
+        """
+        fail("E0438.other")
 
     def encode_ids(self, ids: NDArray[Any]) -> Prepared:
         """Token ids [batch, time] as texts without padding."""

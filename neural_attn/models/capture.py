@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.prepared import Inputs, Labels, Tokens
 from neural_attn.inputs.tokens import by_input, count
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
+from neural_attn.maps.picture import Picture
 from neural_attn.maps.validation import examine, examine_array
 from neural_attn.models.attention_model import Captured
 from neural_attn.shapes.instance import Checked
@@ -40,13 +41,17 @@ class LoadedModel:
 
 
 def capture(
-    loaded: LoadedModel, inputs: Inputs, tokens: Tokens | None = None
+    loaded: LoadedModel,
+    inputs: Inputs,
+    tokens: Tokens | None = None,
+    pictures: Sequence[Picture] = (),
 ) -> Captured:
     """Run a loaded network and keep the attention of all its layers.
 
     `inputs` is one array, or a mapping of input name to array. `tokens` label the
     positions of the first input, or of several by name: one list for all examples, or
-    one per example. Positions of other inputs are numbered.
+    one per example. Positions of other inputs are numbered, but steps that are patches
+    of `pictures`, of which there is one for each example, have the labels of those.
 
     Raises NeuralError where the network has no attention.
     """
@@ -55,6 +60,8 @@ def capture(
     output, found = run(loaded.model, loaded.backend, _cast(inputs, loaded.dtype))
     wrong = {n: examine_array(n, w, kinds[n].rows) for n, (w, _) in found.items()}
     labels = by_input(loaded.checked, tokens)
+    if pictures:  # no input has the steps that patches become
+        labels[""] = [picture.tokens for picture in pictures]
     made = [
         AttentionMap(
             name,
@@ -70,7 +77,9 @@ def capture(
         if wrong[name] is None
     ]
     source = loaded.checked.network.source
-    maps = AttentionMaps(made, loaded.trained, source, loaded.backend.name)
+    maps = AttentionMaps(
+        made, loaded.trained, source, loaded.backend.name, pictures=pictures
+    )
     findings = [finding for finding in wrong.values() if finding is not None]
     return Captured(output, maps, (*findings, *examine(maps)))
 

@@ -22,9 +22,16 @@ from neural_attn.check import check_file, choose
 from neural_attn.diagnostics.errors import Diagnostic, fail
 from neural_attn.inputs.arrays import prepare
 from neural_attn.inputs.encoding import open_tokenizer, prepare_encoded
+from neural_attn.inputs.image_batches import (
+    prepare_images,
+    refuse_image_input,
+    require_text_input,
+)
+from neural_attn.inputs.images import read_settings
 from neural_attn.inputs.limits import id_limits, max_length
 from neural_attn.inputs.prepared import Prepared, Tokens
-from neural_attn.inputs.tokenizer import Encoded, Tokenizer
+from neural_attn.inputs.readers import read_texts
+from neural_attn.inputs.tokenizer import Encoded, Text
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.models import capture, weights
@@ -57,7 +64,7 @@ class GeneratedModel(AttentionModel):
         *,
         backend: str = "auto",
         checkpoint: Path | None = None,
-        tokenizer: Path | None = None,
+        tokenizer: Any = None,
         seed: int = 0,
         file: Path | None = None,
         warnings: Sequence[Diagnostic] = (),
@@ -80,15 +87,19 @@ class GeneratedModel(AttentionModel):
         return cls(choose(networks, network), file=file, warnings=warnings, **options)
 
     @classmethod
-    def of(cls, loaded: LoadedModel, tokenizer: Path | None = None) -> GeneratedModel:
+    def of(cls, loaded: LoadedModel, tokenizer: Any = None) -> GeneratedModel:
         """A model that was loaded already."""
         model = cls(loaded.checked, tokenizer=tokenizer)
         model.loaded, model._trained = loaded, loaded.trained
         return model
 
     @cached_property
-    def _reader(self) -> Tokenizer:
-        return open_tokenizer(self.file, self.checkpoint, self.tokenizer)
+    def _reader(self) -> Any:
+        """The tokenizer: an object as it was given, or that of a file."""
+        given = self.tokenizer
+        if given is None or isinstance(given, str | os.PathLike):
+            return open_tokenizer(self.file, self.checkpoint, given)
+        return given
 
     @cached_property
     def loaded(self) -> LoadedModel:
@@ -157,10 +168,22 @@ class GeneratedModel(AttentionModel):
         """See `inputs.arrays.prepare`."""
         return prepare(self.checked, data, tokens, seed)
 
-    def encode(self, texts: Sequence[str]) -> Prepared:
+    def encode(self, texts: Sequence[Text]) -> Prepared:
         """Texts by the tokenizer that lies beside the file, or the one given."""
-        encoded = self._reader.encode(list(texts), max_length(self.checked))
+        refuse_image_input(self.checked)
+        encoded = read_texts(self._reader, texts, max_length(self.checked))
         return prepare_encoded(self.checked, encoded)
+
+    def encode_images(
+        self, images: Sequence[Path], texts: Sequence[Text] = ()
+    ) -> Prepared:
+        """Images as it is said beside the file, and texts by the tokenizer."""
+        settings = read_settings(self.file)
+        encoded = None
+        if texts:
+            require_text_input(self.checked)
+            encoded = read_texts(self._reader, texts, max_length(self.checked))
+        return prepare_images(self.checked, images, settings, encoded)
 
     def encode_ids(self, ids: NDArray[Any]) -> Prepared:
         """Ids as the tokenizer would give them, without padding."""
@@ -176,7 +199,8 @@ class GeneratedModel(AttentionModel):
 
     def run(self, prepared: Prepared) -> Captured:
         """See `models.capture.capture`."""
-        return capture.capture(self.loaded, prepared.inputs, prepared.tokens)
+        given = prepared.inputs, prepared.tokens, prepared.pictures
+        return capture.capture(self.loaded, *given)
 
 
 class BareModel(AttentionModel):
@@ -248,7 +272,7 @@ def make(
     tokens: Tokens | None = None,
     rows: Rows | None = None,
     network: str | None = None,
-    tokenizer: Path | None = None,
+    tokenizer: Any = None,
     seed: int = 0,
     **options: Any,
 ) -> AttentionModel | None:

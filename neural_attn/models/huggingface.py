@@ -15,6 +15,7 @@ from typing import Any
 
 from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.prepared import Prepared, Tokens
+from neural_attn.inputs.tokenizer import Text
 from neural_attn.models.attention_model import Vocabulary
 from neural_attn.models.living.names import Family, Named
 from neural_attn.models.pytorch import Module, ModuleModel, is_module, of_library
@@ -70,7 +71,7 @@ class _Transformers(Module):
             prepared = replace(prepared, tokens=self._tokens(prepared.inputs))
         return prepared
 
-    def encode(self, texts: Sequence[str]) -> Prepared:
+    def encode(self, texts: Sequence[Text]) -> Prepared:
         """Texts, padded on the right; a decoder sees its start token."""
         import numpy as np
 

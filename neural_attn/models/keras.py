@@ -16,6 +16,7 @@ import numpy as np
 
 from neural_attn.diagnostics.errors import Diagnostic, fail
 from neural_attn.inputs.prepared import Prepared, Tokens
+from neural_attn.inputs.tokenizer import Text
 from neural_attn.models.attention_model import refuse_options
 from neural_attn.models.living.inputs import by_name, is_numbers
 from neural_attn.models.living.names import ROOT, Place, is_cross
@@ -100,7 +101,7 @@ class _Keras(Living):
         self.named.several = len(given) > 1
         return Prepared(given, tokens)
 
-    def encode(self, texts: Sequence[str]) -> Prepared:
+    def encode(self, texts: Sequence[Text]) -> Prepared:
         """Ids, and what else the model has an input for; padding needs a mask."""
         from neural_attn.inputs.readers import read_texts
 

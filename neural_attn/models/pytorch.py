@@ -18,6 +18,7 @@ import numpy as np
 
 from neural_attn.diagnostics.errors import Diagnostic, NeuralError, fail
 from neural_attn.inputs.prepared import Prepared, Tokens
+from neural_attn.inputs.tokenizer import Text
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.validation import examine
@@ -48,7 +49,7 @@ class Library(Watched, Protocol):
     def prepare(self, data: Any, tokens: Tokens | None) -> Prepared:
         """Inputs by name, positions by number."""
 
-    def encode(self, texts: Sequence[str]) -> Prepared:
+    def encode(self, texts: Sequence[Text]) -> Prepared:
         """Texts as inputs."""
 
     @property
@@ -127,7 +128,7 @@ class ModuleModel(AttentionModel):
         """
         return self.library.prepare(data, tokens)
 
-    def encode(self, texts: Sequence[str]) -> Prepared:
+    def encode(self, texts: Sequence[Text]) -> Prepared:
         """Texts by the tokenizer that was given with the module."""
         return self.library.encode(texts)
 
@@ -272,7 +273,7 @@ class _Plain(Module):
 
         return inputs.prepare(self.module, inputs.by_name(data), tokens)
 
-    def encode(self, texts: Sequence[str]) -> Prepared:
+    def encode(self, texts: Sequence[Text]) -> Prepared:
         """Ids for the first input; texts of different length need an attention_mask."""
         from inspect import signature
 

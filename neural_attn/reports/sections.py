@@ -7,6 +7,7 @@ from collections import Counter
 from neural_attn.analysis.example import MOST_TOKENS, Example
 from neural_attn.analysis.heads import p_text
 from neural_attn.analysis.result import Analysis
+from neural_attn.figures.reading import labels
 from neural_attn.figures.token_labels import readable
 from neural_attn.reports.elements import (
     Heading,
@@ -129,7 +130,7 @@ def _example(analysis: Analysis) -> list[Part]:
 
 def layer_pictures(example: Example) -> list[Squares]:
     """The whole network in large, then its layers side by side."""
-    tokens = tuple(readable(token, 16) for token in example.tokens)
+    tokens = tuple(labels(example.tokens, 16))
     large = [
         ("raw, last layer", example.raw[-1]),
         ("rollout through all layers", example.rollout[-1]),
@@ -160,10 +161,11 @@ def _inputs(example: Example) -> Table:
         [sum(column) / len(column) for column in zip(*matrix, strict=True)]
         for matrix in ways.values()
     ]
+    tokens = labels(example.tokens)
     order = sorted(range(len(example.tokens)), key=lambda index: -means[1][index])
     rows = tuple(
         (
-            f"{index} {readable(example.tokens[index])}",
+            f"{index} {tokens[index]}",
             *(number(one[index]) for one in means),
         )
         for index in order[:_MOST_INPUTS]
@@ -194,7 +196,7 @@ def _connections(example: Example) -> list[Part]:
     rows = tuple(
         (
             readable(one.map, 40),
-            f"{readable(one.query_token)} → {readable(one.key_token)}",
+            " → ".join(labels([one.query_token]) + labels([one.key_token])),
             number(one.weight),
             one.category,
             one.rule,

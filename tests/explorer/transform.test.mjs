@@ -19,7 +19,7 @@ function weightsOf(rows) {
 
 const TEXT = {
   scheme: "wordpiece",
-  tokens: ["[CLS]", "ke", "##rb", ".", "[SEP]"], shown: ["[CLS]", "ke", "##rb", ".", "[SEP]"],
+  tokens: ["[CLS]", "ke", "##rb", ".", "[SEP]"], shown: ["[CLS]", "ke", "·rb", ".", "[SEP]"],
   words: [0, 1, 1, 2, 3], sentences: [0, 1, 1, 1, 2], special: [1, 0, 0, 0, 1],
 };
 const everything = () => false;
@@ -54,7 +54,7 @@ test("a word's row is the mean over its queries, its column the sum over its key
 test("hidden keys are left out, and only renormalizing fills the gap", () => {
   const hidden = axis("token", (p) => TEXT.special[p] === 1);
   const plain = transform(weightsOf(ROWS), null, hidden, hidden, false);
-  assert.deepEqual(plain.columns.labels, ["ke", "##rb", "."]);
+  assert.deepEqual(plain.columns.labels, ["ke", "·rb", "."]);
   assert.ok(Math.abs(sum(plain.values.subarray(0, 3)) - 0.4) < 1e-6);
   const whole = transform(weightsOf(ROWS), null, hidden, hidden, true);
   assert.ok(Math.abs(sum(whole.values.subarray(0, 3)) - 1) < 1e-6);

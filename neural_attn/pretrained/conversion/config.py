@@ -133,6 +133,20 @@ class Config:
             self._wrong(key, value, f"from 0 to {maximum:g}")
         return float(value)
 
+    def numbers(self, key: str, default: Sequence[float]) -> tuple[float, ...]:
+        """A list of numbers, as many as there are by default."""
+        value = self._get(key, list(default))
+        listed = value if isinstance(value, list) else [value] * len(default)
+        if len(listed) != len(default) or any(
+            type(one) not in (int, float) or not math.isfinite(one) for one in listed
+        ):
+            self._wrong(key, value, f"{len(default)} numbers")
+        return tuple(map(float, listed))
+
+    def is_object(self, key: str) -> bool:
+        """Whether a value is an object that holds others."""
+        return isinstance(self._values.get(key), dict)
+
     def text(self, key: str, default: object = _REQUIRED) -> str:
         """A string."""
         value = self._get(key, default)

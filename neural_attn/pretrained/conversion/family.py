@@ -167,6 +167,10 @@ class Plan:
     zeros: Sequence[str] = ()
     ones: Sequence[str] = ()
 
+    def takes(self, name: str) -> bool:
+        """Whether there is an input of this name."""
+        return any(name == given for given, _ in self.inputs)
+
     def has(self, target: str) -> bool:
         """Whether there is a layer of the name that a rule begins with.
 

@@ -9,10 +9,13 @@ from pathlib import Path
 from neural_attn.check import check_text
 from neural_attn.diagnostics.errors import fail, reason
 from neural_attn.files import atomic_write
+from neural_attn.inputs.images import preparation_path
 from neural_attn.inputs.tokenizer import FILE_NAME, tokenizer_path
 from neural_attn.pretrained.conversion.config import Config
 from neural_attn.pretrained.conversion.families import family_of
+from neural_attn.pretrained.conversion.family import Plan
 from neural_attn.pretrained.conversion.heads import head_of
+from neural_attn.pretrained.conversion.image_settings import image_settings
 from neural_attn.pretrained.conversion.matching import match
 from neural_attn.pretrained.conversion.network_text import (
     checked_name,
@@ -33,7 +36,8 @@ _MAX_TOKENIZER_BYTES = 256 * 2**20
 class ImportedModel:
     """What an import wrote, and what its author should know.
 
-    `tokenizer_path` is None where the model's folder has no tokenizer.json.
+    `tokenizer_path` is None where the model's folder has no tokenizer.json, and
+    `images_path` where it does not say how images are prepared.
     `parameters` is the number of weights; `notes` names everything left out.
     """
 
@@ -44,6 +48,7 @@ class ImportedModel:
     weights_path: Path
     tokenizer_path: Path | None
     notes: list[str]
+    images_path: Path | None = None
 
 
 def import_model(
@@ -55,8 +60,9 @@ def import_model(
     """Turn a Hugging Face folder into a network, its weights and its tokenizer.
 
     folder: holds config.json, model.safetensors or pytorch_model.bin (or their shards)
-    and, for text, tokenizer.json. output: the `.neural` file to write; its tokenizer
-    goes beside it (`minilm.tokenizer.json`), where `find_tokenizer` looks first.
+    and, for text, tokenizer.json; for images, preprocessor_config.json. output: the
+    `.neural` file to write; its tokenizer goes beside it (`minilm.tokenizer.json`),
+    where `find_tokenizer` looks first, and so does how images are prepared.
     weights: the safetensors file to write, float32; beside `output` unless given.
     name: that of the network; taken from the file's unless given.
 
@@ -91,11 +97,16 @@ def import_model(
     expected = {key: weight.shape for key, weight in checked.root.named_weights()}
     fillings, unused = match(plan, family, expected, stored)
     notes = [*plan.notes, *unused]
-    tokenizer = _read_tokenizer(folder / FILE_NAME, target.tokenizer, notes)
+    tokenizer = _read_tokenizer(folder / FILE_NAME, target.tokenizer, notes, plan)
+    images = None
+    if plan.takes("image"):
+        images = image_settings(folder, config.text("model_type"))
     try:
         write_weights(target.weights, fillings)
         if tokenizer is not None:
             atomic_write(target.tokenizer, tokenizer)
+        if images is not None:
+            atomic_write(target.images, images.text)
         atomic_write(output, text)
     except OSError as error:
         where = error.filename2 or error.filename or output
@@ -108,6 +119,7 @@ def import_model(
         target.weights,
         target.tokenizer if tokenizer is not None else None,
         notes,
+        target.images if images is not None else None,
     )
 
 
@@ -129,9 +141,13 @@ class _Target:
     def tokenizer(self) -> Path:
         return tokenizer_path(self.neural)
 
+    @property
+    def images(self) -> Path:
+        return preparation_path(self.neural)
+
     def check(self, sources: list[Path]) -> None:
         """Stop (E0633) where one file would overwrite another, or the model itself."""
-        ours = [self.neural, self.weights, self.tokenizer]
+        ours = [self.neural, self.weights, self.tokenizer, self.images]
         for path in ours:
             if path.is_dir():
                 fail("E0633", path=path)
@@ -143,8 +159,12 @@ class _Target:
                 fail("E0633.model", path=path)
 
 
-def _read_tokenizer(source: Path, target: Path, notes: list[str]) -> bytes | None:
+def _read_tokenizer(
+    source: Path, target: Path, notes: list[str], plan: Plan
+) -> bytes | None:
     """The bytes of tokenizer.json; None, and a note, where there is none."""
+    if not plan.takes("input_ids") and plan.takes("image"):
+        return None  # it reads no texts
     try:
         if source.stat().st_size > _MAX_TOKENIZER_BYTES:
             fail("E0623.tokenizer", path=source)

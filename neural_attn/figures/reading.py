@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from neural_attn.figures.token_labels import readable
 
-__all__ = ["Reading", "read_tokens"]
+__all__ = ["Reading", "labels", "read_tokens"]
 
 SHOWN_LENGTH = 120
+GOES_ON = "·"  # in front of what goes on with a word
 
 _SPECIAL = re.compile(
-    r"\[(?:CLS|SEP|PAD|BOS|EOS)\]|</?(?:s|pad|bos|eos|cls|sep)>|<\|[^|]{1,40}\|>"
+    r"\[(?:CLS|SEP|PAD|BOS|EOS|DIST)\]|</?(?:s|pad|bos|eos|cls|sep)>|<\|[^|]{1,40}\|>"
 )
 _SENTENCE_END = re.compile(r"[.!?…。！？]['\")\]”’»]*$")
 # Zero-width joiner and variation selectors.
@@ -34,8 +35,9 @@ _FALLBACK = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 class Reading:
     """How a list of tokens reads; each tuple has one entry per token.
 
-    `words` and `sentences` number the groups from 0, in order. `shown` is safe to
-    show anywhere: see `neural_attn.figures.token_labels.readable`.
+    `words` and `sentences` number the groups from 0, in order. `shown` is safe to show
+    anywhere (see `neural_attn.figures.token_labels.readable`). It has no marks of the
+    spelling; what goes on with a word begins with a dot: `token`, `·ization`.
     """
 
     scheme: str
@@ -62,14 +64,20 @@ def read_tokens(tokens: Sequence[str]) -> Reading:
         texts, parts = _decode_bytes(tokens, special, _sentencepiece)
     else:
         texts = list(tokens)
-    words = _number(_word_starts(tokens, texts, parts, special, scheme))
+    starts = _word_starts(tokens, texts, parts, special, scheme)
+    words = _number(starts)
     sentences = _number(_sentence_starts(texts, words, special))
-    strip = scheme in ("byte-level", "sentencepiece")
+    plain = _PLAIN.get(scheme, str)
     shown = tuple(
-        _show(_without_space(text) if strip else text) + part
-        for text, part in zip(texts, parts, strict=True)
+        ("" if begins or part else GOES_ON) + _show(plain(text)) + part
+        for text, begins, part in zip(texts, starts, parts, strict=True)
     )
     return Reading(scheme, shown, words, sentences, special)
+
+
+def labels(tokens: Sequence[str], max_length: int = 24) -> list[str]:
+    """`shown` of each token, at most `max_length` characters of it."""
+    return [readable(text, max_length) for text in read_tokens(tokens).shown]
 
 
 @cache
@@ -186,6 +194,19 @@ def _without_space(text: str) -> str:
     return text[1:] if text.startswith(" ") and text.strip(" ") else text
 
 
+def _without_mark(text: str) -> str:
+    """A word piece without its `##`; these marks alone stay."""
+    return text[2:] if text.startswith("##") and len(text) > 2 else text
+
+
+# by spelling: the text of a token without what only says where words begin
+_PLAIN = {
+    "byte-level": _without_space,
+    "sentencepiece": _without_space,
+    "wordpiece": _without_mark,
+}
+
+
 def _word_starts(
     tokens: Sequence[str],
     texts: Sequence[str],
@@ -196,10 +217,10 @@ def _word_starts(
     starts: list[bool] = []
     for index, token in enumerate(tokens):
         after_special = index == 0 or special[index - 1]
-        if special[index] or after_special or scheme == "plain":
+        if scheme == "wordpiece":
+            starts.append(_without_mark(token) == token)
+        elif special[index] or after_special or scheme == "plain":
             starts.append(True)
-        elif scheme == "wordpiece":
-            starts.append(not (token.startswith("##") and len(token) > 2))
         else:
             # Punctuation and line ends stand alone, as in the other spellings.
             inside = texts[index][:1].isalnum() or bool(parts[index])

@@ -7,12 +7,12 @@ from io import BytesIO
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-__all__ = ["Picture"]
+__all__ = ["NotebookFigure"]
 
 _DOTS = 90  # per inch, in a notebook
 
 
-class Picture(Figure):
+class NotebookFigure(Figure):
     """A figure with a canvas of its own: it needs no window system and no pyplot.
 
     `width` and `height` are inches. A user's rcParams must not move what was measured:

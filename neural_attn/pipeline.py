@@ -15,12 +15,14 @@ from typing import Any
 from neural_attn.analysis.analyze_maps import finish_example
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.induction_probe import measure_induction
+from neural_attn.analysis.links import LinkFinder
 from neural_attn.analysis.result import Analysis
 from neural_attn.analysis.shard import PartialAnalysis, finish
 from neural_attn.diagnostics.errors import Diagnostic, NeuralError, fail
 from neural_attn.explorer import page
 from neural_attn.explorer.page import ExplorerPage
 from neural_attn.files import atomic_write
+from neural_attn.inputs.links import LinkedText, LinkRow, bring_texts, read_links
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.texts import batches, count_all
 from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
@@ -71,6 +73,8 @@ class Request:
     texts: Sequence[str] = ()
     groups: Mapping[str, Path] = field(default_factory=dict)
     links: Path | None = None
+    link_row: LinkRow = "token"  # these two as in `analysis.links.LinkFinder`
+    link_kind: str | None = None
     batch_size: int | None = 16
     # numbers
     probe: bool = True
@@ -93,7 +97,12 @@ class Request:
     @property
     def files(self) -> list[Path]:
         """The files of texts."""
-        return [*self.groups.values(), *([self.links] if self.links else [])]
+        return [*self.groups.values(), *([self.linked] if self.linked else [])]
+
+    @property
+    def linked(self) -> Path | None:
+        """The links, where their file brings the texts: else they are of the data."""
+        return self.links if self.links and bring_texts(self.links) else None
 
     @property
     def has_texts(self) -> bool:
@@ -109,7 +118,7 @@ class Batch:
     prepared: Prepared
     notes: Sequence[str]
     group: str = ""
-    links: Sequence[Sequence[Any]] = ()
+    links: Sequence[LinkedText] = ()
     before: int = 0
 
 
@@ -139,17 +148,26 @@ def attend(model: AttentionModel, request: Request) -> Iterator[Batch]:
     """
     if not request.has_texts:
         prepared = model.prepare(request.data, request.tokens, request.seed)
-        yield Batch(model.run(prepared), prepared, prepared.notes)
+        links = [] if request.links is None else _links_of_data(request, prepared)
+        yield Batch(model.run(prepared), prepared, prepared.notes, links=links)
         return
     before = 0
     for group, texts, links in batches(
-        request.texts, request.groups, request.links, request.batch_size
+        request.texts, request.groups, request.linked, request.batch_size
     ):
         prepared = model.encode(texts)
         after = f"after {before:,} texts: " if before else ""
         notes = [after + note for note in prepared.cut]
         yield Batch(model.run(prepared), prepared, notes, group, links, before)
         before += len(texts)
+
+
+def _links_of_data(request: Request, prepared: Prepared) -> list[LinkedText]:
+    assert request.links is not None
+    links = list(read_links(request.links))
+    if len(links) != prepared.batch:
+        fail("E0422.count", given=len(links), texts=prepared.batch)
+    return links
 
 
 def capture(request: Request) -> Batch:
@@ -195,9 +213,10 @@ def collect(
     # First: a file without texts fails before any work is done.
     total = count_all(request.texts, request.files)
     model = open_request(request)
-    part = PartialAnalysis(Analyzer(rank=request.rank))
+    finder = LinkFinder(request.link_row, request.link_kind)
+    part = PartialAnalysis(Analyzer(rank=request.rank), finder)
     for batch in attend(model, request):
-        _count(part, batch, model.outline)
+        _count(part, batch, request, model.outline)
         done = batch.before + batch.prepared.batch
         progress(done, total or done)
     part.network = model.identity
@@ -216,22 +235,28 @@ def collect(
     return part, list(model.warnings)
 
 
-def _count(part: PartialAnalysis, batch: Batch, outline: AttentionMaps) -> None:
+def _count(
+    part: PartialAnalysis, batch: Batch, request: Request, outline: AttentionMaps
+) -> None:
     findings = batch.captured.findings
     maps = usable(batch.captured.maps, findings)
     part.take(maps, findings, batch.group, outline)
     part.note(batch.notes)
-    for index, links in enumerate(batch.links):
-        _count_links(part, maps, links, index, batch.before + index + 1)
+    for index, one in enumerate(batch.links):
+        _find_links(part, maps, one, index, request.links)
 
 
-def _count_links(
-    part: PartialAnalysis, maps: AttentionMaps, links: Any, index: int, number: int
+def _find_links(
+    part: PartialAnalysis,
+    maps: AttentionMaps,
+    one: LinkedText,
+    index: int,
+    path: Path | None,
 ) -> None:
     try:
-        part.links.add(maps, [(int(a), int(b)) for a, b in links], index)
-    except (ValueError, TypeError) as error:
-        fail("E0422.links", number=number, reason=error)
+        part.links.add(maps, one.links, index)
+    except ValueError as error:
+        fail("E0422.line", path=path, number=one.line, reason=error)
 
 
 # --- pictures -----------------------------------------------------------------------
@@ -403,6 +428,8 @@ def _check_inputs(request: Request) -> None:
         fail("E0414.data")
     if request.has_texts and request.tokens is not None:
         fail("E0414.texts")
+    if request.has_texts and request.links and not request.linked:
+        fail("E0414.links")
 
 
 def _check_outputs(request: Request) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from neural_attn.diagnostics.errors import fail, reason
+from neural_attn.inputs.links import LinkedText, read_links
 
-__all__ = ["batches", "count_all", "read_links", "read_texts"]
+__all__ = ["batches", "count_all", "read_texts"]
 
 
 def count_all(texts: Sequence[str], files: Iterable[Path]) -> int:
@@ -23,8 +24,8 @@ def batches(
     groups: Mapping[str, Path],
     links: Path | None,
     size: int | None,
-) -> Iterator[tuple[str, list[str], list[Sequence[Any]]]]:
-    """Groups, texts and their links (none, or one list per text), batch by batch.
+) -> Iterator[tuple[str, list[str], list[LinkedText]]]:
+    """Groups, texts and their links (none, or those of each), batch by batch.
 
     A batch holds `size` texts; None: all of a group.
     """
@@ -38,7 +39,7 @@ def batches(
     if links is not None:
         pairs = read_links(links)
         while chunk := list(islice(pairs, size)):
-            yield "", [text for text, _ in chunk], [given for _, given in chunk]
+            yield "", [one.text or "" for one in chunk], chunk
 
 
 def count_texts(path: Path) -> int:
@@ -64,17 +65,6 @@ def read_texts(path: Path) -> Iterator[str]:
         if not isinstance(text, str):
             _refuse(path, number, "a text", '{"text": "…"}')
         yield text
-
-
-def read_links(path: Path) -> Iterator[tuple[str, Sequence[Any]]]:
-    """Lines of JSON: {"text": "…", "links": [[from, to], …]}, positions of tokens."""
-    for number, line in enumerate(_lines(path), 1):
-        text, links = _field(line, "text"), _field(line, "links")
-        if not isinstance(text, str) or not isinstance(links, list):
-            _refuse(
-                path, number, "a text with links", '{"text": "…", "links": [[2, 5]]}'
-            )
-        yield text, links
 
 
 def _lines(path: Path) -> Iterator[str]:

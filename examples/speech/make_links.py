@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,23 +100,19 @@ def links(
     return {"links": found, "candidates": list(steps)}
 
 
-def main() -> None:
+def write(model: Path, folder: Path, sentences: Sequence[str] = SENTENCES) -> None:
     """Write speech.npz (frames and tokens) and links.jsonl."""
     from tokenizers import Tokenizer
     from transformers import WhisperFeatureExtractor
 
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--output-dir", type=Path, default=BUILD)
-    args = parser.parse_args()
-    tokenizer = Tokenizer.from_file(str(args.model / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
     start, plain, end = (
         tokenizer.token_to_id(name)
         for name in ("<|startoftranscript|>", "<|notimestamps|>", "<|endoftext|>")
     )
     voice, extract = Voice(), WhisperFeatureExtractor()
     frames, targets, lines = [], [], []
-    for sentence in SENTENCES:
+    for sentence in sentences:
         words = sentence.split()
         sound, spans = spoken(voice, words)
         frames.append(extract(sound, sampling_rate=RATE).input_features[0].T)
@@ -126,9 +123,18 @@ def main() -> None:
         lines.append(json.dumps(links(pieces, spans, 2, len(sound) / RATE)))
     longest = max(map(len, targets))
     ids = np.array([row + [end] * (longest - len(row)) for row in targets])
-    args.output_dir.mkdir(parents=True, exist_ok=True)
-    np.savez(args.output_dir / "speech.npz", frames=np.stack(frames), target=ids)
-    (args.output_dir / "links.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / "speech.npz", frames=np.stack(frames), target=ids)
+    (folder / "links.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def main() -> None:
+    """Write both files for all sentences."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--output-dir", type=Path, default=BUILD)
+    args = parser.parse_args()
+    write(args.model, args.output_dir)
     print(f"wrote {args.output_dir}/speech.npz and links.jsonl")
 
 

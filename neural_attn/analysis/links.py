@@ -244,7 +244,7 @@ class LinkFinder:
                 one.links,
                 one.texts,
                 float(one.found[index] / one.links),
-                *_wilson(one.found[index] / one.links, worth, heads),
+                *_wilson(float(one.found[index] / one.links), worth, heads),
                 float(one.chance[index] / one.links),
                 count / self.links,
                 offset,

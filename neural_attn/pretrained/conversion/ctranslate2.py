@@ -162,9 +162,7 @@ def _config(
     def size(name: str, axis: int) -> int:
         shape = stored[name].shape if name in stored else ()
         if axis >= len(shape):
-            fail(
-                "E0627.ctranslate2", path=path, what=f"it has no sound `{name}`"
-            )
+            fail("E0627.ctranslate2", path=path, what=f"it has no sound `{name}`")
         return shape[axis]
 
     token, head = "decoder.embed_tokens.weight", stored.get("proj_out.weight")

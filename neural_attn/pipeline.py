@@ -16,12 +16,14 @@ from typing import Any
 from neural_attn.analysis.analyze_maps import finish_example
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.induction_probe import measure_induction
+from neural_attn.analysis.links import LinkFinder
 from neural_attn.analysis.result import Analysis
 from neural_attn.analysis.shard import PartialAnalysis, finish
 from neural_attn.diagnostics.errors import Diagnostic, NeuralError, fail
 from neural_attn.explorer import page
 from neural_attn.explorer.page import ExplorerPage
 from neural_attn.files import atomic_write
+from neural_attn.inputs.links import LinkedText, LinkRow, bring_texts, read_links
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.texts import as_paths, as_texts, batches, count_all
 from neural_attn.inputs.tokenizer import Text
@@ -77,6 +79,8 @@ class Request:
     images: Sequence[Path] = ()
     groups: Mapping[str, Path] = field(default_factory=dict)
     links: Path | None = None
+    link_row: LinkRow = "token"  # these two as in `analysis.links.LinkFinder`
+    link_kind: str | None = None
     batch_size: int | None = 16
     # numbers
     probe: bool = True
@@ -99,7 +103,12 @@ class Request:
     @property
     def files(self) -> list[Path]:
         """The files of texts."""
-        return [*self.groups.values(), *([self.links] if self.links else [])]
+        return [*self.groups.values(), *([self.linked] if self.linked else [])]
+
+    @property
+    def linked(self) -> Path | None:
+        """The links, where their file brings the texts: else they are of the data."""
+        return self.links if self.links and bring_texts(self.links) else None
 
     @property
     def has_texts(self) -> bool:
@@ -115,7 +124,7 @@ class Batch:
     prepared: Prepared
     notes: Sequence[str]
     group: str = ""
-    links: Sequence[Sequence[Any]] = ()
+    links: Sequence[LinkedText] = ()
     before: int = 0
 
 
@@ -171,11 +180,12 @@ def attend(model: AttentionModel, request: Request) -> Iterator[Batch]:
         return
     if not request.has_texts:
         prepared = model.prepare(request.data, request.tokens, request.seed)
-        yield Batch(model.run(prepared), prepared, prepared.notes)
+        links = [] if request.links is None else _links_of_data(request, prepared)
+        yield Batch(model.run(prepared), prepared, prepared.notes, links=links)
         return
     before = 0
     for group, texts, links in batches(
-        request.texts, request.groups, request.links, request.batch_size
+        request.texts, request.groups, request.linked, request.batch_size
     ):
         prepared = model.encode(texts)
         after = f"after {before:,} texts: " if before else ""
@@ -192,6 +202,14 @@ def _attend_to_images(model: AttentionModel, request: Request) -> Iterator[Batch
         prepared = model.encode_images(request.images[some], request.texts[some])
         notes = [*prepared.cut, *prepared.notes]
         yield Batch(model.run(prepared), prepared, notes, before=start)
+
+
+def _links_of_data(request: Request, prepared: Prepared) -> list[LinkedText]:
+    assert request.links is not None
+    links = list(read_links(request.links))
+    if len(links) != prepared.batch:
+        fail("E0422.count", given=len(links), texts=prepared.batch)
+    return links
 
 
 def capture(request: Request) -> Batch:
@@ -239,10 +257,11 @@ def collect(
     total = len(request.images) or count_all(request.texts, request.files)
     request, notes = import_folder(request)
     model = open_request(request)
-    part = PartialAnalysis(Analyzer(rank=request.rank))
+    finder = LinkFinder(request.link_row, request.link_kind)
+    part = PartialAnalysis(Analyzer(rank=request.rank), finder)
     part.note(notes)
     for batch in attend(model, request):
-        _count(part, batch, model.outline)
+        _count(part, batch, request, model.outline)
         done = batch.before + batch.prepared.batch
         progress(done, total or done)
     part.network = model.identity
@@ -261,22 +280,28 @@ def collect(
     return part, list(model.warnings)
 
 
-def _count(part: PartialAnalysis, batch: Batch, outline: AttentionMaps) -> None:
+def _count(
+    part: PartialAnalysis, batch: Batch, request: Request, outline: AttentionMaps
+) -> None:
     findings = batch.captured.findings
     maps = usable(batch.captured.maps, findings)
     part.take(maps, findings, batch.group, outline)
     part.note(batch.notes)
-    for index, links in enumerate(batch.links):
-        _count_links(part, maps, links, index, batch.before + index + 1)
+    for index, one in enumerate(batch.links):
+        _find_links(part, maps, one, index, request.links)
 
 
-def _count_links(
-    part: PartialAnalysis, maps: AttentionMaps, links: Any, index: int, number: int
+def _find_links(
+    part: PartialAnalysis,
+    maps: AttentionMaps,
+    one: LinkedText,
+    index: int,
+    path: Path | None,
 ) -> None:
     try:
-        part.links.add(maps, [(int(a), int(b)) for a, b in links], index)
-    except (ValueError, TypeError) as error:
-        fail("E0422.links", number=number, reason=error)
+        part.links.add(maps, one.links, index)
+    except ValueError as error:
+        fail("E0422.line", path=path, number=one.line, reason=error)
 
 
 # --- pictures -----------------------------------------------------------------------
@@ -454,6 +479,8 @@ def _check_inputs(request: Request) -> None:
         fail("E0414.data")
     if (request.has_texts or request.images) and request.tokens is not None:
         fail("E0414.texts")
+    if request.has_texts and request.links and not request.linked:
+        fail("E0414.links")
 
 
 def _check_outputs(request: Request) -> None:

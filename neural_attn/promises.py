@@ -1,11 +1,24 @@
-"""What the rows of an attention map promise: the word in `observe(…, rows="…")`."""
+"""What an attention map is said to be: its kind, and what its rows promise."""
 
 from __future__ import annotations
 
 from typing import Literal, get_args
 
-__all__ = ["NONNEGATIVE", "PARTS", "PROMISES", "ROWS", "SHARES", "Rows"]
+__all__ = [
+    "KINDS",
+    "NONNEGATIVE",
+    "PARTS",
+    "PROMISES",
+    "ROWS",
+    "SHARES",
+    "Kind",
+    "Rows",
+]
 
+Kind = Literal["encoder_self", "decoder_self", "cross"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+# the word in `observe(…, rows="…")`
 Rows = Literal["shares", "parts", "gates", "signed"]
 
 ROWS: tuple[Rows, ...] = get_args(Rows)

@@ -245,7 +245,7 @@ def test_links_are_counted(minilm):
     path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
     analysis, _ = run_analysis(on_minilm(minilm, links=path, probe=False))
     best = analysis.links[0]
-    assert (best.accuracy, best.offset, best.significant) == (1, -1, False)
+    assert (best.accuracy, best.offset, best.finds) == (1, -1, False)
 
 
 def test_a_text_that_is_too_long_is_cut_and_said(minilm):

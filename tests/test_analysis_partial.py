@@ -163,10 +163,12 @@ def edited(path, *keys, value):
 
 
 UNKNOWN = {"code": "W9", "map": "", "message": "", "hint": ""}
+LINKS_OF = {"heads": [0], "found": [1], "squares": [1], "products": [1],
+            "chance": [0.5], "links": 1, "link_squares": 1, "texts": 1}  # fmt: skip
 TALLY = ("analyzer", "groups", "even", "a")
 HOSTILE = [
     ("another schema", ("schema",), "x", "its schema is another"),
-    ("a later version", ("schema_version",), 2, "version 2; this program reads 1"),
+    ("a later version", ("schema_version",), 3, "version 3; this program reads 2"),
     ("other metrics", ("layout", "scores"), [], "other metrics"),
     ("a text for a number", (*TALLY, "texts"), "1", "no whole number"),
     ("a negative count", (*TALLY, "texts"), -1, "no whole number"),
@@ -186,8 +188,11 @@ HOSTILE = [
     ("an unknown code", ("findings",), [UNKNOWN], "input doctor"),
     ("more keys", ("findings",), [{"x": 1}], "the form of one"),
     ("links that are not there", ("links", "links"), 99, "not as many"),
-    ("links of another map", ("links", "maps"), {"z": {"heads": [0], "hits": [1]}},
-     "contradict"),
+    ("links of another map", ("links", "maps"), {"z": LINKS_OF}, "contradict"),
+    ("links of other heads", ("links", "maps", "a"), LINKS_OF, "contradict"),
+    ("more found than given", ("links", "maps", "a", "found", 0), 9, "not as many"),
+    ("no text of links", ("links", "maps", "a", "texts"), 0, "not as many"),
+    ("an unknown row", ("links", "row"), "x", "not one of"),
 ]  # fmt: skip
 
 

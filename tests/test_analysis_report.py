@@ -15,7 +15,7 @@ from neural_attn.analysis.links import LinkFinder
 from neural_attn.analysis.result import SCHEMA, SCHEMA_VERSION
 from neural_attn.analysis.shard import PartialAnalysis, finish
 from neural_attn.diagnostics.errors import NeuralError
-from neural_attn.inputs.texts import read_links, read_texts
+from neural_attn.inputs.texts import read_texts
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.maps.validation import Finding
 from neural_attn.metrics.connections import Rule, find_connections
@@ -287,16 +287,6 @@ def test_many_batches_are_one_analysis():
 def test_spark():
     assert spark([0, 1, 4, 8]) == " ▁▄█"
     assert spark([0, 0]) == "  "
-
-
-@pytest.mark.parametrize(
-    "line", ["nonsense", "[]", '{"text": 1, "links": []}', '{"text": "a"}']
-)
-def test_bad_links_are_named_with_their_line(tmp_path, line):
-    path = tmp_path / "links.jsonl"
-    path.write_text('{"text": "a b", "links": [[0, 1]]}\n' + line, "utf-8")
-    with pytest.raises(NeuralError, match="text 2 is not a text with links"):
-        list(read_links(path))
 
 
 def test_texts_of_json_lines(tmp_path):

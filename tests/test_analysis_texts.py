@@ -1,4 +1,4 @@
-"""Connections, comparison of groups, and given links."""
+"""Connections, and comparison of groups."""
 
 import json
 
@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from neural_attn.analysis import Analyzer
 from neural_attn.analysis.groups import compare_groups, t_quantile, t_tail
-from neural_attn.analysis.links import LinkFinder
 from neural_attn.cli import cli
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.maps.attention_maps import AttentionMaps
@@ -216,55 +215,3 @@ def test_student_is_that_of_scipy(t, freedom):
     assert t_tail(t, freedom) == pytest.approx(expected, rel=1e-7, abs=1e-7)
     quantile = stats.t.ppf(0.975, freedom)
     assert t_quantile(0.975, freedom) == pytest.approx(quantile, rel=1e-8)
-
-
-def linked(count=40, length=15, seed=0):
-    """Head 0 follows the links, head 1 looks one back, head 2 anywhere."""
-    random = np.random.default_rng(seed)
-    for _ in range(count):
-        links = [(q, int(random.choice([k for k in range(1, length - 1) if k != q])))
-                 for q in range(1, length - 1)]  # fmt: skip
-        weights = random.random((3, length, length)) * 0.01
-        for query, key in links:
-            weights[0, query, key] = 1
-            weights[1, query, query - 1] = 1
-        weights[:, :, 0] += 0.5  # [CLS] gets most, and no link leads there
-        weights /= weights.sum(-1, keepdims=True)
-        tokens = ["[CLS]", *"abcdefghijklm", "[SEP]"]
-        yield AttentionMaps.from_arrays({"layer": weights}, tokens), links
-
-
-def test_heads_that_follow_links_beat_the_best_offset():
-    whole, left, right = LinkFinder(), LinkFinder(), LinkFinder()
-    for index, (maps, links) in enumerate(linked()):
-        whole.add(maps, links)
-        (left if index % 3 else right).add(maps, links)
-    scores = {score.head: score for score in whole.scores()}
-    assert scores[0].accuracy == 1
-    assert scores[0].significant
-    assert scores[0].z > 20
-    assert not scores[1].significant
-    assert not scores[2].significant
-    assert scores[0].baseline < 0.2
-    assert left.merge(right).scores() == whole.scores()
-
-
-def test_an_offset_that_explains_all_is_not_beaten():
-    finder = LinkFinder()
-    for maps, links in linked(5):
-        finder.add(maps, [(query, query - 1) for query, _ in links if query > 1])
-    scores = finder.scores()
-    assert scores[0].head == 1
-    assert scores[0].accuracy == scores[0].baseline == 1
-    assert not any(score.significant for score in scores)
-
-
-@pytest.mark.parametrize("link", [(0, 99), (-1, 2), (3, 3)])
-def test_links_that_do_not_fit_are_refused(link):
-    maps, _ = next(linked(1))
-    with pytest.raises(ValueError, match=r"leaves a text|linked with itself"):
-        LinkFinder().add(maps, [link])
-
-
-def test_without_links_there_is_no_score():
-    assert LinkFinder().scores() == []

@@ -7,9 +7,11 @@ from typing import Any
 
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.example import has_signed, look_closely, why_no_flow
+from neural_attn.analysis.links import LinkFinder
 from neural_attn.analysis.result import Analysis
 from neural_attn.analysis.shard import PartialAnalysis, finish
 from neural_attn.diagnostics.errors import NeuralError, fail
+from neural_attn.inputs.links import LinkRow
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.findings import Finding
 from neural_attn.maps.foreign_arrays import is_array
@@ -35,6 +37,9 @@ def analyze(
     tagger: Tagger | None = None,
     flow: bool = False,
     rank: bool = False,
+    links: Iterable[Any] | None = None,
+    link_row: LinkRow = "token",
+    link_kind: str | None = None,
     **claims: Any,
 ) -> Analysis:
     """Examine maps, then say what each head does.
@@ -49,6 +54,9 @@ def analyze(
     threshold, top, rules, tagger : as in `find_connections`
     flow : also attention flow of the first text, which needs SciPy
     rank : also the effective rank of every head, which takes far longer than the rest
+    links : of each text, in turn, what heads are to find: [(from, to), …], or a mapping
+        with `links` and `candidates`, as `neural_attn.inputs.links.take_links` has them
+    link_row, link_kind : as `row` and `kind` of `neural_attn.analysis.links.LinkFinder`
 
     Returns
     -------
@@ -59,18 +67,39 @@ def analyze(
     Raises
     ------
     ValueError
-        If batches hold maps of one name with different heads.
+        If batches hold maps of one name with different heads, or there is no such
+        `link_row` or `link_kind`.
     NeuralError
-        If nothing in the arrays is attention, or for claims that cannot be.
+        If nothing in the arrays is attention, for claims that cannot be, or links that
+        do not fit their text.
     """
-    part = PartialAnalysis(Analyzer(rank=rank))
+    part = PartialAnalysis(Analyzer(rank=rank), LinkFinder(link_row, link_kind))
+    given = None if links is None else list(links)
+    texts = 0
     for batch, found in _batches(maps, tokens, claims):
-        part.take(usable(batch, found), found, network=batch)
+        trusted = usable(batch, found)
+        part.take(trusted, found, network=batch)
         part.note(batch.notes)
+        examples = max((len(one.weights) for one in batch.maps), default=0)
+        if given is not None:
+            for index, one in enumerate(given[texts : texts + examples]):
+                _find_links(part.links, trusted, one, index, texts + index + 1)
+        texts += examples
+    if given is not None and len(given) != texts:
+        fail("E0422.count", given=len(given), texts=texts)
     finish_example(
         part, threshold=threshold, top=top, rules=rules, tagger=tagger, flow=flow
     )
     return finish(part)
+
+
+def _find_links(
+    finder: LinkFinder, maps: AttentionMaps, links: Any, index: int, number: int
+) -> None:
+    try:
+        finder.add(maps, links, index)
+    except ValueError as error:
+        fail("E0422.links", number=number, reason=error)
 
 
 def _batches(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from neural_attn.analysis.heads import Head, heads_of, p_text
+from neural_attn.analysis.links import LinkScore
 from neural_attn.promises import NONNEGATIVE
 
 __all__ = ["Highlight", "find_highlights"]
@@ -28,11 +29,13 @@ def find_highlights(
     heads: Sequence[Head],
     probe: Sequence[Head] = (),
     clusters: Sequence[Sequence[str]] = (),
+    links: Sequence[LinkScore] = (),
 ) -> tuple[Highlight, ...]:
     """Choose at most five sentences, from what heads do most often and most clearly."""
     if not heads:
         return ()
     found = (
+        *_links(heads, links),
         *_sinks(heads),
         *_strongest(heads, _POSITIONS),
         *_induction(probe),
@@ -44,6 +47,30 @@ def find_highlights(
         *_nothing(heads),
     )
     return tuple(islice(found, MOST_SENTENCES))
+
+
+def _links(heads: Sequence[Head], links: Sequence[LinkScore]) -> Iterator[Highlight]:
+    """The head that finds most of the given links, beside what needs no head."""
+    if not links:
+        return
+    labels = {(head.map, head.head): head.label for head in heads}
+    best, median = links[0], links[len(links) // 2]
+    finders = [one for one in links if one.finds]
+    beside = (
+        f"chance {best.chance:.2f}, best fixed offset {best.baseline:.2f}, "
+        f"the median head {median.accuracy:.2f}"
+    )
+    label = labels[best.map, best.head]
+    if best.finds:
+        words = f"{label} finds {best.accuracy:.2f} of {best.links:,} given links"
+        count = f"{len(finders)} of {len(links)} heads find more than both baselines"
+        yield Highlight(
+            f"{words} ({beside}); {count}",
+            tuple(labels[one.map, one.head] for one in finders),
+        )
+    else:
+        words = f"no head is shown to find the given links: the best, {label}"
+        yield Highlight(f"{words}, finds {best.accuracy:.2f} ({beside})", (label,))
 
 
 def _sinks(heads: Sequence[Head]) -> Iterator[Highlight]:

@@ -1,8 +1,9 @@
-"""Whether heads find given links, such as coreference or dependencies.
+"""Whether heads find given links: coreference, dependencies, atoms, words in speech.
 
-As Clark et al. (2019): for each link from one token to another, a head finds it if the
-token attends most to the other. The baseline is the best fixed offset ("always the
-token before"), chosen after seeing all links.
+As Clark et al. (2019): for each link from a token to another, a head finds it if of all
+candidates the other gets most of the token's attention. Two baselines need no head:
+chance, and the best fixed offset ("always the token before"), chosen after seeing all
+links.
 """
 
 from __future__ import annotations
@@ -11,120 +12,346 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.analysis.head_types import SIGNIFICANT
-from neural_attn.analysis.significance import holm
-from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
+from neural_attn.inputs.links import LINK_ROWS, GivenLinks, LinkRow, take_links
+from neural_attn.maps.attention_map import AttentionItem, AttentionMap
+from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.metrics.geometry import is_special
+from neural_attn.promises import KINDS
 
-__all__ = ["LinkFinder", "LinkScore"]
+__all__ = ["CountedLinks", "LinkFinder", "LinkScore"]
+
+CONFIDENCE = 0.95  # that the intervals of all heads together hold
+
+Bool = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class LinkScore:
-    """How one head finds links; `baseline` is that of the best offset."""
+    """How one head finds links.
+
+    `accuracy` is the share that it finds, between `low` and `high`; `chance` the share
+    that a random candidate is right; `baseline` that of the best `offset`. `candidates`
+    are "visible" keys, those "given" with a text, or "mixed".
+    """
 
     map: str
     head: int
     found: int
     links: int
+    texts: int
     accuracy: float
+    low: float
+    high: float
+    chance: float
     baseline: float
     offset: int
-    z: float
-    p: float
-    p_corrected: float
+    row: LinkRow
+    candidates: str
 
     @property
-    def significant(self) -> bool:
-        """Whether the head is better than the best offset, after correction."""
-        return self.p_corrected < SIGNIFICANT
+    def finds(self) -> bool:
+        """Whether the whole interval is above both baselines."""
+        return self.low > max(self.chance, self.baseline)
+
+    @property
+    def verdict(self) -> str:
+        """That in words."""
+        return "finds them" if self.finds else "no evidence"
+
+
+@dataclass
+class CountedLinks:
+    """What the heads of one map found: sums over texts, which merge by adding.
+
+    Of a text with n links, of which a head finds h: `found` is the sum of h, `squares`
+    of h², `products` of h·n, all int64 [heads]; `link_squares` is the sum of n².
+    `chance` float64 [heads] is the sum over links of the right share of candidates.
+    """
+
+    heads: tuple[int, ...]
+    found: NDArray[np.int64]
+    squares: NDArray[np.int64]
+    products: NDArray[np.int64]
+    chance: NDArray[np.float64]
+    links: int = 0
+    link_squares: int = 0
+    texts: int = 0
+
+    @classmethod
+    def of_text(
+        cls, heads: tuple[int, ...], hits: Bool, chance: NDArray[np.float64]
+    ) -> CountedLinks:
+        """Count one text: bool and float64 [heads, links]."""
+        found, count = hits.sum(axis=1, dtype=np.int64), hits.shape[1]
+        sums = found, found**2, found * count, chance.sum(axis=1)
+        return cls(heads, *sums, count, count**2, 1)
+
+    def __add__(self, other: CountedLinks) -> CountedLinks:
+        """Give the sums over both sets of texts."""
+        if self.heads != other.heads:
+            raise ValueError("the parts have links of different heads")
+        return CountedLinks(
+            self.heads,
+            self.found + other.found,
+            self.squares + other.squares,
+            self.products + other.products,
+            self.chance + other.chance,
+            self.links + other.links,
+            self.link_squares + other.link_squares,
+            self.texts + other.texts,
+        )
+
+    def effective(self) -> NDArray[np.float64]:
+        """How many independent links these are worth, float64 [heads].
+
+        Links of one text are alike: where texts differ more than independent links
+        would, by the design effect (Kish, 1965), they count for less. One text says
+        nothing of that, nor does a head that finds all or none.
+        """
+        share = self.found / self.links
+        apart = self.squares - 2 * share * self.products + share**2 * self.link_squares
+        alone = share * (1 - share) * self.links
+        if self.texts < 2:
+            return np.full(share.shape, float(self.links))
+        spread = np.maximum(apart, 0.0) * self.texts / (self.texts - 1)
+        effect = np.divide(spread, alone, out=np.ones_like(share), where=alone > 0)
+        result: NDArray[np.float64] = self.links / np.maximum(effect, 1.0)
+        return result
 
 
 @dataclass
 class LinkFinder:
-    """Counts over texts; parts merge."""
+    """Counts over texts; parts merge.
 
-    hits: dict[str, NDArray[np.int64]] = field(default_factory=dict)
-    numbers: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    Parameters
+    ----------
+    row : "token" or "predicting"
+        Where a token's attention stands in a decoder and in cross-attention: in its own
+        row, or in the row before, which predicts it. Encoders have the former alone.
+    kind : "encoder_self", "decoder_self", "cross" or None
+        The maps whose queries and keys are linked. None: cross-attention where there is
+        some, else all.
+    """
+
+    row: LinkRow = "token"
+    kind: str | None = None
+    maps: dict[str, CountedLinks] = field(default_factory=dict)
     offsets: Counter[int] = field(default_factory=Counter)
     links: int = 0
+    narrowed: int = 0  # links whose candidates were given
 
-    def add(
-        self,
-        maps: AttentionMaps,
-        links: Sequence[tuple[int, int]],
-        batch_index: int = 0,
-    ) -> None:
-        """Count the links (from query position, to key position) of one text.
+    def __post_init__(self) -> None:
+        if self.row not in LINK_ROWS:
+            raise ValueError(f"row is {self.row!r}, not one of {', '.join(LINK_ROWS)}")
+        if self.kind not in (None, *KINDS):
+            raise ValueError(f"kind is {self.kind!r}, not one of {', '.join(KINDS)}")
 
-        Positions count from 0 without padding. Special tokens and the token itself
-        cannot be what a token attends to most, as no link leads there.
+    def add(self, maps: AttentionMaps, links: Any, batch_index: int = 0) -> None:
+        """Count the links of one text: see `neural_attn.inputs.links.take_links`.
+
+        Positions count from 0 without padding. Candidates that are not given are all
+        keys that a head lets the query attend to, except special tokens and, in
+        self-attention, the token itself. Of equal weights none is the strongest.
 
         Raises
         ------
         ValueError
-            If a link leaves the text, or a token is linked with itself.
+            If a link leaves the text, or no head can ever find it.
         """
-        if not links:
+        given = take_links(links)
+        if not given.pairs:
             return
-        for one in maps.maps:
-            if one.kind == "cross":
-                continue
-            item = maps.item(one.name, batch_index)
-            hits = _hits(item, links)
-            self.hits[one.name] = self.hits.get(one.name, 0) + hits
-            self.numbers[one.name] = one.head_indices
-        self.offsets.update(key - query for query, key in links)
-        self.links += len(links)
+        items = [
+            maps.item(one.name, batch_index)
+            for one in maps.maps
+            if one.kind in self._kinds(maps)
+        ]
+        seen = np.zeros(len(given.pairs), dtype=bool)
+        counted = {}
+        for item in items:
+            hits, chance = _found(item, given, self.row)
+            counted[item.name] = CountedLinks.of_text(item.head_indices, hits, chance)
+            seen |= (chance > 0).any(axis=0)
+        for (query, keys), there in zip(given.pairs, seen.tolist(), strict=True):
+            if items and not there:
+                raise ValueError(f"{_words(query, keys)}: no head may see it there")
+        for name, one in counted.items():
+            self.maps[name] = self.maps[name] + one if name in self.maps else one
+        self.offsets.update(key - query for query, keys in given.pairs for key in keys)
+        self.links += len(given.pairs)
+        self.narrowed += len(given.pairs) * (given.candidates is not None)
+
+    def _kinds(self, maps: AttentionMaps) -> set[str]:
+        there: set[str] = {one.kind for one in maps.maps}
+        if self.kind is not None:
+            if there and self.kind not in there:
+                raise ValueError(f"there is no map of the kind {self.kind}")
+            there = {self.kind}
+        elif "cross" in there:
+            there = {"cross"}
+        shifts = any(_predicts(m) for m in maps.maps if m.kind in there)
+        if self.row == "predicting" and there and not shifts:
+            raise ValueError("no row predicts a token: these maps are of an encoder")
+        return there
 
     def merge(self, other: LinkFinder) -> LinkFinder:
-        """Give the counts over both sets of texts."""
-        names = {**self.numbers, **other.numbers}
-        none = np.zeros((), dtype=np.int64)
-        hits = {n: self.hits.get(n, none) + other.hits.get(n, none) for n in names}
+        """Give the counts over both sets of texts.
+
+        Raises
+        ------
+        ValueError
+            If links were looked for in other rows or maps.
+        """
+        if self.links and other.links:
+            if (self.row, self.kind) != (other.row, other.kind):
+                raise ValueError("the parts looked for links in different rows or maps")
+        first = self if self.links else other
+        maps = {**self.maps, **other.maps}
+        for name in self.maps.keys() & other.maps.keys():
+            maps[name] = self.maps[name] + other.maps[name]
         return LinkFinder(
-            hits, names, self.offsets + other.offsets, self.links + other.links
+            first.row,
+            first.kind,
+            maps,
+            self.offsets + other.offsets,
+            self.links + other.links,
+            self.narrowed + other.narrowed,
         )
+
+    @property
+    def _candidates(self) -> str:
+        if self.narrowed in (0, self.links):
+            return "given" if self.narrowed else "visible"
+        return "mixed"
 
     def scores(self) -> list[LinkScore]:
         """Every head, the best first; empty without links."""
         if not self.links:
             return []
         offset, count = max(self.offsets.items(), key=lambda pair: (pair[1], -pair[0]))
-        chance = count / self.links
-        # Where one offset explains all links, no head can do better.
-        error = math.sqrt(chance * (1 - chance) / self.links)
-        rows = []
-        for name, hits in self.hits.items():
-            for head, number in zip(self.numbers[name], hits.tolist(), strict=True):
-                z = (number / self.links - chance) / error if error else 0.0
-                rows.append((name, head, number, z, math.erfc(z / math.sqrt(2)) / 2))
-        corrected = holm(np.array([[row[4]] for row in rows]))[:, 0]
+        heads = sum(len(one.heads) for one in self.maps.values())
         scores = [
             LinkScore(
-                name, head, number, self.links, number / self.links, chance, offset,
-                z, p, float(after),
+                name,
+                head,
+                int(one.found[index]),
+                one.links,
+                one.texts,
+                float(one.found[index] / one.links),
+                *_wilson(float(one.found[index] / one.links), worth, heads),
+                float(one.chance[index] / one.links),
+                count / self.links,
+                offset,
+                self.row,
+                self._candidates,
             )
-            for (name, head, number, z, p), after in zip(rows, corrected, strict=True)
-        ]  # fmt: skip
+            for name, one in self.maps.items()
+            for index, (head, worth) in enumerate(
+                zip(one.heads, one.effective().tolist(), strict=True)
+            )
+        ]
         return sorted(scores, key=lambda score: -score.accuracy)
 
 
-def _hits(item: AttentionItem, links: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
-    count = len(item.key_tokens)
-    for query, key in links:
-        if not (0 <= query < len(item.query_tokens) and 0 <= key < count):
-            raise ValueError(f"the link {query} to {key} leaves a text of {count}")
-        if query == key:
-            raise ValueError(f"token {query} is linked with itself")
-    queries = np.array([query for query, _ in links])
-    keys = np.array([key for _, key in links])
-    weights = item.weights[:, queries].astype(np.float64)
-    weights[:, np.arange(len(links)), queries] = -np.inf
-    weights[:, :, [is_special(token) for token in item.key_tokens]] = -np.inf
-    hits: NDArray[np.int64] = (weights.argmax(axis=2) == keys).sum(axis=1)
-    return hits
+def _wilson(share: float, count: float, heads: int) -> tuple[float, float]:
+    """The interval of a share of `count` (Wilson, 1927), for so many heads at once.
+
+    With the limit divided by their number (Bonferroni), all intervals hold together.
+    """
+    z = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / (2 * heads))
+    middle = share + z**2 / (2 * count)
+    reach = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    scale = 1 + z**2 / count
+    return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)
+
+
+def _predicts(one: AttentionItem | AttentionMap) -> bool:
+    """Whether the rows of a map predict the token after their own."""
+    return one.kind != "encoder_self" or one.causal
+
+
+def _found(
+    item: AttentionItem, given: GivenLinks, row: LinkRow
+) -> tuple[Bool, NDArray[np.float64]]:
+    """Which links each head finds, and the chance of each, [heads, links].
+
+    Raises ValueError for links that lead nowhere.
+    """
+    keys, pairs = len(item.key_tokens), given.pairs
+    right = np.zeros((len(pairs), keys), dtype=bool)
+    among = _candidates(item, given)
+    for number, (query, ends) in enumerate(pairs):
+        _check(item, given, query, ends)
+        right[number, list(ends)] = True
+    rows = _rows(item, [query for query, _ in pairs], row)
+    possible = item.allowed[:, rows] & among
+    weights = np.where(possible, item.weights[:, rows], -np.inf)
+    best = np.where(right, weights, -np.inf).max(axis=2)
+    others = np.where(right, -np.inf, weights).max(axis=2)
+    options = np.maximum(possible.sum(axis=2), 1)
+    return best > others, (possible & right).sum(axis=2) / options
+
+
+def _candidates(item: AttentionItem, given: GivenLinks) -> Bool:
+    """The keys that come into question for each link, bool [links, keys]."""
+    keys = len(item.key_tokens)
+    if given.candidates is not None:
+        among = np.zeros(keys, dtype=bool)
+        outside = [key for key in given.candidates if key >= keys]
+        if outside:
+            raise ValueError(f"candidate {outside[0]} leaves a text of {keys}")
+        among[list(given.candidates)] = True
+        return np.broadcast_to(among, (len(given.pairs), keys))
+    ordinary = np.array([not is_special(token) for token in item.key_tokens])
+    result = np.repeat(ordinary[np.newaxis], len(given.pairs), axis=0)
+    if item.kind != "cross":
+        for number, (query, _) in enumerate(given.pairs):
+            result[number, query : query + 1] = False
+    return result
+
+
+def _check(
+    item: AttentionItem, given: GivenLinks, query: int, ends: Sequence[int]
+) -> None:
+    keys = len(item.key_tokens)
+    queries = len(item.query_tokens) if item.kind == "cross" else keys
+    words = _words(query, ends)
+    if query >= queries or max(ends) >= keys:
+        size = f"{queries} × {keys}" if item.kind == "cross" else f"{keys}"
+        raise ValueError(f"{words} leaves a text of {size}")
+    if given.candidates is not None:
+        if not set(ends) <= set(given.candidates):
+            raise ValueError(f"{words} leads to no candidate")
+        return
+    if item.kind != "cross" and query in ends:
+        raise ValueError(f"token {query} is linked with itself")
+    special = [item.key_tokens[key] for key in ends if is_special(item.key_tokens[key])]
+    if special:
+        raise ValueError(
+            f"{words} leads to {special[0]}, which is no candidate unless candidates "
+            "are given"
+        )
+
+
+def _rows(item: AttentionItem, queries: Sequence[int], row: LinkRow) -> list[int]:
+    """The rows of the queries' tokens; fewer rows than keys are the last ones."""
+    missing = 0
+    if item.kind != "cross":
+        missing = len(item.key_tokens) - len(item.query_tokens)
+    if row == "predicting" and _predicts(item):
+        missing += 1
+    rows = [query - missing for query in queries]
+    if min(rows) < 0:
+        before = "that predicts it" if row == "predicting" else "of its own"
+        raise ValueError(f"token {min(queries)} has no row {before}")
+    return rows
+
+
+def _words(query: int, keys: Sequence[int]) -> str:
+    return f"the link {query} to {' or '.join(map(str, keys[:3]))}"

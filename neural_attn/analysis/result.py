@@ -18,7 +18,7 @@ from neural_attn.metrics.registry import REGISTRY, STATISTICS
 __all__ = ["SCHEMA", "SCHEMA_VERSION", "Analysis"]
 
 SCHEMA = "neural-attn/analysis"
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "2.0"
 
 MOST_DIFFERENCES = 50
 
@@ -84,9 +84,7 @@ class Analysis:
                 pair: [{**asdict(one), "significant": one.significant} for one in found]
                 for pair, found in self.differences.items()
             },
-            "links": [
-                {**asdict(one), "significant": one.significant} for one in self.links
-            ],
+            "links": [{**asdict(one), "verdict": one.verdict} for one in self.links],
             "example": None if self.example is None else asdict(self.example),
             "findings": [{**asdict(one), "stops": one.stops} for one in self.findings],
             "notes": list(self.notes),

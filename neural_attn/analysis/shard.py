@@ -153,6 +153,7 @@ def finish(part: PartialAnalysis) -> Analysis:
     probed = part.probe.heads() if part.probe is not None else ()
     groups = cluster(analyzer.divergences.distance)
     names = {(head.map, head.head): head.label for head in heads}
+    links = tuple(part.links.scores())
     clusters = tuple(
         tuple(names[analyzer.labels[index]] for index in group) for group in groups
     )
@@ -163,13 +164,13 @@ def finish(part: PartialAnalysis) -> Analysis:
         trained=part.trained,
         texts=analyzer.texts,
         tokens=analyzer.tokens,
-        highlights=find_highlights(heads, probed, clusters),
+        highlights=find_highlights(heads, probed, clusters, links),
         heads=heads,
         probe=probed,
         clusters=clusters,
         histograms=_histograms(analyzer),
         differences=_differences(analyzer),
-        links=tuple(part.links.scores()),
+        links=links,
         example=part.example,
         findings=tuple(part.findings),
         notes=(*part.notes, *left_out, *_promises(heads)),

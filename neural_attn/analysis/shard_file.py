@@ -26,21 +26,20 @@ from neural_attn.analysis.checked_json import (
 )
 from neural_attn.analysis.example import Example
 from neural_attn.analysis.heads import Place
-from neural_attn.analysis.links import LinkFinder
+from neural_attn.analysis.links import CountedLinks, LinkFinder
 from neural_attn.analysis.running_statistics import Moments, Tally
 from neural_attn.analysis.shard import PartialAnalysis, finish
 from neural_attn.files import atomic_write
-from neural_attn.maps.attention_map import KINDS
 from neural_attn.maps.findings import Finding, codes
 from neural_attn.metrics.connections import Connection
 from neural_attn.metrics.measure import BASED, BINS, STATISTICS
 from neural_attn.metrics.redundancy import Divergences
-from neural_attn.promises import ROWS, SHARES
+from neural_attn.promises import KINDS, ROWS, SHARES
 
 __all__ = ["SCHEMA", "VERSION", "read_partial", "write_partial"]
 
 SCHEMA = "neural-attn/partial-analysis"
-VERSION = 1
+VERSION = 2
 
 MOST_BYTES = 1 << 30  # a thousand times what the heads of a large model take
 
@@ -112,11 +111,17 @@ def _moments_data(moments: Moments) -> dict[str, Any]:
 
 def _links_data(links: LinkFinder) -> dict[str, Any]:
     return {
+        "row": links.row,
+        "kind": links.kind,
         "links": links.links,
+        "narrowed": links.narrowed,
         "offsets": list(links.offsets.items()),
         "maps": {
-            name: {"heads": heads, "hits": links.hits[name].tolist()}
-            for name, heads in links.numbers.items()
+            name: {
+                key: value.tolist() if isinstance(value, np.ndarray) else value
+                for key, value in vars(one).items()
+            }
+            for name, one in links.maps.items()
         },
     }
 
@@ -172,15 +177,28 @@ def _check(part: PartialAnalysis) -> None:
 
     Raises ValueError.
     """
-    if part.links.links != sum(part.links.offsets.values()):
-        raise ValueError("its links are not as many as it says")
-    if not part.links.hits.keys() <= part.analyzer.places.keys():
-        raise ValueError("its numbers contradict each other")
+    _check_links(part.links)
+    for name, one in part.links.maps.items():
+        place = part.analyzer.places.get(name)
+        if place is None or place.head_indices != one.heads:
+            raise ValueError("its numbers contradict each other")
     try:
         with np.errstate(divide="raise", invalid="raise", over="raise"):
             finish(part).to_dict()
     except (ArithmeticError, LookupError, ValueError, TypeError):
         raise ValueError("its numbers contradict each other") from None
+
+
+def _check_links(links: LinkFinder) -> None:
+    offsets = links.offsets.values()
+    # a link with several right keys has several offsets
+    most = max(links.narrowed, *offsets, 0)
+    if not most <= links.links <= sum(offsets):
+        raise ValueError("its links are not as many as it says")
+    for one in links.maps.values():
+        right = 0 < one.texts <= one.links <= min(links.links, one.link_squares)
+        if not right or (one.found > one.links).any() or (one.chance > one.links).any():
+            raise ValueError("its links are not as many as it says")
 
 
 def _analyzer(data: dict[str, Any]) -> Analyzer:
@@ -245,12 +263,27 @@ def _moments(data: dict[str, Any], heads: int) -> Moments:
 
 
 def _links(data: dict[str, Any]) -> LinkFinder:
-    hits, numbers = {}, {}
-    for name, one in data["maps"].items():
-        numbers[name] = tuple(count(number) for number in one["heads"])
-        hits[name] = counts(one["hits"], (len(numbers[name]),))
+    maps = {name: _counted_links(one) for name, one in data["maps"].items()}
     offsets = {typed(offset, int): count(n) for offset, n in data["offsets"]}
-    return LinkFinder(hits, numbers, Counter(offsets), count(data["links"]))
+    row: Any = typed(data["row"], str)
+    kind = typed(data["kind"], str, type(None))
+    totals = count(data["links"]), count(data["narrowed"])
+    return LinkFinder(row, kind, maps, Counter(offsets), *totals)
+
+
+def _counted_links(data: dict[str, Any]) -> CountedLinks:
+    heads = tuple(count(number) for number in data["heads"])
+    shape = (len(heads),)
+    return CountedLinks(
+        heads,
+        found=counts(data["found"], shape),
+        squares=counts(data["squares"], shape),
+        products=counts(data["products"], shape),
+        chance=numbers(data["chance"], shape, least=0.0),
+        links=count(data["links"]),
+        link_squares=count(data["link_squares"]),
+        texts=count(data["texts"]),
+    )
 
 
 def _example(data: dict[str, Any]) -> Example:

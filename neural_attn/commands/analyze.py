@@ -28,6 +28,8 @@ from neural_attn.commands.options import (
 )
 from neural_attn.diagnostics.errors import fail, printable, reason
 from neural_attn.files import atomic_write
+from neural_attn.inputs.links import LINK_ROWS
+from neural_attn.promises import KINDS
 from neural_attn.reports import FORMATS
 
 if TYPE_CHECKING:
@@ -74,7 +76,16 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
 )  # fmt: skip
 @click.option(
     "--links", type=FILE,
-    help='Lines of {"text": "…", "links": [[from, to], …]}: do heads find them?',
+    help='Lines of {"text": "…", "links": [[from, to], …]}: which heads find them? '
+    'Also "candidates": [key, …]; without "text" they are of the data or the maps.',
+)  # fmt: skip
+@click.option(
+    "--link-row", type=click.Choice(LINK_ROWS), default="token", show_default=True,
+    help="Of a decoder's token: its own row, or the one before, which predicts it.",
+)  # fmt: skip
+@click.option(
+    "--link-kind", type=click.Choice(KINDS),
+    help="Which maps the links are of; else cross, where there is such attention.",
 )  # fmt: skip
 @click.option("-d", "--data", type=FILE, help="Input: .npy, or .npz for several.")
 @TOKENS
@@ -123,6 +134,7 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
     "neural analyze all-MiniLM-L6-v2 --file texts.txt",
     'neural analyze all-MiniLM-L6-v2 --pair "It rains." "Take a coat."',
     "neural analyze maps.npz --json",
+    "neural analyze bert.neural --checkpoint b.safetensors --links coreference.jsonl",
     "neural analyze bert.neural --checkpoint b.safetensors --file 1.txt --part 1.json",
     "neural analyze --merge 1.json 2.json --html report.html",
 )
@@ -196,8 +208,8 @@ def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:
 
 # fields of the request that are options under the same names
 _FIELDS = (
-    "backend", "network", "checkpoint", "tokenizer", "seed", "links",
-    "batch_size", "top", "spacy", "flow", "rank", "rows", "axes",
+    "backend", "network", "checkpoint", "tokenizer", "seed", "links", "link_row",
+    "link_kind", "batch_size", "top", "spacy", "flow", "rank", "rows", "axes",
     "causal", "output_dir", "images",
 )  # fmt: skip
 

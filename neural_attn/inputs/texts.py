@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from neural_attn.diagnostics.errors import fail, reason
+from neural_attn.inputs.links import LinkedText, read_links
 from neural_attn.inputs.tokenizer import Text
 
-__all__ = ["as_paths", "as_texts", "batches", "count_all", "read_links", "read_texts"]
+__all__ = ["as_paths", "as_texts", "batches", "count_all", "read_texts"]
 
 
 def as_texts(given: Any) -> list[Text] | None:
@@ -47,8 +48,8 @@ def batches(
     groups: Mapping[str, Path],
     links: Path | None,
     size: int | None,
-) -> Iterator[tuple[str, list[Text], list[Sequence[Any]]]]:
-    """Groups, texts and their links (none, or one list per text), batch by batch.
+) -> Iterator[tuple[str, list[Text], list[LinkedText]]]:
+    """Groups, texts and their links (none, or those of each), batch by batch.
 
     A batch holds `size` texts; None: all of a group.
     """
@@ -62,7 +63,7 @@ def batches(
     if links is not None:
         pairs = read_links(links)
         while chunk := list(islice(pairs, size)):
-            yield "", [text for text, _ in chunk], [given for _, given in chunk]
+            yield "", [one.text or "" for one in chunk], chunk
 
 
 def count_texts(path: Path) -> int:
@@ -88,17 +89,6 @@ def read_texts(path: Path) -> Iterator[str]:
         if not isinstance(text, str):
             _refuse(path, number, "a text", '{"text": "…"}')
         yield text
-
-
-def read_links(path: Path) -> Iterator[tuple[str, Sequence[Any]]]:
-    """Lines of JSON: {"text": "…", "links": [[from, to], …]}, positions of tokens."""
-    for number, line in enumerate(_lines(path), 1):
-        text, links = _field(line, "text"), _field(line, "links")
-        if not isinstance(text, str) or not isinstance(links, list):
-            _refuse(
-                path, number, "a text with links", '{"text": "…", "links": [[2, 5]]}'
-            )
-        yield text, links
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neural_attn.promises import ROWS, SHARES, Rows
+from neural_attn.promises import KINDS, ROWS, SHARES, Kind, Rows
 
 __all__ = ["AttentionItem", "AttentionMap", "Kind", "Tokens", "TokensLike"]
-
-Kind = Literal["encoder_self", "decoder_self", "cross"]
-KINDS: tuple[str, ...] = get_args(Kind)
 
 Tokens: TypeAlias = tuple[tuple[str, ...], ...]
 TokensLike: TypeAlias = Sequence[str] | Sequence[Sequence[str]] | None

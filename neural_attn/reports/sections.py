@@ -6,6 +6,7 @@ from collections import Counter
 
 from neural_attn.analysis.example import MOST_TOKENS, Example
 from neural_attn.analysis.heads import p_text
+from neural_attn.analysis.links import LinkScore
 from neural_attn.analysis.result import Analysis
 from neural_attn.figures.reading import labels
 from neural_attn.figures.token_labels import readable
@@ -21,6 +22,13 @@ from neural_attn.reports.elements import (
 __all__ = ["layer_pictures", "more_parts"]
 
 _MOST_INPUTS = 8
+_MOST_FINDERS = 10
+_ROWS = {"token": "of the token", "predicting": "that predicts the token"}
+_CANDIDATES = {
+    "visible": "of all that the query may see",
+    "given": "of the candidates given",
+    "mixed": "of the candidates given, or of all that the query may see",
+}
 _LAYERS_IN_A_ROW = 6
 
 
@@ -85,23 +93,32 @@ def _differences(analysis: Analysis) -> list[Part]:
 def _links(analysis: Analysis) -> list[Part]:
     if not analysis.links:
         return []
-    labels = {(head.map, head.head): head.label for head in analysis.heads}
-    best = analysis.links[0]
-    rows = tuple(
-        (
-            labels[one.map, one.head],
-            number(one.accuracy),
-            number(one.z),
-            p_text(one.p_corrected),
-        )
-        for one in analysis.links[:10]
-    )
+    heads = {(head.map, head.head): head for head in analysis.heads}
+    scores = analysis.links
+    best, median = scores[0], scores[len(scores) // 2]
+    rows = [
+        _link_row(heads[one.map, one.head].label, one) for one in scores[:_MOST_FINDERS]
+    ]
+    if len(scores) > _MOST_FINDERS:
+        label = heads[median.map, median.head].label
+        rows.append(_link_row(f"{label} (median)", median))
+    kinds = {heads[one.map, one.head].kind.replace("_", " ") for one in scores}
     caption = (
-        f"Share of {best.links:,} links that a head finds; always offset "
-        f"{best.offset:+d} finds {number(best.baseline)}"
+        f"Share of {best.links:,} links of {best.texts:,} text"
+        f"{'s' * (best.texts != 1)} that a head finds, of {len(scores):,} heads "
+        f"({' and '.join(sorted(kinds))} attention, the row {_ROWS[best.row]}): the "
+        f"linked key is the strongest {_CANDIDATES[best.candidates]}. Intervals are "
+        f"Wilson's, 95 % for all heads together; the best fixed offset is "
+        f"{best.offset:+d}"
     )
-    header = ("head", "accuracy", "z", "corrected")
-    return [Heading(2, "Given links"), Table(header, rows, caption)]
+    header = ("head", "accuracy", "interval", "chance", "offset", "verdict")
+    return [Heading(2, "Given links"), Table(header, tuple(rows), caption)]
+
+
+def _link_row(label: str, one: LinkScore) -> tuple[str, ...]:
+    interval = f"{number(one.low)} to {number(one.high)}"
+    baselines = number(one.chance), number(one.baseline)
+    return (label, number(one.accuracy), interval, *baselines, one.verdict)
 
 
 def _example(analysis: Analysis) -> list[Part]:

@@ -11,6 +11,7 @@ from neural_attn.diagnostics.errors import fail, reason
 from neural_attn.files import atomic_write
 from neural_attn.inputs.images import preparation_path
 from neural_attn.inputs.tokenizer import FILE_NAME, tokenizer_path
+from neural_attn.pretrained.conversion import ctranslate2
 from neural_attn.pretrained.conversion.config import Config
 from neural_attn.pretrained.conversion.families import family_of
 from neural_attn.pretrained.conversion.family import Plan
@@ -24,6 +25,7 @@ from neural_attn.pretrained.conversion.network_text import (
     network_text,
 )
 from neural_attn.pretrained.conversion.tensors import (
+    StoredTensor,
     stored_tensors,
     weight_files,
     write_weights,
@@ -60,9 +62,10 @@ def import_model(
     """Turn a Hugging Face folder into a network, its weights and its tokenizer.
 
     folder: holds config.json, model.safetensors or pytorch_model.bin (or their shards)
-    and, for text, tokenizer.json; for images, preprocessor_config.json. output: the
-    `.neural` file to write; its tokenizer goes beside it (`minilm.tokenizer.json`),
-    where `find_tokenizer` looks first, and so does how images are prepared.
+    and, for text, tokenizer.json; for images, preprocessor_config.json; or a Whisper's
+    model.bin of CTranslate2. output: the `.neural` file to write; its tokenizer goes
+    beside it (`minilm.tokenizer.json`), where `find_tokenizer` looks first, and so does
+    how images are prepared.
     weights: the safetensors file to write, float32; beside `output` unless given.
     name: that of the network; taken from the file's unless given.
 
@@ -79,14 +82,12 @@ def import_model(
     if not folder.is_dir():
         fail("E0621", path=folder)
     _refuse_adapter(folder / "adapter_config.json")
-    config = Config.read(folder / "config.json")
+    config, files, stored = _read(folder)
     family = family_of(config)
     origin = config.text("_name_or_path", "").replace("\\", "/").rpartition("/")[2]
     output = Path(output)
     target = _Target(output, Path(weights or output.with_suffix(".safetensors")))
-    files = weight_files(folder)
     target.check([folder / "config.json", folder / FILE_NAME, *files])
-    stored = stored_tensors(files)
     names = {family.plain_name(name) for name in stored}
     plan = family.plan(config.with_head(head_of(config, family, names), names))
 
@@ -121,6 +122,17 @@ def import_model(
         notes,
         target.images if images is not None else None,
     )
+
+
+def _read(folder: Path) -> tuple[Config, list[Path], dict[str, StoredTensor]]:
+    """The configuration, the files of weights, and the tensors, none read yet."""
+    config = Config.read(folder / "config.json")
+    single = folder / ctranslate2.FILE
+    if config.lacks("model_type") and single.is_file():
+        config, stored = ctranslate2.read_whisper(single)
+        return config, [single], stored
+    files = weight_files(folder)
+    return config, files, stored_tensors(files)
 
 
 def _refuse_adapter(path: Path) -> None:

@@ -144,3 +144,30 @@ def test_heads_that_hear_words_are_found(speech, row, best, others):
     assert all(found[head].accuracy > 0.8 and found[head].finds for head in best)
     assert not any(found[head].finds for head in others)
     assert scores[len(scores) // 2].verdict == "no evidence"
+
+
+# --- names in Khmer letters: a recurrent network with additive attention ---------------
+
+
+@pytest.mark.requires_tensorflow
+def test_a_transliterator_attends_as_keras_says(tmp_path):
+    import keras
+
+    weights = package("khmer_transliterator") / "weights"
+    path = weights / "bi_gru_attention_khmer_transliterator.keras"
+    imported = import_model(path, tmp_path / "khmer.neural")
+    random = np.random.default_rng(0)
+    source, target = random.integers(0, 28, (2, 9)), random.integers(0, 81, (2, 7))
+    request = Request(
+        imported.neural_path, backend="numpy", checkpoint=imported.weights_path,
+        data={"source": source, "target": target},
+    )  # fmt: skip
+    captured = capture(request).captured
+    model = keras.models.load_model(path)
+    expected = np.asarray(model([source, target]))
+    np.testing.assert_allclose(captured.output, expected, atol=1e-5)
+    attention = next(one for one in model.layers if "additive" in one.name)
+    parts = keras.Model(model.inputs, attention.input)([source, target])
+    expected = np.asarray(attention(parts, return_attention_scores=True)[1])
+    (one,) = captured.maps.maps
+    np.testing.assert_allclose(one.weights[:, 0], expected, atol=1e-5)

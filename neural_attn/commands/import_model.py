@@ -22,7 +22,8 @@ def import_command(
     """Turn a pretrained Hugging Face folder into a .neural file and weights.
 
     It holds config.json and model.safetensors or pytorch_model.bin, or their shards, of
-    BERT, RoBERTa, GPT-2, Llama, T5, ViT or another family of docs/pretrained.md.
+    BERT, RoBERTa, GPT-2, Llama, T5, ViT or another family of docs/pretrained.md; or it
+    is the .keras archive of a recurrent encoder and decoder with additive attention.
     """
     from neural_attn.pretrained import import_model
 

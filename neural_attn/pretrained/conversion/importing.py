@@ -11,10 +11,10 @@ from neural_attn.diagnostics.errors import fail, reason
 from neural_attn.files import atomic_write
 from neural_attn.inputs.images import preparation_path
 from neural_attn.inputs.tokenizer import FILE_NAME, tokenizer_path
-from neural_attn.pretrained.conversion import ctranslate2
+from neural_attn.pretrained.conversion import ctranslate2, keras_archive
 from neural_attn.pretrained.conversion.config import Config
 from neural_attn.pretrained.conversion.families import family_of
-from neural_attn.pretrained.conversion.family import Plan
+from neural_attn.pretrained.conversion.family import Family, Plan
 from neural_attn.pretrained.conversion.heads import head_of
 from neural_attn.pretrained.conversion.image_settings import image_settings
 from neural_attn.pretrained.conversion.matching import match
@@ -63,9 +63,10 @@ def import_model(
 
     folder: holds config.json, model.safetensors or pytorch_model.bin (or their shards)
     and, for text, tokenizer.json; for images, preprocessor_config.json; or a Whisper's
-    model.bin of CTranslate2. output: the `.neural` file to write; its tokenizer goes
-    beside it (`minilm.tokenizer.json`), where `find_tokenizer` looks first, and so does
-    how images are prepared.
+    model.bin of CTranslate2. It may also be a `.keras` archive (see `keras_archive`).
+    output: the `.neural` file to write; its tokenizer goes beside it
+    (`minilm.tokenizer.json`), where `find_tokenizer` looks first, and so does how images
+    are prepared.
     weights: the safetensors file to write, float32; beside `output` unless given.
     name: that of the network; taken from the file's unless given.
 
@@ -79,26 +80,21 @@ def import_model(
     written.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        fail("E0621", path=folder)
-    _refuse_adapter(folder / "adapter_config.json")
-    config, files, stored = _read(folder)
-    family = family_of(config)
-    origin = config.text("_name_or_path", "").replace("\\", "/").rpartition("/")[2]
+    source = _read_archive(folder) if _is_archive(folder) else _read_folder(folder)
+    plan, family, stored = source.plan, source.family, source.stored
     output = Path(output)
     target = _Target(output, Path(weights or output.with_suffix(".safetensors")))
-    target.check([folder / "config.json", folder / FILE_NAME, *files])
-    names = {family.plain_name(name) for name in stored}
-    plan = family.plan(config.with_head(head_of(config, family, names), names))
+    target.check(source.files)
 
-    title = model_title(folder)
-    name = checked_name(name) if name else name_for(output, [title, origin])
+    title = source.titles[0]
+    name = checked_name(name) if name else name_for(output, source.titles)
     text = network_text(plan, name, title or name)
     checked = check_text(text, str(output))[0][0]
     expected = {key: weight.shape for key, weight in checked.root.named_weights()}
     fillings, unused = match(plan, family, expected, stored)
     notes = [*plan.notes, *unused]
-    tokenizer = _read_tokenizer(folder / FILE_NAME, target.tokenizer, notes, plan)
+    beside = folder.with_name(FILE_NAME) if _is_archive(folder) else folder / FILE_NAME
+    tokenizer = _read_tokenizer(beside, target.tokenizer, notes, plan)
     images = None
     if plan.takes("image"):
         images = image_settings(folder, config.text("model_type"))
@@ -122,6 +118,40 @@ def import_model(
         notes,
         target.images if images is not None else None,
     )
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A model that was opened; `titles` are what people may call it."""
+
+    plan: Plan
+    family: Family
+    stored: dict[str, StoredTensor]
+    files: list[Path]
+    titles: list[str]
+
+
+def _is_archive(path: Path) -> bool:
+    return path.suffix == keras_archive.SUFFIX and path.is_file()
+
+
+def _read_archive(path: Path) -> _Source:
+    plan, stored = keras_archive.read_archive(path)
+    family = Family(("keras",), lambda _: plan)
+    return _Source(plan, family, stored, [path], [path.stem])
+
+
+def _read_folder(folder: Path) -> _Source:
+    if not folder.is_dir():
+        fail("E0621", path=folder)
+    _refuse_adapter(folder / "adapter_config.json")
+    config, files, stored = _read(folder)
+    family = family_of(config)
+    origin = config.text("_name_or_path", "").replace("\\", "/").rpartition("/")[2]
+    names = {family.plain_name(name) for name in stored}
+    plan = family.plan(config.with_head(head_of(config, family, names), names))
+    files = [folder / "config.json", folder / FILE_NAME, *files]
+    return _Source(plan, family, stored, files, [model_title(folder), origin])
 
 
 def _read(folder: Path) -> tuple[Config, list[Path], dict[str, StoredTensor]]:

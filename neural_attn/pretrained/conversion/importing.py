@@ -65,8 +65,8 @@ def import_model(
     and, for text, tokenizer.json; for images, preprocessor_config.json; or a Whisper's
     model.bin of CTranslate2. It may also be a `.keras` archive (see `keras_archive`).
     output: the `.neural` file to write; its tokenizer goes beside it
-    (`minilm.tokenizer.json`), where `find_tokenizer` looks first, and so does how images
-    are prepared.
+    (`minilm.tokenizer.json`), where `find_tokenizer` looks first, and so does how
+    images are prepared.
     weights: the safetensors file to write, float32; beside `output` unless given.
     name: that of the network; taken from the file's unless given.
 
@@ -97,7 +97,7 @@ def import_model(
     tokenizer = _read_tokenizer(beside, target.tokenizer, notes, plan)
     images = None
     if plan.takes("image"):
-        images = image_settings(folder, config.text("model_type"))
+        images = image_settings(folder, source.model_type)
     try:
         write_weights(target.weights, fillings)
         if tokenizer is not None:
@@ -129,6 +129,7 @@ class _Source:
     stored: dict[str, StoredTensor]
     files: list[Path]
     titles: list[str]
+    model_type: str = ""
 
 
 def _is_archive(path: Path) -> bool:
@@ -151,7 +152,8 @@ def _read_folder(folder: Path) -> _Source:
     names = {family.plain_name(name) for name in stored}
     plan = family.plan(config.with_head(head_of(config, family, names), names))
     files = [folder / "config.json", folder / FILE_NAME, *files]
-    return _Source(plan, family, stored, files, [model_title(folder), origin])
+    titles = [model_title(folder), origin]
+    return _Source(plan, family, stored, files, titles, config.text("model_type"))
 
 
 def _read(folder: Path) -> tuple[Config, list[Path], dict[str, StoredTensor]]:

@@ -11,6 +11,7 @@ from neural_attn.catalogue.types import (
     Static,
     Tensor,
     Value,
+    same,
     written,
 )
 
@@ -93,3 +94,29 @@ def tensors(given: Given, name: str) -> list[Tensor]:
         held = " and ".join(dict.fromkeys(kinds[item.dtype] for item in found))
         raise ShapeError(f"`{name}` must hold things of one kind, and holds {held}")
     return found
+
+
+def check_steps_mask(
+    name: str, x: Tensor, mask: Value | None, *, exactly: bool = False
+) -> None:
+    """Refuse what does not say which steps of x are no padding. Raises ShapeError.
+
+    x [batch, time, …], and the mask that the layer or function `name` is called with;
+    `exactly` where it must speak of each step, and not of all of them at once.
+    """
+    if mask is None or (isinstance(mask, Static) and mask.value is None):
+        return
+    if not isinstance(mask, Tensor) or mask.dtype != "bool":
+        raise ShapeError(
+            f"the mask of `{name}` is true where a step is no padding",
+            "padding_mask(ids) makes one",
+        )
+    fits = mask.rank == 4 and all(dim.value == 1 for dim in mask.dims[1:3])
+    of_all = mask.width.value == 1 and not exactly
+    if not fits or not (of_all or same(mask.width, x.dims[1])):
+        one = Dim(1)
+        raise ShapeError(
+            f"a mask of shape {mask} does not say which steps of {x} are padding",
+            f"it is {Tensor((x.dims[0], one, one, x.dims[1]))}, as padding_mask(ids) "
+            "makes it",
+        )

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from neural_attn.catalogue.attention_rules import check_steps_mask
 from neural_attn.catalogue.function_arguments import (
     Given,
     Length,
+    check_steps_mask,
     tensor,
     tensors,
     whole,

@@ -160,13 +160,12 @@ def broadcast(left: Tensor, right: Tensor) -> tuple[Dim, ...]:
     padded = [(one,) * (length - tensor.rank) + tensor.dims for tensor in (left, right)]
     dims = []
     for a, b in zip(*padded, strict=True):
-        if HEADS in (a.label, b.label) and 1 in (a.value, b.value):
-            longer = b if a.value == 1 else a
-            # heads they are, however many they become
-            is_number = longer.value is not None
-            dims.append(replace(longer, label=HEADS) if is_number else longer)
+        if a.value == b.value == 1:
+            dims.append(a if a.label == HEADS else b)
         elif a.value == 1:
-            dims.append(b)
+            # of one head come several, as those of a mixture of experts
+            several = a.label == HEADS and b.value is not None
+            dims.append(replace(b, label=HEADS) if several else b)
         elif b.value == 1 or same(a, b):
             dims.append(b if a.value is None and b.value not in (None, 1) else a)
         else:

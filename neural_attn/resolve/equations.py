@@ -31,6 +31,7 @@ _ELSEWHERE = {
     **dict.fromkeys(("clip", "clamp"), "minimum(maximum(x, 0), 1)"),
     "ones": "zeros(…) + 1",
     "swish": "silu(x)",
+    "topk": "top_k(x, k)",
     "pad": "concatenate([x, y])",
 }
 

@@ -13,8 +13,8 @@ from itertools import pairwise, zip_longest
 from typing import cast
 
 from neural_attn.catalogue.arguments import match
-from neural_attn.catalogue.attention_rules import check_steps_mask
 from neural_attn.catalogue.base import NativeLayer
+from neural_attn.catalogue.function_arguments import check_steps_mask
 from neural_attn.catalogue.learned import WEIGHT
 from neural_attn.catalogue.types import (
     BATCH,

@@ -146,7 +146,7 @@ def test_heads_that_hear_words_are_found(speech, row, best, others):
     assert scores[len(scores) // 2].verdict == "no evidence"
 
 
-# --- names in Khmer letters: a recurrent network with additive attention ---------------
+# --- names in Khmer letters: a recurrent network with additive attention -------------
 
 
 @pytest.mark.requires_tensorflow

@@ -146,8 +146,7 @@ def _read_folder(folder: Path) -> _Source:
     if not folder.is_dir():
         fail("E0621", path=folder)
     _refuse_adapter(folder / "adapter_config.json")
-    config, files, stored = _read(folder)
-    family = family_of(config)
+    config, family, files, stored = _read(folder)
     origin = config.text("_name_or_path", "").replace("\\", "/").rpartition("/")[2]
     names = {family.plain_name(name) for name in stored}
     plan = family.plan(config.with_head(head_of(config, family, names), names))
@@ -156,15 +155,21 @@ def _read_folder(folder: Path) -> _Source:
     return _Source(plan, family, stored, files, titles, config.text("model_type"))
 
 
-def _read(folder: Path) -> tuple[Config, list[Path], dict[str, StoredTensor]]:
-    """The configuration, the files of weights, and the tensors, none read yet."""
+def _read(
+    folder: Path,
+) -> tuple[Config, Family, list[Path], dict[str, StoredTensor]]:
+    """The configuration, the files of weights, and the tensors, none read yet.
+
+    A family that is not known is said before weights are missed.
+    """
     config = Config.read(folder / "config.json")
     single = folder / ctranslate2.FILE
     if config.lacks("model_type") and single.is_file():
         config, stored = ctranslate2.read_whisper(single)
-        return config, [single], stored
+        return config, family_of(config), [single], stored
+    family = family_of(config)
     files = weight_files(folder)
-    return config, files, stored_tensors(files)
+    return config, family, files, stored_tensors(files)
 
 
 def _refuse_adapter(path: Path) -> None:

@@ -142,3 +142,42 @@ def test_an_odd_width_leaves_out_the_last_cosine(backend):
     angles = np.arange(7)[:, None] / 10000 ** (2 * (np.arange(6) // 2) / 5)
     expected = np.where(np.arange(6) % 2 == 0, np.sin(angles), np.cos(angles))
     np.testing.assert_allclose(found, expected[:, :5], rtol=0, atol=1e-12)
+
+
+HALF = {
+    "PositionalEncoding()": 2,  # to which it adds numbers up to 2
+    "RotaryEncoder(2, 8)": 40,  # its products are rounded too
+}
+
+
+@pytest.mark.parametrize(("layer", "digits"), HALF.items(), ids=HALF)
+@pytest.mark.requires_torch
+def test_far_positions_are_told_apart_in_half_precision(layer, digits):
+    import torch
+
+    checked, _ = checked_text(f"network N {{ input: (none, 8) layers: {layer} }}")
+    model = load_model(checked, "pytorch").model
+    x = torch.zeros(1, 600, 8)
+    x[..., 0] = 1
+    with torch.no_grad():
+        exact = model(x)
+        half = model.bfloat16()(x.bfloat16()).float()
+    assert (half - exact).abs().max() < digits * 2**-8
+
+
+@pytest.mark.requires_tensorflow
+def test_far_positions_are_told_apart_in_half_precision_by_keras():
+    from neural_attn.backends.emit.emitter import emit
+
+    from neural_attn.models.generated import load_source
+
+    checked, _ = checked_text(
+        "network N { input: (none, 8) layers: PositionalEncoding() }"
+    )
+    made = load_source(emit(checked, get("tensorflow")), "half")
+    x = np.zeros((1, 600, 8), np.float32)
+    exact, half = (
+        np.asarray(made.N(dtype=dtype)(x), np.float32)
+        for dtype in ("float32", "bfloat16")
+    )
+    assert np.abs(half - exact).max() < 2**-8

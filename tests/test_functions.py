@@ -29,6 +29,7 @@ FUNCTIONS = {
     "slice(x, 0, floor(n / 2) + n % 3, axis=1)": X[:, :4],
     "x * floor(half / 3) + maximum(2, half) - minimum(1, 0.5)": X + 3.5,
     "cast(x > 0, x) * 2": (X > 0) * 2.0,
+    "single(x) * 2": X * 2,
     "sum(x, axis=1)": X.sum(1, keepdims=True),
     "sum(x)": X.sum(-1, keepdims=True),
     "mean(x, axis=-2)": X.mean(-2, keepdims=True),

@@ -200,5 +200,10 @@ def _returns(node: tree.If, decisions: dict[int, set[bool]]) -> bool:
     outcomes = decisions.get(id(node), set())
     branches = [node.then if outcome else node.otherwise for outcome in outcomes]
     return bool(branches) and all(
-        branch and isinstance(branch[-1], tree.Return) for branch in branches
+        any(
+            isinstance(one, tree.Return)
+            or (isinstance(one, tree.If) and _returns(one, decisions))
+            for one in branch
+        )
+        for branch in branches
     )

@@ -47,6 +47,7 @@ BACKEND = Backend(
         "minimum": "np.minimum({0}, {1})",
         "maximum": "np.maximum({0}, {1})",
         "cast": "{0}.astype({1}.dtype)",
+        "single": "np.asarray({0}, np.result_type({0}, np.float32))",
         "where": "np.where({0}, {1}, {2})",
         "transpose": "{0}.swapaxes(-2, -1)",
         "reshape": "{0}.reshape(*{1})",

@@ -89,6 +89,7 @@ BACKEND = Backend(
         "minimum": "{0}.clamp(max={1})",
         "maximum": "{0}.clamp(min={1})",
         "cast": "{0}.to({1}.dtype)",
+        "single": "{0}.to(torch.promote_types({0}.dtype, torch.float32))",
         "where": "torch.where({0}, {1}, {2})",
         "transpose": "{0}.transpose(-2, -1)",
         "reshape": "{0}.reshape(*{1})",

@@ -133,6 +133,7 @@ BACKEND = Backend(
         "minimum": "ops.minimum({0}, {1})",
         "maximum": "ops.maximum({0}, {1})",
         "cast": "ops.cast({0}, {1}.dtype)",
+        "single": 'ops.cast({0}, keras.backend.result_type({0}.dtype, "float32"))',
         "where": "ops.where({0}, {1}, {2})",
         "transpose": "ops.swapaxes({0}, -2, -1)",
         "reshape": "ops.reshape({0}, {1})",

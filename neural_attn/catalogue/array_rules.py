@@ -89,6 +89,14 @@ def cast(given: Given) -> Tensor:
     return x.like(*x.dims, dtype="float")
 
 
+def single(given: Given) -> Tensor:
+    """The same, of the same type for the compiler."""
+    x = tensor(given, "x")
+    if x.dtype != "float":
+        raise ShapeError(f"`x` must hold numbers with fractions, and is {x}")
+    return x.like(*x.dims)
+
+
 def _resized(x: Tensor, axis: int, dim: Dim) -> Tensor:
     """Another tensor, one axis of which is no longer that of an input's steps."""
     along = None if axis == x.step_axis else x.along

@@ -246,6 +246,11 @@ PRIMITIVES = _named(
             x=None,
             like=None,
         ),
+        "single": _primitive(
+            arrays.single,
+            "x in single precision, where it has half: that knows no 257.",
+            x=None,
+        ),
         "where": _primitive(
             arrays.where,
             "`x` where the mask is true, else `y`.",

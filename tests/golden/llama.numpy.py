@@ -479,11 +479,12 @@ class RotaryPositions(Layer):
         self.theta = theta
 
     def forward(self, x, ids):
-        pairs = np.arange(x.shape[-1] // 2, dtype=x.dtype)
+        exact = np.asarray(x, np.result_type(x, np.float32))
+        pairs = np.arange(x.shape[-1] // 2, dtype=exact.dtype)
         rates = self.theta ** (-2 * pairs / x.shape[-1])
-        angles = split_heads(np.stack([ids.astype(x.dtype)], axis=-1), 1) * rates
-        cosine = np.cos(angles)
-        sine = np.sin(angles)
+        angles = split_heads(np.stack([ids.astype(exact.dtype)], axis=-1), 1) * rates
+        cosine = np.cos(angles).astype(x.dtype)
+        sine = np.sin(angles).astype(x.dtype)
         a, b = np.split(x, 2, axis=-1)
         turned = [a * cosine - b * sine, b * cosine + a * sine]
         return np.concatenate(turned, axis=-1)

@@ -306,11 +306,12 @@ class RotaryPositions(nn.Module):
         self.theta = theta
 
     def forward(self, x, ids):
-        pairs = torch.arange(x.shape[-1] // 2, dtype=x.dtype, device=x.device)
+        exact = x.to(torch.promote_types(x.dtype, torch.float32))
+        pairs = torch.arange(x.shape[-1] // 2, dtype=exact.dtype, device=exact.device)
         rates = self.theta ** (-2 * pairs / x.shape[-1])
-        angles = split_heads(torch.stack([ids.to(x.dtype)], dim=-1), 1) * rates
-        cosine = torch.cos(angles)
-        sine = torch.sin(angles)
+        angles = split_heads(torch.stack([ids.to(exact.dtype)], dim=-1), 1) * rates
+        cosine = torch.cos(angles).to(x.dtype)
+        sine = torch.sin(angles).to(x.dtype)
         a, b = x.chunk(2, dim=-1)
         turned = [a * cosine - b * sine, b * cosine + a * sine]
         return torch.cat(turned, dim=-1)

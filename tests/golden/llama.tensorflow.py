@@ -381,11 +381,14 @@ class RotaryPositions(layers.Layer):
         self.theta = theta
 
     def call(self, x, ids):
-        pairs = ops.cast(ops.arange(x.shape[-1] // 2), x.dtype)
+        exact = ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
+        pairs = ops.cast(ops.arange(x.shape[-1] // 2), exact.dtype)
         rates = self.theta ** (-2 * pairs / x.shape[-1])
-        angles = split_heads(ops.stack([ops.cast(ids, x.dtype)], axis=-1), 1) * rates
-        cosine = ops.cos(angles)
-        sine = ops.sin(angles)
+        angles = (
+            split_heads(ops.stack([ops.cast(ids, exact.dtype)], axis=-1), 1) * rates
+        )
+        cosine = ops.cast(ops.cos(angles), x.dtype)
+        sine = ops.cast(ops.sin(angles), x.dtype)
         a, b = ops.split(x, 2, axis=-1)
         turned = [a * cosine - b * sine, b * cosine + a * sine]
         return ops.concatenate(turned, axis=-1)

@@ -250,13 +250,13 @@ class PositionalEncoding(Layer):
     """Adds to x [batch, time, d_model] vectors that tell each position where it stands."""
 
     def forward(self, x):
-        # pair i turns at the rate 10000 ** (-2i / d_model) (Vaswani et al., 2017, 3.5)
-        steps = np.arange(x.shape[1], dtype=x.dtype)[None]
-        index = np.arange(x.shape[-1], dtype=x.dtype)
-        pairs = np.floor(index / 2)
-        angles = np.stack([steps], axis=-1) / 10000 ** (2 * pairs / x.shape[-1])
-        encoding = np.where(index == 2 * pairs, np.sin(angles), np.cos(angles))
-        return x + encoding
+        # j, j + 1 turn at the rate 10000 ** (-j / d_model) (Vaswani et al., 2017, 3.5)
+        exact = np.asarray(x, np.result_type(x, np.float32))
+        steps = np.arange(x.shape[1], dtype=exact.dtype)[None]
+        j = np.arange(x.shape[-1], dtype=exact.dtype)
+        angles = np.stack([steps], axis=-1) * 10000 ** ((j % 2 - j) / x.shape[-1])
+        encoding = np.where(j % 2 == 0, np.sin(angles), np.cos(angles))
+        return x + encoding.astype(x.dtype)
 
 
 class MultiHeadAttention(AttentionLayer):

@@ -90,13 +90,13 @@ class PositionalEncoding(nn.Module):
     """Adds to x [batch, time, d_model] vectors that tell each position where it stands."""
 
     def forward(self, x):
-        # pair i turns at the rate 10000 ** (-2i / d_model) (Vaswani et al., 2017, 3.5)
-        steps = torch.arange(x.size(1), dtype=x.dtype, device=x.device)[None]
-        index = torch.arange(x.shape[-1], dtype=x.dtype, device=x.device)
-        pairs = torch.floor(index / 2)
-        angles = torch.stack([steps], dim=-1) / 10000 ** (2 * pairs / x.shape[-1])
-        encoding = torch.where(index == 2 * pairs, torch.sin(angles), torch.cos(angles))
-        return x + encoding
+        # j, j + 1 turn at the rate 10000 ** (-j / d_model) (Vaswani et al., 2017, 3.5)
+        exact = x.to(torch.promote_types(x.dtype, torch.float32))
+        steps = torch.arange(x.size(1), dtype=exact.dtype, device=exact.device)[None]
+        j = torch.arange(x.shape[-1], dtype=exact.dtype, device=exact.device)
+        angles = torch.stack([steps], dim=-1) * 10000 ** ((j % 2 - j) / x.shape[-1])
+        encoding = torch.where(j % 2 == 0, torch.sin(angles), torch.cos(angles))
+        return x + encoding.to(x.dtype)
 
 
 class MultiHeadAttention(AttentionLayer):

@@ -117,13 +117,13 @@ class PositionalEncoding(layers.Layer):
     """Adds to x [batch, time, d_model] vectors that tell each position where it stands."""
 
     def call(self, x):
-        # pair i turns at the rate 10000 ** (-2i / d_model) (Vaswani et al., 2017, 3.5)
-        steps = ops.cast(ops.arange(ops.shape(x)[1]), x.dtype)[None]
-        index = ops.cast(ops.arange(x.shape[-1]), x.dtype)
-        pairs = ops.floor(index / 2)
-        angles = ops.stack([steps], axis=-1) / 10000 ** (2 * pairs / x.shape[-1])
-        encoding = ops.where(index == 2 * pairs, ops.sin(angles), ops.cos(angles))
-        return x + encoding
+        # j, j + 1 turn at the rate 10000 ** (-j / d_model) (Vaswani et al., 2017, 3.5)
+        exact = ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
+        steps = ops.cast(ops.arange(ops.shape(x)[1]), exact.dtype)[None]
+        j = ops.cast(ops.arange(x.shape[-1]), exact.dtype)
+        angles = ops.stack([steps], axis=-1) * 10000 ** ((j % 2 - j) / x.shape[-1])
+        encoding = ops.where(j % 2 == 0, ops.sin(angles), ops.cos(angles))
+        return x + ops.cast(encoding, x.dtype)
 
 
 class MultiHeadAttention(AttentionLayer):

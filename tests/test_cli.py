@@ -648,6 +648,8 @@ def test_every_command_has_help_with_examples():
         found = runner.invoke(neural_attn.cli.cli, [name, "--help"])
         assert found.exit_code == 0
         assert "Examples:" in found.output
+        about = found.output.partition("Examples:")[0]
+        assert not re.search(r"\S {2,}|^ {3,}", about, re.M), "paragraphs are filled"
         assert re.search(rf"^  +{name} ", main.output, re.M)
 
 

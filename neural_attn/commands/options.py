@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -83,7 +84,8 @@ def examples(*lines: str) -> Callable[[Any], Any]:
     text = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
     def add(function: Any) -> Any:
-        function.__doc__ = f"{function.__doc__}\n\n{text}"
+        # indented lines behind the first would be taken for a quotation
+        function.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\n{text}"
         return function
 
     return add

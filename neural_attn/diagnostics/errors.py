@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -188,8 +189,13 @@ def reason(error: OSError) -> str:
 
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """A hint naming the nearest known word, or "" where none is near."""
+    return _nearest(word.lower(), tuple(known), cutoff)
+
+
+@functools.lru_cache(maxsize=256)  # a repeat can ask for one word a thousand times
+def _nearest(word: str, known: tuple[str, ...], cutoff: float) -> str:
     by_lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=cutoff)
+    near = difflib.get_close_matches(word, by_lower, n=1, cutoff=cutoff)
     return f"did you mean `{by_lower[near[0]]}`?" if near else ""
 
 

@@ -77,6 +77,7 @@ class Request:
     mask: Any = None
     texts: Sequence[Text] = ()
     images: Sequence[Path] = ()
+    sounds: Sequence[Path] = ()
     groups: Mapping[str, Path] = field(default_factory=dict)
     links: Path | None = None
     link_row: LinkRow = "token"  # these two as in `analysis.links.LinkFinder`
@@ -109,6 +110,11 @@ class Request:
     def linked(self) -> Path | None:
         """The links, where their file brings the texts: else they are of the data."""
         return self.links if self.links and bring_texts(self.links) else None
+
+    @property
+    def media(self) -> Sequence[Path]:
+        """The files of images or of sound."""
+        return self.images or self.sounds
 
     @property
     def has_texts(self) -> bool:
@@ -175,8 +181,8 @@ def attend(model: AttentionModel, request: Request) -> Iterator[Batch]:
 
     Raises NeuralError for whatever the user can mend.
     """
-    if request.images:
-        yield from _attend_to_images(model, request)
+    if request.media:
+        yield from _attend_to_media(model, request)
         return
     if not request.has_texts:
         prepared = model.prepare(request.data, request.tokens, request.seed)
@@ -194,12 +200,13 @@ def attend(model: AttentionModel, request: Request) -> Iterator[Batch]:
         before += len(texts)
 
 
-def _attend_to_images(model: AttentionModel, request: Request) -> Iterator[Batch]:
-    """Batches of images, each with the texts that stand beside them, if any."""
-    size = request.batch_size or len(request.images)
-    for start in range(0, len(request.images), size):
+def _attend_to_media(model: AttentionModel, request: Request) -> Iterator[Batch]:
+    """Batches of images or sounds, each with the texts that stand beside them."""
+    encode = model.encode_images if request.images else model.encode_sounds
+    size = request.batch_size or len(request.media)
+    for start in range(0, len(request.media), size):
         some = slice(start, start + size)
-        prepared = model.encode_images(request.images[some], request.texts[some])
+        prepared = encode(request.media[some], request.texts[some])
         notes = [*prepared.cut, *prepared.notes]
         yield Batch(model.run(prepared), prepared, notes, before=start)
 
@@ -254,7 +261,7 @@ def collect(
         require_scipy()
     _check_inputs(request)
     # First: a file without texts fails before any work is done.
-    total = len(request.images) or count_all(request.texts, request.files)
+    total = len(request.media) or count_all(request.texts, request.files)
     request, notes = import_folder(request)
     model = open_request(request)
     finder = LinkFinder(request.link_row, request.link_kind)
@@ -377,9 +384,9 @@ def explore(
         as a library hands them out: `outputs.attentions`, or `outputs`. The `.neural`
         file of a pretrained model's folder is kept in `attention_outputs`.
     inputs : a text, a list of texts, an array, a mapping of them, a Path, or None
-        In a list, a tuple of two texts is a pair. A Path is the file of an image; a
-        list may hold several. None takes a random sample, where the model does not
-        bring its attention.
+        In a list, a tuple of two texts is a pair. A Path is the file of an image, or of
+        sound (.wav); a list may hold several. None takes a random sample, where the
+        model does not bring its attention.
     tokens, rows, axes, causal, mask : of arrays, as in `neural_attn.maps.given.take`
     tokenizer, checkpoint, backend : as `Request` has them
         The tokenizer of a module may be one of `transformers` or `tokenizers`.
@@ -399,12 +406,14 @@ def explore(
         given |= {"tokenizer": tokenizer, "checkpoint": checkpoint, "backend": backend}
         refuse_options(given, "maps")
         return page.explore(model, **options)
-    texts, images = as_texts(inputs), as_paths(inputs)
+    texts, paths = as_texts(inputs), as_paths(inputs)
+    sounds = [path for path in paths if path.suffix.lower() == ".wav"]
     request = Request(
         model,
-        data=inputs if texts is None and not images else None,
+        data=inputs if texts is None and not paths else None,
         texts=texts or (),
-        images=images,
+        images=[path for path in paths if path not in sounds],
+        sounds=sounds,
         tokens=tokens,
         rows=rows,
         axes=axes,
@@ -473,11 +482,13 @@ def _refuse_lies(captured: Captured, layer: str | int | None) -> None:
 
 def _check_inputs(request: Request) -> None:
     """Refuse inputs that exclude each other."""
-    if request.images and (request.data is not None or request.files):
-        fail("E0414.images")
+    if request.media and (request.data is not None or request.files):
+        fail("E0414.images" if request.images else "E0414.sounds")
+    if request.images and request.sounds:
+        fail("E0414.media")
     if request.has_texts and request.data is not None:
         fail("E0414.data")
-    if (request.has_texts or request.images) and request.tokens is not None:
+    if (request.has_texts or request.media) and request.tokens is not None:
         fail("E0414.texts")
     if request.has_texts and request.links and not request.linked:
         fail("E0414.links")

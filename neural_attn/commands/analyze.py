@@ -19,6 +19,7 @@ from neural_attn.commands.options import (
     NETWORK,
     PAIR,
     ROWS,
+    SOUNDS,
     TOKENS,
     TOKENS_FILE,
     examples,
@@ -46,6 +47,7 @@ _OF_A_RUN = {
     "texts": "--text",
     "pairs": "--pair",
     "images": "--image",
+    "sounds": "--audio",
     "texts_file": "--file",
     "groups": "--group",
     "grid": "--grid",
@@ -67,6 +69,7 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--text", "texts", multiple=True, metavar="TEXT", help="A text; repeat.")
 @PAIR
 @IMAGES
+@SOUNDS
 @click.option(
     "--file", "texts_file", type=FILE, help="Texts, one a line; .jsonl: its `text`."
 )
@@ -210,7 +213,7 @@ def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:
 _FIELDS = (
     "backend", "network", "checkpoint", "tokenizer", "seed", "links", "link_row",
     "link_kind", "batch_size", "top", "spacy", "flow", "rank", "rows", "axes",
-    "causal", "output_dir", "images",
+    "causal", "output_dir", "images", "sounds",
 )  # fmt: skip
 
 

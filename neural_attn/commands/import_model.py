@@ -31,6 +31,6 @@ def import_command(
     for note in imported.notes:
         click.echo(f"note: {printable(note)}", err=True)
     written = [imported.neural_path, imported.weights_path]
-    written += filter(None, (imported.tokenizer_path, imported.images_path))
+    written += filter(None, (imported.tokenizer_path, imported.preparation_path))
     for path in written:
         click.echo(printable(str(path)))

@@ -50,6 +50,10 @@ IMAGES = click.option(
     "--image", "images", type=FILE, multiple=True, metavar="FILE",
     help="A PNG or JPEG, for networks that take images; repeat.",
 )  # fmt: skip
+SOUNDS = click.option(
+    "--audio", "sounds", type=FILE, multiple=True, metavar="FILE",
+    help="A WAV, for networks that take sound, with its transcript as --text; repeat.",
+)  # fmt: skip
 AXES = click.option(
     "--axes", metavar="LETTERS",
     help="What the axes of plain arrays are, such as bqk: b batch, h heads, q queries, "

@@ -18,6 +18,7 @@ from neural_attn.commands.options import (
     NETWORK,
     PAIR,
     ROWS,
+    SOUNDS,
     TOKENS,
     TOKENS_FILE,
     examples,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 @click.option("--text", "--input", "text", metavar="TEXT", help="A text to run on.")
 @PAIR
 @IMAGES
+@SOUNDS
 @click.option("--file", "texts_file", type=FILE, help="Texts to run on, one a line.")
 @click.option("--tokenizer", type=FILE, help="tokenizer.json, if not beside the file.")
 @click.option("--checkpoint", type=FILE, help="Weights: .safetensors, .pt or .pth.")
@@ -94,6 +96,7 @@ if TYPE_CHECKING:
     'neural visualize all-MiniLM-L6-v2 --attention --text "Hi"',
     'neural visualize all-MiniLM-L6-v2 --attention --pair "It rains." "Take a coat."',
     "neural visualize vit-base --attention --image cat.jpg",
+    'neural visualize whisper-tiny --attention --audio speech.wav --text " Hello"',
     "neural visualize maps.npz",
     "neural visualize arrays.npz --rows signed",
     "neural visualize averaged.safetensors --axes bqk --tokens-file tokens.txt",
@@ -164,7 +167,7 @@ def _note(notes: Sequence[str]) -> None:
 _FIELDS = (
     "backend", "network", "checkpoint", "tokenizer", "layer", "head", "output_dir",
     "dpi", "cmap", "seed", "save_maps", "precision", "rows", "axes", "causal",
-    "images",
+    "images", "sounds",
 )  # fmt: skip
 
 

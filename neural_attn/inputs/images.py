@@ -5,39 +5,28 @@ Pillow, which Matplotlib brings, is imported only when an image is read.
 
 from __future__ import annotations
 
-import json
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.diagnostics.errors import fail, reason
+from neural_attn.inputs.preparation import Preparation
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = [
-    "MODES",
-    "ImagePreparation",
-    "open_image",
-    "preparation_path",
-    "read_settings",
-]
+__all__ = ["MODES", "ImagePreparation", "open_image"]
 
 _FORMATS = ("PNG", "JPEG")
 MODES = {1: "L", 3: "RGB"}  # of Pillow, by the number of channels
 
 
-def preparation_path(neural_path: Path) -> Path:
-    """Where it is said how images of an imported network are prepared."""
-    return neural_path.with_name(f"{neural_path.stem}.image.json")
-
-
 @dataclass(frozen=True)
-class ImagePreparation:
+class ImagePreparation(Preparation):
     """How an image becomes numbers.
 
     Parameters
@@ -54,6 +43,9 @@ class ImagePreparation:
         Of each channel: the one is taken away, then it is divided by the other.
     """
 
+    KIND: ClassVar[str] = "image"
+    REFUSAL: ClassVar[str] = "E0438.settings"
+
     resize: tuple[int, int] | int | None = None
     resample: int = 2
     crop: tuple[int, int] | None = None
@@ -61,24 +53,9 @@ class ImagePreparation:
     mean: tuple[float, ...] = (0.5,)
     deviation: tuple[float, ...] = (0.5,)
 
-    @classmethod
-    def read(cls, path: Path) -> ImagePreparation:
-        """What `text` wrote. Raises NeuralError (E0438.settings) for anything else."""
-        try:
-            found = json.loads(path.read_bytes())
-            pairs = {key: _plain(value) for key, value in found.items()}
-            made = cls(**pairs)
-            made.numbers(np.zeros((1, 1, len(made.mean)), np.uint8))
-        except OSError as error:
-            fail("E0403", path=path, reason=reason(error))
-        except (ValueError, TypeError, AttributeError, RecursionError):
-            fail("E0438.settings", path=path)
-        return made
-
-    @property
-    def text(self) -> str:
-        """JSON that `read` takes."""
-        return json.dumps(asdict(self), indent=1) + "\n"
+    def check(self) -> None:
+        """See `Preparation.check`."""
+        self.numbers(np.zeros((1, 1, len(self.mean)), np.uint8))
 
     def pixels(self, image: Image) -> NDArray[np.uint8]:
         """The image resized and cropped: uint8 [height, width, channels]."""
@@ -104,10 +81,6 @@ class ImagePreparation:
         if height <= width:
             return shorter, int(shorter * width / height)
         return int(shorter * height / width), shorter
-
-
-def _plain(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _cropped(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -141,9 +114,3 @@ def open_image(path: Path, channels: int) -> Image:
     except (OSError, SyntaxError, ValueError) as error:
         said = reason(error) if isinstance(error, OSError) else str(error)
         fail("E0438", path=path, reason=said)
-
-
-def read_settings(file: Path | None) -> ImagePreparation | None:
-    """What lies beside a `.neural` file; None where nothing does."""
-    path = None if file is None else preparation_path(file)
-    return ImagePreparation.read(path) if path and path.is_file() else None

@@ -25,7 +25,8 @@ class Prepared:
     """Checked inputs, with labels and notes for the user.
 
     `batch` is the number of examples; `cut` says what texts lost at their end;
-    `pictures` are what image files became, one for each example.
+    `pictures` are what image files became, one for each example; `steps` label the
+    positions that no input has.
     """
 
     inputs: Any
@@ -33,6 +34,7 @@ class Prepared:
     notes: list[str] = field(default_factory=list)
     cut: list[str] = field(default_factory=list)
     pictures: Sequence[Picture] = ()
+    steps: Labels = ()
 
     @property
     def batch(self) -> int:

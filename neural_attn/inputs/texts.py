@@ -26,7 +26,7 @@ def as_texts(given: Any) -> list[Text] | None:
 
 
 def as_paths(given: Any) -> list[Path]:
-    """Inputs that are files of images: a Path, or a list of them; else none."""
+    """Inputs that are files of images or sound, a Path or a list of them; else none."""
     paths = [given] if isinstance(given, Path) else given
     is_paths = isinstance(paths, list) and all(isinstance(p, Path) for p in paths)
     return paths if is_paths else []

@@ -104,6 +104,15 @@ class AttentionModel(Protocol):
         """
         fail("E0438.other")
 
+    def encode_sounds(
+        self, sounds: Sequence[Path], texts: Sequence[Text] = ()
+    ) -> Prepared:
+        """Files of sound, with what is said in each or nothing, as the model's inputs.
+
+        Raises NeuralError where it takes none.
+        """
+        fail("E0439.other")
+
     def encode_ids(self, ids: NDArray[Any]) -> Prepared:
         """Token ids [batch, time] as texts without padding."""
         return self.prepare(ids, [[str(number) for number in row] for row in ids])

@@ -45,13 +45,15 @@ def capture(
     inputs: Inputs,
     tokens: Tokens | None = None,
     pictures: Sequence[Picture] = (),
+    steps: Labels = (),
 ) -> Captured:
     """Run a loaded network and keep the attention of all its layers.
 
     `inputs` is one array, or a mapping of input name to array. `tokens` label the
     positions of the first input, or of several by name: one list for all examples, or
-    one per example. Positions of other inputs are numbered, but steps that are patches
-    of `pictures`, of which there is one for each example, have the labels of those.
+    one per example. Positions of other inputs are numbered. `steps` label those that no
+    input has; patches of `pictures`, of which there is one for each example, bring
+    their own.
 
     Raises NeuralError where the network has no attention.
     """
@@ -60,8 +62,9 @@ def capture(
     output, found = run(loaded.model, loaded.backend, _cast(inputs, loaded.dtype))
     wrong = {n: examine_array(n, w, kinds[n].rows) for n, (w, _) in found.items()}
     labels = by_input(loaded.checked, tokens)
-    if pictures:  # no input has the steps that patches become
-        labels[""] = [picture.tokens for picture in pictures]
+    steps = [picture.tokens for picture in pictures] or steps
+    if steps:
+        labels[""] = steps
     made = [
         AttentionMap(
             name,

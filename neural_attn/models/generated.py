@@ -27,10 +27,19 @@ from neural_attn.inputs.image_batches import (
     refuse_image_input,
     require_text_input,
 )
-from neural_attn.inputs.images import read_settings
+from neural_attn.inputs.images import ImagePreparation
 from neural_attn.inputs.limits import id_limits, max_length
+from neural_attn.inputs.mel import SoundPreparation
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.readers import read_texts
+from neural_attn.inputs.sound_batches import (
+    own_start,
+    prepare_sounds,
+    refuse_sound_input,
+    sound_input,
+    start_alone,
+    text_input,
+)
 from neural_attn.inputs.tokenizer import Encoded, Text
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps
@@ -171,6 +180,7 @@ class GeneratedModel(AttentionModel):
     def encode(self, texts: Sequence[Text]) -> Prepared:
         """Texts by the tokenizer that lies beside the file, or the one given."""
         refuse_image_input(self.checked)
+        refuse_sound_input(self.checked)
         encoded = read_texts(self._reader, texts, max_length(self.checked))
         return prepare_encoded(self.checked, encoded)
 
@@ -178,12 +188,29 @@ class GeneratedModel(AttentionModel):
         self, images: Sequence[Path], texts: Sequence[Text] = ()
     ) -> Prepared:
         """Images as it is said beside the file, and texts by the tokenizer."""
-        settings = read_settings(self.file)
+        settings = ImagePreparation.beside(self.file)
         encoded = None
         if texts:
             require_text_input(self.checked)
             encoded = read_texts(self._reader, texts, max_length(self.checked))
         return prepare_images(self.checked, images, settings, encoded)
+
+    def encode_sounds(
+        self, sounds: Sequence[Path], texts: Sequence[Text] = ()
+    ) -> Prepared:
+        """Sound as it is said beside the file, and texts by the tokenizer.
+
+        Without texts a decoder gets what stands before any.
+        """
+        sound_input(self.checked)
+        settings, encoded = SoundPreparation.beside(self.file), None
+        if text_input(self.checked) is None and texts:
+            fail("E0439.text", network=self.checked.network.name)
+        if texts:
+            encoded = own_start(read_texts(self._reader, texts))
+        elif text_input(self.checked):
+            encoded = start_alone(read_texts(self._reader, [""] * len(sounds)))
+        return prepare_sounds(self.checked, sounds, settings, encoded)
 
     def encode_ids(self, ids: NDArray[Any]) -> Prepared:
         """Ids as the tokenizer would give them, without padding."""
@@ -199,7 +226,7 @@ class GeneratedModel(AttentionModel):
 
     def run(self, prepared: Prepared) -> Captured:
         """See `models.capture.capture`."""
-        given = prepared.inputs, prepared.tokens, prepared.pictures
+        given = prepared.inputs, prepared.tokens, prepared.pictures, prepared.steps
         return capture.capture(self.loaded, *given)
 
 

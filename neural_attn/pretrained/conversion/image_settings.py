@@ -8,12 +8,9 @@ from typing import Any
 
 from neural_attn.inputs.images import ImagePreparation
 from neural_attn.pretrained.conversion.config import Config
+from neural_attn.pretrained.conversion.preprocessor import preprocessor_config
 
 __all__ = ["image_settings"]
-
-FILE_NAME = "preprocessor_config.json"
-# of newer models, which keep what they do to texts and to images in one file
-_COMMON = "processor_config.json"
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ def image_settings(folder: Path, model_type: str) -> ImagePreparation | None:
     Raises NeuralError (E0622 to E0626) for a file that is broken, or that asks for
     something else.
     """
-    config = _config(folder)
+    config = preprocessor_config(folder, "image_processor")
     if config is None:
         return None
     told = config.text(
@@ -68,17 +65,6 @@ def image_settings(folder: Path, model_type: str) -> ImagePreparation | None:
         _channels(config, "image_mean", usual.mean) if normalizes else (0.0,),
         _channels(config, "image_std", usual.deviation) if normalizes else (1.0,),
     )
-
-
-def _config(folder: Path) -> Config | None:
-    if (folder / FILE_NAME).is_file():
-        return Config.read(folder / FILE_NAME)
-    if (folder / _COMMON).is_file():
-        common = Config.read(folder / _COMMON)
-        return (
-            common.inner("image_processor") if common.has("image_processor") else None
-        )
-    return None
 
 
 def _size(config: Config, key: str, usual: int, is_square: bool) -> Any:

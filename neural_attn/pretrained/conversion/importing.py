@@ -9,7 +9,9 @@ from pathlib import Path
 from neural_attn.check import check_text
 from neural_attn.diagnostics.errors import fail, reason
 from neural_attn.files import atomic_write
-from neural_attn.inputs.images import preparation_path
+from neural_attn.inputs.images import ImagePreparation
+from neural_attn.inputs.mel import SoundPreparation
+from neural_attn.inputs.preparation import Preparation
 from neural_attn.inputs.tokenizer import FILE_NAME, tokenizer_path
 from neural_attn.pretrained.conversion import ctranslate2, keras_archive
 from neural_attn.pretrained.conversion.config import Config
@@ -24,6 +26,7 @@ from neural_attn.pretrained.conversion.network_text import (
     name_for,
     network_text,
 )
+from neural_attn.pretrained.conversion.sound_settings import sound_settings
 from neural_attn.pretrained.conversion.tensors import (
     StoredTensor,
     stored_tensors,
@@ -39,7 +42,8 @@ class ImportedModel:
     """What an import wrote, and what its author should know.
 
     `tokenizer_path` is None where the model's folder has no tokenizer.json, and
-    `images_path` where it does not say how images are prepared.
+    `preparation_path` where it takes no images or sound, or does not say how they are
+    prepared.
     `parameters` is the number of weights; `notes` names everything left out.
     """
 
@@ -50,7 +54,7 @@ class ImportedModel:
     weights_path: Path
     tokenizer_path: Path | None
     notes: list[str]
-    images_path: Path | None = None
+    preparation_path: Path | None = None
 
 
 def import_model(
@@ -62,11 +66,11 @@ def import_model(
     """Turn a Hugging Face folder into a network, its weights and its tokenizer.
 
     folder: holds config.json, model.safetensors or pytorch_model.bin (or their shards)
-    and, for text, tokenizer.json; for images, preprocessor_config.json; or a Whisper's
-    model.bin of CTranslate2. It may also be a `.keras` archive (see `keras_archive`).
+    and, for text, tokenizer.json; for images and sound, preprocessor_config.json; or a
+    Whisper's model.bin of CTranslate2. It may also be a `.keras` archive (see `keras_archive`).
     output: the `.neural` file to write; its tokenizer goes beside it
     (`minilm.tokenizer.json`), where `find_tokenizer` looks first, and so does how
-    images are prepared.
+    images or sound are prepared.
     weights: the safetensors file to write, float32; beside `output` unless given.
     name: that of the network; taken from the file's unless given.
 
@@ -95,15 +99,13 @@ def import_model(
     notes = [*plan.notes, *unused]
     beside = folder.with_name(FILE_NAME) if _is_archive(folder) else folder / FILE_NAME
     tokenizer = _read_tokenizer(beside, target.tokenizer, notes, plan)
-    images = None
-    if plan.takes("image"):
-        images = image_settings(folder, source.model_type)
+    preparation = _preparation(folder, source)
     try:
         write_weights(target.weights, fillings)
         if tokenizer is not None:
             atomic_write(target.tokenizer, tokenizer)
-        if images is not None:
-            atomic_write(target.images, images.text)
+        if preparation is not None:
+            atomic_write(preparation.path_for(output), preparation.text)
         atomic_write(output, text)
     except OSError as error:
         where = error.filename2 or error.filename or output
@@ -116,7 +118,7 @@ def import_model(
         target.weights,
         target.tokenizer if tokenizer is not None else None,
         notes,
-        target.images if images is not None else None,
+        preparation.path_for(output) if preparation is not None else None,
     )
 
 
@@ -190,13 +192,11 @@ class _Target:
     def tokenizer(self) -> Path:
         return tokenizer_path(self.neural)
 
-    @property
-    def images(self) -> Path:
-        return preparation_path(self.neural)
-
     def check(self, sources: list[Path]) -> None:
         """Stop (E0633) where one file would overwrite another, or the model itself."""
-        ours = [self.neural, self.weights, self.tokenizer, self.images]
+        kinds = (ImagePreparation, SoundPreparation)
+        ours = [self.neural, self.weights, self.tokenizer]
+        ours += [kind.path_for(self.neural) for kind in kinds]
         for path in ours:
             if path.is_dir():
                 fail("E0633", path=path)
@@ -206,6 +206,13 @@ class _Target:
         for path, place in zip(ours, places, strict=True):
             if place in {source.resolve() for source in sources}:
                 fail("E0633.model", path=path)
+
+
+def _preparation(folder: Path, source: _Source) -> Preparation | None:
+    """How images or sound are prepared; None where that is not said."""
+    if source.plan.takes("image"):
+        return image_settings(folder, source.model_type)
+    return sound_settings(folder) if source.plan.takes("frames") else None
 
 
 def _read_tokenizer(

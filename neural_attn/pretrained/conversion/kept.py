@@ -16,7 +16,8 @@ from typing import Any
 
 from neural_attn.diagnostics.errors import NeuralError, fail, reason
 from neural_attn.files import atomic_write, safe_name
-from neural_attn.inputs.images import preparation_path
+from neural_attn.inputs.images import ImagePreparation
+from neural_attn.inputs.mel import SoundPreparation
 from neural_attn.inputs.tokenizer import tokenizer_path
 from neural_attn.pretrained.conversion.config import read_json
 from neural_attn.pretrained.conversion.network_text import model_title
@@ -85,7 +86,9 @@ class _Record:
         self.neural = neural
         self.weights = neural.with_suffix(".safetensors")
         self.path = neural.with_suffix(".origin.json")
-        self._others = [self.weights, tokenizer_path(neural), preparation_path(neural)]
+        kinds = (ImagePreparation, SoundPreparation)
+        prepared = [kind.path_for(neural) for kind in kinds]
+        self._others = [self.weights, tokenizer_path(neural), *prepared]
 
     def says_of(self, source: Mapping[str, Any]) -> bool:
         """Whether the files are those that were made of this state of a folder."""

@@ -1,0 +1,137 @@
+"""Sound into a network: a batch as it takes it, and when its steps are heard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from neural_attn.diagnostics.errors import fail
+from neural_attn.inputs.arrays import prepare
+from neural_attn.inputs.limits import parts_of
+from neural_attn.inputs.mel import SoundPreparation
+from neural_attn.inputs.prepared import Prepared
+from neural_attn.inputs.sounds import open_sound
+from neural_attn.inputs.tokenizer import Encoded
+from neural_attn.ir import Block, Input, is_mask
+from neural_attn.shapes.instance import Checked
+
+__all__ = [
+    "own_start",
+    "prepare_sounds",
+    "refuse_sound_input",
+    "sound_input",
+    "start_alone",
+    "text_input",
+]
+
+
+def prepare_sounds(
+    checked: Checked,
+    paths: Sequence[Path],
+    settings: SoundPreparation | None,
+    encoded: Encoded | None = None,
+) -> Prepared:
+    """Sound files, and what was encoded of texts, as checked inputs of a network.
+
+    Silence is put behind them where the network takes so many frames. Without settings
+    they are prepared as Whisper does it, at 16,000 Hz.
+
+    Raises NeuralError (E0439) for a file that is no WAV, or too long, or files of
+    different lengths where any is taken, and as `prepare` does.
+    """
+    given = sound_input(checked)
+    frames, bands = given.shape
+    notes = []
+    if settings is None:
+        settings = SoundPreparation(bands or SoundPreparation.bands)
+        notes.append(
+            "how sound is prepared is not said: as Whisper does it, "
+            f"{settings.bands} mel bands of {settings.rate:,} Hz"
+        )
+    longest = None if frames is None else settings.seconds(frames)
+    sounds = [open_sound(path, settings.rate, longest) for path in paths]
+    numbers = [settings.numbers(one, frames) for one in sounds]
+    if len({len(one) for one in numbers}) > 1:
+        fail("E0439.lengths", network=checked.network.name)
+    if longest is not None and any(len(n) < frames * settings.hop for n in sounds):
+        notes.append(f"silence was put behind the sound, up to {longest:g} s")
+    arrays = {given.name: np.stack(numbers)}
+    tokens = {given.name: _times(settings, len(numbers[0]))}
+    steps = _times(settings, len(numbers[0]), 2) if _halves(checked) else ()
+    name = text_input(checked)
+    if encoded is not None and name is not None:
+        if min(encoded.lengths) < max(encoded.lengths):
+            fail("E0439.texts")
+        arrays[name], tokens[name] = encoded.inputs["input_ids"], encoded.tokens
+    prepared = prepare(checked, arrays, tokens)
+    return replace(prepared, notes=[*notes, *prepared.notes], steps=steps)
+
+
+def start_alone(encoded: Encoded) -> Encoded:
+    """Of empty texts: what stands before a text, without what ends it."""
+    width = encoded.inputs["input_ids"].shape[1]
+    return _steps(encoded, slice(0, max(1, width - 1)))
+
+
+def own_start(encoded: Encoded) -> Encoded:
+    """Of texts that bring their start (`<|startoftranscript|><|en|>`): that one alone.
+
+    Tokenizers put theirs in front of it, as of any text.
+    """
+    ids = encoded.inputs["input_ids"]
+    again = (ids[:, 1:] == ids[:, :1]).all(axis=0)
+    return _steps(encoded, slice(int(again.argmax()) + 1 if again.any() else 0, None))
+
+
+def _steps(encoded: Encoded, some: slice) -> Encoded:
+    inputs = {name: array[:, some] for name, array in encoded.inputs.items()}
+    return Encoded(inputs, [row[some] for row in encoded.tokens], encoded.notes)
+
+
+def text_input(checked: Checked) -> str | None:
+    """The name of the one input of ids beside the sound; None where there is none."""
+    names = [
+        one.name
+        for one in checked.network.inputs
+        if one.dtype == "int" and len(one.shape) == 1 and not is_mask(one.name)
+    ]
+    return names[0] if len(names) == 1 else None
+
+
+def refuse_sound_input(checked: Checked) -> None:
+    """Raise NeuralError (E0439.alone) where a network does not take texts alone."""
+    if any(map(_is_sound, checked.network.inputs)) and text_input(checked):
+        fail("E0439.alone", network=checked.network.name)
+
+
+def sound_input(checked: Checked) -> Input:
+    """The input of a network that takes frames of sound.
+
+    Raises NeuralError (E0439.model) where there is none, or there are several.
+    """
+    found = [one for one in checked.network.inputs if _is_sound(one)]
+    if len(found) != 1:
+        fail("E0439.model", network=checked.network.name)
+    return found[0]
+
+
+def _is_sound(given: Input) -> bool:
+    return given.dtype == "float" and len(given.shape) == 2
+
+
+def _times(settings: SoundPreparation, frames: int, every: int = 1) -> list[str]:
+    """When each step is heard, of which there is one for `every` frames."""
+    return [f"{settings.seconds(at):.2f} s" for at in range(0, frames, every)]
+
+
+def _halves(checked: Checked) -> bool:
+    """Whether two frames become a step, in the network's one `FrameEmbedding`."""
+    names = [
+        one.target.name
+        for one in parts_of(checked.root)
+        if isinstance(one.target, Block)
+    ]
+    return names.count("FrameEmbedding") == 1

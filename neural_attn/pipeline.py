@@ -186,7 +186,7 @@ def attend(model: AttentionModel, request: Request) -> Iterator[Batch]:
         return
     if not request.has_texts:
         prepared = model.prepare(request.data, request.tokens, request.seed)
-        links = [] if request.links is None else _links_of_data(request, prepared)
+        links = _links_of_data(request, prepared.batch)
         yield Batch(model.run(prepared), prepared, prepared.notes, links=links)
         return
     before = 0
@@ -203,19 +203,23 @@ def attend(model: AttentionModel, request: Request) -> Iterator[Batch]:
 def _attend_to_media(model: AttentionModel, request: Request) -> Iterator[Batch]:
     """Batches of images or sounds, each with the texts that stand beside them."""
     encode = model.encode_images if request.images else model.encode_sounds
+    links = _links_of_data(request, len(request.media))
     size = request.batch_size or len(request.media)
     for start in range(0, len(request.media), size):
         some = slice(start, start + size)
         prepared = encode(request.media[some], request.texts[some])
         notes = [*prepared.cut, *prepared.notes]
-        yield Batch(model.run(prepared), prepared, notes, before=start)
+        captured = model.run(prepared)
+        yield Batch(captured, prepared, notes, links=links[some], before=start)
 
 
-def _links_of_data(request: Request, prepared: Prepared) -> list[LinkedText]:
-    assert request.links is not None
+def _links_of_data(request: Request, count: int) -> list[LinkedText]:
+    """Those of each example, of which there are so many; none if none are given."""
+    if request.links is None:
+        return []
     links = list(read_links(request.links))
-    if len(links) != prepared.batch:
-        fail("E0422.count", given=len(links), texts=prepared.batch)
+    if len(links) != count:
+        fail("E0422.count", given=len(links), texts=count)
     return links
 
 
@@ -482,15 +486,19 @@ def _refuse_lies(captured: Captured, layer: str | int | None) -> None:
 
 def _check_inputs(request: Request) -> None:
     """Refuse inputs that exclude each other."""
-    if request.media and (request.data is not None or request.files):
-        fail("E0414.images" if request.images else "E0414.sounds")
+    has_more = request.data is not None or bool(request.files)
+    if request.images and has_more:
+        fail("E0414.images")
+    if request.sounds and has_more:
+        fail("E0414.sounds")
     if request.images and request.sounds:
         fail("E0414.media")
     if request.has_texts and request.data is not None:
         fail("E0414.data")
     if (request.has_texts or request.media) and request.tokens is not None:
         fail("E0414.texts")
-    if request.has_texts and request.links and not request.linked:
+    has_data = request.media or not request.has_texts
+    if request.links and not request.linked and not has_data:
         fail("E0414.links")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,6 @@ class ImagePreparation(Preparation):
     """
 
     KIND: ClassVar[str] = "image"
-    REFUSAL: ClassVar[str] = "E0438.settings"
 
     resize: tuple[int, int] | int | None = None
     resample: int = 2
@@ -52,6 +51,11 @@ class ImagePreparation(Preparation):
     scale: float = 1 / 255
     mean: tuple[float, ...] = (0.5,)
     deviation: tuple[float, ...] = (0.5,)
+
+    @classmethod
+    def refuse(cls, path: Path) -> NoReturn:
+        """See `Preparation.refuse`."""
+        fail("E0438.settings", path=path)
 
     def check(self) -> None:
         """See `Preparation.check`."""

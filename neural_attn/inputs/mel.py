@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.preparation import Preparation
 
 __all__ = ["SoundPreparation"]
@@ -40,12 +42,16 @@ class SoundPreparation(Preparation):
     """
 
     KIND: ClassVar[str] = "audio"
-    REFUSAL: ClassVar[str] = "E0439.settings"
 
     bands: int = 80
     rate: int = 16_000
     hop: int = 160
     window: int = 400
+
+    @classmethod
+    def refuse(cls, path: Path) -> NoReturn:
+        """See `Preparation.refuse`."""
+        fail("E0439.settings", path=path)
 
     def check(self) -> None:
         """See `Preparation.check`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from neural_attn.diagnostics.errors import fail, reason
 
@@ -17,13 +17,9 @@ __all__ = ["Preparation"]
 
 @dataclass(frozen=True)
 class Preparation:
-    """What a kind of file has in common with others: `KIND.json`, and its message.
-
-    A subclass has its settings as fields, and checks them in `check`.
-    """
+    """What the kinds have in common; a subclass has its settings as fields."""
 
     KIND: ClassVar[str]
-    REFUSAL: ClassVar[str]  # the message where the file holds anything else
 
     @classmethod
     def path_for(cls, neural_path: Path) -> Path:
@@ -38,7 +34,7 @@ class Preparation:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """What `text` wrote. Raises NeuralError (REFUSAL) for anything else."""
+        """What `text` wrote. Raises NeuralError for anything else."""
         try:
             found = json.loads(path.read_bytes())
             made = cls(**{key: _plain(value) for key, value in found.items()})
@@ -46,13 +42,18 @@ class Preparation:
         except OSError as error:
             fail("E0403", path=path, reason=reason(error))
         except (ValueError, TypeError, AttributeError, RecursionError):
-            fail(cls.REFUSAL, path=path)
+            cls.refuse(path)
         return made
 
     @property
     def text(self) -> str:
         """JSON that `read` takes."""
         return json.dumps(asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def refuse(cls, path: Path) -> NoReturn:
+        """Raise the NeuralError of a file that holds anything else."""
+        raise NotImplementedError
 
     def check(self) -> None:
         """Raise ValueError or TypeError where a setting is none."""

@@ -49,7 +49,7 @@ def prepare_sounds(
         settings = SoundPreparation(bands or SoundPreparation.bands)
         notes.append(
             "how sound is prepared is not said: as Whisper does it, "
-            f"{settings.bands} mel bands of {settings.rate:,} Hz"
+            f"in {settings.bands} mel bands, at {settings.rate:,} Hz"
         )
     longest = None if frames is None else settings.seconds(frames)
     sounds = [open_sound(path, settings.rate, longest) for path in paths]
@@ -67,13 +67,15 @@ def prepare_sounds(
             fail("E0439.texts")
         arrays[name], tokens[name] = encoded.inputs["input_ids"], encoded.tokens
     prepared = prepare(checked, arrays, tokens)
+    notes += encoded.notes if encoded else []
     return replace(prepared, notes=[*notes, *prepared.notes], steps=steps)
 
 
 def start_alone(encoded: Encoded) -> Encoded:
     """Of empty texts: what stands before a text, without what ends it."""
-    width = encoded.inputs["input_ids"].shape[1]
-    return _steps(encoded, slice(0, max(1, width - 1)))
+    width = max(1, encoded.inputs["input_ids"].shape[1] - 1)
+    note = f"no text given: the decoder reads its {width} first tokens alone"
+    return replace(_steps(encoded, slice(0, width)), notes=[note])
 
 
 def own_start(encoded: Encoded) -> Encoded:
@@ -81,14 +83,17 @@ def own_start(encoded: Encoded) -> Encoded:
 
     Tokenizers put theirs in front of it, as of any text.
     """
-    ids = encoded.inputs["input_ids"]
+    ids, first = encoded.inputs["input_ids"], encoded.tokens[0][0]
     again = (ids[:, 1:] == ids[:, :1]).all(axis=0)
-    return _steps(encoded, slice(int(again.argmax()) + 1 if again.any() else 0, None))
+    if not (first.startswith("<|") and first.endswith("|>") and again.any()):
+        return encoded
+    return _steps(encoded, slice(int(again.argmax()) + 1, None))
 
 
 def _steps(encoded: Encoded, some: slice) -> Encoded:
     inputs = {name: array[:, some] for name, array in encoded.inputs.items()}
-    return Encoded(inputs, [row[some] for row in encoded.tokens], encoded.notes)
+    tokens = [row[some] for row in encoded.tokens]
+    return replace(encoded, inputs=inputs, tokens=tokens)
 
 
 def text_input(checked: Checked) -> str | None:
@@ -119,12 +124,13 @@ def sound_input(checked: Checked) -> Input:
 
 
 def _is_sound(given: Input) -> bool:
-    return given.dtype == "float" and len(given.shape) == 2
+    floats = given.dtype == "float" and not is_mask(given.name)
+    return floats and len(given.shape) == 2
 
 
 def _times(settings: SoundPreparation, frames: int, every: int = 1) -> list[str]:
     """When each step is heard, of which there is one for `every` frames."""
-    return [f"{settings.seconds(at):.2f} s" for at in range(0, frames, every)]
+    return [f"{settings.seconds(at):.2f}s" for at in range(0, frames, every)]
 
 
 def _halves(checked: Checked) -> bool:

@@ -6,6 +6,7 @@ SciPy is imported only where the rate has to be changed.
 from __future__ import annotations
 
 import math
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _GUID_END = bytes.fromhex("000000001000800000aa00389b71")
 _MOST_BYTES, _MOST_CHUNKS = 256 * 2**20, 1_000
 _MOST_SECONDS = 600.0  # where the network does not say how much it takes
+_LOUDEST = 1e9  # where it should be 1
 _RATES = range(1_000, 400_001)
 
 
@@ -60,11 +62,10 @@ def open_sound(path: Path, rate: int, longest: float | None = None) -> Samples:
             raw = stream.read(size)
     except OSError as error:
         fail("E0439", path=path, reason=reason(error))
-    if len(raw) < size:
-        _refuse(path, f"it ends after {len(raw):,} of {size:,} bytes of sound")
-    samples = _numbers(raw, form).reshape(-1, form.channels).mean(axis=1)
-    if not np.isfinite(samples).all():
-        _refuse(path, "it holds numbers that are not finite")
+    numbers = _numbers(raw, form)
+    if not (abs(numbers) <= _LOUDEST).all():  # nor is NaN
+        _refuse(path, "it holds numbers that are no sound")
+    samples: Samples = numbers.reshape(-1, form.channels).mean(axis=1)
     return samples if form.rate == rate else _resampled(path, samples, form.rate, rate)
 
 
@@ -82,7 +83,10 @@ def _find_samples(path: Path, stream: BinaryIO) -> tuple[_Format, int]:
         if name == b"data":
             if form is None:
                 _refuse(path, "it does not say what its samples are")
-            return form, _checked_size(path, size, form)
+            _check_size(path, size, os.fstat(stream.fileno()).st_size - stream.tell())
+            if size < form.step or size % form.step:
+                _refuse(path, f"{size:,} bytes hold no whole number of samples")
+            return form, size
         at = stream.tell()
         if name == b"fmt ":
             form = _read_format(path, stream.read(min(size, 40)))
@@ -107,14 +111,13 @@ def _read_format(path: Path, raw: bytes) -> _Format:
     return form
 
 
-def _checked_size(path: Path, size: int, form: _Format) -> int:
-    if size < form.step:
+def _check_size(path: Path, size: int, there: int) -> None:
+    if not size:
         _refuse(path, "it has no samples")
-    if size % form.step:
-        _refuse(path, f"{size:,} bytes are no whole number of samples")
+    if there < size:
+        _refuse(path, f"it ends after {there:,} of {size:,} bytes of sound")
     if size > _MOST_BYTES:
-        _refuse(path, f"it is said to have {size:,} bytes of sound, which is too much")
-    return size
+        _refuse(path, f"it has {size:,} bytes of sound, which is too much")
 
 
 def _check_length(path: Path, seconds: float, longest: float | None) -> None:

@@ -67,7 +67,8 @@ def import_model(
 
     folder: holds config.json, model.safetensors or pytorch_model.bin (or their shards)
     and, for text, tokenizer.json; for images and sound, preprocessor_config.json; or a
-    Whisper's model.bin of CTranslate2. It may also be a `.keras` archive (see `keras_archive`).
+    Whisper's model.bin of CTranslate2. It may also be a `.keras` archive (see
+    `keras_archive`).
     output: the `.neural` file to write; its tokenizer goes beside it
     (`minilm.tokenizer.json`), where `find_tokenizer` looks first, and so does how
     images or sound are prepared.

@@ -11,6 +11,7 @@ import pytest
 from neural_attn.analysis.links import LinkFinder
 from neural_attn.inputs.links import read_links
 from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.models.generated import GeneratedModel
 from neural_attn.pipeline import Request, capture, run_analysis
 from neural_attn.pretrained.conversion.importing import import_model
 
@@ -123,7 +124,8 @@ def speech(tmp_path_factory):
     )  # fmt: skip
     maps = capture(request).captured.maps
     cross = AttentionMaps([one for one in maps.maps if one.kind == "cross"])
-    return cross, [one.links for one in read_links(folder / "links.jsonl")]
+    links = [one.links for one in read_links(folder / "links.jsonl")]
+    return cross, links, (folder, script, data)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +136,7 @@ def speech(tmp_path_factory):
     ],
 )
 def test_heads_that_hear_words_are_found(speech, row, best, others):
-    maps, links = speech
+    maps, links, _ = speech
     finder = LinkFinder(row)
     for index, one in enumerate(links):
         finder.add(maps, one, index)
@@ -144,6 +146,21 @@ def test_heads_that_hear_words_are_found(speech, row, best, others):
     assert all(found[head].accuracy > 0.8 and found[head].finds for head in best)
     assert not any(found[head].finds for head in others)
     assert scores[len(scores) // 2].verdict == "no evidence"
+
+
+def test_a_sound_file_is_heard_as_transformers_hears_it(speech):
+    wavfile = pytest.importorskip("scipy.io.wavfile")
+    folder, script, data = speech[2]
+    sentence = script["SENTENCES"][1]
+    sound, _ = script["spoken"](script["Voice"](), sentence.split())
+    wavfile.write(folder / "speech.wav", script["RATE"], sound)
+    extract = importlib.import_module("transformers").WhisperFeatureExtractor()
+    expected = extract(sound, sampling_rate=script["RATE"]).input_features[0].T
+    network = GeneratedModel.open(folder / "whisper.neural")
+    inputs = network.encode_sounds([folder / "speech.wav"], [f" {sentence}"]).inputs
+    np.testing.assert_allclose(inputs["frames"][0], expected, rtol=0, atol=1e-4)
+    length = inputs["target"].shape[1]
+    np.testing.assert_array_equal(inputs["target"][0], data["target"][1, :length])
 
 
 # --- names in Khmer letters: a recurrent network with additive attention -------------

@@ -78,7 +78,8 @@ class SoundPreparation(Preparation):
         power = self._power(np.pad(samples, (0, max(0, missing))), count)
         found = np.log10(np.maximum(power @ self._filters(), _FLOOR))
         found = np.maximum(found, found.max() - _RANGE)
-        return ((found + 4) / 4).astype(np.float32)
+        numbers: NDArray[np.float32] = ((found + 4) / 4).astype(np.float32)
+        return numbers
 
     def _power(self, samples: Float, count: int) -> Float:
         """[frames, frequencies]; a frame lies around its first sample."""
@@ -108,4 +109,5 @@ def _mel(hertz: float) -> float:
 def _hertz(mel: Any) -> Float:
     above = np.maximum(0, mel - _BREAK / _LINEAR)
     linear = mel * _LINEAR
-    return np.where(above > 0, _BREAK * np.exp(_GROWTH * above), linear)
+    found: Float = np.where(above > 0, _BREAK * np.exp(_GROWTH * above), linear)
+    return found

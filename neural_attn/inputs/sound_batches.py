@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import lt
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.arrays import prepare
 from neural_attn.inputs.limits import parts_of
 from neural_attn.inputs.mel import SoundPreparation
-from neural_attn.inputs.prepared import Prepared
+from neural_attn.inputs.prepared import Labels, Prepared
 from neural_attn.inputs.sounds import open_sound
 from neural_attn.inputs.tokenizer import Encoded
 from neural_attn.ir import Block, Input, is_mask
@@ -51,15 +54,14 @@ def prepare_sounds(
             "how sound is prepared is not said: as Whisper does it, "
             f"in {settings.bands} mel bands, at {settings.rate:,} Hz"
         )
-    longest = None if frames is None else settings.seconds(frames)
-    sounds = [open_sound(path, settings.rate, longest) for path in paths]
-    numbers = [settings.numbers(one, frames) for one in sounds]
+    numbers, silent = _frames(paths, settings, frames)
     if len({len(one) for one in numbers}) > 1:
         fail("E0439.lengths", network=checked.network.name)
-    if longest is not None and any(len(n) < frames * settings.hop for n in sounds):
-        notes.append(f"silence was put behind the sound, up to {longest:g} s")
-    arrays = {given.name: np.stack(numbers)}
-    tokens = {given.name: _times(settings, len(numbers[0]))}
+    if frames is not None and silent:
+        until = settings.seconds(frames)
+        notes.append(f"silence was put behind the sound, up to {until:g} s")
+    arrays: dict[str, NDArray[Any]] = {given.name: np.stack(numbers)}
+    tokens: dict[str, Labels] = {given.name: _times(settings, len(numbers[0]))}
     steps = _times(settings, len(numbers[0]), 2) if _halves(checked) else ()
     name = text_input(checked)
     if encoded is not None and name is not None:
@@ -69,6 +71,17 @@ def prepare_sounds(
     prepared = prepare(checked, arrays, tokens)
     notes += encoded.notes if encoded else []
     return replace(prepared, notes=[*notes, *prepared.notes], steps=steps)
+
+
+def _frames(
+    paths: Sequence[Path], settings: SoundPreparation, count: int | None
+) -> tuple[list[NDArray[np.float32]], bool]:
+    """Of each file [frames, bands]; and whether silence stands behind some of them."""
+    longest = None if count is None else settings.seconds(count)
+    sounds = [open_sound(path, settings.rate, longest) for path in paths]
+    frames = [settings.numbers(one, count) for one in sounds]
+    samples = [len(one) * settings.hop for one in frames]
+    return frames, any(map(lt, map(len, sounds), samples))
 
 
 def start_alone(encoded: Encoded) -> Encoded:

@@ -299,11 +299,13 @@ def run(*arguments):
 
 def test_links_are_found_in_sounds(whisper):
     line = {"links": [[2, [0, 1, 2]], [3, [3, 4]]], "candidates": [*range(12)]}
-    Path("links.jsonl").write_text(json.dumps(line))
-    done = run("analyze", whisper[0], "-b", "numpy", "--audio", write(), "--text",
-               "the cat", "--links", "links.jsonl", "--json")  # fmt: skip
+    Path("links.jsonl").write_text(2 * (json.dumps(line) + "\n"))
+    two = [one for text in ("the cat", "the cat sat")
+           for one in ("--audio", write(), "--text", text)]  # fmt: skip
+    done = run("analyze", whisper[0], "-b", "numpy", *two, "--links", "links.jsonl",
+               "--json", "--batch-size", 1)  # fmt: skip
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["links"]
+    assert {one["links"] for one in json.loads(done.stdout)["links"]} == {4}
 
 
 def test_a_network_of_one_s_own_hears_too():

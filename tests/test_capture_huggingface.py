@@ -169,6 +169,16 @@ def test_a_fused_model_shows_what_the_eager_one_returns(case):
         np.testing.assert_allclose(one.weights * real, other.weights * real, **EXACT)
 
 
+def test_a_mask_that_says_what_is_hidden_is_read_as_that():
+    sizes = {"d_model": 32, "n_layers": 2, "n_heads": 4, "vocab_size": 99}
+    model = build("MptForCausalLM", "MptConfig", sizes)
+    maps = capture(model, {"input_ids": IDS[:1]})
+    eager = without(model, {"input_ids": IDS[:1]}, output_attentions=True)
+    for one, theirs in zip(maps.maps, eager.attentions, strict=True):
+        np.testing.assert_allclose(one.weights, theirs.numpy(), **EXACT)
+        assert (one.kind, one.causal, one.mask) == ("decoder_self", True, None)
+
+
 def test_masks_are_those_of_our_own_models():
     case = MODELS["bert"]
     one = capture(build(*case[:3]), TEXT).get_map("layer_1")

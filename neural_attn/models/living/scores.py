@@ -189,9 +189,23 @@ class Given:
         return Mask(None, queries > 1 and not bool(later.any()))
 
     def _allowed(self, heads: Sequence[int]) -> NDArray[np.bool_] | None:
-        """What the mask of the module says, which may be of longer keys."""
+        """What the mask of the module says, which may be of longer keys.
+
+        True hides in some models (MPT): of both readings that counts which fits the
+        weights, and neither where none does.
+        """
         mask, keys = _of_heads(self.mask, heads), self.shape[3]
-        return None if mask is None else _shown(mask[..., :keys])
+        if mask is None:
+            return None
+        shown = _shown(mask[..., :keys])
+        readings = (shown, ~shown)
+        return next((one for one in readings if self._fits(one, heads)), None)
+
+    def _fits(self, allowed: NDArray[np.bool_], heads: Sequence[int]) -> bool:
+        """Whether no weight is hidden, but in rows that see nothing at all."""
+        hidden = torch.from_numpy(~allowed & allowed.any(axis=-1, keepdims=True))
+        some = self.given.detach()[:, list(heads)]
+        return not bool((some * hidden.to(some.device) > 1e-4).any())
 
     def weights(self, heads: Sequence[int]) -> NDArray[np.float32]:
         """The weights of some heads, float32; 0 where a query may attend to nothing."""

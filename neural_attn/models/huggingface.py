@@ -116,17 +116,23 @@ class _Transformers(Module):
         """
         if not getattr(self.module, "can_generate", lambda: False)():
             fail("E0414", name="generate", what=f"a {type(self.module).__name__}")
+        if not isinstance(options, Mapping):
+            fail("E0446.options", given=type(options).__name__)
         named = options.get("generation_config") or self.module.generation_config
         settings = copy.deepcopy(named)
         settings.update(**options)
         mode = settings.get_generation_mode(options.get("assistant_model"))
         if "beam" in mode.value:
             fail("E0434")
-        if (
-            mode.value not in ("greedy_search", "sample")
-            or "custom_generate" in options
-        ):
-            fail("E0446", mode=mode.value.replace("_", " "))
+        told = mode.value if mode.value not in ("greedy_search", "sample") else ""
+        # these run a text twice, or in parts, or by other code
+        guided = getattr(settings, "guidance_scale", None) not in (None, 1)
+        told = told or ("guidance_scale" if guided else "")
+        others = ("prefill_chunk_size", "custom_generate")
+        told = told or next((n for n in others if getattr(settings, n, None)), "")
+        told = told or ("custom_generate" if "custom_generate" in options else "")
+        if told:
+            fail("E0446", mode=told)
         return replace(self, generate=options)
 
     def written(self, prepared: Prepared, output: Any) -> tuple[Any, Any]:

@@ -143,7 +143,9 @@ def _check_architecture(config: Config) -> None:
     padding = config.whole("pad_token_id", 0)
     offset = padding + 1
     length = config.size("max_position_embeddings")
-    if padding and length > offset and (length - offset) % 64 == 0:
+    has_room = length > offset and (length - offset) % 64 == 0
+    # RoBERTa has one segment; a BERT that has one, and pads by 1, is not known of
+    if padding and (has_room or config.whole("type_vocab_size", 2) == 1):
         fail("E0626.offset", path=config.path, length=length, padding=padding)
 
 

@@ -166,16 +166,15 @@ def _window(config: Config, kind: str, depth: int) -> int | None:
     unbounded = not (config.has("sliding_window") or config.lacks("sliding_window"))
     if kind == "llama" or unbounded:
         return None
-    if kind != "mistral":
-        if not config.flag("use_sliding_window", False):
-            return None
-        kinds = set(config.names("layer_types"))
-        first = config.whole("max_window_layers", 28)
-        if kinds == {"full_attention"} or (not kinds and first >= depth):
-            return None
-        if len(kinds) > 1 or (not kinds and first > 0):
-            reason = "layers of this type must be alike: windows in all or in none"
-            config.refuse("max_window_layers", (), reason)
+    if kind != "mistral" and not config.flag("use_sliding_window", False):
+        return None
+    kinds = set(config.names("layer_types"))
+    first = 0 if kind == "mistral" else config.whole("max_window_layers", 28)
+    if kinds == {"full_attention"} or (not kinds and first >= depth):
+        return None
+    if len(kinds) > 1 or (not kinds and first > 0):
+        reason = "layers of this type must be alike: windows in all or in none"
+        config.refuse("layer_types" if kinds else "max_window_layers", (), reason)
     return config.size("sliding_window", 4096)
 
 

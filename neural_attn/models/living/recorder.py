@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -114,7 +114,8 @@ class Recorder:
         call = self._place(path, module)
         self._calls.append(call)
         if self._choice.counts_back:
-            call.scores = usual
+            held = _held(usual())
+            call.scores = lambda: held
         elif self._choice.takes(call.names, call.layer):
             self._weigh(call, usual())
 
@@ -255,6 +256,13 @@ class Recorder:
         return AttentionMaps(
             [_map(name, place, one, self._labels) for name, place, one in kept], **about
         )
+
+
+def _held(scores: Any) -> Any:
+    """The same with tensors of its own: the model may write over them later."""
+    own = {one.name: getattr(scores, one.name) for one in fields(scores)}
+    cloned = {n: t.clone() for n, t in own.items() if hasattr(t, "clone")}
+    return replace(scores, **cloned)
 
 
 _Kept: TypeAlias = tuple[str, Place, Weighed]

@@ -23,7 +23,7 @@ def weights_in(module: Any, args: Any, kwargs: Any, output: Any) -> Given | None
     on the last axis) are not taken.
     """
     attends = "attention" in type(module).__name__.lower()
-    if not attends or not isinstance(output, tuple):
+    if not attends or not isinstance(output, tuple | list) or not output:
         return None
     for one in reversed(output[1:]):
         if isinstance(one, torch.Tensor) and _is_attention(one, module, output[0]):
@@ -37,7 +37,8 @@ def _is_attention(weights: Any, module: Any, context: Any) -> bool:
         return False
     batch, heads, queries, _ = weights.shape
     known = _heads(module) or {heads}
-    if (batch, queries) != tuple(context.shape[:2]) or heads not in known:
+    first = tuple(context.shape[:2])  # time stands first in FSMT
+    if first not in ((batch, queries), (queries, batch)) or heads not in known:
         return False
     sums = weights.float().sum(-1)
     whole = hasattr(module, "sinks") or ((sums - 1).abs() < 0.01) | (sums == 0)

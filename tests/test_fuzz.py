@@ -51,7 +51,7 @@ def test_random_networks_agree_on_every_backend(seed, available_backends, tmp_pa
 
 
 # some of those that `check` accepts; each run costs a second
-FORWARDS = (1, 3, 4, 10, 11, 18, 22, 31, 44, 50, 78, 100)
+FORWARDS = (13, 14, 24, 28, 36, 38, 61, 71, 79, 102, 111, 132)
 
 
 @pytest.mark.parametrize("seed", FORWARDS)

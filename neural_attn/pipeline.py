@@ -186,6 +186,10 @@ def attend(model: AttentionModel, request: Request) -> Iterator[Batch]:
         return
     if not request.has_texts:
         prepared = model.prepare(request.data, request.tokens, request.seed)
+        # maps that are there already have the rows of their examples
+        is_sample = request.data is None and not isinstance(prepared.inputs, range)
+        if request.links is not None and is_sample:
+            fail("E0414.sample")
         links = _links_of_data(request, prepared.batch)
         yield Batch(model.run(prepared), prepared, prepared.notes, links=links)
         return

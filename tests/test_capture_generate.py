@@ -94,6 +94,8 @@ def test_each_token_has_a_row_and_its_text(tokenizer):
     [
         ({"num_beams": 2}, "E0434"),
         ({"prompt_lookup_num_tokens": 2}, "E0446"),
+        ({"guidance_scale": 2.0}, "E0446"),
+        ({"prefill_chunk_size": 3}, "E0446"),
     ],
 )
 def test_what_is_not_one_token_after_another_is_refused(options, code):

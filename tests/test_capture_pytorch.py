@@ -652,3 +652,44 @@ def test_capture_takes_what_is_no_module():
     maps = capture({"a": weights, "b": weights}, layers="b", heads=(0, -1))
     assert maps.get_map("b").head_indices == (0, 2)
     assert list(maps) == ["b"]
+
+
+class WritesOver(nn.Module):
+    """Attends, then writes over its queries, as one with a buffer of keys does."""
+
+    def forward(self, x):
+        query = x.unflatten(2, (2, 4)).transpose(1, 2) * 2
+        context = functional.scaled_dot_product_attention(query, query, query)
+        query.zero_()
+        return context.transpose(1, 2).flatten(2)
+
+
+class Odd(nn.Module):
+    """Attends in a layout that PyTorch takes and that is not read."""
+
+    def forward(self, x):
+        query = x.unflatten(2, (1, 8)).transpose(1, 2)
+        key = query.repeat(1, 3, 1, 1)
+        return functional.scaled_dot_product_attention(query, key, key).mean(1)
+
+
+class OwnAttention(nn.Module):
+    """Attends by a softmax of its own."""
+
+    def forward(self, x):
+        return torch.softmax(x @ x.transpose(1, 2), dim=-1) @ x
+
+
+def test_what_is_written_over_later_was_seen_before():
+    model = nn.Sequential(WritesOver(), WritesOver())
+    x = torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(0))
+    every, last = capture(model.eval(), x), capture(model, x, layers=-1)
+    np.testing.assert_array_equal(last["1"], every["1"])
+
+
+@pytest.mark.parametrize("odd", [Odd, OwnAttention])
+def test_what_is_not_seen_is_named_and_leaves_the_model_running(odd):
+    model = nn.Sequential(WritesOver(), odd()).eval()
+    with pytest.warns(UserWarning, match="could not be seen: 1 "):
+        maps = capture(model, torch.ones(1, 5, 8))
+    assert list(maps) == ["0"]

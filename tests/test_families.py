@@ -670,6 +670,13 @@ def test_what_would_change_the_result_is_refused_by_name(family, key, value, tmp
     assert key in problem.message or inner in problem.message
 
 
+def test_a_small_roberta_is_no_bert_either(tmp_path):
+    claims = {"model_type": "bert", "architectures": ["BertModel"]}
+    claims |= {"type_vocab_size": 1, "pad_token_id": 1}
+    with pytest.raises(NeuralError, match="padding token 1"):
+        text_of(values_of(ROWS["roberta"][0]) | claims, tmp_path)
+
+
 def test_layers_that_follow_no_pattern_are_refused(tmp_path):
     kinds = ["full_attention", "sliding_attention", "sliding_attention"]
     values = values_of(ROWS["gemma2"][0]) | {"num_hidden_layers": 4}
@@ -706,6 +713,9 @@ def test_what_is_not_said_is_as_transformers_has_it(tmp_path):
     del values["sliding_window"]
     assert "window=4096" in text_of(values, tmp_path)
     assert "window" not in text_of(values | {"sliding_window": None}, tmp_path)
+    values = values_of(ROWS["mistral"][0])
+    everywhere = {"layer_types": ["full_attention"] * values["num_hidden_layers"]}
+    assert "window" not in text_of(values | everywhere, tmp_path)
     values = values_of(ROWS["gemma2"][0])
     del values["attn_logit_softcapping"]
     assert "cap=50" in text_of(values, tmp_path)

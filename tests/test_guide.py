@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import neural_attn.cli
 from neural_attn import AttentionVisualizer, load_model
@@ -198,7 +199,7 @@ def test_the_methods_on_a_model(folder, input_data, backend):
     figure = visualizer.plot_attention_heads(
         weights[0], tokens=tokens, output_path="heads.png"
     )
-    assert type(figure).__name__ == "Figure"
+    assert isinstance(figure, Figure)
     assert (folder / "heads.png").is_file()
     path = visualizer.create_interactive_visualization(
         chosen, tokens=tokens, output_path="page.html"
@@ -318,7 +319,7 @@ def test_plot_attention_summary(folder):
     fig = visualizer.plot_attention_summary(
         cross_attn, src_tokens, tgt_tokens, layer_idx=-1, save_path="my_plot.png"
     )
-    assert type(fig).__name__ == "Figure"
+    assert isinstance(fig, Figure)
     assert (folder / "my_plot.png").stat().st_size > 10_000
 
 

@@ -360,6 +360,15 @@ def test_no_head_is_shown_to_find_them(files):
     assert first.sentence.startswith("no head is shown to find the given links")
 
 
+def test_links_of_a_random_sample_are_refused(files, tmp_path):
+    network = tmp_path / "n.neural"
+    network.write_text(
+        "network N { input: (4,) layers: Embedding(9, 4) MultiHeadAttention(2) }"
+    )
+    result = run(network, "--links", files / "links.jsonl", "--backend", "numpy")
+    assert "there is no data" in str(result.exception)
+
+
 @pytest.mark.parametrize(
     ("lines", "options", "message"),
     [

@@ -268,6 +268,10 @@ class _Plain(Module):
     def named(self) -> Named:
         return Paths.of(self.module)
 
+    def attends(self, module: Any) -> bool:
+        """Whether it is called an attention: one that shows nothing is to be named."""
+        return type(module).__name__.endswith("Attention")
+
     def prepare(self, data: Any, tokens: Tokens | None) -> Prepared:
         from neural_attn.models.living import inputs
 

@@ -57,6 +57,8 @@ def _tensor(value: Any, module: Any) -> Any:
     import torch
 
     own = next(iter(module.parameters()), None)
+    if _is_ragged(value):
+        fail("E0405.ragged")
     if isinstance(value, np.ndarray | np.generic) or is_numbers(value):
         value = torch.as_tensor(np.asarray(value))
         if value.is_floating_point() and own is not None:
@@ -64,6 +66,13 @@ def _tensor(value: Any, module: Any) -> Any:
     if isinstance(value, torch.Tensor) and own is not None:
         return value.to(own.device)
     return value
+
+
+def _is_ragged(value: Any) -> bool:
+    """Whether it is a list of lists of numbers that are not as long."""
+    if not isinstance(value, list) or not all(isinstance(row, list) for row in value):
+        return False
+    return len({len(row) for row in value}) > 1
 
 
 def is_numbers(value: Any) -> bool:

@@ -49,11 +49,20 @@ class _Call:
     scores: Callable[[], Any] | None = None
     weighed: Weighed | None = None
     measured: Any = None
+    is_seen: bool = True
 
     @property
     def names(self) -> tuple[str, str]:
         """How it may be called: with and without its number."""
         return self.place.name, f"{self.place.name}_{self.number}"
+
+
+# What arithmetic raises on layouts that are not read (nested or batched by vmap, heads
+# that only queries share, no keys, no values at all): the model goes on without.
+_ODD = (
+    RuntimeError, ValueError, TypeError, IndexError, ZeroDivisionError,
+    NotImplementedError,
+)  # fmt: skip
 
 
 class Library(Protocol):
@@ -113,11 +122,15 @@ class Recorder:
 
         call = self._place(path, module)
         self._calls.append(call)
-        if self._choice.counts_back:
-            held = _held(usual())
-            call.scores = lambda: held
-        elif self._choice.takes(call.names, call.layer):
-            self._weigh(call, usual())
+        try:
+            if self._choice.counts_back:
+                held = _held(usual())
+                call.scores = lambda: held
+            elif self._choice.takes(call.names, call.layer):
+                self._weigh(call, usual())
+        except _ODD:
+            call.is_seen = False
+            self.unseen.append(path or call.place.name)
 
     def ended(
         self, path: str, module: Any, args: Any, kwargs: Any, output: Any
@@ -205,7 +218,7 @@ class Recorder:
     @property
     def saw_any(self) -> bool:
         """Whether any attention was seen, wanted or not."""
-        return bool(self._calls)
+        return any(call.is_seen for call in self._calls)
 
     @property
     def names(self) -> list[str]:

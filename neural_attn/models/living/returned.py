@@ -23,7 +23,8 @@ def weights_in(module: Any, args: Any, kwargs: Any, output: Any) -> Given | None
     on the last axis) are not taken.
     """
     attends = "attention" in type(module).__name__.lower()
-    if not attends or not isinstance(output, tuple | list) or not output:
+    several = isinstance(output, tuple | list) and bool(output)
+    if not attends or not several or not isinstance(output[0], torch.Tensor):
         return None
     for one in reversed(output[1:]):
         if isinstance(one, torch.Tensor) and _is_attention(one, module, output[0]):

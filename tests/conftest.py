@@ -10,6 +10,8 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Results are compared to rounding, which differs on a GPU.
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+# Names that are no folder are not asked for on the network.
+os.environ["HF_HUB_OFFLINE"] = "1"
 # One thread for each test worker: more of them only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -6,6 +6,7 @@ import shutil
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -758,3 +759,30 @@ def test_no_type_is_proposed_for_another(roberta, tmp_path):
     problem = refused(disguised(roberta, tmp_path / "model", **kind))
     assert problem.code == "E0624"
     assert "did you mean" not in problem.hint
+
+
+def test_a_name_is_fetched_from_the_hub(minilm_dir, tmp_path, monkeypatch):
+    asked = []
+
+    def snapshot_download(name, allow_patterns, etag_timeout):
+        asked.append((name, allow_patterns))
+        return str(minilm_dir)
+
+    hub = pytest.importorskip("huggingface_hub")
+    monkeypatch.setattr(hub, "snapshot_download", snapshot_download)
+    monkeypatch.chdir(tmp_path)
+    imported = import_model("sentence-transformers/tiny", "tiny.neural")
+    assert imported.neural_path == Path("tiny.neural")
+    assert asked == [("sentence-transformers/tiny", ["*.json", "*.safetensors"])]
+
+
+def test_a_hub_out_of_reach_is_said_and_nothing_is_left(tmp_path, monkeypatch):
+    pytest.importorskip("huggingface_hub")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NeuralError, match="could not be had from the hub") as caught:
+        import_model("nobody/nothing", "n.neural")
+    assert caught.value.diagnostics[0].code == "E0621"
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(NeuralError, match="needs huggingface_hub"):
+        import_model("nobody/nothing", "n.neural")
+    assert not list(tmp_path.iterdir())

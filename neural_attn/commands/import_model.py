@@ -15,15 +15,19 @@ from neural_attn.diagnostics.errors import printable
 @click.option("-o", "--output", type=FILE, required=True, help="The .neural file.")
 @click.option("--weights", type=FILE, help="The weights; else beside the .neural file.")
 @click.option("--name", help="What the network is called.")
-@examples("neural import ./all-MiniLM-L6-v2 -o minilm.neural")
+@examples(
+    "neural import ./all-MiniLM-L6-v2 -o minilm.neural",
+    "neural import openai-community/gpt2 -o gpt2.neural",
+)
 def import_command(
     folder: Path, output: Path, weights: Path | None, name: str | None
 ) -> None:
     """Turn a pretrained Hugging Face folder into a .neural file and weights.
 
-    It holds config.json and model.safetensors or pytorch_model.bin, or their shards, of
-    BERT, RoBERTa, GPT-2, Llama, T5, ViT or another family of docs/pretrained.md; or it
-    is the .keras archive of a recurrent encoder and decoder with additive attention.
+    FOLDER may be a name on the Hugging Face hub. It holds config.json and
+    model.safetensors or pytorch_model.bin, or their shards, of BERT, RoBERTa, GPT-2,
+    Llama, T5, ViT or another family of docs/pretrained.md; or it is the .keras archive
+    of a recurrent encoder and decoder with additive attention.
     """
     from neural_attn.pretrained import import_model
 

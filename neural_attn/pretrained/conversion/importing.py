@@ -13,7 +13,7 @@ from neural_attn.inputs.images import ImagePreparation
 from neural_attn.inputs.mel import SoundPreparation
 from neural_attn.inputs.preparation import Preparation
 from neural_attn.inputs.tokenizer import FILE_NAME, tokenizer_path
-from neural_attn.pretrained.conversion import ctranslate2, keras_archive
+from neural_attn.pretrained.conversion import ctranslate2, hub, keras_archive
 from neural_attn.pretrained.conversion.config import Config
 from neural_attn.pretrained.conversion.families import family_of
 from neural_attn.pretrained.conversion.family import Family, Plan
@@ -65,10 +65,10 @@ def import_model(
 ) -> ImportedModel:
     """Turn a Hugging Face folder into a network, its weights and its tokenizer.
 
-    folder: holds config.json, model.safetensors or pytorch_model.bin (or their shards)
-    and, for text, tokenizer.json; for images and sound, preprocessor_config.json; or a
-    Whisper's model.bin of CTranslate2. It may also be a `.keras` archive (see
-    `keras_archive`).
+    folder: a name on the hub or in its cache, or a folder: it holds config.json,
+    model.safetensors or pytorch_model.bin (or their shards) and, for text,
+    tokenizer.json; for images and sound, preprocessor_config.json; or a Whisper's
+    model.bin of CTranslate2. It may also be a `.keras` archive (see `keras_archive`).
     output: the `.neural` file to write; its tokenizer goes beside it
     (`minilm.tokenizer.json`), where `find_tokenizer` looks first, and so does how
     images or sound are prepared.
@@ -85,6 +85,8 @@ def import_model(
     written.
     """
     folder = Path(folder)
+    if hub.is_name(folder):
+        folder = hub.fetch(folder.as_posix())
     source = _read_archive(folder) if _is_archive(folder) else _read_folder(folder)
     plan, family, stored = source.plan, source.family, source.stored
     output = Path(output)

@@ -665,12 +665,13 @@ class WritesOver(nn.Module):
 
 
 class Odd(nn.Module):
-    """Attends in a layout that PyTorch takes and that is not read."""
+    """Attends where no single call has values."""
 
     def forward(self, x):
-        query = x.unflatten(2, (1, 8)).transpose(1, 2)
-        key = query.repeat(1, 3, 1, 1)
-        return functional.scaled_dot_product_attention(query, key, key).mean(1)
+        return torch.vmap(self.one)(x.unsqueeze(1))[:, 0]
+
+    def one(self, x):
+        return functional.scaled_dot_product_attention(x, x, x)
 
 
 class OwnAttention(nn.Module):
@@ -678,6 +679,19 @@ class OwnAttention(nn.Module):
 
     def forward(self, x):
         return torch.softmax(x @ x.transpose(1, 2), dim=-1) @ x
+
+
+def test_one_head_of_queries_may_serve_several_of_keys():
+    class Shared(nn.Module):
+        def forward(self, query, key):
+            return functional.scaled_dot_product_attention(query, key, key)
+
+    draw = torch.Generator().manual_seed(0)
+    query = torch.randn(2, 1, 4, 8, generator=draw)
+    key = torch.randn(2, 3, 5, 8, generator=draw)
+    (weights,) = capture(Shared().eval(), (query, key)).values()
+    expected = torch.softmax(query @ key.transpose(2, 3) / 8**0.5, dim=-1)
+    np.testing.assert_allclose(weights, expected.numpy(), rtol=0, atol=1e-5)
 
 
 def test_what_is_written_over_later_was_seen_before():

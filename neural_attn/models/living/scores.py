@@ -50,7 +50,10 @@ class Scores:
         if mask is not None and mask.dim() > 4:
             lead = torch.broadcast_shapes(query.shape[:-3], key.shape[:-3])
             mask = mask.expand(*lead, *mask.shape[-3:]).flatten(0, -4)
-        return cls(_four(query, key), _four(key, query), mask, **options)
+        query, key = _four(query, key), _four(key, query)
+        if query.shape[1] == 1:
+            query = query.expand(-1, key.shape[1], -1, -1)
+        return cls(query, key, mask, **options)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -707,3 +707,5 @@ def test_what_is_not_seen_is_named_and_leaves_the_model_running(odd):
     with pytest.warns(UserWarning, match="could not be seen: 1 "):
         maps = capture(model, torch.ones(1, 5, 8))
     assert list(maps) == ["0"]
+    with pytest.warns(UserWarning, match="could not be seen: 1 "):
+        capture(model, torch.ones(1, 5, 8), layers=-1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, TypeAlias
 
@@ -122,15 +123,22 @@ class Recorder:
 
         call = self._place(path, module)
         self._calls.append(call)
-        try:
-            if self._choice.counts_back:
+        if self._choice.counts_back:
+            with self._naming(call):
                 held = _held(usual())
                 call.scores = lambda: held
-            elif self._choice.takes(call.names, call.layer):
+        elif self._choice.takes(call.names, call.layer):
+            with self._naming(call):
                 self._weigh(call, usual())
+
+    @contextmanager
+    def _naming(self, call: _Call) -> Iterator[None]:
+        """Name a call that cannot be weighed among what was not seen."""
+        try:
+            yield
         except _ODD:
             call.is_seen = False
-            self.unseen.append(path or call.place.name)
+            self.unseen.append(call.place.name)
 
     def ended(
         self, path: str, module: Any, args: Any, kwargs: Any, output: Any
@@ -155,7 +163,8 @@ class Recorder:
         for call in self._calls:
             scores, call.scores = call.scores, None
             if scores is not None and choice.takes(call.names, call.layer):
-                self._weigh(call, scores())
+                with self._naming(call):
+                    self._weigh(call, scores())
 
     def _place(self, path: str, module: Any) -> _Call:
         if self._steps:

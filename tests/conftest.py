@@ -18,6 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import gc
 import importlib.util
 from pathlib import Path
+from zlib import crc32
 
 import hypothesis
 import pytest
@@ -56,12 +57,43 @@ LONGEST = [
 ]  # fmt: skip
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     order = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+    tier = config.getoption("--tier")
+    if tier is not None:
+        left_out = [item for item in items if is_thorough(item) != (tier == "thorough")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def is_thorough(item) -> bool:
+    """Whether a test is one of `--tier thorough`, by its marker.
+
+    `thorough` marks all cases of a test; `thorough("tensorflow")` those with one of the
+    words in their id; `but=` names words of cases that stay in the quick tier,
+    `every=n` leaves one of n there.
+    """
+    marker = item.get_closest_marker("thorough")
+    if marker is None:
+        return False
+    case = item.name.partition("[")[2]
+    words, stays = marker.args, marker.kwargs.get("but", ())
+    stays = (stays,) if isinstance(stays, str) else stays
+    every = marker.kwargs.get("every")
+    if every and crc32(item.name.encode()) % every == 0:
+        return False
+    if any(word in case for word in stays):
+        return False
+    return not words or any(word in case for word in words)
 
 
 def pytest_addoption(parser):
+    parser.addoption(
+        "--tier",
+        choices=["quick", "thorough"],
+        help="only the tests that the README's command runs, or only the rest",
+    )
     parser.addoption(
         "--update-golden",
         action="store_true",

@@ -116,6 +116,7 @@ SENTENCES = [
 ]
 
 
+@pytest.mark.thorough
 def test_parts_of_texts_are_the_whole_by_command(minilm):
     network = [minilm / "minilm.neural", "--checkpoint", minilm / "minilm.safetensors",
                "--backend", "numpy", "--batch-size", 1]  # fmt: skip

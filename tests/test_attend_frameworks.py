@@ -100,6 +100,7 @@ def test_pytorch_gradients_are_those_of_the_maps(options):
         assert key_bias or gradient.abs().max() > 0, name
 
 
+@pytest.mark.thorough(but="scale")
 @pytest.mark.requires_torch
 @pytest.mark.parametrize("options", OPTIONS)
 def test_pytorch_captures_it_whole(options):
@@ -132,6 +133,7 @@ def test_pytorch_half_precision_gives_no_nan(options):
             assert output.isfinite().all()
 
 
+@pytest.mark.thorough(but="scale")
 @pytest.mark.requires_torch
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("options", OPTIONS)
@@ -180,6 +182,7 @@ def test_keras_gradients_are_those_of_the_maps(options):
         np.testing.assert_allclose(gradient, gradients[1][name], rtol=1e-8, atol=1e-12)
 
 
+@pytest.mark.thorough(but="scale")
 @pytest.mark.requires_tensorflow
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")  # of unused options
 @pytest.mark.parametrize("options", OPTIONS)

@@ -409,6 +409,7 @@ np.testing.assert_allclose(
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("framework", ["torch", "jax"])
 def test_the_same_on_other_backends_of_keras(framework):
     if importlib.util.find_spec(framework) is None:

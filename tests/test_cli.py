@@ -336,6 +336,7 @@ def test_output_folder_without_permission(neural, folder):
 # --- backends that are not installed -------------------------------------------------
 
 
+@pytest.mark.thorough("tensorflow")
 @pytest.mark.parametrize(
     ("name", "install"),
     [(name, EVERY[name].install) for name in TRAINING],

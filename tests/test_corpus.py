@@ -29,6 +29,7 @@ def test_each_valid_file_formats_to_a_fixed_point_and_keeps_its_meaning(path):
     ]
 
 
+@pytest.mark.thorough(every=3)
 @pytest.mark.parametrize("path", by_name(corpus.VALID))
 def test_each_valid_file_gives_the_same_on_every_backend(
     path, available_backends, tmp_path

@@ -72,6 +72,7 @@ def test_pygments_knows_every_token(name):
             assert kinds[token.start_pos] in KINDS[token.type], token
 
 
+@pytest.mark.thorough("prelude")
 @pytest.mark.parametrize("name", TEXTS)
 def test_textmate_leaves_only_spaces_over(name):
     pieces = textmate(TEXTS[name])
@@ -80,6 +81,7 @@ def test_textmate_leaves_only_spaces_over(name):
     assert left.strip(" \t\r\n\f\ufeff") == ""
 
 
+@pytest.mark.thorough
 def test_both_agree_on_comments():
     for text in TEXTS.values():
         ours = [

@@ -526,6 +526,7 @@ KIN = {
 CASES = [(name, i) for name, rows in ROWS.items() for i in range(len(rows))]
 
 
+@pytest.mark.thorough(but=("-0",))
 @pytest.mark.parametrize(("family", "number"), CASES)
 def test_what_is_imported_is_the_model(family, number, tmp_path):
     last = ["tensorflow"] if number == 0 and family not in KIN else []

@@ -94,6 +94,7 @@ def test_comments_and_line_breaks_may_stand_between_any_two_tokens(text, random)
     assert_formats("".join(pieces))
 
 
+@pytest.mark.thorough
 @settings(max_examples=40)
 @given(st.data())
 def test_generated_text_formats_to_a_fixed_point(data):

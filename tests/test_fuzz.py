@@ -18,6 +18,7 @@ from tests.fuzz import random_forwards
 from tests.fuzz.random_networks import text_of
 
 
+@pytest.mark.thorough("2")
 @pytest.mark.parametrize("seed", [1, 2])
 def test_hostile_texts_give_diagnostics(seed, project_root):
     # in a process of its own: the limit on memory is not about the frameworks
@@ -43,6 +44,7 @@ def test_settings_nested_as_deeply_as_the_parser_takes_are_formatted_or_refused(
 
 
 # drawn networks may well apply softmax to a single number
+@pytest.mark.thorough(every=3)
 @pytest.mark.filterwarnings("ignore:You are using a softmax over axis:UserWarning")
 @pytest.mark.parametrize("seed", range(15))
 def test_random_networks_agree_on_every_backend(seed, available_backends, tmp_path):
@@ -54,6 +56,7 @@ def test_random_networks_agree_on_every_backend(seed, available_backends, tmp_pa
 FORWARDS = (13, 14, 24, 28, 36, 38, 61, 71, 79, 102, 111, 132)
 
 
+@pytest.mark.thorough(every=4)
 @pytest.mark.parametrize("seed", FORWARDS)
 def test_random_equations_that_check_accepts_run_and_agree(
     seed, available_backends, tmp_path

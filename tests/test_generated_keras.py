@@ -32,11 +32,12 @@ def ids(*shape, classes=9):
     return np.random.default_rng(0).integers(1, classes, shape)
 
 
-# Where it is not training that is tested: XLA takes seconds to compile it.
-PLAIN = {"jit_compile": False}
+# Where it is not training that is tested: a graph takes seconds to trace.
+PLAIN = {"run_eagerly": True}
 NAMES = [path.stem for path in EXAMPLES]
 
 
+@pytest.mark.thorough(but="basic")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_saved_model_gives_the_same_outputs(name, tmp_path):
     model = module(SOURCES[name]).create_model()
@@ -48,6 +49,7 @@ def test_a_saved_model_gives_the_same_outputs(name, tmp_path):
     assert list(maps) == list(model.attention_layers())
 
 
+@pytest.mark.thorough
 def test_several_inputs_are_saved_too(tmp_path):
     model = module(template("encoder-decoder", None)).create_model()
     model.save(tmp_path / "m.keras")
@@ -165,6 +167,7 @@ def shown_shapes(model):
 SHAPES = dict.fromkeys(NAMES, (3, 24)) | {"vit": (2, 224, 224, 3)}
 
 
+@pytest.mark.thorough(but=("basic", "encoder-decoder"))
 @pytest.mark.parametrize(
     "name", [*NAMES, "bert", "encoder-decoder", "lstm-attention", "vit"]
 )
@@ -225,6 +228,7 @@ def trained_tagger(targets, x):
     return model.get_weights(), history
 
 
+@pytest.mark.thorough
 def test_padding_counts_neither_in_the_loss_nor_in_the_metrics():
     x = ids(16, 6)
     x[::2, 4:] = 0

@@ -75,6 +75,7 @@ network Classifier {
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(
     shutil.which(os.environ.get("CXX", "g++")) is None,
     reason="PyTorch's own compiler needs a C++ compiler, and there is none",

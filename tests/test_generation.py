@@ -147,6 +147,7 @@ def name(request):
     return request.param
 
 
+@pytest.mark.thorough("tensorflow", but=("bahdanau", "gpt2"))
 def test_what_is_kept_changes_nothing(name, backend, tmp_path):
     model = Runner(TEXTS[name], backend, tmp_path)
     found = generation(model.checked)
@@ -191,6 +192,7 @@ REUSED = {
 }
 
 
+@pytest.mark.thorough("tensorflow")
 @pytest.mark.parametrize("text", REUSED)
 def test_a_layer_that_remembers_and_is_used_twice_keeps_nothing(
     text, backend, tmp_path
@@ -204,6 +206,7 @@ def test_a_layer_that_remembers_and_is_used_twice_keeps_nothing(
         np.testing.assert_array_equal(together, model.generate(START, 5))
 
 
+@pytest.mark.thorough("tensorflow", but=("encoder and decoder", "gpt2"))
 def test_beams_are_the_same_on_every_backend(name, backend, tmp_path):
     first = Runner(TEXTS[name], "numpy", tmp_path)
     second = Runner(TEXTS[name], backend, tmp_path)
@@ -228,6 +231,7 @@ def test_the_best_of_many_beams_is_the_best_of_all(backend, tmp_path):
         np.testing.assert_array_equal(text[-2:], pairs[totals.argmax()])
 
 
+@pytest.mark.thorough("tensorflow")
 @pytest.mark.requires_transformers
 @pytest.mark.parametrize(
     "options", [{}, {"beams": 4}, {"end": 17}, {"beams": 3, "end": 9}]
@@ -299,6 +303,7 @@ def from_gpt2(state):
     }
 
 
+@pytest.mark.thorough("tensorflow", but=("bahdanau", "gpt2"))
 def test_attention_of_what_was_written_is_the_models(name, backend, tmp_path):
     model = Runner(TEXTS[name], backend, tmp_path)
     ids, maps = model.generate(START, 4, return_attention=True)
@@ -335,6 +340,7 @@ def test_id_0_of_a_text_that_is_not_padded_is_a_token(backend, tmp_path):
     np.testing.assert_array_equal(model.generate(start, 4), model.greedy(start, 4))
 
 
+@pytest.mark.thorough("tensorflow")
 @pytest.mark.parametrize(
     "padded", ["learned", "sinusoidal", "bahdanau", "luong", "causal window"]
 )
@@ -538,6 +544,7 @@ network N { input: (none,) layers: Embedding(30, 16) LAYER
 """
 
 
+@pytest.mark.thorough("tensorflow")
 @pytest.mark.parametrize(("layer", "looks"), BACKWARDS.items(), ids=BACKWARDS)
 def test_what_looks_only_back_writes(layer, looks, backend, tmp_path):
     model = Runner(LOOKING_BACK.replace("LAYER", layer), backend, tmp_path)

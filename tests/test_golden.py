@@ -201,6 +201,7 @@ def test_generated_files_stand_alone(name, backend, project_root):
     assert roots <= {"math", "os", "numpy", "safetensors", EVERY[backend].requires[0]}
 
 
+@pytest.mark.thorough("numpy", "tensorflow")
 @pytest.mark.parametrize("backend", EVERY)
 def test_the_same_source_gives_the_same_bytes(backend, project_root):
     script = (

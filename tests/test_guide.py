@@ -150,6 +150,7 @@ def test_custom_analysis_pipeline(input_data, backend, capsys):
     assert 0 < float(entropy.split(":")[1]) <= round(np.log(50), 3)
 
 
+@pytest.mark.thorough("numpy", "pytorch")
 def test_batch_processing(folder, input_data, backend, capsys):
     (folder / "models").mkdir()
     for name in ("model", "multilayer_transformer"):
@@ -299,6 +300,7 @@ def test_the_default_backend_is_tensorflow_where_it_is_installed(folder):
     assert "compiled_model_tensorflow.py" in results["visualizations"]
 
 
+@pytest.mark.thorough("numpy", "pytorch")
 @pytest.mark.parametrize("kind", ["embedded", "token ids"])
 def test_input_data_formats(kind, backend):
     random = np.random.default_rng(0)

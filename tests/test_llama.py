@@ -109,6 +109,7 @@ def close(found, expected, error=1e-5):
 # --- going on with a text ------------------------------------------------------------
 
 
+@pytest.mark.thorough("tensorflow")
 @pytest.mark.parametrize(
     ("name", "ids", "options"),
     [
@@ -147,6 +148,7 @@ def text_of(ids, end):
     return ids[: ids.index(end) + 1] if end in ids else ids
 
 
+@pytest.mark.thorough("tensorflow")
 @pytest.mark.parametrize("name", ["llama", "mistral", "qwen3", "gemma2"])
 def test_what_is_kept_changes_nothing(name, backend, tmp_path):
     _, ours = theirs_and_ours(name, backend, tmp_path)

@@ -15,6 +15,7 @@ NEEDED = {
 }
 
 
+@pytest.mark.thorough(but="own_pytorch_encoder")
 @pytest.mark.parametrize(
     "path",
     [

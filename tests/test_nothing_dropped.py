@@ -301,6 +301,7 @@ def test_each_parameter_of_a_block_has_an_effect(name, parameter, value):
         assert changed != any(text.startswith("W0116") for text in said)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "parameter", "value"), OTHER_VALUES)
 def test_each_parameter_has_an_effect_beside_each_other_one(name, parameter, value):
     """One that matters only for some values of another must not be dropped there."""

@@ -386,6 +386,7 @@ def test_figures_do_not_pile_up():
     assert figure() is None
 
 
+@pytest.mark.thorough
 def test_more_tokens_are_hardly_more_work(tmp_path):
     def picture(tokens):
         save_figure(plot_heads(softmax(12, tokens, tokens)), tmp_path / "a.png")

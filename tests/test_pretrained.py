@@ -134,6 +134,7 @@ def by_query(weights):
 PRECISIONS = [("float32", 1e-5), ("float64", 1e-10)]
 
 
+@pytest.mark.thorough("numpy-float64", "tensorflow-float64", "pytorch-float64")
 @pytest.mark.requires_transformers
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 @pytest.mark.parametrize("name", BACKENDS)

@@ -207,6 +207,7 @@ def up_to(ids, end, first):
     return new[: new.index(end) + 1] if end in new else new
 
 
+@pytest.mark.thorough("tensorflow")
 @one_key
 @pytest.mark.parametrize("name", ["bart", "t5"])
 def test_translations_are_theirs(name, backend, tmp_path):
@@ -259,6 +260,7 @@ def bloom():
     return theirs, weights
 
 
+@pytest.mark.thorough("tensorflow")
 def test_bloom(backend, tmp_path):
     """Six heads, which are no power of two; padding before a text."""
     theirs, weights = bloom()
@@ -519,6 +521,7 @@ network Model {{
 """
 
 
+@pytest.mark.thorough("tensorflow")
 @one_key
 @pytest.mark.parametrize("kind", ["differential", "causal sigmoid", "latent"])
 def test_what_is_kept_changes_nothing(kind, backend, tmp_path):

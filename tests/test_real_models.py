@@ -128,6 +128,7 @@ def speech(tmp_path_factory):
     return cross, links, (folder, script, data)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("row", "best", "others"),
     [

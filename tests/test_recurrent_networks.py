@@ -338,6 +338,7 @@ def test_a_mask_that_may_be_left_out(tmp_path, backend, masked):
     np.testing.assert_allclose(found, reference, rtol=0, atol=1e-8)
 
 
+@pytest.mark.thorough
 @pytest.mark.requires_tensorflow
 def test_keras_trains_them_in_graph_mode():
     import keras

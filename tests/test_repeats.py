@@ -122,6 +122,7 @@ def checked_of(text):
     return checked
 
 
+@pytest.mark.thorough(but=("of one layer", "of kinds"))
 @pytest.mark.parametrize("text", STACKS.values(), ids=STACKS)
 def test_what_check_accepts_runs_and_agrees(text, available_backends, tmp_path):
     checked = checked_of(text)
@@ -504,6 +505,7 @@ def test_one_layer_compiles_and_exports_whole():
     torch.testing.assert_close(compiled(x), model(x))
 
 
+@pytest.mark.thorough
 def test_keras_saves_one_layer_once(tmp_path):
     keras = pytest.importorskip("keras")
     checked = checked_of(STACKS["of one layer"])

@@ -424,6 +424,7 @@ def test_pytorch_shared_weights_and_counters_can_be_saved(tmp_path):
 # --- Keras -------------------------------------------------------------------------
 
 
+@pytest.mark.thorough("True")
 @requires_tensorflow
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_keras_fit_learns_and_leaks_no_attention(jit_compile):
@@ -479,6 +480,7 @@ def test_keras_mixed_precision_keeps_weights_in_float32():
         np.testing.assert_allclose(weights.sum(-1), 1, 0, 1e-6)
 
 
+@pytest.mark.thorough
 @requires_torch
 @requires_tensorflow
 def test_keras_runs_unchanged_on_another_framework(weights_path, project_root):

@@ -174,6 +174,7 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.mark.thorough(every=3)
 @pytest.mark.parametrize("text", CASES.values(), ids=CASES)
 def test_every_backend_runs_it_and_all_agree(text, available_backends, tmp_path):
     (checked,), warnings = check_text(text)

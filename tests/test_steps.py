@@ -316,6 +316,7 @@ def test_every_weight_gets_a_gradient_through_the_steps(decoder, padded):
         np.testing.assert_allclose(found[1][name], gradient, atol=1e-12)
 
 
+@pytest.mark.thorough(but="bahdanau")
 @pytest.mark.requires_tensorflow
 @pytest.mark.parametrize(
     ("decoder", "padded"), [("bahdanau", True), ("luong general", False)]

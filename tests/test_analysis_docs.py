@@ -2,7 +2,7 @@
 
 import importlib
 import re
-import subprocess
+import shlex
 import sys
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from neural_attn.analysis import analyze
 from neural_attn.analysis.head_types import PATTERNS
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.metrics.registry import REGISTRY, STATISTICS
+from tests import warm_python
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "analysis"
@@ -91,14 +92,14 @@ def test_the_commands_of_the_first_page_run(tmp_path):
     text = (FOLDER / "README.md").read_text("utf-8")
     (block,) = [code for language, code in BLOCK.findall(text) if language == "bash"]
     for line in block.splitlines():
-        command = line.replace("neural ", f"{sys.executable} -m neural_attn ", 1)
-        command = command.replace("analysis.json", f"{tmp_path}/analysis.json")
+        command, _, output = line.removeprefix("neural ").partition(" > ")
         command = command.replace("report.html", f"{tmp_path}/report.html")
         # The backend is another than the page's, to save the time to load it.
         command = command.replace(".neural", ".neural -b numpy")
-        found = subprocess.run(
-            command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=300
-        )
+        arguments = shlex.split(command)
+        found = warm_python.run("-m", "neural_attn", *arguments, cwd=ROOT)
         assert found.returncode == 0, found.stderr
+        if output:
+            (tmp_path / output).write_text(found.stdout, encoding="utf-8")
     assert (tmp_path / "report.html").is_file()
     assert (tmp_path / "analysis.json").stat().st_size > 1000

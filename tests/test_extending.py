@@ -81,7 +81,7 @@ def test_a_metric_from_outside_is_on_the_page_and_in_the_docs(metric):
     np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6)
     program = (
         "import sys; sys.path.insert(0, 'docs/analysis')\n"
-        "import make; print(make.pages()['metrics.md'])"
+        "import make; print(make.metrics_page())"
     )
     page = run_with(folder, "-c", program)
     section = page.partition("## quarter_share")[2].partition("\n## ")[0]

@@ -39,7 +39,7 @@ def pages() -> dict[str, str]:
     return {
         **files,
         **({"images/layers.svg": _layers(tokens)} if find_spec("scipy") else {}),
-        "metrics.md": _metrics(tokens),
+        "metrics.md": metrics_page(),
         "patterns.md": _patterns(),
         "doctor.md": _doctor(),
         "connections.md": _connections(),
@@ -66,7 +66,9 @@ def _layers(tokens: tuple[str, ...]) -> str:
     return squares_svg(layer_pictures(example)[0])
 
 
-def _metrics(tokens: tuple[str, ...]) -> str:
+def metrics_page() -> str:
+    """The page of the metrics."""
+    tokens = planted_tokens(LENGTH, SEED)
     parts = [METRICS_PAGE.format(noise=f"{NOISE:.0%}", length=LENGTH)]
     for name in STATISTICS:
         metric = REGISTRY[name]

@@ -48,12 +48,11 @@ gc.set_threshold(20_000, 20, 20)
 # these, started last, would leave the other worker idle for minutes. (Left alone, xdist
 # starts with the files of most tests; `--no-loadscope-reorder` leaves the order to us.)
 LONGEST = [
-    "test_families", "test_runtime_networks", "test_examples", "test_generated_keras",
-    "test_explorer_page",
-    "test_pretrained", "test_guide", "test_readme", "test_fuzz",
-    "test_generated_pytorch",
-    "test_extending", "test_corpus", "test_injection", "test_analysis_docs",
-    "test_new", "test_visualizer", "test_parity", "test_weights", "test_padding",
+    "test_explorer_page", "test_readme", "test_examples", "test_injection",
+    "test_generation", "test_families", "test_generated_keras", "test_analysis_docs",
+    "test_repeats", "test_guide", "test_cli", "test_pictures", "test_extending",
+    "test_recurrent", "test_steps", "test_published_families", "test_visualizer",
+    "test_nothing_dropped", "test_attend_frameworks", "test_generated_pytorch",
 ]  # fmt: skip
 
 
@@ -61,10 +60,12 @@ def pytest_collection_modifyitems(config, items):
     order = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
     tier = config.getoption("--tier")
-    if tier is not None:
+    one_is_named = any("::" in argument for argument in config.args)
+    if tier != "all" and not one_is_named:
         left_out = [item for item in items if is_thorough(item) != (tier == "thorough")]
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
+        gone = set(left_out)
+        items[:] = [item for item in items if item not in gone]
 
 
 def is_thorough(item) -> bool:
@@ -91,8 +92,9 @@ def is_thorough(item) -> bool:
 def pytest_addoption(parser):
     parser.addoption(
         "--tier",
-        choices=["quick", "thorough"],
-        help="only the tests that the README's command runs, or only the rest",
+        choices=["quick", "thorough", "all"],
+        default="quick",
+        help="quick: each fact once, in minutes; thorough: the other cases; all: both",
     )
     parser.addoption(
         "--update-golden",

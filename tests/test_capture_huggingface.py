@@ -7,6 +7,7 @@ import pytest
 
 from neural_attn import AttentionVisualizer, analyze, capture, explore
 from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.models.opening import open_model
 
 torch = pytest.importorskip("torch")
@@ -365,3 +366,55 @@ def test_what_cannot_be_seen_beside_what_can_is_said():
         assert "layer_0" in explore(model, TEXT).html
     model.encoder.layer[1].attention.self = layer
     assert list(capture(model, TEXT)) == ["layer_0", "layer_1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "sizes", "kinds"),
+    [
+        (
+            "FunnelModel",
+            "FunnelConfig",
+            {"vocab_size": 99, "d_model": 12, "n_head": 3, "d_head": 4, "d_inner": 16,
+             "block_sizes": [1, 1], "num_decoder_layers": 1},
+            ["encoder_self"] * 3,
+        ),
+        ("DiffLlamaModel", "DiffLlamaConfig", GROUPED, ["decoder_self"] * 2),
+    ],
+)  # fmt: skip
+def test_each_layer_has_one_map_of_its_own_kind(name, config, sizes, kinds):
+    maps = capture(build(name, config, sizes), TEXT)
+    assert [one.kind for one in maps.maps] == kinds
+    analyze(maps)
+
+
+class Wrapper(torch.nn.Module):
+    """A model in a module of one's own."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids):
+        return self.model(ids)[0]
+
+
+def test_an_eager_model_is_seen_in_a_wrapper():
+    settings = transformers.BertConfig(**SIZES, attn_implementation="eager")
+    model = transformers.BertModel(settings).eval()
+    one = capture(Wrapper(model).eval(), TEXT["input_ids"])
+    other = capture(model, TEXT["input_ids"])
+    for own, its in zip(one.values(), other.values(), strict=True):
+        np.testing.assert_array_equal(own, its)
+
+
+def test_what_shows_nothing_names_its_parts_and_a_way():
+    sizes = {"vocab_size": 99, "d_model": 12, "n_layer": 1, "n_head": 3, "d_inner": 16}
+    model = build("XLNetModel", "XLNetConfig", sizes)
+    with pytest.raises(NeuralError, match=r"layer\.0\.rel_attn") as caught:
+        capture(model, TEXT)
+    assert "from_transformers" in str(caught.value)
+    with torch.no_grad():
+        outputs = model(**TEXT, output_attentions=True)
+    assert list(AttentionMaps.from_transformers(outputs)) == ["layer_0"]
+    with pytest.raises(NeuralError, match=r"capture\(model\.model, …\)"):
+        capture(Wrapper(model).eval(), TEXT["input_ids"])

@@ -71,8 +71,8 @@ class Library(Watched, Protocol):
     def written(self, prepared: Prepared, output: Any) -> tuple[Any, Any]:
         """Rows of tokens of both inputs, as far as a generation has come."""
 
-    def unseen(self, parts: str) -> Diagnostic:
-        """Say that these parts were not seen; of none, that nothing was."""
+    def unseen(self, parts: str, *, nothing: bool = False) -> Diagnostic:
+        """Say that these parts were not seen, or that nothing was."""
 
 
 @dataclass
@@ -185,9 +185,9 @@ class ModuleModel(AttentionModel):
         recorder.finish()
         if self.steps:
             recorder.label(self.library.written(prepared, output))
-        if not recorder.saw_any:
-            raise NeuralError([self.library.unseen("")])
         parts = ", ".join(dict.fromkeys(recorder.unseen))
+        if not recorder.saw_any:
+            raise NeuralError([self.library.unseen(parts, nothing=True)])
         self._warnings = [self.library.unseen(parts)] if parts else []
         return output, recorder
 
@@ -238,7 +238,9 @@ class Module(Living):
     backend: str = "pytorch"
 
     def require_still(self) -> None:
-        """Refuse training mode."""
+        """Refuse training mode, and weights that were never loaded."""
+        if any(_is_empty(part) for part in self.module.modules()):
+            fail("E0447", kind=type(self.module).__name__)
         if any(part.training for part in self.module.modules()):
             fail("E0444", kind=type(self.module).__name__)
 
@@ -252,12 +254,30 @@ class Module(Living):
         with torch.no_grad(), Watch(self.module, listener):
             yield
 
-    def unseen(self, parts: str) -> Diagnostic:
+    def unseen(self, parts: str, *, nothing: bool = False) -> Diagnostic:
         """What was not seen, and what may help."""
         kind = type(self.module).__name__
-        if not parts:
-            return Diagnostic.of("E0441", kind=kind)
-        return Diagnostic.of("W0901", kind=kind, parts=parts)
+        if not nothing:
+            return Diagnostic.of("W0901", kind=kind, parts=parts)
+        inside = next((n for n, m in self.module.named_modules() if _is_model(m)), "")
+        if inside:
+            return Diagnostic.of("E0441.inside", kind=kind, inside=inside)
+        return Diagnostic.of("E0441", kind=kind)
+
+
+def _is_empty(part: Any) -> bool:
+    """Whether a part has weights without values, which nobody loads while it runs."""
+    loads = hasattr(part, "_hf_hook")  # as `accelerate` does
+    return not loads and any(own.is_meta for own in part.parameters(recurse=False))
+
+
+def _is_model(module: Any) -> bool:
+    """Whether a module is a model of `transformers`, which is not imported for it."""
+    return any(kind.__name__ == "PreTrainedModel" for kind in type(module).__mro__)
+
+
+def _is_of_transformers(module: Any) -> bool:
+    return type(module).__module__.startswith("transformers.")
 
 
 @dataclass
@@ -271,6 +291,22 @@ class _Plain(Module):
     def attends(self, module: Any) -> bool:
         """Whether it is called an attention: one that shows nothing is to be named."""
         return type(module).__name__.endswith("Attention")
+
+    def returned(self, module: Any, args: Any, kwargs: Any, output: Any) -> Any:
+        """The weights of a part that is of `transformers`."""
+        if not _is_of_transformers(module):
+            return None
+        from neural_attn.models.living.returned import weights_in
+
+        return weights_in(module, args, kwargs, output)
+
+    def unpacked(self, module: Any, scores: Any) -> Any:
+        """In the usual layout, where a part of `transformers` attends."""
+        if not _is_of_transformers(module):
+            return scores
+        from neural_attn.models.living.returned import unpacked
+
+        return unpacked(module, scores)
 
     def prepare(self, data: Any, tokens: Tokens | None) -> Prepared:
         from neural_attn.models.living import inputs

@@ -418,3 +418,63 @@ def test_what_shows_nothing_names_its_parts_and_a_way():
     assert list(AttentionMaps.from_transformers(outputs)) == ["layer_0"]
     with pytest.raises(NeuralError, match=r"capture\(model\.model, …\)"):
         capture(Wrapper(model).eval(), TEXT["input_ids"])
+
+
+def test_what_a_tokenizer_gives_without_a_word_of_tensors(minilm, tokenizer):
+    one = {"layers": 0, "heads": 0}
+    expected = capture(minilm, TEXTS[0], tokenizer, **one)
+    given = tokenizer(TEXTS[0])
+    for maps in (
+        capture(minilm, given, tokenizer, **one),
+        capture(minilm, given["input_ids"], tokenizer, **one),
+        capture(minilm, np.array(given["input_ids"]), tokenizer, **one),
+    ):
+        np.testing.assert_array_equal(maps["layer_0"], expected["layer_0"])
+        assert maps.maps[0].key_tokens == expected.maps[0].key_tokens
+
+
+@pytest.mark.parametrize("several", [tuple, iter, np.array])
+def test_texts_come_in_any_order_of_things(several, minilm, tokenizer):
+    one = {"layers": 0, "heads": 0}
+    maps = capture(minilm, several(TEXTS[:2]), tokenizer, **one)
+    expected = capture(minilm, TEXTS[:2], tokenizer, **one)
+    np.testing.assert_array_equal(maps["layer_0"], expected["layer_0"])
+
+
+WRONG = {
+    "inputs": [(None, "E0405"), (5, "E0405"), (iter([1, 2]), "E0405")],
+    "layers": [
+        *((one, "E0442") for one in (1.0, True, [], [1.5], slice(2), {}, b"x")),
+    ],
+    "heads": [*((one, "E0442") for one in ("1", [], 1.0, [True], np.ones(2)))],
+    "budget": [*((one, "E0443") for one in ("1GB", -1, True))],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [(name, *one) for name, several in WRONG.items() for one in several],
+)
+def test_what_is_none_of_the_choices_is_said(name, value, code):
+    model = build(*MODELS["bert"][:3])
+    with pytest.raises(NeuralError) as caught:
+        capture(**{"model": model, "inputs": TEXT, name: value})
+    assert [one.code for one in caught.value.diagnostics] == [code]
+    assert caught.value.diagnostics[0].hint
+
+
+def test_numbers_of_any_library_choose():
+    model = build(*MODELS["bert"][:3])
+    maps = capture(model, TEXT, layers=np.int64(1), heads=torch.tensor([0, 2]))
+    assert (list(maps), maps.maps[0].head_indices) == (["layer_1"], (0, 2))
+    assert len(analyze(model, TEXT, layers=1, heads=[0, 2]).heads) == 2
+    assert len(analyze(maps, heads=1).heads) == 1
+
+
+@pytest.mark.parametrize("keep", ["maps", "metrics"])
+def test_weights_that_are_no_numbers_are_said(keep):
+    model = build(*MODELS["bert"][:3])
+    with torch.no_grad():
+        model.encoder.layer[0].output.dense.bias[0] = torch.nan
+    with pytest.raises(NeuralError, match=r"E0448.*layer_1"):
+        capture(model, TEXT, keep=keep)

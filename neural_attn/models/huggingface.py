@@ -65,7 +65,7 @@ class _Transformers(Module):
         """The first input, or several by name, as a tokenizer gives them."""
         from neural_attn.models.living import inputs
 
-        given = inputs.by_name(data, self.module.main_input_name)
+        given = inputs.in_batches(inputs.by_name(data, self.module.main_input_name))
         prepared = inputs.prepare(self.module, given, tokens)
         if tokens is None and self.tokenizer is not None:
             prepared = replace(prepared, tokens=self._tokens(prepared.inputs))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
@@ -93,7 +94,14 @@ class ModuleModel(AttentionModel):
         self._warnings: list[Diagnostic] = []
 
     def choosing(self, layers: Any, heads: Any, budget: int | None) -> ModuleModel:
-        """The same module, of which only some attention is computed and kept."""
+        """The same module, of which only some attention is computed and kept.
+
+        Raises NeuralError for layers, heads or a number of bytes that are none.
+        """
+        if budget is not None and (
+            isinstance(budget, bool) or not isinstance(budget, Real) or budget < 0
+        ):
+            fail("E0443.budget", given=repr(budget)[:40])
         return replace(self, choice=Choice.of(layers, heads), budget=budget)
 
     def generating(self, options: Mapping[str, Any]) -> ModuleModel:

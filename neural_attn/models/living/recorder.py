@@ -46,11 +46,18 @@ class Weighed:
 
     @classmethod
     def of(
-        cls, scores: Any, heads: Sequence[int], weights: NDArray[np.float32]
+        cls, name: str, scores: Any, heads: Sequence[int], weights: NDArray[np.float32]
     ) -> Weighed:
         """Weights of a call, and what it says of them."""
+        require_finite(name, weights)
         own = getattr(scores, "own", False)
         return cls(weights, heads, scores.read_mask(heads), scores.rows, own)
+
+
+def require_finite(name: str, weights: NDArray[np.float32]) -> None:
+    """Raise NeuralError for weights that are NaN; a sum takes no memory."""
+    if not np.isfinite(weights.sum()):
+        fail("E0448", name=name)
 
 
 @dataclass
@@ -209,20 +216,28 @@ class Recorder:
                 budget=readable(self._budget),
             )
         self._kept += size
-        call.weighed = Weighed.of(scores, heads, scores.weights(heads))
+        weights = scores.weights(heads)
+        call.weighed = Weighed.of(call.place.name, scores, heads, weights)
 
     def _measure_only(
         self, call: _Call, scores: Any, heads: Sequence[int], measure: Measurer
     ) -> None:
         shape = (scores.shape[0], len(heads), *scores.shape[2:])
         none = np.broadcast_to(np.float32(0), shape)
-        call.weighed = Weighed.of(scores, heads, none)
+        call.weighed = Weighed.of(call.place.name, scores, heads, none)
         layer = [
             _map(one.place.name, one.place, one.weighed, self._labels)
             for one in self._calls
             if one.layer == call.layer and one.weighed is not None
         ]
-        call.measured = measure(AttentionMaps(layer), scores.rows_of(heads))
+        make = scores.rows_of(heads)
+
+        def rows_of(example: int, rows: slice) -> NDArray[np.float32]:
+            made: NDArray[np.float32] = make(example, rows)
+            require_finite(call.place.name, made)
+            return made
+
+        call.measured = measure(AttentionMaps(layer), rows_of)
 
     # --- afterwards -----------------------------------------------------------------
 

@@ -162,7 +162,7 @@ def plot(
     layers, heads : which maps and heads, as in `capture`
     mean : whether heads are averaged
     example : which of the batch, from 0
-    axes : what the axes of plain arrays are, as in `AttentionMaps.from_arrays`
+    axes : what the axes of plain arrays are, as in `neural_attn.maps.given.take`
     cmap : name of a Matplotlib colour map
 
     Returns
@@ -180,7 +180,7 @@ def plot(
     from neural_attn.figures.of_maps import plot_maps
 
     if axes is not None and not isinstance(given, AttentionMaps):
-        given, axes = AttentionMaps.from_arrays(given, axes=axes), None
+        given, axes = open_model(given, axes=axes), None
     if isinstance(given, AttentionMaps):
         told = {"inputs": inputs, "tokenizer": tokenizer, "tokens": tokens}
         told["axes"] = axes

@@ -98,9 +98,7 @@ class ModuleModel(AttentionModel):
 
         Raises NeuralError for layers, heads or a number of bytes that are none.
         """
-        if budget is not None and (
-            isinstance(budget, bool) or not isinstance(budget, Real) or budget < 0
-        ):
+        if budget is not None and not _is_size(budget):
             fail("E0443.budget", given=repr(budget)[:40])
         return replace(self, choice=Choice.of(layers, heads), budget=budget)
 
@@ -198,6 +196,12 @@ class ModuleModel(AttentionModel):
             raise NeuralError([self.library.unseen(parts, nothing=True)])
         self._warnings = [self.library.unseen(parts)] if parts else []
         return output, recorder
+
+
+def _is_size(given: object) -> bool:
+    """Whether it is a number of bytes."""
+    is_number = isinstance(given, Real) and not isinstance(given, bool)
+    return is_number and bool(given >= 0)  # type: ignore[operator]
 
 
 def _dot(one: AttentionMap) -> AttentionMap:

@@ -131,8 +131,8 @@ class Family:
                 name += ".cross_attention" if cross else ".self_attention"
         if self.sides:
             own = SIDES.index(_side(path))
-            asked = 0 if cross else own
-            return Place(name, cross, SIDES[own], asking=own, asked=asked)
+            side, of = SIDES[own], 0 if cross else own
+            return Place(name, cross, side, asking=own, asked=of)
         hides = not cross and bool(getattr(module, "is_causal", False))
         is_text = len(self.stacks) < 2 or bool(_TEXT.search(stack))
         text = 0 if is_text else None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.arrays import prepare
-from neural_attn.inputs.limits import parts_of
+from neural_attn.inputs.limits import only_input, parts_of
 from neural_attn.inputs.mel import SoundPreparation
 from neural_attn.inputs.prepared import Labels, Prepared
 from neural_attn.inputs.sounds import open_sound
@@ -111,12 +111,8 @@ def _steps(encoded: Encoded, some: slice) -> Encoded:
 
 def text_input(checked: Checked) -> str | None:
     """The name of the one input of ids beside the sound; None where there is none."""
-    names = [
-        one.name
-        for one in checked.network.inputs
-        if one.dtype == "int" and len(one.shape) == 1 and not is_mask(one.name)
-    ]
-    return names[0] if len(names) == 1 else None
+    found = only_input(checked, _is_ids)
+    return None if found is None else found.name
 
 
 def refuse_sound_input(checked: Checked) -> None:
@@ -130,15 +126,19 @@ def sound_input(checked: Checked) -> Input:
 
     Raises NeuralError (E0439.model) where there is none, or there are several.
     """
-    found = [one for one in checked.network.inputs if _is_sound(one)]
-    if len(found) != 1:
+    found = only_input(checked, _is_sound)
+    if found is None:
         fail("E0439.model", network=checked.network.name)
-    return found[0]
+    return found
 
 
 def _is_sound(given: Input) -> bool:
     floats = given.dtype == "float" and not is_mask(given.name)
     return floats and len(given.shape) == 2
+
+
+def _is_ids(given: Input) -> bool:
+    return given.dtype == "int" and len(given.shape) == 1 and not is_mask(given.name)
 
 
 def _times(settings: SoundPreparation, frames: int, every: int = 1) -> list[str]:

@@ -63,14 +63,28 @@ def prepare_sounds(
     arrays: dict[str, NDArray[Any]] = {given.name: np.stack(numbers)}
     tokens: dict[str, Labels] = {given.name: _times(settings, len(numbers[0]))}
     steps = _times(settings, len(numbers[0]), 2) if _halves(checked) else ()
-    name = text_input(checked)
+    name, real = text_input(checked), {}
     if encoded is not None and name is not None:
-        if min(encoded.lengths) < max(encoded.lengths):
-            fail("E0439.texts")
+        real = _padded(checked, name, encoded)
         arrays[name], tokens[name] = encoded.inputs["input_ids"], encoded.tokens
     prepared = prepare(checked, arrays, tokens)
     notes += encoded.notes if encoded else []
-    return replace(prepared, notes=[*notes, *prepared.notes], steps=steps)
+    return replace(prepared, notes=[*notes, *prepared.notes], steps=steps, real=real)
+
+
+def _padded(
+    checked: Checked, name: str, encoded: Encoded
+) -> dict[str, NDArray[np.bool_]]:
+    """What is no padding in texts of different length; {} where all are as long.
+
+    Raises NeuralError (E0439.texts) where a token would see the padding behind it.
+    """
+    if min(encoded.lengths) == max(encoded.lengths):
+        return {}
+    maps = checked.attentions.values()
+    if not all(one.causal for one in maps if one.keys == name):
+        fail("E0439.texts")
+    return {name: encoded.inputs["attention_mask"] != 0}
 
 
 def _frames(

@@ -4,8 +4,9 @@ Members: each map under its own name, float32 [batch, heads, queries, keys]; the
 under `neural_attn/mask/0`, ...; the images that the network saw, uint8
 [height, width, 3], under `neural_attn/picture/0`, ...; and `neural_attn/header`, a
 bytes scalar of ASCII JSON with the tokens, the kinds and the rest. No map's name begins
-with `neural_attn/`, so that nothing collides. `np.load` reads all of it; np.savez is not used to write because
-it takes the names as keyword arguments, and `file` is one of its own.
+with `neural_attn/`, so that nothing collides. `np.load` reads all of it; np.savez is
+not used to write because it takes the names as keyword arguments, and `file` is one of
+its own.
 """
 
 from __future__ import annotations

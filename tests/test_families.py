@@ -852,3 +852,10 @@ def test_a_head_that_no_architecture_names_is_left_out(
     (folder / "config.json").write_text(json.dumps(values))
     notes = import_model(folder, tmp_path / "small.neural").notes
     assert f"left out the head of a task: {', '.join(left_out)}" in notes
+
+
+def test_a_clip_says_where_padding_belongs_that_ends_a_text(tmp_path):
+    settings = transformers.CLIPTextConfig(**CLIP_TEXT | {"pad_token_id": 36})
+    transformers.CLIPTextModel(settings).save_pretrained(tmp_path / "theirs")
+    notes = import_model(tmp_path / "theirs", tmp_path / "small.neural").notes
+    assert "padding has the id that ends a text, 36" in notes[0]

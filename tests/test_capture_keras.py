@@ -499,3 +499,11 @@ def test_models_of_keras_hub():
     np.testing.assert_allclose(weights.sum(-1), 1, **EXACT)
     for head in weights[0]:
         np.testing.assert_array_equal(head > 0, np.tri(5) * real > 0)
+
+    heads = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 16}
+    model = hub.models.T5Backbone(vocabulary_size=20, **heads)
+    given = {"encoder_token_ids": ids, "encoder_padding_mask": real}
+    given |= {"decoder_token_ids": ids, "decoder_padding_mask": real}
+    _, maps = watched(model, given)
+    kinds = [(one.kind, one.causal) for one in maps.maps]
+    assert kinds == [("encoder_self", False), ("decoder_self", True), ("cross", False)]

@@ -23,7 +23,7 @@ from neural_attn.models.keras import is_keras
 from neural_attn.models.living.choice import Choice, Heads, Layers
 from neural_attn.models.opening import open_model
 from neural_attn.models.pytorch import ModuleModel, is_module
-from neural_attn.pipeline import Request, run_analysis
+from neural_attn.pipeline import Request, refuse_lies, run_analysis
 
 if TYPE_CHECKING:  # Matplotlib takes half a second, and `capture` needs none
     from matplotlib.figure import Figure
@@ -131,8 +131,9 @@ def capture(
         return count_measured(*opened.measure(prepared, MapMeasurer()))
     options = {"budget": budget, "generate": generate}
     refuse_options(options, "what is no PyTorch module or Keras model")
-    maps = opened.run(_prepared(opened, inputs, tokens)).maps
-    selected = _selected(maps, layers, heads)
+    captured = opened.run(_prepared(opened, inputs, tokens))
+    refuse_lies(captured, None)
+    selected = _selected(captured.maps, layers, heads)
     return selected if keep == "maps" else count_maps(selected)
 
 
@@ -146,6 +147,7 @@ def plot(
     mean: bool = False,
     example: int = 0,
     tokens: Tokens | None = None,
+    axes: str | None = None,
     cmap: str | None = None,
 ) -> Figure:
     """Draw maps, or the attention of a model on inputs.
@@ -160,6 +162,7 @@ def plot(
     layers, heads : which maps and heads, as in `capture`
     mean : whether heads are averaged
     example : which of the batch, from 0
+    axes : what the axes of plain arrays are, as in `neural_attn.maps.given.take`
     cmap : name of a Matplotlib colour map
 
     Returns
@@ -176,12 +179,17 @@ def plot(
     """
     from neural_attn.figures.of_maps import plot_maps
 
+    if axes is not None and not isinstance(given, AttentionMaps):
+        given, axes = open_model(given, axes=axes), None
     if isinstance(given, AttentionMaps):
         told = {"inputs": inputs, "tokenizer": tokenizer, "tokens": tokens}
+        told["axes"] = axes
         refuse_options(told, "maps")
         maps = _selected(given, layers, heads)
     else:
         maps = capture(given, inputs, tokenizer, layers, heads, tokens=tokens)
+    if isinstance(example, bool) or not hasattr(type(example), "__index__"):
+        fail("E0412.example", given=repr(example)[:40])
     try:
         return plot_maps(maps, mean=mean, example=example, cmap=cmap)
     except SelectionError as error:
@@ -189,7 +197,13 @@ def plot(
 
 
 def analyze(
-    given: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any
+    given: Any,
+    inputs: Any = None,
+    *,
+    tokenizer: Any = None,
+    layers: Layers = None,
+    heads: Heads = None,
+    **options: Any,
 ) -> Analysis:
     """Say what each head does: of maps, or of a model on texts or arrays.
 
@@ -199,6 +213,7 @@ def analyze(
         Maps are analysed as they are; a model is run on `inputs` first. What
         `capture(…, keep="metrics")` gave, or several of them, is finished.
     inputs, tokenizer : of a model, as in `capture`
+    layers, heads : of which to say it, as in `capture`; None: all
     options : as in `neural_attn.analysis.analyze_maps.analyze`; of a model those of
         `neural_attn.pipeline.Request` that are of numbers (`threshold`, `flow`, …)
 
@@ -212,8 +227,12 @@ def analyze(
     parts = [given] if isinstance(given, PartialAnalysis) else given
     if _are_parts(parts):
         told = {"inputs": inputs, "tokenizer": tokenizer, **options}
+        told |= {"layers": layers, "heads": heads}
         refuse_options(told, 'what keep="metrics" gave')
         return finish(reduce(PartialAnalysis.merge, parts))
+    if layers is not None or heads is not None:
+        some = capture(given, inputs, tokenizer, layers, heads)
+        return analyze_maps.analyze(some, **options)
     living = is_module(given) or is_keras(given)
     if not (living or isinstance(given, AttentionModel | LoadedModel)):
         if tokenizer is not None:
@@ -247,10 +266,9 @@ def _prepared(model: AttentionModel, inputs: Any, tokens: Tokens | None) -> Prep
 
 def _selected(maps: AttentionMaps, layers: Any, heads: Any) -> AttentionMaps:
     """Some layers and heads of maps that are there."""
-    single = layers is None or isinstance(layers, str | int)
-    wanted = [layers] if single else layers
+    wanted: Any = Choice.of(layers, heads).layers
     try:
-        names = {name for layer in wanted for name in maps.select(layer)}
+        names = {name for one in wanted or [None] for name in maps.select(one)}
     except SelectionError as error:
         fail("E0442", reason=str(error))
     kept = [_some_heads(one, heads) for one in maps.maps if one.name in names]

@@ -43,7 +43,7 @@ from neural_attn.promises import Rows
 
 __all__ = [
     "Batch", "Outcome", "Request", "attend", "collect", "explore", "import_folder",
-    "run_analysis", "visualize",
+    "refuse_lies", "run_analysis", "visualize",
 ]  # fmt: skip
 
 EXPLORER = "attention_explorer.html"
@@ -347,7 +347,7 @@ def visualize(request: Request, step: Step = lambda begins: None) -> Outcome:
     step("running it")
     batch = next(attend(model, replace(request, batch_size=None)))
     captured, count = batch.captured, _examples(batch)
-    _refuse_lies(captured, request.layer)
+    refuse_lies(captured, request.layer)
     files = _draw(captured.maps, request, min(count, request.examples), step)
     for name, text in model.code.items():
         files[name] = atomic_write(request.output_dir / name, text)
@@ -432,7 +432,7 @@ def explore(
         backend=backend,
     )
     captured = capture(request).captured
-    _refuse_lies(captured, None)
+    refuse_lies(captured, None)
     return page.explore(captured.maps, **options)
 
 
@@ -475,7 +475,7 @@ def _draw(
 # --- what cannot be -----------------------------------------------------------------
 
 
-def _refuse_lies(captured: Captured, layer: str | int | None) -> None:
+def refuse_lies(captured: Captured, layer: str | int | None) -> None:
     """Raise NeuralError with all findings where a picture would not be true."""
     stopping = {finding.map for finding in captured.findings if finding.stops}
     if stopping <= set(captured.maps):

@@ -307,6 +307,12 @@ def test_p_is_one_sided_for_shares_and_two_sided_for_distance():
         ("7", False, False),
         ("", False, False),
         ("[1]", False, False),
+        ("[unused7]", True, False),
+        ("[start]", True, False),
+        ("[gMASK]", True, False),
+        ("[nH]", False, False),  # atoms
+        ("[SiH]", False, False),
+        ("[NH2]", False, False),
     ],
 )
 def test_kinds_of_tokens(token, special, punctuation):

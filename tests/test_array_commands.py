@@ -175,3 +175,8 @@ def test_a_file_of_tokens_labels_arrays(file, tmp_path):
     assert found["example"]["tokens"] == ["I", "saw", ",", "then", "left", "."]
     both = ["--tokens-file", tmp_path / "t.txt", "--tokens", "a,b"]
     assert refused("analyze", file, *both).code == "E0414"
+
+
+def test_an_option_is_named_as_people_write_it(file):
+    done = CliRunner().invoke(cli, ["visualize", str(file), "--text", "a b c"])
+    assert "--text has no effect on saved maps" in done.output

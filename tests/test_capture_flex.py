@@ -118,3 +118,22 @@ def test_where_it_was_compiled_it_is_not_seen(pair):
     with pytest.raises(NeuralError) as caught:
         capture(Kernel(compiled).eval(), pair)
     assert caught.value.diagnostics[0].code == "E0441"
+
+
+class Both(torch.nn.Module):
+    """Attends by a kernel that is seen, then by one that is not."""
+
+    def __init__(self, kernel):
+        super().__init__()
+        self.kernel = kernel
+
+    def forward(self, query, key):
+        seen = torch.nn.functional.scaled_dot_product_attention(query, key, key)
+        return self.kernel(seen, key)
+
+
+def test_where_some_was_compiled_it_is_said(pair):
+    compiled = torch.compile(flex.flex_attention, backend="eager")
+    query, key = pair[0][:1, :1], pair[1][:1, :1]
+    with pytest.warns(UserWarning, match="could not be seen: kernel"):
+        assert len(capture(Both(Kernel(compiled)).eval(), (query, key))) == 1

@@ -7,6 +7,7 @@ import pytest
 
 from neural_attn import AttentionVisualizer, analyze, capture, explore
 from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.models.opening import open_model
 
 torch = pytest.importorskip("torch")
@@ -365,3 +366,115 @@ def test_what_cannot_be_seen_beside_what_can_is_said():
         assert "layer_0" in explore(model, TEXT).html
     model.encoder.layer[1].attention.self = layer
     assert list(capture(model, TEXT)) == ["layer_0", "layer_1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "sizes", "kinds"),
+    [
+        (
+            "FunnelModel",
+            "FunnelConfig",
+            {"vocab_size": 99, "d_model": 12, "n_head": 3, "d_head": 4, "d_inner": 16,
+             "block_sizes": [1, 1], "num_decoder_layers": 1},
+            ["encoder_self"] * 3,
+        ),
+        ("DiffLlamaModel", "DiffLlamaConfig", GROUPED, ["decoder_self"] * 2),
+    ],
+)  # fmt: skip
+def test_each_layer_has_one_map_of_its_own_kind(name, config, sizes, kinds):
+    maps = capture(build(name, config, sizes), TEXT)
+    assert [one.kind for one in maps.maps] == kinds
+    analyze(maps)
+
+
+class Wrapper(torch.nn.Module):
+    """A model in a module of one's own."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids):
+        return self.model(ids)[0]
+
+
+def test_an_eager_model_is_seen_in_a_wrapper():
+    settings = transformers.BertConfig(**SIZES, attn_implementation="eager")
+    model = transformers.BertModel(settings).eval()
+    one = capture(Wrapper(model).eval(), TEXT["input_ids"])
+    other = capture(model, TEXT["input_ids"])
+    for own, its in zip(one.values(), other.values(), strict=True):
+        np.testing.assert_array_equal(own, its)
+
+
+def test_what_shows_nothing_names_its_parts_and_a_way():
+    sizes = {"vocab_size": 99, "d_model": 12, "n_layer": 1, "n_head": 3, "d_inner": 16}
+    model = build("XLNetModel", "XLNetConfig", sizes)
+    with pytest.raises(NeuralError, match=r"layer\.0\.rel_attn") as caught:
+        capture(model, TEXT)
+    assert "from_transformers" in str(caught.value)
+    with torch.no_grad():
+        outputs = model(**TEXT, output_attentions=True)
+    assert list(AttentionMaps.from_transformers(outputs)) == ["layer_0"]
+    with pytest.raises(NeuralError, match=r"capture\(model\.model, …\)"):
+        capture(Wrapper(model).eval(), TEXT["input_ids"])
+
+
+def test_what_a_tokenizer_gives_without_a_word_of_tensors(minilm, tokenizer):
+    one = {"layers": 0, "heads": 0}
+    expected = capture(minilm, TEXTS[0], tokenizer, **one)
+    given = tokenizer(TEXTS[0])
+    for maps in (
+        capture(minilm, given, tokenizer, **one),
+        capture(minilm, given["input_ids"], tokenizer, **one),
+        capture(minilm, np.array(given["input_ids"]), tokenizer, **one),
+    ):
+        np.testing.assert_array_equal(maps["layer_0"], expected["layer_0"])
+        assert maps.maps[0].key_tokens == expected.maps[0].key_tokens
+
+
+@pytest.mark.parametrize("several", [tuple, iter, np.array])
+def test_texts_come_in_any_order_of_things(several, minilm, tokenizer):
+    one = {"layers": 0, "heads": 0}
+    maps = capture(minilm, several(TEXTS[:2]), tokenizer, **one)
+    expected = capture(minilm, TEXTS[:2], tokenizer, **one)
+    np.testing.assert_array_equal(maps["layer_0"], expected["layer_0"])
+
+
+WRONG = {
+    "inputs": [(None, "E0405"), (5, "E0405"), (iter([1, 2]), "E0405")],
+    "layers": [
+        *((one, "E0442") for one in (1.0, True, [], [1.5], slice(2), {}, b"x")),
+    ],
+    "heads": [*((one, "E0442") for one in ("1", [], 1.0, [True], np.ones(2)))],
+    "budget": [*((one, "E0443") for one in ("1GB", -1, True))],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [(name, *one) for name, several in WRONG.items() for one in several],
+)
+def test_what_is_none_of_the_choices_is_said(name, value, code):
+    model = build(*MODELS["bert"][:3])
+    with pytest.raises(NeuralError) as caught:
+        capture(**{"model": model, "inputs": TEXT, name: value})
+    assert [one.code for one in caught.value.diagnostics] == [code]
+    assert caught.value.diagnostics[0].hint
+
+
+def test_numbers_of_any_library_choose():
+    model = build(*MODELS["bert"][:3])
+    maps = capture(model, TEXT, layers=np.int64(1), heads=torch.tensor([0, 2]))
+    assert (list(maps), maps.maps[0].head_indices) == (["layer_1"], (0, 2))
+    assert len(analyze(model, TEXT, layers=1, heads=[0, 2]).heads) == 2
+    assert len(analyze(maps, heads=1).heads) == 1
+
+
+@pytest.mark.parametrize("keep", ["maps", "metrics"])
+def test_weights_that_are_no_numbers_are_said(keep):
+    model = build(*MODELS["bert"][:3])
+    with torch.no_grad():
+        model.encoder.layer[0].output.dense.bias[0] = torch.nan
+    with pytest.raises(NeuralError, match=r"E0448.*layer_1"):
+        capture(model, TEXT, keep=keep)

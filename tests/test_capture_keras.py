@@ -454,6 +454,40 @@ def test_attention_of_keras_hub_is_its_softmax(monkeypatch):
     )
 
 
+class SinkAttention(keras.layers.Layer):
+    """As KerasHub's gpt-oss attends: by the function, with a sink as the last key."""
+
+    sinks = 0.0
+
+    def call(self, x):
+        logits = keras.ops.where(
+            np.tri(3, dtype=bool), x @ keras.ops.swapaxes(x, 1, 2), -1e9
+        )
+        logits = keras.ops.pad(logits, ((0, 0), (0, 0), (0, 1)))
+        weights = keras.ops.softmax(logits[:, None], axis=-1)
+        return weights[:, 0, :, :-1] @ x
+
+
+class LinearAttention(keras.layers.Layer):
+    """An attention without weights."""
+
+    def call(self, x):
+        return x
+
+
+def test_attention_of_keras_hub_by_the_function_and_what_it_hides(monkeypatch):
+    for kind in (SinkAttention, LinearAttention):
+        monkeypatch.setattr(kind, "__module__", "keras_hub.src.models.own")
+    x = np.random.default_rng(0).normal(size=(1, 3, 8)).astype("float32")
+    layers = [SinkAttention(name="sinks"), LinearAttention(name="quiet")]
+    with pytest.warns(UserWarning, match="was not seen: quiet"):
+        maps = capture(keras.Sequential(layers), x)
+    shares = np.exp(x[0] @ x[0].T) * np.tri(3)
+    expected = shares / (1 + shares.sum(-1, keepdims=True))
+    np.testing.assert_allclose(maps["sinks"][0, 0], expected, **EXACT)
+    assert (maps.maps[0].rows, maps.maps[0].causal) == ("parts", True)
+
+
 def test_models_of_keras_hub():
     hub = pytest.importorskip("keras_hub")
     sizes = {"num_layers": 1, "hidden_dim": 16, "intermediate_dim": 32}
@@ -466,3 +500,11 @@ def test_models_of_keras_hub():
     np.testing.assert_allclose(weights.sum(-1), 1, **EXACT)
     for head in weights[0]:
         np.testing.assert_array_equal(head > 0, np.tri(5) * real > 0)
+
+    heads = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 16}
+    model = hub.models.T5Backbone(vocabulary_size=20, **heads)
+    given = {"encoder_token_ids": ids, "encoder_padding_mask": real}
+    given |= {"decoder_token_ids": ids, "decoder_padding_mask": real}
+    _, maps = watched(model, given)
+    kinds = [(one.kind, one.causal) for one in maps.maps]
+    assert kinds == [("encoder_self", False), ("decoder_self", True), ("cross", False)]

@@ -9,6 +9,8 @@ import pytest
 from neural_attn import AttentionVisualizer, capture, explore, pipeline
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.models.living import watch
+from neural_attn.models.living.scores import Scores
 from neural_attn.models.opening import open_model
 
 torch = pytest.importorskip("torch")
@@ -709,3 +711,59 @@ def test_what_is_not_seen_is_named_and_leaves_the_model_running(odd):
     assert list(maps) == ["0"]
     with pytest.warns(UserWarning, match="could not be seen: 1 "):
         capture(model, torch.ones(1, 5, 8), layers=-1)
+
+
+class Twice(nn.Module):
+    """One softmax for two halves of values."""
+
+    def forward(self, x):
+        halves = x.chunk(2, dim=-1)
+        return sum(functional.scaled_dot_product_attention(x, x, v) for v in halves)
+
+
+def test_one_softmax_for_two_values_is_one_map():
+    x = torch.randn(1, 2, 4, 8, generator=torch.Generator().manual_seed(0))
+    assert list(capture(nn.Sequential(Twice()).eval(), x)) == ["0"]
+
+
+@pytest.mark.parametrize("appends", ["add_bias_kv", "add_zero_attn"])
+@pytest.mark.parametrize("weights", [True, False])
+def test_keys_that_belong_to_no_token_make_no_cross_attention(appends, weights):
+    class Self(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.look = nn.MultiheadAttention(8, 2, batch_first=True, **{appends: True})
+
+        def forward(self, x):
+            return self.look(x, x, x, need_weights=weights)[0]
+
+    one = capture(Self().eval(), torch.ones(1, 5, 8)).get_map("look")
+    assert (one.kind, one.weights.shape) == ("encoder_self", (1, 2, 5, 6))
+
+
+def test_a_capture_within_a_hook_is_its_own(own, ids):
+    inner, seen = nn.MultiheadAttention(8, 2, batch_first=True).eval(), []
+    x = torch.ones(1, 3, 8)
+    model = nn.Sequential(own).eval()
+    hook = own.register_forward_hook(lambda *_: seen.append(capture(inner, (x, x, x))))
+    outer = capture(model, ids)
+    hook.remove()
+    assert [list(maps) for maps in seen] == [["attention"]]
+    assert list(outer) == list(capture(model, ids))
+    assert not hasattr(watch._here, "watch") or watch._here.watch is None
+
+
+def test_a_fault_of_ours_is_none_of_the_models(own, ids, monkeypatch):
+    def faulty(*_):
+        raise ValueError("ours")
+
+    monkeypatch.setattr(Scores, "weights", faulty)
+    with pytest.raises(ValueError, match="ours"):
+        capture(own, ids)
+
+
+def test_weights_that_were_never_loaded_are_said():
+    with torch.device("meta"):
+        model = nn.Sequential(nn.Linear(4, 4)).eval()
+    with pytest.raises(NeuralError, match="E0447"):
+        capture(model, torch.ones(1, 4))

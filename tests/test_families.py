@@ -239,6 +239,7 @@ ROWS = {
         Row("LlamaForCausalLM", llama(tie_word_embeddings=True, attention_bias=True,
             mlp_bias=True, num_hidden_layers=1, rms_norm_eps=1e-2), writes=True),
         Row("LlamaForTokenClassification", llama(rope_parameters=LINEAR, head_dim=4)),
+        Row("LlamaForQuestionAnswering", llama(num_hidden_layers=1)),
     ],
     "mistral": [
         Row("MistralForCausalLM", llama(sliding_window=3, head_dim=4), writes=True),
@@ -253,6 +254,7 @@ ROWS = {
     "qwen3": [
         Row("Qwen3ForCausalLM", llama(head_dim=6, attention_bias=True), writes=True),
         Row("Qwen3ForCausalLM", llama(head_dim=2, tie_word_embeddings=True)),
+        Row("Qwen3ForQuestionAnswering", llama(num_hidden_layers=1)),
     ],
     "gpt_oss": [
         Row("GptOssForCausalLM", gpt_oss(), writes=True),
@@ -520,8 +522,7 @@ def rows_of(values, inputs="text"):
 # of the same blocks as others: TensorFlow, which takes seconds, says nothing new
 KIN = {
     "camembert", "clip_text_model", "clip_vision_model", "deit", "gemma", "mbart",
-    "mistral", "mixtral", "mt5", "opt", "pegasus", "qwen2", "qwen3_moe",
-    "xlm-roberta",
+    "mistral", "mt5", "pegasus", "qwen2", "qwen3_moe", "xlm-roberta",
 }  # fmt: skip
 CASES = [(name, i) for name, rows in ROWS.items() for i in range(len(rows))]
 
@@ -644,7 +645,14 @@ REFUSED = [
     ("llama", "rope_scaling", YARN | {"beta_fast": 16}),
     ("llama", "rope_scaling", YARN | {"attention_factor": 2.0}),
     ("llama", "rope_scaling", YARN | {"mscale": 1.0, "mscale_all_dim": 0.5}),
+    ("llama", "rope_scaling", {"rope_type": "longrope", "factor": 2.0}),
     ("llama", "partial_rotary_factor", 0.5),
+    ("llama", "attention_multiplier", 0.2),
+    ("llama", "embedding_multiplier", 12.0),
+    ("mistral", "residual_multiplier", 0.2),
+    ("llama", "logits_scaling", 8.0),
+    ("llama", "no_rope_layers", [1, 0]),
+    ("llama", "no_rope_layer_interval", 4),
     ("llama", "quantization_config", {"bits": 4}),
     ("qwen2", "hidden_act", "gelu_fast_and_other"),
     ("gemma2", "use_bidirectional_attention", True),
@@ -845,3 +853,10 @@ def test_a_head_that_no_architecture_names_is_left_out(
     (folder / "config.json").write_text(json.dumps(values))
     notes = import_model(folder, tmp_path / "small.neural").notes
     assert f"left out the head of a task: {', '.join(left_out)}" in notes
+
+
+def test_a_clip_says_where_padding_belongs_that_ends_a_text(tmp_path):
+    settings = transformers.CLIPTextConfig(**CLIP_TEXT | {"pad_token_id": 36})
+    transformers.CLIPTextModel(settings).save_pretrained(tmp_path / "theirs")
+    notes = import_model(tmp_path / "theirs", tmp_path / "small.neural").notes
+    assert "padding has the id that ends a text, 36" in notes[0]

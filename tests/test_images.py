@@ -157,6 +157,14 @@ def test_weights_lie_where_their_patches_do():
     np.testing.assert_array_equal(laid[1], [[8, 9, 10], [11, 12, 13]])
 
 
+def test_saved_maps_keep_their_images(tmp_path):
+    maps = seen_maps()
+    maps.save(tmp_path / "maps.npz")
+    picture = AttentionMaps.load(tmp_path / "maps.npz").picture_of("layer_1")
+    assert (picture.grid, picture.tokens) == ((2, 3), maps.pictures[0].tokens)
+    np.testing.assert_array_equal(picture.pixels, maps.pictures[0].pixels)
+
+
 NETWORK = """
 network Sees {
   input: (40, 12, 1)

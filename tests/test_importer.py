@@ -40,7 +40,7 @@ def model(tmp_path):
     folder.mkdir()
     write_config(folder)
     save_file(bert_tensors(), folder / "model.safetensors")
-    (folder / "tokenizer.json").write_text('{"any": "bytes"}', encoding="utf-8")
+    (folder / "tokenizer.json").write_text('{"model": "any bytes"}', encoding="utf-8")
     return folder
 
 
@@ -143,7 +143,7 @@ def test_files_can_be_run_and_the_model_may_move_away(model, tmp_path):
     }
     assert loaded.model(inputs).shape == (1, 3, WIDTH)
     assert imported.tokenizer_path == tmp_path / "net" / "tiny.tokenizer.json"
-    assert imported.tokenizer_path.read_bytes() == b'{"any": "bytes"}'
+    assert imported.tokenizer_path.read_bytes() == b'{"model": "any bytes"}'
 
 
 def test_weights_and_name_can_be_chosen(model, tmp_path):
@@ -624,6 +624,10 @@ def test_a_model_without_tokenizer(model, tmp_path):
     imported = import_model(model, tmp_path / "tiny.neural")
     assert imported.tokenizer_path is None
     assert "no tokenizer.json: give ids" in imported.notes[0]
+    (model / "tokenizer.json").write_text("{}")
+    imported = import_model(model, tmp_path / "other.neural")
+    assert imported.tokenizer_path is None
+    assert "holds no tokenizer: give ids" in imported.notes[0]
     (tmp_path / "tiny.tokenizer.json").touch()
     assert "stays as it was" in import_model(model, tmp_path / "tiny.neural").notes[0]
 

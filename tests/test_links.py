@@ -376,6 +376,7 @@ def test_links_of_a_random_sample_are_refused(files, tmp_path):
         (3, ["--link-row", "predicting"], "line 1: no row predicts a token"),
         (3, ["--link-kind", "cross"], "line 1: there is no map of the kind cross"),
         (3, ["--text", "a b"], "bring no texts"),
+        (0, [], "holds no links"),
     ],
 )
 def test_the_command_says_what_does_not_fit(files, tmp_path, lines, options, message):

@@ -74,9 +74,21 @@ def test_what_cannot_be_drawn_is_said():
         plot(MAPS, heads=4)
     with pytest.raises(NeuralError, match="inputs"):
         plot(MAPS, "a text")
+    for none in ("a", None, 1.0, True):
+        with pytest.raises(NeuralError, match="no number of an example"):
+            plot(MAPS, layers=0, example=none)
     with pytest.raises(ValueError, match="colour"):
         plot(MAPS, cmap="nothing")
     draw = np.full((1, 2, 3, 3), 1 / 3)
     apart = AttentionMaps.from_arrays({"a": draw, "b": draw[:, :, :, :2] * 1.5})
     with pytest.raises(NeuralError, match="a, b are over other tokens"):
         plot(apart, mean=True)
+
+
+def test_arrays_say_what_their_axes_are_or_are_asked():
+    draw = np.full((2, 3, 3), 1 / 3)
+    assert "2 heads" in texts(plot(draw[None]))
+    with pytest.raises(NeuralError, match="axes="):
+        plot(draw)
+    assert "2 heads" in texts(plot(draw, axes="hqk"))
+    assert "2 heads" not in texts(plot(draw, axes="bqk"))

@@ -346,5 +346,15 @@ def test_sounds_exclude_what_they_are_not(whisper):
     ]:
         done = run("visualize", *options, "--attention", "-b", "numpy")
         assert words in done.exception.diagnostics[0].message
-    with pytest.raises(NeuralError, match="different numbers of tokens"):
-        heard(where, 2 * [Path("sound.wav")], ["the", "the cat"])
+
+
+def test_texts_beside_sounds_are_padded(whisper):
+    where, texts = whisper[0], ["the", "the cat"]
+    both = heard(where, 2 * [write()], texts).captured.maps
+    for number, text in enumerate(texts):
+        one = heard(where, [write()], [text]).captured.maps
+        for name in one:
+            own, alone = both.item(name, number), one.item(name, 0)
+            np.testing.assert_allclose(own.weights, alone.weights, rtol=0, atol=1e-6)
+            assert own.query_tokens == alone.query_tokens
+            assert own.key_tokens == alone.key_tokens

@@ -133,7 +133,7 @@ def _refuse_options(meaningful: tuple[str, ...], where: str) -> None:
     for parameter in context.command.params:
         name = parameter.name or ""
         if name not in meaningful and is_given(name):
-            option = max(parameter.opts, key=len)
+            option = next(o for o in parameter.opts if o.startswith("--"))
             raise click.UsageError(f"{option} has no effect {where}")
 
 

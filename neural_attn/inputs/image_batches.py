@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.arrays import prepare
 from neural_attn.inputs.images import MODES, ImagePreparation, open_image
-from neural_attn.inputs.limits import parts_of
+from neural_attn.inputs.limits import only_input, parts_of
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.tokenizer import Encoded
 from neural_attn.ir import Block, Input, is_mask
@@ -98,10 +98,10 @@ def image_input(checked: Checked) -> Input:
 
     Raises NeuralError (E0438.model) where there is none, or there are several.
     """
-    found = [one for one in checked.network.inputs if _is_image(one)]
-    if len(found) != 1:
+    found = only_input(checked, _is_image)
+    if found is None:
         fail("E0438.model", network=checked.network.name)
-    return found[0]
+    return found
 
 
 def _reads_text(checked: Checked) -> bool:

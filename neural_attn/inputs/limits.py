@@ -1,12 +1,12 @@
-"""What a network can take at most: ids of its embeddings, steps of its inputs."""
+"""What a network can take: the input of a kind, ids at most, steps at most."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from neural_attn.catalogue.base import NativeLayer
 from neural_attn.catalogue.types import Positions
-from neural_attn.ir import Block
+from neural_attn.ir import Block, Input
 from neural_attn.shapes.instance import LONGEST, Checked, Instance
 
 
@@ -34,6 +34,12 @@ def parts_of(instance: Instance) -> Iterator[Instance]:
     for parts in instance.children.values():
         for part in parts:
             yield from parts_of(part)
+
+
+def only_input(checked: Checked, fits: Callable[[Input], bool]) -> Input | None:
+    """The one input that fits; None where none does, or several do."""
+    found = [given for given in checked.network.inputs if fits(given)]
+    return found[0] if len(found) == 1 else None
 
 
 def max_length(checked: Checked) -> int | None:

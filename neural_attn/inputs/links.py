@@ -122,9 +122,14 @@ def read_links(path: Path) -> Iterator[LinkedText]:
 
 
 def bring_texts(path: Path) -> bool:
-    """Whether a file of links brings its texts, by its first line."""
+    """Whether a file of links brings its texts, by its first line.
+
+    Raises NeuralError (E0408) for a file without any, and as `read_links`.
+    """
     first = next(read_links(path), None)
-    return first is not None and first.text is not None
+    if first is None:
+        fail("E0408.links", path=path)
+    return first.text is not None
 
 
 def _linked(line: str, number: int) -> LinkedText:

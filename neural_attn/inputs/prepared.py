@@ -26,7 +26,8 @@ class Prepared:
 
     `batch` is the number of examples; `cut` says what texts lost at their end;
     `pictures` are what image files became, one for each example; `steps` label the
-    positions that no input has.
+    positions that no input has; `real` says of inputs by name, bool [batch, time], what
+    is no padding, where the network is not told.
     """
 
     inputs: Any
@@ -35,6 +36,7 @@ class Prepared:
     cut: list[str] = field(default_factory=list)
     pictures: Sequence[Picture] = ()
     steps: Labels = ()
+    real: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @property
     def batch(self) -> int:

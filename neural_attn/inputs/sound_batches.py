@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.arrays import prepare
-from neural_attn.inputs.limits import parts_of
+from neural_attn.inputs.limits import only_input, parts_of
 from neural_attn.inputs.mel import SoundPreparation
 from neural_attn.inputs.prepared import Labels, Prepared
 from neural_attn.inputs.sounds import open_sound
@@ -63,14 +63,28 @@ def prepare_sounds(
     arrays: dict[str, NDArray[Any]] = {given.name: np.stack(numbers)}
     tokens: dict[str, Labels] = {given.name: _times(settings, len(numbers[0]))}
     steps = _times(settings, len(numbers[0]), 2) if _halves(checked) else ()
-    name = text_input(checked)
+    name, real = text_input(checked), {}
     if encoded is not None and name is not None:
-        if min(encoded.lengths) < max(encoded.lengths):
-            fail("E0439.texts")
+        real = _padded(checked, name, encoded)
         arrays[name], tokens[name] = encoded.inputs["input_ids"], encoded.tokens
     prepared = prepare(checked, arrays, tokens)
     notes += encoded.notes if encoded else []
-    return replace(prepared, notes=[*notes, *prepared.notes], steps=steps)
+    return replace(prepared, notes=[*notes, *prepared.notes], steps=steps, real=real)
+
+
+def _padded(
+    checked: Checked, name: str, encoded: Encoded
+) -> dict[str, NDArray[np.bool_]]:
+    """What is no padding in texts of different length; {} where all are as long.
+
+    Raises NeuralError (E0439.texts) where a token would see the padding behind it.
+    """
+    if min(encoded.lengths) == max(encoded.lengths):
+        return {}
+    maps = checked.attentions.values()
+    if not all(one.causal for one in maps if one.keys == name):
+        fail("E0439.texts")
+    return {name: encoded.inputs["attention_mask"] != 0}
 
 
 def _frames(
@@ -111,12 +125,8 @@ def _steps(encoded: Encoded, some: slice) -> Encoded:
 
 def text_input(checked: Checked) -> str | None:
     """The name of the one input of ids beside the sound; None where there is none."""
-    names = [
-        one.name
-        for one in checked.network.inputs
-        if one.dtype == "int" and len(one.shape) == 1 and not is_mask(one.name)
-    ]
-    return names[0] if len(names) == 1 else None
+    found = only_input(checked, _is_ids)
+    return None if found is None else found.name
 
 
 def refuse_sound_input(checked: Checked) -> None:
@@ -130,15 +140,19 @@ def sound_input(checked: Checked) -> Input:
 
     Raises NeuralError (E0439.model) where there is none, or there are several.
     """
-    found = [one for one in checked.network.inputs if _is_sound(one)]
-    if len(found) != 1:
+    found = only_input(checked, _is_sound)
+    if found is None:
         fail("E0439.model", network=checked.network.name)
-    return found[0]
+    return found
 
 
 def _is_sound(given: Input) -> bool:
     floats = given.dtype == "float" and not is_mask(given.name)
     return floats and len(given.shape) == 2
+
+
+def _is_ids(given: Input) -> bool:
+    return given.dtype == "int" and len(given.shape) == 1 and not is_mask(given.name)
 
 
 def _times(settings: SoundPreparation, frames: int, every: int = 1) -> list[str]:

@@ -16,11 +16,21 @@ __all__ = ["as_paths", "as_texts", "batches", "count_all", "read_texts"]
 
 
 def as_texts(given: Any) -> list[Text] | None:
-    """Inputs that are texts: one, or a list of texts and of pairs (tuples) of them.
+    """Inputs that are texts: one, or several, which may be pairs (tuples) of them.
 
-    None where they are something else.
+    Several are a list, a tuple, an array or what makes them one after the other. None
+    where they are something else.
+
+    Raises NeuralError for a generator of anything else, as nothing of it is left.
     """
     texts = [given] if isinstance(given, str) else given
+    holds_words = getattr(getattr(given, "dtype", None), "kind", None) in ("U", "O")
+    if isinstance(given, tuple) or (holds_words and given.ndim):
+        texts = [*given]
+    if isinstance(given, Iterator):
+        texts = [*given]
+        if not all(map(_is_text, texts)):
+            fail("E0405.inputs", kind=type(given).__name__)
     is_text = isinstance(texts, list) and all(map(_is_text, texts))
     return texts if is_text else None
 

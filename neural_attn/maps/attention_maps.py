@@ -315,7 +315,7 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
         with `neural_attn/`, as no map's does. The file is written whole or not at all.
         """
         about = {key: getattr(self, key) for key in ("trained", "source", "backend")}
-        write_maps(self.maps, about, path, compress=compress)
+        write_maps(self.maps, about, path, pictures=self.pictures, compress=compress)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> AttentionMaps:

@@ -1,10 +1,12 @@
 """The `.npz` file that holds attention maps: written by `save`, read by `load`.
 
 Members: each map under its own name, float32 [batch, heads, queries, keys]; the masks
-under `neural_attn/mask/0`, ...; and `neural_attn/header`, a bytes scalar of ASCII JSON
-with the tokens, the kinds and the rest. No map's name begins with `neural_attn/`, so
-that nothing collides. `np.load` reads all of it; np.savez is not used to write because
-it takes the names as keyword arguments, and `file` is one of its own.
+under `neural_attn/mask/0`, ...; the images that the network saw, uint8
+[height, width, 3], under `neural_attn/picture/0`, ...; and `neural_attn/header`, a
+bytes scalar of ASCII JSON with the tokens, the kinds and the rest. No map's name begins
+with `neural_attn/`, so that nothing collides. `np.load` reads all of it; np.savez is
+not used to write because it takes the names as keyword arguments, and `file` is one of
+its own.
 """
 
 from __future__ import annotations
@@ -21,12 +23,14 @@ from numpy.typing import NDArray
 from neural_attn.array_files import ArrayFileError, read_member, reading, weigh
 from neural_attn.files import atomic_writer
 from neural_attn.maps.attention_map import AttentionMap, check_name
+from neural_attn.maps.picture import Picture
 from neural_attn.promises import SHARES
 
 __all__ = ["MapFileError", "read_maps", "write_maps"]
 
 HEADER = "neural_attn/header"
 MASK = "neural_attn/mask/{}"
+PICTURE = "neural_attn/picture/{}"
 VERSION = 1
 
 # Zip stores a date per member: a fixed one gives the same file for the same maps.
@@ -42,6 +46,7 @@ def write_maps(
     about: Mapping[str, Any],
     path: str | os.PathLike[str],
     *,
+    pictures: Sequence[Picture] = (),
     compress: bool = False,
 ) -> None:
     """Write `maps` to `path`; see `AttentionMaps.save`.
@@ -54,6 +59,10 @@ def write_maps(
         **about,
         "maps": [_describe(one) for one in maps],
     }
+    if pictures:
+        header["pictures"] = [
+            {"grid": one.grid, "before": [*one.before]} for one in pictures
+        ]
     # ASCII, with escapes for the rest: tokens may hold lone surrogates, which no
     # encoding takes.
     text = json.dumps(header, ensure_ascii=True).encode("ascii")
@@ -66,12 +75,17 @@ def write_maps(
             _write_array(archive, one.name, one.weights)
             if one.mask is not None:
                 _write_array(archive, MASK.format(index), one.mask)
+        for index, picture in enumerate(pictures):
+            _write_array(archive, PICTURE.format(index), picture.pixels)
 
 
 def read_maps(
     path: str | os.PathLike[str],
 ) -> tuple[list[AttentionMap], dict[str, Any]]:
-    """Read maps from `path`, and what is about them all; see `write_maps`."""
+    """Read maps from `path`, and what is about them all; see `write_maps`.
+
+    What is about them has their "pictures" too.
+    """
     with open(path, "rb") as stream:
         try:
             with reading("not an attention map file"):
@@ -133,6 +147,11 @@ def _read(stream: IO[bytes]) -> tuple[list[AttentionMap], dict[str, Any]]:
                     _typed(entry.get("layer"), int, type(None)),
                 )
             )
+        pictures = []
+        for index, entry in enumerate(header.get("pictures", ())):
+            name = PICTURE.format(index)
+            expected.add(name)
+            pictures.append(_picture(archive, members, name, entry))
     unknown = sorted(set(members) - expected)
     if unknown:
         raise MapFileError(f"holds {unknown[0]!r}, which its header does not name")
@@ -140,6 +159,7 @@ def _read(stream: IO[bytes]) -> tuple[list[AttentionMap], dict[str, Any]]:
         "trained": _typed(header["trained"], bool, type(None)),
         "source": _typed(header["source"], str, type(None)),
         "backend": _typed(header["backend"], str, type(None)),
+        "pictures": pictures,
     }
     return maps, about
 
@@ -180,6 +200,20 @@ def _read_array(
     if dtype == "<f4" and (array.ndim != 4 or len(array) != len(entry["key_tokens"])):
         raise MapFileError(f"{name} has shape {array.shape}, not as its header says")
     return array
+
+
+def _picture(
+    archive: zipfile.ZipFile,
+    members: dict[str, zipfile.ZipInfo],
+    name: str,
+    entry: dict[str, Any],
+) -> Picture:
+    pixels = _read_array(archive, members, name, "|u1", entry)
+    rows, columns = (_typed(number, int) for number in entry["grid"])
+    before = [_typed(token, str) for token in entry["before"]]
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or min(rows, columns) < 1:
+        raise MapFileError(f"{name} has shape {pixels.shape}, and is no image")
+    return Picture(pixels, (rows, columns), before)
 
 
 def _typed(value: Any, *types: type) -> Any:

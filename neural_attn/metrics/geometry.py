@@ -32,7 +32,11 @@ __all__ = [
 Bool = NDArray[np.bool_]
 
 # [CLS], [SEP], [unused7]; <s>, </s>, <pad>; <|endoftext|>, <|im_start|>
-_SPECIAL = re.compile(r"\[[A-Za-z]+[0-9_A-Za-z]*\]|</?[A-Za-z_]+[0-9]*>|<\|.*\|>")
+# In brackets three letters of one case stand together: atoms ([nH], [SiH]) have fewer.
+_SPECIAL = re.compile(
+    r"\[(?=[^]]*(?:[A-Z]{3}|[a-z]{3}))[A-Za-z]+[0-9_A-Za-z]*\]"
+    r"|</?[A-Za-z_]+[0-9]*>|<\|.*\|>"
+)
 _SENTENCE_END = frozenset(".!?。！？…")
 # How word-piece, byte-level and SentencePiece tokenizers mark the parts of a word.
 _MARKS = ("##", "Ġ", "▁")

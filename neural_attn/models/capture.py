@@ -46,6 +46,7 @@ def capture(
     tokens: Tokens | None = None,
     pictures: Sequence[Picture] = (),
     steps: Labels = (),
+    real: Mapping[str, NDArray[Any]] | None = None,
 ) -> Captured:
     """Run a loaded network and keep the attention of all its layers.
 
@@ -53,7 +54,7 @@ def capture(
     positions of the first input, or of several by name: one list for all examples, or
     one per example. Positions of other inputs are numbered. `steps` label those that no
     input has; patches of `pictures`, of which there is one for each example, bring
-    their own.
+    their own. `real` says of inputs what is no padding, as `Prepared` does.
 
     Raises NeuralError where the network has no attention.
     """
@@ -70,7 +71,7 @@ def capture(
             name,
             weights,
             kinds[name].kind,  # type: ignore[arg-type]
-            mask,
+            _shown(mask, (real or {}).get(kinds[name].keys)),
             kinds[name].causal,
             _fitting(labels.get(kinds[name].queries), weights.shape[2]),
             _fitting(labels.get(kinds[name].keys), weights.shape[3]),
@@ -85,6 +86,14 @@ def capture(
     )
     findings = [finding for finding in wrong.values() if finding is not None]
     return Captured(output, maps, (*findings, *examine(maps)))
+
+
+def _shown(mask: NDArray[Any] | None, real: NDArray[Any] | None) -> Any:
+    """The mask of a map, whose keys `real` tells from padding."""
+    if real is None:
+        return mask
+    keys = real[:, np.newaxis, np.newaxis]
+    return keys if mask is None else mask & keys
 
 
 def _fitting(labels: Labels | None, length: int) -> Labels | None:

@@ -227,7 +227,7 @@ class GeneratedModel(AttentionModel):
     def run(self, prepared: Prepared) -> Captured:
         """See `models.capture.capture`."""
         given = prepared.inputs, prepared.tokens, prepared.pictures, prepared.steps
-        return capture.capture(self.loaded, *given)
+        return capture.capture(self.loaded, *given, prepared.real)
 
 
 class BareModel(AttentionModel):

@@ -13,7 +13,7 @@ from functools import cached_property
 from inspect import signature
 from typing import Any
 
-from neural_attn.diagnostics.errors import fail
+from neural_attn.diagnostics.errors import Diagnostic, fail
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.tokenizer import Text
 from neural_attn.models.attention_model import Vocabulary
@@ -65,7 +65,7 @@ class _Transformers(Module):
         """The first input, or several by name, as a tokenizer gives them."""
         from neural_attn.models.living import inputs
 
-        given = inputs.by_name(data, self.module.main_input_name)
+        given = inputs.in_batches(inputs.by_name(data, self.module.main_input_name))
         prepared = inputs.prepare(self.module, given, tokens)
         if tokens is None and self.tokenizer is not None:
             prepared = replace(prepared, tokens=self._tokens(prepared.inputs))
@@ -143,6 +143,19 @@ class _Transformers(Module):
         if not self._has_decoder:
             return words, None
         return self._words(prepared.inputs.get("input_ids")), words
+
+    def unseen(self, parts: str, *, nothing: bool = False) -> Diagnostic:
+        """What was not seen; what helps depends on the implementation it has."""
+        kind = type(self.module).__name__
+        used = str(getattr(self.module.config, "_attn_implementation", "eager"))
+        if used in ("eager", "sdpa"):
+            if not nothing:
+                return Diagnostic.of("W0901", kind=kind, parts=parts)
+            parts = parts or "none is called attention"
+            return Diagnostic.of("E0441.returned", kind=kind, parts=parts)
+        if nothing:
+            return Diagnostic.of("E0441.implementation", kind=kind, used=used)
+        return Diagnostic.of("W0901.implementation", kind=kind, parts=parts, used=used)
 
     @property
     def _is_eager(self) -> bool:

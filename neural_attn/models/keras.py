@@ -86,10 +86,10 @@ class _Keras(Living):
             with torch.no_grad():
                 yield
 
-    def unseen(self, parts: str) -> Diagnostic:
+    def unseen(self, parts: str, *, nothing: bool = False) -> Diagnostic:
         """What was not seen, and what may help."""
         kind = type(self.module).__name__
-        if not parts:
+        if nothing:
             return Diagnostic.of("E0441.keras", kind=kind)
         return Diagnostic.of("W0901.keras", kind=kind, parts=parts)
 

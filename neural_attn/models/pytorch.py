@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
@@ -71,8 +72,8 @@ class Library(Watched, Protocol):
     def written(self, prepared: Prepared, output: Any) -> tuple[Any, Any]:
         """Rows of tokens of both inputs, as far as a generation has come."""
 
-    def unseen(self, parts: str) -> Diagnostic:
-        """Say that these parts were not seen; of none, that nothing was."""
+    def unseen(self, parts: str, *, nothing: bool = False) -> Diagnostic:
+        """Say that these parts were not seen, or that nothing was."""
 
 
 @dataclass
@@ -93,7 +94,12 @@ class ModuleModel(AttentionModel):
         self._warnings: list[Diagnostic] = []
 
     def choosing(self, layers: Any, heads: Any, budget: int | None) -> ModuleModel:
-        """The same module, of which only some attention is computed and kept."""
+        """The same module, of which only some attention is computed and kept.
+
+        Raises NeuralError for layers, heads or a number of bytes that are none.
+        """
+        if budget is not None and not _is_size(budget):
+            fail("E0443.budget", given=repr(budget)[:40])
         return replace(self, choice=Choice.of(layers, heads), budget=budget)
 
     def generating(self, options: Mapping[str, Any]) -> ModuleModel:
@@ -185,11 +191,17 @@ class ModuleModel(AttentionModel):
         recorder.finish()
         if self.steps:
             recorder.label(self.library.written(prepared, output))
-        if not recorder.saw_any:
-            raise NeuralError([self.library.unseen("")])
         parts = ", ".join(dict.fromkeys(recorder.unseen))
+        if not recorder.saw_any:
+            raise NeuralError([self.library.unseen(parts, nothing=True)])
         self._warnings = [self.library.unseen(parts)] if parts else []
         return output, recorder
+
+
+def _is_size(given: object) -> bool:
+    """Whether it is a number of bytes."""
+    is_number = isinstance(given, Real) and not isinstance(given, bool)
+    return is_number and bool(given >= 0)  # type: ignore[operator]
 
 
 def _dot(one: AttentionMap) -> AttentionMap:
@@ -238,7 +250,9 @@ class Module(Living):
     backend: str = "pytorch"
 
     def require_still(self) -> None:
-        """Refuse training mode."""
+        """Refuse training mode, and weights that were never loaded."""
+        if any(_is_empty(part) for part in self.module.modules()):
+            fail("E0447", kind=type(self.module).__name__)
         if any(part.training for part in self.module.modules()):
             fail("E0444", kind=type(self.module).__name__)
 
@@ -252,12 +266,30 @@ class Module(Living):
         with torch.no_grad(), Watch(self.module, listener):
             yield
 
-    def unseen(self, parts: str) -> Diagnostic:
+    def unseen(self, parts: str, *, nothing: bool = False) -> Diagnostic:
         """What was not seen, and what may help."""
         kind = type(self.module).__name__
-        if not parts:
-            return Diagnostic.of("E0441", kind=kind)
-        return Diagnostic.of("W0901", kind=kind, parts=parts)
+        if not nothing:
+            return Diagnostic.of("W0901", kind=kind, parts=parts)
+        inside = next((n for n, m in self.module.named_modules() if _is_model(m)), "")
+        if inside:
+            return Diagnostic.of("E0441.inside", kind=kind, inside=inside)
+        return Diagnostic.of("E0441", kind=kind)
+
+
+def _is_empty(part: Any) -> bool:
+    """Whether a part has weights without values, which nobody loads while it runs."""
+    loads = hasattr(part, "_hf_hook")  # as `accelerate` does
+    return not loads and any(own.is_meta for own in part.parameters(recurse=False))
+
+
+def _is_model(module: Any) -> bool:
+    """Whether a module is a model of `transformers`, which is not imported for it."""
+    return any(kind.__name__ == "PreTrainedModel" for kind in type(module).__mro__)
+
+
+def _is_of_transformers(module: Any) -> bool:
+    return type(module).__module__.startswith("transformers.")
 
 
 @dataclass
@@ -271,6 +303,22 @@ class _Plain(Module):
     def attends(self, module: Any) -> bool:
         """Whether it is called an attention: one that shows nothing is to be named."""
         return type(module).__name__.endswith("Attention")
+
+    def returned(self, module: Any, args: Any, kwargs: Any, output: Any) -> Any:
+        """The weights of a part that is of `transformers`."""
+        if not _is_of_transformers(module):
+            return None
+        from neural_attn.models.living.returned import weights_in
+
+        return weights_in(module, args, kwargs, output)
+
+    def unpacked(self, module: Any, scores: Any) -> Any:
+        """In the usual layout, where a part of `transformers` attends."""
+        if not _is_of_transformers(module):
+            return scores
+        from neural_attn.models.living.returned import unpacked
+
+        return unpacked(module, scores)
 
     def prepare(self, data: Any, tokens: Tokens | None) -> Prepared:
         from neural_attn.models.living import inputs

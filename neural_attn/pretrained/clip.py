@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from neural_attn.pretrained.conversion.activations import activation
@@ -118,6 +119,7 @@ def plan(config: Config) -> Plan:
         block=Block("ClipModel", equations),
         layers=layers,
         rules=[*found, Rule("logit_scale", "logit_scale", _vector_of_one)],
+        notes=_notes(config.inner("text_config") if both else config, towers),
         extras=[
             Extra(r".*embeddings\.position_ids", "constants that are computed here"),
             Extra(
@@ -146,6 +148,14 @@ def _epsilon(config: Config) -> dict[str, Argument]:
 def _image_shape(config: Config) -> str:
     size = config.size("image_size", 224)
     return f"({size}, {size}, {config.size('num_channels', 3)})"
+
+
+def _notes(config: Config, towers: Sequence[_Tower]) -> list[str]:
+    """That padding may end a text, which is told by the first id that ends it."""
+    end = config.whole("eos_token_id", 49407)
+    if _TEXT not in towers or config.whole("pad_token_id", 1) != end:
+        return []
+    return [f"padding has the id that ends a text, {end}: it belongs behind the text"]
 
 
 def _layers(config: Config, tower: _Tower) -> list[Layer]:

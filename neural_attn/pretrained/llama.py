@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from neural_attn.diagnostics.errors import fail
 from neural_attn.pretrained.conversion.activations import activation
 from neural_attn.pretrained.conversion.common import (
@@ -22,7 +24,7 @@ from neural_attn.pretrained.conversion.family import (
     rules,
     unless,
 )
-from neural_attn.pretrained.conversion.heads import LANGUAGE, TAGS
+from neural_attn.pretrained.conversion.heads import LANGUAGE, SPAN, TAGS
 from neural_attn.pretrained.conversion.rotary import rotary
 
 LAYER = {
@@ -43,9 +45,10 @@ OUTER = {
     "norm.weight": "norm.scale",
     "lm_head": "head",
     "score": "head",
+    "qa_outputs": "head",
 }
 COMPUTED = Extra(r".*rotary_emb\.inv_freq", "constants that are computed here")
-HEADS = {LANGUAGE: "", TAGS: "score"}
+HEADS = {LANGUAGE: "", TAGS: "score", SPAN: "qa_outputs"}
 _TITLES = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3"}
 # what a LlamaDecoder has where nobody says anything else
 DEFAULTS: dict[str, Argument] = {
@@ -68,12 +71,26 @@ DEFAULTS: dict[str, Argument] = {
 }
 
 
+_SINGLE = "only a factor of 1 is supported"
+# what Granite and SmolLM3 have, which may call themselves Llama
+_OF_OTHERS: dict[str, tuple[Sequence[object], str]] = {
+    "pretraining_tp": ((1,), _SINGLE),
+    "embedding_multiplier": ((1,), _SINGLE),
+    "residual_multiplier": ((1,), _SINGLE),
+    "logits_scaling": ((1,), _SINGLE),
+    "attention_multiplier": ((), "a scale of its own is not supported"),
+}
+
+
 def plan(config: Config) -> Plan:
     """The network of a config.json of Llama's kin."""
     kind = config.text("model_type")
-    single = "only a factor of 1 is supported"
-    refuse(config, {"pretraining_tp": ((1,), single)})
+    refuse(config, _OF_OTHERS)
     width, depth = config.size("hidden_size"), decoder_depth(config)
+    turned = "layers without positions are not supported"
+    config.refuse("no_rope_layers", ([1] * depth,), turned)
+    if not config.has("no_rope_layers"):
+        config.refuse("no_rope_layer_interval", (0,), turned)
     sizes = head_sizes(config, width)
     biased = config.flag("attention_bias", False)
     epsilon = config.number("rms_norm_eps", 1e-6)
@@ -131,8 +148,8 @@ def with_head(
         ]
         return layers, Block(name, equations)
     head: dict[str, Argument] = {"units": config.size("vocab_size"), "use_bias": False}
-    if config.head == TAGS:
-        head = {"units": config.labels()}
+    if config.head in (TAGS, SPAN):
+        head = {"units": config.labels() if config.head == TAGS else 2}
     return layers + ([Layer("Dense", head, name="head")] if config.head else []), None
 
 
@@ -178,4 +195,4 @@ def _window(config: Config, kind: str, depth: int) -> int | None:
     return config.size("sliding_window", 4096)
 
 
-FAMILY = Family(tuple(_TITLES), plan, prefixes=("model.",), heads=HEADS)
+FAMILY = Family(tuple(_TITLES), plan, prefixes=("model.", "transformer."), heads=HEADS)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from neural_attn.models.living.masks import Mask, simplest
 from neural_attn.models.living.rows import RowsOf, all_rows
+from neural_attn.models.living.unread import UnreadError
 from neural_attn.promises import PARTS, SHARES, Rows
 
 __all__ = ["ArrayScores", "ArrayWeights"]
@@ -25,6 +26,8 @@ class ArrayScores:
     `query` is [batch, heads, queries, size] and `key` [batch, key heads, keys, size],
     float32 or float64; key heads may be shared by groups of heads. `allowed`, bool, and
     `bias` have four axes and broadcast.
+
+    Raises UnreadError for no weights at all.
     """
 
     query: Array
@@ -32,6 +35,10 @@ class ArrayScores:
     scale: float
     allowed: NDArray[np.bool_] | None = None
     bias: Array | None = None
+
+    def __post_init__(self) -> None:
+        if 0 in self.shape or self.query.shape[1] % self.key.shape[1]:
+            raise UnreadError
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

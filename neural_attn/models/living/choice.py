@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Any, TypeAlias
 
 from neural_attn.diagnostics.errors import fail
@@ -23,14 +24,17 @@ class Choice:
 
     @classmethod
     def of(cls, layers: Layers, heads: Heads) -> Choice:
-        """One or several of each."""
-        one_layer, one_head = isinstance(layers, str | int), isinstance(heads, int)
-        several: Any = (layers,) if one_layer else layers
-        numbers: Any = (heads,) if one_head else heads
-        return cls(
-            None if several is None else tuple(several),
-            None if numbers is None else tuple(numbers),
-        )
+        """One or several of each; whole numbers may be those of any library.
+
+        Raises NeuralError for anything else, and for none at all.
+        """
+        named = _several(layers, names=True)
+        if named is not None and not named:
+            fail("E0442.layers", given=_shown(layers))
+        numbers: Any = _several(heads, names=False)
+        if numbers is not None and not numbers:
+            fail("E0442.heads", given=_shown(heads))
+        return cls(named, numbers)
 
     @property
     def counts_back(self) -> bool:
@@ -69,6 +73,35 @@ class Choice:
             if not -heads <= head < heads:
                 fail("E0442.head", name=name, head=head, last=heads - 1)
         return sorted({head % heads for head in self.heads})
+
+
+def _several(given: Any, *, names: bool) -> tuple[str | int, ...] | None:
+    """What is asked for; empty where it is not what can be asked for."""
+    if given is None:
+        return None
+    is_one = isinstance(given, str) or hasattr(type(given), "__index__")
+    if is_one and not getattr(given, "ndim", 0):
+        several = [given]
+    elif isinstance(given, Iterable) and not isinstance(given, Mapping | bytes):
+        several = [*given]
+    else:
+        return ()
+    found = [one if names and isinstance(one, str) else _whole(one) for one in several]
+    return () if None in found else tuple(one for one in found if one is not None)
+
+
+def _whole(given: Any) -> int | None:
+    """A whole number; a flag is none."""
+    if isinstance(given, bool) or not hasattr(type(given), "__index__"):
+        return None
+    try:
+        return index(given)
+    except TypeError:  # an array of several, or of fractions
+        return None
+
+
+def _shown(given: Any) -> str:
+    return repr(given)[:40]
 
 
 def _begins(names: Sequence[str], wanted: str) -> bool:

@@ -1,14 +1,17 @@
 """Calls of `flex_attention`, which no mode of PyTorch is told of, and their weights.
 
 While it checks its arguments it asks once on which device its queries are: there it can
-be read. Where it was compiled it asks nothing, and is not seen.
+be read. Where it was compiled it asks nothing, and is not seen: a module that holds it
+compiled is known by that.
 """
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,16 +20,17 @@ from numpy.typing import NDArray
 
 from neural_attn.models.living.masks import HIDDEN, Mask, simplest
 from neural_attn.models.living.rows import RowsOf, all_rows, blocks_of_rows
+from neural_attn.models.living.scores import require_readable
 from neural_attn.promises import SHARES, Rows
 
-__all__ = ["FlexScores", "running"]
+__all__ = ["FlexScores", "holds_compiled", "running"]
 
 _MODULE = "torch.nn.attention.flex_attention"
 _ASKS = torch.Tensor.device  # as its check reads it
 
 
-def running(func: Any, args: Any) -> FlexScores | None:
-    """The call of `flex_attention` that calls a function; None if none does."""
+def running(func: Any, args: Any) -> Callable[[], FlexScores] | None:
+    """What reads the call of `flex_attention` that calls a function; None if none."""
     if getattr(func, "__self__", None) is not _ASKS or _MODULE not in sys.modules:
         return None
     caller = sys._getframe(2)
@@ -35,9 +39,26 @@ def running(func: Any, args: Any) -> FlexScores | None:
     if not inside or known.get("query") is not args[0]:
         return None
     masked = getattr(known["block_mask"], "mask_mod", None)
-    return FlexScores(
-        known["query"], known["key"], known["score_mod"], masked, known["scale"]
+    return partial(
+        FlexScores,
+        *(known["query"], known["key"], known["score_mod"], masked, known["scale"]),
     )
+
+
+def holds_compiled(module: Any) -> bool:
+    """Whether a module has `flex_attention` compiled, or its code names one that is."""
+    if _MODULE not in sys.modules:
+        return False
+    forward = inspect.unwrap(type(module).forward)
+    names = getattr(getattr(forward, "__code__", None), "co_names", ())
+    around = getattr(forward, "__globals__", {})
+    held = [*vars(module).values(), *(around.get(name) for name in names)]
+    return any(map(_is_compiled, held))
+
+
+def _is_compiled(held: Any) -> bool:
+    original = getattr(held, "_torchdynamo_orig_callable", None)
+    return original is sys.modules[_MODULE].flex_attention
 
 
 @dataclass(frozen=True)
@@ -54,6 +75,9 @@ class FlexScores:
     score_mod: Any
     mask_mod: Any
     scale: float
+
+    def __post_init__(self) -> None:
+        require_readable(self.query, self.key)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

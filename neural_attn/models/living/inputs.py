@@ -11,7 +11,7 @@ from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.tokens import rows
 
-__all__ = ["by_name", "call", "is_numbers", "labels_of", "prepare"]
+__all__ = ["by_name", "call", "in_batches", "is_numbers", "labels_of", "prepare"]
 
 
 def by_name(data: Any, first: str = "0") -> dict[str, Any]:
@@ -32,6 +32,32 @@ def prepare(module: Any, given: Mapping[str, Any], tokens: Tokens | None) -> Pre
     """Arrays as tensors where the module is; all else as it is."""
     tensors = {name: _tensor(value, module) for name, value in given.items()}
     return Prepared(tensors, tokens)
+
+
+# what `transformers` calls ids and what goes along with them, [batch, time]
+_OF_TOKENS = (
+    *("input_ids", "attention_mask", "token_type_ids"),
+    *("decoder_input_ids", "decoder_attention_mask", "labels"),
+)
+
+
+def in_batches(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Ids of one text, as a tokenizer gives them, as a batch of one.
+
+    Raises NeuralError where the ids are no numbers.
+    """
+    return {
+        name: _in_batch(one) if name in _OF_TOKENS else one
+        for name, one in given.items()
+    }
+
+
+def _in_batch(ids: Any) -> Any:
+    if isinstance(ids, list | tuple):
+        return [ids] if ids and not hasattr(ids[0], "__len__") else ids
+    if ids is not None and not hasattr(ids, "shape"):
+        fail("E0405.inputs", kind=type(ids).__name__)
+    return ids[None] if ids is not None and len(ids.shape) == 1 else ids
 
 
 def call(module: Any, inputs: Mapping[str, Any]) -> Any:

@@ -22,6 +22,9 @@ from keras.src import backend
 from numpy.typing import NDArray
 
 from neural_attn.models.living.arrays import ArrayScores, ArrayWeights
+from neural_attn.models.living.masks import HIDDEN
+from neural_attn.models.living.names import is_cross
+from neural_attn.models.living.unread import UnreadError
 
 __all__ = ["Called", "Watch", "attends", "layers_of"]
 
@@ -55,7 +58,8 @@ def attends(layer: Any) -> bool:
 def _is_of_hub(layer: Any) -> bool:
     """Whether a layer is one of KerasHub's attentions, as those of Llama and Gemma.
 
-    They attend from a sequence to itself, and have a Softmax layer as a part.
+    They have a Softmax layer as a part, or call the function; those that are not
+    called cross-attention attend from a sequence to itself.
     """
     kind = type(layer)
     return kind.__module__.startswith("keras_hub.") and "Attention" in kind.__name__
@@ -85,6 +89,7 @@ class _Frame:
     path: str
     own: bool | None
     attended: bool = False
+    inside: bool = False  # whether a part of it attended
 
 
 @dataclass
@@ -107,6 +112,8 @@ class Watch:
             (layers.Layer, "__call__"): "_call",
             (backend.nn, "dot_product_attention"): "_kernel",
         }
+        if any(_is_of_hub(one) for _, one in parts):
+            wrapped[backend.nn, "softmax"] = "_softmax"
         kinds = {kind for _, one in parts if attends(one) for kind in type(one).__mro__}
         for kind in kinds:
             wrapped |= {(kind, n): "_method" for n in _METHODS if n in vars(kind)}
@@ -138,7 +145,7 @@ class Watch:
         path = self._paths.get(id(layer))
         if path is None:  # a part that is not tracked, or made while the model runs
             path = above.path if above else ""
-        own = True if _is_of_hub(layer) else None
+        own = True if _is_of_hub(layer) and not is_cross(path, layer) else None
         if attends(layer):
             own = _is_own(args[1:], kwargs)
         self._frames.append(_Frame(layer, path, own))
@@ -148,14 +155,26 @@ class Watch:
             frame = self._frames.pop()
             if frame.attended and above is not None and id(layer) not in self._paths:
                 above.attended = True
+            if above and (frame.attended or frame.inside):
+                above.inside = True
         if above and isinstance(layer, layers.Softmax) and _is_of_hub(above.layer):
             self._tell(lambda: _softmax_of_hub(output, *args[1:], **kwargs))
+        if _is_of_hub(layer) and not (frame.attended or frame.inside):
+            self._dark[id(layer)] = path
         return output
 
     def _kernel(self, function: Any, args: Any, kwargs: Any) -> Any:
         """The fused function is called, by a layer of any kind."""
         output = function(*args, **kwargs)
         self._tell(lambda: _kernel_scores(*args, **kwargs))
+        return output
+
+    def _softmax(self, function: Any, args: Any, kwargs: Any) -> Any:
+        """The function is called: an attention of KerasHub may do so by itself."""
+        output = function(*args, **kwargs)
+        layer = self._frames[-1].layer if self._frames else None
+        if _is_of_hub(layer):
+            self._tell(lambda: _softmax_by_hub(layer, output, args[0]))
         return output
 
     def _method(self, function: Any, args: Any, kwargs: Any) -> Any:
@@ -182,8 +201,8 @@ class Watch:
         _here.watch, watch = None, self  # what is computed here is none of the model's
         try:
             known = scores()
-        except (NotImplementedError, TypeError, ValueError, AttributeError):
-            self._dark[id(frame.layer)] = frame.path  # a graph is being traced
+        except UnreadError:  # a graph is being traced
+            self._dark[id(frame.layer)] = frame.path
         else:
             self._seen.add(id(frame.layer))
             called = Called(frame.layer, frame.own)
@@ -249,12 +268,15 @@ def _is_own(args: Any, kwargs: Any) -> bool | None:
 
 
 def _array(tensor: Any) -> NDArray[Any]:
-    """A tensor's values. Raises where it has none, as it stands in a graph."""
+    """A tensor's values. Raises UnreadError where it stands in a graph."""
     if getattr(tensor, "graph", None) is not None:  # TensorFlow would only warn
-        raise NotImplementedError
-    if keras.backend.standardize_dtype(tensor.dtype) in ("float16", "bfloat16"):
-        tensor = keras.ops.cast(tensor, "float32")
-    return np.asarray(keras.ops.convert_to_numpy(tensor))
+        raise UnreadError
+    try:
+        if keras.backend.standardize_dtype(tensor.dtype) in ("float16", "bfloat16"):
+            tensor = keras.ops.cast(tensor, "float32")
+        return np.asarray(keras.ops.convert_to_numpy(tensor))
+    except (NotImplementedError, TypeError, ValueError, AttributeError):
+        raise UnreadError from None  # each backend has its own
 
 
 def _kernel_scores(
@@ -270,7 +292,7 @@ def _kernel_scores(
 ) -> ArrayScores:
     """Of `keras.ops.dot_product_attention`, whose heads stand before their size."""
     if attn_logits_soft_cap is not None:
-        raise NotImplementedError  # backends differ in what they do with it
+        raise UnreadError  # backends differ in what they do with it
     queries, keys = (np.swapaxes(_array(one), 1, 2) for one in (query, key))
     scale = queries.shape[-1] ** -0.5 if scale is None else float(scale)
     allowed = None if mask is None else _array(mask).astype(bool)
@@ -339,6 +361,16 @@ def _softmax_of_hub(weights: Any, logits: Any, mask: Any = None) -> ArrayWeights
         allowed = np.broadcast_to(allowed, groups)
         allowed = allowed.reshape(len(allowed), -1, *allowed.shape[-2:])
     return ArrayWeights(found.reshape(len(found), -1, *found.shape[-2:]), allowed)
+
+
+def _softmax_by_hub(layer: Any, weights: Any, logits: Any) -> ArrayWeights:
+    """What an attention of KerasHub makes of logits, to which its mask was added.
+
+    The last key of gpt-oss is its sink.
+    """
+    keys = -1 if hasattr(layer, "sinks") else None
+    found, allowed = (_array(one)[..., :keys] for one in (weights, logits))
+    return ArrayWeights(found, allowed > HIDDEN)
 
 
 def _four(array: Any) -> Any:

@@ -17,6 +17,8 @@ Side = Literal["encoder", "decoder", ""]
 # decoder layer, and all that say "cross".
 _CROSS = re.compile(r"cross|encoder_?attn|encoder_?attention$|encdec|multihead_attn$")
 _CROSS_CLASS = re.compile(r"(?i)cross_?att")
+# Funnel's queries and SegFormer's keys are pooled, and are fewer than the others.
+_SELF_CLASS = re.compile(r"(?i)self_?attention|^FunnelRel|^SegformerAtt")
 _TEXT = re.compile(r"text|language")
 SIDES: tuple[Side, Side] = ("encoder", "decoder")
 _NUMBER = re.compile(r"(?:^|\.)(\d+)(?=\.|$)")
@@ -27,13 +29,15 @@ class Place:
     """The name of a map, and what its place in the model says of it.
 
     `side` is the half of an encoder–decoder, or "decoder" where later tokens are
-    hidden. `asking` and `asked` say whose tokens label queries and keys: 0 those of the
-    first input, 1 those of the second, None of neither, as in a vision tower.
+    hidden; with `own`, queries and keys are of one sequence, though some be pooled.
+    `asking` and `asked` say whose tokens label queries and keys: 0 those of the first
+    input, 1 those of the second, None of neither, as in a vision tower.
     """
 
     name: str
     cross: bool = False
     side: Side = ""
+    own: bool = False
     asking: int | None = 0
     asked: int | None = 0
 
@@ -52,6 +56,11 @@ def is_cross(path: str, module: Any) -> bool:
         return said
     kind, inside = type(module).__name__, re.split(r"\.\d+\.", f".{path}")[-1]
     return bool(_CROSS_CLASS.search(kind) or _CROSS.search(inside.lower()))
+
+
+def is_own(module: Any) -> bool:
+    """Whether a module says that it attends from a sequence to itself."""
+    return bool(_SELF_CLASS.search(type(module).__name__))
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,7 @@ class Paths:
         if is_cross(path, module):
             return Place(name, cross=True, asking=1)
         if "decoder" not in path.split("."):
-            return Place(name)
+            return Place(name, own=is_own(module))
         own = int(self.two)
         return Place(name, side="decoder", asking=own, asked=own)
 
@@ -122,12 +131,14 @@ class Family:
                 name += ".cross_attention" if cross else ".self_attention"
         if self.sides:
             own = SIDES.index(_side(path))
-            return Place(name, cross, SIDES[own], own, 0 if cross else own)
+            side, of = SIDES[own], 0 if cross else own
+            return Place(name, cross, side, asking=own, asked=of)
         hides = not cross and bool(getattr(module, "is_causal", False))
         is_text = len(self.stacks) < 2 or bool(_TEXT.search(stack))
-        own_text = 0 if is_text else None
-        asked = None if cross else own_text
-        return Place(name, cross, SIDES[1] if hides else "", own_text, asked)
+        text = 0 if is_text else None
+        side = SIDES[1] if hides else ""
+        asked = None if cross else text
+        return Place(name, cross, side, is_own(module), text, asked)
 
 
 def _side(path: str) -> Side:

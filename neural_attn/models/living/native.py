@@ -81,6 +81,7 @@ def layer_scores(layer: Any, args: Any, kwargs: Any, length: int | None) -> Scor
     mask = given["src_mask"]
     return _projected(
         **_own(layer.self_attn),
+        own=True,
         query=source.transpose(0, 1),
         key=source.transpose(0, 1),
         # The fast path hides whatever is not 0, a finite bias too.
@@ -99,6 +100,7 @@ def multihead_scores(module: Any, args: Any, kwargs: Any) -> Scores:
     own_padding = given["key_padding_mask"]
     return _projected(
         **_own(module),
+        own=given["key"] is given["query"],
         query=query,
         key=key,
         attn_mask=given["attn_mask"],
@@ -109,8 +111,9 @@ def multihead_scores(module: Any, args: Any, kwargs: Any) -> Scores:
 def function_scores(args: Any, kwargs: Any) -> Scores:
     """Attention of one call of `F.multi_head_attention_forward`."""
     given = named(functional.multi_head_attention_forward, args, kwargs)
-    names = _signature(_projected).parameters
-    return _projected(**{name: given[name] for name in names})
+    own = given["key"] is given["query"]
+    names = set(_signature(_projected).parameters) - {"own"}
+    return _projected(own=own, **{name: given[name] for name in names})
 
 
 def _own(module: Any) -> dict[str, Any]:
@@ -154,6 +157,7 @@ def _projected(
     static_k: Any,
     attn_mask: Any,
     key_padding_mask: Any,
+    own: bool,
 ) -> Scores:
     """Queries and keys in heads, and one mask; all by PyTorch's names and layout."""
     if query.dim() == 2:  # without a batch
@@ -175,7 +179,7 @@ def _projected(
     if add_zero_attn:
         keys = functional.pad(keys, (0, 0, 0, 1))
     mask = _merged(attn_mask, key_padding_mask, batch, keys.shape[2])
-    return Scores(queries, keys, mask)
+    return Scores(queries, keys, mask, own=own)
 
 
 def _in_heads(tensor: Any, heads: int) -> Any:

@@ -19,6 +19,7 @@ from neural_attn.models.living.budget import readable
 from neural_attn.models.living.choice import Choice
 from neural_attn.models.living.masks import Mask, simplest
 from neural_attn.models.living.names import Named, Place
+from neural_attn.models.living.unread import UnreadError
 from neural_attn.promises import Rows
 
 __all__ = ["Measurer", "Recorder", "Weighed"]
@@ -34,12 +35,29 @@ class Weighed:
     """Weights of some heads, and what was hidden from them.
 
     Where they are measured and not kept, the weights have their shape alone, and are 0.
+    With `own`, queries and keys are of one sequence, though there be more keys.
     """
 
     weights: NDArray[np.float32]
     heads: Sequence[int]
     mask: Mask
     rows: Rows
+    own: bool = False
+
+    @classmethod
+    def of(
+        cls, name: str, scores: Any, heads: Sequence[int], weights: NDArray[np.float32]
+    ) -> Weighed:
+        """Weights of a call, and what it says of them."""
+        require_finite(name, weights)
+        own = getattr(scores, "own", False)
+        return cls(weights, heads, scores.read_mask(heads), scores.rows, own)
+
+
+def require_finite(name: str, weights: NDArray[np.float32]) -> None:
+    """Raise NeuralError for weights that are NaN; a sum takes no memory."""
+    if not np.isfinite(weights.sum()):
+        fail("E0448", name=name)
 
 
 @dataclass
@@ -56,14 +74,6 @@ class _Call:
     def names(self) -> tuple[str, str]:
         """How it may be called: with and without its number."""
         return self.place.name, f"{self.place.name}_{self.number}"
-
-
-# What arithmetic raises on layouts that are not read (nested or batched by vmap, heads
-# that only queries share, no keys, no values at all): the model goes on without.
-_ODD = (
-    RuntimeError, ValueError, TypeError, IndexError, ZeroDivisionError,
-    NotImplementedError,
-)  # fmt: skip
 
 
 class Library(Protocol):
@@ -136,7 +146,7 @@ class Recorder:
         """Name a call that cannot be weighed among what was not seen."""
         try:
             yield
-        except _ODD:
+        except UnreadError:
             call.is_seen = False
             self.unseen.append(call.place.name)
 
@@ -207,20 +217,27 @@ class Recorder:
             )
         self._kept += size
         weights = scores.weights(heads)
-        call.weighed = Weighed(weights, heads, scores.read_mask(heads), scores.rows)
+        call.weighed = Weighed.of(call.place.name, scores, heads, weights)
 
     def _measure_only(
         self, call: _Call, scores: Any, heads: Sequence[int], measure: Measurer
     ) -> None:
         shape = (scores.shape[0], len(heads), *scores.shape[2:])
         none = np.broadcast_to(np.float32(0), shape)
-        call.weighed = Weighed(none, heads, scores.read_mask(heads), scores.rows)
+        call.weighed = Weighed.of(call.place.name, scores, heads, none)
         layer = [
             _map(one.place.name, one.place, one.weighed, self._labels)
             for one in self._calls
             if one.layer == call.layer and one.weighed is not None
         ]
-        call.measured = measure(AttentionMaps(layer), scores.rows_of(heads))
+        make = scores.rows_of(heads)
+
+        def rows_of(example: int, rows: slice) -> NDArray[np.float32]:
+            made: NDArray[np.float32] = make(example, rows)
+            require_finite(call.place.name, made)
+            return made
+
+        call.measured = measure(AttentionMaps(layer), rows_of)
 
     # --- afterwards -----------------------------------------------------------------
 
@@ -307,7 +324,7 @@ def _join(steps: Sequence[Weighed], place: Place) -> Weighed:
     weights = join_steps([one.weights for one in steps], own=own)
     allowed = join_steps([_shown(one) for one in steps], own=own)
     mask = simplest(allowed, *weights.shape[2:])
-    return Weighed(weights, steps[0].heads, mask, steps[0].rows)
+    return Weighed(weights, steps[0].heads, mask, steps[0].rows, steps[0].own)
 
 
 def _shown(one: Weighed) -> NDArray[np.bool_]:
@@ -344,7 +361,8 @@ def _kind(place: Place, kept: Weighed) -> Kind:
         return "cross"
     if place.side:
         return "decoder_self" if place.side == "decoder" else "encoder_self"
-    if queries != keys and not kept.mask.causal:
+    own = place.own or kept.own or kept.mask.causal
+    if queries != keys and not own:
         return "cross"
     return "decoder_self" if kept.mask.causal else "encoder_self"
 

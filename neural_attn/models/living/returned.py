@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from neural_attn.models.living.native import named
-from neural_attn.models.living.scores import Given, Scores
+from neural_attn.models.living.scores import Given, Scores, is_dense
 
 __all__ = ["unpacked", "weights_in"]
 
@@ -35,6 +35,8 @@ def weights_in(module: Any, args: Any, kwargs: Any, output: Any) -> Given | None
 def _is_attention(weights: Any, module: Any, context: Any) -> bool:
     """Whether axes and sums are those of attention that gave [batch, queries, …]."""
     if weights.dim() != 4 or not weights.is_floating_point() or not weights.numel():
+        return False
+    if not is_dense(weights):
         return False
     batch, heads, queries, _ = weights.shape
     known = _heads(module) or {heads}

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from neural_attn.models.living.masks import HIDDEN, Mask, simplest
 from neural_attn.models.living.rows import BLOCK, RowsOf
+from neural_attn.models.living.unread import UnreadError
 from neural_attn.promises import SHARES, Rows
 
-__all__ = ["Given", "Scores"]
+__all__ = ["Given", "Scores", "is_dense", "require_readable"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class Scores:
     where the batch may be 1 and key heads may be shared by groups of heads. `mask`
     broadcasts; it is True where attending is allowed, or is added to the scaled scores.
     `causal` hides the keys right of the diagonal from the upper left, as `is_causal`.
+    With `own`, both are of one sequence, to whose keys some may have been added.
+
+    Raises UnreadError for tensors without values of their own, and where none are.
     """
 
     query: Any
@@ -37,6 +41,13 @@ class Scores:
     mask: Any = None
     causal: bool = False
     scale: float | None = None
+    own: bool = False
+
+    def __post_init__(self) -> None:
+        require_readable(self.query, self.key, self.mask)
+        heads, shared = self.query.shape[1], self.key.shape[1]
+        if 0 in self.shape or heads % shared:
+            raise UnreadError
 
     @classmethod
     def of(cls, query: Any, key: Any, mask: Any = None, **options: Any) -> Scores:
@@ -45,6 +56,7 @@ class Scores:
         What stands before the last three axes counts as the batch; three axes are
         [batch, queries, size] of one head.
         """
+        require_readable(query, key, mask)
         if mask is not None and query.dim() == 3 == mask.dim():
             mask = mask.unsqueeze(1)
         if mask is not None and mask.dim() > 4:
@@ -223,6 +235,24 @@ class Given:
         """What takes some rows of one example; all of them are there."""
         found = self.weights(heads)
         return lambda example, at: found[example, :, at]
+
+
+def require_readable(*tensors: Any) -> None:
+    """Raise UnreadError for a tensor whose values cannot be had as those of an array.
+
+    It is nested, batched by vmap, on no device, or of a library that spreads it.
+    """
+    for one in tensors:
+        if one is not None and not is_dense(one):
+            raise UnreadError
+
+
+def is_dense(tensor: Any) -> bool:
+    """Whether the values of a tensor are its own, as those of an array."""
+    usual = type(tensor).__torch_dispatch__ is torch.Tensor.__torch_dispatch__
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+    strided = tensor.layout == torch.strided and not tensor.is_nested
+    return usual and strided and not wrapped and not tensor.is_meta
 
 
 def _four(tensor: Any, other: Any) -> Any:

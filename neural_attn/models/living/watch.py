@@ -22,11 +22,11 @@ from torch.nn.modules.module import (
     register_module_forward_hook,
     register_module_forward_pre_hook,
 )
-from torch.overrides import TorchFunctionMode
+from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
 from neural_attn.models.living import native
-from neural_attn.models.living.flex import running
-from neural_attn.models.living.scores import Scores
+from neural_attn.models.living.flex import holds_compiled, running
+from neural_attn.models.living.scores import Scores, is_dense
 
 __all__ = ["Listener", "Watch"]
 
@@ -35,6 +35,8 @@ FAST = (torch.Tensor, nn.Parameter)  # types that keep PyTorch on its fast paths
 
 class Listener(Protocol):
     """What is told of the attention in a call."""
+
+    unseen: list[str]
 
     def attended(self, path: str, module: Any, scores: Callable[[], Any]) -> None:
         """A module attends; `scores` works out by what, and may be called later."""
@@ -55,6 +57,10 @@ class _Frame:
     guard: Any = None  # turns the mode off or on for as long as it runs
     is_off: bool = False
     attended: bool = False
+    last: Any = None  # what the last kernel in it was called with
+
+
+_here = threading.local()  # `watch`: the one of this thread that is told
 
 
 class Watch:
@@ -64,13 +70,16 @@ class Watch:
         """Take the model that will be called; its parts are named by their paths."""
         self._paths = {id(module): path for path, module in model.named_modules()}
         self._listener = listener
-        self._thread = threading.get_ident()
         self._frames: list[_Frame] = []
         self._exits = ExitStack()
 
     def __enter__(self) -> Watch:
         """Begin."""
         with ExitStack() as exits:
+            # one that runs inside another, in a hook, is all that is told
+            exits.callback(setattr, _here, "watch", getattr(_here, "watch", None))
+            if not torch._C._is_torch_function_enabled():
+                exits.enter_context(torch._C._EnableTorchFunction())
             began = register_module_forward_pre_hook(self._began)
             exits.callback(began.remove)
             ended = register_module_forward_hook(
@@ -81,6 +90,7 @@ class Watch:
             exits.callback(_global_forward_hooks_with_kwargs.pop, ended.id, None)
             exits.enter_context(_Calls(self._called, self._tell_running))
             exits.callback(self._close_all)
+            _here.watch = self
             self._exits = exits.pop_all()
         return self
 
@@ -96,10 +106,14 @@ class Watch:
         if frame.guard is not None:
             frame.guard.__exit__(None, None, None)
 
+    @property
+    def _is_told(self) -> bool:
+        return getattr(_here, "watch", None) is self
+
     # --- modules --------------------------------------------------------------------
 
     def _began(self, module: Any, args: Any) -> None:
-        if threading.get_ident() != self._thread:
+        if not self._is_told:
             return
         above = self._frames[-1] if self._frames else None
         path = self._paths.get(id(module))
@@ -115,7 +129,7 @@ class Watch:
 
     def _ended(self, module: Any, args: Any, *rest: Any) -> None:
         """After a module, also one that raised: then there are no keyword arguments."""
-        if threading.get_ident() != self._thread or not self._frames:
+        if not self._is_told or not self._frames:
             return
         frame = self._frames.pop()
         while frame.module is not module and self._frames:
@@ -144,6 +158,8 @@ class Watch:
             )
         elif self._listener.ended(path, module, args, kwargs, output):
             self._mark()
+        elif holds_compiled(module):
+            self._listener.unseen.append(path)
 
     def _length(self) -> int | None:
         """The padded length of the batch that an encoder made a nested tensor of."""
@@ -158,9 +174,25 @@ class Watch:
 
     def _called(self, func: Any, args: Any, kwargs: Any) -> None:
         make = _called_scores if func is _SDPA else native.function_scores
-        self._tell_running(lambda: make(args, kwargs))
+        if func is not _SDPA or not self._is_again(args, kwargs):
+            self._tell_running(lambda: make(args, kwargs))
+
+    def _is_again(self, args: Any, kwargs: Any) -> bool:
+        """Whether the weights are those of the kernel before, for other values.
+
+        DiffLlama has two halves of values for one softmax.
+        """
+        if not self._frames or not self._is_told:
+            return False
+        given = {**dict(zip(_SDPA_NAMES, args, strict=False)), **kwargs}
+        given.pop("value", None)
+        now = {name: (one, _identity(one)) for name, one in given.items()}
+        before, self._frames[-1].last = self._frames[-1].last, now
+        return bool(before) and _are_same(before, now)
 
     def _tell_running(self, scores: Callable[[], Any]) -> None:
+        if not self._is_told:
+            return
         frame = self._frames[-1] if self._frames else _Frame(None, "", ())
         self._tell(frame.path, frame.module, scores)
 
@@ -199,11 +231,43 @@ class _Calls(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped here
         if not torch.compiler.is_dynamo_compiling():
             scores = running(func, args)
             if scores is not None:
-                self._flexible(lambda: scores)
+                self._flexible(scores)
         output = func(*args, **kwargs)
         if func is _SDPA or func is functional.multi_head_attention_forward:
             self._told(func, args, kwargs)
         return output
+
+
+_SDPA_NAMES = (
+    *("query", "key", "value", "attn_mask"),
+    *("dropout_p", "is_causal", "scale", "enable_gqa"),
+)
+
+
+def _are_same(before: Any, now: Any) -> bool:
+    """Whether arguments with their identities are the same; keys may be a copy."""
+    if set(before) != set(now) or before["query"][1] != now["query"][1]:
+        return False
+    return all(_is_same(*before[name], *now[name]) for name in now)
+
+
+def _is_same(held: Any, then: object, given: Any, identity: object) -> bool:
+    if then == identity:
+        return True
+    both = isinstance(held, torch.Tensor) and isinstance(given, torch.Tensor)
+    kept = both and then == _identity(held) and is_dense(given)
+    with torch._C.DisableTorchFunction():
+        alike = kept and (held.shape, held.dtype) == (given.shape, given.dtype)
+        return alike and torch.equal(held, given)
+
+
+def _identity(one: Any) -> object:
+    """What tells the values of an argument from all others."""
+    if not isinstance(one, torch.Tensor):
+        return one
+    if not is_dense(one) or one.is_inference():  # nobody counts what is written over
+        return object()
+    return one.data_ptr(), one.shape, one.stride(), one.dtype, one._version
 
 
 def _sdpa(
@@ -229,5 +293,5 @@ def _is_plain(module: Any, args: Any) -> bool:
     """Whether nothing but us watches functions here: then fast paths are taken."""
     tensors = [x for x in args if isinstance(x, torch.Tensor)]
     tensors += module.parameters()
-    alone = torch._C._len_torch_function_stack() == 1
+    alone = all(isinstance(one, _Calls) for one in _get_current_function_mode_stack())
     return alone and all(type(one) in FAST for one in tensors)

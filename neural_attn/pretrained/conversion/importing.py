@@ -227,14 +227,15 @@ def _read_tokenizer(
     try:
         if source.stat().st_size > _MAX_TOKENIZER_BYTES:
             fail("E0623.tokenizer", path=source)
-        return source.read_bytes()
+        found = source.read_bytes()
+        lack = f"{FILE_NAME} of the model holds no tokenizer"
     except FileNotFoundError:
-        note = f"the model has no {FILE_NAME}: give ids as data, or --tokenizer PATH"
-        if target.is_file():
-            note = (
-                f"the model has no {FILE_NAME}; {target} stays as it was, and is used"
-            )
-        notes.append(note)
-        return None
+        found, lack = b"", f"the model has no {FILE_NAME}"
     except OSError as error:
         fail("E0622", path=source, reason=reason(error))
+    if b'"model"' in found:
+        return found
+    stays = f"; {target} stays as it was, and is used"
+    else_ = ": give ids as data, or --tokenizer PATH"
+    notes.append(lack + (stays if target.is_file() else else_))
+    return None

@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from neural_attn.maps.picture import Picture
+from neural_attn.maps.written import Written
 
 __all__ = ["Inputs", "Labels", "Prepared", "Tokens"]
 
@@ -26,7 +27,8 @@ class Prepared:
 
     `batch` is the number of examples; `cut` says what texts lost at their end;
     `pictures` are what image files became, one for each example; `steps` label the
-    positions that no input has.
+    positions that no input has; `written` is what the network wrote of its input, one
+    for each example.
     """
 
     inputs: Any
@@ -35,6 +37,7 @@ class Prepared:
     cut: list[str] = field(default_factory=list)
     pictures: Sequence[Picture] = ()
     steps: Labels = ()
+    written: Sequence[Written] = ()
 
     @property
     def batch(self) -> int:

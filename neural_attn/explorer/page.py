@@ -24,7 +24,9 @@ from neural_attn.files import atomic_writer
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.version import __version__
 
-__all__ = ["ExplorerPage", "explore", "write_explorer"]
+__all__ = ["EXPLORER", "ExplorerPage", "explore", "write_explorer"]
+
+EXPLORER = "attention_explorer.html"  # the name of a page where nobody gives one
 
 # Above this a notebook would grow and slow down: it shows a link to do instead.
 MOST_INLINE_BYTES = 24 * 2**20

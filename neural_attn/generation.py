@@ -180,7 +180,8 @@ def _open(
     if isinstance(model, LoadedModel):
         return model, _Found()
     weights = None if checkpoint is None else Path(checkpoint)
-    file, notes = Path(model), []
+    file = Path(model)
+    notes: list[str] = []
     if file.is_dir():
         own = {"checkpoint": checkpoint, "network": network}
         refuse_options(own, "the folder of a pretrained model")

@@ -380,8 +380,9 @@ def _until(ids: list[int], end: int | None) -> list[int]:
 
 
 def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    shares: NDArray[np.float64] = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return shares / shares.sum(axis=-1, keepdims=True)
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    shares: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
 
 
 def _padded(rows: Sequence[Sequence[int]], value: int) -> NDArray[np.int64]:

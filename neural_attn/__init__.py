@@ -21,6 +21,7 @@ _PUBLIC = {
     "capture": "neural_attn.calls",
     "compile_file": "neural_attn.compile",
     "explore": "neural_attn.pipeline",
+    "generate": "neural_attn.generation",
     "load_model": "neural_attn.models.generated",
     "plot": "neural_attn.calls",
 }

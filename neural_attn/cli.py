@@ -27,6 +27,7 @@ COMMANDS = {
     "explain": "explain:explain",
     "compile": "compile:compile_command",
     "visualize": "visualize:visualize",
+    "generate": "generate:generate",
     "analyze": "analyze:analyze",
     "import": "import_model:import_command",
     "layers": "layers:layers",

@@ -21,7 +21,7 @@ from neural_attn.analysis.result import Analysis
 from neural_attn.analysis.shard import PartialAnalysis, finish
 from neural_attn.diagnostics.errors import Diagnostic, NeuralError, fail
 from neural_attn.explorer import page
-from neural_attn.explorer.page import ExplorerPage
+from neural_attn.explorer.page import EXPLORER, ExplorerPage
 from neural_attn.files import atomic_write
 from neural_attn.inputs.links import LinkedText, LinkRow, bring_texts, read_links
 from neural_attn.inputs.prepared import Prepared, Tokens
@@ -37,16 +37,13 @@ from neural_attn.models.attention_model import (
     refuse_options,
 )
 from neural_attn.models.opening import open_model
-from neural_attn.pretrained.conversion.importing import import_model
-from neural_attn.pretrained.conversion.kept import kept_in
+from neural_attn.pretrained.conversion.importing import keep_import
 from neural_attn.promises import Rows
 
 __all__ = [
     "Batch", "Outcome", "Request", "attend", "collect", "explore", "import_folder",
     "refuse_lies", "run_analysis", "visualize",
 ]  # fmt: skip
-
-EXPLORER = "attention_explorer.html"
 
 Step = Callable[[str], None]  # what begins
 Progress = Callable[[int, int], None]  # texts done, texts in all
@@ -147,14 +144,8 @@ def import_folder(
         return request, []
     own = {"checkpoint": request.checkpoint, "network": request.network}
     refuse_options(own, "the folder of a pretrained model")
-    kept = kept_in(request.output_dir, Path(given))
-    request = replace(request, model=kept.neural, checkpoint=kept.weights)
-    if kept.is_made:
-        return request, [f"{kept.neural} is that of {given}: it is used again"]
-    step("importing the model")
-    imported = import_model(given, kept.neural)
-    kept.record()
-    return request, [f"imported {given}: kept as {kept.neural}", *imported.notes]
+    kept, notes = keep_import(Path(given), request.output_dir, step)
+    return replace(request, model=kept.neural, checkpoint=kept.weights), notes
 
 
 def open_request(request: Request) -> AttentionModel:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from PIL import Image
 from neural_attn.explorer.page import Detail, explore, write_explorer
 from neural_attn.explorer.pyramid import group_head
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
+from neural_attn.maps.written import Likely, Step, Written
 from neural_attn.pipeline import Request, capture
 from tests.browser import CHROMIUM
 from tests.small_models import seen_maps
@@ -236,6 +238,55 @@ def test_a_link_opens_its_state(visit, pages):
     assert page.text_content("#panel-head h2") == "Layer 2 cross-attention · head 2"
     assert page.input_value("#query") == "1"
     assert page.text_content("#panel-head .readout b") == "Katze"
+
+
+def written(count=1):
+    """Maps of a text of four tokens that was written for a source of four."""
+    maps = encoder_decoder()
+    tokens = [*maps.maps[2].query_tokens[0], "."]
+    rivals = (Likely(8, "</script>", 0.2), Likely(9, "und", 0.05))
+    steps = tuple(
+        Step(Likely(n, token, 0.6 / n), rivals) for n, token in enumerate(tokens[1:], 1)
+    )
+    one = Written("The cat sat .", "x", (1,), ("a",), (0,), (tokens[0],), steps)
+    return replace(maps, written=[one] * count)
+
+
+def test_a_text_is_seen_step_by_step(visit, folder):
+    maps = written()
+    path = explore(maps, precision="full").save(folder / "written.html")
+    page = visit(path, "#layer=3&kind=cross&head=1&view=steps")
+    panel = page.locator("#panel-steps")
+    assert panel.locator("h2").text_content() == "Token 1 of 5: Katze"
+    assert panel.get_by_label("Token before").is_disabled()
+    page.keyboard.press("ArrowRight")
+    panel.get_by_label("Token after").click()
+    panel.get_by_text("Token 3 of 5").wait_for()
+    assert "Fed saß, the network wrote da: 20.0 %." in panel.inner_text()
+    chances = panel.locator("tr td:first-child").all_inner_texts()
+    assert chances == ["da ✓", "</script>", "und"]
+    titles = panel.locator(".columns .key").evaluate_all("e => e.map((x) => x.title)")
+    cross = maps["transformer_decoder_1.cross_attention"][0, :, 2].mean(axis=0)
+    past = maps["transformer_decoder_1.self_attention"][0, :, 2, :3].mean(axis=0)
+    shown = [float(title.split()[1]) for title in titles]
+    np.testing.assert_allclose(shown, [*cross, *past], atol=1e-4)
+    panel.get_by_text("Mean over all heads").click()
+    panel.get_by_text("The source: layer 3, head 1").wait_for()
+    arrive(page, "&step=2&mean=0&view=steps")
+    panel.locator(".strip button").nth(4).click()
+    panel.get_by_text("Token 5 of 5").wait_for()
+    assert panel.get_by_label("Token after").is_disabled()
+    for kind, mark in (("svg", b"Chosen, rivals"), ("csv", b"</script>")):
+        with page.expect_download() as download:
+            page.click(f"#save-{kind}")
+        assert mark in Path(download.value.path()).read_bytes()
+    assert page.title().startswith("translate.neural")
+
+
+def test_what_was_not_written_has_no_steps(visit, pages):
+    page = visit(pages("encoder_decoder"), "#view=steps&step=4")
+    assert page.is_hidden("#tab-steps")
+    page.wait_for_selector("#panel-matrix.shown h2")
 
 
 def read_back(page, map_number, head, example=0):

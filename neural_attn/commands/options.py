@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from neural_attn.diagnostics.errors import Diagnostic, fail
+from neural_attn.diagnostics.errors import Diagnostic, fail, reason
 from neural_attn.promises import ROWS as PROMISED
 
 FILE = click.Path(path_type=Path)
@@ -63,6 +63,49 @@ CAUSAL = click.option(
     "--causal/--no-causal", default=None,
     help="Whether plain arrays hide later keys; else it is read off their zeros.",
 )  # fmt: skip
+
+
+def sides(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that name tokenizers."""
+    beside = "if not beside the file"
+    add = (
+        click.option("--tokenizer", type=FILE, help=f"tokenizer.json, {beside}."),
+        click.option(
+            "--source-tokenizer", type=FILE, help="Of two texts, that of the one read."
+        ),
+        click.option(
+            "--target-tokenizer",
+            type=FILE,
+            help="Of two texts, that of the other.",
+        ),
+    )
+    for one in reversed(add):
+        command = one(command)
+    return command
+
+
+def texts_of(
+    text: str | None, pairs: Sequence[tuple[str, str]], file: Path | None
+) -> list[Any]:
+    """The texts that --text, --pair or --file give: texts, and tuples of two.
+
+    Raises NeuralError for a file without any, or a file and others beside it.
+    """
+    given: list[Any] = [*([] if text is None else [text]), *pairs]
+    if file is None:
+        return given
+    if given:
+        fail("E0414.files")
+    try:
+        lines = file.read_text("utf-8-sig").splitlines()
+    except OSError as error:
+        fail("E0403", path=file, reason=reason(error))
+    except UnicodeDecodeError:
+        fail("E0103.text", path=file)
+    texts = [line for line in lines if line.strip()]
+    if not texts:
+        fail("E0408.text", path=file)
+    return texts
 
 
 def tokens_of(options: Mapping[str, Any]) -> Any:

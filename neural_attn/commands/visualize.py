@@ -25,13 +25,13 @@ from neural_attn.commands.options import (
     is_given,
     progress,
     say,
+    texts_of,
     tokens_of,
 )
-from neural_attn.diagnostics.errors import fail, printable, reason
+from neural_attn.diagnostics.errors import fail, printable
 from neural_attn.inputs.file_kinds import holds_arrays, refuse_others
 
 if TYPE_CHECKING:
-    from neural_attn.inputs.tokenizer import Text
     from neural_attn.maps.attention_maps import AttentionMaps
 
 
@@ -146,7 +146,7 @@ def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
         file,
         data=None if data is None else read_data(data),
         tokens=tokens_of(options),
-        texts=_texts(options["text"], options["pairs"], options["texts_file"]),
+        texts=texts_of(options["text"], options["pairs"], options["texts_file"]),
         formats=_picture_formats(options),
         examples=options["num_examples"],
         **{name: options[name] for name in _FIELDS},
@@ -195,26 +195,6 @@ def _report(
         for path in written.values():
             if path.suffix in (".html", ".png"):
                 click.launch(str(path))
-
-
-def _texts(
-    text: str | None, pairs: Sequence[tuple[str, str]], file: Path | None
-) -> list[Text]:
-    given: list[Text] = [*([] if text is None else [text]), *pairs]
-    if file is None:
-        return given
-    if given:
-        fail("E0414.files")
-    try:
-        lines = file.read_text("utf-8-sig").splitlines()
-    except OSError as error:
-        fail("E0403", path=file, reason=reason(error))
-    except UnicodeDecodeError:
-        fail("E0103.text", path=file)
-    texts = [line for line in lines if line.strip()]
-    if not texts:
-        fail("E0408.text", path=file)
-    return [*texts]
 
 
 def _visualize_architecture(file: Path, options: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import { byId, el, isDark } from "./dom.js";
 import { KINDS } from "./scene.js";
 import { VIEWS } from "./state.js";
+import { writtenOf } from "./steps.js";
 
 /** Options of a `select`, made only where `key` says that they are others. */
 function setOptions(select, key, make) {
@@ -46,7 +47,8 @@ export function showControls(scene) {
   for (const view of VIEWS) {
     const tab = byId(`tab-${view}`);
     tab.hidden = (view === "compare" && header.sources.length < 2)
-      || (view === "image" && example.picture === undefined);
+      || (view === "image" && example.picture === undefined)
+      || (view === "steps" && !writtenOf(source, state.example)?.steps.length);
     tab.setAttribute("aria-selected", String(view === state.view));
     tab.tabIndex = view === state.view ? 0 : -1;
     byId(`panel-${view}`).classList.toggle("shown", view === state.view);
@@ -86,9 +88,9 @@ export function notesOf(scene, view) {
   const units = scene.reducedUnits(about);
   if (units) notes.push(reducedNote(scene, about, units, unit));
   else if (example.form === "reduced") notes.push(["This head is kept in full; others of this long text are reduced."]);
-  if (state.view === "image") {
+  if (state.view === "image" || state.view === "steps") {
     const changed = unit !== "token" || special || sinks || pair !== "all" || renormalize;
-    return changed ? [...notes, ["The image has the network's own weights: nothing is hidden, grouped or renormalized."]] : notes;
+    return changed ? [...notes, ["This view has the network's own weights: nothing is hidden, grouped or renormalized."]] : notes;
   }
   if (special) notes.push(["Special tokens are hidden."]);
   if (sinks) {

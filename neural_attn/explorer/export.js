@@ -34,6 +34,7 @@ export class Exporter {
     const titles = {
       model: "All heads", measures: this.views.measures.measure?.label ?? "Metrics",
       token: `Strongest keys of ${this.views.token.token ?? ""}`, compare: `Compare: ${this.scene.headName()}`,
+      steps: this.views.steps.heading.textContent,
       image: `What ${this.views.image.name ?? ""} looks at: ${this.scene.headName()}`,
     };
     return `${header.title} – ${titles[state.view] ?? this.scene.headName()}`;
@@ -59,6 +60,7 @@ export class Exporter {
         entry.layer, entry.kind, entry.number, entry.columns.members[i][0], entry.columns.labels[i], digits(weight)]));
       return [["layer", "kind", "head", "key", "key_token", "weight"], ...rows];
     }
+    if (state.view === "steps") return this.views.steps.rows();
     if (state.view === "image") {
       const rows = this.views.image.rows().map(([key, label, ...values]) => [key, label, ...values.map((value) => (value === null ? "" : digits(value)))]);
       return [["position", "key", "weight", "mean_over_queries", "rollout"], ...rows];
@@ -77,6 +79,7 @@ export class Exporter {
     const how = { title: this.title, notes: this.scene.notes ?? [], palette: state.palette, log: state.log };
     if (state.view === "model") return pictureSvg(this.views.model.picture(), this.title, colors);
     if (state.view === "image") return pictureSvg(this.views.image.sheet(), this.title, colors);
+    if (state.view === "steps") return gridSvg(this.title, this.views.steps.lines(), state.palette, colors);
     if (state.view === "measures") return gridSvg(this.title, this.measureLines(), state.palette, colors);
     if (state.view === "token") return gridSvg(this.title, this.tokenLines(), state.palette, colors);
     if (state.view === "head") {

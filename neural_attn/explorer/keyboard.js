@@ -8,7 +8,8 @@ export const KEYS = [
   ["↑ ↓", "layer before, after"],
   ["Shift + ↑ ↓", "query before, after"],
   ["Shift + ← →", "key before, after"],
-  ["1 – 7", "all heads, matrix, lines, token, metrics, compare, image"],
+  ["1 – 8", "all heads, matrix, lines, token, metrics, compare, image, writing"],
+  ["← →", "in the writing: token before, after"],
   ["+ − 0", "zoom the matrix in, out, fit"],
   ["/", "search a token; Enter goes to the next"],
   ["Esc", "let go of query and key"],
@@ -62,8 +63,10 @@ export function listenToKeys(scene, views, { search }) {
       return;
     }
     if (isTaken(event)) return;
-    if (event.key.startsWith("Arrow")) scene.store.set(step(scene, event.key, event.shiftKey));
-    else if (/^[1-7]$/.test(event.key)) {
+    const sideways = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (scene.state.view === "steps" && sideways && !event.shiftKey) views.steps.move(sideways);
+    else if (event.key.startsWith("Arrow")) scene.store.set(step(scene, event.key, event.shiftKey));
+    else if (/^[1-8]$/.test(event.key)) {
       const tab = byId(`tab-${VIEWS[event.key - 1]}`);
       if (!tab.hidden) scene.store.set({ view: VIEWS[event.key - 1] });
     } else if (actions[event.key]) actions[event.key]();

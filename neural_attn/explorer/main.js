@@ -11,6 +11,7 @@ import { TokenView } from "./token.js";
 import { MeasuresView } from "./measures.js";
 import { CompareView } from "./compare.js";
 import { ImageView } from "./image.js";
+import { StepsView } from "./steps.js";
 import { dataTable, matrixTables } from "./table.js";
 import { Exporter } from "./export.js";
 import { listenToKeys } from "./keyboard.js";
@@ -64,7 +65,7 @@ function start() {
     model: new ModelView(scene, panel("model")), matrix: new MatrixView(scene, panel("matrix")),
     head: new HeadView(scene, panel("head")), token: new TokenView(scene, panel("token")),
     measures: new MeasuresView(scene, panel("measures")), compare: new CompareView(scene, panel("compare")),
-    image: new ImageView(scene, panel("image")),
+    image: new ImageView(scene, panel("image")), steps: new StepsView(scene, panel("steps")),
   };
   const exporter = new Exporter(scene, views);
   const tables = ["matrix", "head"].map((name) => {

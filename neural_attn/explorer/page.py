@@ -20,11 +20,14 @@ from neural_attn.explorer.measures import (
 )
 from neural_attn.explorer.payload import FORMAT, VERSION, Detail, PayloadWriter
 from neural_attn.explorer.quantize import PRECISIONS
+from neural_attn.explorer.writing import describe_written
 from neural_attn.files import atomic_writer
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.version import __version__
 
-__all__ = ["ExplorerPage", "explore", "write_explorer"]
+__all__ = ["EXPLORER", "ExplorerPage", "explore", "write_explorer"]
+
+EXPLORER = "attention_explorer.html"  # the name of a page where nobody gives one
 
 # Above this a notebook would grow and slow down: it shows a link to do instead.
 MOST_INLINE_BYTES = 24 * 2**20
@@ -184,7 +187,8 @@ def _first_examples(maps: AttentionMaps, count: int) -> AttentionMaps:
             one.layer,
         )
 
-    return replace(maps, maps=[cut(one) for one in maps.maps])
+    written = maps.written[:count]
+    return replace(maps, maps=[cut(one) for one in maps.maps], written=written)
 
 
 def _check_precision(precision: str) -> None:
@@ -259,6 +263,7 @@ def _write_source(
         "trained": about.trained,
         "source": about.source,
         "backend": about.backend,
+        **({"written": describe_written(about.written)} if about.written else {}),
         "maps": entries,
     }
 

@@ -1,12 +1,12 @@
 // What is selected: one object that every view shows, and that fits into a link.
 
-export const VIEWS = ["model", "matrix", "head", "token", "measures", "compare", "image"];
+export const VIEWS = ["model", "matrix", "head", "token", "measures", "compare", "image", "steps"];
 const UNITS = ["token", "word", "sentence"];
 const PAIRS = ["all", "AA", "AB", "BA", "BB"];
 
 /** `head` is a position in its map, `query` and `key` are positions of tokens; measure "" is the main one. */
 export const DEFAULTS = {
-  source: 0, example: 0, map: 0, head: 0, query: -1, key: -1, view: "matrix",
+  source: 0, example: 0, map: 0, head: 0, query: -1, key: -1, step: 0, mean: true, view: "matrix",
   others: [], unit: "token", special: false, sinks: false, renormalize: false,
   pair: "all", log: false, palette: "blue", measure: "",
 };
@@ -34,14 +34,16 @@ export function clampState(state, header) {
   const map = within(state.map, maps.length);
   const example = within(state.example, maps[map].examples.length);
   const { rows, columns, picture } = maps[map].examples[example];
-  const compare = header.sources.length > 1;
+  const writtenSteps = header.sources[source].written?.[example]?.steps.length;
+  const absent = { compare: header.sources.length < 2, image: picture === undefined, steps: !writtenSteps };
   return {
     ...state, source, map, example,
     head: within(state.head, maps[map].heads.length),
     others: state.others.filter((head) => head < maps[map].heads.length),
     query: Math.min(state.query, rows - 1),
     key: Math.min(state.key, columns - 1),
-    view: (state.view === "compare" && !compare) || (state.view === "image" && picture === undefined) ? "matrix" : state.view,
+    step: within(state.step, writtenSteps || 1),
+    view: absent[state.view] ? "matrix" : state.view,
   };
 }
 
@@ -58,6 +60,8 @@ export function toHash(state, header) {
   fields.set("head", map.heads[state.head]);
   put("query", state.query, -1);
   put("key", state.key, -1);
+  put("step", state.step, 0);
+  put("mean", Number(state.mean), 1);
   put("view", state.view, DEFAULTS.view);
   put("with", state.others.map((head) => map.heads[head]).join(" "), "");
   put("unit", state.unit, "token");
@@ -95,7 +99,7 @@ export function fromHash(hash, header) {
   if (head !== undefined && position(head) >= 0) state.head = position(head);
   const others = (fields.get("with") ?? "").split(" ").filter((text) => /^\d+$/.test(text));
   if (others.length) state.others = others.map((t) => position(Number(t))).filter((p) => p >= 0);
-  for (const name of ["example", "query", "key"]) {
+  for (const name of ["example", "query", "key", "step"]) {
     const value = number(name);
     if (value !== undefined) state[name] = value;
   }
@@ -104,7 +108,7 @@ export function fromHash(hash, header) {
   choice("pair", PAIRS);
   choice("palette", ["blue", "viridis", "grey"]);
   choice("measure", [...header.measures, ...header.differences].map((m) => m.key));
-  for (const flag of ["special", "sinks", "renormalize", "log"]) {
+  for (const flag of ["special", "sinks", "renormalize", "log", "mean"]) {
     if (fields.has(flag)) state[flag] = fields.get(flag) === "1";
   }
   return state;

@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from neural_attn.maps.picture import Picture
+from neural_attn.maps.written import Written
 
 __all__ = ["Inputs", "Labels", "Prepared", "Tokens"]
 
@@ -27,7 +28,8 @@ class Prepared:
     `batch` is the number of examples; `cut` says what texts lost at their end;
     `pictures` are what image files became, one for each example; `steps` label the
     positions that no input has; `real` says of inputs by name, bool [batch, time], what
-    is no padding, where the network is not told.
+    is no padding, where the network is not told; `written` is what the network wrote of
+    its input, one for each example.
     """
 
     inputs: Any
@@ -37,6 +39,7 @@ class Prepared:
     pictures: Sequence[Picture] = ()
     steps: Labels = ()
     real: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    written: Sequence[Written] = ()
 
     @property
     def batch(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,12 @@ __all__ = ["Encoded", "Text", "Tokenizer", "find_tokenizer", "tokenizer_path"]
 FILE_NAME = "tokenizer.json"
 # The names under which models have their padding token, most usual first.
 _PADDING = ("[PAD]", "<pad>", "<|pad|>", "<PAD>", "<|endoftext|>", "</s>")
+
+# Those that stand before a text and behind it, where nothing puts them there.
+_STARTS = (
+    "<s>", "[BOS]", "<bos>", "<sos>", "<start>", "[START]", "[CLS]", "<|startoftext|>",
+)  # fmt: skip
+_ENDS = ("</s>", "[EOS]", "<eos>", "<end>", "[END]", "[SEP]", "<|endoftext|>")
 
 Text = str | tuple[str, str]
 
@@ -144,19 +151,64 @@ class Tokenizer:
         known = self._inner.id_to_token
         return [[known(one) or str(one) for one in row] for row in ids.tolist()]
 
+    @cached_property
+    def borders(self) -> tuple[int | None, int | None]:
+        """The ids that start and that end a text; None where there is none.
+
+        They are those that the file puts round a text, else those of a usual name.
+        """
+        names = self._inner.token_to_id
+        start = next((n for n in _STARTS if names(n) is not None), None)
+        end = next((n for n in _ENDS if names(n) is not None), None)
+        found = [names(start) if start else None, names(end) if end else None]
+        around = self._inner.encode("").ids
+        if len(around) > 1:
+            found = [around[0], around[-1]]
+        elif around and around[0] != found[1]:
+            found[0] = around[0]
+        return found[0], found[1]
+
+    def ids_of(self, text: str, number: int = 1) -> list[int]:
+        """The ids of a text, without those that only start or end it.
+
+        Raises NeuralError (E0643) where it cannot be encoded. `number` is that of the
+        text, for the message.
+        """
+        self._check_unicode(text, number)
+        try:
+            ids: list[int] = self._inner.encode(text, add_special_tokens=False).ids
+        except Exception as error:  # noqa: BLE001 - `tokenizers` raises bare ones
+            fail("E0643.fails", path=self.path, number=number, reason=error)
+        return ids
+
+    def id_of(self, token: str) -> int | None:
+        """The id of a token; None where it is not known."""
+        found: int | None = self._inner.token_to_id(token)
+        return found
+
+    def text_of(self, ids: Sequence[int]) -> str:
+        """The text that ids stand for, without special tokens."""
+        text: str = self._inner.decode(list(ids), skip_special_tokens=True)
+        return text
+
     def _encode(self, text: Text, number: int) -> Any:
         parts = text if isinstance(text, tuple) else (text,)
+        for part in parts:
+            self._check_unicode(part, number)
         try:
-            for part in parts:
-                part.encode("utf-8")
             encoding = self._inner.encode(*parts)
-        except UnicodeEncodeError:
-            fail("E0643.unicode", number=number)
         except Exception as error:  # noqa: BLE001 - `tokenizers` raises bare ones
             fail("E0643.fails", path=self.path, number=number, reason=error)
         if not encoding.ids:
             fail("E0643", number=number)
         return encoding
+
+    @staticmethod
+    def _check_unicode(text: str, number: int) -> None:
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            fail("E0643.unicode", number=number)
 
     def _cut(self, text: Text, max_length: int) -> Any:
         pair = isinstance(text, tuple)

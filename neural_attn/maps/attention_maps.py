@@ -33,6 +33,7 @@ from neural_attn.maps.map_file import read_maps, write_maps
 from neural_attn.maps.map_of_array import CAUSAL, listed, plain_map
 from neural_attn.maps.picture import Picture
 from neural_attn.maps.transformers_outputs import take_outputs
+from neural_attn.maps.written import Written
 from neural_attn.promises import SHARES, Rows
 
 __all__ = ["AttentionItem", "AttentionMap", "AttentionMaps", "Kind", "SelectionError"]
@@ -72,6 +73,9 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
     pictures : sequence of Picture
         What the network saw, one for each example, if it saw images. They are as the
         notes are.
+    written : sequence of Written
+        What the network wrote, one for each example, if it did: its decoder rows are
+        those of the tokens it was fed. They are as the notes are.
 
     Raises
     ------
@@ -87,6 +91,7 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
     backend: str | None = None
     notes: Sequence[str] = field(default=(), compare=False, repr=False)
     pictures: Sequence[Picture] = field(default=(), compare=False, repr=False)
+    written: Sequence[Written] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not _are_maps(self.maps):

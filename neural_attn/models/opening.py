@@ -9,8 +9,10 @@ from typing import Any
 from neural_attn.diagnostics.errors import fail
 from neural_attn.extensions import load
 from neural_attn.models.attention_model import AttentionModel, refuse_options
+from neural_attn.models.capture import LoadedModel
+from neural_attn.shapes.instance import Checked
 
-__all__ = ["GROUP", "MAKERS", "open_model"]
+__all__ = ["GROUP", "MAKERS", "load_network", "open_model"]
 
 GROUP = "neural_attn.models"
 # The modules beside this one whose `make` is asked, in turn; found by name, so that
@@ -57,6 +59,15 @@ def open_model(given: Any, **options: Any) -> AttentionModel:
         if model is not None:
             return model
     fail("E0402", kind=type(given).__name__)
+
+
+def load_network(checked: Checked, *given: Any, **options: Any) -> LoadedModel:
+    """`load_model` of a checked network, found by name as the makers are."""
+    package = __name__.rpartition(".")[0]
+    loaded: LoadedModel = import_module(f"{package}.generated").load_model(
+        checked, *given, **options
+    )
+    return loaded
 
 
 def _refuse_all_but(options: dict[str, Any], what: str) -> None:

@@ -22,7 +22,7 @@ test("a link names layers and heads by their numbers", () => {
   assert.equal(toHash(state, HEADER), "#layer=0&kind=cross&head=7&query=2");
 });
 
-for (const patch of [{}, { map: 2, head: 1, view: "token", log: true, others: [0], unit: "word", special: true }]) {
+for (const patch of [{}, { map: 2, head: 1, view: "token", log: true, others: [0], unit: "word", special: true }, { mean: false, step: 3 }]) {
   test(`a link gives the state back: ${JSON.stringify(patch)}`, () => {
     const state = { ...DEFAULTS, ...patch };
     assert.deepEqual({ ...DEFAULTS, ...fromHash(toHash(state, HEADER), HEADER) }, state);

@@ -109,7 +109,7 @@ class Positions(nn.Module):
         return ids[None]
 
 
-def check_request(ids, count, beams, temperature):
+def check_request(ids, count, beams, temperature, top_k):
     """Refuse to go on with ids [batch, time] in a way that means nothing.
 
     Raises ValueError.
@@ -124,6 +124,10 @@ def check_request(ids, count, beams, temperature):
         raise ValueError(f"temperature is 0 or more, not {temperature}")
     if beams > 1 and temperature > 0:
         raise ValueError("beams keep the likeliest, and a temperature draws: give one")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k is 1 or more, not {top_k}")
+    if top_k is not None and temperature == 0:
+        raise ValueError("top_k is of tokens that are drawn: give a temperature too")
 
 
 class Network(nn.Module):
@@ -163,11 +167,14 @@ def log_shares(output):
     return output[:, -1].log_softmax(dim=-1)
 
 
-def one_by_one(step, ids, count, temperature, end):
+def one_by_one(step, ids, count, end, temperature, top_k):
     """Add the likeliest token each time, or one that is drawn."""
     new, ended = ids, torch.zeros_like(ids[:, :1], dtype=torch.bool)
     for _ in range(count):
         scores = log_shares(step(new))
+        if top_k is not None:
+            least = scores.topk(min(top_k, scores.size(-1))).values[:, -1:]
+            scores = scores.masked_fill(scores < least, -torch.inf)
         if temperature > 0:
             token = torch.multinomial((scores / temperature).softmax(dim=-1), 1)
         else:
@@ -234,7 +241,7 @@ def keep_steps(network, flag):
         layer.keeps, layer.past = flag, None
 
 
-def go_on(network, step, ids, count, beams, temperature, end):
+def go_on(network, step, ids, count, beams, end, temperature, top_k):
     """Return ids [batch, time] and up to `count` tokens that `step` says follow."""
     if count == 0:
         return ids
@@ -242,7 +249,7 @@ def go_on(network, step, ids, count, beams, temperature, end):
     try:
         if beams > 1:
             return beam_search(network, step, ids, count, beams, end)
-        return one_by_one(step, ids, count, temperature, end)
+        return one_by_one(step, ids, count, end, temperature, top_k)
     finally:
         keep_steps(network, False)
 
@@ -267,16 +274,17 @@ class GeneratingNetwork(Network):
         temperature=0.0,
         end=None,
         return_attention=False,
+        top_k=None,
     ):
         """Go on with ids [batch, time]: return them with all that follows.
 
         beams: how many continuations are kept, of which the best is returned.
-        temperature: 0 takes the likeliest token, else tokens are drawn. end: the id
-        that ends a text. Padding stands before a text.
+        temperature: 0 takes the likeliest token, else tokens are drawn, of the `top_k`
+        likeliest. end: the id that ends a text. Padding stands before a text.
         """
-        check_request(ids, max_new_tokens, beams, temperature)
+        check_request(ids, max_new_tokens, beams, temperature, top_k)
         step = self
-        ids = go_on(self, step, ids, max_new_tokens, beams, temperature, end)
+        ids = go_on(self, step, ids, max_new_tokens, beams, end, temperature, top_k)
         if not return_attention:
             return ids
         return ids, attention_of(self, ids, ids)

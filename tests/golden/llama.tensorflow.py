@@ -131,7 +131,7 @@ class Positions(layers.Layer):
         return ops.maximum(ids - self.skipped, 0)
 
 
-def check_request(ids, count, beams, temperature):
+def check_request(ids, count, beams, temperature, top_k):
     """Refuse to go on with ids [batch, time] in a way that means nothing.
 
     Raises ValueError.
@@ -146,6 +146,10 @@ def check_request(ids, count, beams, temperature):
         raise ValueError(f"temperature is 0 or more, not {temperature}")
     if beams > 1 and temperature > 0:
         raise ValueError("beams keep the likeliest, and a temperature draws: give one")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k is 1 or more, not {top_k}")
+    if top_k is not None and temperature == 0:
+        raise ValueError("top_k is of tokens that are drawn: give a temperature too")
 
 
 def named_weights(layer, prefix=""):
@@ -210,7 +214,7 @@ class Network(keras.Model):
         os.replace(f"{filepath}.part", filepath)
 
 
-def one_by_one(scores_of, ids, count, temperature, end, seed):
+def one_by_one(scores_of, ids, count, end, temperature, top_k, seed):
     """Add to ids [batch, time] the likeliest token each time, or one that is drawn.
 
     scores_of(ids): the logarithms of what each id gets next [batch, ids].
@@ -219,6 +223,9 @@ def one_by_one(scores_of, ids, count, temperature, end, seed):
     random = np.random.default_rng(seed)
     for _ in range(count):
         scores = scores_of(new)
+        if top_k is not None:
+            least = np.sort(scores, axis=-1)[:, -top_k:][:, :1]
+            scores = np.where(scores < least, -np.inf, scores)
         if temperature > 0:
             scores = (scores - scores.max(axis=-1, keepdims=True)) / temperature
             limits = np.exp(scores).cumsum(axis=-1)
@@ -302,7 +309,7 @@ def log_shares(output):
     return ops.convert_to_numpy(scores)
 
 
-def go_on(network, step, ids, count, beams, temperature, end, seed):
+def go_on(network, step, ids, count, beams, end, drawing):
     """Return ids [batch, time] and up to `count` tokens that `step` says follow."""
     if count == 0:
         return ids
@@ -317,7 +324,7 @@ def go_on(network, step, ids, count, beams, temperature, end, seed):
     try:
         if beams > 1:
             return beam_search(scores_of, go_from, ids, count, beams, end)
-        return one_by_one(scores_of, ids, count, temperature, end, seed)
+        return one_by_one(scores_of, ids, count, end, *drawing)
     finally:
         keep_steps(network, False)
 
@@ -342,16 +349,19 @@ class GeneratingNetwork(Network):
         end=None,
         return_attention=False,
         seed=None,
+        top_k=None,
     ):
         """Go on with ids [batch, time]: return them with all that follows.
 
         beams: how many continuations are kept, of which the best is returned.
-        temperature: 0 takes the likeliest token, else tokens are drawn, from `seed`.
-        end: the id that ends a text. Padding stands before a text.
+        temperature: 0 takes the likeliest token, else tokens are drawn, from `seed`, of
+        the `top_k` likeliest. end: the id that ends a text. Padding stands before a
+        text.
         """
         ids = ops.convert_to_numpy(ids)
-        check_request(ids, max_new_tokens, beams, temperature)
-        ids = go_on(self, self, ids, max_new_tokens, beams, temperature, end, seed)
+        check_request(ids, max_new_tokens, beams, temperature, top_k)
+        drawing = temperature, top_k, seed
+        ids = go_on(self, self, ids, max_new_tokens, beams, end, drawing)
         if not return_attention:
             return ids
         return ids, attention_of(self, ids, ids)

@@ -1,7 +1,7 @@
 """Runtime of all backends: what may be asked of a network that writes."""
 
 
-def check_request(ids, count, beams, temperature):
+def check_request(ids, count, beams, temperature, top_k):
     """Refuse to go on with ids [batch, time] in a way that means nothing.
 
     Raises ValueError.
@@ -16,3 +16,7 @@ def check_request(ids, count, beams, temperature):
         raise ValueError(f"temperature is 0 or more, not {temperature}")
     if beams > 1 and temperature > 0:
         raise ValueError("beams keep the likeliest, and a temperature draws: give one")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k is 1 or more, not {top_k}")
+    if top_k is not None and temperature == 0:
+        raise ValueError("top_k is of tokens that are drawn: give a temperature too")

@@ -22,7 +22,7 @@ def masked_step(network, skip_padding, mask):
     return step
 
 
-def one_by_one(scores_of, ids, count, temperature, end, seed):
+def one_by_one(scores_of, ids, count, end, temperature, top_k, seed):
     """Add to ids [batch, time] the likeliest token each time, or one that is drawn.
 
     scores_of(ids): the logarithms of what each id gets next [batch, ids].
@@ -31,6 +31,9 @@ def one_by_one(scores_of, ids, count, temperature, end, seed):
     random = np.random.default_rng(seed)
     for _ in range(count):
         scores = scores_of(new)
+        if top_k is not None:
+            least = np.sort(scores, axis=-1)[:, -top_k:][:, :1]
+            scores = np.where(scores < least, -np.inf, scores)
         if temperature > 0:
             scores = (scores - scores.max(axis=-1, keepdims=True)) / temperature
             limits = np.exp(scores).cumsum(axis=-1)

@@ -59,18 +59,19 @@ class GeneratingNetwork(Network):
         temperature=0.0,
         end=None,
         return_attention=False,
+        top_k=None,
         # only with MASKED:
         attention_mask=None,
     ):
         """Go on with ids [batch, time]: return them with all that follows.
 
         beams: how many continuations are kept, of which the best is returned.
-        temperature: 0 takes the likeliest token, else tokens are drawn. end: the id
-        that ends a text. Padding stands before a text.
+        temperature: 0 takes the likeliest token, else tokens are drawn, of the `top_k`
+        likeliest. end: the id that ends a text. Padding stands before a text.
         # only with MASKED:
         attention_mask: [batch, time], 0 where ids are padding.
         """
-        check_request(ids, max_new_tokens, beams, temperature)
+        check_request(ids, max_new_tokens, beams, temperature, top_k)
         # only with LOGITS:
         step = self.forward_logits
         # only without LOGITS:
@@ -79,7 +80,7 @@ class GeneratingNetwork(Network):
         mask = torch.ones_like(ids) if attention_mask is None else attention_mask
         # only with MASKED:
         step = masked_step(self, step, mask.repeat_interleave(beams, dim=0))
-        ids = go_on(self, step, ids, max_new_tokens, beams, temperature, end)
+        ids = go_on(self, step, ids, max_new_tokens, beams, end, temperature, top_k)
         if not return_attention:
             return ids
         # only without MASKED:
@@ -105,14 +106,15 @@ class TranslatingNetwork(Network):
         temperature=0.0,
         end=None,
         return_attention=False,
+        top_k=None,
     ):
         """Read source [batch, time], and go on with target ids [batch, 1 or more].
 
         Returns the target with all that follows. beams: how many continuations are
         kept, of which the best is returned. temperature: 0 takes the likeliest token,
-        else tokens are drawn. end: the id that ends a text.
+        else tokens are drawn, of the `top_k` likeliest. end: the id that ends a text.
         """
-        check_request(target, max_new_tokens, beams, temperature)
+        check_request(target, max_new_tokens, beams, temperature, top_k)
         memory = self.encode(source)
         memory = memory if isinstance(memory, tuple) else (memory,)
         memory = [x.repeat_interleave(beams, dim=0) for x in memory]
@@ -123,7 +125,7 @@ class TranslatingNetwork(Network):
             # only without LOGITS:
             return self.decode(ids, *memory)
 
-        ids = go_on(self, step, target, max_new_tokens, beams, temperature, end)
+        ids = go_on(self, step, target, max_new_tokens, beams, end, temperature, top_k)
         if not return_attention:
             return ids
         inputs = dict(zip(self.input_names, (source, ids), strict=True))
@@ -148,7 +150,7 @@ def masked_step(network, step, mask):
     return masked
 
 
-def go_on(network, step, ids, count, beams, temperature, end):
+def go_on(network, step, ids, count, beams, end, temperature, top_k):
     """Return ids [batch, time] and up to `count` tokens that `step` says follow."""
     if count == 0:
         return ids
@@ -161,7 +163,7 @@ def go_on(network, step, ids, count, beams, temperature, end):
     try:
         if beams > 1:
             return beam_search(network, step, ids, count, beams, end)
-        return one_by_one(step, ids, count, temperature, end)
+        return one_by_one(step, ids, count, end, temperature, top_k)
     finally:
         keep_steps(network, False)
 
@@ -208,11 +210,14 @@ def log_shares(output):
     return output[:, -1].log_softmax(dim=-1)
 
 
-def one_by_one(step, ids, count, temperature, end):
+def one_by_one(step, ids, count, end, temperature, top_k):
     """Add the likeliest token each time, or one that is drawn."""
     new, ended = ids, torch.zeros_like(ids[:, :1], dtype=torch.bool)
     for _ in range(count):
         scores = log_shares(step(new))
+        if top_k is not None:
+            least = scores.topk(min(top_k, scores.size(-1))).values[:, -1:]
+            scores = scores.masked_fill(scores < least, -torch.inf)
         if temperature > 0:
             token = torch.multinomial((scores / temperature).softmax(dim=-1), 1)
         else:

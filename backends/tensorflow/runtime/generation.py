@@ -58,19 +58,22 @@ class GeneratingNetwork(Network):
         end=None,
         return_attention=False,
         seed=None,
+        top_k=None,
         # only with MASKED:
         attention_mask=None,
     ):
         """Go on with ids [batch, time]: return them with all that follows.
 
         beams: how many continuations are kept, of which the best is returned.
-        temperature: 0 takes the likeliest token, else tokens are drawn, from `seed`.
-        end: the id that ends a text. Padding stands before a text.
+        temperature: 0 takes the likeliest token, else tokens are drawn, from `seed`, of
+        the `top_k` likeliest. end: the id that ends a text. Padding stands before a
+        text.
         # only with MASKED:
         attention_mask: [batch, time], 0 where ids are padding.
         """
         ids = ops.convert_to_numpy(ids)
-        check_request(ids, max_new_tokens, beams, temperature)
+        check_request(ids, max_new_tokens, beams, temperature, top_k)
+        drawing = temperature, top_k, seed
         # only with MASKED:
         mask = np.ones_like(ids) if attention_mask is None else attention_mask
         # only with MASKED:
@@ -80,9 +83,9 @@ class GeneratingNetwork(Network):
         # only with MASKED:
         step = masked_step(self, skip_padding, mask_of_beams)
         # only with MASKED:
-        ids = go_on(self, step, ids, max_new_tokens, beams, temperature, end, seed)
+        ids = go_on(self, step, ids, max_new_tokens, beams, end, drawing)
         # only without MASKED:
-        ids = go_on(self, self, ids, max_new_tokens, beams, temperature, end, seed)
+        ids = go_on(self, self, ids, max_new_tokens, beams, end, drawing)
         if not return_attention:
             return ids
         # only without MASKED:
@@ -110,15 +113,18 @@ class TranslatingNetwork(Network):
         end=None,
         return_attention=False,
         seed=None,
+        top_k=None,
     ):
         """Read source [batch, time], and go on with target ids [batch, 1 or more].
 
         Returns the target with all that follows. beams: how many continuations are
         kept, of which the best is returned. temperature: 0 takes the likeliest token,
-        else tokens are drawn, from `seed`. end: the id that ends a text.
+        else tokens are drawn, from `seed`, of the `top_k` likeliest. end: the id that
+        ends a text.
         """
         target = ops.convert_to_numpy(target)
-        check_request(target, max_new_tokens, beams, temperature)
+        check_request(target, max_new_tokens, beams, temperature, top_k)
+        drawing = temperature, top_k, seed
         memory = self.encode(source)
         memory = memory if isinstance(memory, tuple) else (memory,)
         memory = [ops.repeat(x, beams, axis=0) for x in memory]
@@ -126,14 +132,14 @@ class TranslatingNetwork(Network):
         def step(ids):
             return self.decode(ids, *memory)
 
-        ids = go_on(self, step, target, max_new_tokens, beams, temperature, end, seed)
+        ids = go_on(self, step, target, max_new_tokens, beams, end, drawing)
         if not return_attention:
             return ids
         inputs = dict(zip(self.input_names, (source, ids), strict=True))
         return ids, attention_of(self, ids, inputs)
 
 
-def go_on(network, step, ids, count, beams, temperature, end, seed):
+def go_on(network, step, ids, count, beams, end, drawing):
     """Return ids [batch, time] and up to `count` tokens that `step` says follow."""
     if count == 0:
         return ids
@@ -153,7 +159,7 @@ def go_on(network, step, ids, count, beams, temperature, end, seed):
     try:
         if beams > 1:
             return beam_search(scores_of, go_from, ids, count, beams, end)
-        return one_by_one(scores_of, ids, count, temperature, end, seed)
+        return one_by_one(scores_of, ids, count, end, *drawing)
     finally:
         keep_steps(network, False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from neural_attn.pretrained.conversion.families import family_of
 from neural_attn.pretrained.conversion.family import Family, Plan
 from neural_attn.pretrained.conversion.heads import head_of
 from neural_attn.pretrained.conversion.image_settings import image_settings
+from neural_attn.pretrained.conversion.kept import Kept, kept_in
 from neural_attn.pretrained.conversion.matching import match
 from neural_attn.pretrained.conversion.network_text import (
     checked_name,
@@ -55,6 +57,23 @@ class ImportedModel:
     tokenizer_path: Path | None
     notes: list[str]
     preparation_path: Path | None = None
+
+
+def keep_import(
+    folder: Path, where: Path, step: Callable[[str], None] = lambda begins: None
+) -> tuple[Kept, list[str]]:
+    """Import a model's folder, or find what was made of it in the folder `where`.
+
+    The notes say where the file is, and what an import left out. `step` is told when an
+    import begins. Raises NeuralError where the folder cannot be imported.
+    """
+    kept = kept_in(where, folder)
+    if kept.is_made:
+        return kept, [f"{kept.neural} is that of {folder}: it is used again"]
+    step("importing the model")
+    imported = import_model(folder, kept.neural)
+    kept.record()
+    return kept, [f"imported {folder}: kept as {kept.neural}", *imported.notes]
 
 
 def import_model(

@@ -346,7 +346,11 @@ class Writer:
             fail("E0409.padding")
         inputs = {names[side]: _padded(rows[side], 0) for side in (SOURCE, TARGET)}
         tokens = {names[side]: _filled(labels[side]) for side in (SOURCE, TARGET)}
-        return Prepared(inputs, tokens, cut=self.notes, written=written)
+        notes = []
+        if not all(one.forced for one in written):
+            most = self.how.max_new_tokens
+            notes = [f"the network wrote the target: greedily, {most} tokens at most"]
+        return Prepared(inputs, tokens, notes, self.notes, written=written)
 
     def _masks_source(self) -> bool:
         from neural_attn.backends.emit.training import masked_inputs

@@ -104,9 +104,9 @@ def generate(
     Parameters
     ----------
     model : the path of a .neural file, the folder of a pretrained model, or LoadedModel
-        Of a file without `checkpoint`, the weights beside it (`name.safetensors`) are
-        used; without any they are random. What a folder becomes is kept in
-        `output_dir`.
+        Of a file without `checkpoint`, the weights beside it (`name.safetensors`, or
+        that in `name_trained`) are used; without any they are random. What a folder
+        becomes is kept in `output_dir`.
     inputs : a text, or a list of texts
         A tuple of two is a source and the target that the network is made to write
         (teacher forcing): the result says how likely each of its tokens is.
@@ -191,14 +191,21 @@ def _open(
     networks, warnings = check_file(file)
     checked = choose(networks, network)
     writing_of(checked)
-    if weights is None and file.with_suffix(".safetensors").is_file():
-        weights = file.with_suffix(".safetensors")
+    weights = weights or _beside(file)
+    if checkpoint is None and weights is not None and not Path(model).is_dir():
         notes = [*notes, f"the weights are those beside the file: {weights}"]
     if weights is None:
         notes = [*notes, RANDOM]
     step("loading it")
     loaded = load_network(checked, backend, weights, seed=seed)
     return loaded, _Found(file, weights, notes, warnings)
+
+
+def _beside(file: Path) -> Path | None:
+    """The weights of a file: of its name, or in the folder that training left."""
+    own = file.with_suffix(".safetensors")
+    places = (own, file.parent / f"{file.stem}_trained" / own.name)
+    return next((path for path in places if path.is_file()), None)
 
 
 RANDOM = "the weights are random, so what is written means nothing: give --checkpoint"

@@ -111,14 +111,8 @@ class Writer:
             given.append((SOURCE, way.source, self.sides.source))
         for side, one, tokenizer in given:
             size, known = limits.get(one.name), tokenizer.vocabulary_size
-            if size is None or known == size:
-                continue
-            if known > size:
+            if size is not None and known > size:
                 fail("E0462", side=side, known=known, size=size, input=one.name)
-            self.notes.append(
-                f"the network has {size} ids for `{one.name}`, and the {side} "
-                f"tokenizer knows {known} tokens: the rest are shown as numbers"
-            )
 
     def _borders(self) -> tuple[int | None, int | None]:
         """The ids that start and end what is written."""
@@ -256,6 +250,11 @@ class Writer:
     def _told(self, given: _Given, ids: list[int]) -> Written:
         """What was written, with what each token cost."""
         target = self.sides.target
+        if any(one >= target.vocabulary_size for one in ids):
+            self.notes.append(
+                "the target tokenizer knows no token of some ids that were written: "
+                "they are shown as numbers"
+            )
         source_tokens = self.sides.source(given.source) if self.sides.source else []
         text_ids = ids[:-1] if ids and ids[-1] == self.end else ids
         bare = Written(

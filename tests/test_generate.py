@@ -60,13 +60,13 @@ TEXTS = {
 }
 
 
-def save_tokenizer(path, words):
+def save_tokenizer(path, words, special=("<pad>", "<s>", "</s>")):
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     known = {word: number for number, word in enumerate(words)}
     made = Tokenizer(models.WordLevel(known, unk_token="<unk>"))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    made.add_special_tokens(SPECIAL[:1] + SPECIAL[2:])
+    made.add_special_tokens(list(special))
     made.save(str(path))
 
 
@@ -241,6 +241,63 @@ def test_rows_behind_the_end_are_hidden(folder):
     assert (hidden.weights[0] == wide.weights[0]).all()
     assert (hidden.weights[1, :, 3:] == 0).all()
     np.testing.assert_array_equal(hidden.weights[1, :, :3], wide.weights[0, :, :3])
+
+
+LETTERS = ["<pad>", "</s>", "<unk>", *"abcdefghijklmnopqrstuvwxyz"]
+
+
+@pytest.mark.requires_torch
+@pytest.mark.parametrize("kind", ["t5", "bart", "gpt2"])
+def test_a_folder_writes_what_transformers_writes(kind, tmp_path):
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    from tokenizers import Tokenizer, processors
+
+    size, own = len(LETTERS), {"eos_token_id": 1, "pad_token_id": 0}
+    torch.manual_seed(1)
+    if kind == "t5":
+        sizes = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2}
+        config = transformers.T5Config(
+            vocab_size=size, decoder_start_token_id=0, **sizes
+        )
+        model = transformers.T5ForConditionalGeneration(config).eval()
+    elif kind == "bart":
+        halves = ("encoder", "decoder")
+        sizes = {f"{half}_layers": 1 for half in halves}
+        sizes |= {f"{half}_attention_heads": 2 for half in halves}
+        sizes |= {f"{half}_ffn_dim": 32 for half in halves}
+        config = transformers.BartConfig(
+            vocab_size=size, d_model=16, max_position_embeddings=32, bos_token_id=3,
+            decoder_start_token_id=1, forced_eos_token_id=None, **sizes, **own,
+        )  # fmt: skip
+        model = transformers.BartForConditionalGeneration(config).eval()
+    else:
+        sizes = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 32}
+        config = transformers.GPT2Config(
+            vocab_size=size, bos_token_id=1, **sizes, **own
+        )
+        model = transformers.GPT2LMHeadModel(config).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.3 * torch.randn_like(weight))
+    model.save_pretrained(tmp_path / kind)
+    save_tokenizer(tmp_path / kind / "tokenizer.json", LETTERS, LETTERS[:2])
+    made = Tokenizer.from_file(str(tmp_path / kind / "tokenizer.json"))
+    if kind != "gpt2":
+        made.post_processor = processors.TemplateProcessing(
+            single="$A </s>", special_tokens=[("</s>", 1)]
+        )
+        made.save(str(tmp_path / kind / "tokenizer.json"))
+    for text, beams in (("a b c", 1), ("x y z w q", 3)):
+        ids = torch.tensor([made.encode(text).ids])
+        theirs = model.generate(
+            ids, max_new_tokens=8, num_beams=beams, do_sample=False, **own
+        )
+        found = neural_attn.generate(
+            tmp_path / kind, text, beams=beams, backend="numpy",
+            max_new_tokens=8, output_dir=tmp_path / "out",
+        ).written[0]  # fmt: skip
+        assert [*found.given_ids, *found.ids] == theirs[0].tolist()
 
 
 # --- the command ----------------------------------------------------------------------

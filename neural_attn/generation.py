@@ -21,6 +21,7 @@ from neural_attn.models.attention_model import refuse_options
 from neural_attn.models.capture import LoadedModel, require_attention
 from neural_attn.models.opening import load_network
 from neural_attn.models.writing import Writer, options_of, writing_of
+from neural_attn.pretrained.conversion.config import read_json
 from neural_attn.pretrained.conversion.importing import keep_import
 
 __all__ = ["Generated", "generate"]
@@ -104,9 +105,9 @@ def generate(
     Parameters
     ----------
     model : the path of a .neural file, the folder of a pretrained model, or LoadedModel
-        Of a file without `checkpoint`, the weights beside it (`name.safetensors`) are
-        used; without any they are random. What a folder becomes is kept in
-        `output_dir`.
+        Of a file without `checkpoint`, the weights beside it (`name.safetensors`, or
+        that in `name_trained`) are used; without any they are random. What a folder
+        becomes is kept in `output_dir`.
     inputs : a text, or a list of texts
         A tuple of two is a source and the target that the network is made to write
         (teacher forcing): the result says how likely each of its tokens is.
@@ -132,6 +133,8 @@ def generate(
     if not texts:
         fail("E0643.list")
     told = options_of(how)
+    if told.start is None:
+        told = replace(told, start=_start_of(model))
     where = (checkpoint, network, backend, told.seed, output_dir, step)
     loaded, found = _open(model, *where)
     if attention:
@@ -153,6 +156,14 @@ def generate(
     return Generated(
         written, maps, found.checkpoint, loaded.trained, notes, found.warnings
     )
+
+
+def _start_of(model: Any) -> int | None:
+    """The id that starts what a pretrained model writes, where its folder says so."""
+    if isinstance(model, LoadedModel) or not Path(model).is_dir():
+        return None
+    start = read_json(Path(model) / "config.json").get("decoder_start_token_id")
+    return start if isinstance(start, int) else None
 
 
 _HOW = ("max_new_tokens", "beams", "temperature", "top_k", "start", "end", "seed")
@@ -191,14 +202,21 @@ def _open(
     networks, warnings = check_file(file)
     checked = choose(networks, network)
     writing_of(checked)
-    if weights is None and file.with_suffix(".safetensors").is_file():
-        weights = file.with_suffix(".safetensors")
+    weights = weights or _beside(file)
+    if checkpoint is None and weights is not None and not Path(model).is_dir():
         notes = [*notes, f"the weights are those beside the file: {weights}"]
     if weights is None:
         notes = [*notes, RANDOM]
     step("loading it")
     loaded = load_network(checked, backend, weights, seed=seed)
     return loaded, _Found(file, weights, notes, warnings)
+
+
+def _beside(file: Path) -> Path | None:
+    """The weights of a file: of its name, or in the folder that training left."""
+    own = file.with_suffix(".safetensors")
+    places = (own, file.parent / f"{file.stem}_trained" / own.name)
+    return next((path for path in places if path.is_file()), None)
 
 
 RANDOM = "the weights are random, so what is written means nothing: give --checkpoint"

@@ -22,6 +22,7 @@ from neural_attn.analysis.shard import PartialAnalysis, finish
 from neural_attn.diagnostics.errors import Diagnostic, NeuralError, fail
 from neural_attn.explorer import page
 from neural_attn.explorer.page import EXPLORER, ExplorerPage
+from neural_attn.figures.look import Look
 from neural_attn.files import atomic_write
 from neural_attn.inputs.links import LinkedText, LinkRow, bring_texts, read_links
 from neural_attn.inputs.prepared import Prepared, Tokens
@@ -95,6 +96,7 @@ class Request:
     formats: tuple[str, ...] = ("png",)
     dpi: float = 150
     cmap: str | None = None
+    look: Look | None = None
     save_maps: Path | None = None
     precision: str = "compact"
 
@@ -339,6 +341,8 @@ def visualize(request: Request, step: Step = lambda begins: None) -> Outcome:
     batch = next(attend(model, replace(request, batch_size=None)))
     captured, count = batch.captured, _examples(batch)
     refuse_lies(captured, request.layer)
+    if request.look and request.look.row and not captured.maps.written:
+        fail("E0414", name="row", what="what the network did not write")
     files = _draw(captured.maps, request, min(count, request.examples), step)
     for name, text in model.code.items():
         files[name] = atomic_write(request.output_dir / name, text)
@@ -346,10 +350,32 @@ def visualize(request: Request, step: Step = lambda begins: None) -> Outcome:
         captured.maps.save(request.save_maps)
         files[request.save_maps.name] = request.save_maps
     notes = [*imported, *batch.prepared.cut, *batch.prepared.notes]
+    notes += _cut_notes(captured.maps, request)
     if count > request.examples:
         notes.append(f"drew {request.examples} of {count} examples (--num-examples)")
     warnings = [*model.warnings, *(one.diagnostic for one in captured.findings)]
     return Outcome(captured.maps, captured.output, files, notes, warnings)
+
+
+def _cut_notes(maps: AttentionMaps, request: Request) -> list[str]:
+    """What pictures leave out: the explorer and saved maps have all of it."""
+    look, notes = request.look, []
+    sides = {} if look is None else {"src": look.max_src, "trg": look.max_trg}
+    for side, most in sides.items():
+        of_source = side == "src"
+        lengths = [
+            one.weights.shape[3 if of_source else 2]
+            for one in maps.maps
+            if one.kind == "cross" or (one.kind == "encoder_self") == of_source
+        ]
+        longest = max(lengths, default=0)
+        if most is not None and longest > most:
+            what = "source" if of_source else "target"
+            notes.append(
+                f"pictures show {most} of up to {longest} {what} tokens "
+                f"(--max-{side}); the explorer and --save-maps have all"
+            )
+    return notes
 
 
 def _examples(batch: Batch) -> int:
@@ -454,6 +480,8 @@ def _draw(
             formats=request.formats,
             dpi=request.dpi,
             cmap=request.cmap,
+            examples_dir=request.output_dir,
+            **({} if request.look is None else {"look": request.look}),
         )
         prefix = f"{folder.name}/" if count > 1 else ""
         files.update({prefix + name: path for name, path in written.items()})

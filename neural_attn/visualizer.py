@@ -230,6 +230,23 @@ class AttentionVisualizer:
             _array(cross_attn), src_tokens, tgt_tokens, layer_idx, save_path
         )
 
+    def plot_attention(
+        self,
+        attention: NDArray[np.floating],
+        src_tokens: Sequence[str],
+        trg_tokens: Sequence[str],
+        title: str = "Attention Heatmap",
+        save_path: Path_ | None = None,
+        max_src: int | None = 30,
+        max_trg: int | None = 30,
+        **how: Any,
+    ) -> Figure:
+        """Draw one alignment, [target, source]; see `figures.alignment`."""
+        from neural_attn.figures.alignment import plot_attention
+
+        given = (src_tokens, trg_tokens, title, save_path, max_src, max_trg)
+        return plot_attention(attention, *given, **how)
+
     def analyze_attention_patterns(
         self, attention_weights: NDArray[np.floating]
     ) -> AttentionPatterns:

@@ -60,13 +60,13 @@ TEXTS = {
 }
 
 
-def save_tokenizer(path, words):
+def save_tokenizer(path, words, special=("<pad>", "<s>", "</s>")):
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     known = {word: number for number, word in enumerate(words)}
     made = Tokenizer(models.WordLevel(known, unk_token="<unk>"))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    made.add_special_tokens(SPECIAL[:1] + SPECIAL[2:])
+    made.add_special_tokens(list(special))
     made.save(str(path))
 
 
@@ -243,6 +243,63 @@ def test_rows_behind_the_end_are_hidden(folder):
     np.testing.assert_array_equal(hidden.weights[1, :, :3], wide.weights[0, :, :3])
 
 
+LETTERS = ["<pad>", "</s>", "<unk>", *"abcdefghijklmnopqrstuvwxyz"]
+
+
+@pytest.mark.requires_torch
+@pytest.mark.parametrize("kind", ["t5", "bart", "gpt2"])
+def test_a_folder_writes_what_transformers_writes(kind, tmp_path):
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    from tokenizers import Tokenizer, processors
+
+    size, own = len(LETTERS), {"eos_token_id": 1, "pad_token_id": 0}
+    torch.manual_seed(1)
+    if kind == "t5":
+        sizes = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2}
+        config = transformers.T5Config(
+            vocab_size=size, decoder_start_token_id=0, **sizes
+        )
+        model = transformers.T5ForConditionalGeneration(config).eval()
+    elif kind == "bart":
+        halves = ("encoder", "decoder")
+        sizes = {f"{half}_layers": 1 for half in halves}
+        sizes |= {f"{half}_attention_heads": 2 for half in halves}
+        sizes |= {f"{half}_ffn_dim": 32 for half in halves}
+        config = transformers.BartConfig(
+            vocab_size=size, d_model=16, max_position_embeddings=32, bos_token_id=3,
+            decoder_start_token_id=1, forced_eos_token_id=None, **sizes, **own,
+        )  # fmt: skip
+        model = transformers.BartForConditionalGeneration(config).eval()
+    else:
+        sizes = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 32}
+        config = transformers.GPT2Config(
+            vocab_size=size, bos_token_id=1, **sizes, **own
+        )
+        model = transformers.GPT2LMHeadModel(config).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.3 * torch.randn_like(weight))
+    model.save_pretrained(tmp_path / kind)
+    save_tokenizer(tmp_path / kind / "tokenizer.json", LETTERS, LETTERS[:2])
+    made = Tokenizer.from_file(str(tmp_path / kind / "tokenizer.json"))
+    if kind != "gpt2":
+        made.post_processor = processors.TemplateProcessing(
+            single="$A </s>", special_tokens=[("</s>", 1)]
+        )
+        made.save(str(tmp_path / kind / "tokenizer.json"))
+    for text, beams in (("a b c", 1), ("x y z w q", 3)):
+        ids = torch.tensor([made.encode(text).ids])
+        theirs = model.generate(
+            ids, max_new_tokens=8, num_beams=beams, do_sample=False, **own
+        )
+        found = neural_attn.generate(
+            tmp_path / kind, text, beams=beams, backend="numpy",
+            max_new_tokens=8, output_dir=tmp_path / "out",
+        ).written[0]  # fmt: skip
+        assert [*found.given_ids, *found.ids] == theirs[0].tolist()
+
+
 # --- the command ----------------------------------------------------------------------
 
 
@@ -352,3 +409,166 @@ def test_a_network_without_its_tokenizer(folder, tmp_path):
     assert call(file).exit_code == 2
     with pytest.raises(TypeError, match="has no option 'beam'"):
         neural_attn.generate(file, "안녕", beam=2)
+
+
+# --- pictures -------------------------------------------------------------------------
+
+
+def visualize(folder, tmp_path, *arguments):
+    """`neural visualize --attention` of the transformer, and its pictures by name."""
+    weights = folder / "transformer.safetensors"
+    done = CliRunner().invoke(
+        cli,
+        [
+            *("visualize", str(folder / "transformer.neural"), "--attention"),
+            *("-b", "numpy", "--checkpoint", str(weights), "-o", str(tmp_path / "out")),
+            *("--dpi", "40", "-f", "svg", *arguments),
+        ],
+    )
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    found = (tmp_path / "out").rglob("*.svg")
+    return done, {str(path.relative_to(tmp_path / "out")): path for path in found}
+
+
+def words_in(svg):
+    import xml.etree.ElementTree as ElementTree
+
+    root = ElementTree.parse(svg).getroot()
+    return [
+        "".join(e.itertext()).strip() for e in root.iter() if e.tag.endswith("}text")
+    ]
+
+
+PAIR = ("저 는 학생 입니다", "I am a student !")
+
+
+def test_a_target_that_is_given_names_both_tokens_of_a_row(folder, tmp_path):
+    done, files = visualize(folder, tmp_path, "--pair", *PAIR, "--max-trg", "4")
+    assert set(files) == {
+        "attention_heatmap.svg",
+        "attention_heads_transformer_encoder_0.svg",
+        "attention_example_1.svg",
+        *(
+            f"{name}_layer{n}.svg"
+            for n in (0, 1)
+            for name in (
+                "cross_attention",
+                "cross_attention_multihead",
+                "self_attention",
+            )
+        ),
+        *(
+            f"attention_heads_transformer_decoder_{n}.self_attention.svg"
+            for n in (0, 1)
+        ),
+    }
+    words = words_in(files["attention_example_1.svg"])
+    assert {"<s>→I", "I→am", "am→a", "a→student"} < set(words)
+    assert "student→!" not in words
+    assert set(PAIR[0].split()) < set(words)
+    assert "Query: token fed→token predicted" in words
+    assert "cross-attention; the first 4 of 6 rows" in words
+    assert "pictures show 4 of up to 6 target tokens (--max-trg)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("row", "first", "title"),
+    [
+        ("fed", "<s>", "Query: the token that was fed"),
+        ("predicted", "</s>", "Query: the token that it predicts"),
+    ],
+)
+def test_a_row_is_named_by_the_token_that_is_asked_for(
+    row, first, title, folder, tmp_path
+):
+    arguments = ("--pair", *PAIR, "--row", row, "--layer", "-1")
+    _, files = visualize(folder, tmp_path, *arguments)
+    words = words_in(files["cross_attention_layer1.svg"])
+    other = {"<s>", "</s>"} - {first}
+    assert first in words
+    assert not other & set(words)
+    assert title in words
+
+
+def test_a_network_writes_the_target_itself(folder, tmp_path):
+    (tmp_path / "texts.txt").write_text("\n".join(TEXTS["transformer"]), "utf-8")
+    done, files = visualize(
+        folder, tmp_path, "--file", str(tmp_path / "texts.txt"), "--layer", "1"
+    )
+    assert {f"attention_example_{k}.svg" for k in (1, 2, 3)} < set(files)
+    assert "example_3/self_attention_layer0.svg" in files
+    assert "the network wrote the target: greedily" in done.stderr
+    written = write(folder, "transformer", max_new_tokens=50).written
+    for number, one in enumerate(written, 1):
+        rows = dict.fromkeys(
+            f"{f}→{p}" for f, p in zip(one.fed, one.predicted, strict=True)
+        )
+        words = words_in(files[f"attention_example_{number}.svg"])
+        assert set(rows) <= set(words)
+        assert sum("→" in word for word in words) == len(one.fed) + 1  # and the title
+
+
+def test_batches_that_are_padded_show_what_each_text_shows_alone(folder):
+    """The explorer and the pictures are of one batch: its padding changes nothing."""
+    from neural_attn.pipeline import Request, capture
+
+    sides = {side: folder / f"{side}.tokenizer.json" for side in ("source", "target")}
+    request = Request(
+        folder / "transformer.neural",
+        backend="numpy",
+        checkpoint=folder / "transformer.safetensors",
+        tokenizer=sides,
+        texts=[*TEXTS["transformer"], PAIR],
+    )
+    together = capture(request).captured.maps
+    for at, text in enumerate(request.texts):
+        alone = capture(replace(request, texts=[text])).captured.maps
+        assert alone.written[0].ids == together.written[at].ids
+        for name in together:
+            one, other = together.item(name, at), alone.item(name)
+            assert one.query_tokens == other.query_tokens
+            np.testing.assert_allclose(one.weights, other.weights, atol=1e-5)
+
+
+def test_values_stand_where_they_fit_and_a_size_is_kept(folder, tmp_path):
+    from neural_attn.figures.heatmap import plot_heatmap
+
+    weights = np.random.default_rng(0).dirichlet(np.ones(30), 20)
+    small = plot_heatmap(np.tile(weights, (4, 4)), annotate=True)
+    assert "no values: the cells have no room for them" in [
+        t.get_text() for t in small.texts
+    ]
+    large = plot_heatmap(weights, annotate=True, figsize=(14, 9))
+    assert len(large.axes[0].texts) == weights.size
+    assert large.get_size_inches() == pytest.approx((14, 9), abs=0.02)
+    assert not plot_heatmap(weights[:3, :3], annotate=False).axes[0].texts
+    arguments = ("--pair", *PAIR, "--annotate", "--figsize", "9", "6", "--layer", "1")
+    _, files = visualize(folder, tmp_path, *arguments)
+    words = words_in(files["cross_attention_multihead_layer0.svg"])
+    assert sum(len(w) == 4 and w[1] == "." for w in words) == 2 * 6 * 4
+
+
+def test_an_alignment_is_drawn_as_the_notebook_draws_it(tmp_path):
+    from neural_attn import AttentionVisualizer
+
+    weights = np.random.default_rng(0).dirichlet(np.ones(40), 35)
+    src, trg = [[f"{side}{n}" for n in range(40)] for side in "st"]
+    figure = AttentionVisualizer().plot_attention(
+        weights, src, trg, title="Example 1", save_path=tmp_path / "one.svg"
+    )
+    (axes,) = figure.axes[:1]
+    assert axes.images[0].get_array().shape == (30, 30)
+    words = words_in(tmp_path / "one.svg")
+    assert {"s0", "t0", "Example 1", "Target (written)"} < set(words)
+    assert "the first 30 of 35 target tokens; the first 30 of 40 source tokens" in words
+    with pytest.raises(ValueError, match=r"not \[target, source\]"):
+        AttentionVisualizer().plot_attention(weights[None], src, trg)
+
+
+def test_rows_of_what_was_not_written_have_no_other_name(folder, tmp_path):
+    data = tmp_path / "ids.npz"
+    np.savez(data, source=np.array([[4, 5]]), target=np.array([[2, 4, 5]]))
+    with pytest.raises(NeuralError, match="`row` has no effect"):
+        visualize(folder, tmp_path, "--data", str(data), "--row", "fed")

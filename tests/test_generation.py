@@ -683,3 +683,19 @@ def test_a_saved_keras_model_goes_on_too(tmp_path):
     model.model.save(tmp_path / "model.keras")
     model.model = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(model.generate(START, 5), expected)
+
+
+@pytest.mark.parametrize("written", ["encoder and decoder", "bahdanau", "luong"])
+def test_a_source_that_is_padded_is_the_source_alone(written, backend, tmp_path):
+    model = Runner(TEXTS[written], backend, tmp_path)
+    for options in ({}, {"beams": 3}):
+        together, maps = model.generate(START, 6, return_attention=True, **options)
+        alone, found = model.generate(
+            START[1:2], 6, source=SOURCE[1:2, :4], return_attention=True, **options
+        )
+        np.testing.assert_array_equal(together[1], alone[0])
+        for key, weights in maps.items():
+            keys = found[key].shape[-1]
+            rows = weights[1][:, : found[key].shape[-2]]
+            np.testing.assert_allclose(rows[..., :keys], found[key][0], atol=1e-9)
+            assert (rows[..., keys:] == 0).all()

@@ -43,7 +43,7 @@ def blocks(page):
 
 # Those that load a framework, which is done once for all of them. The first command of
 # README.md, and every other one, run as a user's do.
-WARM = ("neural visualize", "neural analyze")
+WARM = ("neural visualize", "neural analyze", "neural generate")
 
 
 def commands(code):
@@ -111,6 +111,7 @@ def test_every_block_runs(page, folder, minilm_dir, monkeypatch):
         "reviews",
         "promises",
         "text_classification",
+        "translate",
     ):  # modules of this folder
         if name not in before:
             sys.modules.pop(name, None)

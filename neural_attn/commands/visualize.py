@@ -25,6 +25,7 @@ from neural_attn.commands.options import (
     is_given,
     progress,
     say,
+    sides,
     texts_of,
     tokens_of,
 )
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 @IMAGES
 @SOUNDS
 @click.option("--file", "texts_file", type=FILE, help="Texts to run on, one a line.")
-@click.option("--tokenizer", type=FILE, help="tokenizer.json, if not beside the file.")
+@sides
 @click.option("--checkpoint", type=FILE, help="Weights: .safetensors, .pt or .pth.")
 @click.option(
     "-l", "--layer", metavar="LAYER", help="A layer's name, prefix or index; -1: last."
@@ -79,6 +80,19 @@ if TYPE_CHECKING:
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True)
 @click.option("--cmap", metavar="NAME", help="A Matplotlib colour map.")
 @click.option(
+    "--figsize", nargs=2, type=click.FloatRange(2, 60), metavar="W H",
+    help="Width and height of a picture, in inches; else what fits.",
+)  # fmt: skip
+@click.option(
+    "--annotate", is_flag=True, help="Write values into all cells with room for them."
+)
+@click.option(
+    "--row", type=click.Choice(["both", "fed", "predicted"]),
+    help="Which token names a row of a decoder that writes; both, if not said.",
+)  # fmt: skip
+@click.option("--max-src", type=click.IntRange(1), help="Draw so many source tokens.")
+@click.option("--max-trg", type=click.IntRange(1), help="Draw so many target tokens.")
+@click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True,
     help="For random weights and samples.",
 )  # fmt: skip
@@ -91,6 +105,8 @@ if TYPE_CHECKING:
     'neural visualize model.neural --attention --tokens "The,cat,sat"',
     "neural visualize translate.neural --attention --tokens source=The,cat "
     "--tokens target=Le,chat",
+    "neural visualize translate.neural --attention --checkpoint w.safetensors "
+    '--input "Guten Tag"',
     "neural visualize model.neural --attention --data ids.npy --layer -1 --head 2",
     'neural visualize bert.neural --attention --checkpoint w.safetensors --text "Hi"',
     'neural visualize all-MiniLM-L6-v2 --attention --text "Hi"',
@@ -123,7 +139,8 @@ _OF_ARCHITECTURE = ("file", "attention", "network", "output_dir", "formats", "sh
 _OF_MAPS = (
     "file", "attention", "output_dir", "formats", "show", "layer", "head",
     "num_examples", "dpi", "cmap", "precision", "as_json", "tokens", "rows",
-    "tokens_file", "axes", "causal", "tokenizer",
+    "tokens_file", "axes", "causal", "tokenizer", "figsize", "annotate", "max_src",
+    "max_trg",
 )  # fmt: skip
 
 
@@ -139,7 +156,9 @@ def _refuse_options(meaningful: tuple[str, ...], where: str) -> None:
 
 def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
     from neural_attn import pipeline
+    from neural_attn.figures.look import Look
     from neural_attn.inputs.arrays import read_data
+    from neural_attn.inputs.sides import sides_given
 
     data = options["data"]
     request = pipeline.Request(
@@ -149,6 +168,8 @@ def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
         texts=texts_of(options["text"], options["pairs"], options["texts_file"]),
         formats=_picture_formats(options),
         examples=options["num_examples"],
+        tokenizer=sides_given(options),
+        look=Look(**{name: options[name] for name in _OF_LOOK}),
         **{name: options[name] for name in _FIELDS},
     )
     with progress() as step:
@@ -165,10 +186,12 @@ def _note(notes: Sequence[str]) -> None:
 
 # fields of the request that are options under the same names
 _FIELDS = (
-    "backend", "network", "checkpoint", "tokenizer", "layer", "head", "output_dir",
+    "backend", "network", "checkpoint", "layer", "head", "output_dir",
     "dpi", "cmap", "seed", "save_maps", "precision", "rows", "axes", "causal",
     "images", "sounds",
 )  # fmt: skip
+
+_OF_LOOK = ("row", "max_src", "max_trg", "figsize", "annotate")
 
 
 def _picture_formats(options: dict[str, Any]) -> tuple[str, ...]:

@@ -51,12 +51,12 @@ def draw_cells(
     block: tuple[int, int],
     limits: dict[str, Any],
     *,
-    values: bool,
+    values: float | None,
 ) -> AxesImage:
     """Draw a panel, one dot for each block of weights.
 
-    `limits` are Matplotlib's vmin, vmax and cmap; `values` writes each weight into
-    its cell.
+    `limits` are Matplotlib's vmin, vmax and cmap; `values`, a size in points, writes
+    each weight into its cell.
     """
     queries, keys = panel.weights.shape
     weights = np.asarray(panel.weights, dtype=np.float32)
@@ -93,8 +93,8 @@ def draw_cells(
     axes.set(xlim=(-0.5, keys - 0.5), ylim=(queries - 0.5, -0.5))
     axes.spines[:].set_color(palette.MASKED_LINES)
     axes.spines[:].set_linewidth(0.6)
-    if values:
-        _write_values(axes, image, weights)
+    if values is not None:
+        _write_values(axes, image, weights, values)
     return image
 
 
@@ -129,7 +129,9 @@ def _block_maximum(
     return np.where(-least > greatest, least, greatest)
 
 
-def _write_values(axes: Axes, image: AxesImage, weights: NDArray[np.float32]) -> None:
+def _write_values(
+    axes: Axes, image: AxesImage, weights: NDArray[np.float32], size: float
+) -> None:
     for (row, column), weight in np.ndenumerate(weights):
         if np.isnan(weight):
             continue
@@ -142,7 +144,7 @@ def _write_values(axes: Axes, image: AxesImage, weights: NDArray[np.float32]) ->
             f"{weight:.2f}",
             ha="center",
             va="center",
-            size=8,
+            size=size,
             color="black" if light > 0.45 else "white",
             zorder=3,
         )

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neural_attn.figures.cells import Panel
 from neural_attn.figures.layout import cell_size, grid_shape
-from neural_attn.figures.sheet import Sheet, Style
+from neural_attn.figures.sheet import KEY_TITLE, QUERY_TITLE, Sheet, Style
 from neural_attn.files import atomic_writer
 from neural_attn.promises import SHARES, Rows
 
@@ -48,6 +48,10 @@ def plot_heatmap(
     cmap: str | None = None,
     vmax: float | None = None,
     rows: Rows = SHARES,
+    annotate: bool | None = None,
+    figsize: tuple[float, float] | None = None,
+    query_title: str | None = None,
+    key_title: str | None = None,
 ) -> Figure:
     """Draw one attention matrix.
 
@@ -65,6 +69,10 @@ def plot_heatmap(
     vmax : weight at the top of the colour scale, which starts at 0, or for signed
         weights at -vmax; None is the greatest weight drawn
     rows : what the rows promise; a matrix with a negative weight is signed in any case
+    annotate : whether values are written into cells, where these have room for them;
+        None: into those of small matrices
+    figsize : width and height of the figure in inches, about; None is what fits
+    query_title, key_title : under which name the rows and the columns stand
 
     Raises
     ------
@@ -77,7 +85,9 @@ def plot_heatmap(
     style = Style(
         panel_width=max(SHORTEST_AXIS, cell * keys),
         panel_height=max(SHORTEST_AXIS, cell * queries),
-        show_values=max(queries, keys) <= MOST_CELLS_WITH_VALUES,
+        show_values=annotate is None and max(queries, keys) <= MOST_CELLS_WITH_VALUES,
+        annotate=bool(annotate),
+        figsize=figsize,
     )
     return Sheet(
         [Panel(array, _masked(mask, array.shape))],
@@ -92,6 +102,7 @@ def plot_heatmap(
         cmap,
         vmax,
         rows,
+        (key_title or KEY_TITLE, query_title or QUERY_TITLE),
     ).draw()
 
 
@@ -107,6 +118,7 @@ def plot_heads(
     trained: bool | None = None,
     cmap: str | None = None,
     rows: Rows = SHARES,
+    **look: Any,
 ) -> Figure:
     """Draw every head of one layer in a grid, on one colour scale.
 
@@ -131,6 +143,7 @@ def plot_heads(
         trained=trained,
         cmap=cmap,
         rows=rows,
+        **look,
     )
 
 
@@ -146,6 +159,9 @@ def plot_panels(
     trained: bool | None = None,
     cmap: str | None = None,
     rows: Rows = SHARES,
+    annotate: bool | None = None,
+    figsize: tuple[float, float] | None = None,
+    query_title: str | None = None,
 ) -> Figure:
     """Draw several matrices over the same tokens, each under its own title.
 
@@ -175,11 +191,19 @@ def plot_panels(
         _tokens(query_tokens, queries, "query"),
         _tokens(key_tokens, keys, "key"),
         title,
-        Style(width * shrink, height * shrink, largest_label=8.5, label_length=16),
+        Style(
+            width * shrink,
+            height * shrink,
+            largest_label=8.5,
+            label_length=16,
+            annotate=bool(annotate),
+            figsize=figsize,
+        ),
         subtitle,
         trained,
         cmap,
         rows_promise=rows,
+        axis_titles=(KEY_TITLE, query_title or QUERY_TITLE),
     ).draw()
 
 

@@ -76,11 +76,12 @@ def axes_of(item: AttentionItem) -> tuple[object, ...]:
 def draw_averages(items: Sequence[AttentionItem], **how: Any) -> Figure:
     """Draw the average over heads of one map, or a panel for each of several.
 
-    They share their axes (`have_same_axes`); `how` is as in `plot_heatmap`.
+    They share their axes (`have_same_axes`); `how` is as in `plot_heatmap`, and `cut`
+    says what is left out.
     """
     first = items[0]
     tokens = (first.query_tokens, first.key_tokens)
-    how |= {"subtitle": _subtitle(first), "rows": first.rows}
+    how |= {"subtitle": _subtitle(first, how.pop("cut", "")), "rows": first.rows}
     if len(items) == 1:
         title = f"{first.name}: {_what(first)}"
         allowed = first.allowed.any(axis=0)
@@ -101,6 +102,7 @@ def draw_averages(items: Sequence[AttentionItem], **how: Any) -> Figure:
 def draw_heads(item: AttentionItem, **how: Any) -> Figure:
     """Draw every head of one map in a grid; `how` is as in `plot_heads`."""
     count = len(item.head_indices)
+    subtitle = _subtitle(item, how.pop("cut", ""))
     return plot_heads(
         item.weights,
         item.query_tokens,
@@ -108,7 +110,7 @@ def draw_heads(item: AttentionItem, **how: Any) -> Figure:
         f"{item.name}: {count} head{'s' if count > 1 else ''}",
         mask=item.allowed,
         head_indices=item.head_indices,
-        subtitle=_subtitle(item),
+        subtitle=subtitle,
         rows=item.rows,
         **how,
     )
@@ -126,9 +128,10 @@ def _average(item: AttentionItem) -> NDArray[np.float32]:
     return average
 
 
-def _subtitle(item: AttentionItem) -> str:
+def _subtitle(item: AttentionItem, cut: str = "") -> str:
     words = KIND_WORDS[item.kind]
     words = f"causal {words}" if item.causal else words
+    words = f"{words}; {cut}" if cut else words
     if item.rows == SHARES:
         return words
     return f"{words}; rows are {item.rows}: {PROMISES[item.rows]}"

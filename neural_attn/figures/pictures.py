@@ -13,14 +13,17 @@ from matplotlib.figure import Figure
 from neural_attn.figures import palette
 from neural_attn.figures.dashboard import write_dashboard
 from neural_attn.figures.heatmap import FORMATS, save_figure
+from neural_attn.figures.look import Look, Shown
 from neural_attn.figures.of_maps import axes_of, draw_averages, draw_heads
 from neural_attn.figures.on_picture import draw_item, draw_rollout
 from neural_attn.files import safe_names
-from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
+from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
 
 __all__ = ["write_pictures"]
 
 INTERACTIVE = "attention_interactive.html"
+EXAMPLE = "attention_example_"
+PLAIN = Look()
 
 
 def write_pictures(
@@ -33,6 +36,8 @@ def write_pictures(
     formats: Sequence[str] = ("png",),
     dpi: float = 150,
     cmap: str | None = None,
+    look: Look = PLAIN,
+    examples_dir: str | os.PathLike[str] | None = None,
 ) -> dict[str, Path]:
     """Write every picture of one example, and the interactive page.
 
@@ -44,13 +49,16 @@ def write_pictures(
     - `attention_interactive.html`;
     - of networks with cross-attention also `cross_attention_layer{N}`,
       `cross_attention_multihead_layer{N}` and `self_attention_layer{N}`, where N
-      counts the decoder layers of the whole network from 0.
+      counts the decoder layers of the whole network from 0;
+    - of those that wrote what is drawn also `attention_example_{K}`, in `examples_dir`
+      if it is given: the last cross-attention of example K, counted from 1.
 
     Parameters
     ----------
     layer, head : as in `AttentionMaps.select`
     formats : some of png, svg, pdf
     dpi : dots per inch of png
+    look : what is drawn of matrices, and how
 
     Returns
     -------
@@ -73,12 +81,16 @@ def write_pictures(
     chosen = maps.select(layer)
     if not len(chosen):
         raise SelectionError("there are no attention maps to draw")
-    writer = _Writer(maps, chosen, Path(output_dir), batch_index, head, cmap)
+    folder = Path(output_dir)
+    writer = _Writer(maps, chosen, folder, batch_index, head, cmap, look)
     written: dict[str, Path] = {}
     for stem, draw in writer.plan():
         figure = draw()
+        where = folder
+        if stem.startswith(EXAMPLE) and examples_dir is not None:
+            where = Path(examples_dir)
         for kind in formats:
-            path = save_figure(figure, writer.folder / f"{stem}.{kind}", dpi, kind)
+            path = save_figure(figure, where / f"{stem}.{kind}", dpi, kind)
             written[path.name] = path
     page = writer.folder / INTERACTIVE
     written[page.name] = write_dashboard(chosen.select(head=head), page, batch_index)
@@ -96,6 +108,7 @@ class _Writer:
         batch_index: int,
         head: int | None,
         cmap: str | None,
+        look: Look,
     ) -> None:
         self.folder, self.head, self.everything = folder, head, everything
         self.how: dict[str, Any] = {"trained": everything.trained, "cmap": cmap}
@@ -112,24 +125,29 @@ class _Writer:
             for one in layer
         }
         self.chosen, self.batch_index = chosen, batch_index
-        self.items = [chosen.item(name, batch_index) for name in chosen]
-        if head is None:
-            self.shown = self.items
-        else:
-            one_head = chosen.select(head=head)
-            self.shown = [one_head.item(name, batch_index) for name in one_head]
+        written = everything.written[batch_index : batch_index + 1]
+        self.written = written[0] if written else None
+
+        def shown(maps: AttentionMaps) -> list[Shown]:
+            items = [maps.item(name, batch_index) for name in maps]
+            return [look.show(item, self.written) for item in items]
+
+        self.items = shown(chosen)
+        self.shown = self.items if head is None else shown(chosen.select(head=head))
 
     def plan(self) -> list[tuple[str, Callable[[], Figure]]]:
         """List file stems with what draws them."""
         plan: list[tuple[str, Callable[[], Figure]]] = []
 
-        def averages(items: Sequence[AttentionItem]) -> Callable[[], Figure]:
-            return partial(draw_averages, items, **self.how)
+        def averages(shown: Sequence[Shown]) -> Callable[[], Figure]:
+            how = {**self.how, **shown[0].how}
+            return partial(draw_averages, [one.item for one in shown], **how)
 
         for number, group in enumerate(self._heatmap_groups()):
-            suffix = f"_{self.file_names[group[0].name]}" if number else ""
+            suffix = f"_{self.file_names[group[0].item.name]}" if number else ""
             plan.append((f"attention_heatmap{suffix}", averages(group)))
-        for item, shown in zip(self.items, self.shown, strict=True):
+        for every, shown in zip(self.items, self.shown, strict=True):
+            item = every.item
             layer = self.numbers.get(item.name)
             heads = f"attention_heads_{self.file_names[item.name]}"
             if self.has_cross and item.kind == "cross":
@@ -137,12 +155,17 @@ class _Writer:
                 heads = f"cross_attention_multihead_layer{layer}"
             elif self.has_cross and item.kind == "decoder_self":
                 plan.append((f"self_attention_layer{layer}", averages([shown])))
-            plan.append((heads, partial(draw_heads, item, **self.how)))
+            plan.append((heads, partial(draw_heads, item, **self.how, **every.how)))
+        cross = [one for one in self.shown if one.item.kind == "cross"]
+        if self.written is not None and cross:
+            stem = f"{EXAMPLE}{self.batch_index + 1}"
+            plan.append((stem, averages(cross[-1:])))
         return [*plan, *self._on_pictures()]
 
     def _on_pictures(self) -> Iterator[tuple[str, Callable[[], Figure]]]:
-        over = [self.chosen.picture_of(i.name, self.batch_index) for i in self.items]
-        for item, picture in zip(self.items, over, strict=True):
+        items = [one.item for one in self.items]
+        over = [self.chosen.picture_of(i.name, self.batch_index) for i in items]
+        for item, picture in zip(items, over, strict=True):
             if picture is not None:
                 stem = f"attention_image_{self.file_names[item.name]}"
                 yield stem, partial(draw_item, picture, item, **self.how)
@@ -154,15 +177,15 @@ class _Writer:
         if rollout is not None:
             yield "attention_image_rollout", lambda: rollout
 
-    def _heatmap_groups(self) -> list[list[AttentionItem]]:
+    def _heatmap_groups(self) -> list[list[Shown]]:
         """Group items that share axes and scale; a decoder has pictures of its own."""
-        by_axes: dict[object, list[AttentionItem]] = {}
-        for item in self.shown:
-            by_axes.setdefault(axes_of(item), []).append(item)
+        by_axes: dict[object, list[Shown]] = {}
+        for one in self.shown:
+            by_axes.setdefault(axes_of(one.item), []).append(one)
         groups = list(by_axes.values())
         own = [
             group
             for group in groups
-            if not self.has_cross or group[0].kind == "encoder_self"
+            if not self.has_cross or group[0].item.kind == "encoder_self"
         ]
         return own or groups[:1]

@@ -7,7 +7,7 @@ window is opened, and a figure that nobody holds any more is gone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,15 @@ from matplotlib.text import Text
 
 from neural_attn.figures import palette
 from neural_attn.figures.cells import Panel, draw_cells, masked_patch
-from neural_attn.figures.fonts import Fonts, choose_fonts
-from neural_attn.figures.layout import AxisLabels, fit_labels, shorten, wrap
+from neural_attn.figures.fonts import Fonts, choose_fonts, text_width
+from neural_attn.figures.layout import (
+    LINE,
+    POINTS,
+    AxisLabels,
+    fit_labels,
+    shorten,
+    wrap,
+)
 from neural_attn.figures.notebook_figure import NotebookFigure
 from neural_attn.figures.reading import labels, read_tokens
 from neural_attn.figures.token_labels import readable
@@ -35,6 +42,8 @@ COLORBAR_GAP, COLORBAR_WIDTH, COLORBAR_TEXT = 0.2, 0.14, 0.72
 LEGEND = 0.34
 TITLE_LINE, SUBTITLE_LINE = 0.25, 0.2
 LEAST_WIDTH = 4.4
+LEAST_PANEL = 0.4
+LARGEST_VALUE, SMALLEST_VALUE = 8.0, 4.5  # points
 
 # More cells than this on a side cannot be told apart in a panel: each dot then shows
 # the greatest weight of its block, so that a lone strong link stays visible.
@@ -53,7 +62,9 @@ class Style:
     panel_height: float
     largest_label: float = 10.0
     label_length: int = 24
-    show_values: bool = False
+    show_values: bool = False  # in cells of any size; `annotate` asks if they fit
+    annotate: bool = False
+    figsize: tuple[float, float] | None = None  # of the whole figure, about
 
 
 @dataclass
@@ -100,6 +111,8 @@ class Sheet:
         queries = [readable(self.fonts.drawable(text), length) for text in queries]
         keys = [readable(self.fonts.drawable(text), length) for text in keys]
         self._lay_out(queries, keys)
+        if self.style.figsize is not None:
+            self._resize(self.style.figsize, queries, keys)
         top = self.vmax if self.vmax is not None else self._greatest()
         top = top or 1.0
         limits = {"vmin": -top if self._signed else 0.0, "vmax": top, "cmap": colors}
@@ -107,7 +120,7 @@ class Sheet:
         for index, panel in enumerate(self.panels):
             axes = self._add_axes(index, panel)
             image = draw_cells(
-                axes, panel, self._block(), limits, values=self.style.show_values
+                axes, panel, self._block(), limits, values=self._value_size()
             )
             self._label_axes(axes, index)
         assert image is not None  # a sheet has at least one panel
@@ -161,12 +174,41 @@ class Sheet:
         height = self._bottom + self._grid_height + header
         self.figure = NotebookFigure(width, height)
 
+    def _resize(
+        self, wanted: tuple[float, float], queries: list[str], keys: list[str]
+    ) -> None:
+        """Make panels so large that the figure has the size that was asked for."""
+        for _ in range(3):  # labels turn and titles break as it changes
+            width, height = wanted - self.figure.get_size_inches()
+            style = self.style
+            self.style = replace(
+                style,
+                panel_width=max(LEAST_PANEL, style.panel_width + width / self.columns),
+                panel_height=max(LEAST_PANEL, style.panel_height + height / self.rows),
+            )
+            self._lay_out(queries, keys)
+
+    def _value_size(self) -> float | None:
+        """The size of values in cells; None where they are not written."""
+        style = self.style
+        if not style.annotate:
+            return LARGEST_VALUE if style.show_values else None
+        queries, keys = self.panels[0].weights.shape
+        longest = "-0.00" if self._signed else "0.00"
+        width = text_width(longest, LARGEST_VALUE, self.fonts.families) * 1.2
+        across = style.panel_width * POINTS / keys / width * LARGEST_VALUE
+        along = style.panel_height * POINTS / queries / LINE
+        size = min(LARGEST_VALUE, across, along)
+        return size if size >= SMALLEST_VALUE else None
+
     def _subtitles(self) -> list[tuple[str, str]]:
         lines = []
         if self.trained is False:
             lines.append((UNTRAINED, palette.WARNING))
         if self.subtitle:
             lines.append((self._text(self.subtitle), palette.MUTED))
+        if self.style.annotate and self._value_size() is None:
+            lines.append(("no values: the cells have no room for them", palette.MUTED))
         block = self._block()
         if block != (1, 1):
             which = "greatest in size" if self._signed else "greatest"

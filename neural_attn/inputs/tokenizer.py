@@ -181,6 +181,11 @@ class Tokenizer:
             fail("E0643.fails", path=self.path, number=number, reason=error)
         return ids
 
+    @property
+    def padding(self) -> int | None:
+        """The id of the padding token; None where there is none."""
+        return self.id_of(self._padding_token)
+
     def id_of(self, token: str) -> int | None:
         """The id of a token; None where it is not known."""
         found: int | None = self._inner.token_to_id(token)

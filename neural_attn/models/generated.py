@@ -8,6 +8,7 @@ import linecache
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -32,6 +33,7 @@ from neural_attn.inputs.limits import id_limits, max_length
 from neural_attn.inputs.mel import SoundPreparation
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.readers import read_texts
+from neural_attn.inputs.sides import open_sides
 from neural_attn.inputs.sound_batches import (
     own_start,
     prepare_sounds,
@@ -51,6 +53,7 @@ from neural_attn.models.attention_model import (
     refuse_options,
 )
 from neural_attn.models.capture import LoadedModel
+from neural_attn.models.writing import Writer, hide_padding, translates
 from neural_attn.promises import SHARES, Rows
 from neural_attn.shapes.instance import Checked
 
@@ -177,8 +180,21 @@ class GeneratedModel(AttentionModel):
         """See `inputs.arrays.prepare`."""
         return prepare(self.checked, data, tokens, seed)
 
+    @cached_property
+    def _writer(self) -> Writer:
+        """What writes the second text of a network that reads one."""
+        given = self.tokenizer, self.checkpoint
+        sides = open_sides(self.file, given[1], given[0], reads=True)
+        return Writer(self.loaded, sides)
+
     def encode(self, texts: Sequence[Text]) -> Prepared:
-        """Texts by the tokenizer that lies beside the file, or the one given."""
+        """Texts by the tokenizer that lies beside the file, or the one given.
+
+        A network that reads one text and writes another writes it, greedily; of a pair
+        the second text is what it is made to write.
+        """
+        if translates(self.checked):
+            return self._writer.prepare(texts)
         refuse_image_input(self.checked)
         refuse_sound_input(self.checked)
         encoded = read_texts(self._reader, texts, max_length(self.checked))
@@ -227,7 +243,12 @@ class GeneratedModel(AttentionModel):
     def run(self, prepared: Prepared) -> Captured:
         """See `models.capture.capture`."""
         given = prepared.inputs, prepared.tokens, prepared.pictures, prepared.steps
-        return capture.capture(self.loaded, *given, prepared.real)
+        captured = capture.capture(self.loaded, *given, prepared.real)
+        if not prepared.written:
+            return captured
+        maps = [hide_padding(one, prepared.written) for one in captured.maps.maps]
+        whole = replace(captured.maps, maps=maps, written=prepared.written)
+        return replace(captured, maps=whole)
 
 
 class BareModel(AttentionModel):

@@ -36,16 +36,16 @@ class How:
 
     `beams` keeps so many continuations and takes the best per token. A `temperature`
     of 0 takes the likeliest token; any other draws, with `seed`, of the `top_k`
-    likeliest (None: of all). `start` and `end` are tokens, or numbers of ids; None
-    are those of the tokenizer.
+    likeliest (None: of all). `start` and `end` are tokens, or ids; None are those of
+    the tokenizer.
     """
 
     max_new_tokens: int = 50
     beams: int = 1
     temperature: float = 0.0
     top_k: int | None = None
-    start: str | None = None
-    end: str | None = None
+    start: str | int | None = None
+    end: str | int | None = None
     seed: int = 0
 
 
@@ -111,14 +111,8 @@ class Writer:
             given.append((SOURCE, way.source, self.sides.source))
         for side, one, tokenizer in given:
             size, known = limits.get(one.name), tokenizer.vocabulary_size
-            if size is None or known == size:
-                continue
-            if known > size:
+            if size is not None and known > size:
                 fail("E0462", side=side, known=known, size=size, input=one.name)
-            self.notes.append(
-                f"the network has {size} ids for `{one.name}`, and the {side} "
-                f"tokenizer knows {known} tokens: the rest are shown as numbers"
-            )
 
     def _borders(self) -> tuple[int | None, int | None]:
         """The ids that start and end what is written."""
@@ -126,7 +120,7 @@ class Writer:
         start = start if self.how.start is None else self._id_of(self.how.start)
         end = end if self.how.end is None else self._id_of(self.how.end)
         if self.way.source is not None and start is None:
-            fail("E0462.start")
+            start = self._padding()
         if start == 0 and self.way.pads and self.way.source is not None:
             fail("E0462.padding", token=self.sides.target([0])[0])
         if end is None:
@@ -135,10 +129,22 @@ class Writer:
             )
         return start, end
 
-    def _id_of(self, token: str) -> int:
-        found = self.sides.target.id_of(token)
-        if found is None and token.isascii() and token.isdigit():
-            found = int(token)
+    def _padding(self) -> int:
+        """The padding token, with which T5 and Marian start a text."""
+        found = None if self.way.pads else self.sides.target.padding
+        if found is None:
+            fail("E0462.start")
+        token = self.sides.target([found])[0]
+        self.notes.append(
+            f"a target starts with {token}, as no other token starts a text (--start)"
+        )
+        return found
+
+    def _id_of(self, token: str | int) -> int:
+        text = str(token)
+        found = token if isinstance(token, int) else self.sides.target.id_of(text)
+        if found is None and text.isascii() and text.isdigit():
+            found = int(text)
         output = self.loaded.checked.root.output
         size = None if output is None else output.width.value
         if found is None or (isinstance(size, int) and found >= size):
@@ -256,6 +262,11 @@ class Writer:
     def _told(self, given: _Given, ids: list[int]) -> Written:
         """What was written, with what each token cost."""
         target = self.sides.target
+        if any(one >= target.vocabulary_size for one in ids):
+            self.notes.append(
+                "the target tokenizer knows no token of some ids that were written: "
+                "they are shown as numbers"
+            )
         source_tokens = self.sides.source(given.source) if self.sides.source else []
         text_ids = ids[:-1] if ids and ids[-1] == self.end else ids
         bare = Written(
@@ -346,7 +357,15 @@ class Writer:
             fail("E0409.padding")
         inputs = {names[side]: _padded(rows[side], 0) for side in (SOURCE, TARGET)}
         tokens = {names[side]: _filled(labels[side]) for side in (SOURCE, TARGET)}
-        return Prepared(inputs, tokens, cut=self.notes, written=written)
+        notes = []
+        if not all(one.forced for one in written):
+            most = self.how.max_new_tokens
+            begin = self.sides.target([self.start or 0])[0]
+            notes = [
+                f"the network wrote the target: greedily, from {begin}, "
+                f"{most} tokens at most"
+            ]
+        return Prepared(inputs, tokens, notes, self.notes, written=written)
 
     def _masks_source(self) -> bool:
         from neural_attn.backends.emit.training import masked_inputs

@@ -1,0 +1,103 @@
+"""How matrices are drawn: their rows' names, their size, their values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+from neural_attn.figures.reading import read_tokens
+from neural_attn.maps.attention_map import AttentionItem
+from neural_attn.maps.written import Written
+
+__all__ = ["ROW_NAMES", "Look", "RowName", "Shown"]
+
+RowName = Literal["both", "fed", "predicted"]
+ROW_NAMES: tuple[str, ...] = get_args(RowName)
+
+_ROW_TITLES = {
+    "fed": "Query: the token that was fed",
+    "predicted": "Query: the token that it predicts",
+    "both": "Query: token fed→token predicted",
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is drawn of matrices, and how.
+
+    Parameters
+    ----------
+    row : "both", "fed" or "predicted"
+        Which token names a row of a decoder that wrote: an alignment looks right, or
+        off by one, depending on it. None is both.
+    max_src, max_trg : int or None
+        At most so many tokens of the source and of the target.
+    figsize : width and height in inches, or None
+    annotate : bool
+        Whether values are written into all cells that have room for them.
+    """
+
+    row: RowName | None = None
+    max_src: int | None = None
+    max_trg: int | None = None
+    figsize: tuple[float, float] | None = None
+    annotate: bool = False
+
+    def show(self, item: AttentionItem, written: Written | None = None) -> Shown:
+        """An item as it is drawn: rows told by their tokens, and long sides cut."""
+        how: dict[str, Any] = {"annotate": self.annotate or None}
+        how["figsize"] = self.figsize
+        if tells_rows(item, written):
+            assert written is not None
+            item = replace(item, query_tokens=self._rows(item, written))
+            how["query_title"] = _ROW_TITLES[self.row or "both"]
+        sides = {"encoder_self": "ss", "decoder_self": "tt", "cross": "ts"}[item.kind]
+        limits = {"s": self.max_src, "t": self.max_trg}
+        rows, columns = item.weights.shape[1:]
+        most = [
+            min(size, limits[side] or size)
+            for side, size in zip(sides, (rows, columns), strict=True)
+        ]
+        if most == [rows, columns]:
+            return Shown(item, how)
+        sizes = zip(most, (rows, columns), ("rows", "columns"), strict=True)
+        cut = [
+            f"{shown} of {size} {what}" for shown, size, what in sizes if shown < size
+        ]
+        how["cut"] = f"the first {' and '.join(cut)}"
+        return Shown(_cut(item, *most), how)
+
+    def _rows(self, item: AttentionItem, written: Written) -> tuple[str, ...]:
+        count = len(item.query_tokens)
+        if self.row == "fed":
+            return item.query_tokens
+        if self.row == "predicted":
+            return tuple(written.predicted[:count])
+        # read as one text, as marks of a spelling mean nothing beside an arrow
+        shown = read_tokens([*written.fed, written.predicted[-1]]).shown
+        return tuple(f"{shown[at]}→{shown[at + 1]}" for at in range(count))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An item, and how it is drawn: options of the functions that draw."""
+
+    item: AttentionItem
+    how: dict[str, Any]
+
+
+def tells_rows(item: AttentionItem, written: Written | None) -> bool:
+    """Whether the rows of an item are those of what was written."""
+    if written is None or item.kind == "encoder_self":
+        return False
+    return len(item.query_tokens) == len(written.fed)
+
+
+def _cut(item: AttentionItem, rows: int, columns: int) -> AttentionItem:
+    return replace(
+        item,
+        weights=item.weights[:, :rows, :columns],
+        allowed=item.allowed[:, :rows, :columns],
+        query_tokens=item.query_tokens[:rows],
+        key_tokens=item.key_tokens[:columns],
+    )

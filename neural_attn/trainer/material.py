@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from neural_attn.backends.emit.training import masked_inputs
 from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.arrays import read_data
 from neural_attn.inputs.texts import read_texts
@@ -31,7 +32,7 @@ class Wishes:
 
     One of `pairs`, `data` and `texts` is given. `tokenizer` is bpe, word, char, or the
     path of a tokenizer.json; `validation` a share, or a file like that of the data.
-    `kept` is the folder of a run that goes on, whose tokenizers serve.
+    `kept` is the folder of weights to go on from, whose tokenizers serve.
     """
 
     pairs: Path | None = None
@@ -239,8 +240,12 @@ def _vocabulary(
     kind = wishes.tokenizer or ("word" if tagged else "bpe")
     if own is not None and own.is_file():
         found = vocabulary.read(own)
+        if kind not in vocabulary.KINDS:
+            if vocabulary.read(Path(kind)).digest != found.digest:
+                fail("E0703.other", path=kind, own=own)
     elif kind not in vocabulary.KINDS:
         found = vocabulary.read(Path(kind))
+        _check_padding(checked, given, found)
     elif tagged and kind == "word":
         found = vocabulary.of_words(lines, size)
     else:
@@ -248,3 +253,12 @@ def _vocabulary(
     if found.size > places:
         fail("E0703", size=found.size, name=given.name, places=places)
     return found
+
+
+def _check_padding(checked: Checked, given: Input, found: Vocabulary) -> None:
+    """Refuse one whose id 0 is a token where the network takes it for padding."""
+    token = found.inner.id_to_token(vocabulary.PAD_ID) or vocabulary.PAD
+    if given.name in masked_inputs(checked.network.block) and (
+        "pad" not in token.lower() and not token.startswith(("<", "["))
+    ):
+        fail("E0703.padding", token=token)

@@ -122,7 +122,9 @@ def train_file(request: Request, watcher: Watcher | None = None) -> Trained:
     if request.learning_rate is not None:
         set_rate(checked, request.learning_rate)
     backend = _trainer(request.backend)
-    material = gather(checked, _wishes(request, found and folder), request.seed)
+    material = gather(
+        checked, _wishes(request, folder if found else _beside(request)), request.seed
+    )
     loaded = load_model(checked, backend.name, request.checkpoint, seed=request.seed)
     plan = _plan(checked, request)
     store.of = _made_of(checked, request, backend, plan, material)
@@ -189,6 +191,11 @@ def _wishes(request: Request, kept: Path | None) -> Wishes:
         Limits(request.longest_source, request.longest_target),
         kept,
     )
+
+
+def _beside(request: Request) -> Path | None:
+    """Where the tokenizers of the weights lie that a run starts from."""
+    return None if request.checkpoint is None else request.checkpoint.parent
 
 
 def _plan(checked: Checked, request: Request) -> Plan:
@@ -276,6 +283,8 @@ class _Store:
 
     def begin(self, material: Material) -> None:
         """Write what is known before the first epoch."""
+        with checkpoint.writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         for name, text in material.files().items():
             checkpoint.write(self.folder / name, text)
 

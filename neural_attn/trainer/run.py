@@ -122,9 +122,8 @@ def train_file(request: Request, watcher: Watcher | None = None) -> Trained:
     if request.learning_rate is not None:
         set_rate(checked, request.learning_rate)
     backend = _trainer(request.backend)
-    material = gather(
-        checked, _wishes(request, folder if found else _beside(request)), request.seed
-    )
+    kept = _beside(request) if found is None else folder
+    material = gather(checked, _wishes(request, kept), request.seed)
     loaded = load_model(checked, backend.name, request.checkpoint, seed=request.seed)
     plan = _plan(checked, request)
     store.of = _made_of(checked, request, backend, plan, material)

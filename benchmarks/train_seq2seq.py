@@ -1,7 +1,7 @@
 """Training steps of the translation template, beside a loop by hand on nn.Transformer.
 
-Both have the sizes of `encoder_decoder.neural`, Adam, dropout 0.1 and the same batches of
-ids; the numbers of weights are compared first. The bar: at least 0.95 of the speed.
+Both have the sizes of `encoder_decoder.neural`, Adam, dropout 0.1 and the same batches
+of ids; the numbers of weights are compared first. The bar: at least 0.95 of the speed.
 
     python -m benchmarks.train_seq2seq [--rounds 7] [--threads 1 --cpu-time]
 """
@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.command import begin, options
@@ -90,7 +89,9 @@ def main() -> None:
         right = torch.from_numpy(answers)
 
         def step(pair: Any = pair, right: Any = right) -> None:
-            loss = F.cross_entropy(hand(*pair).flatten(0, 1), right.flatten())
+            loss = nn.functional.cross_entropy(
+                hand(*pair).flatten(0, 1), right.flatten()
+            )
             adam.zero_grad()
             loss.backward()
             adam.step()

@@ -35,7 +35,7 @@ class Learner:
         self._forward = getattr(model, "forward_logits", model)
         self._clip = settings(checked).gradient_clip
         self._loss = module.create_loss()
-        self._metrics = getattr(module, "create_metrics", dict)()
+        self._metrics: dict[str, Any] = getattr(module, "create_metrics", dict)()
         self._optimizer = module.create_optimizer(model)
         create = getattr(module, "create_schedule", None)
         self._schedule = create(self._optimizer) if create else None

@@ -29,7 +29,7 @@ class Learner:
         self._device = None if device == "auto" else device
         self._shapes = {given.name: given.shape for given in checked.network.inputs}
         self._loss = module.create_loss()
-        self._metrics = getattr(module, "create_metrics", list)()
+        self._metrics: list[Any] = getattr(module, "create_metrics", list)()
         self._optimizer = module.create_optimizer()
         self._optimizer.build(model.trainable_variables)
         weights = {id(variable) for variable in model.weights}

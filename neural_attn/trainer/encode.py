@@ -129,6 +129,7 @@ def _as_loss_takes(checked: Checked, targets: NDArray[np.int64]) -> NDArray[Any]
     assert loss is not None
     assert output is not None
     width = output.width.value
+    assert width is not None  # an Output has units
     if loss.name == "categorical_crossentropy":
         return np.eye(width, dtype=np.float32)[targets]
     if loss.name == "binary_crossentropy" and width == 1:

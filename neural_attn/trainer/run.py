@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import neural_attn
 from neural_attn import backends
 from neural_attn.backends.emit.base import Backend, Learner
 from neural_attn.backends.emit.training import optimizer, settings
@@ -14,7 +15,7 @@ from neural_attn.check import check_file, choose
 from neural_attn.diagnostics.errors import Diagnostic, fail
 from neural_attn.files import safe_name
 from neural_attn.ir import Named
-from neural_attn.models.generated import LoadedModel, load_model
+from neural_attn.models.capture import LoadedModel
 from neural_attn.shapes.instance import Checked
 from neural_attn.trainer import checkpoint, curve, tensorboard
 from neural_attn.trainer.checkpoint import Checkpoint, Row
@@ -124,7 +125,8 @@ def train_file(request: Request, watcher: Watcher | None = None) -> Trained:
     backend = _trainer(request.backend)
     kept = _beside(request) if found is None else folder
     material = gather(checked, _wishes(request, kept), request.seed)
-    loaded = load_model(checked, backend.name, request.checkpoint, seed=request.seed)
+    load = cast(Callable[..., LoadedModel], neural_attn.load_model)
+    loaded = load(checked, backend.name, request.checkpoint, seed=request.seed)
     plan = _plan(checked, request)
     store.of = _made_of(checked, request, backend, plan, material)
     if found is not None:

@@ -26,6 +26,7 @@ COMMANDS = {
     "fmt": "fmt:fmt",
     "explain": "explain:explain",
     "compile": "compile:compile_command",
+    "train": "train:train",
     "visualize": "visualize:visualize",
     "generate": "generate:generate",
     "analyze": "analyze:analyze",

@@ -198,6 +198,8 @@ def test_a_loss_that_expects_other_outputs_says_so():
 LOSSES = {  # settings: (last layer, targets)
     "sparse_categorical_crossentropy": ("softmax", "ids"),
     "sparse_categorical_crossentropy, logits": ("linear", "ids"),
+    "SparseCategoricalCrossentropy(label_smoothing=0.1)": ("softmax", "ids"),
+    "SparseCategoricalCrossentropy(label_smoothing=0.1), logits": ("linear", "ids"),
     "categorical_crossentropy": ("softmax", "one-hot"),
     "categorical_crossentropy, logits": ("linear", "one-hot"),
     "CategoricalCrossentropy(label_smoothing=0.1)": ("softmax", "one-hot"),
@@ -270,6 +272,8 @@ OPTIMIZERS = {  # how far the two frameworks may be apart after three steps
     "SGD(learning_rate=InverseTimeDecay(0.5, 1, 0.5))": 1e-6,
     "SGD(learning_rate=PolynomialDecay(0.5, 2, power=2.0))": 1e-6,
     "SGD(learning_rate=CosineDecay(0.5, 2, alpha=0.1))": 1e-6,
+    "SGD(learning_rate=CosineDecay(0.5, 4, warmup_steps=2))": 1e-6,
+    "SGD(learning_rate=Noam(16, warmup_steps=2, scale=2))": 1e-6,
     "SGD(learning_rate=PiecewiseConstantDecay([1], [0.5, 0.01]))": 1e-6,
     "SGD(learning_rate=0.5) train { gradient_clip: 0.01 }": 1e-6,
 }
@@ -296,6 +300,35 @@ def test_both_frameworks_take_the_same_steps(optimizer, tmp_path):
         with backend.inference():
             outputs.append(backend.array(framework.model(backend.tensor(inputs))))
     np.testing.assert_allclose(outputs[0], outputs[1], 0, OPTIMIZERS[optimizer])
+
+
+@pytest.mark.requires_torch
+@pytest.mark.parametrize(
+    ("schedule", "rate"),
+    [
+        # Vaswani et al. (2017), equation 3
+        (
+            "Noam(512, warmup_steps=10)",
+            lambda n: 512**-0.5 * min((n + 1) ** -0.5, (n + 1) * 10**-1.5),
+        ),
+        (
+            "CosineDecay(0.4, 30, alpha=0.25, warmup_steps=10)",
+            lambda n: (
+                0.04 * n
+                if n < 10
+                else 0.1 + 0.3 * (1 + math.cos(math.pi * min((n - 10) / 30, 1))) / 2
+            ),
+        ),
+    ],
+)
+def test_a_rate_that_warms_up(schedule, rate):
+    framework = Framework("pytorch", f"loss: mse optimizer: SGD({schedule})")
+    optimizer = framework.module.create_optimizer(framework.model)
+    found = framework.module.create_schedule(optimizer)
+    for step in range(60):
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(rate(step), rel=1e-12)
+        optimizer.step()
+        found.step()
 
 
 ATTENTION = (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from neural_attn.diagnostics.errors import fail
 
@@ -82,6 +82,32 @@ def sloped(plain: Row, **rows: Row) -> RowRule:
     return choose
 
 
+class Learner(Protocol):
+    """A network in training: what a backend that trains gives the loop.
+
+    Batches are arrays [batch, …] by input name, and targets: class ids int64, -100
+    where a step does not count, or numbers float32.
+    """
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+
+    def step(self, inputs: Mapping[str, NDArray[Any]], targets: NDArray[Any]) -> Any:
+        """Learn from a batch; the loss before, which `float` reads."""
+
+    def measure(
+        self, inputs: Mapping[str, NDArray[Any]], targets: NDArray[Any]
+    ) -> dict[str, float]:
+        """The loss and the metrics of a batch, each the mean of what counts."""
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All that the next step depends on: weights, optimizer, schedule, chance."""
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go back to what `state` gave."""
+
+
 @dataclass(frozen=True)
 class Backend:
     """A target language: everything in which its code differs from the others'."""
@@ -122,6 +148,8 @@ class Backend:
     # constants (none: it is not copied); and warnings for what the backend leaves out
     training: Callable[[Checked], tuple[list[str], Mapping[str, str]]] | None = None
     cannot: Callable[[Checked], list[Diagnostic]] = lambda checked: []
+    # a network in training: of its generated module and model, a seed and a device
+    learner: Callable[[Checked, ModuleType, Any, int, str], Learner] | None = None
 
 
 @dataclass(frozen=True)

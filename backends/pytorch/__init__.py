@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from neural_attn.backends.emit.base import Backend
+from neural_attn.backends.emit.base import Backend, Learner
 from neural_attn.backends.emit.training import doubts
 from neural_attn.backends.emit.usage import network_name
 from neural_attn.backends.pytorch.layers import LAYERS
@@ -52,6 +53,14 @@ def _inference() -> Any:
     import torch
 
     return torch.inference_mode()
+
+
+def _learner(
+    checked: Checked, module: ModuleType, model: Any, seed: int, device: str
+) -> Learner:
+    from neural_attn.backends.pytorch.learner import Learner
+
+    return Learner(checked, module, model, seed, device)
 
 
 BACKEND = Backend(
@@ -121,4 +130,5 @@ BACKEND = Backend(
     inference=_inference,
     training=write_training,
     cannot=doubts,
+    learner=_learner,
 )

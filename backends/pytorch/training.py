@@ -184,6 +184,8 @@ def _first_rate(decay: Named) -> object:
         values = decay.arguments["values"]
         assert isinstance(values, tuple)
         return values[0]
+    if decay.name == "Noam":
+        return decay.arguments["scale"]
     return decay.arguments["initial_learning_rate"]
 
 
@@ -195,7 +197,7 @@ def _schedule(decay: Named) -> list[str]:
         "    def factor(step):",
     ]
     values = dict(decay.arguments)
-    first = _first_rate(decay)
+    first, warmup = _first_rate(decay), values.get("warmup_steps")
     if decay.name == "PiecewiseConstantDecay":
         rates, ends = values["values"], values["boundaries"]
         assert isinstance(rates, tuple)
@@ -204,6 +206,12 @@ def _schedule(decay: Named) -> list[str]:
             f"        passed = sum(step > end for end in {list(ends)!r})",
             f"        return {list(rates)!r}[passed] / {first!r}",
         ]
+    elif decay.name == "Noam":
+        lines += [
+            "        step += 1  # of the batch that comes",
+            f"        slope = min(step**-0.5, step * {warmup}**-1.5)",
+            f"        return {values['d_model']}**-0.5 * slope",
+        ]
     else:
         share = f"step / {values['decay_steps']}"
         if values.get("staircase"):
@@ -211,6 +219,12 @@ def _schedule(decay: Named) -> list[str]:
         end = values.get("end_learning_rate", 0.0)
         values["end"] = f"{end!r} / {first!r}"
         name = "ExponentialDecay" if decay.name == "StepDecay" else decay.name
+        if warmup:
+            share = f"(step - {warmup}) / {values['decay_steps']}"
+            lines += [
+                f"        if step < {warmup}:",
+                f"            return step / {warmup}",
+            ]
         lines += [
             f"        share = {share}",
             f"        return {_FACTORS[name].format(share='share', **values)}",

@@ -9,7 +9,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from neural_attn.backends.emit.base import Backend
+from neural_attn.backends.emit.base import Backend, Learner
 from neural_attn.backends.emit.layout import string
 from neural_attn.backends.emit.training import doubts
 from neural_attn.backends.emit.usage import network_name
@@ -100,6 +100,14 @@ def _activation(name: str) -> str:
     return name if name in own else string(name)
 
 
+def _learner(
+    checked: Checked, module: ModuleType, model: Any, seed: int, device: str
+) -> Learner:
+    from neural_attn.backends.tensorflow.learner import Learner
+
+    return Learner(checked, module, model, seed, device)
+
+
 BACKEND = Backend(
     name="tensorflow",
     requires=("keras", "tensorflow"),
@@ -174,4 +182,5 @@ BACKEND = Backend(
     shared="dtype",
     training=write_training,
     cannot=doubts,
+    learner=_learner,
 )

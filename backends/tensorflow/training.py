@@ -41,6 +41,7 @@ _DEFAULTS = {
     "centered": False,
     "staircase": False,
     "label_smoothing": 0.0,
+    "warmup_steps": 0,
     "delta": 1.0,
 }
 
@@ -63,10 +64,13 @@ def _loss(checked: Checked, loss: Named) -> list[str]:
         given = 'reduction="mean_with_sample_weight"' + (f", {given}" if given else "")
     if loss.name in CROSSENTROPIES and not gives_probabilities(checked):
         given = "from_logits=True" + (f", {given}" if given else "")
+    function = f"keras.losses.{_LOSSES[loss.name]}"
+    if loss.name == "sparse_categorical_crossentropy" and "smoothing" in given:
+        function = "SmoothedCrossentropy"  # Keras smooths one-hot targets alone
     return [
         "def create_loss():",
         *docstring(f"Return the mean loss of ({targets}, {outputs}).", "    "),
-        f"    return keras.losses.{_LOSSES[loss.name]}({given})",
+        f"    return {function}({given})",
     ]
 
 
@@ -92,7 +96,12 @@ def _schedule(decay: Named) -> str:
     if name == "PiecewiseConstantDecay":
         boundaries, steps = values["boundaries"], values["values"]
         given = f"{_listed(boundaries)}, {_listed(steps)}"
+    elif name == "Noam":
+        return f"Noam({arguments(values, {'scale': 1.0})})"
     else:
+        if values.get("warmup_steps"):
+            values["warmup_target"] = values["initial_learning_rate"]
+            values["initial_learning_rate"] = 0.0
         given = arguments(values, _DEFAULTS)
     return f"keras.optimizers.schedules.{name}({given})"
 

@@ -29,7 +29,8 @@ Found = dict[str, tuple[NDArray[Any], NDArray[np.bool_] | None]]
 class LoadedModel:
     """A network that runs: the framework's own object, and what we know of it.
 
-    `trained` is False while its weights are random; `dtype` is that of the weights.
+    `trained` is False while its weights are random; `dtype` is that of the weights;
+    `module` is the source as it runs.
     """
 
     model: Any
@@ -38,6 +39,7 @@ class LoadedModel:
     source: str
     trained: bool
     dtype: str = "float32"
+    module: Any = None
 
 
 def capture(

@@ -376,7 +376,8 @@ def load_model(
     module = load_source(source, f"compiled_model_{target.name}")
     model = target.make(module, dtype)
     _fill(model, tensors)
-    return LoadedModel(model, checked, target, source, checkpoint is not None, dtype)
+    trained = checkpoint is not None
+    return LoadedModel(model, checked, target, source, trained, dtype, module)
 
 
 def _fill(model: Any, tensors: Mapping[str, Any]) -> None:

@@ -123,8 +123,25 @@ SCHEDULES = (
     ),
     Entry(
         "CosineDecay",
-        "half a cosine from initial to alpha * initial (Loshchilov and Hutter, 2017)",
-        (_INITIAL, _DECAY_STEPS, _number("alpha", 0.0, _SHARE)),
+        "half a cosine from initial to alpha * initial (Loshchilov and Hutter, 2017); "
+        "before it, from 0 to initial in warmup_steps",
+        (
+            _INITIAL,
+            _DECAY_STEPS,
+            _number("alpha", 0.0, _SHARE),
+            Parameter("warmup_steps", Kind("int", minimum=0), "", 0, ("warmup",)),
+        ),
+    ),
+    Entry(
+        "Noam",
+        "scale * d_model ** -0.5 * min(step ** -0.5, step * warmup_steps ** -1.5), "
+        "from step 1 (Vaswani et al., 2017, section 5.3)",
+        (
+            Parameter("d_model", Kind("int", minimum=1), ""),
+            Parameter("warmup_steps", _STEPS, "", 4000, ("warmup",)),
+            _number("scale", 1.0, _RATE, "factor"),
+        ),
+        aliases=("NoamDecay", "InverseSquareRootDecay"),
     ),
     Entry(
         "PiecewiseConstantDecay",
@@ -136,7 +153,8 @@ SCHEDULES = (
 LOSSES = (
     Entry(
         "sparse_categorical_crossentropy",
-        "cross-entropy with class ids",
+        "cross-entropy with class ids, perhaps smoothed (Szegedy et al., 2016)",
+        (Parameter("label_smoothing", _SHARE, "", 0.0, ("smoothing",)),),
         aliases=("cross_entropy", "crossentropy", "nll_loss"),
     ),
     Entry(

@@ -6,12 +6,59 @@ constants that are True only say which statements it has.
 
 import keras
 import numpy as np
+from keras import ops
 
 EPOCHS, BATCH_SIZE, VALIDATION_SPLIT = 10, 32, 0.0
 PATIENCE = 3  # epochs without a better loss
 PADDED = np.ones(())  # ids of the steps that the targets are about
 METRICS = True  # beside the loss
 IN_ORDER = True  # examples are not shuffled
+
+
+class SmoothedCrossentropy(keras.losses.Loss):
+    """Cross-entropy with class ids, of which all others get a share as well.
+
+    Szegedy et al. (2016), section 7: the id itself 1 - label_smoothing, all ids alike
+    the rest.
+    """
+
+    def __init__(self, label_smoothing=0.1, from_logits=False, **options):
+        super().__init__(**options)
+        self.label_smoothing = label_smoothing
+        self.from_logits = from_logits
+
+    def call(self, y_true, y_pred):
+        """Return the loss of each target [...], for outputs [..., classes]."""
+        if self.from_logits:
+            log_shares = ops.log_softmax(y_pred)
+        else:
+            log_shares = ops.log(ops.clip(y_pred, 1e-7, 1 - 1e-7))
+        ids = ops.expand_dims(ops.cast(y_true, "int32"), -1)
+        right = ops.squeeze(ops.take_along_axis(log_shares, ids, axis=-1), -1)
+        rest = self.label_smoothing * ops.mean(log_shares, axis=-1)
+        return -(1 - self.label_smoothing) * right - rest
+
+
+class Noam(keras.optimizers.schedules.LearningRateSchedule):
+    """Grows for `warmup_steps`, then falls as 1 / sqrt(step).
+
+    Vaswani et al. (2017), section 5.3.
+    """
+
+    def __init__(self, d_model, warmup_steps=4000, scale=1.0):
+        super().__init__()
+        self.options = {"d_model": d_model, "warmup_steps": warmup_steps}
+        self.options["scale"] = scale
+
+    def __call__(self, step):
+        """Return the rate of the batch behind `step` others."""
+        step = ops.cast(step, "float32") + 1
+        slope = ops.minimum(step**-0.5, step * self.options["warmup_steps"] ** -1.5)
+        return self.options["scale"] * self.options["d_model"] ** -0.5 * slope
+
+    def get_config(self):
+        """Return what makes another of the same."""
+        return self.options
 
 
 def create_loss():

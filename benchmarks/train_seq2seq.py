@@ -89,9 +89,8 @@ def main() -> None:
         right = torch.from_numpy(answers)
 
         def step(pair: Any = pair, right: Any = right) -> None:
-            loss = nn.functional.cross_entropy(
-                hand(*pair).flatten(0, 1), right.flatten()
-            )
+            logits = hand(*pair).flatten(0, 1)
+            loss = nn.functional.cross_entropy(logits, right.flatten())
             adam.zero_grad()
             loss.backward()
             adam.step()

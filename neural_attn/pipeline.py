@@ -193,6 +193,8 @@ def attend(model: AttentionModel, request: Request) -> Iterator[Batch]:
         prepared = model.encode(texts)
         after = f"after {before:,} texts: " if before else ""
         notes = [after + note for note in prepared.cut]
+        if prepared.written and not before:
+            notes += prepared.notes  # that it wrote what is looked at
         yield Batch(model.run(prepared), prepared, notes, group, links, before)
         before += len(texts)
 

@@ -567,6 +567,26 @@ def test_an_alignment_is_drawn_as_the_notebook_draws_it(tmp_path):
         AttentionVisualizer().plot_attention(weights[None], src, trg)
 
 
+def test_one_text_has_one_tokenizer_and_notes_are_said_once(folder):
+    from neural_attn.models.generated import GeneratedModel
+
+    sides = {side: folder / f"{side}.tokenizer.json" for side in ("source", "target")}
+    language = GeneratedModel.open(
+        folder / "language.neural", backend="numpy", tokenizer=sides
+    )
+    with pytest.raises(NeuralError, match="reads no other text"):
+        language.encode(["hello"])
+    model = GeneratedModel.open(
+        folder / "transformer.neural", backend="numpy", tokenizer=sides
+    )
+    first, second = (model.encode([PAIR, "안녕"]) for _ in range(2))
+    assert (first.cut, second.cut) == ([], [])
+    assert len(first.notes) == len(second.notes) == 1
+    assert model.encode([PAIR]).notes == []
+    found = neural_attn.analyze(model, ["안녕", "저 는"], probe=False)
+    assert [note for note in found.notes if "wrote the target: greedily" in note]
+
+
 def test_rows_of_what_was_not_written_have_no_other_name(folder, tmp_path):
     data = tmp_path / "ids.npz"
     np.savez(data, source=np.array([[4, 5]]), target=np.array([[2, 4, 5]]))

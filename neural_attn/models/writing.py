@@ -365,7 +365,8 @@ class Writer:
                 f"the network wrote the target: greedily, from {begin}, "
                 f"{most} tokens at most"
             ]
-        return Prepared(inputs, tokens, notes, self.notes, written=written)
+        cut, self.notes = list(dict.fromkeys(self.notes)), []  # said once
+        return Prepared(inputs, tokens, notes, cut, written=written)
 
     def _masks_source(self) -> bool:
         from neural_attn.backends.emit.training import masked_inputs

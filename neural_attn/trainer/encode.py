@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.diagnostics.errors import fail
-from neural_attn.inputs.arrays import prepare
 from neural_attn.ir import Input, is_mask
 from neural_attn.shapes.instance import Checked
 from neural_attn.trainer.examples import IGNORED, Column, Examples
 from neural_attn.trainer.pairs import Pair
 from neural_attn.trainer.task import Task, longest
 from neural_attn.trainer.vocabulary import Vocabulary
-
-TARGETS = "targets"  # what the array of right answers is called in a .npz
 
 
 @dataclass(frozen=True)
@@ -184,33 +180,3 @@ def _cut(what: str, count: int, most: int | None) -> list[str]:
         return []
     verb = "was" if count == 1 else "were"
     return [f"{count} of the {what}s {verb} cut off at {most} tokens"]
-
-
-def arrays(checked: Checked, task: Task, data: Any, path: Path) -> Examples:
-    """Arrays by the names of the inputs, and `targets`.
-
-    Without `targets` a network that writes learns the next id of its target.
-    """
-    given = dict(data) if isinstance(data, Mapping) else {}
-    answers = given.pop(TARGETS, None)
-    if answers is None:
-        if task.target is None or task.target.name not in given:
-            fail("E0701.targets", path=path, names=", ".join(_names(checked)))
-        ids = given[task.target.name]
-        given[task.target.name], answers = ids[:, :-1], ids[:, 1:].astype(np.int64)
-        real = (given[task.target.name] != 0) & (answers != 0)
-        answers = np.where(real, answers, IGNORED)
-    prepared = prepare(checked, given).inputs
-    inputs = (
-        prepared if isinstance(prepared, Mapping) else {_names(checked)[0]: prepared}
-    )
-    counts = {name: len(array) for name, array in (*inputs.items(), (TARGETS, answers))}
-    if len(set(counts.values())) > 1:
-        found = ", ".join(f"{name} {count}" for name, count in counts.items())
-        fail("E0701.counts", path=path, counts=found)
-    kind = np.int64 if answers.dtype.kind in "iub" else np.float32
-    return Examples(dict(inputs), answers.astype(kind))
-
-
-def _names(checked: Checked) -> list[str]:
-    return [given.name for given in checked.network.inputs]

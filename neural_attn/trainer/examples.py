@@ -38,7 +38,8 @@ class Examples:
         ragged = [list(map(len, c)) for c in columns if isinstance(c, list)]
         if not ragged:
             return np.zeros(len(self), np.int64)
-        return np.max(np.array(ragged, np.int64), axis=0)
+        found: NDArray[np.int64] = np.max(np.array(ragged, np.int64), axis=0)
+        return found
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
         """Some examples as arrays [batch, …]."""

@@ -8,21 +8,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from neural_attn.backends.emit.training import masked_inputs
 from neural_attn.diagnostics.errors import fail
-from neural_attn.inputs.arrays import read_data
+from neural_attn.inputs.arrays import prepare, read_data
 from neural_attn.inputs.texts import read_texts
 from neural_attn.ir import Input
 from neural_attn.shapes.instance import Checked
 from neural_attn.trainer import encode, vocabulary
 from neural_attn.trainer.encode import Limits
-from neural_attn.trainer.examples import Examples, split
+from neural_attn.trainer.examples import IGNORED, Examples, split
 from neural_attn.trainer.pairs import Pair, read_pairs
 from neural_attn.trainer.task import Task, task_of, vocabulary_size
 from neural_attn.trainer.vocabulary import Role, Vocabulary
 
 FILE_NAME = "tokenizer.json"
 LABELS = "labels.json"
+TARGETS = "targets"  # what the array of right answers is called in a .npz
 DEFAULT_SHARE = 0.1  # of the examples, for validation, where nothing says another
 
 
@@ -95,10 +98,10 @@ def gather(checked: Checked, wishes: Wishes, seed: int) -> Material:
 
 def _of_arrays(checked: Checked, task: Task, wishes: Wishes, seed: int) -> Material:
     assert wishes.data is not None
-    examples = encode.arrays(checked, task, read_data(wishes.data), wishes.data)
+    examples = _arrays(checked, task, read_data(wishes.data), wishes.data)
     if isinstance(wishes.validation, Path):
         path = wishes.validation
-        held = encode.arrays(checked, task, read_data(path), path)
+        held = _arrays(checked, task, read_data(path), path)
         return Material(task, examples, held, {})
     learned, kept = split(examples, _share(checked, wishes), seed)
     return Material(task, learned, kept, {})
@@ -262,3 +265,33 @@ def _check_padding(checked: Checked, given: Input, found: Vocabulary) -> None:
         "pad" not in token.lower() and not token.startswith(("<", "["))
     ):
         fail("E0703.padding", token=token)
+
+
+def _arrays(checked: Checked, task: Task, data: Any, path: Path) -> Examples:
+    """Arrays by the names of the inputs, and `targets`.
+
+    Without `targets` a network that writes learns the next id of its target.
+    """
+    given = dict(data) if isinstance(data, Mapping) else {}
+    answers = given.pop(TARGETS, None)
+    if answers is None:
+        if task.target is None or task.target.name not in given:
+            fail("E0701.targets", path=path, names=", ".join(_names(checked)))
+        ids = given[task.target.name]
+        given[task.target.name], answers = ids[:, :-1], ids[:, 1:].astype(np.int64)
+        real = (given[task.target.name] != 0) & (answers != 0)
+        answers = np.where(real, answers, IGNORED)
+    prepared = prepare(checked, given).inputs
+    inputs = (
+        prepared if isinstance(prepared, Mapping) else {_names(checked)[0]: prepared}
+    )
+    counts = {name: len(array) for name, array in (*inputs.items(), (TARGETS, answers))}
+    if len(set(counts.values())) > 1:
+        found = ", ".join(f"{name} {count}" for name, count in counts.items())
+        fail("E0701.counts", path=path, counts=found)
+    kind = np.int64 if answers.dtype.kind in "iub" else np.float32
+    return Examples(dict(inputs), answers.astype(kind))
+
+
+def _names(checked: Checked) -> list[str]:
+    return [given.name for given in checked.network.inputs]

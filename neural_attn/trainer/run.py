@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
-import neural_attn
 from neural_attn import backends
 from neural_attn.backends.emit.base import Backend, Learner
 from neural_attn.backends.emit.training import optimizer, settings
@@ -125,7 +125,8 @@ def train_file(request: Request, watcher: Watcher | None = None) -> Trained:
     backend = _trainer(request.backend)
     kept = _beside(request) if found is None else folder
     material = gather(checked, _wishes(request, kept), request.seed)
-    load = cast(Callable[..., LoadedModel], neural_attn.load_model)
+    models = import_module("neural_attn.models.generated")  # when all is checked
+    load = cast(Callable[..., LoadedModel], models.load_model)
     loaded = load(checked, backend.name, request.checkpoint, seed=request.seed)
     plan = _plan(checked, request)
     store.of = _made_of(checked, request, backend, plan, material)

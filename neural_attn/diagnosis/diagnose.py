@@ -13,6 +13,8 @@ from neural_attn.maps.validation import examine
 
 __all__ = ["conclude", "diagnose_maps"]
 
+# What the input doctor finds that is a fault here: of `masking`, and of `untrained`.
+FAULTS = frozenset({"W0801", "W0804", "W0805", "W0809", "W0810"})
 UNREAD = "the weights are untrained: there is nothing to read in them"
 
 
@@ -46,11 +48,20 @@ def conclude(record: Record, notes: Sequence[str] = ()) -> Diagnosis:
         record.source,
         record.backend,
         record.trained,
-        record.analyzer.texts,
+        record.texts,
         record.analyzer.tokens,
         len({place.layer for place in places.values()}),
         sum(len(place.head_indices) for place in places.values()),
         tuple(faults),
         tuple(checked),
-        tuple(notes),
+        (*notes, *_left_out(record)),
     )
+
+
+def _left_out(record: Record) -> list[str]:
+    """What the input doctor found beside faults, and whether its map was read."""
+    return [
+        f"{'left out ' if one.stops else ''}{one.map}: {one.message} ({one.code})"
+        for one in record.findings.values()
+        if one.code not in FAULTS
+    ]

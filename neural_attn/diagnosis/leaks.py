@@ -25,8 +25,9 @@ _SHOWN = 6  # tokens of each leak
 class Leak:
     """Rows of one map that look where they should not, or nowhere (cause "empty").
 
-    `share` is the part of all rows' attention that does, or the part of the rows;
-    `tokens` are (text, position, token) of keys that get it, or of the empty rows.
+    `share` is the part of the worst row that does, of padding the mean over all rows,
+    or the part of the rows that are empty. `tokens` are (text, position, token) of keys
+    that get it, or of the empty rows.
     """
 
     cause: str
@@ -87,8 +88,11 @@ def _on_keys(
     for cause, where in cells.items():
         limit = PADDING_SHARE if cause == "padding" else LEAK_TOLERANCE
         weights = np.where(where & real, np.abs(one.weights), 0)
-        per_head = weights.sum(axis=(0, 2, 3), dtype=np.float64)
-        per_head /= max(int(real.sum()), 1)
+        of_rows = weights.sum(axis=3, dtype=np.float64)
+        # A little padding may be an accident; one row under a mask that leaks is not.
+        per_head = of_rows.max(axis=(0, 2))
+        if cause == "padding":
+            per_head = of_rows.sum(axis=(0, 2)) / max(int(real.sum()), 1)
         heads = tuple(
             label for label, s in zip(labels, per_head, strict=True) if s > limit
         )

@@ -14,15 +14,15 @@ __all__ = ["MASKING"]
 
 KIND = "masking"
 SAYS = {
-    "later": "reads later tokens, up to {share:.1%} of a head's attention",
+    "later": "reads later tokens: up to {share:.1%} of a row's attention",
     "padding": "gives up to {share:.1%} of a head's attention to padding",
-    "masked": "gives up to {share:.1%} of a head's attention to keys that are masked",
+    "masked": "gives up to {share:.1%} of a row's attention to keys that are masked",
     "empty": "has rows that are 0 everywhere: {share:.1%} of those of a head",
 }
 NAMES = {
-    "later": "attention on later tokens",
-    "padding": "attention on padding",
-    "masked": "attention on masked keys",
+    "later": "attention of the worst row on later tokens",
+    "padding": "mean attention of a head on padding",
+    "masked": "attention of the worst row on masked keys",
     "empty": "rows of 0",
 }
 REMEDIES = {
@@ -74,9 +74,11 @@ def examine(record: Record) -> tuple[list[Fault], Checked]:
     for leak in record.leaks:
         found.setdefault((leak.map, leak.cause), []).append(leak)
     faults += [_fault(leaks) for leaks in found.values()]
+    if not record.texts and not faults:
+        return [], Checked(KIND, why_not="no map can be read")
     heads = sum(len(p.head_indices) for p in record.analyzer.places.values())
     rows = sum(record.rows.values())
-    return faults, Checked(KIND, heads, rows, record.analyzer.texts)
+    return faults, Checked(KIND, heads, rows, record.texts)
 
 
 def _nan(one: Finding) -> Fault:
@@ -122,10 +124,10 @@ MASKING = Check(
     "to predict learns to copy it, and fails when it has to write.",
     {
         "later": Threshold(
-            LEAK_TOLERANCE, "share of a head's attention on later tokens"
+            LEAK_TOLERANCE, "share of a row's attention on later tokens"
         ),
         "masked": Threshold(
-            LEAK_TOLERANCE, "share of a head's attention on masked keys"
+            LEAK_TOLERANCE, "share of a row's attention on masked keys"
         ),
         "padding": Threshold(PADDING_SHARE, "share of a head's attention on padding"),
         "empty": Threshold(0.0, "share of a head's rows that are 0 everywhere"),

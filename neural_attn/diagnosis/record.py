@@ -39,6 +39,7 @@ class Record:
     read_back: list[str] = field(default_factory=list)  # maps that may have loops
     leaks: list[Leak] = field(default_factory=list)
     findings: dict[tuple[str, str], Finding] = field(default_factory=dict)
+    texts: int = 0  # also those of which no map can be trusted
     trained: bool | None = None
     source: str | None = None
     backend: str | None = None
@@ -59,16 +60,18 @@ class Record:
             self.findings.setdefault((one.code, one.map), one)
         for analyzer in (self.analyzer, self.looped):
             analyzer.place(maps if network is None else network)
-        self.leaks += find_leaks(maps, self.analyzer.places, self.analyzer.texts)
+        self.leaks += find_leaks(maps, self.analyzer.places, self.texts)
         trusted = usable(maps, findings)
-        batch = len(trusted.maps[0].weights) if trusted.maps else 0
+        batch = len(maps.maps[0].weights) if maps.maps else 0
         for index in range(batch):
-            self._count([trusted.item(name, index) for name in trusted])
+            if trusted.maps:
+                self._count([trusted.item(name, index) for name in trusted])
+            self.texts += 1
 
     def _count(self, items: Sequence[AttentionItem]) -> None:
         longest = max(len(item.key_tokens) for item in items)
         group = LONG if longest >= LONG_KEYS else SHORT
-        text = self.analyzer.texts
+        text = self.texts
         for item in items:
             self.rows[group, item.name] += len(item.query_tokens)
             if is_read_back(item) and item.name not in self.read_back:

@@ -36,7 +36,7 @@ def examine(record: Record) -> tuple[list[Fault], Checked]:
     compared = {
         name: at
         for name in several
-        if not np.isnan(apart[np.ix_(at := _at(labels, name), at)]).all()
+        if apart.size and not np.isnan(apart[np.ix_(at := _at(labels, name), at)]).all()
     }
     if not compared:
         return [], Checked(KIND, why_not="no layer has two heads that can be compared")

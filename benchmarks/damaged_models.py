@@ -70,6 +70,7 @@ TRUE = {
 }
 # what follows from a damage, beside what says it
 FOLLOWS = {
+    "not trained": ("hallucination",),
     "positions removed": ("hallucination", "redundancy"),
     "heads of each layer tied": ("hallucination",),
     "texts six times as long": ("hallucination",),
@@ -191,10 +192,10 @@ def table(found: list[dict[str, tuple[str, ...]]], right: list[float]) -> str:
         lines.append(f"| {name} | {share} | {' | '.join(cells)} |")
     damages = len(found) * (len(TRUE) - 1)
     lines.append(
-        f"\nRecall: {hits} of {damages} damaged networks were found by a kind that says "
-        f"the damage. Precision: {said - wrong} of {said} kinds that were named say it "
-        "or follow from it; what is “also said” is true of the damaged network, and "
-        "not the cause."
+        f"\nRecall: {hits} of {damages} damaged networks were found by a kind that "
+        f"says the damage. Precision: {said - wrong} of {said} kinds that were named "
+        "say it or follow from it; what is “also said” is true of the damaged network, "
+        "and not the cause."
     )
     return "\n".join(lines) + "\n"
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "diagnosis.md"
 sys.path.insert(0, str(ROOT))
 
-from neural_attn.diagnosis.checks import CHECKS  # noqa: E402
+from neural_attn.diagnosis.diagnose import CHECKS  # noqa: E402
 from neural_attn.diagnosis.faults import Check  # noqa: E402
 from neural_attn.files import atomic_write  # noqa: E402
 
@@ -43,13 +43,16 @@ def section(check: Check) -> str:
         f"{check.title}.\n",
         f"- **Looked at**: {looked}.",
         f"- **Why**: {why}\n",
-        "| cause | limit | of what | try |",
-        "| --- | ---: | --- | --- |",
+        "| cause | limit | of what |",
+        "| --- | ---: | --- |",
     ]
-    for cause, remedies in check.remedies.items():
+    for cause in check.remedies:
         limit = check.thresholds.get(cause)
         value, of = (f"{limit.value:g}", limit.of) if limit else ("", "there is any")
-        lines.append(f"| {cause} | {value} | {of} | {'; '.join(remedies)} |")
+        lines.append(f"| {cause} | {value} | {of} |")
+    lines.append("\nWhat to try:\n")
+    for cause, remedies in check.remedies.items():
+        lines += [f"- {cause}: {remedy}." for remedy in remedies]
     return "\n".join(lines) + "\n"
 
 

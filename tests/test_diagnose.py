@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 
 from neural_attn import diagnose
 from neural_attn.cli import cli
-from neural_attn.diagnosis.checks import CHECKS
+from neural_attn.diagnosis.diagnose import CHECKS
 from neural_attn.diagnosis.loops import longest_loop
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.maps.attention_map import AttentionMap
@@ -286,6 +287,13 @@ def test_no_more_is_read_in_random_weights():
 )
 def test_loops(text, loop):
     assert longest_loop(text.split()) == loop
+
+
+def test_the_page_has_the_limits_of_the_checks():
+    made = runpy.run_path(str(ROOT / "docs" / "make_diagnosis.py"))
+    assert made["PAGE"].read_text("utf-8") == made["page"](), (
+        "run: python docs/make_diagnosis.py"
+    )
 
 
 # --- the command --------------------------------------------------------------------

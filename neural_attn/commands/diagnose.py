@@ -123,7 +123,7 @@ def _kinds(given: tuple[str, ...]) -> list[str]:
     """The kinds that fail, of which there must be such. Raises UsageError."""
     if not given:
         return []
-    from neural_attn.diagnosis.checks import CHECKS
+    from neural_attn.diagnosis.diagnose import CHECKS
 
     unknown = [kind for kind in given if kind not in (ANY, *CHECKS)]
     if unknown:

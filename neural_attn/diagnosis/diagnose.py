@@ -1,18 +1,37 @@
-"""Runs the checks over what was recorded."""
+"""The registry of checks, and what runs them over what was recorded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from neural_attn.diagnosis.checks import CHECKS
-from neural_attn.diagnosis.faults import Checked, Diagnosis, Fault
+from neural_attn.diagnosis.faults import Check, Checked, Diagnosis, Fault
+from neural_attn.diagnosis.hallucination import HALLUCINATION
+from neural_attn.diagnosis.long_inputs import LONG_INPUTS
+from neural_attn.diagnosis.masking import MASKING
+from neural_attn.diagnosis.positions import POSITIONS
 from neural_attn.diagnosis.record import Record
+from neural_attn.diagnosis.redundancy import REDUNDANCY
+from neural_attn.diagnosis.repetition import REPETITION
+from neural_attn.diagnosis.untrained import UNTRAINED_CHECK
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.validation import examine
 
-__all__ = ["conclude", "diagnose_maps"]
+__all__ = ["CHECKS", "conclude", "diagnose_maps"]
 
+# every kind of fault, in the order in which they are reported
+CHECKS: dict[str, Check] = {
+    check.kind: check
+    for check in (
+        MASKING,
+        UNTRAINED_CHECK,
+        POSITIONS,
+        HALLUCINATION,
+        REPETITION,
+        LONG_INPUTS,
+        REDUNDANCY,
+    )
+}
 # What the input doctor finds that is a fault here: of `masking`, and of `untrained`.
 FAULTS = frozenset({"W0801", "W0804", "W0805", "W0809", "W0810"})
 UNREAD = "the weights are untrained: there is nothing to read in them"

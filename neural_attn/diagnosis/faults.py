@@ -6,9 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from neural_attn.analysis.heads import Head
-from neural_attn.diagnosis.record import Record
-
 __all__ = [
     "SCHEMA", "Check", "Checked", "Diagnosis", "Fault", "Number", "Threshold", "Token",
 ]  # fmt: skip
@@ -84,9 +81,9 @@ class Checked:
 class Check:
     """A kind of fault: what is looked at, the limits, and what to try.
 
-    `examine` gives the faults and what was looked at; `remedies` are by cause. A check
-    that reads what attention means has no sense where an earlier one found that there
-    is nothing to read: `of_trained` says so.
+    `examine` gives, of a `Record`, the faults and what was looked at; `remedies` are by
+    cause. A check that reads what attention means has no sense where an earlier one
+    found that there is nothing to read: `of_trained` says so.
     """
 
     kind: str
@@ -95,7 +92,7 @@ class Check:
     why: str
     thresholds: Mapping[str, Threshold]
     remedies: Mapping[str, Sequence[str]]
-    examine: Callable[[Record], tuple[list[Fault], Checked]] = field(repr=False)
+    examine: Callable[[Any], tuple[list[Fault], Checked]] = field(repr=False)
     of_trained: bool = True
 
 
@@ -128,8 +125,3 @@ class Diagnosis:
         from neural_attn.diagnosis.view import lines
 
         return "\n".join(lines(self))
-
-
-def where(heads: Sequence[Head]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The layers and the labels of some heads."""
-    return tuple(dict.fromkeys(h.map for h in heads)), tuple(h.label for h in heads)

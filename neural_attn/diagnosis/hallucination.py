@@ -13,10 +13,9 @@ from neural_attn.diagnosis.faults import (
     Number,
     Threshold,
     Token,
-    where,
 )
 from neural_attn.diagnosis.grounding import FEWEST_KEYS, PEAK
-from neural_attn.diagnosis.record import Record
+from neural_attn.diagnosis.record import Record, where
 
 __all__ = ["HALLUCINATION"]
 

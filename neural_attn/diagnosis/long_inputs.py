@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from neural_attn.analysis.head_types import above_chance
 from neural_attn.analysis.heads import Head
-from neural_attn.diagnosis.faults import Check, Checked, Fault, Number, Threshold, where
-from neural_attn.diagnosis.record import LONG, LONG_KEYS, SHORT, Record
+from neural_attn.diagnosis.faults import Check, Checked, Fault, Number, Threshold
+from neural_attn.diagnosis.record import LONG, LONG_KEYS, SHORT, Record, where
 
 __all__ = ["LONG_INPUTS"]
 
@@ -17,8 +17,8 @@ EVEN = 0.9  # normalized entropy of every head
 BLUR = 0.1  # rise of the normalized entropy of the sharpest head
 LENGTH = "train on texts as long as these: the network has not seen such positions"
 RELATIVE = (
-    "use positions that go on: `RotaryEmbedding`, or a bias by distance "
-    "(`examples/alibi_attention.neural`)"
+    "use positions that go on beyond the training: `RotaryEncoder`, or a bias by "
+    "distance, `LinearBiasAttention`"
 )
 REMEDIES = {
     "ends": (

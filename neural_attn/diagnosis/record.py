@@ -19,7 +19,7 @@ from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
 from neural_attn.maps.findings import Finding
 from neural_attn.maps.validation import usable
 
-__all__ = ["LONG", "LONG_KEYS", "SHORT", "Record"]
+__all__ = ["LONG", "LONG_KEYS", "SHORT", "Record", "where"]
 
 LONG_KEYS = 32  # a text of so many keys is a long one
 SHORT, LONG = "short", "long"
@@ -102,3 +102,8 @@ class Record:
             for (own, name), count in self.rows.items()
             if name in layers and group in ("", own)
         )
+
+
+def where(heads: Sequence[Head]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The layers and the labels of some heads."""
+    return tuple(dict.fromkeys(h.map for h in heads)), tuple(h.label for h in heads)

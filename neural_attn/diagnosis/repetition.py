@@ -15,10 +15,9 @@ from neural_attn.diagnosis.faults import (
     Number,
     Threshold,
     Token,
-    where,
 )
 from neural_attn.diagnosis.loops import FEWEST_TOKENS, TIMES, Loop
-from neural_attn.diagnosis.record import Record
+from neural_attn.diagnosis.record import Record, where
 from neural_attn.metrics.redundancy import CLUSTER_DISTANCE
 
 __all__ = ["REPETITION"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from neural_attn.diagnosis.faults import Check, Checked, Fault, Number, Threshold, where
-from neural_attn.diagnosis.record import Record
+from neural_attn.diagnosis.faults import Check, Checked, Fault, Number, Threshold
+from neural_attn.diagnosis.record import Record, where
 
 __all__ = ["UNTRAINED_CHECK"]
 

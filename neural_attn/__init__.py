@@ -20,6 +20,7 @@ _PUBLIC = {
     "analyze": "neural_attn.calls",
     "capture": "neural_attn.calls",
     "compile_file": "neural_attn.compile",
+    "diagnose": "neural_attn.calls",
     "explore": "neural_attn.pipeline",
     "generate": "neural_attn.generation",
     "load_model": "neural_attn.models.generated",

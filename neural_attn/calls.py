@@ -1,17 +1,20 @@
-"""What a notebook calls with a model at hand: `capture`, `plot` and `analyze` it."""
+"""What a notebook calls with a model at hand: to capture, plot, analyze, diagnose."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from neural_attn import pipeline
 from neural_attn.analysis import analyze_maps
 from neural_attn.analysis.result import Analysis
 from neural_attn.analysis.shard import PartialAnalysis, finish
 from neural_attn.analysis.unkept import MapMeasurer, count_maps, count_measured
+from neural_attn.diagnosis.diagnose import diagnose_maps
+from neural_attn.diagnosis.faults import Diagnosis
 from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.texts import as_texts
@@ -28,7 +31,7 @@ from neural_attn.pipeline import Request, refuse_lies, run_analysis
 if TYPE_CHECKING:  # Matplotlib takes half a second, and `capture` needs none
     from matplotlib.figure import Figure
 
-__all__ = ["analyze", "capture", "plot"]
+__all__ = ["analyze", "capture", "diagnose", "plot"]
 
 KEEP = ("maps", "metrics")
 
@@ -248,6 +251,57 @@ def analyze(
         **options,
     )
     return run_analysis(request)[0]
+
+
+def diagnose(
+    given: Any,
+    inputs: Any = None,
+    *,
+    tokenizer: Any = None,
+    checkpoint: str | Path | None = None,
+    **options: Any,
+) -> Diagnosis:
+    """Say what is wrong with a model, as its attention on inputs shows.
+
+    Parameters
+    ----------
+    given : AttentionMaps, an iterable of batches of them, or a model as `capture` takes
+    inputs, tokenizer : of a model, as in `capture`
+    checkpoint, options : as `neural_attn.pipeline.Request` has them (`tokens`, …)
+
+    Returns
+    -------
+    Diagnosis
+        `.faults`, `.checked` (what was looked at), `.to_dict()`; `print` writes it.
+
+    Raises
+    ------
+    NeuralError
+        For whatever is wrong with a model or its inputs.
+    ValueError
+        If batches hold maps of one name with different heads.
+    """
+    if isinstance(given, AttentionMaps) or _are_batches(given):
+        told = {"inputs": inputs, "tokenizer": tokenizer, "checkpoint": checkpoint}
+        refuse_options({**told, **options}, "maps")
+        return diagnose_maps(given)
+    texts = as_texts(inputs)
+    request = Request(
+        given,
+        data=inputs if texts is None else None,
+        texts=texts or (),
+        tokenizer=Path(tokenizer) if isinstance(tokenizer, str) else tokenizer,
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        **options,
+    )
+    return pipeline.diagnose(request)[0]
+
+
+def _are_batches(given: Any) -> bool:
+    if isinstance(given, Iterator):
+        return True
+    several = isinstance(given, list | tuple) and bool(given)
+    return several and all(isinstance(one, AttentionMaps) for one in given)
 
 
 def _are_parts(given: Any) -> bool:

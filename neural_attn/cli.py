@@ -30,6 +30,7 @@ COMMANDS = {
     "visualize": "visualize:visualize",
     "generate": "generate:generate",
     "analyze": "analyze:analyze",
+    "diagnose": "diagnose:diagnose",
     "import": "import_model:import_command",
     "layers": "layers:layers",
     "new": "new:new",

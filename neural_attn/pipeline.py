@@ -19,6 +19,9 @@ from neural_attn.analysis.induction_probe import measure_induction
 from neural_attn.analysis.links import LinkFinder
 from neural_attn.analysis.result import Analysis
 from neural_attn.analysis.shard import PartialAnalysis, finish
+from neural_attn.diagnosis.diagnose import conclude
+from neural_attn.diagnosis.faults import Diagnosis
+from neural_attn.diagnosis.record import Record
 from neural_attn.diagnostics.errors import Diagnostic, NeuralError, fail
 from neural_attn.explorer import page
 from neural_attn.explorer.page import EXPLORER, ExplorerPage
@@ -42,7 +45,8 @@ from neural_attn.pretrained.conversion.importing import keep_import
 from neural_attn.promises import Rows
 
 __all__ = [
-    "Batch", "Outcome", "Request", "attend", "collect", "explore", "import_folder",
+    "Batch", "Outcome", "Request", "attend", "collect", "diagnose", "explore",
+    "import_folder",
     "refuse_lies", "run_analysis", "visualize",
 ]  # fmt: skip
 
@@ -312,6 +316,31 @@ def _find_links(
         part.links.add(maps, one.links, index)
     except ValueError as error:
         fail("E0422.line", path=path, number=one.line, reason=error)
+
+
+# --- faults -------------------------------------------------------------------------
+
+
+def diagnose(
+    request: Request, progress: Progress = lambda done, total: None
+) -> tuple[Diagnosis, list[Diagnostic]]:
+    """Run a model over its inputs, and say what is wrong with it.
+
+    `progress` is told how many texts are done. Texts pass in batches and are not kept.
+    The warnings are those of the model. Raises NeuralError for whatever the user can
+    mend.
+    """
+    _check_inputs(request)
+    total = len(request.media) or count_all(request.texts, request.files)
+    request, notes = import_folder(request)
+    model = open_request(request)
+    record = Record()
+    for batch in attend(model, request):
+        record.add(batch.captured.maps, batch.captured.findings, model.outline)
+        notes += [note for note in batch.notes if note not in notes]
+        done = batch.before + batch.prepared.batch
+        progress(done, total or done)
+    return conclude(record, notes), list(model.warnings)
 
 
 # --- pictures -----------------------------------------------------------------------

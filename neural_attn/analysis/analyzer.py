@@ -22,7 +22,7 @@ from neural_attn.metrics.measure import Measured, Plan, Weights, measure, plan_f
 from neural_attn.metrics.redundancy import Divergences, js_divergence
 from neural_attn.promises import NONNEGATIVE, SHARES
 
-__all__ = ["Analyzer", "Part", "measured_parts"]
+__all__ = ["Analyzer", "Part", "measured_parts", "parts_of"]
 
 # Heads are compared in some rows of each text, as there are so many pairs of them.
 _JS_CELLS, _FEWEST_ROWS, _MOST_ROWS = 10_000_000, 2, 16
@@ -84,7 +84,7 @@ class Analyzer:
         for index in range(len(maps.maps[0].weights)):
             items = [maps.item(name, index) for name in maps]
             longest = max(len(item.key_tokens) for item in items)
-            self.count(_parts(items, rank=self.rank), longest, group)
+            self.count(parts_of(items, rank=self.rank), longest, group)
 
     def place(self, maps: AttentionMaps) -> None:
         """Learn where the maps of a network stand. Raises ValueError as `add` does."""
@@ -216,7 +216,7 @@ def measured_parts(
     return parts
 
 
-def _parts(items: Sequence[AttentionItem], *, rank: bool) -> list[Part]:
+def parts_of(items: Sequence[AttentionItem], *, rank: bool = False) -> list[Part]:
     """What is measured of maps of one text; heads that see the same, in one pass."""
     parts = []
     for geometry, places in geometries(items):

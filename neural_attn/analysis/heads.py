@@ -76,6 +76,11 @@ class Place:
     several: bool  # other maps have the same layer number
     rows: Rows = SHARES
 
+    def label(self, number: int) -> str:
+        """The name of the head of this number, as `Head.label` has it."""
+        kind = f".{self.kind.rpartition('_')[2]}" if self.several else ""
+        return f"L{self.layer}H{number}{kind}"
+
 
 def describe(
     tallies: Mapping[str, Tally], places: Mapping[str, Place]
@@ -134,13 +139,11 @@ def _head(
         pattern = Pattern("undefined", "undefined: signed", 0.0, {}, NO_SHARES)
     number = place.head_indices[index]
     where = f"layer {place.layer}"
-    label = f"L{place.layer}H{number}"
     if place.several:
         where += f" ({place.kind.replace('_', ' ')})"
-        label += f".{place.kind.rpartition('_')[2]}"
     sentence = f"{where} head {number} {_sentence(pattern, statistics, evidence)}"
     return Head(
-        label,
+        place.label(number),
         name,
         place.layer,
         number,

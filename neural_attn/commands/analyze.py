@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from neural_attn.commands.options import (
     SOUNDS,
     TOKENS,
     TOKENS_FILE,
+    bar,
     examples,
     is_given,
     say,
@@ -203,7 +203,7 @@ def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:
         **({} if threshold is None else {"threshold": threshold}),
         **{name: options[name] for name in _FIELDS},
     )
-    with _bar() as progress:
+    with bar() as progress:
         part, warnings = pipeline.collect(request, progress)
     say(warnings)
     return part
@@ -250,23 +250,3 @@ def _groups(given: Sequence[str], texts_file: Path | None) -> dict[str, Path]:
             raise click.UsageError(f"there are two groups {name!r}")
         groups[name] = Path(path)
     return groups
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on a terminal; nothing in a pipe."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TimeRemainingColumn,
-    )
-
-    columns = (BarColumn(), MofNCompleteColumn(), "texts", TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,132 @@
+"""`neural diagnose`: what is wrong with a model, as its attention shows."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from neural_attn.commands.options import (
+    AXES,
+    BACKEND,
+    CAUSAL,
+    FILE,
+    IMAGES,
+    NETWORK,
+    PAIR,
+    ROWS,
+    SOUNDS,
+    TOKENS,
+    TOKENS_FILE,
+    bar,
+    examples,
+    say,
+    sides,
+    tokens_of,
+)
+
+if TYPE_CHECKING:
+    from neural_attn.diagnosis.faults import Diagnosis
+
+ANY = "any"
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@BACKEND
+@click.option("--checkpoint", type=FILE, help="Weights: .safetensors, .pt or .pth.")
+@click.option("--text", "texts", multiple=True, metavar="TEXT", help="A text; repeat.")
+@PAIR
+@IMAGES
+@SOUNDS
+@click.option(
+    "--file", "texts_file", type=FILE, help="Texts, one a line; .jsonl: its `text`."
+)
+@click.option("-d", "--data", type=FILE, help="Input: .npy, or .npz for several.")
+@TOKENS
+@TOKENS_FILE
+@ROWS
+@AXES
+@CAUSAL
+@sides
+@click.option(
+    "--fail-on", "fail_on", multiple=True, metavar="KIND",
+    help="Exit with 1 if there is a fault of this kind, or `any`; repeat.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
+@click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@NETWORK
+@click.option(
+    "-o", "--output-dir", type=FILE, default=Path("attention_outputs"),
+    show_default=True, help="Where the .neural file of a model's folder goes.",
+)  # fmt: skip
+@examples(
+    "neural diagnose model.neural --checkpoint model.safetensors --file texts.txt",
+    "neural diagnose translate.neural --checkpoint w.safetensors "
+    '--pair "Guten Tag" "Good day"',
+    "neural diagnose all-MiniLM-L6-v2 --file texts.txt",
+    "neural diagnose maps.npz --json",
+    "neural diagnose maps.npz --fail-on masking --fail-on untrained",
+)
+def diagnose(file: Path, **options: Any) -> None:
+    """Say what is wrong with a model, as its attention on texts or data shows.
+
+    Looks for masks that are missing, untrained weights, positions that are missing,
+    hallucination, repetition, long inputs that are not reached, and heads that do the
+    same. Each fault has its layers, heads and tokens, the numbers behind it, and what
+    to try. FILE is as `neural analyze` takes it. Faults are data: the exit code is 0
+    unless --fail-on says otherwise.
+    """
+    wanted = _kinds(options["fail_on"])
+    found = _run(file, options)
+    if options["as_json"]:
+        click.echo(json.dumps(found.to_dict(), ensure_ascii=False))
+    else:
+        click.echo(str(found))
+    if any(kind in found.kinds for kind in wanted):
+        sys.exit(1)
+
+
+def _run(file: Path, options: dict[str, Any]) -> Diagnosis:
+    from neural_attn import pipeline
+    from neural_attn.inputs.arrays import read_data
+    from neural_attn.inputs.sides import sides_given
+
+    data, texts_file = options["data"], options["texts_file"]
+    request = pipeline.Request(
+        file,
+        data=None if data is None else read_data(data),
+        tokens=tokens_of(options),
+        texts=[*options["texts"], *options["pairs"]],
+        groups={} if texts_file is None else {"": texts_file},
+        tokenizer=sides_given(options),
+        **{name: options[name] for name in _FIELDS},
+    )
+    with bar() as progress:
+        found, warnings = pipeline.diagnose(request, progress)
+    say(warnings)
+    return found
+
+
+# fields of the request that are options under the same names
+_FIELDS = (
+    "backend", "network", "checkpoint", "seed", "batch_size", "rows", "axes", "causal",
+    "output_dir", "images", "sounds",
+)  # fmt: skip
+
+
+def _kinds(given: tuple[str, ...]) -> list[str]:
+    """The kinds that fail, of which there must be such. Raises UsageError."""
+    if not given:
+        return []
+    from neural_attn.diagnosis.diagnose import CHECKS
+
+    unknown = [kind for kind in given if kind not in (ANY, *CHECKS)]
+    if unknown:
+        there = ", ".join([ANY, *CHECKS])
+        raise click.UsageError(f"--fail-on {unknown[0]!r}: there are {there}")
+    return list(CHECKS) if ANY in given else list(given)

@@ -20,6 +20,7 @@ from neural_attn.maps.written import Written
 from neural_attn.models.attention_model import refuse_options
 from neural_attn.models.capture import LoadedModel, require_attention
 from neural_attn.models.opening import load_network
+from neural_attn.models.weights import BESIDE, beside
 from neural_attn.models.writing import Writer, options_of, writing_of
 from neural_attn.pretrained.conversion.config import read_json
 from neural_attn.pretrained.conversion.importing import keep_import
@@ -202,21 +203,14 @@ def _open(
     networks, warnings = check_file(file)
     checked = choose(networks, network)
     writing_of(checked)
-    weights = weights or _beside(file)
+    weights = weights or beside(file)
     if checkpoint is None and weights is not None and not Path(model).is_dir():
-        notes = [*notes, f"the weights are those beside the file: {weights}"]
+        notes = [*notes, BESIDE.format(weights=weights)]
     if weights is None:
         notes = [*notes, RANDOM]
     step("loading it")
     loaded = load_network(checked, backend, weights, seed=seed)
     return loaded, _Found(file, weights, notes, warnings)
-
-
-def _beside(file: Path) -> Path | None:
-    """The weights of a file: of its name, or in the folder that training left."""
-    own = file.with_suffix(".safetensors")
-    places = (own, file.parent / f"{file.stem}_trained" / own.name)
-    return next((path for path in places if path.is_file()), None)
 
 
 RANDOM = "the weights are random, so what is written means nothing: give --checkpoint"

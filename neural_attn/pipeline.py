@@ -41,6 +41,7 @@ from neural_attn.models.attention_model import (
     refuse_options,
 )
 from neural_attn.models.opening import open_model
+from neural_attn.models.weights import BESIDE, beside
 from neural_attn.pretrained.conversion.importing import keep_import
 from neural_attn.promises import Rows
 
@@ -154,6 +155,26 @@ def import_folder(
     return replace(request, model=kept.neural, checkpoint=kept.weights), notes
 
 
+def find_files(
+    request: Request, step: Step = lambda begins: None
+) -> tuple[Request, list[str]]:
+    """The same request with the files it does not name.
+
+    A folder becomes its `.neural` file; a file without a checkpoint has the weights
+    beside it. The notes say so. Raises NeuralError where a folder cannot be imported.
+    """
+    request, notes = import_folder(request, step)
+    given = request.model
+    is_file = isinstance(given, str | os.PathLike) and Path(given).suffix == ".neural"
+    weights = beside(Path(given)) if is_file and request.checkpoint is None else None
+    if weights is None:
+        return request, notes
+    return replace(request, checkpoint=weights), [
+        *notes,
+        BESIDE.format(weights=weights),
+    ]
+
+
 def open_request(request: Request) -> AttentionModel:
     """The model of a request, not run yet."""
     if isinstance(request.model, PartialAnalysis):
@@ -229,7 +250,7 @@ def _links_of_data(request: Request, count: int) -> list[LinkedText]:
 def capture(request: Request) -> Batch:
     """Run all inputs of a request at once."""
     _check_inputs(request)
-    request = import_folder(request)[0]
+    request = find_files(request)[0]
     return next(attend(open_request(request), replace(request, batch_size=None)))
 
 
@@ -269,7 +290,7 @@ def collect(
     _check_inputs(request)
     # First: a file without texts fails before any work is done.
     total = len(request.media) or count_all(request.texts, request.files)
-    request, notes = import_folder(request)
+    request, notes = find_files(request)
     model = open_request(request)
     finder = LinkFinder(request.link_row, request.link_kind)
     part = PartialAnalysis(Analyzer(rank=request.rank), finder)
@@ -332,7 +353,7 @@ def diagnose(
     """
     _check_inputs(request)
     total = len(request.media) or count_all(request.texts, request.files)
-    request, notes = import_folder(request)
+    request, notes = find_files(request)
     model = open_request(request)
     record = Record()
     for batch in attend(model, request):
@@ -365,7 +386,7 @@ def visualize(request: Request, step: Step = lambda begins: None) -> Outcome:
     """
     _check_inputs(request)
     _check_outputs(request)
-    request, imported = import_folder(request, step)
+    request, imported = find_files(request, step)
     step("checking the network")
     model = open_request(request)
     step("running it")

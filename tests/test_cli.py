@@ -499,7 +499,19 @@ def test_a_checkpoint_of_pytorch(neural, folder):
 # --- what is printed and written -----------------------------------------------------
 
 
+def test_weights_beside_the_file_are_used_and_said(folder, neural):
+    code, out, err = neural(*attention("small.neural"))
+    assert code == 0
+    assert "the weights are those beside the file: small.safetensors" in err
+    assert "untrained" not in out
+    (folder / "small.safetensors").unlink()
+    _, out, err = neural(*attention("small.neural"))
+    assert "beside" not in err
+    assert "untrained (random)" in out
+
+
 def test_a_run_in_a_pipe_is_quiet_and_plain(folder):
+    (folder / "small.safetensors").unlink()
     run = subprocess.run(
         [sys.executable, "-m", "neural_attn", *attention("small.neural")],
         capture_output=True, text=True, env={**os.environ, "FORCE_COLOR": ""},

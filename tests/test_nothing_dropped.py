@@ -453,13 +453,14 @@ SCHEDULED = {
     "decay_rate": ("0.5", "0.25"),
     "boundaries": ("[10]", "[20]"),
     "values": ("[0.1, 0.2]", "[0.1, 0.3]"),
+    "d_model": ("8", "16"),
 }
 TRAINED = {
     "learning_rate": "0.5", "beta_1": "0.5", "beta_2": "0.5", "epsilon": "0.5",
     "weight_decay": "0.5", "momentum": "0.5", "nesterov": "true", "rho": "0.5",
     "centered": "true", "initial_accumulator_value": "0.5", "staircase": "true",
     "end_learning_rate": "0.5", "power": "2.0", "alpha": "0.5",
-    "label_smoothing": "0.2", "delta": "2.0",
+    "label_smoothing": "0.2", "delta": "2.0", "warmup_steps": "7", "scale": "2.0",
     "epochs": "3", "batch_size": "8", "validation_split": "0.5", "shuffle": "false",
     "gradient_clip": "1.0", "early_stopping_patience": "2",
 }  # fmt: skip

@@ -109,7 +109,7 @@ class GeneratedModel(AttentionModel):
     def _reader(self) -> Any:
         """The tokenizer: an object as it was given, or that of a file."""
         given = self.tokenizer
-        if isinstance(given, Mapping):
+        if given and isinstance(given, Mapping):
             fail("E0461.source")
         if given is None or isinstance(given, str | os.PathLike):
             return open_tokenizer(self.file, self.checkpoint, given)

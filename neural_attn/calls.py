@@ -228,7 +228,7 @@ def analyze(
         If batches hold maps of one name with different heads.
     """
     parts = [given] if isinstance(given, PartialAnalysis) else given
-    if _are_parts(parts):
+    if _are_all(PartialAnalysis, parts):
         told = {"inputs": inputs, "tokenizer": tokenizer, **options}
         told |= {"layers": layers, "heads": heads}
         refuse_options(told, 'what keep="metrics" gave')
@@ -242,15 +242,7 @@ def analyze(
             options["tokenizer"] = tokenizer
         own = () if inputs is None else (inputs,)
         return analyze_maps.analyze(given, *own, **options)
-    texts = as_texts(inputs)
-    request = Request(
-        given,
-        data=inputs if texts is None else None,
-        texts=texts or (),
-        tokenizer=tokenizer,
-        **options,
-    )
-    return run_analysis(request)[0]
+    return run_analysis(_request(given, inputs, tokenizer=tokenizer, **options))[0]
 
 
 def diagnose(
@@ -285,28 +277,27 @@ def diagnose(
         told = {"inputs": inputs, "tokenizer": tokenizer, "checkpoint": checkpoint}
         refuse_options({**told, **options}, "maps")
         return diagnose_maps(given)
+    options["tokenizer"] = Path(tokenizer) if isinstance(tokenizer, str) else tokenizer
+    options["checkpoint"] = None if checkpoint is None else Path(checkpoint)
+    return pipeline.diagnose(_request(given, inputs, **options))[0]
+
+
+def _request(given: Any, inputs: Any, **options: Any) -> Request:
+    """A request for a model on texts or on data, whichever the inputs are."""
     texts = as_texts(inputs)
-    request = Request(
-        given,
-        data=inputs if texts is None else None,
-        texts=texts or (),
-        tokenizer=Path(tokenizer) if isinstance(tokenizer, str) else tokenizer,
-        checkpoint=None if checkpoint is None else Path(checkpoint),
-        **options,
-    )
-    return pipeline.diagnose(request)[0]
+    data = inputs if texts is None else None
+    return Request(given, data=data, texts=texts or (), **options)
 
 
 def _are_batches(given: Any) -> bool:
     if isinstance(given, Iterator):
         return True
-    several = isinstance(given, list | tuple) and bool(given)
-    return several and all(isinstance(one, AttentionMaps) for one in given)
+    return _are_all(AttentionMaps, given)
 
 
-def _are_parts(given: Any) -> bool:
+def _are_all(kind: type, given: Any) -> bool:
     several = isinstance(given, list | tuple) and bool(given)
-    return several and all(isinstance(one, PartialAnalysis) for one in given)
+    return several and all(isinstance(one, kind) for one in given)
 
 
 def _prepared(model: AttentionModel, inputs: Any, tokens: Tokens | None) -> Prepared:

@@ -17,13 +17,11 @@ from neural_attn.inputs.texts import as_texts
 from neural_attn.inputs.tokenizer import Text
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.written import Written
-from neural_attn.models.attention_model import refuse_options
 from neural_attn.models.capture import LoadedModel, require_attention
 from neural_attn.models.opening import load_network
-from neural_attn.models.weights import BESIDE, beside
 from neural_attn.models.writing import Writer, options_of, writing_of
 from neural_attn.pretrained.conversion.config import read_json
-from neural_attn.pretrained.conversion.importing import keep_import
+from neural_attn.pretrained.conversion.importing import import_folder
 
 __all__ = ["Generated", "generate"]
 
@@ -191,26 +189,22 @@ def _open(
 ) -> tuple[LoadedModel, _Found]:
     if isinstance(model, LoadedModel):
         return model, _Found()
-    weights = None if checkpoint is None else Path(checkpoint)
-    file = Path(model)
-    notes: list[str] = []
-    if file.is_dir():
-        own = {"checkpoint": checkpoint, "network": network}
-        refuse_options(own, "the folder of a pretrained model")
-        kept, notes = keep_import(file, Path(output_dir), step)
-        file, weights = kept.neural, kept.weights
+    files = import_folder(
+        model,
+        Path(output_dir),
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        network=network,
+        step=step,
+    ).or_beside()
     step("checking the network")
-    networks, warnings = check_file(file)
+    networks, warnings = check_file(files.model)
     checked = choose(networks, network)
     writing_of(checked)
-    weights = weights or beside(file)
-    if checkpoint is None and weights is not None and not Path(model).is_dir():
-        notes = [*notes, BESIDE.format(weights=weights)]
-    if weights is None:
-        notes = [*notes, RANDOM]
+    weights = files.checkpoint
+    notes = [*files.notes, RANDOM] if weights is None else files.notes
     step("loading it")
     loaded = load_network(checked, backend, weights, seed=seed)
-    return loaded, _Found(file, weights, notes, warnings)
+    return loaded, _Found(Path(files.model), weights, notes, warnings)
 
 
 RANDOM = "the weights are random, so what is written means nothing: give --checkpoint"

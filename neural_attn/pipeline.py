@@ -7,7 +7,6 @@ input -> model -> maps -> numbers -> pictures. The commands, `AttentionVisualize
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,13 +40,11 @@ from neural_attn.models.attention_model import (
     refuse_options,
 )
 from neural_attn.models.opening import open_model
-from neural_attn.models.weights import BESIDE, beside
-from neural_attn.pretrained.conversion.importing import keep_import
+from neural_attn.pretrained.conversion.importing import import_folder
 from neural_attn.promises import Rows
 
 __all__ = [
     "Batch", "Outcome", "Request", "attend", "collect", "diagnose", "explore",
-    "import_folder",
     "refuse_lies", "run_analysis", "visualize",
 ]  # fmt: skip
 
@@ -138,41 +135,18 @@ class Batch:
     before: int = 0
 
 
-def import_folder(
+def _find_files(
     request: Request, step: Step = lambda begins: None
 ) -> tuple[Request, list[str]]:
-    """The same request of a `.neural` file where it is one of a pretrained model.
-
-    The notes say where that file is kept, and what an import left out. Raises
-    NeuralError where the folder cannot be imported.
-    """
-    given = request.model
-    if not isinstance(given, str | os.PathLike) or not Path(given).is_dir():
-        return request, []
-    own = {"checkpoint": request.checkpoint, "network": request.network}
-    refuse_options(own, "the folder of a pretrained model")
-    kept, notes = keep_import(Path(given), request.output_dir, step)
-    return replace(request, model=kept.neural, checkpoint=kept.weights), notes
-
-
-def find_files(
-    request: Request, step: Step = lambda begins: None
-) -> tuple[Request, list[str]]:
-    """The same request with the files it does not name.
-
-    A folder becomes its `.neural` file; a file without a checkpoint has the weights
-    beside it. The notes say so. Raises NeuralError where a folder cannot be imported.
-    """
-    request, notes = import_folder(request, step)
-    given = request.model
-    is_file = isinstance(given, str | os.PathLike) and Path(given).suffix == ".neural"
-    weights = beside(Path(given)) if is_file and request.checkpoint is None else None
-    if weights is None:
-        return request, notes
-    return replace(request, checkpoint=weights), [
-        *notes,
-        BESIDE.format(weights=weights),
-    ]
+    """The same request with the files it does not name, and what to say of them."""
+    found = import_folder(
+        request.model,
+        request.output_dir,
+        checkpoint=request.checkpoint,
+        network=request.network,
+        step=step,
+    ).or_beside()
+    return replace(request, model=found.model, checkpoint=found.checkpoint), found.notes
 
 
 def open_request(request: Request) -> AttentionModel:
@@ -250,8 +224,9 @@ def _links_of_data(request: Request, count: int) -> list[LinkedText]:
 def capture(request: Request) -> Batch:
     """Run all inputs of a request at once."""
     _check_inputs(request)
-    request = find_files(request)[0]
-    return next(attend(open_request(request), replace(request, batch_size=None)))
+    request, notes = _find_files(request)
+    batch = next(attend(open_request(request), replace(request, batch_size=None)))
+    return replace(batch, notes=[*notes, *batch.notes])
 
 
 # --- numbers ------------------------------------------------------------------------
@@ -290,7 +265,7 @@ def collect(
     _check_inputs(request)
     # First: a file without texts fails before any work is done.
     total = len(request.media) or count_all(request.texts, request.files)
-    request, notes = find_files(request)
+    request, notes = _find_files(request)
     model = open_request(request)
     finder = LinkFinder(request.link_row, request.link_kind)
     part = PartialAnalysis(Analyzer(rank=request.rank), finder)
@@ -353,7 +328,7 @@ def diagnose(
     """
     _check_inputs(request)
     total = len(request.media) or count_all(request.texts, request.files)
-    request, notes = find_files(request)
+    request, notes = _find_files(request)
     model = open_request(request)
     record = Record()
     for batch in attend(model, request):
@@ -386,15 +361,14 @@ def visualize(request: Request, step: Step = lambda begins: None) -> Outcome:
     """
     _check_inputs(request)
     _check_outputs(request)
-    request, imported = find_files(request, step)
+    request, imported = _find_files(request, step)
     step("checking the network")
     model = open_request(request)
     step("running it")
     batch = next(attend(model, replace(request, batch_size=None)))
     captured, count = batch.captured, _examples(batch)
     refuse_lies(captured, request.layer)
-    if request.look and request.look.row and not captured.maps.written:
-        fail("E0414", name="row", what="what the network did not write")
+    _refuse_looks(captured.maps, request.look)
     files = _draw(captured.maps, request, min(count, request.examples), step)
     for name, text in model.code.items():
         files[name] = atomic_write(request.output_dir / name, text)
@@ -402,27 +376,43 @@ def visualize(request: Request, step: Step = lambda begins: None) -> Outcome:
         captured.maps.save(request.save_maps)
         files[request.save_maps.name] = request.save_maps
     notes = [*imported, *batch.prepared.cut, *batch.prepared.notes]
-    notes += _cut_notes(captured.maps, request)
+    notes += _cut_notes(captured.maps, request.look)
     if count > request.examples:
         notes.append(f"drew {request.examples} of {count} examples (--num-examples)")
     warnings = [*model.warnings, *(one.diagnostic for one in captured.findings)]
     return Outcome(captured.maps, captured.output, files, notes, warnings)
 
 
-def _cut_notes(maps: AttentionMaps, request: Request) -> list[str]:
+def _refuse_looks(maps: AttentionMaps, look: Look | None) -> None:
+    """Raise NeuralError (E0414) for what changes no picture of these maps."""
+    if look is None:
+        return
+    if look.row and not maps.written:
+        fail("E0414", name="row", what="what the network did not write")
+    for side, most in (("src", look.max_src), ("trg", look.max_trg)):
+        if most is not None and not _lengths(maps, side):
+            what = "source" if side == "src" else "target"
+            fail("E0414", name=f"max-{side}", what=f"maps without a {what}")
+
+
+def _lengths(maps: AttentionMaps, side: str) -> list[int]:
+    """How many tokens of the source ("src") or of the target ("trg") each map has."""
+    of_source = side == "src"
+    return [
+        one.weights.shape[3 if of_source else 2]
+        for one in maps.maps
+        if one.kind == "cross" or (one.kind == "encoder_self") == of_source
+    ]
+
+
+def _cut_notes(maps: AttentionMaps, look: Look | None) -> list[str]:
     """What pictures leave out: the explorer and saved maps have all of it."""
-    look, notes = request.look, []
+    notes = []
     sides = {} if look is None else {"src": look.max_src, "trg": look.max_trg}
     for side, most in sides.items():
-        of_source = side == "src"
-        lengths = [
-            one.weights.shape[3 if of_source else 2]
-            for one in maps.maps
-            if one.kind == "cross" or (one.kind == "encoder_self") == of_source
-        ]
-        longest = max(lengths, default=0)
+        longest = max(_lengths(maps, side), default=0)
         if most is not None and longest > most:
-            what = "source" if of_source else "target"
+            what = "source" if side == "src" else "target"
             notes.append(
                 f"pictures show {most} of up to {longest} {what} tokens "
                 f"(--max-{side}); the explorer and --save-maps have all"
@@ -500,9 +490,11 @@ def explore(
         checkpoint=None if checkpoint is None else Path(checkpoint),
         backend=backend,
     )
-    captured = capture(request).captured
-    refuse_lies(captured, None)
-    return page.explore(captured.maps, **options)
+    batch = capture(request)
+    refuse_lies(batch.captured, None)
+    maps = batch.captured.maps
+    said = tuple(dict.fromkeys([*maps.notes, *batch.notes]))
+    return page.explore(replace(maps, notes=said), **options)
 
 
 def _draw(

@@ -19,6 +19,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import neural_attn.cli
+from neural_attn import explore
 from neural_attn.compile import check_file
 from neural_attn.language_service import diagnose
 from neural_attn.maps.attention_maps import AttentionMaps
@@ -502,12 +503,21 @@ def test_a_checkpoint_of_pytorch(neural, folder):
 def test_weights_beside_the_file_are_used_and_said(folder, neural):
     code, out, err = neural(*attention("small.neural"))
     assert code == 0
-    assert "the weights are those beside the file: small.safetensors" in err
+    said = "the weights are those beside the file: small.safetensors"
+    assert said in err
     assert "untrained" not in out
+    assert said in explore("small.neural", backend="numpy").maps.notes
     (folder / "small.safetensors").unlink()
     _, out, err = neural(*attention("small.neural"))
     assert "beside" not in err
     assert "untrained (random)" in out
+
+
+def test_options_without_effect_are_refused(folder, neural):
+    code, out, err = neural(*attention("small.neural", "--max-trg", "3"))
+    assert_refused((code, out, err), 1, "max-trg", "maps without a target")
+    code, out, err = neural("diagnose", "small.neural", "-o", "there")
+    assert_refused((code, out, err), 2, "--output-dir is for the folder of a model")
 
 
 def test_a_run_in_a_pipe_is_quiet_and_plain(folder):

@@ -78,7 +78,8 @@ def run(folder, out="out", watcher=None, **options):
     options.setdefault("backend", "pytorch")
     if not {"texts", "data"} & set(options):
         options.setdefault("pairs", folder / "pairs.tsv")
-    options.setdefault("tokenizer", "char")
+    if "data" not in options:
+        options.setdefault("tokenizer", "char")
     file = folder / "small.neural"
     return train_file(Request(file, output_dir=folder / out, **options), watcher)
 
@@ -276,6 +277,14 @@ def test_arrays_train_any_network(folder):
     ids = np.array([[1, 5, 6, 2], [1, 4, 2, 0]] * 4)
     np.savez(folder / "data.npz", source=ids, target=ids)
     assert len(run(folder, "ids", data=folder / "data.npz").history) == 3
+
+
+@pytest.mark.parametrize("option", ["tokenizer", "vocabulary_size", "longest_target"])
+def test_options_that_arrays_make_idle_are_refused(folder, option):
+    np.savez(folder / "data.npz", source=np.ones((2, 3)), target=np.ones((2, 3)))
+    value = "word" if option == "tokenizer" else 9
+    found = refused(folder, data=folder / "data.npz", **{option: value})
+    assert "has no effect on arrays" in found.message
 
 
 def test_batches_hold_every_example_once_and_depend_on_seed_and_epoch_alone():

@@ -144,6 +144,8 @@ class Backend:
     tensor: Callable[[NDArray[Any]], Any] = lambda array: array
     array: Callable[[Any], NDArray[Any]] = lambda tensor: tensor
     inference: Callable[[], AbstractContextManager[Any]] = nullcontext
+    # draws from a seed, where `generate` does not take one; what follows is as before
+    seeded: Callable[[int], AbstractContextManager[Any]] = nullcontext
     # training settings as code, and those of the runtime's `train` by the names of its
     # constants (none: it is not copied); and warnings for what the backend leaves out
     training: Callable[[Checked], tuple[list[str], Mapping[str, str]]] | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +55,15 @@ def _inference() -> Any:
     import torch
 
     return torch.inference_mode()
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def _learner(
@@ -128,6 +139,7 @@ BACKEND = Backend(
     tensor=_tensor,
     array=lambda tensor: tensor.detach().cpu().numpy(),
     inference=_inference,
+    seeded=_seeded,
     training=write_training,
     cannot=doubts,
     learner=_learner,

@@ -12,16 +12,23 @@ import click
 from neural_attn.commands.options import (
     AXES,
     BACKEND,
+    BATCH_SIZE,
     CAUSAL,
+    CHECKPOINT,
+    DATA,
     FILE,
     IMAGES,
+    KEPT_IN,
     NETWORK,
     PAIR,
     ROWS,
     SOUNDS,
+    TEXTS,
+    TEXTS_FILE,
     TOKENS,
     TOKENS_FILE,
     bar,
+    check_kept_in,
     examples,
     is_given,
     say,
@@ -65,14 +72,12 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
 @BACKEND
-@click.option("--checkpoint", type=FILE, help="Weights: .safetensors, .pt or .pth.")
-@click.option("--text", "texts", multiple=True, metavar="TEXT", help="A text; repeat.")
+@CHECKPOINT
+@TEXTS
 @PAIR
 @IMAGES
 @SOUNDS
-@click.option(
-    "--file", "texts_file", type=FILE, help="Texts, one a line; .jsonl: its `text`."
-)
+@TEXTS_FILE
 @click.option(
     "--group", "groups", multiple=True, metavar="NAME=FILE",
     help="Texts of one group; the others are compared with the first.",
@@ -90,7 +95,7 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
     "--link-kind", type=click.Choice(KINDS),
     help="Which maps the links are of; else cross, where there is such attention.",
 )  # fmt: skip
-@click.option("-d", "--data", type=FILE, help="Input: .npy, or .npz for several.")
+@DATA
 @TOKENS
 @TOKENS_FILE
 @ROWS
@@ -121,13 +126,10 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
 )  # fmt: skip
 @click.option("--merge", is_flag=True, help="FILE … are such parts: analyse them all.")
 @click.option("--no-probe", is_flag=True, help="Do not measure induction.")
-@click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True)
+@BATCH_SIZE
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @NETWORK
-@click.option(
-    "-o", "--output-dir", type=FILE, default=Path("attention_outputs"),
-    show_default=True, help="Where the .neural file of a model's folder goes.",
-)  # fmt: skip
+@KEPT_IN
 @examples(
     "neural analyze model.neural",
     'neural analyze bert.neural --checkpoint bert.safetensors --text "Hello"',
@@ -168,8 +170,7 @@ def _check_options(files: tuple[Path, ...], options: Mapping[str, Any]) -> None:
     if not options["merge"]:
         if len(files) > 1:
             raise click.UsageError("give one FILE; only --merge takes several")
-        if is_given("output_dir") and not files[0].is_dir():
-            raise click.UsageError("--output-dir is for the folder of a model")
+        check_kept_in(files[0])
         return
     given = [option for name, option in _OF_A_RUN.items() if options[name]]
     given += ["--output-dir"] if is_given("output_dir") else []

@@ -12,16 +12,23 @@ import click
 from neural_attn.commands.options import (
     AXES,
     BACKEND,
+    BATCH_SIZE,
     CAUSAL,
+    CHECKPOINT,
+    DATA,
     FILE,
     IMAGES,
+    KEPT_IN,
     NETWORK,
     PAIR,
     ROWS,
     SOUNDS,
+    TEXTS,
+    TEXTS_FILE,
     TOKENS,
     TOKENS_FILE,
     bar,
+    check_kept_in,
     examples,
     say,
     sides,
@@ -37,15 +44,13 @@ ANY = "any"
 @click.command()
 @click.argument("file", type=FILE)
 @BACKEND
-@click.option("--checkpoint", type=FILE, help="Weights: .safetensors, .pt or .pth.")
-@click.option("--text", "texts", multiple=True, metavar="TEXT", help="A text; repeat.")
+@CHECKPOINT
+@TEXTS
 @PAIR
 @IMAGES
 @SOUNDS
-@click.option(
-    "--file", "texts_file", type=FILE, help="Texts, one a line; .jsonl: its `text`."
-)
-@click.option("-d", "--data", type=FILE, help="Input: .npy, or .npz for several.")
+@TEXTS_FILE
+@DATA
 @TOKENS
 @TOKENS_FILE
 @ROWS
@@ -57,13 +62,10 @@ ANY = "any"
     help="Exit with 1 if there is a fault of this kind, or `any`; repeat.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
-@click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True)
+@BATCH_SIZE
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @NETWORK
-@click.option(
-    "-o", "--output-dir", type=FILE, default=Path("attention_outputs"),
-    show_default=True, help="Where the .neural file of a model's folder goes.",
-)  # fmt: skip
+@KEPT_IN
 @examples(
     "neural diagnose model.neural --checkpoint model.safetensors --file texts.txt",
     "neural diagnose translate.neural --checkpoint w.safetensors "
@@ -81,6 +83,7 @@ def diagnose(file: Path, **options: Any) -> None:
     to try. FILE is as `neural analyze` takes it. Faults are data: the exit code is 0
     unless --fail-on says otherwise.
     """
+    check_kept_in(file)
     wanted = _kinds(options["fail_on"])
     found = _run(file, options)
     if options["as_json"]:

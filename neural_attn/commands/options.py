@@ -26,6 +26,24 @@ BACKEND = click.option(
     help="numpy, pytorch (torch), tensorflow (tf, keras), or auto: "
     "tensorflow, else pytorch, else numpy, whichever is installed.",
 )
+CHECKPOINT = click.option(
+    "--checkpoint", type=FILE,
+    help="Weights: .safetensors, .pt or .pth; else those beside FILE, if any are.",
+)  # fmt: skip
+TEXTS = click.option(
+    "--text", "texts", multiple=True, metavar="TEXT", help="A text; repeat."
+)
+TEXTS_FILE = click.option(
+    "--file", "texts_file", type=FILE, help="Texts, one a line; .jsonl: its `text`."
+)
+DATA = click.option("-d", "--data", type=FILE, help="Input: .npy, or .npz for several.")
+BATCH_SIZE = click.option(
+    "--batch-size", type=click.IntRange(1), default=16, show_default=True
+)
+KEPT_IN = click.option(
+    "-o", "--output-dir", type=FILE, default=Path("attention_outputs"),
+    show_default=True, help="Where the .neural file of a model's folder goes.",
+)  # fmt: skip
 NETWORK = click.option(
     "--network", metavar="NAME", help="Which network, where the file holds several."
 )
@@ -124,6 +142,12 @@ def is_given(name: str) -> bool:
     """Whether an option of the command that runs was given, not left as it is."""
     source = click.get_current_context().get_parameter_source(name)
     return source not in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+
+
+def check_kept_in(file: Path) -> None:
+    """Say so where --output-dir, as KEPT_IN has it, has no effect."""
+    if is_given("output_dir") and not file.is_dir():
+        raise click.UsageError("--output-dir is for the folder of a model")
 
 
 def examples(*lines: str) -> Callable[[Any], Any]:

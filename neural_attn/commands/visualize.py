@@ -13,6 +13,7 @@ from neural_attn.commands.options import (
     AXES,
     BACKEND,
     CAUSAL,
+    CHECKPOINT,
     FILE,
     IMAGES,
     NETWORK,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 @SOUNDS
 @click.option("--file", "texts_file", type=FILE, help="Texts to run on, one a line.")
 @sides
-@click.option("--checkpoint", type=FILE, help="Weights: .safetensors, .pt or .pth.")
+@CHECKPOINT
 @click.option(
     "-l", "--layer", metavar="LAYER", help="A layer's name, prefix or index; -1: last."
 )
@@ -224,11 +225,11 @@ def _visualize_architecture(file: Path, options: dict[str, Any]) -> None:
     from neural_attn.architecture import draw
     from neural_attn.check import check_file, choose
     from neural_attn.files import atomic_write, safe_name
-    from neural_attn.pipeline import Request, import_folder
+    from neural_attn.pretrained.conversion.importing import import_folder
 
-    request, notes = import_folder(Request(file, output_dir=options["output_dir"]))
-    _note(notes)
-    networks, warnings = check_file(request.model)
+    found = import_folder(file, options["output_dir"])
+    _note(found.notes)
+    networks, warnings = check_file(found.model)
     say(warnings)
     checked = choose(networks, options["network"])
     wrong = {"png", "pdf"} & set(options["formats"])

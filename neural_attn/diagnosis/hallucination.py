@@ -15,7 +15,7 @@ from neural_attn.diagnosis.faults import (
     Token,
 )
 from neural_attn.diagnosis.grounding import FEWEST_KEYS, PEAK
-from neural_attn.diagnosis.record import Record, where
+from neural_attn.diagnosis.record import Record, sharpest, where
 
 __all__ = ["HALLUCINATION"]
 
@@ -47,9 +47,7 @@ REMEDIES = {
 
 def examine(record: Record) -> tuple[list[Fault], Checked]:
     """Every head of cross-attention together: one that aligns is enough."""
-    heads = [
-        h for h in record.heads(kind="cross") if "normalized_entropy" in h.statistics
-    ]
+    heads = record.uneven(kind="cross")
     if not heads:
         return [], Checked(KIND, why_not="there is no cross-attention")
     layers, _ = where(heads)
@@ -60,7 +58,7 @@ def examine(record: Record) -> tuple[list[Fault], Checked]:
 
 
 def _diffuse(heads: Sequence[Head], record: Record, seen: Checked) -> Fault | None:
-    least = min(h.statistics["normalized_entropy"].mean for h in heads)
+    least = sharpest(heads)
     if least < DIFFUSE:
         return None
     number = Number(

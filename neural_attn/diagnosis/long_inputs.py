@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from neural_attn.analysis.head_types import above_chance
 from neural_attn.analysis.heads import Head
 from neural_attn.diagnosis.faults import Check, Checked, Fault, Number, Threshold
-from neural_attn.diagnosis.record import LONG, LONG_KEYS, SHORT, Record, where
+from neural_attn.diagnosis.record import LONG, LONG_KEYS, SHORT, Record, sharpest, where
 
 __all__ = ["LONG_INPUTS"]
 
@@ -40,7 +40,7 @@ def examine(record: Record) -> tuple[list[Fault], Checked]:
     texts = record.counts[LONG]
     if not texts:
         return [], Checked(KIND, why_not=f"no text has {LONG_KEYS} tokens or more")
-    every = [h for h in record.heads(LONG) if "normalized_entropy" in h.statistics]
+    every = record.uneven(LONG)
     cross = [h for h in every if h.kind == "cross"]
     heads = cross or every
     layers, _ = where(heads)
@@ -53,12 +53,8 @@ def examine(record: Record) -> tuple[list[Fault], Checked]:
     return ([] if found is None else [found]), seen
 
 
-def _entropy(heads: Sequence[Head]) -> float:
-    return min(h.statistics["normalized_entropy"].mean for h in heads)
-
-
 def _uniform(heads: Sequence[Head], seen: Checked) -> Fault | None:
-    least = _entropy(heads)
+    least = sharpest(heads)
     if least < EVEN:
         return None
     number = Number(
@@ -92,14 +88,10 @@ def _ends(heads: Sequence[Head], seen: Checked) -> Fault | None:
 
 
 def _blurred(heads: Sequence[Head], record: Record, seen: Checked) -> Fault | None:
-    short = [
-        h
-        for h in record.heads(SHORT, kind="cross")
-        if "normalized_entropy" in h.statistics
-    ]
+    short = record.uneven(SHORT, kind="cross")
     if not short:
         return None
-    before, after = _entropy(short), _entropy(heads)
+    before, after = sharpest(short), sharpest(heads)
     if after - before < BLUR:
         return None
     number = Number(

@@ -57,19 +57,8 @@ REMEDIES = {
 
 def examine(record: Record) -> tuple[list[Fault], Checked]:
     """NaN as the input doctor found it, then what leaks, by map."""
-    faults = [
-        Fault(
-            KIND,
-            "nan",
-            f"{one.map}: {one.message}",
-            (one.map,),
-            (),
-            (),
-            REMEDIES["nan"],
-        )
-        for one in record.findings.values()
-        if one.code == "W0801"
-    ]
+    nan = [one for one in record.findings.values() if one.code == "W0801"]
+    faults = [_nan(one) for one in nan]
     found: dict[tuple[str, str], list[Leak]] = {}
     for leak in record.leaks:
         found.setdefault((leak.map, leak.cause), []).append(leak)

@@ -9,6 +9,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from neural_attn.analysis.analyzer import Analyzer, parts_of
 from neural_attn.analysis.heads import Head, describe
 from neural_attn.diagnosis.copies import Copies
@@ -19,10 +22,14 @@ from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
 from neural_attn.maps.findings import Finding
 from neural_attn.maps.validation import usable
 
-__all__ = ["LONG", "LONG_KEYS", "SHORT", "Record", "where"]
+__all__ = [
+    "LONG", "LONG_KEYS", "SHORT", "Record", "distances", "mean_distance", "sharpest",
+    "where",
+]  # fmt: skip
 
 LONG_KEYS = 32  # a text of so many keys is a long one
 SHORT, LONG = "short", "long"
+ENTROPY = "normalized_entropy"
 
 
 @dataclass
@@ -95,6 +102,11 @@ class Record:
             found = self.analyzer.heads()
         return [head for head in found if kind in ("", head.kind)]
 
+    def uneven(self, group: str = "", *, kind: str = "") -> list[Head]:
+        """The heads that had a choice between keys: those whose entropy is known."""
+        found = self.heads(group, kind=kind)
+        return [head for head in found if ENTROPY in head.statistics]
+
     def rows_of(self, layers: Sequence[str], group: str = "") -> int:
         """How many rows of these maps were seen."""
         return sum(
@@ -102,6 +114,26 @@ class Record:
             for (own, name), count in self.rows.items()
             if name in layers and group in ("", own)
         )
+
+
+def sharpest(heads: Sequence[Head]) -> float:
+    """The least normalized entropy of heads that had a choice."""
+    return min(head.statistics[ENTROPY].mean for head in heads)
+
+
+def distances(analyzer: Analyzer, name: str) -> NDArray[np.float64]:
+    """Jensen-Shannon distances of the heads of a map, [heads, heads]; of one, none."""
+    at = [index for index, (own, _) in enumerate(analyzer.labels) if own == name]
+    apart = analyzer.divergences.distance
+    if not apart.size or len(at) < 2:
+        return np.empty((0, 0))
+    found: NDArray[np.float64] = apart[np.ix_(at, at)]
+    return found
+
+
+def mean_distance(apart: NDArray[np.float64]) -> float:
+    """The mean over all pairs of heads."""
+    return float(apart[np.triu_indices(len(apart), 1)].mean())
 
 
 def where(heads: Sequence[Head]) -> tuple[tuple[str, ...], tuple[str, ...]]:

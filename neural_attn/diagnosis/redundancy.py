@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.diagnosis.faults import Check, Checked, Fault, Number, Threshold
-from neural_attn.diagnosis.record import Record
+from neural_attn.diagnosis.record import Record, distances, mean_distance
 from neural_attn.metrics.redundancy import cluster
 
 __all__ = ["REDUNDANCY"]
@@ -30,29 +30,21 @@ REMEDIES = {
 
 def examine(record: Record) -> tuple[list[Fault], Checked]:
     """Heads of one layer and kind, by their mean distance over all texts."""
-    labels, apart = record.analyzer.labels, record.analyzer.divergences.distance
-    places = record.analyzer.places
-    several = [name for name, place in places.items() if len(place.head_indices) > 1]
-    compared = {
-        name: at
-        for name in several
-        if apart.size and not np.isnan(apart[np.ix_(at := _at(labels, name), at)]).all()
-    }
+    analyzer = record.analyzer
+    apart = {name: distances(analyzer, name) for name in analyzer.places}
+    compared = {n: own for n, own in apart.items() if not np.isnan(own).all()}
     if not compared:
         return [], Checked(KIND, why_not="no layer has two heads that can be compared")
-    others = apart[np.triu_indices(len(apart), 1)]
-    usual = float(np.nanmedian(others))
-    faults = []
-    for name, at in compared.items():
-        own = apart[np.ix_(at, at)]
-        faults += [_fault(record, name, one, own, usual) for one in cluster(own, SAME)]
-    heads = sum(len(at) for at in compared.values())
+    every = analyzer.divergences.distance
+    usual = float(np.nanmedian(every[np.triu_indices(len(every), 1)]))
+    faults = [
+        _fault(record, name, one, own, usual)
+        for name, own in compared.items()
+        for one in cluster(own, SAME)
+    ]
+    heads = sum(map(len, compared.values()))
     rows = record.rows_of(tuple(compared))
     return faults, Checked(KIND, heads, rows, record.analyzer.texts)
-
-
-def _at(labels: Sequence[tuple[str, int]], name: str) -> list[int]:
-    return [index for index, (own, _) in enumerate(labels) if own == name]
 
 
 def _fault(
@@ -63,11 +55,11 @@ def _fault(
     usual: float,
 ) -> Fault:
     place = record.analyzer.places[name]
-    pairs = apart[np.ix_(group, group)][np.triu_indices(len(group), 1)]
+    mean = mean_distance(apart[np.ix_(group, group)])
     cause = "collapsed" if len(group) == len(apart) else "redundant"
     number = Number(
         "mean Jensen-Shannon distance between them",
-        float(pairs.mean()), SAME, False, record.rows_of((name,)),
+        mean, SAME, False, record.rows_of((name,)),
         record.analyzer.texts, usual, "the median of all pairs of the network",
     )  # fmt: skip
     heads = tuple(place.label(place.head_indices[index]) for index in group)

@@ -17,7 +17,7 @@ from neural_attn.diagnosis.faults import (
     Token,
 )
 from neural_attn.diagnosis.loops import FEWEST_TOKENS, TIMES, Loop
-from neural_attn.diagnosis.record import Record, where
+from neural_attn.diagnosis.record import Record, distances, mean_distance, where
 from neural_attn.metrics.redundancy import CLUSTER_DISTANCE
 
 __all__ = ["REPETITION"]
@@ -133,13 +133,10 @@ def _copies(head: Head) -> float:
 
 def _alike(record: Record, heads: Sequence[Head]) -> float | None:
     """The mean distance of the most alike layer, if it is below the threshold."""
-    labels, apart = record.looped.labels, record.looped.divergences.distance
-    found = []
-    for name in dict.fromkeys(head.map for head in heads):
-        at = [index for index, (own, _) in enumerate(labels) if own == name]
-        if len(at) > 1:
-            pairs = apart[np.ix_(at, at)][np.triu_indices(len(at), 1)]
-            found.append(float(pairs.mean()))
+    apart = [
+        distances(record.looped, name) for name in dict.fromkeys(h.map for h in heads)
+    ]
+    found = [mean_distance(own) for own in apart if own.size]
     least = min(found, default=np.nan)
     return least if least < CLUSTER_DISTANCE else None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from neural_attn.diagnosis.faults import Check, Checked, Fault, Number, Threshold
-from neural_attn.diagnosis.record import Record, where
+from neural_attn.diagnosis.record import Record, sharpest, where
 
 __all__ = ["UNTRAINED_CHECK"]
 
@@ -24,7 +24,7 @@ REMEDIES = {
 
 def examine(record: Record) -> tuple[list[Fault], Checked]:
     """Whether weights are known to be random, and whether all heads are even."""
-    heads = [h for h in record.heads() if "normalized_entropy" in h.statistics]
+    heads = record.uneven()
     layers, labels = where(heads)
     rows, texts = record.rows_of(layers), record.analyzer.texts
     checked = Checked(KIND, len(heads), rows, texts)
@@ -35,7 +35,7 @@ def examine(record: Record) -> tuple[list[Fault], Checked]:
         return [fault], checked
     if not heads:
         return [], Checked(KIND, why_not="no row has a choice between keys")
-    least = min(h.statistics["normalized_entropy"].mean for h in heads)
+    least = sharpest(heads)
     if least < EVEN:
         return [], checked
     number = Number(

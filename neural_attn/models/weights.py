@@ -24,9 +24,6 @@ _MAX_HEADER = 100_000_000
 _FLOATS = ("F64", "F32", "F16")
 
 
-BESIDE = "the weights are those beside the file: {weights}"
-
-
 def expected(checked: Checked) -> dict[str, tuple[int, ...]]:
     """Name and shape of every weight of a network, in order."""
     return {name: weight.shape for name, weight in checked.root.named_weights()}
@@ -59,13 +56,6 @@ def _drawn(weight: Weight, random: np.random.Generator) -> NDArray[np.float32]:
         limit = math.sqrt(6 / sum(shape[:2]) / math.prod(shape[2:]))
         values = random.uniform(-limit, limit, shape)
     return values.astype(np.float32)
-
-
-def beside(file: Path) -> Path | None:
-    """The weights of a file: of its name, or in the folder that training left."""
-    own = file.with_suffix(".safetensors")
-    places = (own, file.parent / f"{file.stem}_trained" / own.name)
-    return next((path for path in places if path.is_file()), None)
 
 
 def check_file(checked: Checked, path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -241,7 +240,7 @@ class Writer:
         if "seed" in inspect.signature(generate).parameters:
             options["seed"] = how.seed
         try:
-            with _seeded(loaded, how.seed):
+            with loaded.backend.seeded(how.seed):
                 ids = generate(*given, count, **options)
         except ValueError as error:
             fail("E0463", reason=error)
@@ -413,19 +412,6 @@ def _padded(rows: Sequence[Sequence[int]], value: int) -> NDArray[np.int64]:
 def _filled(rows: Sequence[Sequence[str]]) -> list[list[str]]:
     width = max(map(len, rows))
     return [[*row, *["[PAD]"] * (width - len(row))] for row in rows]
-
-
-@contextmanager
-def _seeded(loaded: LoadedModel, seed: int) -> Iterator[None]:
-    """PyTorch draws from a state of its own, which is left as it was."""
-    if loaded.backend.name != "pytorch":
-        yield
-        return
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
 
 
 def options_of(given: Mapping[str, Any]) -> How:

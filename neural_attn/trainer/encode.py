@@ -108,16 +108,40 @@ def classes(
     limits: Limits,
 ) -> tuple[Examples, list[str]]:
     """Texts and the numbers of their labels, as the loss takes them."""
-    assert task.source is not None
-    most = longest(checked, task.source, limits.source)
-    found, cut = vocabulary.encode([text for text, _ in pairs], most)
-    ids: Column = [np.array(one.ids, np.int64) for one in found]
+    read = _read(checked, task, pairs, vocabulary, limits)
     numbers = {label: number for number, label in enumerate(labels)}
     targets = np.array([numbers[label] for _, label in pairs], np.int64)
-    columns = {task.source.name: ids, **_following(task.others, ids)}
-    widths = dict.fromkeys(columns, task.source.shape[0])
     answers = _as_loss_takes(checked, targets)
-    return Examples(columns, answers, widths), _cut("text", cut, most)
+    return Examples(read.columns, answers, read.widths), read.notes
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Texts as a network reads them: what `tokenizers` found, and their columns."""
+
+    found: Sequence[Any]
+    columns: dict[str, Column]
+    widths: dict[str, int | None]
+    notes: list[str]
+
+
+def _read(
+    checked: Checked,
+    task: Task,
+    pairs: Sequence[Pair],
+    vocabulary: Vocabulary,
+    limits: Limits,
+    *,
+    words: bool = False,
+) -> _Read:
+    """The texts of pairs, with the masks and segments that follow from them."""
+    assert task.source is not None
+    most = longest(checked, task.source, limits.source)
+    found, cut = vocabulary.encode([text for text, _ in pairs], most, words=words)
+    ids: Column = [np.array(one.ids, np.int64) for one in found]
+    columns = {task.source.name: ids, **_following(task.others, ids)}
+    widths: dict[str, int | None] = dict.fromkeys(columns, task.source.shape[0])
+    return _Read(found, columns, widths, _cut("text", cut, most))
 
 
 def _as_loss_takes(checked: Checked, targets: NDArray[np.int64]) -> NDArray[Any]:
@@ -145,26 +169,24 @@ def tags(
 ) -> tuple[Examples, list[str]]:
     """Words and their tags; the first token of a word has its tag, the rest none."""
     assert task.source is not None
-    most = longest(checked, task.source, limits.source)
-    found, cut = vocabulary.encode([text for text, _ in pairs], most, words=True)
+    read = _read(checked, task, pairs, vocabulary, limits, words=True)
     numbers = {label: number for number, label in enumerate(labels)}
-    ids: Column = [np.array(one.ids, np.int64) for one in found]
-    targets: list[NDArray[Any]] = []
-    for one, (_, line) in zip(found, pairs, strict=True):
-        own = [numbers[tag] for tag in line.split()]
-        before = (None, *one.word_ids[:-1])
-        targets.append(
-            np.array(
-                [
-                    IGNORED if word is None or word == last else own[word]
-                    for word, last in zip(one.word_ids, before, strict=True)
-                ],
-                np.int64,
-            )
-        )
-    columns = {task.source.name: ids, **_following(task.others, ids)}
-    widths = dict.fromkeys((*columns, ""), task.source.shape[0])
-    return Examples(columns, targets, widths), _cut("text", cut, most)
+    targets: Column = [
+        _tags_of(one.word_ids, [numbers[tag] for tag in line.split()])
+        for one, (_, line) in zip(read.found, pairs, strict=True)
+    ]
+    widths = {**read.widths, "": task.source.shape[0]}
+    return Examples(read.columns, targets, widths), read.notes
+
+
+def _tags_of(words: Sequence[int | None], tags: Sequence[int]) -> NDArray[np.int64]:
+    """The tag of each token, by the number of the word that it is of."""
+    before = (None, *words[:-1])
+    found = [
+        IGNORED if word is None or word == last else tags[word]
+        for word, last in zip(words, before, strict=True)
+    ]
+    return np.array(found, np.int64)
 
 
 def _following(others: Sequence[Input], ids: Column) -> dict[str, Column]:

@@ -15,6 +15,7 @@ from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.arrays import prepare, read_data
 from neural_attn.inputs.texts import read_texts
 from neural_attn.ir import Input
+from neural_attn.models.attention_model import refuse_options
 from neural_attn.shapes.instance import Checked
 from neural_attn.trainer import encode, vocabulary
 from neural_attn.trainer.encode import Limits
@@ -81,6 +82,7 @@ def gather(checked: Checked, wishes: Wishes, seed: int) -> Material:
     Raises NeuralError for data that do not fit the network or each other.
     """
     task = task_of(checked)
+    _refuse_unused(task, wishes)
     if wishes.data is not None:
         return _of_arrays(checked, task, wishes, seed)
     if (task.kind == "write") is (wishes.texts is None) or task.kind == "arrays":
@@ -94,6 +96,19 @@ def gather(checked: Checked, wishes: Wishes, seed: int) -> Material:
         "tag": _of_classes,
     }
     return readers[task.kind](checked, task, wishes, seed)
+
+
+def _refuse_unused(task: Task, wishes: Wishes) -> None:
+    """Refuse wishes that would change nothing (E0414)."""
+    source = {"max-src": wishes.limits.source}
+    target = {"max-trg": wishes.limits.target}
+    if wishes.data is not None:
+        own = {"tokenizer": wishes.tokenizer, "vocab-size": wishes.vocabulary_size}
+        refuse_options({**own, **source, **target}, "arrays")
+    elif task.kind == "write":
+        refuse_options(source, "a network that reads no other text (--max-trg cuts)")
+    elif task.kind in ("classify", "tag"):
+        refuse_options(target, "a network that writes no text")
 
 
 def _of_arrays(checked: Checked, task: Task, wishes: Wishes, seed: int) -> Material:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from neural_attn import backends
 from neural_attn.backends.emit.base import Backend, Learner
@@ -16,6 +15,7 @@ from neural_attn.diagnostics.errors import Diagnostic, fail
 from neural_attn.files import safe_name
 from neural_attn.ir import Named
 from neural_attn.models.capture import LoadedModel
+from neural_attn.models.opening import load_network
 from neural_attn.shapes.instance import Checked
 from neural_attn.trainer import checkpoint, curve, tensorboard
 from neural_attn.trainer.checkpoint import Checkpoint, Row
@@ -125,9 +125,7 @@ def train_file(request: Request, watcher: Watcher | None = None) -> Trained:
     backend = _trainer(request.backend)
     kept = _beside(request) if found is None else folder
     material = gather(checked, _wishes(request, kept), request.seed)
-    models = import_module("neural_attn.models.generated")  # when all is checked
-    load = cast(Callable[..., LoadedModel], models.load_model)
-    loaded = load(checked, backend.name, request.checkpoint, seed=request.seed)
+    loaded = load_network(checked, backend.name, request.checkpoint, seed=request.seed)
     plan = _plan(checked, request)
     store.of = _made_of(checked, request, backend, plan, material)
     if found is not None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from neural_attn.check import check_text
 from neural_attn.diagnostics.errors import fail, reason
@@ -14,13 +15,15 @@ from neural_attn.inputs.images import ImagePreparation
 from neural_attn.inputs.mel import SoundPreparation
 from neural_attn.inputs.preparation import Preparation
 from neural_attn.inputs.tokenizer import FILE_NAME, tokenizer_path
+from neural_attn.models.attention_model import refuse_options
+from neural_attn.models.files import ModelFiles
 from neural_attn.pretrained.conversion import ctranslate2, hub, keras_archive
 from neural_attn.pretrained.conversion.config import Config
 from neural_attn.pretrained.conversion.families import family_of
 from neural_attn.pretrained.conversion.family import Family, Plan
 from neural_attn.pretrained.conversion.heads import head_of
 from neural_attn.pretrained.conversion.image_settings import image_settings
-from neural_attn.pretrained.conversion.kept import Kept, kept_in
+from neural_attn.pretrained.conversion.kept import kept_in
 from neural_attn.pretrained.conversion.matching import match
 from neural_attn.pretrained.conversion.network_text import (
     checked_name,
@@ -59,21 +62,33 @@ class ImportedModel:
     preparation_path: Path | None = None
 
 
-def keep_import(
-    folder: Path, where: Path, step: Callable[[str], None] = lambda begins: None
-) -> tuple[Kept, list[str]]:
-    """Import a model's folder, or find what was made of it in the folder `where`.
+def import_folder(
+    model: Any,
+    output_dir: Path,
+    *,
+    checkpoint: Path | None = None,
+    network: str | None = None,
+    step: Callable[[str], None] = lambda begins: None,
+) -> ModelFiles:
+    """Take for the folder of a pretrained model the `.neural` file that it becomes.
 
-    The notes say where the file is, and what an import left out. `step` is told when an
-    import begins. Raises NeuralError where the folder cannot be imported.
+    That is kept in `output_dir`, and used again; the notes say where it is, and what an
+    import left out. `step` is told when an import begins. What is no folder stays as it
+    is. Raises NeuralError where the folder cannot be imported.
     """
-    kept = kept_in(where, folder)
+    if not isinstance(model, str | os.PathLike) or not Path(model).is_dir():
+        return ModelFiles(model, checkpoint, [])
+    own = {"checkpoint": checkpoint, "network": network}
+    refuse_options(own, "the folder of a pretrained model")
+    kept = kept_in(output_dir, Path(model))
     if kept.is_made:
-        return kept, [f"{kept.neural} is that of {folder}: it is used again"]
+        notes = [f"{kept.neural} is that of {model}: it is used again"]
+        return ModelFiles(kept.neural, kept.weights, notes)
     step("importing the model")
-    imported = import_model(folder, kept.neural)
+    imported = import_model(model, kept.neural)
     kept.record()
-    return kept, [f"imported {folder}: kept as {kept.neural}", *imported.notes]
+    notes = [f"imported {model}: kept as {kept.neural}", *imported.notes]
+    return ModelFiles(kept.neural, kept.weights, notes)
 
 
 def import_model(

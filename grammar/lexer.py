@@ -92,12 +92,15 @@ def refuse_depth(span: Span) -> NoReturn:
     fail("E0105", span, most=MAX_DEPTH)
 
 
+_NEXT_LINE = "layers follow each other: write the next one on its own line"
+_IN_EQUATIONS = {"&": "write `and`", "|": "write `or`"}
+
 # what other languages write with a character, and how it is said here
 _HABITS = {
     "^": "a power is written `**`",
     ".": "layers are not called on each other: write the next one on its own line",
-    "|": "layers follow each other: write the next one on its own line",
-    "&": "write `and`",
+    "|": _NEXT_LINE,
+    "&": _NEXT_LINE,
     "!": "write `not`",
     "\\": "lines need no sign at their end: they may break anywhere",
     "?": "a size that is not known is written `none`",
@@ -108,6 +111,7 @@ _HABITS = {
 }
 
 
+_AROUND = re.compile(r"\b(?:forward|layers|network|define)\b")
 _WORD_BEFORE = re.compile(r"(?<![\w)\]])[a-z]\w*$")
 _MEMBER = re.compile(r"(?<![\w)\]])([a-z]\w*)\.(\w*)(\s*\(\s*\)?)?")  # `token.weight`
 
@@ -116,6 +120,9 @@ def _refuse(span: Span) -> NoReturn:
     if span.text in "\"'":
         fail("E0108", span)
     hint = _HABITS.get(span.text, "")
+    words = _AROUND.findall(span.source.text[: span.start])
+    if words[-1:] == ["forward"]:
+        hint = _IN_EQUATIONS.get(span.text, hint)
     if span.text == ".":
         hint = _hint_on_member(span) or hint
     fail("E0107", span, hint=hint, text=span.text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from neural_attn.class_outputs import check_classes
 from neural_attn.diagnostics.errors import (
     Diagnostic,
     NeuralError,
@@ -29,9 +30,12 @@ def check_tree(file: tree.File) -> tuple[list[Checked], list[Diagnostic]]:
     problems = Problems()
     networks = resolve(file, problems)
     problems.raise_errors()
-    checked = [Shapes(problems).network(network, {}) for network in networks]
+    found = [Shapes(problems).network(network, {}) for network in networks]
     problems.raise_errors()
-    return [c for c in checked if c is not None], problems.warnings
+    checked = [one for one in found if one is not None]
+    for one in checked:
+        check_classes(one, problems)
+    return checked, problems.warnings
 
 
 def check_text(

@@ -550,17 +550,17 @@ def test_json_is_all_that_stdout_holds(neural):
 
 
 def test_check_prints_twenty_problems_errors_first_and_all_when_asked(neural, folder):
-    layers = "\n".join(['Dense(8) @ "gpu"'] * 15 + ["Dense(0)"] * 15)
+    layers = "\n".join(['Dense(8) @ "gpu"'] * 15 + ["Dense(0)"] * 25)
     text = f"network N {{ input: (8,) layers:\n{layers}\n}}"
     (folder / "many.neural").write_text(text, "utf-8")
     code, out, err = neural("check", "many.neural")
     assert (code, out) == (1, "")
-    assert (err.count("error[E0217]"), err.count("warning[W0101]")) == (15, 5)
-    assert "… and 10 more (--all shows them)\n15 errors\n" in err
+    assert (err.count("error[E0217]"), err.count("warning[W0101]")) == (20, 0)
+    assert "… and 20 more (--all shows them)\n25 errors\n" in err
     assert neural("check", "many.neural", "--all")[2].count("W0101") == 15
     found = json.loads(neural("check", "many.neural", "--json")[1])
     assert found == [d.as_dict() for d in diagnose(text, "many.neural")]
-    assert [d["line"] for d in found] == list(range(2, 32))
+    assert [d["line"] for d in found] == list(range(2, 42))
 
 
 def test_tokens_of_several_inputs_are_given_by_name(neural, folder):

@@ -109,7 +109,9 @@ def raised():
                 if isinstance(name, ast.Constant) and name.value in MESSAGES:
                     facts = {k.arg for k in node.keywords} - {"exact", "examples"}
                     yield pytest.param(
-                        name.value, facts - {"hint"}, id=f"{path.name}:{node.lineno}"
+                        name.value,
+                        facts - {"hint", "edit"},
+                        id=f"{path.name}:{node.lineno}",
                     )
 
 

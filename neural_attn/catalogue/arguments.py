@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from neural_attn.diagnostics.errors import Problems, Span, did_you_mean
+from neural_attn.diagnostics.errors import Edit, Problems, Span, did_you_mean
 from neural_attn.grammar import tree
 
 # Other spellings that authors use for the parameters of blocks.
@@ -52,6 +52,16 @@ def match(
                 problems.add("E0205", argument.span, what=what, number=number, few=few)
                 continue
             name = parameters[position]
+            if any(before.name for before in arguments[:position]):
+                start = argument.span.start
+                problems.add(
+                    "W0122",
+                    argument.span,
+                    edit=Edit(start, start, f"{name}="),
+                    what=what,
+                    name=name,
+                    value=argument.span.text,
+                )
         elif name not in parameters:
             name = aliases.get(name, name)
         if name not in parameters:

@@ -101,6 +101,12 @@ def _reshape(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
     if sizes.count(-1) > 1:
         raise ShapeError("Reshape takes -1 for one axis only")
     known = math.prod(size for size in sizes if size != -1)
+    if total is None and -1 not in sizes:
+        raise ShapeError(
+            f"{x} has an axis of unknown length, and cannot become "
+            f"(batch, {', '.join(map(str, sizes))})",
+            "give the length in `input:`, which is without the batch, or -1 here",
+        )
     fits = total is None or (total % known == 0 if -1 in sizes else total == known)
     if not fits:
         raise ShapeError(

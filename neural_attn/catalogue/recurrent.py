@@ -84,11 +84,13 @@ def _sequence(name: str, x: Tensor) -> None:
     """Refuse what is no sequence of vectors. Raises ShapeError."""
     need_numbers(name, x)
     if x.rank != 3:
-        hint = (
-            "a recurrent layer before it keeps the time axis by return_sequences=true"
-            if x.rank < 3
-            else "TimeDistributed(Flatten()) before it makes each step one vector"
-        )
+        if x.rank > 3:
+            hint = "TimeDistributed(Flatten()) before it makes each step one vector"
+        elif x.uid in x.roots:
+            hint = "write `input: (time, width)`; token ids go to an Embedding first"
+        else:
+            hint = "a recurrent layer before it keeps the time axis by "
+            hint += "return_sequences=true"
         raise ShapeError(f"{name} needs (batch, time, width), and gets {x}", hint)
     if x.width.value is None:
         raise ShapeError(f"{name} needs a known width, and gets {x}")

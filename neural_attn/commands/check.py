@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from neural_attn.commands.options import FILE, examples, say
+from neural_attn.commands.options import FILE, by_kind, examples, say, show_diff
 from neural_attn.diagnostics.errors import Diagnostic, NeuralError, printable
 
 if TYPE_CHECKING:
@@ -25,12 +25,28 @@ MOST = 20  # problems that are printed unless all are asked for
 @click.option(
     "--all", "print_all", is_flag=True, help=f"Print all problems, not only {MOST}."
 )
-@examples("neural check model.neural", "neural check *.neural --json")
-def check(files: Sequence[Path], as_json: bool, print_all: bool) -> None:
-    """Parse, resolve and infer shapes; show all problems at once."""
+@click.option(
+    "--fix", is_flag=True, help="Follow all hints that are certain; show the change."
+)
+@click.option("--diff", is_flag=True, help="Show what --fix would change.")
+@examples(
+    "neural check model.neural",
+    "neural check *.neural --json",
+    "neural check model.neural --fix",
+)
+def check(
+    files: Sequence[Path], as_json: bool, print_all: bool, fix: bool, diff: bool
+) -> None:
+    """Parse, resolve and infer shapes; show all problems at once.
+
+    --fix changes the characters that are wrong and no others: misspelled names, commas,
+    quotes, colons, a pooling before an output of classes. What is left is shown.
+    """
     found: list[Diagnostic] = []
     lines: list[str] = []
     for file in files:
+        if fix or diff:
+            _fix(file, write=fix and not diff, quiet=as_json)
         networks, problems = _checked(file)
         found += problems
         lines += [f"{file}: {_summary(network)}" for network in networks]
@@ -41,8 +57,28 @@ def check(files: Sequence[Path], as_json: bool, print_all: bool) -> None:
     else:
         for line in lines:
             click.echo(printable(line))
-        _say(found, len(found) if print_all else MOST)
+        _say(found, print_all)
     sys.exit(1 if any(d.is_error for d in found) else 0)
+
+
+def _fix(file: Path, *, write: bool, quiet: bool) -> None:
+    """Mend a file as far as its hints are certain; one that cannot be read is left."""
+    from neural_attn.files import atomic_write
+    from neural_attn.fixes import mended
+    from neural_attn.grammar.parser import decode, read_bytes
+
+    try:
+        text = decode(read_bytes(file), str(file))
+    except NeuralError:
+        return
+    after, _ = mended(text, str(file))
+    if after == text:
+        return
+    if not quiet:
+        show_diff(text, after, str(file), "fixed")
+    if write:
+        # through links to the file itself, which a replacement would cut
+        atomic_write(file.resolve(), after.encode("utf-8"))
 
 
 def _checked(file: Path) -> tuple[list[Checked], list[Diagnostic]]:
@@ -65,12 +101,18 @@ def _summary(checked: Checked) -> str:
     )
 
 
-def _say(found: Sequence[Diagnostic], most: int) -> None:
+def _say(found: Sequence[Diagnostic], every: bool) -> None:
     """Print the problems, errors before warnings where not all are printed."""
-    first = sorted(range(len(found)), key=lambda i: not found[i].is_error)[:most]
-    say([found[i] for i in sorted(first)])
-    if len(found) > most:
-        click.echo(f"… and {len(found) - most:,} more (--all shows them)", err=True)
+    if every:
+        for one in found:
+            click.echo(one.render(), err=True)
+    else:
+        kinds = sorted(by_kind(found), key=lambda kind: not kind[0].is_error)[:MOST]
+        shown = {id(one) for kind in kinds for one in kind}
+        say([one for one in found if id(one) in shown])
+        if len(shown) < len(found):
+            more = len(found) - len(shown)
+            click.echo(f"… and {more:,} more (--all shows them)", err=True)
     errors = sum(d.is_error for d in found)
     if errors:
         click.echo(f"{errors:,} error{'' if errors == 1 else 's'}", err=True)

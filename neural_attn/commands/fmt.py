@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from neural_attn.commands.options import FILE, examples, say
+from neural_attn.commands.options import FILE, examples, say, show_diff
 from neural_attn.diagnostics.errors import NeuralError, printable
 
 STDIN = Path("-")
@@ -61,15 +60,7 @@ def _deliver(file: Path, before: bytes, after: bytes, check: bool, diff: bool) -
     from neural_attn.files import atomic_write
 
     if diff:
-        lines = difflib.unified_diff(
-            before.decode().splitlines(),
-            after.decode().splitlines(),
-            str(file),
-            f"{file} (formatted)",
-            lineterm="",
-        )
-        for line in lines:
-            click.echo(printable(line.replace("\t", " ")))
+        show_diff(before.decode(), after.decode(), str(file), "formatted")
     elif check:
         if before != after:
             click.echo(printable(f"would change {file}"), err=True)

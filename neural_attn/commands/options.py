@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from neural_attn.diagnostics.errors import Diagnostic, fail, reason
+from neural_attn.diagnostics.errors import Diagnostic, fail, printable, reason
 from neural_attn.promises import ROWS as PROMISED
 
 FILE = click.Path(path_type=Path)
@@ -163,9 +164,30 @@ def examples(*lines: str) -> Callable[[Any], Any]:
 
 
 def say(diagnostics: Sequence[Diagnostic]) -> None:
-    """Print problems to stderr."""
-    for diagnostic in diagnostics:
-        click.echo(diagnostic.render(), err=True)
+    """Print problems to stderr; warnings of a kind once for a file, with the count."""
+    for first, *others in by_kind(diagnostics):
+        click.echo(first.render(), err=True)
+        if others:
+            lines = sorted({one.span.line for one in others if one.span})
+            where = ", ".join(map(str, lines[:5])) + (", …" if lines[5:] else "")
+            s = "s" if len(lines) != 1 else ""
+            click.echo(f"  and {len(others):,} more: line{s} {where}", err=True)
+
+
+def by_kind(diagnostics: Sequence[Diagnostic]) -> list[list[Diagnostic]]:
+    """Each error alone, and the warnings of one code in one file together."""
+    kinds: dict[tuple[object, ...], list[Diagnostic]] = {}
+    for number, one in enumerate(diagnostics):
+        name = one.span.source.name if one.span else number
+        kinds.setdefault((number if one.is_error else one.code, name), []).append(one)
+    return list(kinds.values())
+
+
+def show_diff(before: str, after: str, name: str, what: str) -> None:
+    """Print how a file changes, as `diff -u` does."""
+    old, new = before.splitlines(), after.splitlines()
+    for line in difflib.unified_diff(old, new, name, f"{name} ({what})", lineterm=""):
+        click.echo(printable(line.replace("\t", " ")))
 
 
 @contextmanager

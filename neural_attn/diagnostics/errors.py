@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import re
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -68,18 +69,57 @@ class Span:
         return Span(self.source, self.start, other.end)
 
 
+class Suggestion(str):
+    """A hint that says which word was meant; `word` is the one that stands there."""
+
+    __slots__ = ("instead", "word")
+
+    def __new__(cls, word: str, instead: str) -> Suggestion:
+        """Make the hint of the two words."""
+        made = super().__new__(cls, f"did you mean `{instead}`?")
+        made.word, made.instead = word, instead
+        return made
+
+    def edit(self, span: Span) -> Edit | None:
+        """The word changed, where it stands in the span."""
+        at = re.search(rf"(?<!\w){re.escape(self.word)}(?!\w)", span.text)
+        if at is None:
+            return None
+        return Edit(span.start + at.start(), span.start + at.end(), self.instead)
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A change of a source text: its characters from `start` to `end` replaced."""
+
+    start: int
+    end: int
+    text: str
+
+
 @dataclass(frozen=True)
 class Diagnostic:
-    """One problem: a code (E… error, W… warning), a sentence, a place, a hint."""
+    """One problem: a code (E… error, W… warning), a sentence, a place, a hint.
+
+    `edit` is what the hint says, done, where that is certain (`neural check --fix`).
+    """
 
     code: str
     message: str
     span: Span | None = None
     hint: str = ""
+    edit: Edit | None = field(default=None, compare=False)
 
     @classmethod
     def of(
-        cls, name: str, span: Span | None = None, /, *, hint: str = "", **facts: object
+        cls,
+        name: str,
+        span: Span | None = None,
+        /,
+        *,
+        hint: str = "",
+        edit: Edit | None = None,
+        **facts: object,
     ) -> Diagnostic:
         """The message `name` of the pages, "E0204" or "E0207.label", with its facts.
 
@@ -87,7 +127,10 @@ class Diagnostic:
         """
         said = message(name)
         found = hint or said.hint.format(**facts)
-        return cls(name.partition(".")[0], said.text.format(**facts), span, found)
+        if edit is None and span is not None and isinstance(hint, Suggestion):
+            edit = hint.edit(span)
+        text = said.text.format(**facts)
+        return cls(name.partition(".")[0], text, span, found, edit)
 
     @property
     def is_error(self) -> bool:
@@ -150,10 +193,17 @@ class Problems:
         self._noted: set[Diagnostic] = set()
 
     def add(
-        self, name: str, span: Span | None = None, /, *, hint: str = "", **facts: object
+        self,
+        name: str,
+        span: Span | None = None,
+        /,
+        *,
+        hint: str = "",
+        edit: Edit | None = None,
+        **facts: object,
     ) -> None:
         """Note a problem, once; see `Diagnostic.of`."""
-        diagnostic = Diagnostic.of(name, span, hint=hint, **facts)
+        diagnostic = Diagnostic.of(name, span, hint=hint, edit=edit, **facts)
         if diagnostic not in self._noted:
             self._noted.add(diagnostic)
             self.diagnostics.append(diagnostic)
@@ -188,15 +238,16 @@ def reason(error: OSError) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """A hint naming the nearest known word, or "" where none is near."""
-    return _nearest(word.lower(), tuple(known), cutoff)
+    """A hint (`Suggestion`) naming the nearest known word, or "" where none is near."""
+    near = _nearest(word.lower(), tuple(known), cutoff)
+    return Suggestion(word, near) if near else ""
 
 
 @functools.lru_cache(maxsize=256)  # a repeat can ask for one word a thousand times
 def _nearest(word: str, known: tuple[str, ...], cutoff: float) -> str:
     by_lower = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word, by_lower, n=1, cutoff=cutoff)
-    return f"did you mean `{by_lower[near[0]]}`?" if near else ""
+    return by_lower[near[0]] if near else ""
 
 
 def _shortened(text: str, most: int = 1_000) -> str:

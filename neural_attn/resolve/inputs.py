@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from neural_attn.catalogue.base import NativeLayer
-from neural_attn.diagnostics.errors import Problems
+from neural_attn.diagnostics.errors import Edit, Problems
 from neural_attn.grammar import tree
 from neural_attn.ir import Block, Input, is_mask
 from neural_attn.resolve.flow import Branch, takes_ids
@@ -42,7 +42,19 @@ def read_inputs(
             first, target, argument = takers[name]
             ids |= target is not None and takes_ids(target, argument)
             width = _embedding_width(first, target)
-        inputs.append(_input(name, _sizes(expr, problems), ids, width, expr))
+        sizes = _sizes(expr, problems)
+        if width and len(sizes) == 2 and None not in sizes and sizes[1] != width:
+            text = f"({sizes[0]},)"
+            edit = Edit(expr.span.start, expr.span.end, text)
+            problems.add(
+                "E0226.vectors",
+                expr.span,
+                edit=edit,
+                declared=sizes[1],
+                width=width,
+                text=text,
+            )
+        inputs.append(_input(name, sizes, ids, width, expr))
     return tuple(inputs)
 
 

@@ -29,6 +29,8 @@ _NUMBER = re.compile(
     r"-?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][+-]?\d{1,2})?", re.ASCII
 )
 
+DEVICES = ("cpu", "gpu", "cuda", "tpu", "mps", "xpu", "xla", "npu", "hip")
+
 # `Linear(8)` is no activation, but what PyTorch calls a dense layer
 _FUNCTIONS = {n.replace("_", ""): n for n in ACTIVATIONS if n != "linear"}
 
@@ -42,9 +44,21 @@ def check_repeat(problems: Problems, count: object, span: Span) -> bool:
 
 
 def note_device(problems: Problems, node: tree.LayerNode) -> None:
-    """Warn of the device of a layer, where it has one."""
-    if node.device is not None:
-        problems.add("W0101", node.device.span, device=node.device.value)
+    """Warn of the device of a layer, where it has one; refuse what is no device."""
+    if node.device is None:
+        return
+    device = str(node.device.value)
+    kind, _, number = device.partition(":")
+    if kind.lower() in DEVICES and (number.isdecimal() or ":" not in device):
+        problems.add("W0101", node.device.span, device=device)
+        return
+    problems.add(
+        "E0246",
+        node.device.span,
+        hint=did_you_mean(kind, DEVICES),
+        device=device,
+        known=", ".join(DEVICES),
+    )
 
 
 def kind_of(target: NativeLayer | Block, name: str) -> Kind | None:

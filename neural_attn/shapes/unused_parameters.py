@@ -73,9 +73,16 @@ class Vain:
             problems.add(
                 "W0116",
                 expr.span,
-                hint=f"leave it out, or see `neural layers {target.name}`"
-                if target.span.source is prelude().span.source
-                else "leave it out",
+                hint=_hint(target, name),
                 name=name,
                 layer=target.name,
             )
+
+
+def _hint(target: Block, name: str) -> str:
+    declared = target.parameter(name)
+    if declared is not None and declared.default is None:
+        return "it has to be given; whatever it is, nothing changes"
+    if target.span.source is prelude().span.source:
+        return f"leave it out, or see `neural layers {target.name}`"
+    return "leave it out"

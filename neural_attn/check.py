@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from neural_attn.class_outputs import check_classes
 from neural_attn.diagnostics.errors import (
     Diagnostic,
     NeuralError,
@@ -19,6 +18,7 @@ from neural_attn.grammar.recovery import salvage
 from neural_attn.resolve.resolver import resolve
 from neural_attn.shapes.infer import Shapes
 from neural_attn.shapes.instance import Checked
+from neural_attn.trainable import check_trainable
 
 
 def check_tree(file: tree.File) -> tuple[list[Checked], list[Diagnostic]]:
@@ -34,7 +34,8 @@ def check_tree(file: tree.File) -> tuple[list[Checked], list[Diagnostic]]:
     problems.raise_errors()
     checked = [one for one in found if one is not None]
     for one in checked:
-        check_classes(one, problems)
+        check_trainable(one, problems)
+    problems.raise_errors()
     return checked, problems.warnings
 
 

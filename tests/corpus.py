@@ -62,10 +62,14 @@ def as_its_file_makes_it(checked, backend, dtype):
 
     `load_model` may take a shorter way, which would hide what that one cannot do.
     """
+    return module_of(checked, backend).create_model(dtype=dtype)
+
+
+def module_of(checked, backend):
+    """The generated file, imported."""
     one = get(backend)
     one.start()
-    module = load_source(emit(checked, one), f"generated_{backend}")
-    return module.create_model(dtype=dtype)
+    return load_source(emit(checked, one), f"generated_{backend}")
 
 
 def assert_backends_agree(checked, backends, folder, tolerance=1e-5):

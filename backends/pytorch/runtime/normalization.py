@@ -35,4 +35,5 @@ class GroupNormalization(nn.GroupNorm):
 
     def forward(self, x):
         """Normalize each group of channels of x [batch, *sizes, channels]."""
-        return super().forward(x.movedim(-1, 1)).movedim(1, -1)
+        # contiguous: the gradient of other layouts crashes where x itself needs none
+        return super().forward(x.movedim(-1, 1).contiguous()).movedim(1, -1)

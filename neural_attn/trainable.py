@@ -1,8 +1,4 @@
-"""A loss of classes, and a network that gives one for each place of an example.
-
-What is meant cannot be known: a tagger or a segmentation gives one for each place too.
-Where nothing in the network says so, the author is told.
-"""
+"""Whether a network can be trained as its file says: weights, and classes for a loss."""
 
 from __future__ import annotations
 
@@ -16,8 +12,20 @@ _LAST = ("Dense", "Output")
 _WIDENING = ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "UpSampling")
 
 
-def check_classes(checked: Checked, problems: Problems) -> None:
-    """Warn (W0123) of a class for each place where one for each example seems meant."""
+def check_trainable(checked: Checked, problems: Problems) -> None:
+    """Note a loss without weights (E0247), and classes for each place (W0123)."""
+    loss = checked.network.loss
+    if loss is not None and not checked.root.parameter_count:
+        problems.add("E0247", loss.span, network=checked.network.name)
+    _check_classes(checked, problems)
+
+
+def _check_classes(checked: Checked, problems: Problems) -> None:
+    """Warn of a class for each place of an example where one for it seems meant.
+
+    It cannot be known: a tagger or a segmentation gives one for each place too. Where
+    nothing in the network says so, the author is told.
+    """
     network, root = checked.network, checked.root
     output, loss = root.output, network.loss
     if loss is None or loss.name not in _OF_CLASSES or output is None:

@@ -1,0 +1,106 @@
+"""The learning rate of each step, as the optimizer of a network gets it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from neural_attn.diagnostics.errors import fail
+from neural_attn.ir import Named
+from neural_attn.shapes.instance import Checked
+from neural_attn.teaching.charts import Curves, Lesson
+from neural_attn.training.rates import milestones, rate_at
+
+__all__ = ["lesson", "schedule_of"]
+
+MOST_POINTS = 2000  # more than a picture has pixels across
+WARMUPS_SHOWN = 5  # of a schedule that never ends
+DECAYS_SHOWN = 5
+BEHIND_THE_END = 1.1  # and so much of one that does
+
+
+def lesson(networks: Sequence[Checked], steps: int | None = None) -> Lesson:
+    """The schedules of networks as curves over one axis of `steps` steps.
+
+    Raises NeuralError (E0481) where one has no schedule.
+    """
+    schedules = {checked.network.name: schedule_of(checked) for checked in networks}
+    count = steps or max(map(_length, schedules.values()))
+    x = np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS)).round())
+    marks: dict[float, str] = {}
+    lines = {}
+    for name, schedule in schedules.items():
+        own = {step for step in milestones(schedule) if step < count}
+        x = np.union1d(x, [step for step in own if step >= 0])
+        several = len(schedules) > 1
+        for step in sorted(own):
+            said = f"{milestones(schedule)[step]}: {step:,}"
+            marks[float(step)] = f"{name}, {said}" if several else said
+        lines[_label(name if several else "", schedule)] = schedule
+    rates = {
+        label: np.array([rate_at(schedule, int(step)) for step in x])
+        for label, schedule in lines.items()
+    }
+    chart = Curves(
+        "Learning rate",
+        _about(rates),
+        x,
+        "training step (batches before this one)",
+        "learning rate",
+        rates,
+        marks if len(marks) <= 6 else {},
+        steps=any(map(_has_jumps, schedules.values())),
+    )
+    return Lesson("schedule", "The learning rate that the optimizer gets", [chart])
+
+
+def schedule_of(checked: Checked) -> Named:
+    """The schedule that a network's optimizer declares.
+
+    Raises NeuralError (E0481) where there is none.
+    """
+    network = checked.network
+    if network.optimizer is None:
+        fail("E0481.optimizer", network.block.span, network=network.name)
+    rate = network.optimizer.arguments["learning_rate"]
+    if isinstance(rate, Named):
+        return rate
+    span = network.optimizer.span
+    fail("E0481.schedule", span, network=network.name, rate=f"{rate:g}")
+
+
+def _length(schedule: Named) -> int:
+    """How many steps show a schedule whole."""
+    ends = milestones(schedule)
+    if "end of decay" in ends.values() or schedule.name == "PiecewiseConstantDecay":
+        return max(2, round(max(ends) * BEHIND_THE_END) + 1)
+    if schedule.name == "Noam":
+        return WARMUPS_SHOWN * int(schedule.arguments["warmup_steps"])  # type: ignore[call-overload]
+    return DECAYS_SHOWN * int(schedule.arguments["decay_steps"]) + 1  # type: ignore[call-overload]
+
+
+def _has_jumps(schedule: Named) -> bool:
+    staircase = bool(schedule.arguments.get("staircase"))
+    return staircase or schedule.name == "PiecewiseConstantDecay"
+
+
+def _label(name: str, schedule: Named) -> str:
+    given = ", ".join(
+        f"{key}={_shown(value)}"
+        for key, value in schedule.arguments.items()
+        if value not in (0, None, False)
+    )
+    return f"{name}: {schedule.name}({given})".removeprefix(": ")
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _about(rates: dict[str, np.ndarray]) -> str:
+    if len(rates) > 1:
+        return "one curve for each network"
+    (values,) = rates.values()
+    top = f"greatest {values.max():.3g}"
+    return f"first step {values[0]:.3g}, {top}, last shown {values[-1]:.3g}"

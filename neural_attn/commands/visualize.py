@@ -1,9 +1,9 @@
-"""`neural visualize`: the architecture, or with --attention where it attends."""
+"""`neural visualize`: the architecture, where it attends, or what the file declares."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,11 +35,17 @@ from neural_attn.inputs.file_kinds import holds_arrays, refuse_others
 
 if TYPE_CHECKING:
     from neural_attn.maps.attention_maps import AttentionMaps
+    from neural_attn.pipeline import Request
+    from neural_attn.teaching.lessons import Taught
 
 
 @click.command()
 @click.argument("file", type=FILE)
 @click.option("--attention", is_flag=True, help="Run the network; draw its attention.")
+@click.option("--masks", is_flag=True, help="Draw which keys each query sees.")
+@click.option("--positions", is_flag=True, help="Draw how positions are told apart.")
+@click.option("--schedule", is_flag=True, help="Draw the learning rate of each step.")
+@click.option("--loss", is_flag=True, help="Draw the target and cost of an answer.")
 @BACKEND
 @click.option(
     "-d", "--data", type=FILE, help="Input: .npy, or .npz for several inputs."
@@ -114,6 +120,7 @@ if TYPE_CHECKING:
     'neural visualize all-MiniLM-L6-v2 --attention --pair "It rains." "Take a coat."',
     "neural visualize vit-base --attention --image cat.jpg",
     'neural visualize whisper-tiny --attention --audio speech.wav --text " Hello"',
+    "neural visualize model.neural --masks --positions --schedule --loss",
     "neural visualize maps.npz",
     "neural visualize arrays.npz --rows signed",
     "neural visualize averaged.safetensors --axes bqk --tokens-file tokens.txt",
@@ -121,15 +128,23 @@ if TYPE_CHECKING:
 def visualize(file: Path, attention: bool, **options: Any) -> None:
     """Draw the architecture; with --attention, where the network attends.
 
+    --masks, --positions, --schedule and --loss draw what the file itself declares.
+
     FILE is a .neural file, the folder of a pretrained model, or saved maps or arrays:
     .npz, .npy or .safetensors. A folder becomes a .neural file in the output folder.
     """
     refuse_others(file)
+    lessons = [kind for kind in _OF_LESSONS if options[kind]]
     if holds_arrays(file):
         _refuse_options(_OF_MAPS, "on saved maps")
-        _visualize_attention(file, options)
+        _visualize_attention(file, options, [])
     elif attention:
-        _visualize_attention(file, options)
+        _visualize_attention(file, options, lessons)
+    elif lessons:
+        own = [name for kind in lessons for name in (kind, *_OF_LESSONS[kind])]
+        where = f"on --{' --'.join(lessons)} without --attention"
+        _refuse_options((*_OF_EVERY_LESSON, *own), where)
+        _visualize_lessons(file, options, lessons)
     else:
         _refuse_options(_OF_ARCHITECTURE, "without --attention")
         _visualize_architecture(file, options)
@@ -144,6 +159,21 @@ _OF_MAPS = (
     "max_trg",
 )  # fmt: skip
 
+# the pictures of what a file declares, and what has a meaning for each, and for all
+_OF_LESSONS: dict[str, tuple[str, ...]] = {
+    "masks": (
+        "data", "tokens", "tokens_file", "text", "pairs", "images", "sounds",
+        "texts_file", "tokenizer", "source_tokenizer", "target_tokenizer",
+        "checkpoint", "layer", "seed",
+    ),
+    "positions": ("checkpoint", "seed"),
+    "schedule": (),
+    "loss": (),
+}  # fmt: skip
+_OF_EVERY_LESSON = (
+    "file", "network", "output_dir", "formats", "dpi", "show", "as_json",
+)  # fmt: skip
+
 
 def _refuse_options(meaningful: tuple[str, ...], where: str) -> None:
     """Say so where an option can have no effect."""
@@ -155,14 +185,57 @@ def _refuse_options(meaningful: tuple[str, ...], where: str) -> None:
             raise click.UsageError(f"{option} has no effect {where}")
 
 
-def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
+def _visualize_attention(
+    file: Path, options: dict[str, Any], lessons: Sequence[str]
+) -> None:
+    from neural_attn import pipeline
+
+    request = _request(file, options)
+    with progress() as step:
+        outcome = pipeline.visualize(request, step)
+        taught = _teach(request, lessons, step) if lessons else None
+    say(outcome.warnings)
+    _note(outcome.notes)
+    files = outcome.files
+    if taught is not None:
+        say(taught.missing)
+        _note([note for note in taught.notes if note not in outcome.notes])
+        files = {**files, **taught.files}
+    _report(outcome.maps, files, options)
+
+
+def _visualize_lessons(
+    file: Path, options: dict[str, Any], lessons: Sequence[str]
+) -> None:
+    with progress() as step:
+        taught = _teach(_request(file, options), lessons, step)
+    say([*taught.warnings, *taught.missing])
+    _note(taught.notes)
+    if options["as_json"]:
+        click.echo(json.dumps(taught.to_dict(), ensure_ascii=False))
+    else:
+        for lesson in taught.lessons:
+            for chart in lesson.charts:
+                click.echo(printable(f"{lesson.name}: {chart.title}: {chart.about}"))
+    _list_files(taught.files, options)
+
+
+def _teach(
+    request: Request, lessons: Sequence[str], step: Callable[[str], None]
+) -> Taught:
+    from neural_attn.teaching.lessons import teach
+
+    return teach(request, lessons, step)
+
+
+def _request(file: Path, options: dict[str, Any]) -> Request:
     from neural_attn import pipeline
     from neural_attn.figures.look import Look
     from neural_attn.inputs.arrays import read_data
     from neural_attn.inputs.sides import sides_given
 
     data = options["data"]
-    request = pipeline.Request(
+    return pipeline.Request(
         file,
         data=None if data is None else read_data(data),
         tokens=tokens_of(options),
@@ -173,11 +246,6 @@ def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
         look=Look(**{name: options[name] for name in _OF_LOOK}),
         **{name: options[name] for name in _FIELDS},
     )
-    with progress() as step:
-        outcome = pipeline.visualize(request, step)
-    say(outcome.warnings)
-    _note(outcome.notes)
-    _report(outcome.maps, outcome.files, options)
 
 
 def _note(notes: Sequence[str]) -> None:
@@ -207,15 +275,22 @@ def _report(
     from neural_attn.reports.console import build_report
 
     report = build_report(maps.select(options["layer"]))
-    if as_json := options["as_json"]:
+    if options["as_json"]:
         files = {name: str(path) for name, path in written.items()}
         click.echo(json.dumps({**report.to_dict(), "files": files}, ensure_ascii=False))
     else:
         report.print()
-        click.echo("Output files:")
-        for path in written.values():
-            click.echo(f"  - {printable(str(path))}")
-    if options["show"] and not as_json:
+    _list_files(written, options)
+
+
+def _list_files(written: dict[str, Path], options: dict[str, Any]) -> None:
+    """Say what was written, and open it where that is asked for."""
+    if options["as_json"]:
+        return
+    click.echo("Output files:")
+    for path in written.values():
+        click.echo(f"  - {printable(str(path))}")
+    if options["show"]:
         for path in written.values():
             if path.suffix in (".html", ".png"):
                 click.launch(str(path))

@@ -6,6 +6,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -39,18 +40,15 @@ def draw(lesson: Lesson) -> Figure:
     size = (max(width * across, 5.5), height * down + 0.9)
     figure = NotebookFigure(*size, layout="constrained")
     figure.suptitle(lesson.title, fontsize=14, fontweight="bold", color=palette.INK)
-    if lesson.notes:
-        figure.supxlabel("\n".join(lesson.notes), fontsize=8, color=palette.MUTED)
     for number, chart in enumerate(charts, start=1):
         axes = figure.add_subplot(down, across, number)
-        title = readable(chart.title, 48)
-        axes.set_title(title, fontsize=10.5, pad=_room(chart), family=fonts.families)
+        axes.set_title(chart.title, fontsize=10.5, pad=_room(chart), parse_math=False)
         _say_below(axes, chart.about)
         if isinstance(chart, Curves):
             _draw_curves(axes, chart)
         else:
             _draw_cells(axes, chart, fonts)
-    _explain_levels(figure, charts)
+    _explain(figure, lesson)
     return figure
 
 
@@ -70,8 +68,7 @@ def line_colors(chart: Curves) -> list[str]:
 
 def _texts(charts: Sequence[Chart]) -> list[str]:
     cells = [chart for chart in charts if isinstance(chart, Cells)]
-    labels = [label for chart in cells for label in (*chart.rows, *chart.columns)]
-    return [*labels, *(chart.title for chart in charts)]
+    return [label for chart in cells for label in (*chart.rows, *chart.columns)]
 
 
 def _all_cells(charts: Sequence[Chart]) -> bool:
@@ -128,11 +125,11 @@ def _draw_curves(axes: Axes, chart: Curves) -> None:
             color=palette.MUTED,
         )
     axes.set(xlabel=chart.x_title, ylabel=chart.y_title)
-    axes.margins(x=0.01)
+    axes.margins(x=0.01, y=0.12 if chart.marks else 0.05)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color=palette.MASKED, linewidth=0.8)
     axes.set_axisbelow(True)
-    if len(chart.lines) > 1 or not chart.ordered:
+    if len(chart.lines) > 1:
         beside = len(chart.lines) > 3
         axes.legend(
             frameon=False,
@@ -147,7 +144,7 @@ def _draw_curves(axes: Axes, chart: Curves) -> None:
 
 def _draw_cells(axes: Axes, chart: Cells, fonts: Fonts) -> None:
     rows, columns = chart.values.shape
-    limits: dict[str, object] = {"cmap": palette.colormap(signed=chart.signed)}
+    limits: dict[str, Any] = {"cmap": palette.colormap(signed=chart.signed)}
     if chart.levels:
         levels = LEVEL_COLORS[: len(chart.levels)]
         limits = {"cmap": ListedColormap(levels), "vmin": -0.5}
@@ -157,13 +154,7 @@ def _draw_cells(axes: Axes, chart: Cells, fonts: Fonts) -> None:
         limits |= {"vmin": -greatest, "vmax": greatest}
     else:
         limits["vmin"] = 0
-    alike = max(rows, columns) <= 3 * min(rows, columns) and bool(chart.levels)
-    image = axes.imshow(
-        chart.values,
-        interpolation="none",
-        aspect="equal" if alike else "auto",
-        **limits,  # type: ignore[arg-type]
-    )
+    image = axes.imshow(chart.values, interpolation="none", aspect="auto", **limits)
     axes.set_facecolor(palette.MASKED)
     _label(axes, chart, fonts)
     if max(rows, columns) <= MOST_LABELS:
@@ -184,7 +175,13 @@ def _label(axes: Axes, chart: Cells, fonts: Fonts) -> None:
         places = range(0, len(labels), step)
         shown = [fonts.drawable(readable(labels[at], 14)) for at in places]
         axis = axes.xaxis if side == "x" else axes.yaxis
-        axis.set_ticks(list(places), shown, fontsize=8, family=list(fonts.families))
+        axis.set_ticks(
+            list(places),
+            shown,
+            fontsize=8,
+            family=list(fonts.families),
+            parse_math=False,
+        )
     if upright:
         axes.tick_params(axis="x", rotation=90)
     axes.tick_params(length=2)
@@ -192,21 +189,24 @@ def _label(axes: Axes, chart: Cells, fonts: Fonts) -> None:
     axes.set_ylabel(chart.row_title, fontsize=9)
 
 
-def _explain_levels(figure: Figure, charts: Sequence[Chart]) -> None:
-    """One legend for all panels, of the kinds of cells that there are."""
+def _explain(figure: Figure, lesson: Lesson) -> None:
+    """Below all panels: the kinds of cells that there are, and the notes."""
     told: dict[int, str] = {}
-    for chart in charts:
+    for chart in lesson.charts:
         if isinstance(chart, Cells) and chart.levels:
             told |= {level: chart.levels[level] for level in shown_levels(chart)}
-    if told:
+    notes = "\n".join(lesson.notes)
+    if told or notes:
         patches = [
             Patch(facecolor=LEVEL_COLORS[level], label=text)
             for level, text in sorted(told.items())
         ]
         figure.legend(
             handles=patches,
-            loc="outside upper center",
-            ncols=len(patches),
+            loc="outside lower center",
+            ncols=max(1, len(patches)),
             frameon=False,
             fontsize=9,
-        )
+            title=notes or None,
+            title_fontsize=8,
+        ).get_title().set_color(palette.MUTED)

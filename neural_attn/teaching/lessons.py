@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "KINDS", "Source", "Taught", "plot_loss", "plot_masks", "plot_positions", "plot_schedule",
-    "read_lessons", "teach",
+    "KINDS", "Source", "Taught", "plot_loss", "plot_masks", "plot_positions",
+    "plot_schedule", "read_lessons", "teach",
 ]  # fmt: skip
 
 REFEREE = "numpy"  # the backend that others are compared with, and always there
 PAGE = "teaching.html"
-Path_ = str | os.PathLike[str]
+PathLike = str | os.PathLike[str]
 
 
 class Source:
@@ -75,7 +75,8 @@ class Source:
             prepared = masks.pad_sample(model.checked, prepared)
             captured, said = model.run(prepared), list(prepared.notes)
         else:
-            captured = pipeline.capture(request).captured
+            batch = pipeline.capture(request)
+            captured, said = batch.captured, list(batch.notes)
         pipeline.refuse_lies(captured, request.layer)
         try:
             maps = captured.maps.select(request.layer)
@@ -122,6 +123,17 @@ class Taught:
     missing: list[Diagnostic] = field(default_factory=list)
     warnings: list[Diagnostic] = field(default_factory=list)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The same for machines; what charts are of, not their numbers."""
+        return {
+            "pictures": {
+                lesson.name: [[one.title, one.about] for one in lesson.charts]
+                for lesson in self.lessons
+            },
+            "missing": [one.as_dict() for one in self.missing],
+            "files": {name: str(path) for name, path in self.files.items()},
+        }
+
 
 def read_lessons(
     request: Request, kinds: Iterable[str]
@@ -131,15 +143,19 @@ def read_lessons(
     Raises NeuralError with all of that where nothing is left to draw.
     """
     source = Source(request)
-    found, missing = [], []
-    for kind in kinds:
-        try:
-            found.append(KINDS[kind](source))
-        except NeuralError as error:
-            missing += error.diagnostics
+    read = [_read(source, kind) for kind in kinds]
+    missing = [one for _, problems in read for one in problems]
+    found = [lesson for lesson, _ in read if lesson is not None]
     if not found:
         raise NeuralError(missing)
     return source, found, missing
+
+
+def _read(source: Source, kind: str) -> tuple[Lesson | None, list[Diagnostic]]:
+    try:
+        return KINDS[kind](source), []
+    except NeuralError as error:
+        return None, error.diagnostics
 
 
 def teach(
@@ -177,12 +193,12 @@ def teach(
 
 
 def plot_masks(
-    source: Path_,
+    source: PathLike,
     inputs: Any = None,
     *,
     layer: str | int | None = None,
     tokens: Tokens | None = None,
-    checkpoint: Path_ | None = None,
+    checkpoint: PathLike | None = None,
     network: str | None = None,
     tokenizer: Any = None,
 ) -> Figure:
@@ -222,10 +238,10 @@ def plot_masks(
 
 
 def plot_positions(
-    source: Path_,
+    source: PathLike,
     length: int | None = None,
     *,
-    checkpoint: Path_ | None = None,
+    checkpoint: PathLike | None = None,
     network: str | None = None,
 ) -> Figure:
     """Draw how the layers of a network tell positions apart.
@@ -250,7 +266,7 @@ def plot_positions(
 
 
 def plot_schedule(
-    source: Path_, steps: int | None = None, *, network: str | None = None
+    source: PathLike, steps: int | None = None, *, network: str | None = None
 ) -> Figure:
     """Draw the learning rate of each training step, as the optimizer gets it.
 
@@ -265,7 +281,7 @@ def plot_schedule(
     return _figure(Source(_request(source, None, network)).schedule(steps))
 
 
-def plot_loss(source: Path_, *, network: str | None = None) -> Figure:
+def plot_loss(source: PathLike, *, network: str | None = None) -> Figure:
     """Draw what the loss of a network asks for, and what an error costs.
 
     Of cross-entropy the target distribution, smoothed as the file says, and the loss
@@ -279,7 +295,9 @@ def plot_loss(source: Path_, *, network: str | None = None) -> Figure:
     return _figure(Source(_request(source, None, network)).loss())
 
 
-def _request(source: Path_, checkpoint: Path_ | None, network: str | None) -> Request:
+def _request(
+    source: PathLike, checkpoint: PathLike | None, network: str | None
+) -> Request:
     return Request(
         source,
         network=network,

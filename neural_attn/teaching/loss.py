@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.backends.emit.training import padded_input
-
 from neural_attn.diagnostics.errors import fail
 from neural_attn.ir import Named
 from neural_attn.shapes.instance import Checked

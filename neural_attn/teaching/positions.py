@@ -162,7 +162,7 @@ def _encoding_charts(title: str, said: str, one: Found, count: int) -> list[Char
     x = np.arange(count)
     curves = Curves(title, about, x, "position", "what is added", lines, ordered=True)
     cells = Cells(
-        f"{title}: every dimension",
+        "Every dimension",
         about,
         values.T,
         [str(at) for at in range(values.shape[1])],
@@ -202,7 +202,7 @@ def _rotary_charts(title: str, said: str, one: Found, count: int) -> list[Chart]
         rates = np.arctan2(abs(sine[first, 1]), cosine[first, 1])
         charts.append(
             Cells(
-                f"{title}: angles",
+                "Angles",
                 f"slowest pair: one turn in {_period(rates.min())} positions",
                 np.mod(np.outer(rates, x), 2 * np.pi),
                 [f"{a}, {b}" for a, b in pairs],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neural_attn.diagnostics.errors import fail
 from neural_attn.ir import Named
@@ -98,9 +99,9 @@ def _shown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _about(rates: dict[str, np.ndarray]) -> str:
+def _about(rates: dict[str, NDArray[np.float64]]) -> str:
     if len(rates) > 1:
         return "one curve for each network"
-    (values,) = rates.values()
-    top = f"greatest {values.max():.3g}"
-    return f"first step {values[0]:.3g}, {top}, last shown {values[-1]:.3g}"
+    ((label, values),) = rates.items()
+    top, last = f"greatest {values.max():.3g}", f"last shown {values[-1]:.3g}"
+    return f"{label}; first step {values[0]:.3g}, {top}, {last}"

@@ -1,6 +1,6 @@
 """The learning rate that each training step gets, as the schedules are declared.
 
-The backends write the same formulas for their frameworks; a test holds the two together.
+The backends write the same formulas for their frameworks; a test holds both together.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def milestones(schedule: Named) -> dict[int, str]:
     """The steps at which a schedule changes its course, each with what ends there."""
     given: Mapping[str, Any] = schedule.arguments
     if schedule.name == "PiecewiseConstantDecay":
-        return {step: "boundary" for step in given["boundaries"]}
+        return dict.fromkeys(given["boundaries"], "boundary")
     if schedule.name == "Noam":
         return {given["warmup_steps"] - 1: "end of warm-up"}
     warmup = given.get("warmup_steps", 0)

@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from neural_attn.diagnostics.errors import Diagnostic, fail, reason
+from neural_attn.diagnostics.errors import Diagnostic, fail, printable, reason
 from neural_attn.promises import ROWS as PROMISED
 
 FILE = click.Path(path_type=Path)
@@ -166,6 +166,12 @@ def say(diagnostics: Sequence[Diagnostic]) -> None:
     """Print problems to stderr."""
     for diagnostic in diagnostics:
         click.echo(diagnostic.render(), err=True)
+
+
+def note(notes: Sequence[str]) -> None:
+    """Print what is worth knowing to stderr."""
+    for one in notes:
+        click.echo(f"note: {printable(one)}", err=True)
 
 
 @contextmanager

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from neural_attn.commands.lessons import (
+    chosen,
+    draw_lessons,
+    lesson_options,
+    meaningful,
+    report_lessons,
+)
 from neural_attn.commands.options import (
     AXES,
     BACKEND,
@@ -24,6 +31,7 @@ from neural_attn.commands.options import (
     TOKENS_FILE,
     examples,
     is_given,
+    note,
     progress,
     say,
     sides,
@@ -36,16 +44,12 @@ from neural_attn.inputs.file_kinds import holds_arrays, refuse_others
 if TYPE_CHECKING:
     from neural_attn.maps.attention_maps import AttentionMaps
     from neural_attn.pipeline import Request
-    from neural_attn.teaching.lessons import Taught
 
 
 @click.command()
 @click.argument("file", type=FILE)
 @click.option("--attention", is_flag=True, help="Run the network; draw its attention.")
-@click.option("--masks", is_flag=True, help="Draw which keys each query sees.")
-@click.option("--positions", is_flag=True, help="Draw how positions are told apart.")
-@click.option("--schedule", is_flag=True, help="Draw the learning rate of each step.")
-@click.option("--loss", is_flag=True, help="Draw the target and cost of an answer.")
+@lesson_options
 @BACKEND
 @click.option(
     "-d", "--data", type=FILE, help="Input: .npy, or .npz for several inputs."
@@ -134,17 +138,18 @@ def visualize(file: Path, attention: bool, **options: Any) -> None:
     .npz, .npy or .safetensors. A folder becomes a .neural file in the output folder.
     """
     refuse_others(file)
-    lessons = [kind for kind in _OF_LESSONS if options[kind]]
+    lessons = chosen(options)
     if holds_arrays(file):
         _refuse_options(_OF_MAPS, "on saved maps")
         _visualize_attention(file, options, [])
     elif attention:
         _visualize_attention(file, options, lessons)
     elif lessons:
-        own = [name for kind in lessons for name in (kind, *_OF_LESSONS[kind])]
         where = f"on --{' --'.join(lessons)} without --attention"
-        _refuse_options((*_OF_EVERY_LESSON, *own), where)
-        _visualize_lessons(file, options, lessons)
+        _refuse_options(("file", *meaningful(lessons)), where)
+        taught = draw_lessons(_request(file, options), lessons)
+        report_lessons(taught, as_json=options["as_json"])
+        _list_files(taught.files, options)
     else:
         _refuse_options(_OF_ARCHITECTURE, "without --attention")
         _visualize_architecture(file, options)
@@ -157,21 +162,6 @@ _OF_MAPS = (
     "num_examples", "dpi", "cmap", "precision", "as_json", "tokens", "rows",
     "tokens_file", "axes", "causal", "tokenizer", "figsize", "annotate", "max_src",
     "max_trg",
-)  # fmt: skip
-
-# the pictures of what a file declares, and what has a meaning for each, and for all
-_OF_LESSONS: dict[str, tuple[str, ...]] = {
-    "masks": (
-        "data", "tokens", "tokens_file", "text", "pairs", "images", "sounds",
-        "texts_file", "tokenizer", "source_tokenizer", "target_tokenizer",
-        "checkpoint", "layer", "seed",
-    ),
-    "positions": ("checkpoint", "seed"),
-    "schedule": (),
-    "loss": (),
-}  # fmt: skip
-_OF_EVERY_LESSON = (
-    "file", "network", "output_dir", "formats", "dpi", "show", "as_json",
 )  # fmt: skip
 
 
@@ -193,39 +183,14 @@ def _visualize_attention(
     request = _request(file, options)
     with progress() as step:
         outcome = pipeline.visualize(request, step)
-        taught = _teach(request, lessons, step) if lessons else None
     say(outcome.warnings)
-    _note(outcome.notes)
+    note(outcome.notes)
     files = outcome.files
-    if taught is not None:
-        say(taught.missing)
-        _note([note for note in taught.notes if note not in outcome.notes])
+    if lessons:
+        taught = draw_lessons(request, lessons)
+        note([*taught.missing, *(n for n in taught.notes if n not in outcome.notes)])
         files = {**files, **taught.files}
     _report(outcome.maps, files, options)
-
-
-def _visualize_lessons(
-    file: Path, options: dict[str, Any], lessons: Sequence[str]
-) -> None:
-    with progress() as step:
-        taught = _teach(_request(file, options), lessons, step)
-    say([*taught.warnings, *taught.missing])
-    _note(taught.notes)
-    if options["as_json"]:
-        click.echo(json.dumps(taught.to_dict(), ensure_ascii=False))
-    else:
-        for lesson in taught.lessons:
-            for chart in lesson.charts:
-                click.echo(printable(f"{lesson.name}: {chart.title}: {chart.about}"))
-    _list_files(taught.files, options)
-
-
-def _teach(
-    request: Request, lessons: Sequence[str], step: Callable[[str], None]
-) -> Taught:
-    from neural_attn.teaching.lessons import teach
-
-    return teach(request, lessons, step)
 
 
 def _request(file: Path, options: dict[str, Any]) -> Request:
@@ -246,11 +211,6 @@ def _request(file: Path, options: dict[str, Any]) -> Request:
         look=Look(**{name: options[name] for name in _OF_LOOK}),
         **{name: options[name] for name in _FIELDS},
     )
-
-
-def _note(notes: Sequence[str]) -> None:
-    for note in notes:
-        click.echo(f"note: {printable(note)}", err=True)
 
 
 # fields of the request that are options under the same names
@@ -303,7 +263,7 @@ def _visualize_architecture(file: Path, options: dict[str, Any]) -> None:
     from neural_attn.pretrained.conversion.importing import import_folder
 
     found = import_folder(file, options["output_dir"])
-    _note(found.notes)
+    note(found.notes)
     networks, warnings = check_file(found.model)
     say(warnings)
     checked = choose(networks, options["network"])

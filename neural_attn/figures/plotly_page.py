@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from neural_attn.figures.token_labels import readable
 
-__all__ = ["page_of", "plain", "plot_of"]
+__all__ = ["escaped", "page_of", "plain", "plot_of"]
 
 LABEL_LENGTH = 28
 
@@ -61,9 +61,14 @@ $plot
 
 
 def plain(text: str, length: int = LABEL_LENGTH) -> str:
+    """A token as text that Plotly shows as it is."""
+    return escaped(readable(text, length))
+
+
+def escaped(text: str) -> str:
     """Escape what Plotly would read as markup, or MathJax beside it as mathematics."""
     # Quotes stay: Plotly knows no &quot;.
-    return html.escape(readable(text, length), quote=False).replace("$", "&#36;")
+    return html.escape(text, quote=False).replace("$", "&#36;")
 
 
 def plot_of(figure: go.Figure, name: str, height: str, *, first: bool = True) -> str:

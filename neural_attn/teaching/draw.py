@@ -27,7 +27,7 @@ LEVEL_COLORS = ("#0b3c70", "#e69f00", "#d4d8dd", "#cc79a7")
 PANEL, WIDE = (3.9, 3.9), (7.6, 3.9)  # inches: of cells, of curves
 MOST_LABELS = 24  # along an axis; of more, some are left out
 DASHES = ("-", "--", "-.", ":")
-LONGEST_ABOUT = 58  # characters in a line below a title
+LONGEST_ABOUT = 58, 92  # characters in a line below a title: of cells, of curves
 
 
 def draw(lesson: Lesson) -> Figure:
@@ -43,7 +43,7 @@ def draw(lesson: Lesson) -> Figure:
     for number, chart in enumerate(charts, start=1):
         axes = figure.add_subplot(down, across, number)
         axes.set_title(chart.title, fontsize=10.5, pad=_room(chart), parse_math=False)
-        _say_below(axes, chart.about)
+        _say_below(axes, chart)
         if isinstance(chart, Curves):
             _draw_curves(axes, chart)
         else:
@@ -75,18 +75,18 @@ def _all_cells(charts: Sequence[Chart]) -> bool:
     return all(isinstance(chart, Cells) for chart in charts)
 
 
-def _lines_of(about: str) -> list[str]:
-    """Words in lines that fit below a title."""
-    return textwrap.wrap(about, LONGEST_ABOUT)
+def _lines_of(chart: Chart) -> list[str]:
+    """What is said below the title, in lines that fit."""
+    return textwrap.wrap(chart.about, LONGEST_ABOUT[isinstance(chart, Curves)])
 
 
 def _room(chart: Chart) -> float:
-    return 8 + 10.5 * len(_lines_of(chart.about))
+    return 8 + 10.5 * len(_lines_of(chart))
 
 
-def _say_below(axes: Axes, about: str) -> None:
+def _say_below(axes: Axes, chart: Chart) -> None:
     axes.annotate(
-        "\n".join(_lines_of(about)),
+        "\n".join(_lines_of(chart)),
         (0.5, 1),
         (0, 4),
         xycoords="axes fraction",

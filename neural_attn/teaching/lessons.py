@@ -114,13 +114,13 @@ KINDS: dict[str, Callable[[Source], Lesson]] = {
 class Taught:
     """What was drawn: the lessons, files by name, and what to tell the user.
 
-    `missing` says why something that was asked for is not there.
+    `missing` says of each that was asked for and is not there why, and what helps.
     """
 
     lessons: Sequence[Lesson]
     files: dict[str, Path]
     notes: list[str] = field(default_factory=list)
-    missing: list[Diagnostic] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
     warnings: list[Diagnostic] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,7 +130,7 @@ class Taught:
                 lesson.name: [[one.title, one.about] for one in lesson.charts]
                 for lesson in self.lessons
             },
-            "missing": [one.as_dict() for one in self.missing],
+            "missing": list(self.missing),
             "files": {name: str(path) for name, path in self.files.items()},
         }
 
@@ -186,7 +186,8 @@ def teach(
     text = build_page(lessons, str(source.request.model))
     files[PAGE] = atomic_write(request.output_dir / PAGE, text)
     said = [*source.notes, *(note for one in lessons for note in one.notes)]
-    return Taught(lessons, files, said, missing, source.warnings)
+    absent = [f"not drawn: {one.message} ({one.hint})" for one in missing]
+    return Taught(lessons, files, said, absent, source.warnings)
 
 
 # --- in Python ----------------------------------------------------------------------

@@ -10,9 +10,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from neural_attn.figures import palette
-from neural_attn.figures.plotly_page import page_of, plain, plot_of
+from neural_attn.figures.plotly_page import escaped, page_of, plain, plot_of
 from neural_attn.teaching.charts import Cells, Curves, Lesson
-from neural_attn.teaching.draw import LEVEL_COLORS, line_colors
+from neural_attn.teaching.draw import LEVEL_COLORS, line_colors, shown_levels
 
 __all__ = ["build_page", "plotly_figures"]
 
@@ -37,8 +37,8 @@ def plotly_figures(lesson: Lesson) -> list[go.Figure]:
     for chart in lesson.charts:
         is_curves = isinstance(chart, Curves)
         figure = _curves(chart) if is_curves else _cells(chart)  # type: ignore[arg-type]
-        about = "<br>".join(plain(line, 400) for line in (chart.about, *lesson.notes))
-        title = f"<b>{plain(lesson.title, 80)}</b> · {plain(chart.title, 80)}<br>"
+        about = "<br>".join(escaped(line) for line in (chart.about, *lesson.notes))
+        title = f"<b>{escaped(lesson.title)}</b> · {escaped(chart.title)}<br>"
         figure.update_layout(
             title={
                 "text": f'{title}<span style="font-size:13px">{about}</span>',
@@ -64,7 +64,7 @@ def _curves(chart: Curves) -> go.Figure:
         go.Scatter(
             x=chart.x,
             y=y,
-            name=plain(label, 120),
+            name=escaped(label),
             mode="lines",
             line={
                 "color": color,
@@ -77,12 +77,22 @@ def _curves(chart: Curves) -> go.Figure:
     ]
     figure = go.Figure(traces)
     for place, text in chart.marks.items():
-        figure.add_vline(place, line_dash="dot", annotation_text=plain(text, 80))
+        left = place < chart.x[0] + 0.6 * (chart.x[-1] - chart.x[0])
+        figure.add_vline(
+            place,
+            line={"dash": "dot", "color": palette.MUTED, "width": 1.5},
+            annotation_text=escaped(text),
+            annotation_position="top right" if left else "top left",
+        )
     figure.update_layout(
-        xaxis={"title": {"text": chart.x_title}, "automargin": True},
+        xaxis={
+            "title": {"text": chart.x_title},
+            "automargin": True,
+            "range": [float(chart.x[0]), float(chart.x[-1])],
+        },
         yaxis={"title": {"text": chart.y_title}, "automargin": True},
         hovermode="closest",
-        showlegend=True,
+        showlegend=len(traces) > 1,
     )
     return figure
 
@@ -122,7 +132,7 @@ def _hover(chart: Cells, value: str) -> str:
 
 
 def _of_levels(chart: Cells) -> dict[str, Any]:
-    count = len(chart.levels)
+    count = shown_levels(chart)[-1] + 1
     colors = LEVEL_COLORS[:count]
     edges = [
         [at / count, color]
@@ -134,7 +144,10 @@ def _of_levels(chart: Cells) -> dict[str, Any]:
         "zmin": -0.5,
         "zmax": count - 0.5,
         "colorscale": edges,
-        "colorbar": {"tickvals": list(range(count)), "ticktext": list(chart.levels)},
+        "colorbar": {
+            "tickvals": list(range(count)),
+            "ticktext": list(chart.levels[:count]),
+        },
         "text": said,
         "hovertemplate": _hover(chart, "<b>%{text}</b>"),
     }

@@ -205,7 +205,7 @@ def _rotary_charts(title: str, said: str, one: Found, count: int) -> list[Chart]
                 "Angles",
                 f"slowest pair: one turn in {_period(rates.min())} positions",
                 np.mod(np.outer(rates, x), 2 * np.pi),
-                [f"{a}, {b}" for a, b in pairs],
+                [f"{a}+{b}" for a, b in pairs],
                 [str(at) for at in x],
                 "pair of numbers",
                 "position",

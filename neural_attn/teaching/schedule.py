@@ -19,6 +19,7 @@ MOST_POINTS = 2000  # more than a picture has pixels across
 WARMUPS_SHOWN = 5  # of a schedule that never ends
 DECAYS_SHOWN = 5
 BEHIND_THE_END = 1.1  # and so much of one that does
+MOST_MARKS = 6  # more would stand on each other
 
 
 def lesson(networks: Sequence[Checked], steps: int | None = None) -> Lesson:
@@ -29,15 +30,14 @@ def lesson(networks: Sequence[Checked], steps: int | None = None) -> Lesson:
     schedules = {checked.network.name: schedule_of(checked) for checked in networks}
     count = steps or max(map(_length, schedules.values()))
     x = np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS)).round())
-    marks: dict[float, str] = {}
-    lines = {}
+    several = len(schedules) > 1
+    lines, marks = {}, {}
     for name, schedule in schedules.items():
-        own = {step for step in milestones(schedule) if step < count}
-        x = np.union1d(x, [step for step in own if step >= 0])
-        several = len(schedules) > 1
-        for step in sorted(own):
-            said = f"{milestones(schedule)[step]}: {step:,}"
-            marks[float(step)] = f"{name}, {said}" if several else said
+        own = {
+            step: said for step, said in milestones(schedule).items() if step < count
+        }
+        x = np.union1d(x, list(own))
+        marks |= {float(step): f"{said}: {step:,}" for step, said in own.items()}
         lines[_label(name if several else "", schedule)] = schedule
     rates = {
         label: np.array([rate_at(schedule, int(step)) for step in x])
@@ -50,7 +50,7 @@ def lesson(networks: Sequence[Checked], steps: int | None = None) -> Lesson:
         "training step (batches before this one)",
         "learning rate",
         rates,
-        marks if len(marks) <= 6 else {},
+        {} if several or len(marks) > MOST_MARKS else marks,
         steps=any(map(_has_jumps, schedules.values())),
     )
     return Lesson("schedule", "The learning rate that the optimizer gets", [chart])

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from neural_attn.figures import palette
 from neural_attn.figures.blocks import Blocks, blocks_of
-from neural_attn.figures.plotly_page import page_of, plain, plot_of
+from neural_attn.figures.plotly_page import TITLE_PLACE, page_of, plain, plot_of
 from neural_attn.figures.token_labels import readable
 from neural_attn.files import atomic_write
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
@@ -43,14 +43,6 @@ HOVER = (
     "query <b>%{y}</b><br>key <b>%{x}</b><br>weight <b>%{z:.4f}</b>"
     "<extra>%{fullData.name}</extra>"
 )
-TITLE_PLACE = {
-    "x": 0.02,
-    "xanchor": "left",
-    "y": 1,
-    "yref": "container",
-    "yanchor": "top",
-    "pad": {"t": 24},
-}
 UNTRAINED = "untrained (random) weights"
 AVERAGE = "Average over heads"
 

@@ -9,9 +9,17 @@ import plotly.graph_objects as go
 
 from neural_attn.figures.token_labels import readable
 
-__all__ = ["escaped", "page_of", "plain", "plot_of"]
+__all__ = ["TITLE_PLACE", "escaped", "page_of", "plain", "plot_of"]
 
 LABEL_LENGTH = 28
+TITLE_PLACE = {
+    "x": 0.02,
+    "xanchor": "left",
+    "y": 1,
+    "yref": "container",
+    "yanchor": "top",
+    "pad": {"t": 24},
+}
 
 # Colours follow the reader's system, also while the page is open.
 SCRIPT = """

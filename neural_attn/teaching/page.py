@@ -10,7 +10,13 @@ import numpy as np
 import plotly.graph_objects as go
 
 from neural_attn.figures import palette
-from neural_attn.figures.plotly_page import escaped, page_of, plain, plot_of
+from neural_attn.figures.plotly_page import (
+    TITLE_PLACE,
+    escaped,
+    page_of,
+    plain,
+    plot_of,
+)
 from neural_attn.teaching.charts import Cells, Curves, Lesson
 from neural_attn.teaching.draw import LEVEL_COLORS, line_colors, shown_levels
 
@@ -37,15 +43,15 @@ def plotly_figures(lesson: Lesson) -> list[go.Figure]:
     for chart in lesson.charts:
         is_curves = isinstance(chart, Curves)
         figure = _curves(chart) if is_curves else _cells(chart)  # type: ignore[arg-type]
-        about = "<br>".join(escaped(line) for line in (chart.about, *lesson.notes))
+        said = [escaped(line) for line in (chart.about, *lesson.notes)]
         title = f"<b>{escaped(lesson.title)}</b> · {escaped(chart.title)}<br>"
         figure.update_layout(
             title={
-                "text": f'{title}<span style="font-size:13px">{about}</span>',
+                "text": f'{title}<span style="font-size:13px">{"<br>".join(said)}</span>',
                 "font": {"size": 17},
-                "x": 0.02,
-            },
-            margin={"t": 110, "l": 70, "r": 20, "b": 60},
+            }
+            | TITLE_PLACE,
+            margin={"t": 80 + 18 * len(said), "l": 70, "r": 20, "b": 60},
             template="none",
             plot_bgcolor=palette.MASKED,
             font={
@@ -90,7 +96,11 @@ def _curves(chart: Curves) -> go.Figure:
             "automargin": True,
             "range": [float(chart.x[0]), float(chart.x[-1])],
         },
-        yaxis={"title": {"text": chart.y_title}, "automargin": True},
+        yaxis={
+            "title": {"text": chart.y_title},
+            "automargin": True,
+            "exponentformat": "e",
+        },
         hovermode="closest",
         showlegend=len(traces) > 1,
     )

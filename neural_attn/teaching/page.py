@@ -44,10 +44,11 @@ def plotly_figures(lesson: Lesson) -> list[go.Figure]:
         is_curves = isinstance(chart, Curves)
         figure = _curves(chart) if is_curves else _cells(chart)  # type: ignore[arg-type]
         said = [escaped(line) for line in (chart.about, *lesson.notes)]
+        small = f'<span style="font-size:13px">{"<br>".join(said)}</span>'
         title = f"<b>{escaped(lesson.title)}</b> · {escaped(chart.title)}<br>"
         figure.update_layout(
             title={
-                "text": f'{title}<span style="font-size:13px">{"<br>".join(said)}</span>',
+                "text": title + small,
                 "font": {"size": 17},
             }
             | TITLE_PLACE,

@@ -16,7 +16,7 @@ from neural_attn.files import atomic_write
 from neural_attn.inputs.prepared import Tokens
 from neural_attn.inputs.texts import as_texts
 from neural_attn.maps.attention_maps import SelectionError
-from neural_attn.models.generated import GeneratedModel, load_model
+from neural_attn.models.opening import load_network
 from neural_attn.pipeline import Request
 from neural_attn.pretrained.conversion.importing import import_folder
 from neural_attn.shapes.instance import Checked
@@ -68,11 +68,10 @@ class Source:
         """See `teaching.masks`."""
         request = self.request
         model = pipeline.open_request(request)
-        assert isinstance(model, GeneratedModel)
         said: list[str] = []
         if request.data is None and not request.has_texts and not request.media:
             prepared = model.prepare(None, request.tokens, request.seed)
-            prepared = masks.pad_sample(model.checked, prepared)
+            prepared = masks.pad_sample(self.checked, prepared)
             captured, said = model.run(prepared), list(prepared.notes)
         else:
             batch = pipeline.capture(request)
@@ -87,7 +86,7 @@ class Source:
     def positions(self, length: int | None = None) -> Lesson:
         """See `teaching.positions`."""
         request = self.request
-        loaded = load_model(
+        loaded = load_network(
             self.checked, REFEREE, request.checkpoint, seed=request.seed
         )
         return positions.lesson(loaded, length)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_attn.backends.emit.training import masked_inputs
 from neural_attn.inputs.prepared import Prepared
 from neural_attn.ir import is_mask
 from neural_attn.maps.attention_map import AttentionMap
@@ -86,8 +87,6 @@ def pad_sample(checked: Checked, prepared: Prepared) -> Prepared:
 
 def _padded_inputs(checked: Checked) -> set[str]:
     """The inputs whose zeros are padding: ids of which the network asks, and masks."""
-    from neural_attn.backends.emit.training import masked_inputs
-
     network = checked.network
     masks = {given.name for given in network.inputs if is_mask(given.name)}
     return masks or masked_inputs(network.block)

@@ -16,12 +16,11 @@ from neural_attn.check import check_text
 from neural_attn.cli import cli
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.models.generated import load_model, load_source
-from neural_attn.pipeline import Request
 from neural_attn.teaching.charts import Cells, Curves
-from neural_attn.teaching.lessons import Source
 from neural_attn.teaching.loss import crossentropy, targets
 from neural_attn.teaching.masks import LEVELS, why_hidden
 from neural_attn.teaching.page import build_page, plotly_figures
+from neural_attn.teaching.source import Source
 from neural_attn.training.catalogue import SCHEDULES
 from neural_attn.training.rates import milestones, rate_at
 from tests.every_backend import TRAINING, parameters
@@ -51,7 +50,7 @@ def file(tmp_path):
 
 
 def source(path, **options):
-    return Source(Request(path, **options))
+    return Source(path, **options)
 
 
 # --- masks --------------------------------------------------------------------------

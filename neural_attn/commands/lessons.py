@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from neural_attn.commands.options import note, progress, say
 from neural_attn.diagnostics.errors import printable
 
 if TYPE_CHECKING:
-    from neural_attn.pipeline import Request
-    from neural_attn.teaching.lessons import Taught
+    from neural_attn.teaching.charts import Lesson
 
-__all__ = ["chosen", "draw_lessons", "lesson_options", "meaningful", "report_lessons"]
+__all__ = [
+    "chosen", "lesson_options", "lessons_as_json", "meaningful", "report_lessons",
+]  # fmt: skip
 
 _HELP = {
     "masks": "Draw which keys each query sees.",
@@ -54,21 +55,21 @@ def meaningful(lessons: Sequence[str]) -> list[str]:
     return [*_OF_ALL, *(n for one in lessons for n in (one, *_OF_EACH[one]))]
 
 
-def draw_lessons(request: Request, lessons: Sequence[str]) -> Taught:
-    """See `teaching.lessons.teach`; says on a terminal what is going on."""
-    from neural_attn.teaching.lessons import teach
-
-    with progress() as step:
-        return teach(request, lessons, step)
-
-
-def report_lessons(taught: Taught, *, as_json: bool) -> None:
-    """Print what was drawn, and what was not."""
-    say(taught.warnings)
-    note([*taught.missing, *taught.notes])
-    if as_json:
-        click.echo(json.dumps(taught.to_dict(), ensure_ascii=False))
-        return
-    for lesson in taught.lessons:
+def report_lessons(lessons: Sequence[Lesson]) -> None:
+    """Print what was drawn, a line for each chart."""
+    for lesson in lessons:
         for chart in lesson.charts:
             click.echo(printable(f"{lesson.name}: {chart.title}: {chart.about}"))
+
+
+def lessons_as_json(
+    lessons: Sequence[Lesson], missing: Sequence[str], files: Mapping[str, Path]
+) -> str:
+    """The same for machines: what charts are of, not their numbers."""
+    pictures = {
+        lesson.name: [{"title": one.title, "about": one.about} for one in lesson.charts]
+        for lesson in lessons
+    }
+    written = {name: str(path) for name, path in files.items()}
+    found = {"pictures": pictures, "missing": list(missing), "files": written}
+    return json.dumps(found, ensure_ascii=False)

@@ -11,8 +11,8 @@ import click
 
 from neural_attn.commands.lessons import (
     chosen,
-    draw_lessons,
     lesson_options,
+    lessons_as_json,
     meaningful,
     report_lessons,
 )
@@ -44,6 +44,8 @@ from neural_attn.inputs.file_kinds import holds_arrays, refuse_others
 if TYPE_CHECKING:
     from neural_attn.maps.attention_maps import AttentionMaps
     from neural_attn.pipeline import Request
+    from neural_attn.teaching.charts import Lesson
+    from neural_attn.teaching.source import Source
 
 
 @click.command()
@@ -147,9 +149,7 @@ def visualize(file: Path, attention: bool, **options: Any) -> None:
     elif lessons:
         where = f"on --{' --'.join(lessons)} without --attention"
         _refuse_options(("file", *meaningful(lessons)), where)
-        taught = draw_lessons(_request(file, options), lessons)
-        report_lessons(taught, as_json=options["as_json"])
-        _list_files(taught.files, options)
+        _visualize_lessons(file, options, lessons)
     else:
         _refuse_options(_OF_ARCHITECTURE, "without --attention")
         _visualize_architecture(file, options)
@@ -180,44 +180,100 @@ def _visualize_attention(
 ) -> None:
     from neural_attn import pipeline
 
-    request = _request(file, options)
     with progress() as step:
-        outcome = pipeline.visualize(request, step)
+        outcome = pipeline.visualize(_request(file, options), step)
     say(outcome.warnings)
     note(outcome.notes)
     files = outcome.files
     if lessons:
-        taught = draw_lessons(request, lessons)
-        note([*taught.missing, *(n for n in taught.notes if n not in outcome.notes)])
-        files = {**files, **taught.files}
+        source = _source(file, options)
+        read, missing, drawn = _teach(source, options, lessons)
+        said = [*source.files.notes, *(text for one in read for text in one.notes)]
+        note([*missing, *(text for text in said if text not in outcome.notes)])
+        files = {**files, **drawn}
     _report(outcome.maps, files, options)
+
+
+def _visualize_lessons(
+    file: Path, options: dict[str, Any], lessons: Sequence[str]
+) -> None:
+    source = _source(file, options)
+    read, missing, files = _teach(source, options, lessons)
+    say(source.checked_file[1])
+    said = [*source.files.notes, *(text for one in read for text in one.notes)]
+    note([*missing, *said])
+    if options["as_json"]:
+        click.echo(lessons_as_json(read, missing, files))
+    else:
+        report_lessons(read)
+    _list_files(files, options)
+
+
+def _teach(
+    source: Source, options: dict[str, Any], lessons: Sequence[str]
+) -> tuple[list[Lesson], list[str], dict[str, Path]]:
+    """The lessons, why others are missing, and the files that were written."""
+    from neural_attn.teaching.write import write_lessons
+
+    with progress() as step:
+        step("reading what the file declares")
+        read, missing = source.read(lessons)
+        files = write_lessons(
+            read,
+            options["output_dir"],
+            str(source.model),
+            formats=_picture_formats(options),
+            dpi=options["dpi"],
+            step=step,
+        )
+    return read, missing, files
+
+
+def _source(file: Path, options: dict[str, Any]) -> Source:
+    from neural_attn.teaching.source import Source
+
+    return Source(
+        file,
+        **_inputs(options),
+        **{name: options[name] for name in _OF_SOURCE},
+    )
 
 
 def _request(file: Path, options: dict[str, Any]) -> Request:
     from neural_attn import pipeline
     from neural_attn.figures.look import Look
+
+    return pipeline.Request(
+        file,
+        **_inputs(options),
+        formats=_picture_formats(options),
+        examples=options["num_examples"],
+        look=Look(**{name: options[name] for name in _OF_LOOK}),
+        **{name: options[name] for name in (*_OF_SOURCE, *_OF_REQUEST)},
+    )
+
+
+def _inputs(options: dict[str, Any]) -> dict[str, Any]:
+    """What options say of the input, as `Request` and `Source` have it."""
     from neural_attn.inputs.arrays import read_data
     from neural_attn.inputs.sides import sides_given
 
     data = options["data"]
-    return pipeline.Request(
-        file,
-        data=None if data is None else read_data(data),
-        tokens=tokens_of(options),
-        texts=texts_of(options["text"], options["pairs"], options["texts_file"]),
-        formats=_picture_formats(options),
-        examples=options["num_examples"],
-        tokenizer=sides_given(options),
-        look=Look(**{name: options[name] for name in _OF_LOOK}),
-        **{name: options[name] for name in _FIELDS},
-    )
+    return {
+        "data": None if data is None else read_data(data),
+        "tokens": tokens_of(options),
+        "texts": texts_of(options["text"], options["pairs"], options["texts_file"]),
+        "tokenizer": sides_given(options),
+    }
 
 
-# fields of the request that are options under the same names
-_FIELDS = (
-    "backend", "network", "checkpoint", "layer", "head", "output_dir",
-    "dpi", "cmap", "seed", "save_maps", "precision", "rows", "axes", "causal",
-    "images", "sounds",
+# fields that are options under the same names
+_OF_SOURCE = (
+    "network", "checkpoint", "layer", "output_dir", "seed", "images", "sounds",
+)  # fmt: skip
+_OF_REQUEST = (
+    "backend", "head", "dpi", "cmap", "save_maps", "precision", "rows", "axes",
+    "causal",
 )  # fmt: skip
 
 _OF_LOOK = ("row", "max_src", "max_trg", "figsize", "annotate")

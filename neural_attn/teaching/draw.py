@@ -158,7 +158,7 @@ def _draw_cells(axes: Axes, chart: Cells, fonts: Fonts) -> None:
     axes.set_facecolor(palette.MASKED)
     _label(axes, chart, fonts)
     if max(rows, columns) <= MOST_LABELS:
-        line = {"color": "white", "linewidth": 0.6}
+        line: dict[str, Any] = {"color": "white", "linewidth": 0.6}
         axes.hlines(np.arange(rows - 1) + 0.5, -0.5, columns - 0.5, **line)
         axes.vlines(np.arange(columns - 1) + 0.5, -0.5, rows - 0.5, **line)
     if not chart.levels and axes.figure is not None:

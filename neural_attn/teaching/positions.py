@@ -116,10 +116,10 @@ def _alike(found: list[Found], count: int) -> list[list[Found]]:
 def encoding(one: Found, count: int) -> NDArray[Any]:
     """What a layer adds to zeros, or has in its table: [positions, d_model]."""
     if one.what == "table":
-        return np.asarray(one.layer(np.arange(count)[None]))[0]
+        return _first(one.layer(np.arange(count)[None]))
     width = one.part.inputs[0].width.value
     assert width is not None
-    return np.asarray(one.layer(np.zeros((1, count, width), np.float32)))[0]
+    return _first(one.layer(np.zeros((1, count, width), np.float32)))
 
 
 def turned(one: Found, count: int) -> NDArray[Any]:
@@ -130,7 +130,7 @@ def turned(one: Found, count: int) -> NDArray[Any]:
     size = one.part.inputs[0].width.value
     assert size is not None
     units = np.broadcast_to(np.eye(size)[None, :, None], (1, size, count, size))
-    return np.asarray(one.layer(units.astype(np.float32), np.arange(count)[None]))[0]
+    return _first(one.layer(units.astype(np.float32), np.arange(count)[None]))
 
 
 def bias(one: Found, count: int) -> NDArray[Any]:
@@ -139,6 +139,12 @@ def bias(one: Found, count: int) -> NDArray[Any]:
     sizes = [size.value or 1 for size in around]  # heads, where they are split already
     query = np.zeros((1, *sizes, count, width.value or 1), np.float32)
     return np.asarray(one.layer(query, query))
+
+
+def _first(batch: Any) -> NDArray[Any]:
+    """The only example of what a layer gave."""
+    only: NDArray[Any] = np.asarray(batch)[0]
+    return only
 
 
 _RUNS: dict[str, Callable[[Found, int], NDArray[Any]]] = {
@@ -159,7 +165,7 @@ def _encoding_charts(title: str, said: str, one: Found, count: int) -> list[Char
     about += f"; {said}" if said else ""
     chosen = _spread(values.shape[1])
     lines = {f"dimension {at}": values[:, at] for at in chosen}
-    x = np.arange(count)
+    x = np.arange(float(count))
     curves = Curves(title, about, x, "position", "what is added", lines, ordered=True)
     cells = Cells(
         "Every dimension",
@@ -183,7 +189,7 @@ def _rotary_charts(title: str, said: str, one: Found, count: int) -> list[Chart]
     pairs = _pairs(units)
     chosen = [pairs[at] for at in _spread(len(pairs))]
     lines = {f"numbers {a} and {b}": cosine[a] for a, b in chosen}
-    x = np.arange(count)
+    x = np.arange(float(count))
     still = size - 2 * len(pairs)
     about = f"{len(pairs)} pairs of numbers" + (f", {still} stay" if still else "")
     charts: list[Chart] = [
@@ -206,7 +212,7 @@ def _rotary_charts(title: str, said: str, one: Found, count: int) -> list[Chart]
                 f"slowest pair: one turn in {_period(rates.min())} positions",
                 np.mod(np.outer(rates, x), 2 * np.pi),
                 [f"{a}+{b}" for a, b in pairs],
-                [str(at) for at in x],
+                [str(at) for at in range(count)],
                 "pair of numbers",
                 "position",
                 value_title="angle (radians)",
@@ -217,7 +223,7 @@ def _rotary_charts(title: str, said: str, one: Found, count: int) -> list[Chart]
 
 def _bias_charts(title: str, said: str, one: Found, count: int) -> list[Chart]:
     values = bias(one, count)
-    x = np.arange(1 - count, count)
+    x = np.arange(1.0 - count, count)
     slopes = -(values[:, -1] - values[:, count - 1]) / max(count - 1, 1)
     straight = np.allclose(values, -slopes[:, None] * abs(x), atol=1e-4)
     lines = {

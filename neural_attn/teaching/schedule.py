@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,7 @@ from neural_attn.training.rates import milestones, rate_at
 __all__ = ["lesson", "schedule_of"]
 
 MOST_POINTS = 2000  # more than a picture has pixels across
-WARMUPS_SHOWN = 5  # of a schedule that never ends
-DECAYS_SHOWN = 5
+UNITS_SHOWN = 5  # warm-ups, or steps of decay, of a schedule that never ends
 BEHIND_THE_END = 1.1  # and so much of one that does
 MOST_MARKS = 6  # more would stand on each other
 
@@ -31,7 +31,8 @@ def lesson(networks: Sequence[Checked], steps: int | None = None) -> Lesson:
     count = steps or max(map(_length, schedules.values()))
     x = np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS)).round())
     several = len(schedules) > 1
-    lines, marks = {}, {}
+    lines: dict[str, Named] = {}
+    marks: dict[float, str] = {}
     for name, schedule in schedules.items():
         own = {
             step: said for step, said in milestones(schedule).items() if step < count
@@ -76,9 +77,9 @@ def _length(schedule: Named) -> int:
     ends = milestones(schedule)
     if "end of decay" in ends.values() or schedule.name == "PiecewiseConstantDecay":
         return max(2, round(max(ends) * BEHIND_THE_END) + 1)
-    if schedule.name == "Noam":
-        return WARMUPS_SHOWN * int(schedule.arguments["warmup_steps"])  # type: ignore[call-overload]
-    return DECAYS_SHOWN * int(schedule.arguments["decay_steps"]) + 1  # type: ignore[call-overload]
+    given: Mapping[str, Any] = schedule.arguments
+    endless = given["warmup_steps"] if schedule.name == "Noam" else given["decay_steps"]
+    return UNITS_SHOWN * int(endless) + 1
 
 
 def _has_jumps(schedule: Named) -> bool:

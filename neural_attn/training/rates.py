@@ -63,7 +63,7 @@ def _inverse_time(step: int, given: Mapping[str, Any]) -> float:
 
 
 def _share(step: int, given: Mapping[str, Any]) -> float:
-    share = step / given["decay_steps"]
+    share = float(step / given["decay_steps"])
     return math.floor(share) if given.get("staircase") else share
 
 

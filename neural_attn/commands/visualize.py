@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from neural_attn.commands.architecture import draw_architecture
 from neural_attn.commands.lessons import (
     chosen,
     lesson_options,
@@ -38,7 +39,7 @@ from neural_attn.commands.options import (
     texts_of,
     tokens_of,
 )
-from neural_attn.diagnostics.errors import fail, printable
+from neural_attn.diagnostics.errors import printable
 from neural_attn.inputs.file_kinds import holds_arrays, refuse_others
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def visualize(file: Path, attention: bool, **options: Any) -> None:
         _visualize_lessons(file, options, lessons)
     else:
         _refuse_options(_OF_ARCHITECTURE, "without --attention")
-        _visualize_architecture(file, options)
+        draw_architecture(file, options)
 
 
 # what also has a meaning for the architecture, and for maps that were saved
@@ -180,17 +181,17 @@ def _visualize_attention(
 ) -> None:
     from neural_attn import pipeline
 
+    source = _source(file, options)
+    read, missing = source.read(lessons) if lessons else ([], [])
     with progress() as step:
         outcome = pipeline.visualize(_request(file, options), step)
-    say(outcome.warnings)
-    note(outcome.notes)
     files = outcome.files
+    said = list(outcome.notes)
     if lessons:
-        source = _source(file, options)
-        read, missing, drawn = _teach(source, options, lessons)
-        said = [*source.files.notes, *(text for one in read for text in one.notes)]
-        note([*missing, *(text for text in said if text not in outcome.notes)])
-        files = {**files, **drawn}
+        files = {**files, **_write_lessons(read, source, options)}
+        said += [*missing, *source.notes(read)]
+    say(outcome.warnings)
+    note(list(dict.fromkeys(said)))
     _report(outcome.maps, files, options)
 
 
@@ -198,10 +199,10 @@ def _visualize_lessons(
     file: Path, options: dict[str, Any], lessons: Sequence[str]
 ) -> None:
     source = _source(file, options)
-    read, missing, files = _teach(source, options, lessons)
+    read, missing = source.read(lessons)
+    files = _write_lessons(read, source, options)
     say(source.checked_file[1])
-    said = [*source.files.notes, *(text for one in read for text in one.notes)]
-    note([*missing, *said])
+    note([*missing, *source.notes(read)])
     if options["as_json"]:
         click.echo(lessons_as_json(read, missing, files))
     else:
@@ -209,24 +210,20 @@ def _visualize_lessons(
     _list_files(files, options)
 
 
-def _teach(
-    source: Source, options: dict[str, Any], lessons: Sequence[str]
-) -> tuple[list[Lesson], list[str], dict[str, Path]]:
-    """The lessons, why others are missing, and the files that were written."""
+def _write_lessons(
+    lessons: Sequence[Lesson], source: Source, options: dict[str, Any]
+) -> dict[str, Path]:
     from neural_attn.teaching.write import write_lessons
 
     with progress() as step:
-        step("reading what the file declares")
-        read, missing = source.read(lessons)
-        files = write_lessons(
-            read,
+        return write_lessons(
+            lessons,
             options["output_dir"],
             str(source.model),
             formats=_picture_formats(options),
             dpi=options["dpi"],
             step=step,
         )
-    return read, missing, files
 
 
 def _source(file: Path, options: dict[str, Any]) -> Source:
@@ -310,32 +307,3 @@ def _list_files(written: dict[str, Path], options: dict[str, Any]) -> None:
         for path in written.values():
             if path.suffix in (".html", ".png"):
                 click.launch(str(path))
-
-
-def _visualize_architecture(file: Path, options: dict[str, Any]) -> None:
-    from neural_attn.architecture import draw
-    from neural_attn.check import check_file, choose
-    from neural_attn.files import atomic_write, safe_name
-    from neural_attn.pretrained.conversion.importing import import_folder
-
-    found = import_folder(file, options["output_dir"])
-    note(found.notes)
-    networks, warnings = check_file(found.model)
-    say(warnings)
-    checked = choose(networks, options["network"])
-    wrong = {"png", "pdf"} & set(options["formats"])
-    if wrong:
-        fail("E0417", formats=" or ".join(sorted(wrong)))
-    click.echo(draw.architecture_text(checked))
-    folder: Path = options["output_dir"]
-    stem = f"architecture_{safe_name(checked.network.name)}"
-    writers = {
-        "svg": draw.draw_architecture,
-        "html": draw.architecture_html,
-    }
-    click.echo("Output files:")
-    for kind in options["formats"] or ("svg",):
-        path = atomic_write(folder / f"{stem}.{kind}", writers[kind](checked))
-        click.echo(f"  - {printable(str(path))}")
-        if options["show"]:
-            click.launch(str(path))

@@ -134,6 +134,10 @@ class Source:
         said = [f"not drawn: {one.message} ({one.hint})" for one in missing]
         return found, [text.removesuffix(" ()") for text in said]
 
+    def notes(self, lessons: Iterable[Lesson]) -> list[str]:
+        """What to tell the user of the file, and of lessons that were read."""
+        return [*self.files.notes, *(note for one in lessons for note in one.notes)]
+
     def _read(self, kind: str) -> tuple[Lesson | None, list[Diagnostic]]:
         try:
             return KINDS[kind](self), []

@@ -165,6 +165,25 @@ def test_slopes_of_alibi(file):
         np.testing.assert_allclose(row, -abs(steps) / 2 ** (head + 1), atol=1e-6)
 
 
+def test_learned_biases_are_those_of_their_buckets(tmp_path):
+    """Raffel et al. (2020), 2.1: near distances have a bucket each, far ones share."""
+    block = (
+        "define Biased() { layers: bias = RelativePositionBias(num_heads=2, "
+        "num_buckets=8, max_distance=16)\nlayer = T5Encoder(2, 8)\n"
+        "forward(x): return layer(x, bias(x)) }\n"
+    )
+    path = tmp_path / "biased.neural"
+    path.write_text(block + network("Biased()"), "utf-8")
+    (chart,) = source(path).positions(6).charts
+    loaded = load_model(path, "numpy")
+    (table,) = (w for n, w in loaded.model.named_weights().items() if "table" in n)
+    first = chart.lines["head 0"]
+    assert first[5] == table[0, 0]  # the query itself
+    assert first[4] == table[1, 0]  # the key before
+    assert first[6] == table[5, 0]  # the key behind: the second half
+    assert "learned, 2 heads; untrained" in chart.about
+
+
 def test_a_define_of_ones_own_is_known_by_what_it_does(tmp_path):
     path = tmp_path / "own.neural"
     define = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -92,13 +93,12 @@ def _what(part: Instance) -> str:
     counted = {step.name for step in part.steps if step.kind == "function"}
     first, output = inputs[0], part.output
     same = str(first) == str(output)
-    if "relative_positions" in counted and output.rank == 2:
+    if "relative_positions" in counted and output.rank == 2 and len(inputs) <= 2:
         return "bias"
     if len(inputs) == 2 and first.rank == 4 and same:
         return "turn" if inputs[1].dtype == "int" and inputs[1].rank == 2 else ""
-    if "positions" in counted and first.rank == 3 and same:
-        return "added"
-    return ""
+    added = "positions" in counted and len(inputs) == 1 and first.rank == 3 and same
+    return "added" if added else ""
 
 
 def _alike(found: list[Found], count: int) -> list[list[Found]]:
@@ -138,7 +138,8 @@ def bias(one: Found, count: int) -> NDArray[Any]:
     *around, _, width = one.part.inputs[0].dims[1:]
     sizes = [size.value or 1 for size in around]  # heads, where they are split already
     query = np.zeros((1, *sizes, count, width.value or 1), np.float32)
-    return np.asarray(one.layer(query, query))
+    taken = signature(one.layer.forward).parameters  # keys too, where a call gives them
+    return np.asarray(one.layer(*[query] * len(taken)))
 
 
 def _first(batch: Any) -> NDArray[Any]:

@@ -63,9 +63,25 @@ def pytest_collection_modifyitems(config, items):
     one_is_named = any("::" in argument for argument in config.args)
     if tier != "all" and not one_is_named:
         left_out = [item for item in items if is_thorough(item) != (tier == "thorough")]
-        config.hook.pytest_deselected(items=left_out)
-        gone = set(left_out)
-        items[:] = [item for item in items if item not in gone]
+        leave_out(config, items, left_out)
+    if (share := config.getoption("--share")) is not None:
+        number, shares = share
+        others = [i for i in items if crc32(i.nodeid.encode()) % shares != number - 1]
+        leave_out(config, items, others)
+
+
+def leave_out(config, items, those):
+    config.hook.pytest_deselected(items=those)
+    gone = set(those)
+    items[:] = [item for item in items if item not in gone]
+
+
+def share_of(text: str) -> tuple[int, int]:
+    """Read "2/4", the second of four shares; ValueError where there is none."""
+    number, shares = map(int, text.split("/"))
+    if not 1 <= number <= shares:
+        raise ValueError(f"there is no share {text}")
+    return number, shares
 
 
 def is_thorough(item) -> bool:
@@ -95,6 +111,11 @@ def pytest_addoption(parser):
         choices=["quick", "thorough", "all"],
         default="quick",
         help="quick: each fact once, in minutes; thorough: the other cases; all: both",
+    )
+    parser.addoption(
+        "--share",
+        type=share_of,
+        help="K/N: of the tests of the tier, those of the K-th of N shares",
     )
     parser.addoption(
         "--update-golden",

@@ -75,6 +75,7 @@ def test_a_file_keeps_every_number(tmp_path):
     assert (one.count == other.count).all()
 
 
+@pytest.mark.thorough("4")
 @pytest.mark.parametrize("cut", [1, 2, 4])
 def test_merged_files_are_the_whole(tmp_path, cut):
     whole = part_of(range(5))

@@ -127,6 +127,7 @@ def test_content_entropy_is_its_definition(mask):
     assert np.isnan(found.extra[:, 1]).all()  # the rank is not asked for
 
 
+@pytest.mark.thorough(every=4)
 @pytest.mark.parametrize("name", list(SCORES))
 def test_null_moments_are_those_of_shuffled_rows(name):
     random = np.random.default_rng(3)

@@ -160,6 +160,7 @@ def test_pytorch_holds_nothing_of_queries_by_keys(options, training):
     assert largest <= 4 * 2 * 128 * length + 4 * length < length * length
 
 
+@pytest.mark.thorough(but=("scale", "window=3"))
 @pytest.mark.requires_tensorflow
 @pytest.mark.parametrize("options", OPTIONS)
 def test_keras_gradients_are_those_of_the_maps(options):

@@ -177,6 +177,7 @@ def run_alone(loaded, given):
 one_key = pytest.mark.filterwarnings("ignore:.*softmax over axis:UserWarning")
 
 
+@pytest.mark.thorough("tensorflow", every=3)
 @one_key
 @pytest.mark.parametrize(("options", "sizes"), CASES, ids=str)
 def test_attend_is_its_equation(options, sizes, backend, tmp_path):

@@ -67,6 +67,7 @@ MASKS = {
 }
 
 
+@pytest.mark.thorough(every=3)
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("case", CASES)
 def test_a_layer_shows_the_scores_that_it_returns(case, mask):

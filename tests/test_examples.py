@@ -73,7 +73,7 @@ def test_networks_have_no_problems_not_even_warnings(path):
     assert checked.attentions
 
 
-@pytest.mark.thorough("tensorflow", "pytorch", but="basic")
+@pytest.mark.thorough("tensorflow", "pytorch", "multi_layer", but="basic")
 @pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.stem)
 def test_networks_run_and_are_drawn(path, backend, tmp_path):
     visualizer = AttentionVisualizer(backend=backend)

@@ -103,6 +103,7 @@ def write(folder, name, backend="numpy", texts=None, **options):
     return neural_attn.generate(_loaded[key], texts or TEXTS[name], **options)
 
 
+@pytest.mark.thorough("tensorflow-1", "pytorch-1")
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("beams", [1, 3])
 def test_all_backends_write_the_same_for_the_same_reasons(name, beams, backend, folder):
@@ -203,6 +204,7 @@ def test_the_end_ends_a_text(folder):
     assert third not in ended.text.split()
 
 
+@pytest.mark.thorough("tensorflow")
 def test_sampling_is_that_of_its_seed_and_of_the_top_k(backend, folder):
     def draw(**options):
         made = write(folder, "language", backend, temperature=3.0, **options)

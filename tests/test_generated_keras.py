@@ -184,6 +184,7 @@ def test_a_summary_shows_the_shapes_of_the_first_call(name):
     assert shown_shapes(model) == real
 
 
+@pytest.mark.thorough("multi_layer", "text_class")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_summary_of_a_new_model_shows_shapes(name):
     shapes = list(shown_shapes(module(SOURCES[name]).create_model()).values())

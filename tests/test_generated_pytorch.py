@@ -28,6 +28,7 @@ def ids(*shape, classes=9):
 NAMES = [path.stem for path in EXAMPLES]
 
 
+@pytest.mark.thorough("multi_layer", "text_class")
 @pytest.mark.parametrize("name", NAMES)
 def test_examples_are_captured_whole(name):
     torch.manual_seed(0)

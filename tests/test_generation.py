@@ -319,6 +319,7 @@ def test_attention_of_what_was_written_is_the_models(name, backend, tmp_path):
             assert weights.shape[2] == 7
 
 
+@pytest.mark.thorough("tensorflow", but="gpt2")
 @pytest.mark.parametrize("padded", ["gpt2", "learned", "encoder and decoder"])
 def test_nothing_stays_behind_a_text_that_was_written(padded, backend, tmp_path):
     """Neither what was kept nor which padding was skipped: another batch follows."""
@@ -685,6 +686,7 @@ def test_a_saved_keras_model_goes_on_too(tmp_path):
     np.testing.assert_array_equal(model.generate(START, 5), expected)
 
 
+@pytest.mark.thorough("tensorflow", but="encoder and decoder")
 @pytest.mark.parametrize("written", ["encoder and decoder", "bahdanau", "luong"])
 def test_a_source_that_is_padded_is_the_source_alone(written, backend, tmp_path):
     model = Runner(TEXTS[written], backend, tmp_path)

@@ -300,7 +300,7 @@ def test_the_default_backend_is_tensorflow_where_it_is_installed(folder):
     assert "compiled_model_tensorflow.py" in results["visualizations"]
 
 
-@pytest.mark.thorough("numpy", "pytorch")
+@pytest.mark.thorough("numpy", "pytorch", "embedded")
 @pytest.mark.parametrize("kind", ["embedded", "token ids"])
 def test_input_data_formats(kind, backend):
     random = np.random.default_rng(0)

@@ -154,6 +154,7 @@ def shape(source):
     return [(c.co_name, names_of(c), len(c.co_code)) for c in codes(source)]
 
 
+@pytest.mark.thorough(every=3)
 @pytest.mark.parametrize("place", PLACES)
 def test_hostile_strings_stay_strings(place):
     fill = PLACES[place]
@@ -170,6 +171,7 @@ FREE = (
 ONE_LINE = [t for t in HOSTILE if "\n" not in t]
 
 
+@pytest.mark.thorough(every=2)
 @pytest.mark.parametrize("place", FREE)
 def test_free_text_keeps_the_shape_of_the_module(place):
     fill = PLACES[place]

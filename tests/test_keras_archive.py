@@ -53,6 +53,7 @@ def saved(tmp_path_factory):
     return path
 
 
+@pytest.mark.thorough("options1", "options2")
 @pytest.mark.parametrize(
     "options", [{}, {"use_scale": False, "merge_mode": "sum"}, {"unroll": False}]
 )

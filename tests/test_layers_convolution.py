@@ -83,6 +83,7 @@ CASES = [
 NOT_IN_KERAS = ("strides=(2, 1), use_bias=false",)
 
 
+@pytest.mark.thorough("tensorflow", every=3)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("layer", "shape", "sizes"), CASES)
 def test_every_backend_gives_what_numpy_gives(
@@ -158,6 +159,7 @@ def as_in_keras(tensors, name, channels):
     return values
 
 
+@pytest.mark.thorough(every=3)
 @pytest.mark.parametrize(("layer", "shape", "sizes"), CASES)
 def test_generated_code_is_formatted(tmp_path, backend, layer, shape, sizes):
     source = emit(one_layer(layer, shape), get(backend))

@@ -52,6 +52,7 @@ ADAPTIVE = [
 CASES = WINDOWS + GLOBAL + ADAPTIVE
 
 
+@pytest.mark.thorough("tensorflow", every=3)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("layer", "shape", "sizes"), CASES)
 def test_every_backend_gives_what_numpy_gives(
@@ -103,6 +104,7 @@ def test_numpy_gives_what_the_function_of_torch_gives(tmp_path, layer, shape, si
     np.testing.assert_allclose(found, reference.numpy(), rtol=0, atol=1e-12)
 
 
+@pytest.mark.thorough(every=3)
 @pytest.mark.parametrize(("layer", "shape", "sizes"), CASES)
 def test_generated_code_is_formatted(tmp_path, backend, layer, shape, sizes):
     source = emit(one_layer(layer, shape), get(backend))

@@ -200,6 +200,7 @@ def test_columns_count_characters_after_crlf():
     assert "\r" not in problem.render()
 
 
+@pytest.mark.thorough("Dense")
 @pytest.mark.parametrize(
     "line", ["TransformerEncoder(num_heads=4, ff_dim=8)", "Dense(8)"]
 )

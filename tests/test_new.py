@@ -45,7 +45,7 @@ def test_template_is_sound_and_in_canonical_form(name):
     assert format_text(template(name)) == template(name)
 
 
-@pytest.mark.thorough("tensorflow", but=("bert", "lstm"))
+@pytest.mark.thorough("tensorflow", "pytorch-llama", "numpy-llama", but="lstm")
 @pytest.mark.parametrize("name", NAMES)
 def test_template_runs(name, backend):
     (checked,), _ = check_text(template(name), f"{name}.neural")

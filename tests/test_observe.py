@@ -218,6 +218,7 @@ def test_of_many_attentions_only_what_is_observed_is_the_map(backend):
     np.testing.assert_allclose(output, context, rtol=0, atol=1e-12)
 
 
+@pytest.mark.thorough(but=("linear",))
 @pytest.mark.requires_torch
 @pytest.mark.parametrize("body", [case[0] for case in CASES.values()], ids=CASES)
 def test_observing_costs_nothing_unless_it_is_asked_for(body):
@@ -239,6 +240,7 @@ def test_observing_costs_nothing_unless_it_is_asked_for(body):
     assert not any(weights.requires_grad for weights in maps.values())
 
 
+@pytest.mark.thorough(but=("linear",))
 @pytest.mark.requires_tensorflow
 @pytest.mark.parametrize("body", [case[0] for case in CASES.values()], ids=CASES)
 def test_keras_fits_what_observes(body):

@@ -203,6 +203,7 @@ MEMORIES = {
 }
 
 
+@pytest.mark.thorough("tensorflow", but="two encoders")
 @pytest.mark.parametrize("case", MEMORIES.values(), ids=MEMORIES)
 def test_a_memory_is_masked_by_the_padding_of_its_own_input(case, backend):
     shapes, layers, padded = case

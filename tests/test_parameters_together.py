@@ -47,6 +47,13 @@ def outcome(text):
     ]
 
 
+@pytest.mark.thorough(
+    "BidirectionalGRU",
+    "BidirectionalSimpleRNN",
+    "SimpleRNN",
+    "Conv3D",
+    but="BidirectionalLSTM",
+)
 @pytest.mark.parametrize("name", LAYERS)
 def test_each_parameter_matters_beside_each_other_one(name):
     """One that matters only for some values of another must not be dropped there."""

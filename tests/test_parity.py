@@ -112,6 +112,7 @@ def captured(load):
     return run_once
 
 
+@pytest.mark.thorough("tensorflow", but=("float64", "llama"))
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", TEXTS)
 def test_output_and_maps_agree_with_numpy_float64(captured, name, backend, dtype):

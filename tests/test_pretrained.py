@@ -149,6 +149,7 @@ def test_attention_is_that_of_transformers(
         assert_close(by_query(ours), by_query(expected), real(encoded), tolerance)
 
 
+@pytest.mark.thorough("numpy-float64", "tensorflow-float64")
 @pytest.mark.requires_transformers
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 @pytest.mark.parametrize("name", BACKENDS)

@@ -74,6 +74,7 @@ def t5(seed=5):
     return spread(transformers.T5ForConditionalGeneration(config), seed=seed)
 
 
+@pytest.mark.thorough("tensorflow-float32")
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_t5(backend, dtype, tmp_path):
     """Longer than the last bucket begins, with padding in the source."""
@@ -154,6 +155,7 @@ def given_to(theirs):
     }
 
 
+@pytest.mark.thorough("tensorflow-float32")
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_bart(backend, dtype, tmp_path):
     theirs, weights = bart()
@@ -339,6 +341,7 @@ LEARNING = {
 }
 
 
+@pytest.mark.thorough("bloom-tensorflow", "vit-tensorflow", "t5-tensorflow")
 @each_training_backend
 @pytest.mark.parametrize("name", LEARNING)
 def test_gradients_reach_every_weight(name, backend):

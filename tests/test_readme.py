@@ -43,7 +43,10 @@ def blocks(page):
 
 # Those that load a framework, which is done once for all of them. The first command of
 # README.md, and every other one, run as a user's do.
-WARM = ("neural visualize", "neural analyze", "neural generate")
+WARM = tuple(
+    f"neural {command}"
+    for command in ("visualize", "analyze", "generate", "train", "diagnose", "import")
+)
 
 
 def commands(code):
@@ -92,6 +95,7 @@ def run_neural(code, where):
     assert warnings == []
 
 
+@pytest.mark.thorough("generation.md")
 @pytest.mark.requires_torch
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_runs(page, folder, minilm_dir, monkeypatch):

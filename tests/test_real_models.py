@@ -149,6 +149,7 @@ def test_heads_that_hear_words_are_found(speech, row, best, others):
     assert scores[len(scores) // 2].verdict == "no evidence"
 
 
+@pytest.mark.thorough
 def test_a_sound_file_is_heard_as_transformers_hears_it(speech):
     wavfile = pytest.importorskip("scipy.io.wavfile")
     folder, script, data = speech[2]

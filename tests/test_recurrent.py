@@ -56,6 +56,7 @@ CASES = [
 ]
 
 
+@pytest.mark.thorough("tensorflow", every=3)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("layer", "shape", "sizes"), CASES)
 def test_every_backend_gives_what_numpy_gives(
@@ -77,6 +78,7 @@ def test_shapes_are_inferred(layer, shape, sizes):
     assert inferred == known
 
 
+@pytest.mark.thorough(every=3)
 @pytest.mark.parametrize(("layer", "shape", "sizes"), CASES)
 def test_generated_code_is_formatted(tmp_path, backend, layer, shape, sizes):
     source = emit(one_layer(layer, shape), get(backend))

@@ -61,6 +61,7 @@ def read(checked, backend, dtype, folder, ids):
     return run(loaded.model, loaded.backend, ids)[0]
 
 
+@pytest.mark.thorough("tensorflow", every=3)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("layers", MASKED)
 def test_padding_anywhere_means_the_same_on_every_backend(
@@ -121,6 +122,7 @@ def step_by_step(tmp_path, layer, x):
     return weights, np.stack(steps)
 
 
+@pytest.mark.thorough("tensorflow", every=3)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     ("layer", "shape"),

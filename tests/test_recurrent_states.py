@@ -76,6 +76,7 @@ def text_of(name, sequences="true"):
 CASES = [*((name, "true") for name in LAYERS), ("GRU", "false"), ("LSTM both", "false")]
 
 
+@pytest.mark.thorough("tensorflow", every=3)
 @pytest.mark.parametrize(("name", "sequences"), CASES)
 def test_every_backend_gives_what_numpy_gives(name, sequences, backend, tmp_path):
     checked = checked_of(text_of(name, sequences))
@@ -305,6 +306,7 @@ def test_every_weight_gets_a_gradient_in_pytorch(name):
         assert parameter.grad.abs().max() > 0, weight
 
 
+@pytest.mark.thorough
 @pytest.mark.requires_tensorflow
 def test_every_weight_gets_a_gradient_in_keras_and_is_saved(tmp_path):
     import keras

@@ -122,7 +122,7 @@ def checked_of(text):
     return checked
 
 
-@pytest.mark.thorough(but=("of one layer", "of kinds"))
+@pytest.mark.thorough(but=("of one layer]", "of kinds"))
 @pytest.mark.parametrize("text", STACKS.values(), ids=STACKS)
 def test_what_check_accepts_runs_and_agrees(text, available_backends, tmp_path):
     checked = checked_of(text)

@@ -331,7 +331,7 @@ print(fused - before, peak() - fused)
 """
 
 
-@pytest.mark.thorough("tensorflow")
+@pytest.mark.thorough("tensorflow", "pytorch")
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
 def test_no_queries_by_keys_tensor_at_length_4096(runtime, project_root):
     result = subprocess.run(

@@ -187,7 +187,7 @@ network Translator {
 """
 
 
-@pytest.mark.thorough("tensorflow", "pytorch")
+@pytest.mark.thorough("tensorflow", "pytorch", "numpy-7")
 @pytest.mark.parametrize("targets", [5, 7])
 def test_tokens_of_the_source_label_the_encoder_side_alone(targets, backend):
     Path("translator.neural").write_text(TRANSLATOR, encoding="utf-8")
@@ -208,7 +208,7 @@ def test_tokens_of_the_source_label_the_encoder_side_alone(targets, backend):
     }
 
 
-@pytest.mark.thorough("tensorflow", "pytorch")
+@pytest.mark.thorough("tensorflow", "pytorch", "numpy-5")
 @pytest.mark.parametrize("targets", [5, 7])
 def test_tokens_of_both_sides_label_the_steps_of_their_input(targets, backend):
     Path("translator.neural").write_text(TRANSLATOR, encoding="utf-8")

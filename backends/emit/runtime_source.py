@@ -48,25 +48,25 @@ def read(name: str, words: Collection[str] | None = None) -> Runtime:
     holds neither, it is left out. `# only without A:` is its opposite.
     What an author may write freely (comments, names of layers) is not among the words.
     """
-    marked = _marked(name)
-    return _read(name, None if words is None else marked.intersection(words))
-
-
-@cache
-def _read(name: str, words: frozenset[str] | None) -> Runtime:
     whole = Runtime({}, {})
     for text in _texts(name):
-        part = _cut(_fitted(text, words), (f"{name}.", f"{COMMON}."))
+        asked = None if words is None else _marked(text).intersection(words)
+        part = _part(text, asked, (f"{name}.", f"{COMMON}."))
         whole.definitions.update(part.definitions)
         whole.imports.update(part.imports)
     return whole
 
 
 @cache
-def _marked(name: str) -> frozenset[str]:
-    """The names behind `# only with` in the runtime files of a backend."""
-    lines = (line for text in _texts(name) for line in text.splitlines())
-    marks = filter(None, map(_ONLY.match, lines))
+def _part(text: str, words: frozenset[str] | None, own: tuple[str, ...]) -> Runtime:
+    """One file, as it is for these of the words that it marks: few are, of many."""
+    return _cut(_fitted(text, words), own)
+
+
+@cache
+def _marked(text: str) -> frozenset[str]:
+    """The names behind `# only with` in the text of a runtime file."""
+    marks = filter(None, map(_ONLY.match, text.splitlines()))
     return frozenset(name for mark in marks for name in mark[2].split(", "))
 
 

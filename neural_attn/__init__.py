@@ -25,6 +25,10 @@ _PUBLIC = {
     "generate": "neural_attn.generation",
     "load_model": "neural_attn.models.generated",
     "plot": "neural_attn.calls",
+    "plot_loss": "neural_attn.teaching.plots",
+    "plot_masks": "neural_attn.teaching.plots",
+    "plot_positions": "neural_attn.teaching.plots",
+    "plot_schedule": "neural_attn.teaching.plots",
 }
 
 __all__ = ["__version__", *_PUBLIC]

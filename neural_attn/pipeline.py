@@ -27,6 +27,7 @@ from neural_attn.explorer.page import EXPLORER, ExplorerPage
 from neural_attn.figures.look import Look
 from neural_attn.files import atomic_write
 from neural_attn.inputs.links import LinkedText, LinkRow, bring_texts, read_links
+from neural_attn.inputs.mixtures import refuse_mixtures
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.texts import as_paths, as_texts, batches, count_all
 from neural_attn.inputs.tokenizer import Text
@@ -553,17 +554,8 @@ def refuse_lies(captured: Captured, layer: str | int | None) -> None:
 
 def _check_inputs(request: Request) -> None:
     """Refuse inputs that exclude each other."""
-    has_more = request.data is not None or bool(request.files)
-    if request.images and has_more:
-        fail("E0414.images")
-    if request.sounds and has_more:
-        fail("E0414.sounds")
-    if request.images and request.sounds:
-        fail("E0414.media")
-    if request.has_texts and request.data is not None:
-        fail("E0414.data")
-    if (request.has_texts or request.media) and request.tokens is not None:
-        fail("E0414.texts")
+    media = request.images, request.sounds
+    refuse_mixtures(request.data, request.texts, *media, request.tokens, request.files)
     has_data = request.media or not request.has_texts
     if request.links and not request.linked and not has_data:
         fail("E0414.links")

@@ -1,4 +1,4 @@
-"""Whether a network can be trained as its file says: weights, and classes for a loss."""
+"""Whether a network can be trained as its file says."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def trains(checked, backend):
 
 
 @pytest.mark.filterwarnings("ignore:You are using a softmax over axis:UserWarning")
-@pytest.mark.thorough("tensorflow", every=4)
+@pytest.mark.thorough("tensorflow", every=8)
 @pytest.mark.parametrize("backend", TRAINING)
 @pytest.mark.parametrize("name", WITH_LOSS)
 def test_a_network_with_a_loss_is_trained(name, backend):
@@ -52,7 +52,7 @@ def with_an_ending(seed):
 
 
 @pytest.mark.filterwarnings("ignore:You are using a softmax over axis:UserWarning")
-@pytest.mark.thorough("tensorflow", every=4)
+@pytest.mark.thorough("tensorflow", every=8)
 @pytest.mark.parametrize("backend", TRAINING)
 @pytest.mark.parametrize("seed", range(20))
 def test_a_random_network_is_trained(seed, backend):

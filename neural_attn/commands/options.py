@@ -190,6 +190,12 @@ def show_diff(before: str, after: str, name: str, what: str) -> None:
         click.echo(printable(line.replace("\t", " ")))
 
 
+def note(notes: Sequence[str]) -> None:
+    """Print what is worth knowing to stderr."""
+    for one in notes:
+        click.echo(f"note: {printable(one)}", err=True)
+
+
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
     """Say on a terminal what is going on; nothing in a pipe."""

@@ -1,4 +1,4 @@
-"""`neural visualize`: the architecture, or with --attention where it attends."""
+"""`neural visualize`: the architecture, where it attends, or what the file declares."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from neural_attn.commands.architecture import draw_architecture
+from neural_attn.commands.lessons import (
+    chosen,
+    lesson_options,
+    lessons_as_json,
+    meaningful,
+    report_lessons,
+)
 from neural_attn.commands.options import (
     AXES,
     BACKEND,
@@ -24,22 +32,27 @@ from neural_attn.commands.options import (
     TOKENS_FILE,
     examples,
     is_given,
+    note,
     progress,
     say,
     sides,
     texts_of,
     tokens_of,
 )
-from neural_attn.diagnostics.errors import fail, printable
+from neural_attn.diagnostics.errors import printable
 from neural_attn.inputs.file_kinds import holds_arrays, refuse_others
 
 if TYPE_CHECKING:
     from neural_attn.maps.attention_maps import AttentionMaps
+    from neural_attn.pipeline import Request
+    from neural_attn.teaching.charts import Lesson
+    from neural_attn.teaching.source import Source
 
 
 @click.command()
 @click.argument("file", type=FILE)
 @click.option("--attention", is_flag=True, help="Run the network; draw its attention.")
+@lesson_options
 @BACKEND
 @click.option(
     "-d", "--data", type=FILE, help="Input: .npy, or .npz for several inputs."
@@ -114,6 +127,7 @@ if TYPE_CHECKING:
     'neural visualize all-MiniLM-L6-v2 --attention --pair "It rains." "Take a coat."',
     "neural visualize vit-base --attention --image cat.jpg",
     'neural visualize whisper-tiny --attention --audio speech.wav --text " Hello"',
+    "neural visualize model.neural --masks --positions --schedule --loss",
     "neural visualize maps.npz",
     "neural visualize arrays.npz --rows signed",
     "neural visualize averaged.safetensors --axes bqk --tokens-file tokens.txt",
@@ -121,18 +135,25 @@ if TYPE_CHECKING:
 def visualize(file: Path, attention: bool, **options: Any) -> None:
     """Draw the architecture; with --attention, where the network attends.
 
+    --masks, --positions, --schedule and --loss draw what the file itself declares.
+
     FILE is a .neural file, the folder of a pretrained model, or saved maps or arrays:
     .npz, .npy or .safetensors. A folder becomes a .neural file in the output folder.
     """
     refuse_others(file)
+    lessons = chosen(options)
     if holds_arrays(file):
         _refuse_options(_OF_MAPS, "on saved maps")
-        _visualize_attention(file, options)
+        _visualize_attention(file, options, [])
     elif attention:
-        _visualize_attention(file, options)
+        _visualize_attention(file, options, lessons)
+    elif lessons:
+        where = f"on --{' --'.join(lessons)} without --attention"
+        _refuse_options(("file", *meaningful(lessons)), where)
+        _visualize_lessons(file, options, lessons)
     else:
         _refuse_options(_OF_ARCHITECTURE, "without --attention")
-        _visualize_architecture(file, options)
+        draw_architecture(file, options)
 
 
 # what also has a meaning for the architecture, and for maps that were saved
@@ -155,41 +176,101 @@ def _refuse_options(meaningful: tuple[str, ...], where: str) -> None:
             raise click.UsageError(f"{option} has no effect {where}")
 
 
-def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
+def _visualize_attention(
+    file: Path, options: dict[str, Any], lessons: Sequence[str]
+) -> None:
+    from neural_attn import pipeline
+
+    source = _source(file, options)
+    read, missing = source.read(lessons) if lessons else ([], [])
+    with progress() as step:
+        outcome = pipeline.visualize(_request(file, options), step)
+    files = outcome.files
+    said = list(outcome.notes)
+    if lessons:
+        files = {**files, **_write_lessons(read, source, options)}
+        said += [*missing, *source.notes(read)]
+    say(outcome.warnings)
+    note(list(dict.fromkeys(said)))
+    _report(outcome.maps, files, options)
+
+
+def _visualize_lessons(
+    file: Path, options: dict[str, Any], lessons: Sequence[str]
+) -> None:
+    source = _source(file, options)
+    read, missing = source.read(lessons)
+    files = _write_lessons(read, source, options)
+    say(source.checked_file[1])
+    note([*missing, *source.notes(read)])
+    if options["as_json"]:
+        click.echo(lessons_as_json(read, missing, files))
+    else:
+        report_lessons(read)
+    _list_files(files, options)
+
+
+def _write_lessons(
+    lessons: Sequence[Lesson], source: Source, options: dict[str, Any]
+) -> dict[str, Path]:
+    from neural_attn.teaching.write import write_lessons
+
+    with progress() as step:
+        return write_lessons(
+            lessons,
+            options["output_dir"],
+            str(source.model),
+            formats=_picture_formats(options),
+            dpi=options["dpi"],
+            step=step,
+        )
+
+
+def _source(file: Path, options: dict[str, Any]) -> Source:
+    from neural_attn.teaching.source import Source
+
+    return Source(
+        file,
+        **_inputs(options),
+        **{name: options[name] for name in _OF_SOURCE},
+    )
+
+
+def _request(file: Path, options: dict[str, Any]) -> Request:
     from neural_attn import pipeline
     from neural_attn.figures.look import Look
+
+    return pipeline.Request(
+        file,
+        **_inputs(options),
+        formats=_picture_formats(options),
+        examples=options["num_examples"],
+        look=Look(**{name: options[name] for name in _OF_LOOK}),
+        **{name: options[name] for name in (*_OF_SOURCE, *_OF_REQUEST)},
+    )
+
+
+def _inputs(options: dict[str, Any]) -> dict[str, Any]:
+    """What options say of the input, as `Request` and `Source` have it."""
     from neural_attn.inputs.arrays import read_data
     from neural_attn.inputs.sides import sides_given
 
     data = options["data"]
-    request = pipeline.Request(
-        file,
-        data=None if data is None else read_data(data),
-        tokens=tokens_of(options),
-        texts=texts_of(options["text"], options["pairs"], options["texts_file"]),
-        formats=_picture_formats(options),
-        examples=options["num_examples"],
-        tokenizer=sides_given(options),
-        look=Look(**{name: options[name] for name in _OF_LOOK}),
-        **{name: options[name] for name in _FIELDS},
-    )
-    with progress() as step:
-        outcome = pipeline.visualize(request, step)
-    say(outcome.warnings)
-    _note(outcome.notes)
-    _report(outcome.maps, outcome.files, options)
+    return {
+        "data": None if data is None else read_data(data),
+        "tokens": tokens_of(options),
+        "texts": texts_of(options["text"], options["pairs"], options["texts_file"]),
+        "tokenizer": sides_given(options),
+    }
 
 
-def _note(notes: Sequence[str]) -> None:
-    for note in notes:
-        click.echo(f"note: {printable(note)}", err=True)
-
-
-# fields of the request that are options under the same names
-_FIELDS = (
-    "backend", "network", "checkpoint", "layer", "head", "output_dir",
-    "dpi", "cmap", "seed", "save_maps", "precision", "rows", "axes", "causal",
-    "images", "sounds",
+# fields that are options under the same names
+_OF_SOURCE = (
+    "network", "checkpoint", "layer", "output_dir", "seed", "images", "sounds",
+)  # fmt: skip
+_OF_REQUEST = (
+    "backend", "head", "dpi", "cmap", "save_maps", "precision", "rows", "axes",
+    "causal",
 )  # fmt: skip
 
 _OF_LOOK = ("row", "max_src", "max_trg", "figsize", "annotate")
@@ -207,44 +288,22 @@ def _report(
     from neural_attn.reports.console import build_report
 
     report = build_report(maps.select(options["layer"]))
-    if as_json := options["as_json"]:
+    if options["as_json"]:
         files = {name: str(path) for name, path in written.items()}
         click.echo(json.dumps({**report.to_dict(), "files": files}, ensure_ascii=False))
     else:
         report.print()
-        click.echo("Output files:")
-        for path in written.values():
-            click.echo(f"  - {printable(str(path))}")
-    if options["show"] and not as_json:
+    _list_files(written, options)
+
+
+def _list_files(written: dict[str, Path], options: dict[str, Any]) -> None:
+    """Say what was written, and open it where that is asked for."""
+    if options["as_json"]:
+        return
+    click.echo("Output files:")
+    for path in written.values():
+        click.echo(f"  - {printable(str(path))}")
+    if options["show"]:
         for path in written.values():
             if path.suffix in (".html", ".png"):
                 click.launch(str(path))
-
-
-def _visualize_architecture(file: Path, options: dict[str, Any]) -> None:
-    from neural_attn.architecture import draw
-    from neural_attn.check import check_file, choose
-    from neural_attn.files import atomic_write, safe_name
-    from neural_attn.pretrained.conversion.importing import import_folder
-
-    found = import_folder(file, options["output_dir"])
-    _note(found.notes)
-    networks, warnings = check_file(found.model)
-    say(warnings)
-    checked = choose(networks, options["network"])
-    wrong = {"png", "pdf"} & set(options["formats"])
-    if wrong:
-        fail("E0417", formats=" or ".join(sorted(wrong)))
-    click.echo(draw.architecture_text(checked))
-    folder: Path = options["output_dir"]
-    stem = f"architecture_{safe_name(checked.network.name)}"
-    writers = {
-        "svg": draw.draw_architecture,
-        "html": draw.architecture_html,
-    }
-    click.echo("Output files:")
-    for kind in options["formats"] or ("svg",):
-        path = atomic_write(folder / f"{stem}.{kind}", writers[kind](checked))
-        click.echo(f"  - {printable(str(path))}")
-        if options["show"]:
-            click.launch(str(path))

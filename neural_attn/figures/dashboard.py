@@ -14,7 +14,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from neural_attn.figures import palette
 from neural_attn.figures.blocks import Blocks, blocks_of
+from neural_attn.figures.plotly_page import TITLE_PLACE, page_of, plain, plot_of
 from neural_attn.figures.token_labels import readable
 from neural_attn.files import atomic_write
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
@@ -39,67 +39,12 @@ MOST_CELLS = 512
 MOST_MEGABYTES_IN_BLOCKS = 24.0
 BYTES_PER_WEIGHT = 4 * 4 / 3  # float32 as base64
 
-LABEL_LENGTH = 28
 HOVER = (
     "query <b>%{y}</b><br>key <b>%{x}</b><br>weight <b>%{z:.4f}</b>"
     "<extra>%{fullData.name}</extra>"
 )
-TITLE_PLACE = {
-    "x": 0.02,
-    "xanchor": "left",
-    "y": 1,
-    "yref": "container",
-    "yanchor": "top",
-    "pad": {"t": 24},
-}
 UNTRAINED = "untrained (random) weights"
 AVERAGE = "Average over heads"
-
-# Colours follow the reader's system, also while the page is open.
-SCRIPT = """
-const page = document.getElementById("{plot_id}");
-const dark = window.matchMedia("(prefers-color-scheme: dark)");
-function follow() {
-  const [ink, paper, empty, hover] = dark.matches
-    ? ["#e6e8eb", "#14171a", "#2b3036", "#262b31"]
-    : ["#1b1f24", "#ffffff", "#eceef1", "#f4f5f7"];
-  const changes = {
-    "font.color": ink, paper_bgcolor: paper, plot_bgcolor: empty,
-    "hoverlabel.bgcolor": hover, "hoverlabel.font.color": ink,
-  };
-  page.layout.updatemenus.forEach((menu, index) => {
-    changes[`updatemenus[${index}].bgcolor`] = dark.matches ? "#b9c0c8" : "#f4f5f7";
-    // Plotly draws the arrow of a menu, and the choice under the pointer, for dark
-    // text on light ground alone.
-    changes[`updatemenus[${index}].font.color`] = "#1b1f24";
-  });
-  Plotly.relayout(page, changes);
-}
-dark.addEventListener("change", follow);
-follow();
-"""
-
-PAGE = Template("""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
-script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; \
-font-src data:">
-<title>$title</title>
-<style>
-  html, body { height: 100%; margin: 0; background: #ffffff; }
-  body > div { height: 100%; min-height: 30rem; }
-  @media (prefers-color-scheme: dark) { html, body { background: #14171a; } }
-</style>
-</head>
-<body>
-$plot
-</body>
-</html>
-""")
 
 
 @dataclass(frozen=True)
@@ -225,17 +170,10 @@ def write_dashboard(
     OSError
         If the file cannot be written.
     """
-    plot = build_dashboard(maps, batch_index).to_html(
-        full_html=False,
-        include_plotlyjs=True,
-        div_id="attention",
-        default_height="100%",
-        config={"responsive": True, "displaylogo": False, "scrollZoom": True},
-        post_script=SCRIPT,
-    )
+    figure = build_dashboard(maps, batch_index)
     source = f" in {readable(maps.source, 80)}" if maps.source else ""
-    title = html.escape(f"Attention{source}")
-    return atomic_write(path, PAGE.substitute(title=title, plot=plot))
+    plot = plot_of(figure, "attention", "100%")
+    return atomic_write(path, page_of(f"Attention{source}", plot))
 
 
 def _layer(one: Blocks, numbers: Sequence[int], average: bool) -> _Layer:
@@ -270,19 +208,13 @@ def _with_gaps(
 def _positions(labels: Sequence[tuple[str, str]]) -> list[str]:
     """Give each position a label of its own; tokens alone may repeat."""
     return [
-        position if token == position else f"{position} {_plain(token)}"
+        position if token == position else f"{position} {plain(token)}"
         for position, token in labels
     ]
 
 
-def _plain(text: str, length: int = LABEL_LENGTH) -> str:
-    """Escape what Plotly would read as markup, or MathJax beside it as mathematics."""
-    # Quotes stay: Plotly knows no &quot;.
-    return html.escape(readable(text, length), quote=False).replace("$", "&#36;")
-
-
 def _title(item: AttentionItem, notes: Sequence[str]) -> str:
-    name = _plain(item.name, 60)
+    name = plain(item.name, 60)
     kind = item.kind.replace("_self", " self-attention").replace(
         "cross", "cross-attention"
     )
@@ -369,7 +301,7 @@ def _layer_button(
         "xaxis.autorange": True,
         "yaxis.autorange": "reversed",
     }
-    return {"label": _plain(item.name, 48), "method": "update", "args": [data, view]}
+    return {"label": plain(item.name, 48), "method": "update", "args": [data, view]}
 
 
 def _head_button(index: int, traces: Sequence[str]) -> dict[str, Any]:

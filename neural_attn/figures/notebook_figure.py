@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from typing import Literal
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -16,14 +17,20 @@ class NotebookFigure(Figure):
     """A figure with a canvas of its own: it needs no window system and no pyplot.
 
     `width` and `height` are inches. A user's rcParams must not move what was measured:
-    it has no layout engine.
+    it has no layout engine unless `layout` names one.
     """
 
-    def __init__(self, width: float, height: float, dpi: float | None = None) -> None:
+    def __init__(
+        self,
+        width: float,
+        height: float,
+        dpi: float | None = None,
+        layout: Literal["none", "constrained"] = "none",
+    ) -> None:
         super().__init__(
             figsize=(width, height), dpi=dpi, facecolor="white", layout=None
         )
-        self.set_layout_engine("none")
+        self.set_layout_engine(layout)
         FigureCanvasAgg(self)
 
     def _repr_png_(self) -> bytes:

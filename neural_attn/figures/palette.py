@@ -8,7 +8,7 @@ import matplotlib
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 
 __all__ = [
-    "DEFAULT_CMAP", "DIVERGING", "INK", "MASKED", "MASKED_LINES", "MUTED",
+    "DEFAULT_CMAP", "DIVERGING", "INK", "LINES", "MASKED", "MASKED_LINES", "MUTED",
     "OVER_PICTURE", "colormap",
 ]  # fmt: skip
 
@@ -20,6 +20,12 @@ OVER_PICTURE = "YlOrRd"
 # Of signed weights: orange below 0 and blue above, which no colour-blind eye confuses.
 DIVERGING = (
     "#8a3a08", "#d97a34", "#f6cda6", "#f7f7f7", "#a9cdea", "#3d86c0", "#0b3c70",
+)  # fmt: skip
+
+# Of lines and of kinds: those that no colour-blind eye confuses (Okabe and Ito,
+# 2008), without their yellow, which is too light for a line.
+LINES = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#1b1f24",
 )  # fmt: skip
 
 INK = "#1b1f24"

@@ -1,0 +1,1 @@
+"""Teaching pictures: masks, positions, schedule and loss, as a file declares them."""

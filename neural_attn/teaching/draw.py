@@ -1,0 +1,212 @@
+"""Charts as a Matplotlib figure."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap, to_hex
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from neural_attn.figures import palette
+from neural_attn.figures.fonts import Fonts, choose_fonts
+from neural_attn.figures.notebook_figure import NotebookFigure
+from neural_attn.figures.token_labels import readable
+from neural_attn.teaching.charts import Cells, Chart, Curves, Lesson
+
+__all__ = ["LEVEL_COLORS", "draw", "line_colors", "shown_levels"]
+
+# What masks hide, and why: the lightest is seen least, also in grey print.
+LEVEL_COLORS = ("#0b3c70", "#e69f00", "#d4d8dd", "#cc79a7")
+PANEL, WIDE = (3.9, 3.9), (7.6, 3.9)  # inches: of cells, of curves
+MOST_LABELS = 24  # along an axis; of more, some are left out
+DASHES = ("-", "--", "-.", ":")
+LONGEST_ABOUT = 58, 92  # characters in a line below a title: of cells, of curves
+
+
+def draw(lesson: Lesson) -> Figure:
+    """All charts of a lesson in one figure, under its title."""
+    charts = list(lesson.charts)
+    fonts = choose_fonts(_texts(charts))
+    across = min(len(charts), 3 if _all_cells(charts) else 2)
+    down = math.ceil(len(charts) / across)
+    width, height = PANEL if _all_cells(charts) else WIDE
+    size = (max(width * across, 5.5), height * down + 0.9)
+    figure = NotebookFigure(*size, layout="constrained")
+    figure.suptitle(lesson.title, fontsize=14, fontweight="bold", color=palette.INK)
+    for number, chart in enumerate(charts, start=1):
+        axes = figure.add_subplot(down, across, number)
+        axes.set_title(chart.title, fontsize=10.5, pad=_room(chart), parse_math=False)
+        _say_below(axes, chart)
+        if isinstance(chart, Curves):
+            _draw_curves(axes, chart)
+        else:
+            _draw_cells(axes, chart, fonts)
+    _explain(figure, lesson)
+    return figure
+
+
+def shown_levels(chart: Cells) -> list[int]:
+    """The places in `levels` that some cell has."""
+    return [int(level) for level in np.unique(chart.values)]
+
+
+def line_colors(chart: Curves) -> list[str]:
+    """A colour for each line: of those that follow each other, along one scale."""
+    if not chart.ordered:
+        colors = cycle(palette.LINES)
+        return [next(colors) for _ in chart.lines]
+    places = np.linspace(0, 0.88, len(chart.lines))  # the lightest is not seen on white
+    return [to_hex(color) for color in palette.colormap()(places)]
+
+
+def _texts(charts: Sequence[Chart]) -> list[str]:
+    cells = [chart for chart in charts if isinstance(chart, Cells)]
+    return [label for chart in cells for label in (*chart.rows, *chart.columns)]
+
+
+def _all_cells(charts: Sequence[Chart]) -> bool:
+    return all(isinstance(chart, Cells) for chart in charts)
+
+
+def _lines_of(chart: Chart) -> list[str]:
+    """What is said below the title, in lines that fit."""
+    return textwrap.wrap(chart.about, LONGEST_ABOUT[isinstance(chart, Curves)])
+
+
+def _room(chart: Chart) -> float:
+    return 8 + 10.5 * len(_lines_of(chart))
+
+
+def _say_below(axes: Axes, chart: Chart) -> None:
+    axes.annotate(
+        "\n".join(_lines_of(chart)),
+        (0.5, 1),
+        (0, 4),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        fontsize=8,
+        color=palette.MUTED,
+    )
+
+
+# --- curves -------------------------------------------------------------------------
+
+
+def _draw_curves(axes: Axes, chart: Curves) -> None:
+    dashes = ["-"] if chart.ordered or len(chart.lines) == 1 else DASHES
+    style = "steps-post" if chart.steps else "default"
+    for (label, y), color, dash in zip(
+        chart.lines.items(), line_colors(chart), cycle(dashes), strict=False
+    ):
+        axes.plot(
+            chart.x, y, dash, color=color, label=label, linewidth=1.6, drawstyle=style
+        )
+    for place, text in chart.marks.items():
+        axes.axvline(place, color=palette.MUTED, linewidth=0.9, linestyle=":")
+        left = place < chart.x[0] + 0.6 * (chart.x[-1] - chart.x[0])
+        axes.annotate(
+            text,
+            (place, 0.97),
+            (4 if left else -4, 0),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha="left" if left else "right",
+            va="top",
+            fontsize=8,
+            color=palette.MUTED,
+        )
+    axes.set(xlabel=chart.x_title, ylabel=chart.y_title)
+    axes.margins(x=0.01, y=0.12 if chart.marks else 0.05)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color=palette.MASKED, linewidth=0.8)
+    axes.set_axisbelow(True)
+    if len(chart.lines) > 1:
+        beside = len(chart.lines) > 3
+        axes.legend(
+            frameon=False,
+            fontsize=8,
+            loc="center left" if beside else "best",
+            bbox_to_anchor=(1.0, 0.5) if beside else None,
+        )
+
+
+# --- cells --------------------------------------------------------------------------
+
+
+def _draw_cells(axes: Axes, chart: Cells, fonts: Fonts) -> None:
+    rows, columns = chart.values.shape
+    limits: dict[str, Any] = {"cmap": palette.colormap(signed=chart.signed)}
+    if chart.levels:
+        levels = LEVEL_COLORS[: len(chart.levels)]
+        limits = {"cmap": ListedColormap(levels), "vmin": -0.5}
+        limits["vmax"] = len(levels) - 0.5
+    elif chart.signed:
+        greatest = float(np.nanmax(np.abs(chart.values))) or 1.0
+        limits |= {"vmin": -greatest, "vmax": greatest}
+    else:
+        limits["vmin"] = 0
+    image = axes.imshow(chart.values, interpolation="none", aspect="auto", **limits)
+    axes.set_facecolor(palette.MASKED)
+    _label(axes, chart, fonts)
+    if max(rows, columns) <= MOST_LABELS:
+        line: dict[str, Any] = {"color": "white", "linewidth": 0.6}
+        axes.hlines(np.arange(rows - 1) + 0.5, -0.5, columns - 0.5, **line)
+        axes.vlines(np.arange(columns - 1) + 0.5, -0.5, rows - 0.5, **line)
+    if not chart.levels and axes.figure is not None:
+        bar = axes.figure.colorbar(image, ax=axes, pad=0.02)
+        bar.set_label(chart.value_title, fontsize=8.5)
+        bar.ax.tick_params(labelsize=8)
+
+
+def _label(axes: Axes, chart: Cells, fonts: Fonts) -> None:
+    upright = max(map(len, chart.columns), default=0) > 2
+    for side, labels in (("x", chart.columns), ("y", chart.rows)):
+        step = math.ceil(len(labels) / MOST_LABELS)
+        step = step if step < 3 else 5 * math.ceil(step / 5)
+        places = range(0, len(labels), step)
+        shown = [fonts.drawable(readable(labels[at], 14)) for at in places]
+        axis = axes.xaxis if side == "x" else axes.yaxis
+        axis.set_ticks(
+            list(places),
+            shown,
+            fontsize=8,
+            family=list(fonts.families),
+            parse_math=False,
+        )
+    if upright:
+        axes.tick_params(axis="x", rotation=90)
+    axes.tick_params(length=2)
+    axes.set_xlabel(chart.column_title, fontsize=9)
+    axes.set_ylabel(chart.row_title, fontsize=9)
+
+
+def _explain(figure: Figure, lesson: Lesson) -> None:
+    """Below all panels: the kinds of cells that there are, and the notes."""
+    told: dict[int, str] = {}
+    for chart in lesson.charts:
+        if isinstance(chart, Cells) and chart.levels:
+            told |= {level: chart.levels[level] for level in shown_levels(chart)}
+    notes = "\n".join(lesson.notes)
+    if told or notes:
+        patches = [
+            Patch(facecolor=LEVEL_COLORS[level], label=text)
+            for level, text in sorted(told.items())
+        ]
+        figure.legend(
+            handles=patches,
+            loc="outside lower center",
+            ncols=max(1, len(patches)),
+            frameon=False,
+            fontsize=9,
+            title=notes or None,
+            title_fontsize=8,
+        ).get_title().set_color(palette.MUTED)

@@ -1,0 +1,177 @@
+"""Charts as one interactive page: every cell and every point says what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from neural_attn.figures import palette
+from neural_attn.figures.plotly_page import (
+    TITLE_PLACE,
+    escaped,
+    page_of,
+    plain,
+    plot_of,
+)
+from neural_attn.teaching.charts import Cells, Curves, Lesson
+from neural_attn.teaching.draw import LEVEL_COLORS, line_colors, shown_levels
+
+__all__ = ["build_page", "plotly_figures"]
+
+HEIGHT = "34rem"
+DASHES = ("solid", "dash", "dashdot", "dot")
+
+
+def build_page(lessons: Sequence[Lesson], source: str) -> str:
+    """The text of a page with a plot for each chart; it loads nothing from anywhere."""
+    figures = [one for lesson in lessons for one in plotly_figures(lesson)]
+    plots = [
+        plot_of(figure, f"chart_{number}", HEIGHT, first=number == 0)
+        for number, figure in enumerate(figures)
+    ]
+    # `main` is as high as its plots are; a plot by itself would fill the window
+    return page_of(f"What {source} declares", f"<main>{''.join(plots)}</main>")
+
+
+def plotly_figures(lesson: Lesson) -> list[go.Figure]:
+    """A Plotly figure for each chart of a lesson."""
+    made = []
+    for chart in lesson.charts:
+        is_curves = isinstance(chart, Curves)
+        figure = _curves(chart) if is_curves else _cells(chart)  # type: ignore[arg-type]
+        said = [escaped(line) for line in (chart.about, *lesson.notes)]
+        small = f'<span style="font-size:13px">{"<br>".join(said)}</span>'
+        title = f"<b>{escaped(lesson.title)}</b> · {escaped(chart.title)}<br>"
+        figure.update_layout(
+            title={
+                "text": title + small,
+                "font": {"size": 17},
+            }
+            | TITLE_PLACE,
+            margin={"t": 80 + 18 * len(said), "l": 70, "r": 20, "b": 60},
+            template="none",
+            plot_bgcolor=palette.MASKED,
+            font={
+                "family": "system-ui, sans-serif",
+                "size": 12,
+                "color": palette.INK,
+            },
+        )
+        made.append(figure)
+    return made
+
+
+def _curves(chart: Curves) -> go.Figure:
+    colors, dashes = line_colors(chart), cycle(DASHES)
+    traces = [
+        go.Scatter(
+            x=chart.x,
+            y=y,
+            name=escaped(label),
+            mode="lines",
+            line={
+                "color": color,
+                "dash": "solid" if chart.ordered else next(dashes),
+                "shape": "hv" if chart.steps else "linear",
+            },
+            hovertemplate="%{x:,}: <b>%{y:.5g}</b><extra>%{fullData.name}</extra>",
+        )
+        for (label, y), color in zip(chart.lines.items(), colors, strict=True)
+    ]
+    figure = go.Figure(traces)
+    for place, text in chart.marks.items():
+        left = place < chart.x[0] + 0.6 * (chart.x[-1] - chart.x[0])
+        figure.add_vline(
+            place,
+            line={"dash": "dot", "color": palette.MUTED, "width": 1.5},
+            annotation_text=escaped(text),
+            annotation_position="top right" if left else "top left",
+        )
+    figure.update_layout(
+        xaxis={
+            "title": {"text": chart.x_title},
+            "automargin": True,
+            "range": [float(chart.x[0]), float(chart.x[-1])],
+        },
+        yaxis={
+            "title": {"text": chart.y_title},
+            "automargin": True,
+            "exponentformat": "e",
+        },
+        hovermode="closest",
+        showlegend=len(traces) > 1,
+    )
+    return figure
+
+
+def _cells(chart: Cells) -> go.Figure:
+    rows, columns = (_places(names) for names in (chart.rows, chart.columns))
+    trace = go.Heatmap(
+        z=chart.values.astype(np.float32),
+        x=columns,
+        y=rows,
+        xgap=1 if len(columns) <= 32 else 0,
+        ygap=1 if len(rows) <= 32 else 0,
+        hoverongaps=False,
+        **(_of_levels(chart) if chart.levels else _of_numbers(chart)),
+    )
+    figure = go.Figure(trace)
+    axis = {"type": "category", "automargin": True, "showgrid": False}
+    figure.update_layout(
+        xaxis={"title": {"text": chart.column_title}, **axis},
+        yaxis={"title": {"text": chart.row_title}, "autorange": "reversed", **axis},
+    )
+    return figure
+
+
+def _places(names: Sequence[str]) -> list[str]:
+    """A label of its own for each place: names alone may repeat."""
+    return [
+        plain(name) if name == str(at) or len(set(names)) == len(names)
+        else f"{at} {plain(name)}"
+        for at, name in enumerate(names)
+    ]  # fmt: skip
+
+
+def _hover(chart: Cells, value: str) -> str:
+    row, column = chart.row_title, chart.column_title
+    return f"{row} <b>%{{y}}</b><br>{column} <b>%{{x}}</b><br>{value}<extra></extra>"
+
+
+def _of_levels(chart: Cells) -> dict[str, Any]:
+    count = shown_levels(chart)[-1] + 1
+    colors = LEVEL_COLORS[:count]
+    edges = [
+        [at / count, color]
+        for number, color in enumerate(colors)
+        for at in (number, number + 1)
+    ]
+    said = np.array(chart.levels, object)[chart.values.astype(int)]
+    return {
+        "zmin": -0.5,
+        "zmax": count - 0.5,
+        "colorscale": edges,
+        "colorbar": {
+            "tickvals": list(range(count)),
+            "ticktext": list(chart.levels[:count]),
+        },
+        "text": said,
+        "hovertemplate": _hover(chart, "<b>%{text}</b>"),
+    }
+
+
+def _of_numbers(chart: Cells) -> dict[str, Any]:
+    greatest = float(np.nanmax(np.abs(chart.values))) or 1.0
+    last = len(palette.DIVERGING) - 1
+    diverging = [[at / last, color] for at, color in enumerate(palette.DIVERGING)]
+    return {
+        "zmin": -greatest if chart.signed else 0,
+        "zmax": greatest,
+        "colorscale": diverging if chart.signed else "Viridis",
+        "colorbar": {"title": {"text": chart.value_title, "side": "right"}},
+        "hovertemplate": _hover(chart, f"{chart.value_title} <b>%{{z:.5g}}</b>"),
+    }

@@ -15,11 +15,12 @@ from neural_attn.models.weights import expected
 FIXTURES = Path(__file__).resolve().parent / "fixtures"
 VALID = sorted((FIXTURES / "valid").glob("*.neural"))
 INVALID = sorted((FIXTURES / "invalid").glob("*.neural"))
+WARNED = sorted((FIXTURES / "warned").glob("*.neural"))
 _EXPECTED = re.compile(r"# ([EW]\d{4}) at (\d+):(\d+)")
 
 
 def announced(text):
-    """The errors that an invalid file says it has: code, line, column."""
+    """The problems that a file says it has: code, line, column."""
     return [(code, int(line), int(col)) for code, line, col in _EXPECTED.findall(text)]
 
 

@@ -298,6 +298,12 @@ def test_a_folder_writes_what_transformers_writes(kind, tmp_path):
             max_new_tokens=8, output_dir=tmp_path / "out",
         ).written[0]  # fmt: skip
         assert [*found.given_ids, *found.ids] == theirs[0].tolist()
+    # the file that was imported knows it too, without the folder
+    again = neural_attn.generate(
+        tmp_path / "out" / f"{kind}.neural", text, beams=beams, backend="numpy",
+        max_new_tokens=8,
+    ).written[0]  # fmt: skip
+    assert (again.given_ids, again.ids) == (found.given_ids, found.ids)
 
 
 # --- the command ----------------------------------------------------------------------
@@ -322,6 +328,13 @@ def test_the_command_prints_texts_or_json(folder, tmp_path):
     assert len(one["tokens"]) == len(one["ids"]) == len(one["steps"])
     assert len(one["steps"][0]["rivals"]) == 5
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_text_that_is_repeated_is_another_text(folder):
+    given = ["--input", "안녕 하", "--text", "저 는", "-b", "numpy", "--json"]
+    done = call(folder / "transformer.neural", *given, "--max-new-tokens", 2)
+    sources = [one["source"] for one in json.loads(done.stdout)["written"]]
+    assert sources == ["안녕 하", "저 는"]
 
 
 def test_the_command_keeps_attention(folder, tmp_path):

@@ -49,7 +49,10 @@ if TYPE_CHECKING:
 @ROWS
 @AXES
 @CAUSAL
-@click.option("--text", "--input", "text", metavar="TEXT", help="A text to run on.")
+@click.option(
+    "--text", "--input", "texts", multiple=True, metavar="TEXT",
+    help="A text to run on; repeat.",
+)  # fmt: skip
 @PAIR
 @IMAGES
 @SOUNDS
@@ -166,7 +169,7 @@ def _visualize_attention(file: Path, options: dict[str, Any]) -> None:
         file,
         data=None if data is None else read_data(data),
         tokens=tokens_of(options),
-        texts=texts_of(options["text"], options["pairs"], options["texts_file"]),
+        texts=texts_of(options["texts"], options["pairs"], options["texts_file"]),
         formats=_picture_formats(options),
         examples=options["num_examples"],
         tokenizer=sides_given(options),

@@ -115,7 +115,7 @@ class Writer:
 
     def _borders(self) -> tuple[int | None, int | None]:
         """The ids that start and end what is written."""
-        start, end = self.sides.target.borders
+        start, end = self.sides.borders
         start = start if self.how.start is None else self._id_of(self.how.start)
         end = end if self.how.end is None else self._id_of(self.how.end)
         if self.way.source is not None and start is None:

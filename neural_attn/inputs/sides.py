@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ class Sides:
 
     source: Tokenizer | None
     target: Tokenizer
-    own: Borders = Borders()
+    own: Borders = field(default_factory=Borders)
 
     @property
     def borders(self) -> tuple[int | None, int | None]:

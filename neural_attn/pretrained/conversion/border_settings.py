@@ -1,4 +1,4 @@
-"""What starts and ends what a model writes: its generation_config.json or config.json."""
+"""What starts and ends what a model writes: generation_config.json or config.json."""
 
 from __future__ import annotations
 

@@ -29,7 +29,8 @@ __all__ = ["Kept", "kept_in"]
 # what an import reads, and so what tells one state of a folder from another
 _SOURCES = (
     "config.json", "generation_config.json", "tokenizer.json",
-    "preprocessor_config.json", "processor_config.json", "model*.safetensors", "pytorch_model*.bin",
+    "preprocessor_config.json", "processor_config.json", "model*.safetensors",
+    "pytorch_model*.bin",
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.models.generated import load_model
 from neural_attn.models.weights import initial
 from neural_attn.models.writing import hide_padding
+from neural_attn.pipeline import Request, capture
 
 tokenizers = pytest.importorskip("tokenizers")
 
@@ -304,6 +305,14 @@ def test_a_folder_writes_what_transformers_writes(kind, tmp_path):
         max_new_tokens=8,
     ).written[0]  # fmt: skip
     assert (again.given_ids, again.ids) == (found.given_ids, found.ids)
+    if kind != "gpt2":
+        # the network knows the padding of a source by the id of its own
+        file = tmp_path / "out" / f"{kind}.neural"
+        beside = file.with_suffix(".safetensors")
+        texts = ["a b c", "x y z w q"]
+        assert_a_batch_is_what_each_is_alone(
+            Request(file, backend="numpy", checkpoint=beside, texts=texts)
+        )
 
 
 # --- the command ----------------------------------------------------------------------
@@ -525,8 +534,6 @@ def test_a_network_writes_the_target_itself(folder, tmp_path):
 
 def test_batches_that_are_padded_show_what_each_text_shows_alone(folder):
     """The explorer and the pictures are of one batch: its padding changes nothing."""
-    from neural_attn.pipeline import Request, capture
-
     sides = {side: folder / f"{side}.tokenizer.json" for side in ("source", "target")}
     request = Request(
         folder / "transformer.neural",
@@ -535,6 +542,10 @@ def test_batches_that_are_padded_show_what_each_text_shows_alone(folder):
         tokenizer=sides,
         texts=[*TEXTS["transformer"], PAIR],
     )
+    assert_a_batch_is_what_each_is_alone(request)
+
+
+def assert_a_batch_is_what_each_is_alone(request):
     together = capture(request).captured.maps
     for at, text in enumerate(request.texts):
         alone = capture(replace(request, texts=[text])).captured.maps

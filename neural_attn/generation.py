@@ -20,7 +20,6 @@ from neural_attn.maps.written import Written
 from neural_attn.models.capture import LoadedModel, require_attention
 from neural_attn.models.opening import load_network
 from neural_attn.models.writing import Writer, options_of, writing_of
-from neural_attn.pretrained.conversion.config import read_json
 from neural_attn.pretrained.conversion.importing import import_folder
 
 __all__ = ["Generated", "generate"]
@@ -132,8 +131,6 @@ def generate(
     if not texts:
         fail("E0643.list")
     told = options_of(how)
-    if told.start is None:
-        told = replace(told, start=_start_of(model))
     where = (checkpoint, network, backend, told.seed, output_dir, step)
     loaded, found = _open(model, *where)
     if attention:
@@ -155,14 +152,6 @@ def generate(
     return Generated(
         written, maps, found.checkpoint, loaded.trained, notes, found.warnings
     )
-
-
-def _start_of(model: Any) -> int | None:
-    """The id that starts what a pretrained model writes, where its folder says so."""
-    if isinstance(model, LoadedModel) or not Path(model).is_dir():
-        return None
-    start = read_json(Path(model) / "config.json").get("decoder_start_token_id")
-    return start if isinstance(start, int) else None
 
 
 _HOW = ("max_new_tokens", "beams", "temperature", "top_k", "start", "end", "seed")

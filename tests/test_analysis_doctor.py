@@ -75,6 +75,12 @@ def test_good_weights_give_no_finding(causal):
     assert len(maps) == 1
 
 
+def test_a_padding_token_may_start_what_a_decoder_writes():
+    start = {"tokens": ["[PAD]", *"abcdefghijk"]}
+    assert admit({"a": good(causal=True)}, **start)[1] == []
+    assert [one.code for one in admit({"a": good()}, **start)[1]] == ["W0810"]
+
+
 def test_float16_weights_are_good():
     assert admit({"a": good(length=100).astype(np.float16)})[1] == []
 

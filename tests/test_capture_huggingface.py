@@ -442,7 +442,12 @@ def test_texts_come_in_any_order_of_things(several, minilm, tokenizer):
 
 
 WRONG = {
-    "inputs": [(None, "E0405"), (5, "E0405"), (iter([1, 2]), "E0405")],
+    "inputs": [
+        (None, "E0405"),
+        (5, "E0405"),
+        (iter([1, 2]), "E0405"),
+        (["a text", None], "E0405"),
+    ],
     "layers": [
         *((one, "E0442") for one in (1.0, True, [], [1.5], slice(2), {}, b"x")),
     ],

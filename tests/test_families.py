@@ -296,6 +296,7 @@ ROWS = {
     "gemma": [
         Row("GemmaForCausalLM", llama(head_dim=4), writes=True),
         Row("GemmaModel", llama(head_dim=2, num_hidden_layers=1)),
+        Row("GemmaModel", llama(head_dim=2, hidden_act="gelu_python")),
     ],
     "gemma2": [
         Row("Gemma2ForCausalLM", llama(head_dim=4, sliding_window=3,
@@ -330,6 +331,8 @@ ROWS = {
     "clip_text_model": [
         Row("CLIPTextModelWithProjection", CLIP_TEXT | {"projection_dim": 5}),
         Row("CLIPTextModel", CLIP_TEXT),
+        # no text holds the id that ends one
+        Row("CLIPTextModelWithProjection", CLIP_TEXT | {"eos_token_id": 1}),
     ],
     "clip_vision_model": [
         Row("CLIPVisionModelWithProjection", vit(projection_dim=5), "image"),
@@ -342,6 +345,7 @@ ROWS = {
             writes=True),
         Row("T5Model", t5(relative_attention_num_buckets=6,
             relative_attention_max_distance=4), "translation"),
+        Row("T5Model", t5(dense_act_fn="silu", is_gated_act=True), "translation"),
     ],
     "bart": [
         Row("BartForConditionalGeneration", bart(), "translation", 1, writes=True),

@@ -14,6 +14,7 @@ from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.models.generated import load_model
 from neural_attn.models.weights import initial
 from neural_attn.models.writing import hide_padding
+from neural_attn.pipeline import Request, capture
 
 tokenizers = pytest.importorskip("tokenizers")
 
@@ -300,6 +301,20 @@ def test_a_folder_writes_what_transformers_writes(kind, tmp_path):
             max_new_tokens=8, output_dir=tmp_path / "out",
         ).written[0]  # fmt: skip
         assert [*found.given_ids, *found.ids] == theirs[0].tolist()
+    # the file that was imported knows it too, without the folder
+    again = neural_attn.generate(
+        tmp_path / "out" / f"{kind}.neural", text, beams=beams, backend="numpy",
+        max_new_tokens=8,
+    ).written[0]  # fmt: skip
+    assert (again.given_ids, again.ids) == (found.given_ids, found.ids)
+    if kind != "gpt2":
+        # the network knows the padding of a source by the id of its own
+        file = tmp_path / "out" / f"{kind}.neural"
+        beside = file.with_suffix(".safetensors")
+        texts = ["a b c", "x y z w q"]
+        assert_a_batch_is_what_each_is_alone(
+            Request(file, backend="numpy", checkpoint=beside, texts=texts)
+        )
 
 
 # --- the command ----------------------------------------------------------------------
@@ -324,6 +339,13 @@ def test_the_command_prints_texts_or_json(folder, tmp_path):
     assert len(one["tokens"]) == len(one["ids"]) == len(one["steps"])
     assert len(one["steps"][0]["rivals"]) == 5
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_text_that_is_repeated_is_another_text(folder):
+    given = ["--input", "안녕 하", "--text", "저 는", "-b", "numpy", "--json"]
+    done = call(folder / "transformer.neural", *given, "--max-new-tokens", 2)
+    sources = [one["source"] for one in json.loads(done.stdout)["written"]]
+    assert sources == ["안녕 하", "저 는"]
 
 
 def test_the_command_keeps_attention(folder, tmp_path):
@@ -514,8 +536,6 @@ def test_a_network_writes_the_target_itself(folder, tmp_path):
 
 def test_batches_that_are_padded_show_what_each_text_shows_alone(folder):
     """The explorer and the pictures are of one batch: its padding changes nothing."""
-    from neural_attn.pipeline import Request, capture
-
     sides = {side: folder / f"{side}.tokenizer.json" for side in ("source", "target")}
     request = Request(
         folder / "transformer.neural",
@@ -524,6 +544,10 @@ def test_batches_that_are_padded_show_what_each_text_shows_alone(folder):
         tokenizer=sides,
         texts=[*TEXTS["transformer"], PAIR],
     )
+    assert_a_batch_is_what_each_is_alone(request)
+
+
+def assert_a_batch_is_what_each_is_alone(request):
     together = capture(request).captured.maps
     for at, text in enumerate(request.texts):
         alone = capture(replace(request, texts=[text])).captured.maps

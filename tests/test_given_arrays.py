@@ -33,7 +33,7 @@ def test_a_uniform_lower_triangle_is_causal_and_uniform():
         assert (found.mean, found.uniform) == pytest.approx((1, 1))
     (note,) = analysis.notes
     assert note.startswith("layer_0: taken as causal")
-    assert "causal=False undoes it" in note
+    assert "causal=False or --no-causal undoes it" in note
 
 
 def test_causal_false_undoes_it():
@@ -116,6 +116,7 @@ def test_three_axes_are_not_guessed():
     for refuse in (lambda a: explore(a), lambda a: analyze(a), AttentionMaps):
         with pytest.raises((NeuralError, ValueError), match=r"may be \[heads, q"):
             refuse([softmax(3, 5, 5)])
+    assert AttentionMaps([softmax(3, 5, 5)], axes="bqk")["layer_0"].shape[:2] == (3, 1)
 
 
 @pytest.mark.parametrize(

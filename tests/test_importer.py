@@ -319,15 +319,17 @@ class Evil:
 
 
 @pytest.mark.requires_torch
-@pytest.mark.parametrize("content", [Evil(), {"a": Evil()}, {"a": 1}, [], b""])
+@pytest.mark.parametrize(
+    "content", [Evil(), {"a": Evil()}, {"a": 1}, [], b"no pickle", b"abc"]
+)
 def test_pytorch_files_run_nothing(model, content, monkeypatch, tmp_path):
     import torch
 
     monkeypatch.chdir(tmp_path)
     (model / "model.safetensors").unlink()
     path = model / "pytorch_model.bin"
-    if content == b"":
-        path.write_bytes(b"no pickle")
+    if isinstance(content, bytes):
+        path.write_bytes(content)
     else:
         torch.save(content, path)
     problem = refused(model)

@@ -7,6 +7,7 @@ from neural_attn.cli import cli
 from neural_attn.compile import check_text
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.inputs.encoding import open_tokenizer, prepare_encoded
+from neural_attn.maps.attention_maps import AttentionMaps
 
 pytest.importorskip("tokenizers", reason="tokenizers is not installed")
 from click.testing import CliRunner
@@ -41,6 +42,21 @@ def test_unequal_texts_need_a_network_that_tells_padding(tokenizer):
     with pytest.raises(NeuralError, match="cannot tell padding"):
         prepare_encoded(checked, tokenizer.encode(TEXTS))
     assert prepare_encoded(checked, tokenizer.encode(TEXTS[:1])).batch == 1
+
+
+def test_each_text_of_several_is_drawn(tmp_path, minilm_dir):
+    file, maps = tmp_path / "n.neural", tmp_path / "maps.npz"
+    file.write_text(NETWORK.format(mask=", mask_zero=true"))
+    given = [option for text in TEXTS for option in ("--text", text)]
+    given += ["--tokenizer", str(minilm_dir / "tokenizer.json"), "-b", "numpy"]
+    where = ["-o", str(tmp_path), "--save-maps", str(maps)]
+    result = CliRunner().invoke(
+        cli, ["visualize", str(file), "--attention", *given, *where]
+    )
+    assert result.exit_code == 0, result.output
+    (one,) = AttentionMaps.load(maps).maps
+    assert ["cat" in tokens for tokens in one.key_tokens] == [True, True]
+    assert "much" in one.key_tokens[1]
 
 
 @pytest.mark.parametrize("command", [["visualize", "--attention"], ["analyze"]])

@@ -264,6 +264,23 @@ def test_outputs_as_they_come(bert, tmp_path):
     assert analysis.tokens == 12
 
 
+def test_the_tuple_of_a_field_alone(bert, t5):
+    inputs = {"input_ids": IDS, "attention_mask": RIGHT}
+    outputs = run(bert, **inputs)
+    whole, part = (
+        AttentionMaps.from_transformers(one, Words(), inputs)
+        for one in (outputs, outputs.attentions)
+    )
+    assert whole.item("layer_1", 1).key_tokens == part.item("layer_1", 1).key_tokens
+    assert (whole.item("layer_1", 1).weights == part.item("layer_1", 1).weights).all()
+    with pytest.raises(NeuralError, match="beside other things"):
+        AttentionMaps.from_transformers(outputs.to_tuple())
+    both = {"input_ids": IDS, "decoder_input_ids": IDS[:, :3]}
+    crossed = run(t5, **both).cross_attentions
+    with pytest.raises(NeuralError, match="of the encoder or of the decoder"):
+        AttentionMaps.from_transformers(crossed, Words(), both)
+
+
 def test_a_fused_kernel_leaves_nothing(bert):
     for outputs in (run_plain(bert), {"attentions": (None, None)}):
         with pytest.raises(ValueError, match="a fused kernel computes no weights"):

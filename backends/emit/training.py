@@ -42,15 +42,46 @@ def settings(checked: Checked) -> Training:
 
 
 def masked_inputs(network: Block) -> set[str]:
-    """The inputs of a network of which it asks which steps are padding."""
-    return {
-        argument.value.text
-        for statement in network.forward.body
+    """The inputs of a network of which it asks which steps are padding, with id 0."""
+    return {name for name, padding in padding_ids(network).items() if padding == 0}
+
+
+def padding_ids(block: Block) -> dict[str, int]:
+    """The id of padding by input, where a block asks which steps are padding.
+
+    `padding_mask(source)` says 0, and `padding_mask(source - 1)` says 1.
+    """
+    asked = [
+        argument.value
+        for statement in block.forward.body
         if isinstance(statement, tree.Assign) and isinstance(statement.value, tree.Call)
         if statement.value.function.text == "padding_mask"
         for argument in statement.value.arguments
-        if isinstance(argument.value, tree.Name)
-    }
+    ]
+    found = {}
+    for value in asked:
+        match value:
+            case tree.Name(text=name):
+                found[name] = 0
+            case tree.Binary(
+                operator="-",
+                left=tree.Name(text=name),
+                right=tree.Literal(value=int() as padding),
+            ):
+                found[name] = padding
+    return found
+
+
+def padding_id(checked: Checked, name: str) -> int | None:
+    """The id of padding of an input, of which a network or its one layer asks."""
+    root = checked.root
+    ids = padding_ids(checked.network.block)
+    if name not in ids and len(root.children) == 1:
+        ((part, *others),) = root.children.values()
+        if isinstance(part.target, Block) and not others:
+            inner = padding_ids(part.target)
+            ids = {part.sources.get(own, ""): one for own, one in inner.items()}
+    return ids.get(name)
 
 
 def padded_input(checked: Checked) -> str:

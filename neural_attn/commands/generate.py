@@ -29,7 +29,10 @@ FOLDER = Path("attention_outputs")
 @click.command()
 @click.argument("file", type=FILE)
 @click.option("--checkpoint", type=FILE, help="Weights; else those beside FILE.")
-@click.option("--input", "--text", "text", metavar="TEXT", help="A text to begin with.")
+@click.option(
+    "--input", "--text", "texts", multiple=True, metavar="TEXT",
+    help="A text to begin with; repeat.",
+)  # fmt: skip
 @click.option(
     "--pair", "pairs", nargs=2, multiple=True, metavar="SOURCE TARGET",
     help="How likely is this target? It is read token by token; repeat.",
@@ -88,7 +91,7 @@ def generate(file: Path, **options: Any) -> None:
     from neural_attn.inputs.sides import sides_given
     from neural_attn.models.writing import How
 
-    texts = texts_of(options["text"], options["pairs"], options["texts_file"])
+    texts = texts_of(options["texts"], options["pairs"], options["texts_file"])
     if not texts:
         raise click.UsageError("give a text with --input, or a --file of them")
     folder, attention = options["output_dir"], options["attention"]

@@ -104,13 +104,13 @@ def sides(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def texts_of(
-    text: str | None, pairs: Sequence[tuple[str, str]], file: Path | None
+    texts: Sequence[str], pairs: Sequence[tuple[str, str]], file: Path | None
 ) -> list[Any]:
     """The texts that --text, --pair or --file give: texts, and tuples of two.
 
     Raises NeuralError for a file without any, or a file and others beside it.
     """
-    given: list[Any] = [*([] if text is None else [text]), *pairs]
+    given: list[Any] = [*texts, *pairs]
     if file is None:
         return given
     if given:
@@ -121,10 +121,10 @@ def texts_of(
         fail("E0403", path=file, reason=reason(error))
     except UnicodeDecodeError:
         fail("E0103.text", path=file)
-    texts = [line for line in lines if line.strip()]
-    if not texts:
+    given = [line for line in lines if line.strip()]
+    if not given:
         fail("E0408.text", path=file)
-    return texts
+    return given
 
 
 def tokens_of(options: Mapping[str, Any]) -> Any:

@@ -62,7 +62,10 @@ if TYPE_CHECKING:
 @ROWS
 @AXES
 @CAUSAL
-@click.option("--text", "--input", "text", metavar="TEXT", help="A text to run on.")
+@click.option(
+    "--text", "--input", "texts", multiple=True, metavar="TEXT",
+    help="A text to run on; repeat.",
+)  # fmt: skip
 @PAIR
 @IMAGES
 @SOUNDS
@@ -259,7 +262,7 @@ def _inputs(options: dict[str, Any]) -> dict[str, Any]:
     return {
         "data": None if data is None else read_data(data),
         "tokens": tokens_of(options),
-        "texts": texts_of(options["text"], options["pairs"], options["texts_file"]),
+        "texts": texts_of(options["texts"], options["pairs"], options["texts_file"]),
         "tokenizer": sides_given(options),
     }
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from neural_attn.diagnostics.errors import fail
+from neural_attn.inputs.borders import Borders
 from neural_attn.inputs.tokenizer import FILE_NAME, Tokenizer, find_tokenizer
 
 __all__ = ["SOURCE", "TARGET", "Given", "Sides", "open_sides", "sides_given"]
@@ -21,10 +22,19 @@ Given = PathLike | Tokenizer | Mapping[str, Any] | None
 
 @dataclass(frozen=True)
 class Sides:
-    """What reads the source (None: there is no such text) and the target."""
+    """What reads the source (None: there is no such text) and the target.
+
+    `own` are the ids that the model itself starts and ends a target with.
+    """
 
     source: Tokenizer | None
     target: Tokenizer
+    own: Borders = field(default_factory=Borders)
+
+    @property
+    def borders(self) -> tuple[int | None, int | None]:
+        """The ids that start and that end what is written; None where there is none."""
+        return self.own.over(self.target.borders)
 
 
 def open_sides(
@@ -36,16 +46,18 @@ def open_sides(
     "target". Without it they are looked for beside the network and the weights:
     `source.tokenizer.json` and `target.tokenizer.json`, with the name of either and a
     dot before it or without, else the one that both share, as in `find_tokenizer`.
+    The borders of an imported model lie beside its file.
 
     Raises NeuralError where there is none.
     """
-    own = dict(given) if isinstance(given, Mapping) else {SOURCE: given, TARGET: given}
-    target = _open(file, checkpoint, TARGET, own.get(TARGET))
+    each = dict(given) if isinstance(given, Mapping) else {SOURCE: given, TARGET: given}
+    target = _open(file, checkpoint, TARGET, each.get(TARGET))
     if not reads:
-        if isinstance(given, Mapping) and own.get(SOURCE) is not None:
+        if isinstance(given, Mapping) and each.get(SOURCE) is not None:
             fail("E0461.source")
         return Sides(None, target)
-    return Sides(_open(file, checkpoint, SOURCE, own.get(SOURCE)), target)
+    source = _open(file, checkpoint, SOURCE, each.get(SOURCE))
+    return Sides(source, target, Borders.beside(file) or Borders())
 
 
 def sides_given(options: Mapping[str, Any]) -> Given:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from neural_attn.diagnostics.errors import fail
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.findings import Finding
 from neural_attn.maps.given import take
 from neural_attn.maps.map_of_array import Taken, listed
-from neural_attn.maps.transformers_outputs import is_outputs, take_outputs
+from neural_attn.maps.transformers_outputs import by_name, is_outputs, take_outputs
 
-__all__ = ["take_any", "usable"]
+__all__ = ["take_any", "take_returned", "usable"]
 
 
 def take_any(given: Any, tokens: Any = None, **claims: Any) -> Taken:
@@ -24,6 +25,23 @@ def take_any(given: Any, tokens: Any = None, **claims: Any) -> Taken:
     inputs = {} if claims.get("mask") is None else {"attention_mask": claims["mask"]}
     known = {key: claims.get(key) for key in ("tokenizer", "causal", "rows")}
     return take_outputs(given, inputs=inputs, tokens=tokens, **known)
+
+
+def take_returned(
+    returned: Any, tokenizer: Any = None, inputs: Any = None, **claims: Any
+) -> Taken:
+    """Take what a model returned, whole, or the tuple of one of its fields.
+
+    `inputs` are the model's, by name, or its ids; `claims` and the rest as in
+    `take_outputs`. Of a tuple, the shapes alone say what its axes are.
+    """
+    if is_outputs(returned):
+        return take_outputs(returned, tokenizer, inputs, **claims)
+    given = by_name(inputs)
+    if any(name.startswith("decoder_") for name in given):
+        fail("E0433.side")
+    ids, mask = given.get("input_ids"), given.get("attention_mask")
+    return take(returned, ids, tokenizer=tokenizer, mask=mask, **claims)
 
 
 def _refusals(taken: Taken) -> list[str]:

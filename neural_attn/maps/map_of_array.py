@@ -19,7 +19,10 @@ from neural_attn.promises import PARTS, Rows
 
 __all__ = ["CAUSAL", "Claims", "Taken", "as_map", "listed", "plain_map"]
 
-CAUSAL = "taken as causal, as no weight goes to a later key (causal=False undoes it)"
+CAUSAL = (
+    "taken as causal, as no weight goes to a later key "
+    "(causal=False or --no-causal undoes it)"
+)
 NOWHERE = (
     "goes to no key, as with a learned sink: each row is divided by its sum "
     '(rows="shares" refuses it)'

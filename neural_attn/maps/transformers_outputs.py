@@ -21,7 +21,7 @@ from neural_attn.maps.map_of_array import Claims, Taken
 from neural_attn.maps.named_arrays import Found, Steps, find_arrays
 from neural_attn.maps.token_texts import token_texts
 
-__all__ = ["is_outputs", "take_outputs"]
+__all__ = ["by_name", "is_outputs", "take_outputs"]
 
 FIELDS = ("attentions", "encoder_attentions", "decoder_attentions", "cross_attentions")
 
@@ -73,7 +73,7 @@ def take_outputs(
 
     Raises NeuralError for what holds no attention that can be read.
     """
-    given = _by_name(inputs)
+    given = by_name(inputs)
     if outputs.get("beam_indices") is not None:
         fail("E0434")
     claims = Claims(token_texts(tokens, tokenizer), causal=causal, rows=rows)
@@ -105,7 +105,8 @@ def _inside(name: str, outputs: Any, given: Mapping[str, Any], tokenizer: Any) -
     )
 
 
-def _by_name(inputs: Any) -> dict[str, Any]:
+def by_name(inputs: Any) -> dict[str, Any]:
+    """The inputs of a model by name; what has no names is taken for its ids."""
     if inputs is None:
         return {}
     return dict(inputs) if isinstance(inputs, Mapping) else {"input_ids": inputs}

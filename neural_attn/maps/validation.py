@@ -179,6 +179,8 @@ def _examine_mask(one: AttentionMap, real: NDArray[np.bool_]) -> list[Finding]:
 
 def _examine_padding(one: AttentionMap) -> list[Finding]:
     padding = np.array([[t in PADDING for t in row] for row in one.key_tokens])
+    if one.kind == "decoder_self" and padding.shape[1] > 1:
+        padding[:, 0] &= padding[:, 1]  # alone it starts a text, as in a T5
     if not padding.any() or padding.all(axis=1).any():
         return []
     allowed, given = one.allowed, np.zeros(())

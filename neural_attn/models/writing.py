@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from neural_attn.backends.emit.base import Generation
 from neural_attn.backends.emit.generation import generation
+from neural_attn.backends.emit.training import padding_id
 from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.limits import id_limits, max_length
 from neural_attn.inputs.prepared import Prepared
@@ -115,7 +116,7 @@ class Writer:
 
     def _borders(self) -> tuple[int | None, int | None]:
         """The ids that start and end what is written."""
-        start, end = self.sides.target.borders
+        start, end = self.sides.borders
         start = start if self.how.start is None else self._id_of(self.how.start)
         end = end if self.how.end is None else self._id_of(self.how.end)
         if self.way.source is not None and start is None:
@@ -352,9 +353,11 @@ class Writer:
         }
         assert self.way.source is not None  # it is for networks of two texts
         names = {TARGET: self.way.target.name, SOURCE: self.way.source.name}
-        if len(set(map(len, rows[SOURCE]))) > 1 and not self._masks_source():
+        padding = padding_id(self.loaded.checked, names[SOURCE])
+        if len(set(map(len, rows[SOURCE]))) > 1 and padding is None:
             fail("E0409.padding")
-        inputs = {names[side]: _padded(rows[side], 0) for side in (SOURCE, TARGET)}
+        fill = {TARGET: 0, SOURCE: padding or 0}
+        inputs = {names[side]: _padded(rows[side], fill[side]) for side in fill}
         tokens = {names[side]: _filled(labels[side]) for side in (SOURCE, TARGET)}
         notes = []
         if not all(one.forced for one in written):
@@ -366,12 +369,6 @@ class Writer:
             ]
         cut, self.notes = list(dict.fromkeys(self.notes)), []  # said once
         return Prepared(inputs, tokens, notes, cut, written=written)
-
-    def _masks_source(self) -> bool:
-        from neural_attn.backends.emit.training import masked_inputs
-
-        assert self.way.source is not None
-        return self.way.source.name in masked_inputs(self.loaded.checked.network.block)
 
 
 def hide_padding(one: AttentionMap, written: Sequence[Written]) -> AttentionMap:

@@ -221,8 +221,9 @@ def _vector(config: Config, tower: _Tower) -> list[str]:
     # configurations of old have 2, and mean the highest id
     is_end = "max(input_ids, axis=1)" if end == 2 else str(end)
     return [
-        "# a text is told by its first id that ends it",
+        "# a text is told by its first id that ends it, or if none does by its first",
         f"ends = cast(input_ids == {is_end}, y)",
+        "ends = cast(ends == max(ends, axis=1), y)",
         "ends = ends * cast(cumsum(ends, axis=1) == 1, y)",
         "y = reshape(ends, (-1, 1, length(y))) @ y",
         f"text = text_projection(reshape(y, (-1, {width})))",

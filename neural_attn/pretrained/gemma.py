@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neural_attn.pretrained.conversion.activations import activation
+from neural_attn.pretrained.conversion.activations import activation, activation_named
 from neural_attn.pretrained.conversion.common import (
     TEXT,
     TIED_HEAD,
@@ -153,10 +153,12 @@ def _arguments(
 
 
 def _activation(config: Config, kind: str) -> str:
-    """The first Gemma has another key, and means the approximation by `gelu`."""
-    key = "hidden_act" if kind == "gemma" else "hidden_activation"
-    found = activation(config, key, "gelu_pytorch_tanh")
-    return "gelu_tanh" if kind == "gemma" and found == "gelu" else found
+    """The first Gemma has another key, and means the approximation by `gelu` alone."""
+    usual = "gelu_pytorch_tanh"
+    if kind != "gemma":
+        return activation(config, "hidden_activation", usual)
+    named = config.text("hidden_act", usual)
+    return activation_named(config, usual if named == "gelu" else named)
 
 
 def _rotary(config: Config, *, local: bool) -> dict[str, Argument]:

@@ -105,11 +105,15 @@ def _is_tied(config: Config) -> bool:
 def _layer(
     config: Config, heads: int, norm: dict[str, Argument]
 ) -> dict[str, Argument]:
-    """The arguments of a layer: `feed_forward_proj` is `relu` or `gated-gelu`."""
-    kind = config.text("feed_forward_proj", "relu")
-    gated, function = kind.startswith("gated-"), kind.removeprefix("gated-")
-    if gated and function == "gelu":
-        function = "gelu_new"
+    """The arguments of a layer: `feed_forward_proj` is `relu` or `gated-gelu`.
+
+    `dense_act_fn` and `is_gated_act`, which follow from it, win where they do not.
+    """
+    usual = "gated-gelu" if config.text("model_type") == "mt5" else "relu"
+    kind = config.text("feed_forward_proj", usual)
+    function = "gelu_new" if kind == "gated-gelu" else kind.removeprefix("gated-")
+    function = config.text("dense_act_fn", function)
+    gated = config.flag("is_gated_act", kind.startswith("gated-"))
     return {
         "num_heads": heads,
         "ff_dim": config.size("d_ff"),

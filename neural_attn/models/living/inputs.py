@@ -54,6 +54,9 @@ def in_batches(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _in_batch(ids: Any) -> Any:
     if isinstance(ids, list | tuple):
+        wrong = [one for one in ids if one is None or isinstance(one, str)]
+        if wrong:
+            fail("E0405.inputs", kind=f"{type(wrong[-1]).__name__}, in a list,")
         return [ids] if ids and not hasattr(ids[0], "__len__") else ids
     if ids is not None and not hasattr(ids, "shape"):
         fail("E0405.inputs", kind=type(ids).__name__)

@@ -11,6 +11,7 @@ from typing import Any
 from neural_attn.check import check_text
 from neural_attn.diagnostics.errors import fail, reason
 from neural_attn.files import atomic_write
+from neural_attn.inputs.borders import Borders
 from neural_attn.inputs.images import ImagePreparation
 from neural_attn.inputs.mel import SoundPreparation
 from neural_attn.inputs.preparation import Preparation
@@ -18,6 +19,7 @@ from neural_attn.inputs.tokenizer import FILE_NAME, tokenizer_path
 from neural_attn.models.attention_model import refuse_options
 from neural_attn.models.files import ModelFiles
 from neural_attn.pretrained.conversion import ctranslate2, hub, keras_archive
+from neural_attn.pretrained.conversion.border_settings import border_settings
 from neural_attn.pretrained.conversion.config import Config
 from neural_attn.pretrained.conversion.families import family_of
 from neural_attn.pretrained.conversion.family import Family, Plan
@@ -137,12 +139,13 @@ def import_model(
     beside = folder.with_name(FILE_NAME) if _is_archive(folder) else folder / FILE_NAME
     tokenizer = _read_tokenizer(beside, target.tokenizer, notes, plan)
     preparation = _preparation(folder, source)
+    borders = border_settings(folder) if plan.takes("source") else None
     try:
         write_weights(target.weights, fillings)
         if tokenizer is not None:
             atomic_write(target.tokenizer, tokenizer)
-        if preparation is not None:
-            atomic_write(preparation.path_for(output), preparation.text)
+        for one in filter(None, (preparation, borders)):
+            atomic_write(one.path_for(output), one.text)
         atomic_write(output, text)
     except OSError as error:
         where = error.filename2 or error.filename or output
@@ -231,7 +234,7 @@ class _Target:
 
     def check(self, sources: list[Path]) -> None:
         """Stop (E0633) where one file would overwrite another, or the model itself."""
-        kinds = (ImagePreparation, SoundPreparation)
+        kinds = (ImagePreparation, SoundPreparation, Borders)
         ours = [self.neural, self.weights, self.tokenizer]
         ours += [kind.path_for(self.neural) for kind in kinds]
         for path in ours:

@@ -16,6 +16,7 @@ from typing import Any
 
 from neural_attn.diagnostics.errors import NeuralError, fail, reason
 from neural_attn.files import atomic_write, safe_name
+from neural_attn.inputs.borders import Borders
 from neural_attn.inputs.images import ImagePreparation
 from neural_attn.inputs.mel import SoundPreparation
 from neural_attn.inputs.tokenizer import tokenizer_path
@@ -27,8 +28,9 @@ __all__ = ["Kept", "kept_in"]
 
 # what an import reads, and so what tells one state of a folder from another
 _SOURCES = (
-    "config.json", "tokenizer.json", "preprocessor_config.json",
-    "processor_config.json", "model*.safetensors", "pytorch_model*.bin",
+    "config.json", "generation_config.json", "tokenizer.json",
+    "preprocessor_config.json", "processor_config.json", "model*.safetensors",
+    "pytorch_model*.bin",
 )  # fmt: skip
 
 
@@ -86,7 +88,7 @@ class _Record:
         self.neural = neural
         self.weights = neural.with_suffix(".safetensors")
         self.path = neural.with_suffix(".origin.json")
-        kinds = (ImagePreparation, SoundPreparation)
+        kinds = (ImagePreparation, SoundPreparation, Borders)
         prepared = [kind.path_for(neural) for kind in kinds]
         self._others = [self.weights, tokenizer_path(neural), *prepared]
 

@@ -151,10 +151,8 @@ def _header(path: Path) -> dict[str, SafeTensor]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        # Checks that sizes, offsets and the length of the file fit together.
-        with safe_open(path, "np"):
-            pass
-        with path.open("rb") as stream:
+        # It checks that sizes, offsets and the length of the file fit together.
+        with path.open("rb") as stream, safe_open(path, "np"):
             (size,) = struct.unpack("<Q", stream.read(8))
             entries = json.loads(stream.read(size))
     except OSError as error:

@@ -13,15 +13,25 @@ _WIDENING = ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "UpSamplin
 
 
 def check_trainable(checked: Checked, problems: Problems) -> None:
-    """Note a loss without weights (E0247), and classes for each place (W0123)."""
+    """Note a loss without weights (E0247), classes for each place, or one alone."""
     loss = checked.network.loss
+    _check_softmax(checked, problems)
     if loss is not None and not checked.root.parameter_count:
         problems.add("E0247", loss.span, network=checked.network.name)
     _check_classes(checked, problems)
 
 
+def _check_softmax(checked: Checked, problems: Problems) -> None:
+    """Warn (W0124) of a softmax over one number, which is 1 whatever arrives."""
+    for name, use in checked.root.uses.items():
+        part = checked.root.children[name][-1]
+        width = part.output.width.value if part.output else None
+        if part.values.get("activation") == "softmax" and width == 1:
+            problems.add("W0124", use.span, layer=use.target.name)
+
+
 def _check_classes(checked: Checked, problems: Problems) -> None:
-    """Warn of a class for each place of an example where one for it seems meant.
+    """Warn (W0123) of a class for each place where one for an example seems meant.
 
     It cannot be known: a tagger or a segmentation gives one for each place too. Where
     nothing in the network says so, the author is told.

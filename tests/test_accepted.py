@@ -23,7 +23,7 @@ ENDINGS = (
     'Output(3, "softmax") loss: "sparse_categorical_crossentropy" optimizer: "sgd"',
     'Output(2, "sigmoid") loss: "binary_crossentropy" optimizer: "adamw"',
     'Output(4, "softmax") loss: "categorical_crossentropy" optimizer: "rmsprop"',
-    'Output(1) loss: "huber" optimizer: SGD(0.01, momentum=0.9) train { epochs: 2 }',
+    'Output(1, "linear") loss: "huber" optimizer: SGD(0.01) train { epochs: 2 }',
 )
 
 

@@ -27,7 +27,7 @@ _HELP = {
 # what else has a meaning for each, and for all
 _OF_EACH: dict[str, tuple[str, ...]] = {
     "masks": (
-        "data", "tokens", "tokens_file", "text", "pairs", "images", "sounds",
+        "data", "tokens", "tokens_file", "texts", "pairs", "images", "sounds",
         "texts_file", "tokenizer", "source_tokenizer", "target_tokenizer",
         "checkpoint", "layer", "seed",
     ),

@@ -49,7 +49,9 @@ def is_wanted(pair: Pair) -> bool:
     """Whether it is short, and is a translation: Hangul for Latin letters."""
     fits = all(len(text) <= most for text, most in zip(pair, LONGEST, strict=True))
     korean, english = pair
-    return bool(fits and re.search("[가-힣]", korean) and re.search("[a-zA-Z]", english))
+    return bool(
+        fits and re.search("[가-힣]", korean) and re.search("[a-zA-Z]", english)
+    )
 
 
 def split(pairs: Iterable[Pair]) -> tuple[list[Pair], list[Pair]]:
@@ -62,7 +64,7 @@ def split(pairs: Iterable[Pair]) -> tuple[list[Pair], list[Pair]]:
     left = [pair for pair in held if once[pair[0]] == pair]
     for side in (0, 1):
         known = Known(pair[side] for pair in learned)
-        left = [pair for pair in left if not known.has_like(pair[side])]
+        left = [pair for pair in left if known.like(pair[side])[0] < ALIKE]
     return learned, left
 
 
@@ -77,16 +79,20 @@ class Known:
             for triple in found:
                 self.having[triple].append(number)
 
-    def has_like(self, text: str) -> bool:
-        """Whether one has at least ALIKE of the triples of both in common (Jaccard)."""
-        own = triples(text)
-        common = Counter[int]()
+    def like(self, text: str) -> tuple[float, int]:
+        """Of the text most like this one: the share of triples in common, its number.
+
+        The share is Jaccard's: of those of both, how many both have. 0 where none is.
+        """
+        own, common = triples(text), Counter[int]()
         for triple in own:
             common.update(self.having.get(triple, ()))
-        return any(
-            count >= ALIKE * (len(own) + len(self.triples[number]) - count)
+        found = (
+            (count / (len(own) + len(self.triples[number]) - count), -number)
             for number, count in common.items()
         )
+        share, number = max(found, default=(0.0, 0))
+        return share, -number
 
 
 def triples(text: str) -> frozenset[str]:

@@ -57,6 +57,16 @@ def test_connections_above_the_threshold_with_the_rule_that_decided():
     assert (found[0].query_token, found[0].key_token) == ("cat", "saw")
 
 
+def test_the_number_of_a_place_is_no_word():
+    weights = np.full((1, 2, 3), 0.3)
+    cross = AttentionMaps.from_arrays({"layer": weights})  # places alone are known
+    assert {c.category for c in find_connections(cross)["layer"]} == {"other"}
+    (place, *_) = find_connections(cross)["layer"]
+    assert (place.query_token, place.key_token) == ("0", "0")
+    years = AttentionMaps.from_arrays({"layer": np.eye(2)[None, ::-1]}, ["2024", "7"])
+    assert [c.category for c in find_connections(years)["layer"]] == ["positional"] * 2
+
+
 def test_top_and_threshold():
     maps = maps_with(CELLS)
     assert len(find_connections(maps, top=2)["layer"]) == 2

@@ -18,7 +18,7 @@ NETWORKS = sorted(EXAMPLES.rglob("*.neural"))
 # as `neural import` wrote them, too large to draw here: see test_real_models.py
 IMPORTED = {"reactions"}
 # networks that write have other pictures: see test_generate.py
-WRITERS = {"annotated_transformer"}
+WRITERS = {"annotated_transformer", "translation"}
 WRITTEN = [path for path in NETWORKS if path.parent.name not in IMPORTED | WRITERS]
 
 

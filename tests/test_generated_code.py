@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = [
     path
     for path in sorted((ROOT / "examples").rglob("*.neural"))
-    if path.parent.name not in ("reactions", "annotated_transformer")
+    if path.parent.name not in ("reactions", "annotated_transformer", "translation")
 ]
 SOURCES = {path.stem: path.read_text("utf-8") for path in EXAMPLES} | templates()
 

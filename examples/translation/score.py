@@ -58,7 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="what `neural train` wrote")
     parser.add_argument("--data", type=Path, default=Path(), help="folder of the pairs")
-    parser.add_argument("--backend", default="auto")
+    parser.add_argument("--backend", default="pytorch")
     parser.add_argument("--num-examples", type=int)
     given = parser.parse_args()
     pairs = read_pairs(given.data / "held_out.tsv")[: given.num_examples]

@@ -52,6 +52,7 @@ Tagger = Callable[[Sequence[str]], Sequence[str]]
 class Pair:
     """What a rule sees; tags are universal parts of speech, or None without a tagger.
 
+    Tokens are empty where only their places are known: the number of a place is no word.
     `distance` is key position minus query position, None for cross-attention.
     """
 
@@ -110,8 +111,9 @@ def _determiner(pair: Pair) -> bool:
 
 
 def _same_word(pair: Pair) -> bool:
-    same = bare(pair.query).lower() == bare(pair.key).lower()
-    return same and not is_punctuation(pair.key)
+    word = bare(pair.key).lower()
+    same = word == bare(pair.query).lower()
+    return bool(word) and same and not is_punctuation(pair.key)
 
 
 def _content(pair: Pair) -> bool:
@@ -177,14 +179,15 @@ def _of_item(
     shift = item.weights.shape[2] - item.weights.shape[1] if own else 0
     query_tags = _tags(item.query_tokens, tagger)
     key_tags = _tags(item.key_tokens, tagger)
+    queries, keys = _words(item.query_tokens), _words(item.key_tokens)
     cells, weights = _strong(item, threshold, own=own)
     # Of signed weights, both ends of the scale are strong.
     order = np.argsort(-np.abs(weights), kind="stable")[:top]
     found = []
     for (query, key), weight in zip(cells[order].tolist(), weights[order], strict=True):
         pair = Pair(
-            item.query_tokens[query],
-            item.key_tokens[key],
+            queries[query],
+            keys[key],
             key - query - shift if own else None,
             query_tags[query],
             key_tags[key],
@@ -195,8 +198,8 @@ def _of_item(
                 item.name,
                 query,
                 key,
-                pair.query,
-                pair.key,
+                item.query_tokens[query],
+                item.key_tokens[key],
                 float(weight),
                 rule.category if rule else OTHER,
                 rule.name if rule else "no rule applies",
@@ -225,6 +228,15 @@ def _strong(
         weights.append(average[tuple(found.T)])
         cells.append(found + np.array([start, 0]))
     return np.concatenate(cells), np.concatenate(weights)
+
+
+def _words(tokens: Sequence[str]) -> Sequence[str]:
+    """The tokens; empty ones where they only count the places."""
+    first = tokens[0] if tokens else ""
+    if not first.isdecimal():
+        return tokens
+    counted = [str(int(first) + place) for place in range(len(tokens))]
+    return [""] * len(tokens) if list(tokens) == counted else tokens
 
 
 def _tags(tokens: Sequence[str], tagger: Tagger | None) -> Sequence[str | None]:

@@ -129,7 +129,9 @@ def test_scores_are_counted(scripts):
     assert (found["exact"], found["placeholders"]) == (50, 50)
     assert 0 < found["BLEU"] < 100
     pairs = [("문서 삭제", "Delete it"), ("쪽 추가", "Add a page")]
-    assert score.remembered(pairs, ["새 쪽 추가"]) == ["Add a page"]
+    asked = ["새 쪽 추가", "비밀번호"]
+    answers, is_far = score.remembered(pairs, asked)
+    assert (answers[0], is_far) == ("Add a page", [False, True])
 
 
 def test_the_page_names_files_that_are_there():

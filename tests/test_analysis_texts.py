@@ -20,6 +20,7 @@ from neural_attn.metrics.connections import (
     spacy_tagger,
     tags_of,
 )
+from neural_attn.metrics.geometry import geometries
 
 TOKENS = ["[CLS]", "the", "cat", "saw", "the", "red", "mat", "[SEP]"]
 
@@ -63,6 +64,8 @@ def test_the_number_of_a_place_is_no_word():
     assert {c.category for c in find_connections(cross)["layer"]} == {"other"}
     (place, *_) = find_connections(cross)["layer"]
     assert (place.query_token, place.key_token) == ("0", "0")
+    ((geometry, _),) = geometries([cross.item("layer", 0)])
+    assert not geometry.same_text.any()
     years = AttentionMaps.from_arrays({"layer": np.eye(2)[None, ::-1]}, ["2024", "7"])
     assert [c.category for c in find_connections(years)["layer"]] == ["positional"] * 2
 

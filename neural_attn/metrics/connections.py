@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from neural_attn.diagnostics.errors import fail
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
-from neural_attn.metrics.geometry import bare, is_punctuation, is_special
+from neural_attn.metrics.geometry import bare, is_punctuation, is_special, words_of
 
 __all__ = [
     "OTHER",
@@ -179,7 +179,7 @@ def _of_item(
     shift = item.weights.shape[2] - item.weights.shape[1] if own else 0
     query_tags = _tags(item.query_tokens, tagger)
     key_tags = _tags(item.key_tokens, tagger)
-    queries, keys = _words(item.query_tokens), _words(item.key_tokens)
+    queries, keys = words_of(item.query_tokens), words_of(item.key_tokens)
     cells, weights = _strong(item, threshold, own=own)
     # Of signed weights, both ends of the scale are strong.
     order = np.argsort(-np.abs(weights), kind="stable")[:top]
@@ -228,15 +228,6 @@ def _strong(
         weights.append(average[tuple(found.T)])
         cells.append(found + np.array([start, 0]))
     return np.concatenate(cells), np.concatenate(weights)
-
-
-def _words(tokens: Sequence[str]) -> Sequence[str]:
-    """The tokens; empty ones where they only count the places."""
-    first = tokens[0] if tokens else ""
-    if not first.isdecimal():
-        return tokens
-    counted = [str(int(first) + place) for place in range(len(tokens))]
-    return [""] * len(tokens) if list(tokens) == counted else tokens
 
 
 def _tags(tokens: Sequence[str], tagger: Tagger | None) -> Sequence[str | None]:

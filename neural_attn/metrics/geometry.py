@@ -27,6 +27,7 @@ __all__ = [
     "is_punctuation",
     "is_special",
     "same_mask",
+    "words_of",
 ]
 
 Bool = NDArray[np.bool_]
@@ -45,6 +46,15 @@ _MARKS = ("##", "Ġ", "▁")
 def is_special(token: str) -> bool:
     """Whether a token is written like [CLS], <s> or <|endoftext|>."""
     return _SPECIAL.fullmatch(token) is not None
+
+
+def words_of(tokens: Sequence[str]) -> Sequence[str]:
+    """The tokens; empty ones where they only count the places, as without a text."""
+    first = tokens[0] if tokens else ""
+    if not first.isdecimal():
+        return tokens
+    counted = [str(int(first) + place) for place in range(len(tokens))]
+    return [""] * len(tokens) if list(tokens) == counted else tokens
 
 
 def bare(token: str) -> str:
@@ -135,7 +145,7 @@ class Geometry:
         """Whether query and key hold the same ordinary token, bool [queries, keys]."""
         numbers: dict[str, int] = {}
         rows = [
-            np.array([self._number(token, numbers) for token in tokens])
+            np.array([self._number(token, numbers) for token in words_of(tokens)])
             for tokens in (self.query_tokens, self.key_tokens)
         ]
         same: Bool = (rows[0][:, np.newaxis] == rows[1]) & (rows[1] >= 0)
@@ -143,7 +153,9 @@ class Geometry:
 
     @staticmethod
     def _number(token: str, numbers: dict[str, int]) -> int:
-        return -1 if is_special(token) else numbers.setdefault(token, len(numbers))
+        if not token or is_special(token):
+            return -1
+        return numbers.setdefault(token, len(numbers))
 
     @cached_property
     def segments(self) -> NDArray[np.int64]:

@@ -56,7 +56,7 @@ def scores(written: Sequence[str], right: Sequence[str]) -> dict[str, float]:
     return {
         "BLEU": corpus_bleu(written, [right]).score,
         "chrF": corpus_chrf(written, [right]).score,
-        "exact": 100 * sum(a == b for a, b in both) / max(len(both), 1),
+        "exact": 100 * sum(a == b for a, b in both) / len(both),
         "placeholders": 100 * sum(kept) / max(len(kept), 1),
     }
 
@@ -80,7 +80,8 @@ def main() -> None:
         beams=given.beams,
     )
     memory, is_far = remembered(read_pairs(given.data / "pairs.tsv"), korean)
-    for group, chosen in (("all", [True] * len(pairs)), ("far", is_far)):
+    groups = {"all": [True] * len(pairs)} | ({"far": is_far} if any(is_far) else {})
+    for group, chosen in groups.items():
         right = list(compress(english, chosen))
         print(f"{group}: {len(right)} pairs")
         for name, texts in (("network", made.texts), ("memory", memory)):

@@ -131,7 +131,7 @@ class PartialAnalysis:
         return result
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write all but `maps` and `steps` to a JSON file; docs/analysis/texts.md describes it."""
+        """Write all but `maps` and `steps` as JSON: see docs/analysis/texts.md."""
         from neural_attn.analysis.shard_file import write_partial
 
         return write_partial(self, path)

@@ -1,4 +1,4 @@
-"""`neural score`: how often a network writes what is right, and which one more often."""
+"""`neural score`: how often a network writes what is right, with intervals."""
 
 from __future__ import annotations
 

@@ -97,8 +97,8 @@ def count_texts(path: Path) -> int:
 def read_texts(path: Path) -> Iterator[str]:
     """The texts of a file, one at a time: its lines, or `text` of each JSON line.
 
-    Lines of spaces alone are left out. Files of JSON lines end in .jsonl; of pairs, which
-    end in .tsv, the first column is the text.
+    Lines of spaces alone are left out. Files of JSON lines end in .jsonl; of pairs,
+    which end in .tsv, the first column is the text.
     """
     if path.suffix == ".tsv":
         yield from (line.partition("\t")[0] for line in _lines(path))

@@ -123,7 +123,7 @@ def _link_row(label: str, one: LinkScore) -> tuple[str, ...]:
 
 
 def _steps(analysis: Analysis) -> list[Part]:
-    """How focused the steps of writing were, over all heads of a kind and each alone."""
+    """How focused the steps of writing were: all heads of a kind, then each alone."""
     if analysis.steps is None or not analysis.steps.rows:
         return []
     labels = {(head.map, head.head): head.label for head in analysis.heads}

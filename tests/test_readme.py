@@ -43,7 +43,7 @@ def blocks(page):
 
 # Those that load a framework, which is done once for all of them. The first command of
 # README.md, and every other one, run as a user's do.
-WARM = ("neural visualize", "neural analyze", "neural generate")
+WARM = ("neural visualize", "neural analyze", "neural generate", "neural score")
 
 
 def commands(code):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from neural_attn.analysis.steps import StepRow, Steps
 from neural_attn.figures import palette
@@ -59,4 +60,6 @@ def _histogram(axes: Axes, rows: Sequence[StepRow], name: str) -> None:
         axes.hist(values, edges, color=colour, alpha=0.55, label=label)
         axes.axvline(mean, color=colour, linestyle="--", linewidth=1.4)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    # above the bars, which it would hide anywhere else
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1))

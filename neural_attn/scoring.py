@@ -149,10 +149,7 @@ def _count_bleu(
 ) -> _Counted:
     """BLEU's counts of n-grams in each text: those found, those there are, lengths."""
     sacrebleu = _library()
-    try:
-        metric = sacrebleu.BLEU(tokenize=tokenize, effective_order=True)
-    except (ValueError, AssertionError, RuntimeError, ImportError) as error:
-        fail("E0464", tokenize=tokenize, reason=" ".join(str(error).split()))
+    metric = _metric(sacrebleu, tokenize)
     texts = [metric.sentence_score(a, [b]) for a, b in zip(written, right, strict=True)]
     rows = [[*t.counts, *t.totals, t.sys_len, t.ref_len] for t in texts]
     whole = sacrebleu.BLEU(tokenize=tokenize)
@@ -165,6 +162,17 @@ def _count_bleu(
         return float(found.score)
 
     return _Counted(np.array(rows, np.float64), bleu, str(whole.get_signature()))
+
+
+def _metric(sacrebleu: Any, tokenize: str) -> Any:
+    """BLEU of single texts, which may be shorter than its longest n-gram."""
+    if tokenize not in sacrebleu.BLEU.TOKENIZERS:
+        there = ", ".join(sacrebleu.BLEU.TOKENIZERS)
+        fail("E0464", tokenize=tokenize, hint=f"there are {there}")
+    try:
+        return sacrebleu.BLEU(tokenize=tokenize, effective_order=True)
+    except (ImportError, RuntimeError) as error:  # it needs a package of its own
+        fail("E0464", tokenize=tokenize, hint=" ".join(str(error).split()))
 
 
 def _library() -> Any:

@@ -24,7 +24,7 @@ def written(tokens):
 
 def maps_of(cross, own):
     """Two texts of one step and of two; the second row of the first is padding."""
-    rows = [["<s>", "[PAD]"], ["<s>", "x"]]
+    rows = [["<s>", "[PAD]"], ["<s>", "y"]]
     mask = np.ones((2, 1, 2, 4), bool)
     mask[0, :, 1] = False
     keys = ["a", "b", "c", "d"]
@@ -56,7 +56,7 @@ def test_every_row_is_that_of_its_own_step(steps):
     assert [(r.text, r.step, r.fed, r.token) for r in cross] == [
         (0, 0, "<s>", "x"),
         (1, 0, "<s>", "y"),
-        (1, 1, "x", "</s>"),
+        (1, 1, "y", "</s>"),
     ]
     entropies = [math.log(4), math.log(2), 0]
     assert [r.entropy for r in cross] == pytest.approx(entropies, abs=1e-6)

@@ -1,4 +1,4 @@
-"""Dates come out as ISO 8601 has them, each digit from where it stands in the source."""
+"""Dates come out as ISO 8601 has them, each digit from where it stands."""
 
 import re
 import shlex

@@ -70,7 +70,7 @@ def test_the_networks_are_those_of_the_guide(name, layers):
 def test_networks_have_no_problems_not_even_warnings(path):
     (checked,), warnings = check_file(path)
     assert warnings == []
-    assert checked.attentions
+    assert checked.attentions or path.stem == "without_attention"
 
 
 @pytest.mark.thorough("tensorflow", "pytorch", but="basic")

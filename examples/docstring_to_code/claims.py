@@ -3,8 +3,8 @@
     python examples/docstring_to_code/claims.py test.tsv [--checkpoint WEIGHTS]
 
 The network is made to read the right function of each pair, token by token, and each
-claim is asked of the steps that it is about: does the greatest weight lie where the claim
-says? Beside it stands how often the other steps of the same texts look there.
+claim is asked of the steps that it is about: does the greatest weight lie where it says?
+Beside it stands how often the other steps of the same texts look there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pathlib import Path
 
 from neural_attn import generate
 from neural_attn.analysis.significance import wilson
-from neural_attn.maps.written import Written
 from neural_attn.metrics.geometry import bare
 from neural_attn.trainer.pairs import read_pairs
 
@@ -25,28 +24,34 @@ TRAINED = Path("docstring_to_code_trained") / "docstring_to_code.safetensors"
 Where = Callable[[str, Sequence[str]], set[int]]
 
 
-def verb(token: str, source: Sequence[str]) -> set[int]:
+def verb(written: str, source: Sequence[str]) -> set[int]:
     """`return` comes from the verb, where the docstring begins with it."""
     returns = source[0].startswith("return")
-    return {0} if token == "return" and returns else set()
+    return {0} if written == "return" and returns else set()
 
 
-def beginning(token: str, source: Sequence[str]) -> set[int]:
+def beginning(written: str, source: Sequence[str]) -> set[int]:
     """`def` comes from the first two tokens."""
-    return {0, 1} if token == "def" and len(source) > 3 else set()
+    return {0, 1} if written == "def" and len(source) > 3 else set()
 
 
-def same_word(token: str, source: Sequence[str]) -> set[int]:
+def same_word(written: str, source: Sequence[str]) -> set[int]:
     """A word that stands in the docstring comes from there."""
-    if len(token) < 3 or not token.isalpha() or token == "return":
+    if len(written) < 3 or not written.isalpha() or written == "return":
         return set()
-    return {place for place, one in enumerate(source) if one == token}
+    return {place for place, one in enumerate(source) if one == written}
+
+
+def end(written: str, source: Sequence[str]) -> set[int]:
+    """Every step looks at the end: the last token of the docstring, or what ends it."""
+    return {len(source) - 2, len(source) - 1}
 
 
 CLAIMS: dict[str, Where] = {
     "`return` looks at the verb Return": verb,
     "`def` looks at the beginning": beginning,
     "a word looks at the same word": same_word,
+    "any step looks at the last two tokens": end,
 }
 
 
@@ -66,7 +71,7 @@ class Count:
         low, high = wilson(self.hits / self.steps, self.steps)
         found = f"{100 * self.hits / self.steps:.0f} %"
         interval = f"[{100 * low:.0f}, {100 * high:.0f}]"
-        beside = f"{100 * self.other_hits / self.others:.0f} %"
+        beside = f"{100 * self.other_hits / self.others:.0f} %" if self.others else "–"
         return f"{found} {interval} of {self.steps} steps; others: {beside}"
 
     def add(
@@ -99,12 +104,9 @@ def count(pairs: Sequence[tuple[str, str]], checkpoint: Path) -> dict[str, Count
         (weights,) = maps.values()  # [1, 1, steps, tokens of the docstring]
         at = weights[0, 0].argmax(axis=-1)[written.first :].tolist()
         for name, where in CLAIMS.items():
-            found[name].add(_written(written), words(written.source_tokens), at, where)
+            tokens, source = words(written.tokens), words(written.source_tokens)
+            found[name].add(tokens, source, at, where)
     return found
-
-
-def _written(written: Written) -> list[str]:
-    return words(written.tokens)
 
 
 def main() -> None:

@@ -45,7 +45,15 @@ def blocks(page):
 # README.md, and every other one, run as a user's do.
 WARM = tuple(
     f"neural {command}"
-    for command in ("visualize", "analyze", "generate", "train", "diagnose", "import")
+    for command in (
+        "visualize",
+        "analyze",
+        "generate",
+        "train",
+        "diagnose",
+        "import",
+        "score",
+    )  # fmt: skip
 )
 
 

@@ -43,18 +43,10 @@ def blocks(page):
 
 # Those that load a framework, which is done once for all of them. The first command of
 # README.md, and every other one, run as a user's do.
-WARM = tuple(
-    f"neural {command}"
-    for command in (
-        "visualize",
-        "analyze",
-        "generate",
-        "train",
-        "diagnose",
-        "import",
-        "score",
-    )  # fmt: skip
-)
+WARM = (
+    "neural visualize", "neural analyze", "neural generate", "neural score",
+    "neural train", "neural diagnose", "neural import",
+)  # fmt: skip
 
 
 def commands(code):

@@ -3,7 +3,7 @@
     python examples/docstring_to_code/claims.py test.tsv [--checkpoint WEIGHTS]
 
 The network is made to read the right function of each pair, token by token, and each
-claim is asked of the steps that it is about: does the greatest weight lie where it says?
+claim is asked of the steps that it is about: is the greatest weight where it says?
 Beside it stands how often the other steps of the same texts look there.
 """
 

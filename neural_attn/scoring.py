@@ -80,6 +80,8 @@ def score(
 ) -> list[Score]:
     """Exact match and BLEU of texts, against one right text for each.
 
+    BLEU counts up to four words in a row: where no right text has four, it is left out.
+
     Parameters
     ----------
     written, right : texts, as many of each
@@ -141,13 +143,17 @@ def _count(
     hits = [is_match(a, b) for a, b in zip(written, right, strict=True)]
     ones = np.stack([np.array(hits, np.float64), np.ones(len(hits))], axis=1)
     exact = _Counted(ones, lambda sums: float(100 * sums[0] / sums[1]))
-    return {EXACT: exact, BLEU: _count_bleu(written, right, tokenize)}
+    bleu = _count_bleu(written, right, tokenize)
+    return {EXACT: exact} if bleu is None else {EXACT: exact, BLEU: bleu}
 
 
 def _count_bleu(
     written: Sequence[str], right: Sequence[str], tokenize: str
-) -> _Counted:
-    """BLEU's counts of n-grams in each text: those found, those there are, lengths."""
+) -> _Counted | None:
+    """BLEU's counts of n-grams in each text: those found, those there are, lengths.
+
+    None where no right text has as many words as the longest n-gram: it would be 0.
+    """
     sacrebleu = _library()
     metric = _metric(sacrebleu, tokenize)
     texts = [metric.sentence_score(a, [b]) for a, b in zip(written, right, strict=True)]
@@ -155,6 +161,8 @@ def _count_bleu(
     whole = sacrebleu.BLEU(tokenize=tokenize)
     whole.corpus_score(list(written), [list(right)])  # without it, no signature
     order = metric.max_ngram_order
+    if max(text.ref_len for text in texts) < order:
+        return None
 
     def bleu(sums: Float) -> float:
         counts = [round(one) for one in sums.tolist()]

@@ -72,6 +72,14 @@ def test_bleu_of_unknown_words_and_without_its_package_are_errors(monkeypatch):
         scoring.score(NEAR, RIGHT)
 
 
+def test_bleu_of_texts_shorter_than_it_counts_is_left_out():
+    scores = scoring.score(["abc", "one two"], ["abc", "one two"])
+    assert [one.metric for one in scores] == ["exact_match"]
+    letters = scoring.score(["abcd", "ab"], ["abcd", "ab"], tokenize="char")
+    assert [one.value for one in letters] == [100, pytest.approx(100)]
+    assert len(scoring.compare(["abc"], ["abd"], ["abc"])) == 1
+
+
 def test_the_command_scores_networks_and_their_difference(tmp_path, project_root):
     pytest.importorskip("tokenizers")
     pairs = tmp_path / "pairs.tsv"

@@ -154,6 +154,10 @@ def _print(
             signature = f"  {one.signature}" if one.signature else ""
             label = WORDS[one.metric]
             click.echo(f"  {label:<16} {one.value:5.1f}  {interval}{signature}")
+        if len(own) < len(WORDS):
+            click.echo(
+                "  BLEU             no right text has four words: --tokenize char"
+            )
     for file, differences in zip(files[1:], apart, strict=True):
         click.echo(printable(f"{files[0]} minus {file}, on the same texts:"))
         for gap in differences:

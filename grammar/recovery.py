@@ -24,7 +24,7 @@ _PIECE = re.compile(
     re.DOTALL,
 )
 _UNCLOSED = "E0136"  # its mistake stands in the lines above it
-_LAST = ("E0138",)  # behind these, lines do not mean what they say
+_LAST = ("E0130", "E0138")  # behind these, lines do not mean what they say
 
 
 def salvage(

@@ -29,6 +29,7 @@ COMMANDS = {
     "train": "train:train",
     "visualize": "visualize:visualize",
     "generate": "generate:generate",
+    "score": "score:score",
     "analyze": "analyze:analyze",
     "diagnose": "diagnose:diagnose",
     "import": "import_model:import_command",

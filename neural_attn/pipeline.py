@@ -18,6 +18,7 @@ from neural_attn.analysis.induction_probe import measure_induction
 from neural_attn.analysis.links import LinkFinder
 from neural_attn.analysis.result import Analysis
 from neural_attn.analysis.shard import PartialAnalysis, finish
+from neural_attn.analysis.steps import Steps
 from neural_attn.diagnosis.diagnose import conclude
 from neural_attn.diagnosis.faults import Diagnosis
 from neural_attn.diagnosis.record import Record
@@ -91,6 +92,8 @@ class Request:
     spacy: str | None = None
     flow: bool = False
     rank: bool = False
+    steps: bool = False  # also every step of what the network writes
+    most_texts: int | None = None  # the first so many of all texts
     # pictures
     layer: str | int | None = None
     head: int | None = None
@@ -188,7 +191,11 @@ def attend(model: AttentionModel, request: Request) -> Iterator[Batch]:
         return
     before = 0
     for group, texts, links in batches(
-        request.texts, request.groups, request.linked, request.batch_size
+        request.texts,
+        request.groups,
+        request.linked,
+        request.batch_size,
+        request.most_texts,
     ):
         prepared = model.encode(texts)
         after = f"after {before:,} texts: " if before else ""
@@ -265,11 +272,14 @@ def collect(
         require_scipy()
     _check_inputs(request)
     # First: a file without texts fails before any work is done.
-    total = len(request.media) or count_all(request.texts, request.files)
+    total = len(request.media) or count_all(
+        request.texts, request.files, request.most_texts
+    )
     request, notes = _find_files(request)
     model = open_request(request)
     finder = LinkFinder(request.link_row, request.link_kind)
     part = PartialAnalysis(Analyzer(rank=request.rank), finder)
+    part.steps = Steps() if request.steps else None
     part.note(notes)
     for batch in attend(model, request):
         _count(part, batch, request, model.outline)
@@ -295,6 +305,8 @@ def _count(
     part: PartialAnalysis, batch: Batch, request: Request, outline: AttentionMaps
 ) -> None:
     findings = batch.captured.findings
+    if request.steps and not batch.captured.maps.written:
+        fail("E0414", name="steps", what="a network that writes nothing here")
     maps = usable(batch.captured.maps, findings)
     part.take(maps, findings, batch.group, outline)
     part.note(batch.notes)

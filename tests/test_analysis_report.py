@@ -14,6 +14,7 @@ from neural_attn.analysis.example import look_closely
 from neural_attn.analysis.links import LinkFinder
 from neural_attn.analysis.result import SCHEMA, SCHEMA_VERSION
 from neural_attn.analysis.shard import PartialAnalysis, finish
+from neural_attn.analysis.steps import StepRow, Steps
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.inputs.texts import read_texts
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
@@ -28,6 +29,7 @@ from neural_attn.reports.json import to_json
 from neural_attn.reports.markdown import to_markdown
 from neural_attn.reports.terminal import print_analysis
 
+A_STEP = StepRow(0, 0, "<s>", "x", 0.5, "cross", "a", 0, 2, 0.5, 0.7, 0.8, "y", 1)
 HOSTILE = "</script><script>alert(1)</script>|*_`$x$`\x1b[31m"
 
 
@@ -166,6 +168,7 @@ def test_the_schema_is_documented(project_root):
             analyzer,
             finder,
             probe=analyzer,
+            steps=Steps([A_STEP], texts=1),
             example=look_closely(first, find_connections(first), flow=True),
             findings=[Finding("W0809", "", "even", "were weights loaded?")],
             notes=["a note"],

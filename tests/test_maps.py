@@ -506,3 +506,30 @@ def test_safe_names_are_components_of_their_own(texts):
 )
 def test_collisions_get_numbers(texts, expected):
     assert list(safe_names(texts).values()) == expected
+
+
+def test_a_table_has_a_row_for_each_weight_and_none_of_padding():
+    pytest.importorskip("pandas")
+    weights = np.arange(2 * 2 * 2 * 3, dtype="float32").reshape(2, 2, 2, 3)
+    weights /= weights.sum(-1, keepdims=True)
+    one = AttentionMap(
+        "cross", weights, "cross", query_tokens=["x", "y"], key_tokens=["a", "b", "c"]
+    )
+    table = AttentionMaps([one]).to_frame()
+    assert len(table) == weights.size
+    row = table[
+        (table["example"] == 1)
+        & (table["head"] == 1)
+        & (table["query_token"] == "y")
+        & (table["key_token"] == "c")
+    ]
+    assert row["weight"].item() == weights[1, 1, 1, 2]
+    assert row["map"].item() == row["kind"].item() == "cross"
+    sums = table.groupby(["example", "head", "query"])["weight"].sum()
+    np.testing.assert_allclose(sums, 1, atol=1e-6)
+    np.testing.assert_array_equal(
+        table.pivot(index=["example", "head", "query"], columns="key", values="weight")
+        .to_numpy()
+        .reshape(weights.shape),
+        weights,
+    )

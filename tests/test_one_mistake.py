@@ -89,3 +89,8 @@ def test_the_sides_of_a_choice_may_share_a_name():
     }
     network N { input: (8, 4) layers: Own(true) Own(false) }"""
     assert diagnose(text) == []
+
+
+def test_layers_without_a_colon_are_one_mistake():
+    text = "network A {\n  input: (4,)\n  layers\n    Dense(8)\n    Dense(2)\n}\n"
+    assert [d.code for d in diagnose(text)] == ["E0130"]

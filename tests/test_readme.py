@@ -43,10 +43,10 @@ def blocks(page):
 
 # Those that load a framework, which is done once for all of them. The first command of
 # README.md, and every other one, run as a user's do.
-WARM = tuple(
-    f"neural {command}"
-    for command in ("visualize", "analyze", "generate", "train", "diagnose", "import")
-)
+WARM = (
+    "neural visualize", "neural analyze", "neural generate", "neural score",
+    "neural train", "neural diagnose", "neural import",
+)  # fmt: skip
 
 
 def commands(code):
@@ -121,7 +121,7 @@ def test_every_block_runs(page, folder, minilm_dir, monkeypatch):
             sys.modules.pop(name, None)
 
 
-def test_the_first_command_ends_with_five_kinds_of_file(folder):
+def test_the_first_command_writes_the_files_that_are_listed(folder):
     language, code, where = next(blocks(ROOT / "README.md"))
     assert language == "bash"
     (command,) = commands(code)
@@ -129,13 +129,23 @@ def test_the_first_command_ends_with_five_kinds_of_file(folder):
     assert command.startswith("neural visualize examples/")
     written = {path.name for path in (folder / "attention_outputs").iterdir()}
     (model,) = (name for name in written if name.startswith("compiled_model_"))
+    decoder = "transformer_decoder_0.self_attention"
     assert written == {
+        "cross_attention_layer0.png",
+        "cross_attention_multihead_layer0.png",
+        "self_attention_layer0.png",
+        "attention_example_1.png",
         "attention_heatmap.png",
         "attention_heads_transformer_encoder_0.png",
+        f"attention_heads_{decoder}.png",
         "attention_explorer.html",
         "attention_interactive.html",
         model,
     }
+    listed = re.findall(r"^\| `([\w.{}]+)`", (ROOT / "README.md").read_text(), re.M)[:8]
+    for pattern in listed:
+        wanted = re.sub(r"\\{\w+\\}", ".+", re.escape(pattern))
+        assert any(re.fullmatch(wanted, name) for name in written), pattern
 
 
 def test_generated_code_is_shown_as_it_is():

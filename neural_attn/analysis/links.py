@@ -8,16 +8,15 @@ links.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_attn.analysis.significance import wilson
 from neural_attn.inputs.links import LINK_ROWS, GivenLinks, LinkRow, take_links
 from neural_attn.maps.attention_map import AttentionItem, AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps
@@ -25,8 +24,6 @@ from neural_attn.metrics.geometry import is_special
 from neural_attn.promises import KINDS
 
 __all__ = ["CountedLinks", "LinkFinder", "LinkScore"]
-
-CONFIDENCE = 0.95  # that the intervals of all heads together hold
 
 Bool = NDArray[np.bool_]
 
@@ -244,7 +241,7 @@ class LinkFinder:
                 one.links,
                 one.texts,
                 float(one.found[index] / one.links),
-                *_wilson(float(one.found[index] / one.links), worth, heads),
+                *wilson(float(one.found[index] / one.links), worth, heads),
                 float(one.chance[index] / one.links),
                 count / self.links,
                 offset,
@@ -257,18 +254,6 @@ class LinkFinder:
             )
         ]
         return sorted(scores, key=lambda score: -score.accuracy)
-
-
-def _wilson(share: float, count: float, heads: int) -> tuple[float, float]:
-    """The interval of a share of `count` (Wilson, 1927), for so many heads at once.
-
-    With the limit divided by their number (Bonferroni), all intervals hold together.
-    """
-    z = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / (2 * heads))
-    middle = share + z**2 / (2 * count)
-    reach = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    scale = 1 + z**2 / count
-    return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)
 
 
 def _predicts(one: AttentionItem | AttentionMap) -> bool:

@@ -10,6 +10,7 @@ from neural_attn.analysis.groups import Difference
 from neural_attn.analysis.heads import Head
 from neural_attn.analysis.highlights import Highlight
 from neural_attn.analysis.links import LinkScore
+from neural_attn.analysis.steps import Steps
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.findings import Finding
 from neural_attn.metrics.redundancy import CLUSTER_DISTANCE
@@ -27,7 +28,9 @@ MOST_DIFFERENCES = 50
 class Analysis:
     """Everything that was found out; `to_dict` is the JSON, and all reports use it.
 
-    `maps` are those of the first batch, to draw from; they are not in the JSON.
+    `maps` are those of the first batch, to draw from; they are not in the JSON. `steps`
+    has every step that the network wrote, where they were asked for; the JSON has their
+    means and spreads.
     """
 
     source: str | None
@@ -46,6 +49,7 @@ class Analysis:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
     maps: AttentionMaps | None = None
+    steps: Steps | None = None
 
     def head(self, label: str) -> Head:
         """Give the head of this label, such as "L5H1".
@@ -85,6 +89,7 @@ class Analysis:
                 for pair, found in self.differences.items()
             },
             "links": [{**asdict(one), "verdict": one.verdict} for one in self.links],
+            "steps": None if self.steps is None else self.steps.to_dict(),
             "example": None if self.example is None else asdict(self.example),
             "findings": [{**asdict(one), "stops": one.stops} for one in self.findings],
             "notes": list(self.notes),

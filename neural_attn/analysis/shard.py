@@ -15,6 +15,7 @@ from neural_attn.analysis.heads import NO_SHARES, Head
 from neural_attn.analysis.highlights import find_highlights
 from neural_attn.analysis.links import LinkFinder
 from neural_attn.analysis.result import MOST_DIFFERENCES, Analysis
+from neural_attn.analysis.steps import Steps
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.findings import Finding
 from neural_attn.metrics.measure import BINS
@@ -31,7 +32,8 @@ class PartialAnalysis:
     """The analysis of some texts before its last step, `finish`.
 
     `network` tells networks apart: parts of different networks do not merge. `maps`
-    are those of the first batch, to draw from; `save` leaves them out.
+    are those of the first batch, to draw from, and `steps` every step that the network
+    wrote, None where nobody asked; `save` leaves both out.
     """
 
     analyzer: Analyzer = field(default_factory=Analyzer)
@@ -46,6 +48,7 @@ class PartialAnalysis:
     trained: bool | None = None
     network: str | None = None
     maps: AttentionMaps | None = None
+    steps: Steps | None = None
 
     def __repr__(self) -> str:
         return f"PartialAnalysis({self.counted}; analyze(it) finishes it)"
@@ -72,6 +75,8 @@ class PartialAnalysis:
         """
         self.find(findings)
         self.analyzer.add(maps, group, network)
+        if self.steps is not None:
+            self.steps.add(maps)
         if not self.maps:  # none yet, or all of them were stopped
             self.maps = maps
             self.source, self.backend = maps.source, maps.backend
@@ -119,13 +124,14 @@ class PartialAnalysis:
             self.trained if self.trained == other.trained else None,
             self.network or other.network,
             self.maps or other.maps,
+            self.steps.merge(other.steps) if self.steps and other.steps else None,
         )
         result.find(other.findings)
         result.note(other.notes)
         return result
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write all but `maps` to a JSON file; docs/analysis/texts.md describes it."""
+        """Write all but `maps` and `steps` as JSON: see docs/analysis/texts.md."""
         from neural_attn.analysis.shard_file import write_partial
 
         return write_partial(self, path)
@@ -175,6 +181,7 @@ def finish(part: PartialAnalysis) -> Analysis:
         findings=tuple(part.findings),
         notes=(*part.notes, *left_out, *_promises(heads)),
         maps=part.maps,
+        steps=part.steps,
     )
 
 

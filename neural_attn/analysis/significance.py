@@ -10,6 +10,7 @@ handful of rows, p is an approximation.
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,12 @@ from numpy.typing import NDArray
 from neural_attn.analysis.running_statistics import Tally
 from neural_attn.metrics.measure import BASED, STATISTICS
 
-__all__ = ["holm", "p_values", "z_scores"]
+__all__ = ["holm", "p_values", "wilson", "z_scores"]
 
 Float = NDArray[np.float64]
 
+
+CONFIDENCE = 0.95  # that all the intervals that stand together hold
 
 # Weights are float32: differences of this size per text are rounding, not attention.
 _ROUNDING = 1e-6
@@ -75,3 +78,15 @@ def holm(p: Float) -> Float:
         stepped = np.maximum.accumulate(p[order, column] * factors)
         result[order, column] = np.minimum(stepped, 1.0)
     return result
+
+
+def wilson(share: float, count: float, together: int = 1) -> tuple[float, float]:
+    """The interval of a share of `count` (Wilson, 1927), one of so many `together`.
+
+    With the limit divided by their number (Bonferroni), all intervals hold together.
+    """
+    z = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / (2 * together))
+    middle = share + z**2 / (2 * count)
+    reach = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    scale = 1 + z**2 / count
+    return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)

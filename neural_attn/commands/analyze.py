@@ -32,6 +32,7 @@ from neural_attn.commands.options import (
     examples,
     is_given,
     say,
+    sides,
     tokens_of,
 )
 from neural_attn.diagnostics.errors import fail, printable, reason
@@ -43,6 +44,7 @@ from neural_attn.reports import FORMATS
 if TYPE_CHECKING:
     from neural_attn.analysis.result import Analysis
     from neural_attn.analysis.shard import PartialAnalysis
+    from neural_attn.analysis.steps import Steps
 
 # Of no use to parts, which were made with or without it: parameters by their names.
 _OF_A_RUN = {
@@ -58,6 +60,10 @@ _OF_A_RUN = {
     "texts_file": "--file",
     "groups": "--group",
     "grid": "--grid",
+    "steps": "--steps",
+    "most_texts": "--num-examples",
+    "source_tokenizer": "--source-tokenizer",
+    "target_tokenizer": "--target-tokenizer",
 }
 
 
@@ -101,10 +107,19 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
 @ROWS
 @AXES
 @CAUSAL
-@click.option("--tokenizer", type=FILE, help="tokenizer.json, if not beside the file.")
+@sides
 @_formats
 @click.option("--grid", type=FILE, metavar="PICTURE",
     help="Also draw every head of the first text: .png, .svg or .pdf.")  # fmt: skip
+@click.option(
+    "--steps", type=FILE, metavar="FOLDER",
+    help="Of a network that writes: also how focused each step of each head was, as "
+    "attention_entropy_analysis.png and steps.csv.",
+)  # fmt: skip
+@click.option(
+    "--num-examples", "most_texts", type=click.IntRange(1), metavar="COUNT",
+    help="The first so many texts of each file.",
+)  # fmt: skip
 @click.option("--heads", is_flag=True, help="Print every head, not only the clearest.")
 @click.option(
     "--threshold", type=click.FloatRange(0, 1), metavar="SHARE",
@@ -141,6 +156,7 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
     "neural analyze maps.npz --json",
     "neural analyze bert.neural --checkpoint b.safetensors --links coreference.jsonl",
     "neural analyze bert.neural --checkpoint b.safetensors --file 1.txt --part 1.json",
+    "neural analyze translate.neural --file test.tsv --num-examples 50 --steps out",
     "neural analyze --merge 1.json 2.json --html report.html",
 )
 def analyze(files: tuple[Path, ...], **options: Any) -> None:
@@ -192,6 +208,7 @@ def _merge(files: Sequence[Path]) -> PartialAnalysis:
 def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:
     from neural_attn import pipeline
     from neural_attn.inputs.arrays import read_data
+    from neural_attn.inputs.sides import sides_given
 
     data, threshold = options["data"], options["threshold"]
     request = pipeline.Request(
@@ -200,6 +217,8 @@ def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:
         tokens=tokens_of(options),
         texts=[*options["texts"], *options["pairs"]],
         groups=_groups(options["groups"], options["texts_file"]),
+        tokenizer=sides_given(options),
+        steps=options["steps"] is not None,
         probe=not options["no_probe"],
         **({} if threshold is None else {"threshold": threshold}),
         **{name: options[name] for name in _FIELDS},
@@ -212,7 +231,7 @@ def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:
 
 # fields of the request that are options under the same names
 _FIELDS = (
-    "backend", "network", "checkpoint", "tokenizer", "seed", "links", "link_row",
+    "backend", "network", "checkpoint", "most_texts", "seed", "links", "link_row",
     "link_kind", "batch_size", "top", "spacy", "flow", "rank", "rows", "axes",
     "causal", "output_dir", "images", "sounds",
 )  # fmt: skip
@@ -228,6 +247,8 @@ def _show(analysis: Analysis, options: Mapping[str, Any]) -> None:
         from neural_attn.figures.overview import draw_overview
 
         _wrote(save_figure(draw_overview(analysis.maps), options["grid"]))
+    if analysis.steps is not None:
+        _save_steps(analysis.steps, options["steps"], analysis.trained)
     printed = [one for one in asked if not one.file]
     for one in printed:
         click.echo(one.write(analysis).rstrip("\n"))
@@ -235,6 +256,16 @@ def _show(analysis: Analysis, options: Mapping[str, Any]) -> None:
         from neural_attn.reports.terminal import print_analysis
 
         print_analysis(analysis, heads=options["heads"])
+
+
+def _save_steps(steps: Steps, folder: Path, trained: bool | None) -> None:
+    from neural_attn.figures.heatmap import save_figure
+    from neural_attn.figures.steps import PICTURE, draw_steps
+
+    _wrote(atomic_write(folder / "steps.csv", steps.to_csv()))
+    if steps.rows:
+        figure = draw_steps(steps, trained=trained)
+        _wrote(save_figure(figure, folder / PICTURE))
 
 
 def _wrote(path: Path) -> None:

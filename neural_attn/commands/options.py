@@ -13,7 +13,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from neural_attn.diagnostics.errors import Diagnostic, fail, printable, reason
+from neural_attn.diagnostics.errors import Diagnostic, fail, printable
 from neural_attn.promises import ROWS as PROMISED
 
 FILE = click.Path(path_type=Path)
@@ -35,7 +35,10 @@ TEXTS = click.option(
     "--text", "texts", multiple=True, metavar="TEXT", help="A text; repeat."
 )
 TEXTS_FILE = click.option(
-    "--file", "texts_file", type=FILE, help="Texts, one a line; .jsonl: its `text`."
+    "--file",
+    "texts_file",
+    type=FILE,
+    help="Texts, one a line; .jsonl: its `text`; .tsv: its first column.",
 )
 DATA = click.option("-d", "--data", type=FILE, help="Input: .npy, or .npz for several.")
 BATCH_SIZE = click.option(
@@ -115,13 +118,9 @@ def texts_of(
         return given
     if given:
         fail("E0414.files")
-    try:
-        lines = file.read_text("utf-8-sig").splitlines()
-    except OSError as error:
-        fail("E0403", path=file, reason=reason(error))
-    except UnicodeDecodeError:
-        fail("E0103.text", path=file)
-    given = [line for line in lines if line.strip()]
+    from neural_attn.inputs.texts import read_texts
+
+    given = list(read_texts(file))
     if not given:
         fail("E0408.text", path=file)
     return given

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from neural_attn.figures.reading import read_tokens
 from neural_attn.maps.attention_map import AttentionItem
-from neural_attn.maps.written import Written
+from neural_attn.maps.written import Written, tells_rows
 
 __all__ = ["ROW_NAMES", "Look", "RowName", "Shown"]
 
@@ -84,13 +84,6 @@ class Shown:
 
     item: AttentionItem
     how: dict[str, Any]
-
-
-def tells_rows(item: AttentionItem, written: Written | None) -> bool:
-    """Whether the rows of an item are those of what was written."""
-    if written is None or item.kind == "encoder_self":
-        return False
-    return len(item.query_tokens) == len(written.fed)
 
 
 def _cut(item: AttentionItem, rows: int, columns: int) -> AttentionItem:

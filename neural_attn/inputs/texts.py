@@ -48,9 +48,15 @@ def _is_text(given: Any) -> bool:
     return all(isinstance(part, str) for part in parts)
 
 
-def count_all(texts: Sequence[Text], files: Iterable[Path]) -> int:
-    """The number of all texts; raises NeuralError for a file without any."""
-    return len(texts) + sum(map(count_texts, files))
+def count_all(
+    texts: Sequence[Text], files: Iterable[Path], most: int | None = None
+) -> int:
+    """The number of all texts, at most so many of a file.
+
+    Raises NeuralError for a file without any.
+    """
+    counts = [count_texts(path) for path in files]
+    return len(texts) + sum(min(n, most or n) for n in counts)
 
 
 def batches(
@@ -58,20 +64,22 @@ def batches(
     groups: Mapping[str, Path],
     links: Path | None,
     size: int | None,
+    most: int | None = None,
 ) -> Iterator[tuple[str, list[Text], list[LinkedText]]]:
     """Groups, texts and their links (none, or those of each), batch by batch.
 
-    A batch holds `size` texts; None: all of a group.
+    A batch holds `size` texts; None: all of a group. Of each file the first `most` are
+    taken; None: all.
     """
     sources: list[tuple[str, Iterator[Text]]] = []
     if texts:
         sources.append(("", iter(texts)))
-    sources += [(name, read_texts(path)) for name, path in groups.items()]
+    sources += [(name, islice(read_texts(path), most)) for name, path in groups.items()]
     for group, lines in sources:
         while batch := list(islice(lines, size)):
             yield group, batch, []
     if links is not None:
-        pairs = read_links(links)
+        pairs = islice(read_links(links), most)
         while chunk := list(islice(pairs, size)):
             yield "", [one.text or "" for one in chunk], chunk
 
@@ -89,8 +97,12 @@ def count_texts(path: Path) -> int:
 def read_texts(path: Path) -> Iterator[str]:
     """The texts of a file, one at a time: its lines, or `text` of each JSON line.
 
-    Lines of spaces alone are left out. Files of JSON lines end in .jsonl.
+    Lines of spaces alone are left out. Files of JSON lines end in .jsonl; of pairs,
+    which end in .tsv, the first column is the text.
     """
+    if path.suffix == ".tsv":
+        yield from (line.partition("\t")[0] for line in _lines(path))
+        return
     if path.suffix != ".jsonl":
         yield from _lines(path)
         return

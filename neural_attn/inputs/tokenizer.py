@@ -1,6 +1,6 @@
 """Text to token ids: finds a network's tokenizer.json, and encodes batches with it.
 
-The `tokenizers` package (extra `hf`) is imported only when a tokenizer is loaded.
+The `tokenizers` package is imported only when a tokenizer is loaded.
 """
 
 from __future__ import annotations

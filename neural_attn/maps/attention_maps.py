@@ -28,6 +28,7 @@ from neural_attn.maps.attention_map import (
     TokensLike,
     true_range,
 )
+from neural_attn.maps.frame import frame_of
 from neural_attn.maps.handed_out import take_any, take_returned, usable
 from neural_attn.maps.map_file import read_maps, write_maps
 from neural_attn.maps.map_of_array import CAUSAL, listed, plain_map
@@ -315,6 +316,22 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
             key_tokens=one.key_tokens[batch_index][keys],
             head_indices=one.head_indices,
             rows=one.rows,
+        )
+
+    def to_frame(self) -> Any:
+        """Every weight as a row of a pandas DataFrame, padding left out.
+
+        Columns: example, map, kind, head, query, key (places from 0), query_token,
+        key_token, weight, and seen: whether the network lets the query see the key.
+
+        Raises NeuralError (E0502) where pandas is not installed.
+        """
+        return frame_of(
+            [
+                (example, self.item(one.name, example))
+                for one in self.maps
+                for example in range(len(one.weights))
+            ]
         )
 
     def save(self, path: str | os.PathLike[str], *, compress: bool = False) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Likely", "Step", "Written"]
+from neural_attn.maps.attention_map import AttentionItem
+
+__all__ = ["Likely", "Step", "Written", "tells_rows"]
 
 
 @dataclass(frozen=True)
@@ -103,3 +105,10 @@ class Written:
             "steps": [step.to_dict() for step in self.steps],
             "forced": self.forced,
         }
+
+
+def tells_rows(item: AttentionItem, written: Written | None) -> bool:
+    """Whether the rows of an item are those of what was written."""
+    if written is None or item.kind == "encoder_self":
+        return False
+    return len(item.query_tokens) == len(written.fed)

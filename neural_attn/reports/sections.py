@@ -1,4 +1,4 @@
-"""The parts of a report that only some analyses have: groups, links, a first text."""
+"""The parts of a report that only some analyses have, from groups to a first text."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from neural_attn.analysis.example import MOST_TOKENS, Example
 from neural_attn.analysis.heads import p_text
 from neural_attn.analysis.links import LinkScore
 from neural_attn.analysis.result import Analysis
+from neural_attn.analysis.steps import MEASURED
 from neural_attn.figures.reading import labels
 from neural_attn.figures.token_labels import readable
 from neural_attn.reports.elements import (
@@ -33,9 +34,9 @@ _LAYERS_IN_A_ROW = 6
 
 
 def more_parts(analysis: Analysis) -> list[Part]:
-    """Induction, clusters, groups, links and the first text, as far as there are."""
+    """Induction, clusters, groups, links, steps, the first text: what there is."""
     parts = _induction(analysis) + _clusters(analysis) + _differences(analysis)
-    return parts + _links(analysis) + _example(analysis)
+    return parts + _links(analysis) + _steps(analysis) + _example(analysis)
 
 
 def _induction(analysis: Analysis) -> list[Part]:
@@ -119,6 +120,29 @@ def _link_row(label: str, one: LinkScore) -> tuple[str, ...]:
     interval = f"{number(one.low)} to {number(one.high)}"
     baselines = number(one.chance), number(one.baseline)
     return (label, number(one.accuracy), interval, *baselines, one.verdict)
+
+
+def _steps(analysis: Analysis) -> list[Part]:
+    """How focused the steps of writing were: all heads of a kind, then each alone."""
+    if analysis.steps is None or not analysis.steps.rows:
+        return []
+    labels = {(head.map, head.head): head.label for head in analysis.heads}
+    cells: dict[str, dict[str, str]] = {}
+    for one in analysis.steps.spreads():
+        kind = f"all {one.kind.rpartition('_')[2]}"
+        who = kind if one.map is None else labels[one.map, one.head or 0]
+        spread = f"{number(one.mean)} ± {number(one.std)}"
+        cells.setdefault(who, {})[one.metric] = spread
+    rows = tuple(
+        (who, *(own.get(name, number(None)) for name in MEASURED))
+        for who, own in cells.items()
+    )
+    caption = (
+        f"Steps that were written in {analysis.steps.texts:,} text"
+        f"{'s' * (analysis.steps.texts != 1)}: mean and standard deviation over steps"
+    )
+    header = ("head", "entropy, nats", "normalized entropy", "greatest weight")
+    return [Heading(2, "Steps of writing"), Table(header, rows, caption)]
 
 
 def _example(analysis: Analysis) -> list[Part]:

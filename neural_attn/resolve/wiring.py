@@ -107,7 +107,8 @@ class Wiring:
         block = use.target
         switch = isinstance(block, Block) and block.parameter("with_memory")
         inside = isinstance(self.node, tree.Define)
-        if MEMORY in self.named:
+        asks = any(name.rstrip("?") == MEMORY_MASK for name in block.inputs)
+        if MEMORY in self.named and asks:
             self.note_lost("attention to this memory", self.memory)
         if switch and MEMORY in self.named and not inside:
             use.arguments.setdefault("with_memory", tree.Literal(span, True))

@@ -1,7 +1,7 @@
 """Tokenizers for training: trained on the data, or given; their special tokens.
 
 What is trained here has the padding at id 0, as networks with `mask_zero` want it.
-The `tokenizers` package (extra `hf`) is imported only when one is made.
+The `tokenizers` package is imported only when one is made.
 """
 
 from __future__ import annotations

@@ -1,0 +1,75 @@
+"""Pairs of docstrings and functions: what becomes one, and what a claim counts."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent / "examples" / "docstring_to_code"
+
+
+@pytest.fixture(scope="module")
+def scripts():
+    sys.path.insert(0, str(FOLDER))
+    try:
+        import claims
+        import make_pairs
+
+        yield make_pairs, claims
+    finally:
+        sys.path.remove(str(FOLDER))
+        for name in ("claims", "make_pairs"):
+            sys.modules.pop(name, None)
+
+
+def test_a_function_with_a_docstring_is_a_pair(scripts):
+    source = '''
+class A:
+    @property
+    def size(self, least: int = 0) -> int:
+        """Return the   size.
+
+        More of it."""
+        return max(least, self.n)  # of all
+
+    def empty(self):
+        """Only this."""
+
+    def other(self):
+        return 1
+'''
+    assert list(scripts[0].pairs(source)) == [
+        (
+            "Return the size.",
+            "def size ( self , least = 0 ) : return max ( least , self . n )",
+        )
+    ]
+
+
+def test_long_functions_are_left_out_and_no_module_is_on_two_sides(scripts, tmp_path):
+    make = scripts[0]
+    body = "; ".join(["x = 1"] * 20)
+    assert list(make.pairs(f'def f():\n    """Do it."""\n    {body}\n')) == []
+    for number in range(30):
+        text = f'def f{number}():\n    """Give {number}."""\n    return {number}\n'
+        (tmp_path / f"m{number}.py").write_text(text, "utf-8")
+    copy = (tmp_path / "m1.py").read_text("utf-8")
+    (tmp_path / "m99.py").write_text(copy, "utf-8")  # the same pair twice
+    found = make.gather(tmp_path)
+    everything = [pair for side in found.values() for pair in side]
+    assert len(everything) == len(set(everything)) == 30
+    assert all(found.values())
+
+
+def test_a_claim_is_counted_beside_the_other_steps(scripts):
+    claims = scripts[1]
+    source = ["return", "the", "size", "</s>"]
+    one = claims.Count()
+    tokens = ["def", "size", "return", "size"]
+    one.add(tokens, source, [0, 2, 0, 1], claims.same_word)
+    # of two steps that write "size" one looks at it, of the other two none
+    assert (one.steps, one.hits, one.others, one.other_hits) == (2, 1, 4, 0)
+    assert str(one).startswith("50 % [")
+    verb = claims.Count()
+    verb.add(tokens, source, [0, 2, 0, 1], claims.verb)
+    assert (verb.steps, verb.hits, verb.others, verb.other_hits) == (1, 1, 3, 1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -96,13 +95,15 @@ def maps(folder: Path, compress: bool = False) -> Real:
 
 def plain_maps(folder: Path) -> Real:
     """Arrays that another library saved."""
-    np.savez_compressed(folder / "maps.npz", a=np.full((2, 3, 3), 1 / 3, np.float32))
+    np.savez_compressed(folder / "maps.npz", a=np.full((1, 2, 3, 3), 1 / 3, np.float32))
     return _of_maps(folder / "maps.npz")
 
 
 def safetensors_maps(folder: Path) -> Real:
     """The same as safetensors."""
-    save_file({"a": np.full((2, 3, 3), 1 / 3, np.float32)}, folder / "maps.safetensors")
+    save_file(
+        {"a": np.full((1, 2, 3, 3), 1 / 3, np.float32)}, folder / "maps.safetensors"
+    )
     return _of_maps(folder / "maps.safetensors")
 
 

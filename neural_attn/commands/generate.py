@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from neural_attn.commands.options import (
     sides,
     texts_of,
 )
+from neural_attn.commands.printing import write_json
 from neural_attn.diagnostics.errors import printable
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def generate(file: Path, **options: Any) -> None:
     files = made.save(folder or FOLDER) if folder or attention else {}
     if options["as_json"]:
         paths = {name: str(path) for name, path in files.items()}
-        click.echo(json.dumps({**made.to_dict(), "files": paths}, ensure_ascii=False))
+        write_json({**made.to_dict(), "files": paths})
         return
     for one in made.written:
         _print(one)

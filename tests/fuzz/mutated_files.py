@@ -43,6 +43,10 @@ VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 
 
+# on stderr, or in the findings of --json
+_SAID = r"(?:error|warning)\[(\w+)\]|^Usage|\"code\": \"(\w+)\""
+
+
 def mutated(draw: random.Random, data: bytes) -> bytes:
     """The bytes of a file with something wrong."""
     if data[:4] == b"PK\x03\x04" and draw.random() < 0.6:
@@ -151,9 +155,10 @@ def outcome(call: tuple[str, ...]) -> str:
     if isinstance(error, NeuralError):
         str(error)  # can be shown
         return error.diagnostics[0].code
-    said = re.search(r"(?:error|warning)\[(\w+)\]|^Usage", result.stderr, re.M)
+    printed = result.stderr + result.stdout
+    said = re.search(_SAID, printed, re.M)
     if isinstance(error, SystemExit) and error.code in (1, 2) and said:
-        return f"exit {error.code} {said[1] or said[0]}"
+        return f"exit {error.code} {said[1] or said[2] or said[0]}"
     raise AssertionError("".join(traceback.format_exception(error)[-6:]))
 
 

@@ -209,7 +209,7 @@ def write_weights(path: str | os.PathLike[str], weights: Mapping[str, Source]) -
         offset = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # the data begins at a multiple of 8
-    with atomic_writer(path) as stream:
+    with atomic_writer(path, 8 + len(text) + offset) as stream:
         stream.write(struct.pack("<Q", len(text)) + text)
         for source in weights.values():
             values = np.ascontiguousarray(source.read(), "<f4")

@@ -691,5 +691,5 @@ def test_interrupting_is_no_failure_of_the_program(neural, folder, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("neural_attn.models.generated.load_model", interrupted)
-    assert_refused(neural(*attention("small.neural")), 1, "Aborted")
+    assert_refused(neural(*attention("small.neural")), 130, "stopped: what was")
     assert nothing_written(folder)

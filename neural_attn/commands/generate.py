@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from neural_attn.commands.options import (
     FILE,
     NETWORK,
     examples,
+    note,
     progress,
     say,
     sides,
@@ -85,6 +87,7 @@ def generate(file: Path, **options: Any) -> None:
     one is drawn.
     """
     from neural_attn import generation
+    from neural_attn.folder_lock import alone_in
     from neural_attn.inputs.sides import sides_given
     from neural_attn.models.writing import How
 
@@ -94,7 +97,8 @@ def generate(file: Path, **options: Any) -> None:
     folder, attention = options["output_dir"], options["attention"]
     if options["show"] and not attention:
         raise click.UsageError("--show opens the page that --attention makes")
-    with progress() as step:
+    kept = folder or (FOLDER if attention else None)
+    with alone_in(kept) if kept else nullcontext(), progress() as step:
         made = generation.generate(
             file,
             texts,
@@ -105,10 +109,9 @@ def generate(file: Path, **options: Any) -> None:
             **{name: options[name] for name in ("checkpoint", "network", "backend")},
             **{name: options[name] for name in How.__dataclass_fields__},
         )
+        files = made.save(kept) if kept else {}
     say(made.warnings)
-    for note in made.notes:
-        click.echo(f"note: {printable(note)}", err=True)
-    files = made.save(folder or FOLDER) if folder or attention else {}
+    note(made.notes)
     if options["as_json"]:
         paths = {name: str(path) for name, path in files.items()}
         write_json({**made.to_dict(), "files": paths})

@@ -123,7 +123,7 @@ def read_header(path: Path) -> dict[str, dict[str, Any]]:
         with path.open("rb") as stream:
             size_bytes = stream.read(8)
             size = struct.unpack("<Q", size_bytes)[0] if len(size_bytes) == 8 else 0
-            size = min(size, path.stat().st_size)
+            size = size if 8 + size <= path.stat().st_size else 0
             weigh_text(size)
             header = json.loads(stream.read(size))
     except TooLargeError as error:

@@ -121,9 +121,8 @@ def _say_failed(error: OSError, writes: Writes) -> None:
         place = f"{error.filename}: " if error.filename else ""
         click.echo(printable(f"error: {place}{error.strerror or error}"), err=True)
         return
-    said = error.strerror or str(error)
-    facts = {"path": writes.failed, "reason": said, "written": _named(writes.done)}
-    say([Diagnostic.of("E0440", **facts)])
+    said, written = error.strerror or str(error), _named(writes.done)
+    say([Diagnostic.of("E0440", path=writes.failed, reason=said, written=written)])
 
 
 def _named(done: list[Path]) -> str:

@@ -23,7 +23,13 @@ from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.pickled_files import load_pickled
 from neural_attn.weighing import TooLargeError
-from tests.fuzz.mutated_files import attack, mutated, outcome
+from tests.fuzz.mutated_files import (
+    attack,
+    forget_memory,
+    most_memory,
+    mutated,
+    outcome,
+)
 from tests.fuzz.real_files import FORMATS, checkpoint_pt
 
 # damaged weights may be so large that their sums are no numbers: findings say so
@@ -32,10 +38,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
 PICKLED = [name for name in FORMATS if ".pt" in name or ".bin" in name]
 
 
-EVERY = [
-    pytest.param(name, marks=[pytest.mark.requires_torch] * (name in PICKLED))
-    for name in FORMATS
-]
+NEEDS = {
+    **{name: [pytest.mark.requires_torch] for name in PICKLED},
+    "reader.keras": [pytest.mark.requires_tensorflow, pytest.mark.thorough],
+}
+EVERY = [pytest.param(name, marks=NEEDS.get(name, ())) for name in FORMATS]
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -55,6 +62,13 @@ def test_mutations_change_the_file():
     draw = random.Random(0)
     for data in (b"some bytes", b'{"a": [1, 2]}'):
         assert len({mutated(draw, data) for _ in range(50)}) > 20
+
+
+def test_memory_that_was_given_back_is_measured():
+    before = forget_memory()
+    bytes(100 * 2**20)
+    assert 80 < most_memory() - before < 200
+    assert forget_memory() - before < 80
 
 
 # --- tensors that are no arrays ------------------------------------------------------

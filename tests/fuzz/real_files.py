@@ -188,6 +188,15 @@ def _model(folder: Path, name: str) -> Real:
     return Real(model / name, [call])
 
 
+def keras(folder: Path) -> Real:
+    """A Keras archive: of all that a layer may say, this network's is allowed."""
+    from tests.test_keras_archive import keras_model
+
+    path = folder / "reader.keras"
+    keras_model()[0].save(path)
+    return Real(path, [("import", str(path), "-o", str(folder / "out.neural"))])
+
+
 def part(folder: Path) -> Real:
     """A part of an analysis."""
     path = folder / "part.json"
@@ -236,6 +245,7 @@ FORMATS: dict[str, Callable[[Path], Real]] = {
     "config.json": lambda folder: _model(folder, "config.json"),
     "model.safetensors": lambda folder: _model(folder, "model.safetensors"),
     "pytorch_model.bin": lambda folder: _model(folder, "pytorch_model.bin"),
+    "reader.keras": keras,
     "part.json": part,
     "picture.png": lambda folder: image(folder, "png"),
     "picture.jpg": lambda folder: image(folder, "jpg"),

@@ -55,7 +55,7 @@ def test_damaged_files_give_our_errors(name, tmp_path):
 @pytest.mark.parametrize("name", EVERY)
 def test_more_damaged_files_give_our_errors(name, tmp_path):
     found, _ = attack(FORMATS[name](tmp_path), random.Random(f"thorough {name}"), 60)
-    assert len(found) > 1, "nothing was refused, or nothing else"
+    assert sum(n for code, n in found.items() if code.startswith(("E", "exit"))) > 10
 
 
 def test_mutations_change_the_file():
@@ -66,7 +66,8 @@ def test_mutations_change_the_file():
 
 def test_memory_that_was_given_back_is_measured():
     before = forget_memory()
-    bytes(100 * 2**20)
+    made = b"x" * (100 * 2**20)  # zeros alone would take no memory yet
+    del made
     assert 80 < most_memory() - before < 200
     assert forget_memory() - before < 80
 

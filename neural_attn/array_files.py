@@ -23,13 +23,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ArrayFileError", "read_array", "read_member", "reading", "weigh"]
+from neural_attn.weighing import TooLargeError, weigh_members
 
-# A stranger's file may claim any size. Real arrays deflate a few times at most, so what
-# is both large and extremely dense is none.
-MAX_BYTES = 16 * 2**30
-MAX_DENSITY = 200
-SMALL_BYTES = 256 * 2**20
+__all__ = ["ArrayFileError", "read_array", "read_member", "reading", "weigh"]
 
 OBJECTS = "holds Python objects, which are not loaded for safety"
 
@@ -53,6 +49,8 @@ def reading(otherwise: str) -> Iterator[None]:
         yield
     except ArrayFileError:
         raise
+    except TooLargeError as error:
+        raise ArrayFileError(str(error)) from None
     except OSError as error:
         # a place before the file's start, or what a decompressor cannot read
         if error.errno not in (None, errno.EINVAL):
@@ -64,7 +62,8 @@ def reading(otherwise: str) -> Iterator[None]:
         EOFError,
         ValueError,  # of array headers, of JSON, of names that are no text
         TypeError,
-        KeyError,
+        AttributeError,  # of JSON that holds something else in a place
+        LookupError,
         RecursionError,
         MemoryError,
         ArithmeticError,
@@ -79,20 +78,14 @@ def reading(otherwise: str) -> Iterator[None]:
 
 
 def weigh(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Index the members of an `.npz` by array name; refuse claims out of proportion."""
+    """Index the members of an `.npz` by array name; refuse what claims too much."""
     members: dict[str, zipfile.ZipInfo] = {}
-    size = packed = 0
     for info in archive.infolist():
         name = info.filename.removesuffix(".npy")
         if name == info.filename or name in members:
             raise ArrayFileError(f"holds an unexpected member {info.filename!r}")
         members[name] = info
-        size += info.file_size
-        packed += info.compress_size
-    if size > MAX_BYTES or (size > SMALL_BYTES and size > MAX_DENSITY * packed):
-        raise ArrayFileError(
-            f"claims {size:,} bytes of arrays in {packed:,} bytes of file; refused"
-        )
+    weigh_members(members.values())
     return members
 
 

@@ -7,16 +7,28 @@ packages add commands through the entry-point group `neural_attn.commands`.
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import click
 
 from neural_attn.commands.options import say
-from neural_attn.diagnostics.errors import NeuralError, did_you_mean, printable
+from neural_attn.diagnostics.errors import (
+    Diagnostic,
+    NeuralError,
+    did_you_mean,
+    printable,
+)
 from neural_attn.extensions import load, names
+from neural_attn.files import Writes, recorded
 from neural_attn.version import __version__
+
+# as the shell has it for what SIGPIPE and SIGINT end
+PIPE_CLOSED, INTERRUPTED = 128 + 13, 128 + 2
 
 GROUP = "neural_attn.commands"
 
@@ -53,6 +65,20 @@ class _Commands(click.Group):
             return own
         return next((added for _, added in load(GROUP, click.Command, name)), None)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run; end as the shell expects where the reader or the user has enough."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:
+            # what is still to be flushed goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(PIPE_CLOSED)
+        except KeyboardInterrupt:
+            click.echo("stopped: what was written is whole", err=True)
+            sys.exit(INTERRUPTED)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -79,15 +105,32 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; problems go to stderr, one exit code for each kind."""
     warnings.showwarning = _tell  # type: ignore[assignment]
-    try:
-        cli()
-    except NeuralError as error:
-        say(error.diagnostics)
-        sys.exit(1)
-    except OSError as error:
+    with recorded() as writes:
+        try:
+            cli()
+        except NeuralError as error:
+            say(error.diagnostics)
+            sys.exit(1)
+        except OSError as error:
+            _say_failed(error, writes)
+            sys.exit(1)
+
+
+def _say_failed(error: OSError, writes: Writes) -> None:
+    """Say which file could not be written, or read, and what was written before."""
+    if writes.failed is None:
         place = f"{error.filename}: " if error.filename else ""
-        click.echo(f"error: {place}{error.strerror or error}", err=True)
-        sys.exit(1)
+        click.echo(printable(f"error: {place}{error.strerror or error}"), err=True)
+        return
+    said, written = error.strerror or str(error), _named(writes.done)
+    say([Diagnostic.of("E0440", path=writes.failed, reason=said, written=written)])
+
+
+def _named(done: list[Path]) -> str:
+    if not done:
+        return "nothing else was written"
+    names = ", ".join(map(str, done[:5])) + (", …" if done[5:] else "")
+    return f"written before: {names}"
 
 
 def _tell(message: Warning | str, *_: object) -> None:

@@ -8,13 +8,18 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["atomic_write", "atomic_writer", "safe_name", "safe_names"]
+__all__ = [
+    "Writes", "atomic_write", "atomic_writer", "recorded", "safe_name", "safe_names",
+]  # fmt: skip
 
 # Windows opens a device instead of a file for these, whatever the extension.
 _DEVICE_NAMES = frozenset(
@@ -23,9 +28,33 @@ _DEVICE_NAMES = frozenset(
 )
 
 
+@dataclass
+class Writes:
+    """The files that were written whole, and the one that could not be."""
+
+    done: list[Path] = field(default_factory=list)
+    failed: Path | None = None
+
+
+_WRITES: ContextVar[Writes | None] = ContextVar("writes", default=None)
+
+
 @contextmanager
-def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def recorded() -> Iterator[Writes]:
+    """Note what is written within, so that a failure can tell."""
+    writes = Writes()
+    token = _WRITES.set(writes)
+    try:
+        yield writes
+    finally:
+        _WRITES.reset(token)
+
+
+@contextmanager
+def atomic_writer(path: str | os.PathLike[str], size: int = 0) -> Iterator[BinaryIO]:
     """Open a binary file that appears at `path` only once it is complete.
+
+    Where its size in bytes is known, or a part of it, there must be as much room.
 
     Missing parent folders are made. The bytes go to a temporary file in the same
     folder, which replaces `path` when the block ends; if the block raises, the
@@ -34,12 +63,34 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises
     ------
     OSError
-        As the operating system gives it: no permission, no space, a folder at `path`.
+        As the operating system gives it, with the name of `path`: no permission, no
+        space, a folder at `path`.
     """
     target = Path(path)
+    writes = _WRITES.get() or Writes()
+    try:
+        with _written(target, size) as stream:
+            yield stream
+    except OSError as error:
+        # a full disk names no file, and others the temporary one
+        if error.filename is None or Path(error.filename).suffix == ".tmp":
+            error.filename = str(target)
+        writes.failed = target
+        raise
+    writes.done.append(target)
+
+
+@contextmanager
+def _written(target: Path, size: int) -> Iterator[BinaryIO]:
     if target.is_dir():  # os.replace would name the temporary file
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     target.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(target.parent).free
+    if size > free:
+        said = (
+            f"{os.strerror(errno.ENOSPC)}: it takes {size:,} bytes, {free:,} are free"
+        )
+        raise OSError(errno.ENOSPC, said, str(target))
     # Not derived from the target's name, which may already be as long as is allowed.
     temporary = target.parent / f".{secrets.token_hex(8)}.tmp"
     # "x": never through a link that somebody planted; the mode follows the umask.
@@ -63,7 +114,7 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> Path:
     See `atomic_writer` for what is promised and raised.
     """
     content = data.encode("utf-8") if isinstance(data, str) else data
-    with atomic_writer(path) as stream:
+    with atomic_writer(path, len(content)) as stream:
         stream.write(content)
     return Path(path)
 

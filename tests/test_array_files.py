@@ -47,12 +47,16 @@ def test_arrays_are_read_as_numpy_reads_them(tmp_path, array):
         assert one.dtype == array.dtype
 
 
-def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr("neural_attn.weighing.MOST_MEGABYTES", 100)
     path = tmp_path / "bomb.npz"
     with (
         zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed,
         packed.open("ids.npy", "w", force_zip64=True) as member,
     ):
+        np.lib.format.write_array_header_1_0(
+            member, {"descr": "|u1", "fortran_order": False, "shape": (300 * 2**20,)}
+        )
         for _ in range(300):
             member.write(bytes(2**20))
     tracemalloc.start()
@@ -60,7 +64,11 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
         read_data(path)
     assert tracemalloc.get_traced_memory()[1] < 2**22
     tracemalloc.stop()
-    assert "claims 314," in caught.value.diagnostics[0].message
+    said = caught.value.diagnostics[0].message
+    assert "claims 314," in said
+    assert "at most 100 MB are unpacked (NEURAL_MAX_MB=301 allows it)" in said
+    monkeypatch.setenv("NEURAL_MAX_MB", "301")
+    assert read_data(path)["ids"].shape == (300 * 2**20,)
 
 
 def encrypted():

@@ -647,6 +647,31 @@ def test_a_failing_write_leaves_the_old_file(neural, folder, monkeypatch):
     assert found == old
 
 
+def test_a_full_disk_names_the_file_and_what_was_written(neural, monkeypatch):
+    from neural_attn import files
+
+    usage = files.shutil.disk_usage(".")
+
+    def small(folder):
+        return usage._replace(free=100_000)
+
+    def full(page, stream):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("neural_attn.explorer.page.ExplorerPage._write", full)
+    result = neural(*attention("small.neural", "--dpi", "20"))
+    said = ("error[E0440]: cannot write attention_outputs/attention_explorer.html",
+            "No space left on device; what was there is unharmed, and written before: ",
+            ".png")  # fmt: skip
+    assert_refused(result, 1, *said)
+    assert not list(Path("attention_outputs").glob(".*"))
+
+    monkeypatch.setattr(files.shutil, "disk_usage", small)
+    with pytest.raises(OSError, match="takes 200,000 bytes, 100,000 are free"):
+        files.atomic_write("large.bin", bytes(200_000))
+    assert not Path("large.bin").exists()
+
+
 ALIASES = [alias for backend in EVERY.values() for alias in backend.aliases]
 
 
@@ -691,5 +716,5 @@ def test_interrupting_is_no_failure_of_the_program(neural, folder, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("neural_attn.models.generated.load_model", interrupted)
-    assert_refused(neural(*attention("small.neural")), 1, "Aborted")
+    assert_refused(neural(*attention("small.neural")), 130, "stopped: what was")
     assert nothing_written(folder)

@@ -3,10 +3,11 @@
 import configparser
 import os
 import re
+import runpy
 import subprocess
 import sys
 import zipfile
-from importlib.metadata import PathDistribution
+from importlib.metadata import PathDistribution, version
 from pathlib import Path
 
 import pytest
@@ -75,15 +76,14 @@ def build_wheel(source, out):
         check=True,
         capture_output=True,
         timeout=120,
+        env=os.environ | {"SOURCE_DATE_EPOCH": "1700000000"},
     )
     (wheel,) = out.glob("*.whl")
     return wheel
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The wheel of a copy of the checkout."""
-    source = tmp_path_factory.mktemp("source")
+def copy_checkout(source):
+    """What a wheel is made of, in another folder."""
     names = ["setup.cfg", "pyproject.toml", "LICENSE", "README.md"]
     copies = {ROOT / name: source / name for name in names}
     copies.update(
@@ -92,7 +92,53 @@ def wheel(tmp_path_factory):
     for path, copy in copies.items():
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
+    return source
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel of a copy of the checkout."""
+    source = copy_checkout(tmp_path_factory.mktemp("source"))
     return build_wheel(source, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.mark.thorough
+def test_two_builds_are_the_same_bytes(wheel, tmp_path):
+    copy_checkout(tmp_path / "source")
+    (tmp_path / "wheel").mkdir()
+    again = build_wheel(tmp_path / "source", tmp_path / "wheel")
+    assert again.name == wheel.name
+    assert again.read_bytes() == wheel.read_bytes()
+
+
+def script(name):
+    sys.path.insert(0, str(ROOT / ".ci"))
+    try:
+        return runpy.run_path(str(ROOT / ".ci" / name))
+    finally:
+        sys.path.remove(str(ROOT / ".ci"))
+
+
+def test_the_list_of_parts_is_what_is_installed():
+    made = script("sbom.py")["bom"]()
+    versions = {one["name"]: one["version"] for one in made["components"]}
+    assert versions["numpy"] == version("numpy")
+    assert set(versions) > {"click", "lark", "matplotlib", "safetensors", "contourpy"}
+    known = {one["bom-ref"] for one in made["components"]}
+    known.add(made["metadata"]["component"]["bom-ref"])
+    edges = {edge["ref"]: edge["dependsOn"] for edge in made["dependencies"]}
+    assert set(edges) == known
+    assert set().union(*edges.values()) <= known
+
+
+def test_known_vulnerabilities_are_found_and_none_is_installed():
+    audit = script("audit.py")
+    text = audit["LIST"].read_text("utf-8")
+    assert re.match(r"# The list of 20\d\d-\d\d-\d\d: ", text)
+    assert audit["by_list"](text, {"torch": "2.5.1", "pillow": "10.3.0"}) == [
+        "torch 2.5.1: CVE-2025-32434 (torch<2.6.0)"
+    ]
+    assert audit["by_list"](text, pins(default_environment())) == []
 
 
 @pytest.fixture(scope="module")

@@ -35,13 +35,12 @@ from neural_attn.metrics.connections import Connection
 from neural_attn.metrics.measure import BASED, BINS, STATISTICS
 from neural_attn.metrics.redundancy import Divergences
 from neural_attn.promises import KINDS, ROWS, SHARES
+from neural_attn.weighing import TEXT_MEGABYTES, TooLargeError, read_text_bytes
 
 __all__ = ["SCHEMA", "VERSION", "read_partial", "write_partial"]
 
 SCHEMA = "neural-attn/partial-analysis"
 VERSION = 2
-
-MOST_BYTES = 1 << 30  # a thousand times what the heads of a large model take
 
 # Numbers of other metrics do not merge, even where there are as many.
 LAYOUT = {"statistics": list(STATISTICS), "scores": list(BASED), "bins": BINS}
@@ -131,10 +130,11 @@ def _links_data(links: LinkFinder) -> dict[str, Any]:
 
 def read_partial(path: str | os.PathLike[str]) -> PartialAnalysis:
     """Read a part from `path`; see `PartialAnalysis.load`."""
-    with open(path, "rb") as stream:
-        text = stream.read(MOST_BYTES + 1)
-    if len(text) > MOST_BYTES:
-        raise ValueError(f"{path} is no part of an analysis: it is far too large")
+    try:
+        # a hundred times what the heads of a large model take
+        text = read_text_bytes(Path(path), TEXT_MEGABYTES)
+    except TooLargeError as error:
+        raise ValueError(f"{path} is no part of an analysis: {error}") from None
     try:
         part = _part(json.loads(text))
         _check(part)

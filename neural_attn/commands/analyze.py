@@ -35,6 +35,7 @@ from neural_attn.commands.options import (
     sides,
     tokens_of,
 )
+from neural_attn.commands.printing import write, write_json
 from neural_attn.diagnostics.errors import fail, printable, reason
 from neural_attn.files import atomic_write
 from neural_attn.inputs.links import LINK_ROWS
@@ -251,7 +252,8 @@ def _show(analysis: Analysis, options: Mapping[str, Any]) -> None:
         _save_steps(analysis.steps, options["steps"], analysis.trained)
     printed = [one for one in asked if not one.file]
     for one in printed:
-        click.echo(one.write(analysis).rstrip("\n"))
+        text = one.write(analysis).rstrip("\n")
+        (write_json if one.name == "json" else write)(text)
     if not printed:
         from neural_attn.reports.terminal import print_analysis
 

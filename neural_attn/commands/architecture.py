@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from neural_attn.commands.options import note, say
+from neural_attn.commands.printing import write
 from neural_attn.diagnostics.errors import fail, printable
 
 __all__ = ["draw_architecture"]
@@ -28,7 +29,7 @@ def draw_architecture(file: Path, options: dict[str, Any]) -> None:
     wrong = {"png", "pdf"} & set(options["formats"])
     if wrong:
         fail("E0417", formats=" or ".join(sorted(wrong)))
-    click.echo(draw.architecture_text(checked))
+    write(draw.architecture_text(checked))
     folder: Path = options["output_dir"]
     stem = f"architecture_{safe_name(checked.network.name)}"
     writers = {

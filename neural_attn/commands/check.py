@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from neural_attn.commands.options import FILE, by_kind, examples, say, show_diff
+from neural_attn.commands.printing import write_json
 from neural_attn.diagnostics.errors import Diagnostic, NeuralError, printable
 
 if TYPE_CHECKING:
@@ -51,9 +51,7 @@ def check(
         found += problems
         lines += [f"{file}: {_summary(network)}" for network in networks]
     if as_json:
-        click.echo(
-            json.dumps([d.as_dict() for d in found], ensure_ascii=False, indent=1)
-        )
+        write_json([d.as_dict() for d in found], indent=1)
     else:
         for line in lines:
             click.echo(printable(line))

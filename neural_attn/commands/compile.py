@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from neural_attn.commands.options import BACKEND, FILE, NETWORK, examples, say
+from neural_attn.commands.printing import write
 
 
 @click.command("compile")
@@ -41,6 +42,6 @@ def compile_command(
     )
     say(warnings)
     if output is None:
-        click.echo(text, nl=False)
+        write(text, nl=False)
     else:
-        click.echo(f"{output}: {name}, {text.count(chr(10))} lines")
+        write(f"{output}: {name}, {text.count(chr(10))} lines")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +33,7 @@ from neural_attn.commands.options import (
     sides,
     tokens_of,
 )
+from neural_attn.commands.printing import write, write_json
 
 if TYPE_CHECKING:
     from neural_attn.diagnosis.faults import Diagnosis
@@ -87,9 +87,9 @@ def diagnose(file: Path, **options: Any) -> None:
     wanted = _kinds(options["fail_on"])
     found = _run(file, options)
     if options["as_json"]:
-        click.echo(json.dumps(found.to_dict(), ensure_ascii=False))
+        write_json(found.to_dict())
     else:
-        click.echo(str(found))
+        write(str(found))
     if any(kind in found.kinds for kind in wanted):
         sys.exit(1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from neural_attn.commands.options import examples
+from neural_attn.commands.printing import write
 
 
 @click.command()
@@ -20,6 +21,6 @@ def explain(code: str | None) -> None:
         for found in pages.values():
             click.echo(f"{found.code}  {found.title}")
     elif code.upper() in pages:
-        click.echo(page(pages[code.upper()]))
+        write(page(pages[code.upper()]))
     else:
         fail("E0125", hint=did_you_mean(code, pages), code=code)

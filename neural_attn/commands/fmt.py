@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from neural_attn.commands.options import FILE, examples, say, show_diff
+from neural_attn.commands.printing import to_terminal, write
 from neural_attn.diagnostics.errors import NeuralError, printable
 
 STDIN = Path("-")
@@ -65,8 +66,11 @@ def _deliver(file: Path, before: bytes, after: bytes, check: bool, diff: bool) -
         if before != after:
             click.echo(printable(f"would change {file}"), err=True)
     elif file == STDIN:
-        sys.stdout.buffer.write(after)
-        sys.stdout.flush()
+        if to_terminal():
+            write(after.decode(), nl=False)
+        else:
+            sys.stdout.buffer.write(after)
+            sys.stdout.flush()
     elif before != after:
         # through links to the file itself, which a replacement would cut
         atomic_write(file.resolve(), after)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,13 @@ from neural_attn.commands.options import (
     FILE,
     NETWORK,
     examples,
+    note,
     progress,
     say,
     sides,
     texts_of,
 )
+from neural_attn.commands.printing import write_json
 from neural_attn.diagnostics.errors import printable
 
 if TYPE_CHECKING:
@@ -88,6 +90,7 @@ def generate(file: Path, **options: Any) -> None:
     one is drawn.
     """
     from neural_attn import generation
+    from neural_attn.folder_lock import alone_in
     from neural_attn.inputs.sides import sides_given
     from neural_attn.models.writing import How
 
@@ -97,7 +100,8 @@ def generate(file: Path, **options: Any) -> None:
     folder, attention = options["output_dir"], options["attention"]
     if options["show"] and not attention:
         raise click.UsageError("--show opens the page that --attention makes")
-    with progress() as step:
+    kept = folder or (FOLDER if attention else None)
+    with alone_in(kept) if kept else nullcontext(), progress() as step:
         made = generation.generate(
             file,
             texts,
@@ -108,13 +112,12 @@ def generate(file: Path, **options: Any) -> None:
             **{name: options[name] for name in ("checkpoint", "network", "backend")},
             **{name: options[name] for name in How.__dataclass_fields__},
         )
+        files = made.save(kept) if kept else {}
     say(made.warnings)
-    for note in made.notes:
-        click.echo(f"note: {printable(note)}", err=True)
-    files = made.save(folder or FOLDER) if folder or attention else {}
+    note(made.notes)
     if options["as_json"]:
         paths = {name: str(path) for name, path in files.items()}
-        click.echo(json.dumps({**made.to_dict(), "files": paths}, ensure_ascii=False))
+        write_json({**made.to_dict(), "files": paths})
         return
     for one in made.written:
         _print(one)

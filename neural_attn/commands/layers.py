@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from neural_attn.commands.options import examples
+from neural_attn.commands.printing import write
 
 
 @click.command()
@@ -14,4 +15,4 @@ def layers(name: str | None) -> None:
     """List the layers and blocks; with NAME, its parameters."""
     from neural_attn.language_help import describe, listing
 
-    click.echo(listing() if name is None else describe(name))
+    write(listing() if name is None else describe(name))

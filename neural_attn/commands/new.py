@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from neural_attn.commands.options import FILE, examples
+from neural_attn.commands.printing import write
 from neural_attn.diagnostics.errors import fail, printable
 
 
@@ -31,7 +32,7 @@ def new(
         return
     text = text_of(template, name)
     if str(output) == "-":
-        click.echo(text, nl=False)
+        write(text, nl=False)
         return
     base = template.lower().replace("-", "_")
     path = output or Path(f"{base}.neural")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,20 @@ def is_given(name: str) -> bool:
     """Whether an option of the command that runs was given, not left as it is."""
     source = click.get_current_context().get_parameter_source(name)
     return source not in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+
+
+def alone(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command hold its --output-dir, if it has one, until it ends."""
+
+    @functools.wraps(command)
+    def held(*arguments: Any, **options: Any) -> None:
+        from neural_attn.folder_lock import alone_in
+
+        folder = options["output_dir"]
+        with alone_in(folder) if folder is not None else nullcontext():
+            command(*arguments, **options)
+
+    return held
 
 
 def check_kept_in(file: Path) -> None:

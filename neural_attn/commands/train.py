@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neural_attn.commands.options import FILE, NETWORK, examples, say
+from neural_attn.commands.printing import write_json
 from neural_attn.diagnostics.errors import printable
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def train(file: Path, as_json: bool, **options: Any) -> None:
         sys.exit(130)
     say(trained.warnings)
     if as_json:
-        click.echo(json.dumps(trained.as_dict(), ensure_ascii=False))
+        write_json(trained.as_dict())
         return
     _report(trained)
 

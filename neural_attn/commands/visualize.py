@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +29,7 @@ from neural_attn.commands.options import (
     SOUNDS,
     TOKENS,
     TOKENS_FILE,
+    alone,
     examples,
     is_given,
     note,
@@ -39,6 +39,7 @@ from neural_attn.commands.options import (
     texts_of,
     tokens_of,
 )
+from neural_attn.commands.printing import write_json
 from neural_attn.diagnostics.errors import printable
 from neural_attn.inputs.file_kinds import holds_arrays, refuse_others
 
@@ -135,6 +136,7 @@ if TYPE_CHECKING:
     "neural visualize arrays.npz --rows signed",
     "neural visualize averaged.safetensors --axes bqk --tokens-file tokens.txt",
 )
+@alone
 def visualize(file: Path, attention: bool, **options: Any) -> None:
     """Draw the architecture; with --attention, where the network attends.
 
@@ -207,7 +209,7 @@ def _visualize_lessons(
     say(source.checked_file[1])
     note([*missing, *source.notes(read)])
     if options["as_json"]:
-        click.echo(lessons_as_json(read, missing, files))
+        write_json(lessons_as_json(read, missing, files))
     else:
         report_lessons(read)
     _list_files(files, options)
@@ -293,7 +295,7 @@ def _report(
     report = build_report(maps.select(options["layer"]))
     if options["as_json"]:
         files = {name: str(path) for name, path in written.items()}
-        click.echo(json.dumps({**report.to_dict(), "files": files}, ensure_ascii=False))
+        write_json({**report.to_dict(), "files": files})
     else:
         report.print()
     _list_files(written, options)

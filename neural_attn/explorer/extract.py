@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import json
+import math
 import os
 import re
 import zlib
@@ -13,11 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_attn.array_files import ArrayFileError, reading
 from neural_attn.explorer.arrange import Ranks, restore
 from neural_attn.explorer.payload import FORMAT, VERSION
 from neural_attn.explorer.quantize import Precision, dequantize
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.promises import NONNEGATIVE, SHARES
+from neural_attn.weighing import weigh
 
 __all__ = ["PageError", "read_page"]
 
@@ -25,11 +28,9 @@ _HEADER = re.compile(rb'<script type="application/json" id="header">([^<]*)</scr
 _BLOCK = re.compile(
     rb'<script type="application/octet-stream" id="b(\d{1,9})">([A-Za-z0-9+/=]*)<'
 )
-# The whole of a batch, with its padding, which a header could claim to be any size.
-MAX_WEIGHTS = 4 * 2**30
 
 
-class PageError(ValueError):
+class PageError(ArrayFileError):
     """A file is not a page of the explorer, or does not hold what is asked for."""
 
 
@@ -54,19 +55,10 @@ def read_page(path: str | os.PathLike[str], source: int = 0) -> AttentionMaps:
     """
     data = Path(path).read_bytes()
     try:
-        return _Page(data).maps(source)
-    except PageError as error:
+        with reading("not a page of the explorer"):
+            return _Page(data).maps(source)
+    except ArrayFileError as error:
         raise PageError(f"{path}: {error}") from None
-    except (
-        ValueError,  # of JSON, base64, shapes, and of AttentionMap itself
-        KeyError,
-        IndexError,
-        TypeError,
-        zlib.error,
-        RecursionError,
-    ) as error:
-        reason = str(error) or type(error).__name__
-        raise PageError(f"{path}: not a page of the explorer: {reason}") from None
 
 
 class _Page:
@@ -74,6 +66,8 @@ class _Page:
         found = _HEADER.search(data)
         if found is None:
             raise PageError("not a page of the explorer: it has no header")
+        # as objects, JSON is some twenty times as large
+        weigh(20 * len(found[1]), len(data), "description")
         self.header = json.loads(found[1])
         if self.header["format"] != FORMAT:
             raise PageError("not a page of the explorer")
@@ -93,6 +87,7 @@ class _Page:
         if not 0 <= source < len(sources):
             raise PageError(f"has no maps number {source}: it has {len(sources)}")
         about = sources[source]
+        weigh(sum(map(_claimed, about["maps"])), len(self.data), "weights")
         return AttentionMaps(
             [self._map(entry) for entry in about["maps"]],
             trained=about["trained"],
@@ -101,12 +96,7 @@ class _Page:
         )
 
     def _map(self, entry: dict[str, Any]) -> AttentionMap:
-        examples = entry["examples"]
-        shape = (len(examples), len(entry["heads"]), entry["queries"], entry["keys"])
-        if any(type(size) is not int or size < 1 for size in shape):
-            raise PageError(f"claims a map of shape {shape}")
-        if shape[0] * shape[1] * shape[2] * shape[3] > MAX_WEIGHTS:
-            raise PageError(f"claims a map of shape {shape}; refused")
+        examples, shape = entry["examples"], _shape(entry)
         weights = np.zeros(shape, np.float32)
         mask = np.zeros((shape[0], *shape[1:]), bool) if entry["masked"] else None
         texts = self.header["texts"]
@@ -176,6 +166,20 @@ class _Page:
         if len(data) != size:
             raise PageError(f"block {number} does not hold {size} bytes")
         return data
+
+
+def _shape(entry: dict[str, Any]) -> tuple[int, int, int, int]:
+    """[batch, heads, queries, keys] of a map, with its padding."""
+    examples, heads = entry["examples"], entry["heads"]
+    shape = (len(examples), len(heads), entry["queries"], entry["keys"])
+    if any(type(size) is not int or size < 1 for size in shape):
+        raise PageError(f"claims a map of shape {shape}")
+    return shape
+
+
+def _claimed(entry: dict[str, Any]) -> int:
+    """The bytes of a map's weights, and of its mask."""
+    return math.prod(_shape(entry)) * (5 if entry["masked"] else 4)
 
 
 def _place(example: dict[str, Any]) -> tuple[slice, slice]:

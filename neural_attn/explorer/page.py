@@ -51,9 +51,16 @@ class ExplorerPage:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the page to `path`, whole or not at all, and return the path."""
-        with atomic_writer(path) as stream:
+        with atomic_writer(path, self._least_bytes()) as stream:
             self._write(stream)
         return Path(path)
+
+    def _least_bytes(self) -> int:
+        """What the weights take that are kept in full: none pack to an eighth."""
+        every = [*self.maps.maps, *(self.other.maps if self.other else ())]
+        kept = (w for w in (m.weights for m in every)
+                if max(w.shape[2:]) <= self.detail.longest)  # fmt: skip
+        return sum(w.size for w in kept) * (4 if self.precision == "full" else 1) // 8
 
     @property
     def html(self) -> str:

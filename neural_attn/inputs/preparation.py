@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from neural_attn.diagnostics.errors import fail, reason
+from neural_attn.weighing import TooLargeError, read_text_bytes
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -36,11 +37,13 @@ class Preparation:
     def read(cls, path: Path) -> Self:
         """What `text` wrote. Raises NeuralError for anything else."""
         try:
-            found = json.loads(path.read_bytes())
+            found = json.loads(read_text_bytes(path))
             made = cls(**{key: _plain(value) for key, value in found.items()})
             made.check()
         except OSError as error:
             fail("E0403", path=path, reason=reason(error))
+        except TooLargeError as error:
+            fail("E0403", path=path, reason=error)
         except (ValueError, TypeError, AttributeError, RecursionError):
             cls.refuse(path)
         return made

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.diagnostics.errors import fail, reason
+from neural_attn.weighing import TEXT_MEGABYTES, TooLargeError, read_text_bytes
 
 __all__ = ["Encoded", "Text", "Tokenizer", "find_tokenizer", "tokenizer_path"]
 
@@ -264,9 +265,11 @@ def _load(path: Path) -> Any:
     except ImportError:
         fail("E0502.tokenizers")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text_bytes(path, TEXT_MEGABYTES).decode("utf-8")
     except OSError as error:
         fail("E0642.read", path=path, reason=reason(error))
+    except TooLargeError as error:
+        fail("E0642", path=path, reason=error)
     except UnicodeDecodeError:
         fail("E0642.text", path=path)
     try:

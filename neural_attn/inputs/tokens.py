@@ -15,6 +15,7 @@ from neural_attn.diagnostics.errors import fail, reason
 from neural_attn.inputs.prepared import Labels, Tokens
 from neural_attn.ir import is_mask
 from neural_attn.shapes.instance import Checked
+from neural_attn.weighing import TooLargeError, read_text_bytes
 
 _NAMED = re.compile(r"\s*([A-Za-z_]\w*)\s*=")
 
@@ -62,9 +63,11 @@ def read_tokens(path: Path) -> Tokens:
     Raises NeuralError where there are none.
     """
     try:
-        text = path.read_text("utf-8-sig")
+        text = read_text_bytes(path).decode("utf-8-sig")
     except OSError as error:
         fail("E0403", path=path, reason=reason(error))
+    except TooLargeError as error:
+        fail("E0436", path=path, reason=error)
     except UnicodeDecodeError:
         fail("E0436", path=path, reason="it is no text in UTF-8")
     if path.suffix == ".json":

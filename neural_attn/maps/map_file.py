@@ -66,8 +66,9 @@ def write_maps(
     # ASCII, with escapes for the rest: tokens may hold lone surrogates, which no
     # encoding takes.
     text = json.dumps(header, ensure_ascii=True).encode("ascii")
+    size = 0 if compress else sum(one.weights.nbytes for one in maps)
     with (
-        atomic_writer(path) as stream,
+        atomic_writer(path, size) as stream,
         zipfile.ZipFile(stream, "w", method, compresslevel=1) as archive,
     ):
         _write_array(archive, HEADER, np.array(text))

@@ -142,10 +142,11 @@ def read_saved(file: Path, **claims: Any) -> SavedModel:
 
 def _is_plain(file: Path) -> bool:
     """Whether it is an archive without the header of saved maps."""
-    if not zipfile.is_zipfile(file):
-        return False
-    with zipfile.ZipFile(file) as archive:
-        return f"{HEADER}.npy" not in archive.namelist()
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return f"{HEADER}.npy" not in archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False  # its reader says why
 
 
 # what can be said of arrays; see `neural_attn.maps.given.take`

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from neural_attn.catalogue import Weight
 from neural_attn.diagnostics.errors import fail, reason
+from neural_attn.pickled_files import form_of, load_pickled
 from neural_attn.shapes.instance import Checked
+from neural_attn.weighing import TooLargeError, weigh_text
 
-_MAX_HEADER = 100_000_000
 _FLOATS = ("F64", "F32", "F16")
 
 
@@ -122,7 +123,11 @@ def read_header(path: Path) -> dict[str, dict[str, Any]]:
         with path.open("rb") as stream:
             size_bytes = stream.read(8)
             size = struct.unpack("<Q", size_bytes)[0] if len(size_bytes) == 8 else 0
-            header = json.loads(stream.read(size if size <= _MAX_HEADER else 0))
+            size = size if 8 + size <= path.stat().st_size else 0
+            weigh_text(size)
+            header = json.loads(stream.read(size))
+    except TooLargeError as error:
+        fail("E0603.large", path=path, reason=error)
     except OSError as error:
         fail("E0601", path=path, reason=reason(error))
     except (ValueError, RecursionError):
@@ -147,8 +152,9 @@ def read_checkpoint(checked: Checked, path: Path) -> dict[str, NDArray[np.floati
     its code). Raises NeuralError where the file is broken or does not fit.
     """
     if path.suffix in (".pt", ".pth"):
-        tensors = _read_torch(path)
-        check_shapes(checked, {n: t.shape for n, t in tensors.items()}, str(path))
+        found = _read_torch(path)
+        check_shapes(checked, {n: (*t.shape,) for n, t in found.items()}, str(path))
+        tensors = {n: t.detach().float().numpy() for n, t in found.items()}
     else:
         check_file(checked, path)
         from safetensors import SafetensorError
@@ -164,24 +170,26 @@ def read_checkpoint(checked: Checked, path: Path) -> dict[str, NDArray[np.floati
     return tensors
 
 
-def _read_torch(path: Path) -> dict[str, NDArray[np.floating]]:
+def _read_torch(path: Path) -> dict[str, Any]:
+    """The tensors of floating-point numbers, which are not read yet."""
     try:
         import torch
+
+        state = load_pickled(path)
     except ImportError:
         fail("E0502.torch", path=path.name)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         fail("E0601", path=path, reason=reason(error))
-    except Exception:  # noqa: BLE001 - torch raises many kinds, in words for others
+    except TooLargeError as error:
+        fail("E0603.large", path=path, reason=error)
+    except ValueError:
         fail("E0603.state_dict", path=path)
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(
         isinstance(value, torch.Tensor) for value in state.values()
     ):
         fail("E0603.mapping", path=path)
-    return {
-        str(name): value.detach().to(torch.float32).numpy()
-        for name, value in state.items()
-        if value.is_floating_point()
-    }
+    for name, value in state.items():
+        if form := form_of(value):
+            fail("E0603.form", path=path, name=name, form=form)
+    return {str(n): value for n, value in state.items() if value.is_floating_point()}

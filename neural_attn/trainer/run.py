@@ -13,6 +13,7 @@ from neural_attn.backends.emit.training import optimizer, settings
 from neural_attn.check import check_file, choose
 from neural_attn.diagnostics.errors import Diagnostic, fail
 from neural_attn.files import safe_name
+from neural_attn.folder_lock import alone_in
 from neural_attn.ir import Named
 from neural_attn.models.capture import LoadedModel
 from neural_attn.models.opening import load_network
@@ -118,7 +119,18 @@ def train_file(request: Request, watcher: Watcher | None = None) -> Trained:
     checked = choose(networks, request.network)
     name = safe_name(request.file.stem if len(networks) == 1 else checked.network.name)
     folder = request.output_dir or Path(f"{name}_trained")
-    store = _Store(folder, name)
+    with alone_in(folder):
+        return _train(request, watcher, (checked, warnings), _Store(folder, name))
+
+
+def _train(
+    request: Request,
+    watcher: Watcher | None,
+    checked_file: tuple[Checked, list[Diagnostic]],
+    store: _Store,
+) -> Trained:
+    checked, warnings = checked_file
+    folder = store.folder
     found = store.found(request.resume)
     if request.learning_rate is not None:
         set_rate(checked, request.learning_rate)

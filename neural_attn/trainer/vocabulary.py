@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from neural_attn.diagnostics.errors import fail, reason
+from neural_attn.weighing import TEXT_MEGABYTES, TooLargeError, read_text_bytes
 
 PAD, START, END, UNKNOWN = SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
 PAD_ID = 0
@@ -86,9 +87,11 @@ def read(path: Path) -> Vocabulary:
     """That of a tokenizer.json. Raises NeuralError where it cannot be read."""
     tokenizers = _library()
     try:
-        text = path.read_text("utf-8")
+        text = read_text_bytes(path, TEXT_MEGABYTES).decode("utf-8")
     except OSError as error:
         fail("E0642.read", path=path, reason=reason(error))
+    except TooLargeError as error:
+        fail("E0642", path=path, reason=error)
     except UnicodeDecodeError:
         fail("E0642.text", path=path)
     try:

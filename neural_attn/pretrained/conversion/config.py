@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from neural_attn.diagnostics.errors import fail, reason
+from neural_attn.weighing import TooLargeError, read_text_bytes
 
 _REQUIRED = object()
-# Real ones have a few kB.
-_MAX_BYTES = 16 * 2**20
 _MAX_SIZE = 2**31 - 1
 
 
@@ -22,9 +21,9 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises NeuralError: E0622 where it cannot be read, E0623 where it is no such file.
     """
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            fail("E0623.large", path=path, most=_MAX_BYTES >> 20)
-        data = json.loads(path.read_bytes())
+        data = json.loads(read_text_bytes(path))
+    except TooLargeError as error:
+        fail("E0623.large", path=path, reason=error)
     except OSError as error:
         fail("E0622", path=path, reason=reason(error))
     except json.JSONDecodeError as error:

@@ -40,8 +40,7 @@ from neural_attn.pretrained.conversion.tensors import (
     weight_files,
     write_weights,
 )
-
-_MAX_TOKENIZER_BYTES = 256 * 2**20
+from neural_attn.weighing import TEXT_MEGABYTES, TooLargeError, read_text_bytes
 
 
 @dataclass(frozen=True)
@@ -262,12 +261,12 @@ def _read_tokenizer(
     if not plan.takes("input_ids") and plan.takes("image"):
         return None  # it reads no texts
     try:
-        if source.stat().st_size > _MAX_TOKENIZER_BYTES:
-            fail("E0623.tokenizer", path=source)
-        found = source.read_bytes()
+        found = read_text_bytes(source, TEXT_MEGABYTES)
         lack = f"{FILE_NAME} of the model holds no tokenizer"
     except FileNotFoundError:
         found, lack = b"", f"the model has no {FILE_NAME}"
+    except TooLargeError as error:
+        fail("E0623.large", path=source, reason=error)
     except OSError as error:
         fail("E0622", path=source, reason=reason(error))
     if b'"model"' in found:

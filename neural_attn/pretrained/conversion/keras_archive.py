@@ -10,6 +10,7 @@ import io
 import json
 import re
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -31,13 +32,13 @@ from neural_attn.pretrained.conversion.family import (
 )
 from neural_attn.pretrained.conversion.tensors import StoredTensor
 from neural_attn.resolve.names import snake_case
+from neural_attn.weighing import TooLargeError, weigh_members, weigh_text
 
 __all__ = ["SUFFIX", "read_archive"]
 
 SUFFIX = ".keras"
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
-_MOST_BYTES = {_CONFIG: 16 * 2**20, _WEIGHTS: 2**30}
 _SUPPORTED = (
     "InputLayer", "Embedding", "GRU", "Bidirectional", "TimeDistributed", "Dense",
     "Dropout", "Concatenate", "AdditiveAttention",
@@ -106,12 +107,12 @@ def read_archive(path: Path) -> tuple[Plan, dict[str, StoredTensor]]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            raw = {name: _member(archive, name, path) for name in _MOST_BYTES}
+            raw = {name: _member(archive, name, path) for name in (_CONFIG, _WEIGHTS)}
         config = json.loads(raw[_CONFIG])
         plan = _Graph(path, config).plan()
     except OSError as error:
         fail("E0622", path=path, reason=reason(error))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError):
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError):
         _broken(path, "it is no archive")
     except (KeyError, IndexError, TypeError, AttributeError, ValueError):
         _broken(path, f"its {_CONFIG} is not that of a network")
@@ -122,12 +123,15 @@ def read_archive(path: Path) -> tuple[Plan, dict[str, StoredTensor]]:
 
 def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
     try:
-        size = archive.getinfo(name).file_size
+        info = archive.getinfo(name)
+        weigh_members([info])
+        if name == _CONFIG:
+            weigh_text(info.file_size)
     except KeyError:
         _broken(path, f"it has no {name}")
-    if size > _MOST_BYTES[name]:
-        _broken(path, f"its {name} is too large")
-    return archive.read(name)
+    except TooLargeError as error:
+        _broken(path, f"its {name} is too large: {error}")
+    return archive.read(info)
 
 
 def _tensors(raw: bytes, path: Path) -> Iterator[tuple[str, StoredTensor]]:
@@ -137,13 +141,19 @@ def _tensors(raw: bytes, path: Path) -> Iterator[tuple[str, StoredTensor]]:
     except ImportError:
         fail("E0622.h5py", path=path)
     found: list[tuple[str, Any]] = []
+    left = len(raw)  # that datasets overlap would make them as large as one likes
     try:
         # links to other files are not followed
         with h5py.File(io.BytesIO(raw), "r") as file:
             file["layers"].visititems(lambda name, one: found.append((name, one)))
             for name, one in found:
-                if isinstance(one, h5py.Dataset):
-                    yield f"layers/{name}", _Stored(path, _values(one, raw, path))
+                if not isinstance(one, h5py.Dataset):
+                    continue
+                stored = _Stored(path, _values(one, raw, path))
+                left -= one.nbytes
+                if left < 0:
+                    _broken(path, f"its {_WEIGHTS} claims more than it holds")
+                yield f"layers/{name}", stored
     except (OSError, KeyError, RuntimeError, ValueError):
         _broken(path, f"its {_WEIGHTS} is no sound HDF5 file")
 

@@ -21,6 +21,7 @@ from neural_attn.diagnostics.errors import fail, reason
 from neural_attn.files import atomic_writer
 from neural_attn.pretrained.conversion.config import read_json
 from neural_attn.pretrained.conversion.torch_files import pickled_tensors
+from neural_attn.weighing import TooLargeError, weigh_text
 
 Array = NDArray[np.float32]
 
@@ -151,10 +152,15 @@ def _header(path: Path) -> dict[str, SafeTensor]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        with path.open("rb") as stream:
+            start = stream.read(8).ljust(8, b"\0")
+            weigh_text(min(struct.unpack("<Q", start)[0], path.stat().st_size))
         # It checks that sizes, offsets and the length of the file fit together.
         with path.open("rb") as stream, safe_open(path, "np"):
             (size,) = struct.unpack("<Q", stream.read(8))
             entries = json.loads(stream.read(size))
+    except TooLargeError as error:
+        fail("E0627.large", path=path, reason=error)
     except OSError as error:
         fail("E0622", path=path, reason=reason(error))
     except SafetensorError as error:
@@ -201,7 +207,7 @@ def write_weights(path: str | os.PathLike[str], weights: Mapping[str, Source]) -
         offset = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # the data begins at a multiple of 8
-    with atomic_writer(path) as stream:
+    with atomic_writer(path, 8 + len(text) + offset) as stream:
         stream.write(struct.pack("<Q", len(text)) + text)
         for source in weights.values():
             values = np.ascontiguousarray(source.read(), "<f4")

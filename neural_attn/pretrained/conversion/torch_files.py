@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.diagnostics.errors import fail, reason
+from neural_attn.pickled_files import form_of, load_pickled
+from neural_attn.weighing import TooLargeError
 
 if TYPE_CHECKING:
     import torch
@@ -52,20 +53,20 @@ def pickled_tensors(path: Path) -> dict[str, PickledTensor]:
     """Every tensor of a file by name; nothing in the file is executed.
 
     Raises NeuralError: E0622 where PyTorch is not installed or the file cannot be
-    read, E0627 where it holds anything but tensors by name.
+    read, E0627 where it holds anything but tensors by name, or claims too much, E0629
+    where one of them is no plain array.
     """
     try:
         import torch
     except ImportError:
         fail("E0622.torch", path=path)
     try:
-        # Only tensors are let in; of a file of the newer form, none is read yet.
-        state: Any = torch.load(
-            path, "cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-        )
+        state = load_pickled(path)
     except OSError as error:
         fail("E0622", path=path, reason=reason(error))
-    except Exception:  # noqa: BLE001 - of no pickle, its reader raises what it meets
+    except TooLargeError as error:
+        fail("E0627.large", path=path, reason=error)
+    except ValueError:
         fail("E0627.torch", path=path)
     named = isinstance(state, dict) and all(
         isinstance(name, str) and isinstance(value, torch.Tensor)
@@ -73,4 +74,7 @@ def pickled_tensors(path: Path) -> dict[str, PickledTensor]:
     )
     if not named:
         fail("E0627.torch", path=path)
+    for name, value in state.items():
+        if form := form_of(value):
+            fail("E0629.form", path=path, name=name, form=form)
     return {name: PickledTensor(path, value) for name, value in state.items()}

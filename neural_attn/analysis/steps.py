@@ -204,5 +204,5 @@ def _spread(
     if not values.size:
         return None
     std = float(values.std(ddof=1)) if values.size > 1 else None
-    numbers = float(values.mean()), std, float(values.min()), float(values.max())
-    return Spread(*place, metric, *numbers, values.size)
+    mean, least, greatest = float(values.mean()), values.min(), values.max()
+    return Spread(*place, metric, mean, std, float(least), float(greatest), values.size)

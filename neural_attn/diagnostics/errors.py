@@ -72,7 +72,8 @@ class Span:
 class Suggestion(str):
     """A hint that says which word was meant; `word` is the one that stands there."""
 
-    __slots__ = ("instead", "word")
+    word: str
+    instead: str
 
     def __new__(cls, word: str, instead: str) -> Suggestion:
         """Make the hint of the two words."""
@@ -229,7 +230,7 @@ def fail(
     name: str, span: Span | None = None, /, *, hint: str = "", **facts: object
 ) -> NoReturn:
     """Raise a NeuralError that holds a single problem; see `Diagnostic.of`."""
-    raise NeuralError([Diagnostic.of(name, span, hint=hint, **facts)])
+    raise NeuralError([Diagnostic.of(name, span, hint=hint, edit=None, **facts)])
 
 
 def reason(error: OSError) -> str:

@@ -57,7 +57,7 @@ def _histogram(axes: Axes, rows: Sequence[StepRow], name: str) -> None:
         values = np.array([getattr(row, name) for row in rows if row.kind == kind])
         colour, mean = _COLOURS[kind], values.mean()
         label = f"{_KINDS[kind]}: mean {mean:.2f}"
-        axes.hist(values, edges, color=colour, alpha=0.55, label=label)
+        axes.hist(values, edges.tolist(), color=colour, alpha=0.55, label=label)
         axes.axvline(mean, color=colour, linestyle="--", linewidth=1.4)
     axes.spines[["top", "right"]].set_visible(False)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))

@@ -7,7 +7,6 @@ blocks above the tables come first. Pictures that the left column names are ther
 import ast
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from neural_attn.cli import cli
-from tests.test_readme import ROOT, blocks
+from tests.test_readme import ROOT, blocks, copy_examples
 
 PAGE = ROOT / "docs" / "coming_from.md"
 ROW = re.compile(r"^\| (.+?) \| (.+) \|$", re.M)
@@ -50,7 +49,7 @@ def runnable(here):
 def place(tmp_path_factory):
     """A folder in which the blocks of the page have run, and their names."""
     folder, names = tmp_path_factory.mktemp("coming"), {}
-    shutil.copytree(ROOT / "examples", folder / "examples")
+    copy_examples(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for language, code, where in blocks(PAGE):

@@ -56,10 +56,16 @@ def commands(code):
         yield from (p for p in parts if p and not p.startswith(tuple(SKIPPED)))
 
 
+def copy_examples(folder):
+    """The examples as a clone has them, before anything of them was run."""
+    ran = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "examples", folder / "examples", ignore=ran)
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A copy of the examples, and a `neural` that is this checkout's."""
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    copy_examples(tmp_path)
     bin_folder = tmp_path / "bin"
     bin_folder.mkdir()
     script = bin_folder / "neural"

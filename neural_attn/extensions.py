@@ -6,9 +6,10 @@ nothing to do with it. Everything else imports this: it imports the standard lib
 
 from __future__ import annotations
 
+import sys
 import warnings
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
 __all__ = ["load", "names"]
@@ -16,7 +17,7 @@ __all__ = ["load", "names"]
 
 def names(group: str) -> list[str]:
     """What the entry points of a group are called, sorted; none is imported."""
-    return sorted({entry.name for entry in entry_points(group=group)})
+    return sorted({entry.name for entry in _entries(group, tuple(sys.path))})
 
 
 def load(
@@ -28,8 +29,14 @@ def load(
     the name of its entry point. UserWarning, and nothing of it, where one raises or is
     anything else.
     """
-    found = [e for e in entry_points(group=group) if name is None or e.name == name]
+    entries = _entries(group, tuple(sys.path))
+    found = [e for e in entries if name is None or e.name == name]
     return [(entry.name, one) for entry in found for one in _things(entry, kind)]
+
+
+@cache  # it reads a file of every package that is installed
+def _entries(group: str, path: tuple[str, ...]) -> EntryPoints:
+    return entry_points(group=group)
 
 
 @cache  # what fails is tried, and told of, once

@@ -43,9 +43,12 @@ msgstr "API"
 def scripts(monkeypatch):
     """The modules of the example, by name; each is loaded anew."""
     monkeypatch.syspath_prepend(str(FOLDER))
-    for name in ("make_pairs", "make_links", "score"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    return __import__
+    names = ("make_pairs", "make_links", "score")
+    for name in names:
+        sys.modules.pop(name, None)
+    yield __import__
+    for name in names:  # other examples have some of these names too
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture

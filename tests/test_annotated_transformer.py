@@ -1,12 +1,12 @@
 """The trained network in the box writes letters backwards; its attention shows it."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from neural_attn import load_model
+from tests.example_scripts import scripts_of
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples" / "annotated_transformer"
 
@@ -14,12 +14,8 @@ FOLDER = Path(__file__).resolve().parent.parent / "examples" / "annotated_transf
 @pytest.fixture
 def unseen():
     """Strings of eight letters that training has not seen."""
-    sys.path.insert(0, str(FOLDER))
-    try:
-        from make_pairs import make
-    finally:
-        sys.path.remove(str(FOLDER))
-        sys.modules.pop("make_pairs", None)  # other examples have one too
+    with scripts_of(FOLDER, "make_pairs") as load:
+        make = load("make_pairs").make
     seen = set(make(2000))
     return [text for text in make(100, seed=1, shortest=8) if text not in seen]
 

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from neural_attn import generate
 from neural_attn.scoring import is_match
 from tests import warm_python
+from tests.example_scripts import scripts_of
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "examples" / "dates"
@@ -19,16 +19,9 @@ pytest.importorskip("tokenizers")
 @pytest.fixture(scope="module")
 def scripts():
     """`make_dates` and `alignment`, the scripts of the example."""
-    sys.path.insert(0, str(FOLDER))
-    try:
-        import alignment
-        import make_dates
-
-        yield make_dates, alignment
-    finally:
-        sys.path.remove(str(FOLDER))
-        for name in ("make_dates", "alignment"):
-            sys.modules.pop(name, None)
+    names = ("make_dates", "alignment")
+    with scripts_of(FOLDER, *names) as load:
+        yield [load(name) for name in names]
 
 
 def test_no_day_is_both_learned_and_unseen(scripts):

@@ -1,25 +1,19 @@
 """Pairs of docstrings and functions: what becomes one, and what a claim counts."""
 
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.example_scripts import scripts_of
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples" / "docstring_to_code"
 
 
 @pytest.fixture(scope="module")
 def scripts():
-    sys.path.insert(0, str(FOLDER))
-    try:
-        import claims
-        import make_pairs
-
-        yield make_pairs, claims
-    finally:
-        sys.path.remove(str(FOLDER))
-        for name in ("claims", "make_pairs"):
-            sys.modules.pop(name, None)
+    names = ("make_pairs", "claims")
+    with scripts_of(FOLDER, *names) as load:
+        yield [load(name) for name in names]
 
 
 def test_a_function_with_a_docstring_is_a_pair(scripts):

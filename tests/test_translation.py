@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import sys
 import zipfile
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from neural_attn.compile import check_file
 from tests import warm_python
+from tests.example_scripts import scripts_of
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "examples" / "translation"
@@ -40,15 +40,10 @@ msgstr "API"
 
 
 @pytest.fixture
-def scripts(monkeypatch):
-    """The modules of the example, by name; each is loaded anew."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    names = ("make_pairs", "make_links", "score")
-    for name in names:
-        sys.modules.pop(name, None)
-    yield __import__
-    for name in names:  # other examples have some of these names too
-        sys.modules.pop(name, None)
+def scripts():
+    """What imports a module of the example by its name; each is loaded anew."""
+    with scripts_of(FOLDER, "make_pairs", "make_links", "score") as load:
+        yield load
 
 
 @pytest.fixture

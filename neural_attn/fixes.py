@@ -12,6 +12,7 @@ from collections.abc import Callable
 from neural_attn.check import check_text
 from neural_attn.diagnostics.errors import Diagnostic, Edit, NeuralError, Span
 
+_SIGN = re.compile(r"\s*[=:]\s*")  # between a name and its value
 _ROUNDS = 200  # of one change each; a text with more mistakes is mended in part
 
 
@@ -64,10 +65,23 @@ def _is_better(
         new = sum(_is_syntax(d) and _start(d) <= _end(edit) for d in after)
         return new < old
     old, new = (sum(map(_is_syntax, found)) for found in (before, after))
-    if new > old:
+    if new > old or _misfits(edit, after):
         return False
     old, new = (sum(d.code == problem.code for d in found) for found in (before, after))
     return new < old
+
+
+def _misfits(edit: Edit, after: list[Diagnostic]) -> bool:
+    """Whether the value behind a name that was changed is now an error.
+
+    The name that is nearest is then not the one that was meant.
+    """
+    return any(
+        d.is_error
+        and d.span
+        and _SIGN.fullmatch(d.span.source.text, _end(edit), _start(d))
+        for d in after
+    )
 
 
 def _is_syntax(problem: Diagnostic) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from neural_attn.diagnostics.errors import Edit, Problems, Span
 from neural_attn.ir import LayerUse
 from neural_attn.shapes.instance import Checked, Instance
+from neural_attn.training.catalogue import OF_CLASSES
 
-_OF_CLASSES = ("sparse_categorical_crossentropy", "categorical_crossentropy")
 _LAST = ("Dense", "Output")
+_LABEL = re.compile(r"^\s*\w+\s*=\s*")
 # what makes a picture larger again is there to say something of each of its places
 _WIDENING = ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "UpSampling")
 
@@ -38,12 +41,12 @@ def _check_classes(checked: Checked, problems: Problems) -> None:
     """
     network, root = checked.network, checked.root
     output, loss = root.output, network.loss
-    if loss is None or loss.name not in _OF_CLASSES or output is None:
+    if loss is None or loss.name not in OF_CLASSES or output is None:
         return
     last = _last_layer(root)
     if output.rank < 3 or last is None or _says_each_place(checked):
         return
-    call = last.span.text.split("@")[0].strip()
+    call = _LABEL.sub("", last.span.text.split("@")[0].strip())
     is_picture = output.rank > 3
     pooling = f"GlobalAveragePooling{output.rank - 2}D()"
     problems.add(
@@ -67,8 +70,9 @@ def _last_layer(root: Instance) -> LayerUse | None:
         if output is not None and step.kind == "layer" and step.name in root.uses:
             use = root.uses[step.name]
             is_last = step.output.uid == output.uid
-            named = use.span.text.lstrip().startswith(_LAST)
-            return use if is_last and named else None
+            written = _LABEL.sub("", use.span.text).lower()
+            each = written.startswith("timedistributed")
+            return use if is_last and use.target.name in _LAST and not each else None
     return None
 
 

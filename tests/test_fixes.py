@@ -85,6 +85,43 @@ def test_no_comment_and_no_line_is_lost(path):
     assert len(diagnose(after)) <= len(diagnose(before)) + 3  # what a mistake hid
 
 
+@pytest.mark.parametrize("last", ["dense(10)", "classes = Output(10)"])
+def test_a_layer_is_known_however_it_is_written(last):
+    text = f"""network A {{
+  input: (28, 28, 1)
+  layers:
+    Conv2D(4, 3)
+    {last}
+  loss: "sparse_categorical_crossentropy"
+}}
+"""
+    (found,) = diagnose(text)
+    assert found.code == "W0123"
+    assert "TimeDistributed(classes =" not in found.hint
+    pooled = text.replace(last, f"GlobalAveragePooling2D()\n    {last}")
+    assert mended(text)[0] == pooled
+
+
+def test_a_near_name_that_the_value_does_not_fit_is_not_taken():
+    text = """network A {
+  input: (10, 16)
+  layers:
+    TransformerDecoder(num_heads=2, ff_dim=8, mode="cross")
+}
+"""
+    (found,) = diagnose(text)
+    assert found.hint == "did you mean `d_model`?"
+    assert mended(text) == (text, [])
+
+
+def test_line_ends_and_the_mark_of_a_file_stay(tmp_path):
+    path = tmp_path / "a.neural"
+    text = "network A {\r\n  input: (4,)\r\n  layers:\r\n    Dens(8)\r\n}\r\n"
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert CliRunner().invoke(cli, ["check", str(path), "--fix"]).exit_code == 0
+    assert path.read_bytes() == b"\xef\xbb\xbf" + text.replace("Dens", "Dense").encode()
+
+
 def test_the_command_shows_the_change_and_writes_it_once(tmp_path):
     path = tmp_path / "digits.neural"
     path.write_text(FULL, encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +67,8 @@ def _fix(file: Path, *, write: bool, quiet: bool) -> None:
     from neural_attn.grammar.parser import decode, read_bytes
 
     try:
-        text = decode(read_bytes(file), str(file))
+        data = read_bytes(file)
+        text = decode(data, str(file))
     except NeuralError:
         return
     after, _ = mended(text, str(file))
@@ -76,7 +78,8 @@ def _fix(file: Path, *, write: bool, quiet: bool) -> None:
         show_diff(text, after, str(file), "fixed")
     if write:
         # through links to the file itself, which a replacement would cut
-        atomic_write(file.resolve(), after.encode("utf-8"))
+        mark = BOM_UTF8 if data.startswith(BOM_UTF8) else b""
+        atomic_write(file.resolve(), mark + after.encode("utf-8"))
 
 
 def _checked(file: Path) -> tuple[list[Checked], list[Diagnostic]]:

@@ -13,12 +13,12 @@ from neural_attn.diagnostics.errors import fail
 from neural_attn.ir import Named
 from neural_attn.shapes.instance import Checked
 from neural_attn.teaching.charts import Cells, Chart, Curves, Lesson
+from neural_attn.training.catalogue import OF_CLASSES
 
 __all__ = ["crossentropy", "lesson", "targets"]
 
 MOST_CLASSES = 12  # drawn of the targets
 POINTS = 400
-OF_CLASSES = ("sparse_categorical_crossentropy", "categorical_crossentropy")
 
 
 def lesson(checked: Checked) -> Lesson:
@@ -51,13 +51,16 @@ def crossentropy(
     right: NDArray[np.float64], classes: int, smoothing: float
 ) -> NDArray[np.float64]:
     """The loss in nats where the right class gets `right` and others alike the rest."""
-    target = 1 - smoothing + smoothing / classes
-    if classes == 1:
+    if classes == 1 or smoothing == 0:
         return -np.log(right)
+    target = _right_share(classes, smoothing)
     others = np.log((1 - right) / (classes - 1))
-    if smoothing == 0:
-        return -np.log(right)
     return -target * np.log(right) - (1 - target) * others
+
+
+def _right_share(classes: int, smoothing: float) -> float:
+    """What the right class asks for."""
+    return 1 - smoothing + smoothing / classes
 
 
 def _of_classes(checked: Checked, loss: Named) -> list[Chart]:
@@ -78,7 +81,7 @@ def _target_cells(classes: int, smoothing: float, *, padded: bool) -> Cells:
     if padded:
         values[0] = np.nan  # steps that are padding are not counted
     about = [f"label_smoothing={smoothing:g}, {classes:,} classes"]
-    right, other = 1 - smoothing + smoothing / classes, smoothing / classes
+    right, other = _right_share(classes, smoothing), smoothing / classes
     about.append(f"right {right:.4g}, each other {other:.3g}")
     if shown < classes:
         about.append(f"the first {shown} are shown")
@@ -98,7 +101,7 @@ def _target_cells(classes: int, smoothing: float, *, padded: bool) -> Cells:
 
 
 def _loss_curves(classes: int, smoothing: float) -> Curves:
-    best = 1 - smoothing + smoothing / classes
+    best = _right_share(classes, smoothing)
     right = np.linspace(0.002, 0.999, POINTS)
     if 0 < best < 1:
         right = np.union1d(right, [best])

@@ -150,6 +150,9 @@ SCHEDULES = (
     ),
 )
 
+# losses of classes, by what backends know them by
+OF_CLASSES = ("sparse_categorical_crossentropy", "categorical_crossentropy")
+
 LOSSES = (
     Entry(
         "sparse_categorical_crossentropy",

@@ -35,6 +35,10 @@ class Curves:
     ordered: bool = False
     steps: bool = False  # y holds from one x up to the next
 
+    def has_room_right(self, place: float) -> bool:
+        """Whether the name of a place on the x axis is written to its right."""
+        return bool(place < self.x[0] + 0.6 * (self.x[-1] - self.x[0]))
+
 
 @dataclass(frozen=True)
 class Cells:

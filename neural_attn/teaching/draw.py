@@ -112,14 +112,14 @@ def _draw_curves(axes: Axes, chart: Curves) -> None:
         )
     for place, text in chart.marks.items():
         axes.axvline(place, color=palette.MUTED, linewidth=0.9, linestyle=":")
-        left = place < chart.x[0] + 0.6 * (chart.x[-1] - chart.x[0])
+        right = chart.has_room_right(place)
         axes.annotate(
             text,
             (place, 0.97),
-            (4 if left else -4, 0),
+            (4 if right else -4, 0),
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
-            ha="left" if left else "right",
+            ha="left" if right else "right",
             va="top",
             fontsize=8,
             color=palette.MUTED,

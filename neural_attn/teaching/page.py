@@ -84,12 +84,13 @@ def _curves(chart: Curves) -> go.Figure:
     ]
     figure = go.Figure(traces)
     for place, text in chart.marks.items():
-        left = place < chart.x[0] + 0.6 * (chart.x[-1] - chart.x[0])
         figure.add_vline(
             place,
             line={"dash": "dot", "color": palette.MUTED, "width": 1.5},
             annotation_text=escaped(text),
-            annotation_position="top right" if left else "top left",
+            annotation_position="top right"
+            if chart.has_room_right(place)
+            else "top left",
         )
     figure.update_layout(
         xaxis={

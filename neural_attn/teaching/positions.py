@@ -34,7 +34,7 @@ RANDOM = "untrained (random) weights"
 class Found:
     """A layer that tells positions apart: its name, what it does, and the layer.
 
-    `what` is a key of `_MEASURES`; `layer` is that of the NumPy backend.
+    `what` is a key of `_KINDS`; `layer` is that of the NumPy backend.
     """
 
     name: str
@@ -58,11 +58,11 @@ def lesson(loaded: LoadedModel, length: int | None = None) -> Lesson:
         fail("E0481.positions", network.block.span, network=network.name)
     random = "" if loaded.trained else RANDOM
     charts: list[Chart] = []
-    for alike in _alike(found, count):
-        name, more = alike[0].name, len(alike) - 1
-        title = f"{name} … {alike[-1].name}" if more else name
-        said = random if alike[0].part.has_weights else ""
-        charts += _MEASURES[alike[0].what](title, said, alike[0], count)
+    for alike, numbers in _alike(found, count):
+        first, last = alike[0], alike[-1]
+        title = first.name if first is last else f"{first.name} … {last.name}"
+        said = random if first.part.has_weights else ""
+        charts += _KINDS[first.what][1](title, said, first, numbers)
     return Lesson("positions", "How positions are told apart", charts)
 
 
@@ -101,12 +101,13 @@ def _what(part: Instance) -> str:
     return "added" if added else ""
 
 
-def _alike(found: list[Found], count: int) -> list[list[Found]]:
-    """Layers in groups that give the same numbers: most networks repeat theirs."""
-    groups: dict[object, list[Found]] = {}
+def _alike(found: list[Found], count: int) -> list[tuple[list[Found], NDArray[Any]]]:
+    """Layers in groups that give the same numbers, and these: most networks repeat."""
+    groups: dict[object, tuple[list[Found], NDArray[Any]]] = {}
     for one in found:
-        numbers = _RUNS[one.what](one, count)
-        groups.setdefault((one.what, numbers.shape, numbers.tobytes()), []).append(one)
+        numbers = _KINDS[one.what][0](one, count)
+        key = one.what, numbers.shape, numbers.tobytes()
+        groups.setdefault(key, ([], numbers))[0].append(one)
     return list(groups.values())
 
 
@@ -148,19 +149,13 @@ def _first(batch: Any) -> NDArray[Any]:
     return only
 
 
-_RUNS: dict[str, Callable[[Found, int], NDArray[Any]]] = {
-    "added": encoding,
-    "table": encoding,
-    "turn": turned,
-    "bias": bias,
-}
-
-
 # --- charts -------------------------------------------------------------------------
 
 
-def _encoding_charts(title: str, said: str, one: Found, count: int) -> list[Chart]:
-    values = encoding(one, count)
+def _encoding_charts(
+    title: str, said: str, one: Found, values: NDArray[Any]
+) -> list[Chart]:
+    count = len(values)
     kind = "learned, " if one.part.has_weights else ""
     about = f"{kind}{values.shape[1]} dimensions"
     about += f"; {said}" if said else ""
@@ -182,9 +177,10 @@ def _encoding_charts(title: str, said: str, one: Found, count: int) -> list[Char
     return [curves, cells]
 
 
-def _rotary_charts(title: str, said: str, one: Found, count: int) -> list[Chart]:
-    units = turned(one, count)
-    size = len(units)
+def _rotary_charts(
+    title: str, said: str, one: Found, units: NDArray[Any]
+) -> list[Chart]:
+    size, count = units.shape[:2]
     cosine = np.stack([units[at, :, at] for at in range(size)])  # [size, positions]
     sine = units.sum(axis=-1) - cosine
     pairs = _pairs(units)
@@ -222,8 +218,10 @@ def _rotary_charts(title: str, said: str, one: Found, count: int) -> list[Chart]
     return charts
 
 
-def _bias_charts(title: str, said: str, one: Found, count: int) -> list[Chart]:
-    values = bias(one, count)
+def _bias_charts(
+    title: str, said: str, one: Found, values: NDArray[Any]
+) -> list[Chart]:
+    count = (values.shape[1] + 1) // 2
     x = np.arange(1.0 - count, count)
     slopes = -(values[:, -1] - values[:, count - 1]) / max(count - 1, 1)
     straight = np.allclose(values, -slopes[:, None] * abs(x), atol=1e-4)
@@ -268,9 +266,13 @@ def _period(rate: float) -> str:
     return f"{2 * np.pi / rate:,.0f}" if rate > 0 else "no"
 
 
-_MEASURES: dict[str, Callable[[str, str, Found, int], list[Chart]]] = {
-    "added": _encoding_charts,
-    "table": _encoding_charts,
-    "turn": _rotary_charts,
-    "bias": _bias_charts,
+_Run = Callable[[Found, int], NDArray[Any]]
+_Draw = Callable[[str, str, Found, NDArray[Any]], list[Chart]]
+
+# what a layer does: how its numbers are found, and what is drawn of them
+_KINDS: dict[str, tuple[_Run, _Draw]] = {
+    "added": (encoding, _encoding_charts),
+    "table": (encoding, _encoding_charts),
+    "turn": (turned, _rotary_charts),
+    "bias": (bias, _bias_charts),
 }

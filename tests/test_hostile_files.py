@@ -172,6 +172,12 @@ def test_json_is_ascii_on_a_terminal_and_text_in_a_file(tmp_path, monkeypatch):
     assert json.loads(on_a_terminal) == json.loads(in_a_file)
 
 
+def test_every_command_prints_json_by_what_escapes_it(project_root):
+    folder = project_root / "neural_attn" / "commands"
+    texts = {path.name: path.read_text("utf-8") for path in folder.glob("*.py")}
+    assert [name for name in texts if "json.dumps" in texts[name]] == ["printing.py"]
+
+
 def test_text_on_a_terminal_steers_nothing(monkeypatch, capsys):
     from neural_attn.commands import printing
 

@@ -10,7 +10,9 @@ import click
 
 from neural_attn.commands.options import (
     BACKEND,
+    BEAMS,
     FILE,
+    MAX_NEW_TOKENS,
     NETWORK,
     examples,
     note,
@@ -41,14 +43,8 @@ FOLDER = Path("attention_outputs")
 )  # fmt: skip
 @click.option("--file", "texts_file", type=FILE, help="Texts, one a line.")
 @sides
-@click.option(
-    "--max-new-tokens", type=click.IntRange(1), default=50, show_default=True,
-    help="The most tokens that are written.",
-)  # fmt: skip
-@click.option(
-    "--beams", type=click.IntRange(1), default=1, show_default=True,
-    help="Keep so many continuations, and take the best.",
-)  # fmt: skip
+@MAX_NEW_TOKENS
+@BEAMS
 @click.option(
     "--temperature", type=click.FloatRange(0), default=0.0, show_default=True,
     help="0 takes the likeliest token; more draws, the flatter the higher.",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from neural_attn.commands.options import FILE, examples
+from neural_attn.commands.options import FILE, examples, note
 from neural_attn.diagnostics.errors import printable
 
 
@@ -32,8 +32,7 @@ def import_command(
     from neural_attn.pretrained import import_model
 
     imported = import_model(folder, output, weights, name)
-    for note in imported.notes:
-        click.echo(f"note: {printable(note)}", err=True)
+    note(imported.notes)
     written = [imported.neural_path, imported.weights_path]
     written += filter(None, (imported.tokenizer_path, imported.preparation_path))
     for path in written:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from neural_attn.teaching.charts import Lesson
 
 __all__ = [
-    "chosen", "lesson_options", "lessons_as_json", "meaningful", "report_lessons",
+    "chosen", "lesson_options", "lessons_as_dict", "meaningful", "report_lessons",
 ]  # fmt: skip
 
 _HELP = {
@@ -62,14 +61,13 @@ def report_lessons(lessons: Sequence[Lesson]) -> None:
             click.echo(printable(f"{lesson.name}: {chart.title}: {chart.about}"))
 
 
-def lessons_as_json(
+def lessons_as_dict(
     lessons: Sequence[Lesson], missing: Sequence[str], files: Mapping[str, Path]
-) -> str:
+) -> dict[str, Any]:
     """The same for machines: what charts are of, not their numbers."""
     pictures = {
         lesson.name: [{"title": one.title, "about": one.about} for one in lesson.charts]
         for lesson in lessons
     }
     written = {name: str(path) for name, path in files.items()}
-    found = {"pictures": pictures, "missing": list(missing), "files": written}
-    return json.dumps(found, ensure_ascii=False)
+    return {"pictures": pictures, "missing": list(missing), "files": written}

@@ -52,6 +52,14 @@ KEPT_IN = click.option(
 NETWORK = click.option(
     "--network", metavar="NAME", help="Which network, where the file holds several."
 )
+MAX_NEW_TOKENS = click.option(
+    "--max-new-tokens", type=click.IntRange(1), default=50, show_default=True,
+    help="The most tokens that are written.",
+)  # fmt: skip
+BEAMS = click.option(
+    "--beams", type=click.IntRange(1), default=1, show_default=True,
+    help="Keep so many continuations, and take the best.",
+)  # fmt: skip
 ROWS = click.option(
     "--rows", type=click.Choice(PROMISED), metavar="PROMISE",
     help="What rows of plain arrays are: shares (they sum to 1, the default), parts "

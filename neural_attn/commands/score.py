@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +9,17 @@ import click
 
 from neural_attn.commands.options import (
     BACKEND,
+    BEAMS,
     FILE,
+    MAX_NEW_TOKENS,
     NETWORK,
     examples,
+    note,
     progress,
     say,
     sides,
 )
-from neural_attn.diagnostics.errors import printable
+from neural_attn.commands.printing import write, write_json
 
 if TYPE_CHECKING:
     from neural_attn.generation import Generated
@@ -40,14 +42,8 @@ WORDS = {"exact_match": "exact match, %", "bleu": "BLEU"}
     help="Weights of each FILE, in their order; else those beside it.",
 )  # fmt: skip
 @sides
-@click.option(
-    "--max-new-tokens", type=click.IntRange(1), default=50, show_default=True,
-    help="The most tokens that are written.",
-)  # fmt: skip
-@click.option(
-    "--beams", type=click.IntRange(1), default=1, show_default=True,
-    help="Keep so many continuations, and take the best.",
-)  # fmt: skip
+@MAX_NEW_TOKENS
+@BEAMS
 @click.option(
     "--tokenize", default="13a", show_default=True, metavar="NAME",
     help="How BLEU finds words, as sacrebleu names it: 13a, char, zh, ko-mecab, …",
@@ -83,7 +79,7 @@ def score(files: tuple[Path, ...], **options: Any) -> None:
     first, *others = made
     apart = [compare(first.texts, one.texts, right, tokenize=how) for one in others]
     if options["as_json"]:
-        click.echo(json.dumps(_as_dict(files, made, scores, apart), ensure_ascii=False))
+        write_json(_as_dict(files, made, scores, apart))
         return
     _print(files, scores, apart)
 
@@ -113,8 +109,7 @@ def _written(
             **{name: options[name] for name in shared},
         )
     say(made.warnings)
-    for note in made.notes:
-        click.echo(f"note: {printable(f'{file}: {note}')}", err=True)
+    note([f"{file}: {one}" for one in made.notes])
     return made
 
 
@@ -148,7 +143,7 @@ def _print(
     files: tuple[Path, ...], scores: list[list[Score]], apart: list[list[Difference]]
 ) -> None:
     for file, own in zip(files, scores, strict=True):
-        click.echo(printable(f"{file}: {own[0].texts} texts"))
+        write(f"{file}: {own[0].texts} texts")
         for one in own:
             interval = f"[{one.low:.1f}, {one.high:.1f}]"
             signature = f"  {one.signature}" if one.signature else ""
@@ -159,7 +154,7 @@ def _print(
                 "  BLEU             no right text has four words: --tokenize char"
             )
     for file, differences in zip(files[1:], apart, strict=True):
-        click.echo(printable(f"{files[0]} minus {file}, on the same texts:"))
+        write(f"{files[0]} minus {file}, on the same texts:")
         for gap in differences:
             interval = f"[{gap.low:+.1f}, {gap.high:+.1f}]"
             sure = "" if gap.is_clear else "  no evidence of a difference"

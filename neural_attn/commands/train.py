@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neural_attn.commands.options import FILE, NETWORK, examples, say
+from neural_attn.commands.options import FILE, NETWORK, examples, note, say
 from neural_attn.commands.printing import write_json
 from neural_attn.diagnostics.errors import printable
 
@@ -126,8 +126,7 @@ def _validation(given: str | None) -> float | Path | None:
 def _report(trained: Trained) -> None:
     from neural_attn.trainer.progress import described
 
-    for note in trained.notes:
-        click.echo(f"note: {printable(note)}", err=True)
+    note(trained.notes)
     held = f", {trained.held} held back" if trained.held else ""
     click.echo(
         f"{trained.network} ({trained.task}, {trained.backend}): "

@@ -12,7 +12,7 @@ from neural_attn.commands.architecture import draw_architecture
 from neural_attn.commands.lessons import (
     chosen,
     lesson_options,
-    lessons_as_json,
+    lessons_as_dict,
     meaningful,
     report_lessons,
 )
@@ -209,7 +209,7 @@ def _visualize_lessons(
     say(source.checked_file[1])
     note([*missing, *source.notes(read)])
     if options["as_json"]:
-        write_json(lessons_as_json(read, missing, files))
+        write_json(lessons_as_dict(read, missing, files))
     else:
         report_lessons(read)
     _list_files(files, options)

@@ -57,12 +57,17 @@ def shown_levels(chart: Cells) -> list[int]:
     return [int(level) for level in np.unique(chart.values)]
 
 
-def line_colors(chart: Curves) -> list[str]:
-    """A colour for each line: of those that follow each other, along one scale."""
+def line_colors(chart: Curves, darkest: float = 0.0) -> list[str]:
+    """A colour for each line: of those that follow each other, along one scale.
+
+    `darkest` is where on the scale, from 0 to 1, the first is.
+    """
     if not chart.ordered:
         colors = cycle(palette.LINES)
         return [next(colors) for _ in chart.lines]
-    places = np.linspace(0, 0.88, len(chart.lines))  # the lightest is not seen on white
+    places = np.linspace(
+        darkest, 0.88, len(chart.lines)
+    )  # the lightest is not seen on white
     return [to_hex(color) for color in palette.colormap()(places)]
 
 

@@ -24,6 +24,7 @@ __all__ = ["build_page", "plotly_figures"]
 
 HEIGHT = "34rem"
 DASHES = ("solid", "dash", "dashdot", "dot")
+DARKEST = 0.35  # of a scale of colours: darker lines are not seen on a dark page
 
 
 def build_page(lessons: Sequence[Lesson], source: str) -> str:
@@ -66,7 +67,7 @@ def plotly_figures(lesson: Lesson) -> list[go.Figure]:
 
 
 def _curves(chart: Curves) -> go.Figure:
-    colors, dashes = line_colors(chart), cycle(DASHES)
+    colors, dashes = line_colors(chart, DARKEST), cycle(DASHES)
     traces = [
         go.Scatter(
             x=chart.x,

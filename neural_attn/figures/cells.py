@@ -49,28 +49,29 @@ def draw_cells(
     axes: Axes,
     panel: Panel,
     block: tuple[int, int],
-    limits: dict[str, Any],
+    colors: dict[str, Any],
+    theme: palette.Theme,
     *,
     values: float | None,
 ) -> AxesImage:
     """Draw a panel, one dot for each block of weights.
 
-    `limits` are Matplotlib's vmin, vmax and cmap; `values`, a size in points, writes
-    each weight into its cell.
+    `colors` are Matplotlib's norm and cmap; `values`, a size in points, writes each
+    weight into its cell.
     """
     queries, keys = panel.weights.shape
     weights = np.asarray(panel.weights, dtype=np.float32)
     empty = panel.empty
     if empty is not None:
         weights = np.where(empty, np.nan, weights)
-        axes.add_patch(masked_patch((-0.5, -0.5), keys, queries))
+        axes.add_patch(masked_patch((-0.5, -0.5), keys, queries, theme))
     blocks = _block_maximum(weights, block)
     # The last blocks may reach beyond the cells; the limits of the axes cut them.
     if panel.ground is not None:
         place = (-0.5, keys - 0.5, queries - 0.5, -0.5)
         axes.imshow(panel.ground, extent=place, aspect="auto", zorder=0.5)
-        share = np.abs(weights) / limits["vmax"]
-        limits = {**limits, "alpha": OVER_GROUND * np.sqrt(share.clip(0, 1))}
+        share = np.abs(weights) / colors["norm"].vmax
+        colors = {**colors, "alpha": OVER_GROUND * np.sqrt(share.clip(0, 1))}
     right, bottom = blocks.shape[1] * block[1] - 0.5, blocks.shape[0] * block[0] - 0.5
     image = axes.imshow(
         blocks,
@@ -78,10 +79,10 @@ def draw_cells(
         aspect="auto",
         interpolation="none",
         zorder=1,
-        **limits,
+        **colors,
     )
     line: dict[str, Any] = {
-        "color": "white",
+        "color": theme.ground,
         "linewidth": 0.5,
         "alpha": 0.5,
         "zorder": 2,
@@ -91,21 +92,23 @@ def draw_cells(
     if panel.ground is None and keys <= MOST_LINED_CELLS:
         axes.vlines(np.arange(keys - 1) + 0.5, -0.5, queries - 0.5, **line)
     axes.set(xlim=(-0.5, keys - 0.5), ylim=(queries - 0.5, -0.5))
-    axes.spines[:].set_color(palette.MASKED_LINES)
+    axes.spines[:].set_color(theme.masked_line)
     axes.spines[:].set_linewidth(0.6)
     if values is not None:
         _write_values(axes, image, weights, values)
     return image
 
 
-def masked_patch(corner: tuple[float, float], width: float, height: float) -> Rectangle:
+def masked_patch(
+    corner: tuple[float, float], width: float, height: float, theme: palette.Theme
+) -> Rectangle:
     """Make the hatched ground of masked cells; `corner` is its lower left."""
     return Rectangle(
         corner,
         width,
         height,
-        facecolor=palette.MASKED,
-        edgecolor=palette.MASKED_LINES,
+        facecolor=theme.masked,
+        edgecolor=theme.masked_line,
         hatch="/////",
         linewidth=0,
         zorder=0,

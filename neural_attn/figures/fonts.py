@@ -18,7 +18,7 @@ from matplotlib import font_manager
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
 
-__all__ = ["Fonts", "choose_fonts", "text_width"]
+__all__ = ["Fonts", "choose_fonts", "line_height", "text_width"]
 
 BASE_FAMILY = "DejaVu Sans"  # comes with Matplotlib
 
@@ -100,11 +100,29 @@ def text_width(
     text: str, size: float, families: tuple[str, ...], weight: str = "normal"
 ) -> float:
     """Give the width in points of one line of `text`, drawn at `size` points."""
-    properties = _properties(families, size, weight)
+    return _extent(text, size, families, weight)[0]
+
+
+def line_height(texts: Iterable[str], families: tuple[str, ...]) -> float:
+    """Give the height of one line of any of `texts`, as a multiple of their size.
+
+    Matplotlib gives each line at least the height of "lp".
+    """
+    characters = "".join(sorted({c for text in texts for c in text} | {"l", "p"}))
+    return _extent(characters, _MEASURED, families)[1] / _MEASURED
+
+
+_MEASURED = 20.0  # points, at which heights are measured
+
+
+def _extent(
+    text: str, size: float, families: tuple[str, ...], weight: str = "normal"
+) -> tuple[float, float]:
+    """Width and height in points."""
     renderer: Any = _renderer()
-    return float(
-        renderer.get_text_width_height_descent(text, properties, ismath=False)[0]
-    )
+    properties = _properties(families, size, weight)
+    found = renderer.get_text_width_height_descent(text, properties, ismath=False)
+    return float(found[0]), float(found[1])
 
 
 @lru_cache(maxsize=64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neural_attn.figures.cells import Panel
 from neural_attn.figures.layout import cell_size, grid_shape
+from neural_attn.figures.scales import DEFAULT_SCALE, Scale
 from neural_attn.figures.sheet import KEY_TITLE, QUERY_TITLE, Sheet, Style
 from neural_attn.files import atomic_writer
 from neural_attn.promises import SHARES, Rows
@@ -52,6 +53,9 @@ def plot_heatmap(
     figsize: tuple[float, float] | None = None,
     query_title: str | None = None,
     key_title: str | None = None,
+    scale: Scale = DEFAULT_SCALE,
+    even: float | None = None,
+    theme: str = "light",
 ) -> Figure:
     """Draw one attention matrix.
 
@@ -67,17 +71,24 @@ def plot_heatmap(
     cmap : name of a Matplotlib colour map; None is viridis, or for signed weights one
         from orange to blue
     vmax : weight at the top of the colour scale, which starts at 0, or for signed
-        weights at -vmax; None is the greatest weight drawn
+        weights at -vmax; None is the greatest weight drawn, and of random weights
+        (`trained` False) at least 1
     rows : what the rows promise; a matrix with a negative weight is signed in any case
     annotate : whether values are written into cells, where these have room for them;
         None: into those of small matrices
     figsize : width and height of the figure in inches, about; None is what fits
     query_title, key_title : under which name the rows and the columns stand
+    scale : "sqrt", "log", or a linear one: "shared", "layer" or "head"
+        Which of the linear ones it is says what else is on this scale: of "shared"
+        `vmax` is the greatest weight of all that is.
+    even : the weight that the colour bar marks as an even share; None: what the mask
+        and `rows` give
+    theme : "light" or "dark"
 
     Raises
     ------
     ValueError
-        If shapes or token counts do not fit, or there is no such colour map.
+        If shapes or token counts do not fit, or there is no such colour map or theme.
     """
     array = _checked(weights, 2)
     queries, keys = array.shape
@@ -103,6 +114,9 @@ def plot_heatmap(
         vmax,
         rows,
         (key_title or KEY_TITLE, query_title or QUERY_TITLE),
+        scale=scale,
+        even=even,
+        theme=theme,
     ).draw()
 
 
@@ -120,7 +134,7 @@ def plot_heads(
     rows: Rows = SHARES,
     **look: Any,
 ) -> Figure:
-    """Draw every head of one layer in a grid, on one colour scale.
+    """Draw every head of one layer in a grid, on one colour scale if not said else.
 
     Parameters
     ----------
@@ -162,6 +176,11 @@ def plot_panels(
     annotate: bool | None = None,
     figsize: tuple[float, float] | None = None,
     query_title: str | None = None,
+    vmax: float | None = None,
+    scale: Scale = DEFAULT_SCALE,
+    panel: Literal["head", "layer"] = "head",
+    even: float | None = None,
+    theme: str = "light",
 ) -> Figure:
     """Draw several matrices over the same tokens, each under its own title.
 
@@ -169,6 +188,8 @@ def plot_panels(
     ----------
     weights : float [panels, queries, keys]
     panel_titles : one text per panel
+    scale : as in `plot_heatmap`; with "head" each panel has a scale of its own
+    panel : what a panel is of; where it is a layer, "layer" is as "head"
 
     The rest is as in `plot_heatmap`.
     """
@@ -202,8 +223,13 @@ def plot_panels(
         subtitle,
         trained,
         cmap,
-        rows_promise=rows,
-        axis_titles=(KEY_TITLE, query_title or QUERY_TITLE),
+        vmax,
+        rows,
+        (KEY_TITLE, query_title or QUERY_TITLE),
+        scale=scale,
+        own_scales=scale in ("head", panel),
+        even=even,
+        theme=theme,
     ).draw()
 
 

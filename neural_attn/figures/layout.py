@@ -11,14 +11,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from neural_attn.figures.fonts import Fonts, text_width
+from neural_attn.figures.fonts import Fonts, line_height, text_width
 from neural_attn.figures.token_labels import readable
 
-__all__ = ["AxisLabels", "cell_size", "fit_labels", "grid_shape", "shorten", "wrap"]
+__all__ = [
+    "MOST_LABELLED", "AxisLabels", "cell_size", "fit_labels", "grid_shape",
+    "least_length", "shorten", "wrap",
+]  # fmt: skip
 
 POINTS = 72.0  # per inch
 LINE = 1.3  # room for one line of text, as a multiple of its size
 LABEL_PAD = 6.0  # points between two labels on one line, and from label to axis
+# Up to so many cells on a side each has its label: panels are made as large as that
+# takes. Beyond it some are left out, and the picture says how many.
+MOST_LABELLED = 60
+SMALLEST_LABEL = 6.0  # points; smaller is not read on paper
+BETWEEN = 1.06  # of a line's own height, so that two lines do not touch
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,8 @@ class AxisLabels:
     """The labels that are drawn along one axis.
 
     `positions` and `texts` belong together; `depth` is the room in inches that they
-    take away from the axis, `vertical` says that they are turned to read upwards.
+    take away from the axis, `vertical` says that they are turned to read upwards, and
+    `left_out` counts the cells without one.
     """
 
     positions: list[int]
@@ -34,6 +43,7 @@ class AxisLabels:
     size: float
     depth: float
     vertical: bool = False
+    left_out: int = 0
 
 
 def fit_labels(
@@ -43,7 +53,7 @@ def fit_labels(
     *,
     horizontal_axis: bool,
     largest: float = 10.0,
-    smallest: float = 6.5,
+    smallest: float = SMALLEST_LABEL,
 ) -> AxisLabels:
     """Choose size, direction and how many labels to leave out, so that none overlap.
 
@@ -62,14 +72,30 @@ def fit_labels(
         return AxisLabels(
             list(range(len(texts))), list(texts), largest, depth, vertical=False
         )
-    size = min(largest, max(smallest, cell / LINE))
-    step = _round_step(math.ceil(size * LINE / cell - 1e-9))
+    line = line_height(texts, fonts.families) * BETWEEN
+    size = min(largest, max(smallest, cell / max(line, LINE)))
+    if size * line > cell:
+        size = smallest
+    step = _round_step(math.ceil(size * line / cell - 1e-9))
     positions = list(range(0, len(texts), step))
     shown = [texts[position] for position in positions]
     width = max(text_width(text, size, fonts.families) for text in shown)
     return AxisLabels(
-        positions, shown, size, (width + LABEL_PAD) / POINTS, vertical=horizontal_axis
+        positions,
+        shown,
+        size,
+        (width + LABEL_PAD) / POINTS,
+        vertical=horizontal_axis,
+        left_out=len(texts) - len(shown),
     )
+
+
+def least_length(texts: Sequence[str], fonts: Fonts) -> float:
+    """Give the inches that an axis needs for all its labels; 0 of too many."""
+    if len(texts) > MOST_LABELLED:
+        return 0.0
+    line = line_height(texts, fonts.families) * BETWEEN
+    return len(texts) * SMALLEST_LABEL * line / POINTS
 
 
 def _round_step(step: int) -> int:

@@ -1,16 +1,76 @@
-"""The colours of every picture."""
+"""The look of every picture and page: colours, type scale and grid, in one place.
+
+Static pictures, the Plotly page and the explorer have the same names for the same
+colours; `css_variables` writes them as a page has them.
+"""
 
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass, fields
+from typing import Literal, get_args
 
 import matplotlib
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 
 __all__ = [
-    "DEFAULT_CMAP", "DIVERGING", "INK", "LINES", "MASKED", "MASKED_LINES", "MUTED",
-    "OVER_PICTURE", "colormap",
+    "DARK", "DEFAULT_CMAP", "DIVERGING", "DIVERGING_DARK", "GAP", "INK", "LIGHT",
+    "LINES", "MASKED", "MASKED_LINES", "MUTED", "OVER_PICTURE", "SANS", "SIZE_LABEL",
+    "SIZE_NOTE", "SIZE_TITLE", "THEMES", "Theme", "ThemeName", "colormap",
+    "css_variables", "theme_of",
 ]  # fmt: skip
+
+# Type scale, in points: titles; subtitles, axes and panels; labels of cells and bars.
+SIZE_TITLE, SIZE_NOTE, SIZE_LABEL = 12.0, 9.0, 8.0
+# Of pages, which have the fonts of the reader's system.
+SANS = "system-ui, sans-serif"
+# Grid, in inches: margin of a figure, and the gap between panels.
+EDGE, GAP = 0.2, 0.16
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours for one ground; text on it has a contrast of at least 4.5 to 1.
+
+    `warn` is for what must not be overlooked, `masked` for cells that hold nothing,
+    `line` for what separates.
+    """
+
+    ground: str
+    raised: str
+    ink: str
+    muted: str
+    line: str
+    accent: str
+    warn: str
+    masked: str
+    masked_line: str
+
+
+LIGHT = Theme(
+    ground="#ffffff",
+    raised="#f5f6f8",
+    ink="#1b1f24",
+    muted="#57606a",
+    line="#d5d9de",
+    accent="#0a5ca8",
+    warn="#8a3a08",
+    masked="#e9ebee",
+    masked_line="#c3c8ce",
+)
+DARK = Theme(
+    ground="#14171a",
+    raised="#1e2328",
+    ink="#e6e8eb",
+    muted="#a2abb5",
+    line="#363c44",
+    accent="#79b8f5",
+    warn="#f2b27a",
+    masked="#22272c",
+    masked_line="#3f464e",
+)
+ThemeName = Literal["light", "dark"]
+THEMES: dict[str, Theme] = dict(zip(get_args(ThemeName), (LIGHT, DARK), strict=True))
 
 # Equal steps of weight look equal, also to colour-blind eyes and in grey print.
 DEFAULT_CMAP = "viridis"
@@ -21,6 +81,10 @@ OVER_PICTURE = "YlOrRd"
 DIVERGING = (
     "#8a3a08", "#d97a34", "#f6cda6", "#f7f7f7", "#a9cdea", "#3d86c0", "#0b3c70",
 )  # fmt: skip
+# The same on a dark ground: what is near 0 is dark.
+DIVERGING_DARK = (
+    "#ffd0a6", "#e08a45", "#6b4020", "#1d2126", "#1f4d75", "#4d9bd8", "#cfe8fb",
+)  # fmt: skip
 
 # Of lines and of kinds: those that no colour-blind eye confuses (Okabe and Ito,
 # 2008), without their yellow, which is too light for a line.
@@ -28,14 +92,29 @@ LINES = (
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#1b1f24",
 )  # fmt: skip
 
-INK = "#1b1f24"
-MUTED = "#59636e"
-WARNING = "#9a3412"
-MASKED = "#eceef1"
-MASKED_LINES = "#c3c8ce"
+# Of what is drawn on a light ground alone.
+INK, MUTED, WARNING = LIGHT.ink, LIGHT.muted, LIGHT.warn
+MASKED, MASKED_LINES = LIGHT.masked, LIGHT.masked_line
 
 
-def colormap(name: str | None = None, *, signed: bool = False) -> Colormap:
+def theme_of(name: str) -> Theme:
+    """Give the theme `name`. Raises ValueError if there is none."""
+    if name not in THEMES:
+        raise ValueError(f"themes are {', '.join(THEMES)}, not {name!r}")
+    return THEMES[name]
+
+
+def css_variables(theme: Theme) -> str:
+    """Write a theme as a page has it: `--ink: #1b1f24; --muted: …`."""
+    return " ".join(
+        f"--{field.name.replace('_', '-')}: {getattr(theme, field.name)};"
+        for field in fields(theme)
+    )
+
+
+def colormap(
+    name: str | None = None, *, signed: bool = False, theme: Theme = LIGHT
+) -> Colormap:
     """Give the Matplotlib colour map `name`; None is viridis, of signed weights ours.
 
     Raises
@@ -44,7 +123,8 @@ def colormap(name: str | None = None, *, signed: bool = False) -> Colormap:
         If Matplotlib has none of this name; suggests those that are alike.
     """
     if name is None and signed:
-        return LinearSegmentedColormap.from_list("orange-blue", DIVERGING)
+        stops = DIVERGING_DARK if theme is DARK else DIVERGING
+        return LinearSegmentedColormap.from_list("orange-blue", stops)
     wanted = name or DEFAULT_CMAP
     if wanted in matplotlib.colormaps:
         return matplotlib.colormaps[wanted]

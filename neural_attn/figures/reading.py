@@ -59,7 +59,8 @@ def read_tokens(tokens: Sequence[str]) -> Reading:
     scheme = _scheme([t for t, s in zip(tokens, special, strict=True) if not s])
     parts = [""] * len(tokens)
     if scheme == "byte-level":
-        texts, parts = _decode_bytes(tokens, special, _byte_level)
+        whole = [s or not _is_spelled(t) for t, s in zip(tokens, special, strict=True)]
+        texts, parts = _decode_bytes(tokens, whole, _byte_level)
     elif scheme == "sentencepiece":
         texts, parts = _decode_bytes(tokens, special, _sentencepiece)
     else:
@@ -101,23 +102,32 @@ def _scheme(tokens: Sequence[str]) -> str:
 
 
 def _is_byte_level(tokens: Sequence[str]) -> bool:
-    alphabet = _byte_alphabet()
-    text = "".join(token[:1000] for token in tokens)
-    if not all(character in alphabet for character in text):
-        return False
-    # Characters that only this alphabet uses for a byte; and the bytes make sense.
-    if not any("\u0100" <= character <= "\u0143" for character in text):
-        return False
-    decoded = bytes(alphabet[character] for character in text)
+    """Whether tokens are bytes as printable characters: `Ġhello`, `Ã©`.
+
+    A token that holds any other character was added to the vocabulary as it reads.
+    """
+    spelled = [token[:1000] for token in tokens if _is_spelled(token[:1000])]
+    text = "".join(spelled)
+    data = b"".join(map(_byte_level, spelled))
     # Cut at either end, a text may begin or end inside a character.
-    plain = decoded.decode("utf-8", errors="ignore")
-    lost = len(decoded) - len(plain.encode("utf-8"))
-    return lost <= 6 and all(c.isprintable() or c in "\n\t\r " for c in plain)
+    plain = data.decode("utf-8", errors="ignore")
+    lost = len(data) - len(plain.encode("utf-8"))
+    makes_sense = all(c.isprintable() or c in "\n\t\r " for c in plain)
+    # Characters that only this alphabet uses for a byte tell it; without any, letters
+    # with accents do, where every one is a part of a character in UTF-8.
+    if any("\u0100" <= character <= "\u0143" for character in text):
+        return makes_sense and lost <= 6
+    return makes_sense and lost == 0 and not text.isascii()
+
+
+def _is_spelled(token: str) -> bool:
+    alphabet = _byte_alphabet()
+    return all(character in alphabet for character in token)
 
 
 def _byte_level(token: str) -> bytes:
     alphabet = _byte_alphabet()
-    return bytes(alphabet[c] for c in token if c in alphabet)
+    return bytes(alphabet[c] for c in token)
 
 
 def _sentencepiece(token: str) -> bytes:
@@ -128,20 +138,23 @@ def _sentencepiece(token: str) -> bytes:
 
 
 def _decode_bytes(
-    tokens: Sequence[str], special: Sequence[bool], to_bytes: Callable[[str], bytes]
+    tokens: Sequence[str], whole: Sequence[bool], to_bytes: Callable[[str], bytes]
 ) -> tuple[list[str], list[str]]:
-    """Decode each token; where it holds a part of a character, say which: " 1/3"."""
+    """Decode each token; where it holds a part of a character, say which: " 1/3".
+
+    Those that are `whole` are no part of anything, and stay as they are.
+    """
     texts: list[str] = []
     parts: list[str] = []
     start = 0
     while start < len(tokens):
-        if special[start]:
+        if whole[start]:
             texts.append(tokens[start])
             parts.append("")
             start += 1
             continue
         stop = start
-        while stop < len(tokens) and not special[stop]:
+        while stop < len(tokens) and not whole[stop]:
             stop += 1
         decoded = _decode_run([to_bytes(token) for token in tokens[start:stop]])
         texts.extend(decoded[0])

@@ -12,33 +12,53 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from matplotlib.text import Text
 
 from neural_attn.figures import palette
 from neural_attn.figures.cells import Panel, draw_cells, masked_patch
+from neural_attn.figures.colorbar import draw_bar
 from neural_attn.figures.fonts import Fonts, choose_fonts, text_width
 from neural_attn.figures.layout import (
     LINE,
     POINTS,
     AxisLabels,
     fit_labels,
+    least_length,
     shorten,
     wrap,
 )
 from neural_attn.figures.notebook_figure import NotebookFigure
+from neural_attn.figures.palette import (
+    EDGE,
+    GAP,
+    SIZE_LABEL,
+    SIZE_NOTE,
+    SIZE_TITLE,
+    Theme,
+    theme_of,
+)
 from neural_attn.figures.reading import labels, read_tokens
+from neural_attn.figures.scales import (
+    DEFAULT_SCALE,
+    WORDS,
+    Scale,
+    WeightNorm,
+    even_share,
+    top_of,
+)
 from neural_attn.figures.token_labels import readable
 from neural_attn.promises import NONNEGATIVE, SHARES, Rows
 
 __all__ = ["Sheet", "Style"]
 
-EDGE = 0.2  # all lengths in inches
-AXIS_TITLE = 0.26
-GAP = 0.16
+AXIS_TITLE = 0.26  # all lengths in inches
 PANEL_TITLE = 0.24
-COLORBAR_GAP, COLORBAR_WIDTH, COLORBAR_TEXT = 0.2, 0.14, 0.72
+COLORBAR_GAP, COLORBAR_WIDTH, COLORBAR_TEXT = 0.2, 0.14, 1.05
+LONGEST_BAR = 5.0
+OWN_BAR_GAP, OWN_BAR_WIDTH, OWN_BAR_TEXT = 0.06, 0.08, 0.42  # one for each panel
+OWN_BAR_LABEL = 7.0  # points
 LEGEND = 0.34
 TITLE_LINE, SUBTITLE_LINE = 0.25, 0.2
 LEAST_WIDTH = 4.4
@@ -50,6 +70,7 @@ LARGEST_VALUE, SMALLEST_VALUE = 8.0, 4.5  # points
 DOTS_PER_INCH = 150
 
 UNTRAINED = "untrained (random) weights"
+UP_TO_1 = "the scale goes to 1, as noise on its own scale looks like a finding"
 KEY_TITLE, QUERY_TITLE = "Key (attended to)", "Query (attends from)"
 MASKED_TEXT = "masked: may not be attended to"
 
@@ -71,7 +92,9 @@ class Style:
 class Sheet:
     """A figure under construction; `draw` gives it.
 
-    `tokens` are labels of queries and of keys, which all panels share.
+    `tokens` are labels of queries and of keys, which all panels share. `even` is the
+    weight to mark on the bar; None: what the mask of the panels gives. With
+    `own_scales` each panel has a scale and a bar of its own.
     """
 
     panels: Sequence[Panel]
@@ -88,6 +111,10 @@ class Sheet:
     rows_promise: Rows = SHARES
     axis_titles: tuple[str, str] = (KEY_TITLE, QUERY_TITLE)
     bar_title: str = "attention weight"
+    scale: Scale = DEFAULT_SCALE
+    own_scales: bool = False
+    even: float | None = None
+    theme: str = "light"
     fonts: Fonts = field(init=False)
     figure: Figure = field(init=False)
 
@@ -99,9 +126,9 @@ class Sheet:
         ValueError
             If there is no such colour map.
         """
-        colors = palette.colormap(self.cmap, signed=self._signed).with_extremes(
-            bad=(0, 0, 0, 0)
-        )
+        self._theme: Theme = theme_of(self.theme)
+        colors = palette.colormap(self.cmap, signed=self._signed, theme=self._theme)
+        colors = colors.with_extremes(bad=(0, 0, 0, 0))
         length = self.style.label_length
         queries, keys = (
             labels(t, length) for t in (self.query_tokens, self.key_tokens)
@@ -110,28 +137,43 @@ class Sheet:
         # Again: a code is longer than the character that it stands for.
         queries = [readable(self.fonts.drawable(text), length) for text in queries]
         keys = [readable(self.fonts.drawable(text), length) for text in keys]
+        if self.style.figsize is None:
+            self._make_room(queries, keys)
         self._lay_out(queries, keys)
         if self.style.figsize is not None:
             self._resize(self.style.figsize, queries, keys)
-        top = self.vmax if self.vmax is not None else self._greatest()
-        top = top or 1.0
-        limits = {"vmin": -top if self._signed else 0.0, "vmax": top, "cmap": colors}
-        image = None
+        norms = self._norms()
         for index, panel in enumerate(self.panels):
             axes = self._add_axes(index, panel)
-            image = draw_cells(
-                axes, panel, self._block(), limits, values=self._value_size()
-            )
+            how = {"norm": norms[index], "cmap": colors}
+            values = self._value_size()
+            draw_cells(axes, panel, self._block(), how, self._theme, values=values)
             self._label_axes(axes, index)
-        assert image is not None  # a sheet has at least one panel
+            if self._has_own_bars:
+                self._draw_own_bar(axes, norms[index], colors)
         self._draw_axis_titles()
-        self._draw_colorbar(image)
+        if not self._has_own_bars:
+            self._draw_colorbar(norms[0], colors)
         self._draw_header()
         if self._has_masked():
             self._draw_legend()
         return self.figure
 
     # --- sizes --------------------------------------------------------------------
+
+    def _make_room(self, queries: list[str], keys: list[str]) -> None:
+        """Make panels large enough for a label at each of their cells."""
+        style = self.style
+        grow = max(
+            1.0,
+            least_length(queries, self.fonts) / style.panel_height,
+            least_length(keys, self.fonts) / style.panel_width,
+        )
+        self.style = replace(
+            style,
+            panel_width=style.panel_width * grow,
+            panel_height=style.panel_height * grow,
+        )
 
     def _lay_out(self, queries: list[str], keys: list[str]) -> None:
         style, largest = self.style, self.style.largest_label
@@ -148,22 +190,26 @@ class Sheet:
         has_titles = any(panel.title is not None for panel in self.panels)
         self._panel_title = PANEL_TITLE if has_titles else 0.0
         self._left = EDGE + AXIS_TITLE + self._y.depth
-        self._grid_width = self.columns * style.panel_width + (self.columns - 1) * GAP
+        own = OWN_BAR_GAP + OWN_BAR_WIDTH + OWN_BAR_TEXT
+        self._gap = GAP + own * self._has_own_bars
+        between = (self.columns - 1) * self._gap
+        self._grid_width = self.columns * style.panel_width + between
         self._grid_height = (
             self.rows * (style.panel_height + self._panel_title) + (self.rows - 1) * GAP
         )
-        right = COLORBAR_GAP + COLORBAR_WIDTH + COLORBAR_TEXT
+        shared = COLORBAR_GAP + COLORBAR_WIDTH + COLORBAR_TEXT
+        right = own if self._has_own_bars else shared
         width = max(LEAST_WIDTH, self._left + self._grid_width + right)
         self._bottom = EDGE + AXIS_TITLE + self._x.depth
         if self._has_masked():
             self._bottom += LEGEND
         self._title_lines = wrap(
-            self._text(self.title), 12, width - 2 * EDGE, self.fonts, "bold"
+            self._text(self.title), SIZE_TITLE, width - 2 * EDGE, self.fonts, "bold"
         )
         self._subtitle_lines = [
             (line, color)
             for text, color in self._subtitles()
-            for line in wrap(text, 9, width - 2 * EDGE, self.fonts)
+            for line in wrap(text, SIZE_NOTE, width - 2 * EDGE, self.fonts)
         ]
         header = (
             EDGE
@@ -173,6 +219,7 @@ class Sheet:
         )
         height = self._bottom + self._grid_height + header
         self.figure = NotebookFigure(width, height)
+        self.figure.set_facecolor(self._theme.ground)
 
     def _resize(
         self, wanted: tuple[float, float], queries: list[str], keys: list[str]
@@ -202,19 +249,38 @@ class Sheet:
         return size if size >= SMALLEST_VALUE else None
 
     def _subtitles(self) -> list[tuple[str, str]]:
+        """What the reader must know of the picture: texts, and their colours."""
         lines = []
         if self.trained is False:
-            lines.append((UNTRAINED, palette.WARNING))
+            more = f"; {UP_TO_1}" if self.vmax is None else ""
+            lines.append((UNTRAINED + more, self._theme.warn))
         if self.subtitle:
-            lines.append((self._text(self.subtitle), palette.MUTED))
+            lines.append((self._text(self.subtitle), self._theme.muted))
+        notes = [WORDS[self.scale], *self._left_out()]
+        if self._has_own_bars and self._even is not None:
+            notes[0] += "; line across each bar: an even share"
         if self.style.annotate and self._value_size() is None:
-            lines.append(("no values: the cells have no room for them", palette.MUTED))
+            notes.append("no values: the cells have no room for them")
         block = self._block()
         if block != (1, 1):
             which = "greatest in size" if self._signed else "greatest"
-            text = f"each dot shows the {which} of {block[0]} × {block[1]} weights"
-            lines.append((text, palette.MUTED))
-        return lines
+            notes.append(
+                f"each dot shows the {which} of {block[0]} × {block[1]} weights"
+            )
+        return [*lines, *((note, self._theme.muted) for note in notes)]
+
+    def _left_out(self) -> list[str]:
+        """Labels that there is no room for: never left out without a word."""
+        sides = (
+            ("query", self._y, self.query_tokens),
+            ("key", self._x, self.key_tokens),
+        )
+        told = [
+            f"{axis.left_out} of {len(tokens)} {side} labels"
+            for side, axis, tokens in sides
+            if axis.left_out
+        ]
+        return [f"no room for {' and '.join(told)}"] if told else []
 
     def _header_texts(self) -> list[str]:
         titles = [panel.title or "" for panel in self.panels]
@@ -225,8 +291,31 @@ class Sheet:
         words = (readable(word, 60) if word else "" for word in text.split(" "))
         return self.fonts.drawable(" ".join(words))
 
-    def _greatest(self) -> float:
-        return float(max(np.abs(panel.weights).max() for panel in self.panels))
+    def _norms(self) -> list[WeightNorm]:
+        """How each panel is coloured; with one scale for all, that many times."""
+        sizes = [float(np.abs(panel.weights).max()) for panel in self.panels]
+        if not self.own_scales:
+            sizes = [max(sizes)] * len(sizes)
+        given = None if self.vmax is None else self.vmax or 1.0
+        tops = [given or top_of(size, self.trained) for size in sizes]
+        return [WeightNorm(self.scale, top, signed=self._signed) for top in tops]
+
+    @property
+    def _has_own_bars(self) -> bool:
+        return self.own_scales and len(self.panels) > 1
+
+    @property
+    def _even(self) -> float | None:
+        """The weight that the bar marks as an even share."""
+        if self.even is not None or self._signed:
+            return None if self._signed else self.even
+        allowed = [
+            np.ones(panel.weights.shape, bool)
+            if panel.masked is None
+            else ~panel.masked
+            for panel in self.panels
+        ]
+        return even_share(np.stack(allowed), self.rows_promise)
 
     @property
     def _signed(self) -> bool:
@@ -260,13 +349,14 @@ class Sheet:
     def _add_axes(self, index: int, panel: Panel) -> Axes:
         row, column = divmod(index, self.columns)
         style = self.style
-        left = self._left + column * (style.panel_width + GAP)
+        left = self._left + column * (style.panel_width + self._gap)
         below = self.rows - 1 - row
         bottom = self._bottom + below * (style.panel_height + self._panel_title + GAP)
         axes = self._place(left, bottom, style.panel_width, style.panel_height)
         if panel.title is not None:
-            title = shorten(self._text(panel.title), 9, style.panel_width, self.fonts)
-            self._write(left, bottom + style.panel_height + 0.06, title, 9)
+            title = self._text(panel.title)
+            title = shorten(title, SIZE_NOTE, style.panel_width, self.fonts)
+            self._write(left, bottom + style.panel_height + 0.06, title, SIZE_NOTE)
         return axes
 
     def _label_axes(self, axes: Axes, index: int) -> None:
@@ -276,9 +366,10 @@ class Sheet:
             "parse_math": False,
             "usetex": False,
             "family": list(self.fonts.families),
-            "color": palette.INK,
+            "color": self._theme.ink,
         }
-        axes.tick_params(length=2, width=0.6, color=palette.MUTED, pad=2)
+        muted = self._theme.muted
+        axes.tick_params(length=2, width=0.6, color=self._theme.muted, pad=2)
         if last_in_column:
             turned: dict[str, Any] = {
                 "rotation": 90 if self._x.vertical else 0,
@@ -287,14 +378,14 @@ class Sheet:
             axes.set_xticks(
                 self._x.positions, self._x.texts, size=self._x.size, **turned, **plain
             )
-            _mute_special(axes.get_xticklabels(), self._x, self.key_tokens)
+            _mute_special(axes.get_xticklabels(), self._x, self.key_tokens, muted)
         else:
             axes.set_xticks([])
         if first_column:
             axes.set_yticks(
                 self._y.positions, self._y.texts, size=self._y.size, **plain
             )
-            _mute_special(axes.get_yticklabels(), self._y, self.query_tokens)
+            _mute_special(axes.get_yticklabels(), self._y, self.query_tokens, muted)
         else:
             axes.set_yticks([])
 
@@ -302,45 +393,55 @@ class Sheet:
         middle = self._left + self._grid_width / 2
         below = self._bottom - self._x.depth - 0.08
         across, along = self.axis_titles
-        self._write(middle, below, across, 9, ha="center", va="top", muted=True)
+        self._write(middle, below, across, SIZE_NOTE, ha="center", va="top", muted=True)
         middle = self._bottom + (self._grid_height - self._panel_title) / 2
         self._write(
             EDGE,
             middle,
             along,
-            9,
+            SIZE_NOTE,
             ha="left",
             va="center",
             muted=True,
             rotation=90,
         )
 
-    def _draw_colorbar(self, image: AxesImage) -> None:
+    def _draw_colorbar(self, norm: WeightNorm, colors: Colormap) -> None:
         left = self._left + self._grid_width + COLORBAR_GAP
-        height = min(self._grid_height - self._panel_title, 5.0)
+        height = min(self._grid_height - self._panel_title, LONGEST_BAR)
         top = self._bottom + self._grid_height - self._panel_title
         axes = self._place(left, top - height, COLORBAR_WIDTH, height)
-        bar = self.figure.colorbar(image, cax=axes)
-        bar.outline.set_visible(False)
-        label = f"{self.bar_title}, signed" if self._signed else self.bar_title
-        bar.set_label(label, size=9, color=palette.MUTED)
-        bar.ax.tick_params(labelsize=8, length=2, labelcolor=palette.INK)
+        title = f"{self.bar_title}, signed" if self._signed else self.bar_title
+        draw_bar(axes, norm, colors, self._theme, even=self._even, title=title)
+
+    def _draw_own_bar(self, beside: Axes, norm: WeightNorm, colors: Colormap) -> None:
+        box = beside.get_position()
+        width, height = self.figure.get_size_inches()
+        left = float(box.x1 * width) + OWN_BAR_GAP
+        tall = min(float(box.height * height), LONGEST_BAR)
+        bottom = float(box.y1 * height) - tall
+        axes = self._place(left, bottom, OWN_BAR_WIDTH, tall)
+        draw_bar(
+            axes, norm, colors, self._theme,
+            even=self._even, size=OWN_BAR_LABEL, named=False,
+        )  # fmt: skip
 
     def _draw_header(self) -> None:
         y = float(self.figure.get_figheight()) - EDGE
         for line in self._title_lines:
-            self._write(EDGE, y, line, 12, va="top", weight="bold")
+            self._write(EDGE, y, line, SIZE_TITLE, va="top", weight="bold")
             y -= TITLE_LINE
         for line, color in self._subtitle_lines:
-            self._write(EDGE, y, line, 9, va="top", color=color)
+            self._write(EDGE, y, line, SIZE_NOTE, va="top", color=color)
             y -= SUBTITLE_LINE
 
     def _draw_legend(self) -> None:
-        patch = masked_patch((EDGE, EDGE - 0.04), 0.2, 0.16)
+        patch = masked_patch((EDGE, EDGE - 0.04), 0.2, 0.16, self._theme)
         patch.set_transform(self.figure.dpi_scale_trans)
-        patch.set_edgecolor(palette.MASKED_LINES)
+        patch.set_edgecolor(self._theme.masked_line)
         self.figure.add_artist(patch)
-        self._write(EDGE + 0.28, EDGE + 0.04, MASKED_TEXT, 8, va="center", muted=True)
+        place = (EDGE + 0.28, EDGE + 0.04)
+        self._write(*place, MASKED_TEXT, SIZE_LABEL, va="center", muted=True)
 
     def _write(
         self,
@@ -353,7 +454,7 @@ class Sheet:
         **how: Any,
     ) -> None:
         """Write one line at a place given in inches; nothing in it is markup."""
-        how.setdefault("color", palette.MUTED if muted else palette.INK)
+        how.setdefault("color", self._theme.muted if muted else self._theme.ink)
         self.figure.text(
             x,
             y,
@@ -368,10 +469,10 @@ class Sheet:
 
 
 def _mute_special(
-    drawn: Sequence[Text], shown: AxisLabels, tokens: Sequence[str]
+    drawn: Sequence[Text], shown: AxisLabels, tokens: Sequence[str], muted: str
 ) -> None:
     """Labels of tokens that are no part of the text, such as [CLS], in grey."""
     special = read_tokens(tokens).special
     for label, position in zip(drawn, shown.positions, strict=True):
         if special[position]:
-            label.set_color(palette.MUTED)
+            label.set_color(muted)

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from neural_attn.figures.cells import Panel
+from neural_attn.figures.choices import DEFAULT_SCALE, Scale, ThemeName
 from neural_attn.figures.layout import cell_size, grid_shape
-from neural_attn.figures.scales import DEFAULT_SCALE, Scale
 from neural_attn.figures.sheet import KEY_TITLE, QUERY_TITLE, Sheet, Style
 from neural_attn.files import atomic_writer
 from neural_attn.promises import SHARES, Rows
@@ -55,7 +55,7 @@ def plot_heatmap(
     key_title: str | None = None,
     scale: Scale = DEFAULT_SCALE,
     even: float | None = None,
-    theme: str = "light",
+    theme: ThemeName = "light",
 ) -> Figure:
     """Draw one attention matrix.
 
@@ -180,7 +180,7 @@ def plot_panels(
     scale: Scale = DEFAULT_SCALE,
     panel: Literal["head", "layer"] = "head",
     even: float | None = None,
-    theme: str = "light",
+    theme: ThemeName = "light",
 ) -> Figure:
     """Draw several matrices over the same tokens, each under its own title.
 

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any
 
+from neural_attn.figures.choices import (
+    DEFAULT_SCALE,
+    ROW_NAMES,
+    SCALES,
+    THEME_NAMES,
+    RowName,
+    Scale,
+    ThemeName,
+)
+from neural_attn.figures.filters import Filters
 from neural_attn.figures.reading import read_tokens
 from neural_attn.maps.attention_map import AttentionItem
 from neural_attn.maps.written import Written, tells_rows
 
-__all__ = ["ROW_NAMES", "Look", "RowName", "Shown"]
-
-RowName = Literal["both", "fed", "predicted"]
-ROW_NAMES: tuple[str, ...] = get_args(RowName)
+__all__ = ["PLAIN", "Look", "Shown"]
 
 _ROW_TITLES = {
     "fed": "Query: the token that was fed",
     "predicted": "Query: the token that it predicts",
     "both": "Query: token fed→token predicted",
 }
+
+
+_NAMES: dict[str, tuple[str | None, ...]] = {
+    "row": (None, *ROW_NAMES), "scale": SCALES, "theme": THEME_NAMES,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,17 @@ class Look:
     figsize : width and height in inches, or None
     annotate : bool
         Whether values are written into all cells that have room for them.
+    hide_special, hide_sinks, renormalize : bool
+        As in `neural_attn.figures.filters.Filters`.
+    scale : "sqrt", "log", "shared", "layer" or "head"
+        What a colour stands for: the square root of a weight, its logarithm, or the
+        weight itself, with one scale for all layers, for each layer, or for each head.
+    theme : "light" or "dark"
+
+    Raises
+    ------
+    ValueError
+        If there is no such row, scale or theme.
     """
 
     row: RowName | None = None
@@ -42,10 +65,31 @@ class Look:
     max_trg: int | None = None
     figsize: tuple[float, float] | None = None
     annotate: bool = False
+    hide_special: bool = False
+    hide_sinks: bool = False
+    renormalize: bool = False
+    scale: Scale = DEFAULT_SCALE
+    theme: ThemeName = "light"
+
+    def __post_init__(self) -> None:
+        for name, known in _NAMES.items():
+            if (given := getattr(self, name)) not in known:
+                names = ", ".join(str(one) for one in known if one is not None)
+                raise ValueError(f"{name} is {names}, not {given!r}")
+
+    @property
+    def filters(self) -> Filters:
+        """What is taken out of matrices."""
+        return Filters(self.hide_special, self.hide_sinks, self.renormalize)
+
+    @property
+    def style(self) -> dict[str, Any]:
+        """What every picture is drawn with."""
+        return {"filters": self.filters, "scale": self.scale, "theme": self.theme}
 
     def show(self, item: AttentionItem, written: Written | None = None) -> Shown:
         """An item as it is drawn: rows told by their tokens, and long sides cut."""
-        how: dict[str, Any] = {"annotate": self.annotate or None}
+        how: dict[str, Any] = {**self.style, "annotate": self.annotate or None}
         how["figsize"] = self.figsize
         if tells_rows(item, written):
             assert written is not None
@@ -76,6 +120,9 @@ class Look:
         # read as one text, as marks of a spelling mean nothing beside an arrow
         shown = read_tokens([*written.fed, written.predicted[-1]]).shown
         return tuple(f"{shown[at]}→{shown[at + 1]}" for at in range(count))
+
+
+PLAIN = Look()
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from neural_attn.figures.filters import Filtered, Filters
 from neural_attn.figures.heatmap import plot_heads, plot_heatmap, plot_panels
+from neural_attn.figures.look import PLAIN, Look
 from neural_attn.figures.overview import draw_overview
+from neural_attn.figures.scales import even_share
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
-from neural_attn.promises import PROMISES, SHARES
+from neural_attn.promises import PROMISES, SHARES, Rows
 
-__all__ = ["draw_averages", "draw_heads", "have_same_axes", "plot_maps"]
+__all__ = ["draw_averages", "draw_heads", "have_same_axes", "plot_maps", "shared_tops"]
+
+EVERYTHING = Filters()
 
 KIND_WORDS = {
     "encoder_self": "self-attention",
@@ -29,6 +34,7 @@ def plot_maps(
     mean: bool = False,
     example: int = 0,
     cmap: str | None = None,
+    look: Look = PLAIN,
 ) -> Figure:
     """Draw maps of one example in the way that their number asks for.
 
@@ -37,6 +43,8 @@ def plot_maps(
     - one head of each of several maps over the same tokens: one beside the other;
     - several heads of several maps: a sheet of all (`draw_overview`);
     - with `mean`, the average over heads of each map, one beside the other.
+
+    `look` says what is hidden, what colours stand for, and the rest of the look.
 
     Raises
     ------
@@ -49,7 +57,11 @@ def plot_maps(
     if not len(maps):
         raise SelectionError("there are no attention maps to draw")
     items = [maps.item(name, example) for name in maps]
-    how = {"trained": maps.trained, "cmap": cmap}
+    shown = [look.show(item) for item in items]
+    items = [one.item for one in shown]
+    how = {"trained": maps.trained, "cmap": cmap, **shown[0].how}
+    if look.scale == "shared":
+        how["vmax"] = shared_tops(items, look)[items[0].rows]
     heads = {len(item.head_indices) for item in items}
     if len(items) == 1 and not mean and heads != {1}:
         return draw_heads(items[0], **how)
@@ -60,7 +72,7 @@ def plot_maps(
         raise SelectionError(
             f"{names} are over other tokens or of another kind: draw one at a time"
         )
-    return draw_overview(maps, example, cmap=cmap)
+    return draw_overview(maps, example, cmap=cmap, look=look)
 
 
 def have_same_axes(items: Sequence[AttentionItem]) -> bool:
@@ -73,36 +85,55 @@ def axes_of(item: AttentionItem) -> tuple[object, ...]:
     return item.kind, tuple(item.query_tokens), tuple(item.key_tokens), item.rows
 
 
-def draw_averages(items: Sequence[AttentionItem], **how: Any) -> Figure:
+def shared_tops(items: Sequence[AttentionItem], look: Look) -> dict[Rows, float]:
+    """The end of the scale that items of one promise share, as `look` shows them."""
+    tops: dict[Rows, float] = {}
+    for item in items:
+        (shown,) = look.filters.apply([item]).items
+        top = float(np.abs(shown.weights).max())
+        tops[item.rows] = max(top, tops.get(item.rows, 0.0))
+    return tops
+
+
+def draw_averages(
+    items: Sequence[AttentionItem], *, filters: Filters = EVERYTHING, **how: Any
+) -> Figure:
     """Draw the average over heads of one map, or a panel for each of several.
 
     They share their axes (`have_same_axes`); `how` is as in `plot_heatmap`, and `cut`
     says what is left out.
     """
-    first = items[0]
-    tokens = (first.query_tokens, first.key_tokens)
-    how |= {"subtitle": _subtitle(first, how.pop("cut", "")), "rows": first.rows}
-    if len(items) == 1:
-        title = f"{first.name}: {_what(first)}"
-        allowed = first.allowed.any(axis=0)
-        return plot_heatmap(_average(first), *tokens, title, mask=allowed, **how)
     told = {_what(item) for item in items}
-    several = len(told) > 1
-    titles = [f"{one.name}, {_what(one)}" if several else one.name for one in items]
+    titles = [one.name if len(told) == 1 else f"{one.name}, {_what(one)}"
+              for one in items]  # fmt: skip
+    seen = filters.apply([_average(item) for item in items])
+    first = seen.items[0]
+    how |= _said(first, seen, how.pop("cut", ""))
+    tokens = (first.query_tokens, first.key_tokens)
+    if len(items) == 1:
+        title = f"{first.name}: {told.pop()}"
+        return plot_heatmap(
+            first.weights[0], *tokens, title, mask=first.allowed[0], **how
+        )
     return plot_panels(
-        np.stack([_average(item) for item in items]),
+        np.concatenate([item.weights for item in seen.items]),
         titles,
         *tokens,
-        f"{len(items)} layers" + ("" if several else f": {told.pop()}"),
-        mask=np.stack([item.allowed.any(axis=0) for item in items]),
+        f"{len(items)} layers" + ("" if len(told) > 1 else f": {told.pop()}"),
+        mask=np.concatenate([item.allowed for item in seen.items]),
+        panel="layer",
         **how,
     )
 
 
-def draw_heads(item: AttentionItem, **how: Any) -> Figure:
+def draw_heads(
+    item: AttentionItem, *, filters: Filters = EVERYTHING, **how: Any
+) -> Figure:
     """Draw every head of one map in a grid; `how` is as in `plot_heads`."""
     count = len(item.head_indices)
-    subtitle = _subtitle(item, how.pop("cut", ""))
+    seen = filters.apply([item])
+    (item,) = seen.items
+    how |= _said(item, seen, how.pop("cut", ""))
     return plot_heads(
         item.weights,
         item.query_tokens,
@@ -110,10 +141,15 @@ def draw_heads(item: AttentionItem, **how: Any) -> Figure:
         f"{item.name}: {count} head{'s' if count > 1 else ''}",
         mask=item.allowed,
         head_indices=item.head_indices,
-        subtitle=subtitle,
-        rows=item.rows,
         **how,
     )
+
+
+def _said(item: AttentionItem, seen: Filtered, cut: str) -> dict[str, Any]:
+    """What the picture says of an item: options of the functions that draw."""
+    subtitle = "; ".join([_subtitle(item, cut), *seen.notes])
+    even = even_share(seen.basis, item.rows)
+    return {"subtitle": subtitle, "rows": item.rows, "even": even}
 
 
 def _what(item: AttentionItem) -> str:
@@ -123,9 +159,11 @@ def _what(item: AttentionItem) -> str:
     )
 
 
-def _average(item: AttentionItem) -> NDArray[np.float32]:
-    average: NDArray[np.float32] = item.weights.mean(axis=0)
-    return average
+def _average(item: AttentionItem) -> AttentionItem:
+    """The mean over heads, as an item with one."""
+    weights = item.weights.mean(axis=0, keepdims=True)
+    allowed = np.asarray(item.allowed.any(axis=0, keepdims=True))
+    return replace(item, weights=weights, allowed=allowed, head_indices=(0,))
 
 
 def _subtitle(item: AttentionItem, cut: str = "") -> str:

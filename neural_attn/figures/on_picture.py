@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ from neural_attn.figures import palette
 from neural_attn.figures.cells import Panel
 from neural_attn.figures.heatmap import GRID_WIDTH
 from neural_attn.figures.layout import grid_shape
+from neural_attn.figures.look import PLAIN, Look
 from neural_attn.figures.sheet import Sheet, Style
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
 from neural_attn.maps.picture import CLASS_TOKEN, Picture
 from neural_attn.metrics.rollout import attention_rollout, stack_of
-from neural_attn.promises import NONNEGATIVE, SHARES, Rows
+from neural_attn.promises import NONNEGATIVE, PARTS, SHARES, Rows
 
 __all__ = ["draw_item", "draw_rollout", "plot_on_picture"]
 
@@ -37,6 +39,8 @@ def plot_on_picture(
     cmap: str | None = None,
     rows: Rows = SHARES,
     measure: str = "attention weight",
+    look: Look = PLAIN,
+    vmax: float | None = None,
 ) -> Figure:
     """Lay weights over an image in grey, a panel for each row of them.
 
@@ -49,6 +53,8 @@ def plot_on_picture(
     panel_titles : one text per panel
     cmap : name of a Matplotlib colour map; None is one from yellow to red
     measure : what the weights are
+    look : whose scale and theme are taken; what it hides is no part of an image, which
+        the subtitle says
 
     The rest is as in `neural_attn.figures.heatmap.plot_heatmap`.
 
@@ -65,6 +71,9 @@ def plot_on_picture(
         )
     elsewhere = array[:, : len(picture.before)].sum(axis=1)
     beside = f" ({{:.2f}} on {' + '.join(picture.before)})" if picture.before else ""
+    if look.filters:
+        said = "nothing hidden or renormalized: only patches are drawn"
+        subtitle = f"{subtitle}; {said}" if subtitle else said
     ground = _grey(picture.pixels)
     panels = [
         Panel(cells, None, name + beside.format(share), ground)
@@ -87,9 +96,14 @@ def plot_on_picture(
         subtitle,
         trained,
         cmap or (palette.OVER_PICTURE if rows in NONNEGATIVE else None),
-        rows_promise=rows,
-        axis_titles=AXES,
-        bar_title=measure,
+        vmax,
+        rows,
+        AXES,
+        measure,
+        look.scale,
+        own_scales=look.scale == "head",
+        even=1 / len(picture.tokens) if rows in (SHARES, PARTS) else None,
+        theme=look.theme,
     ).draw()
 
 
@@ -98,6 +112,8 @@ def draw_item(
     item: AttentionItem,
     trained: bool | None = None,
     cmap: str | None = None,
+    look: Look = PLAIN,
+    vmax: float | None = None,
 ) -> Figure:
     """Draw what each head of a layer looks at, and their mean."""
     query, weights = _query(picture, item.weights)
@@ -113,6 +129,8 @@ def draw_item(
         trained=trained,
         cmap=cmap,
         rows=item.rows,
+        look=look,
+        vmax=vmax,
     )
 
 
@@ -121,6 +139,7 @@ def draw_rollout(
     maps: AttentionMaps,
     batch_index: int = 0,
     cmap: str | None = None,
+    look: Look = PLAIN,
 ) -> Figure | None:
     """Draw how much of each patch is in the query after every layer.
 
@@ -143,6 +162,7 @@ def draw_rollout(
         measure="share of the class token"
         if CLASS_TOKEN in picture.before
         else "share",
+        look=look if look.scale != "shared" else replace(look, scale="layer"),
     )
 
 

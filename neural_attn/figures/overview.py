@@ -10,13 +10,25 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from neural_attn.figures import palette
+from neural_attn.figures.choices import Scale
+from neural_attn.figures.colorbar import draw_bar
 from neural_attn.figures.fonts import choose_fonts
 from neural_attn.figures.layout import wrap
+from neural_attn.figures.look import PLAIN, Look
 from neural_attn.figures.notebook_figure import NotebookFigure
+from neural_attn.figures.scales import (
+    UNTRAINED,
+    UP_TO_1,
+    WORDS,
+    WeightNorm,
+    even_share,
+    top_of,
+)
 from neural_attn.figures.token_labels import readable
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
 from neural_attn.promises import NONNEGATIVE
@@ -26,8 +38,7 @@ __all__ = ["draw_overview"]
 DOTS = 100  # per inch, at which one weight of a small map is a whole number of dots
 _GAP = 0.06  # between heads, as a part of a head's side
 _SMALLEST_SIDE, _LARGEST_SIDE = 0.55, 1.28  # of one head, in inches
-_EDGE, _BAR, _LINE, _NUMBERS = 0.15, 0.75, 0.22, 0.15  # in inches
-_MASKED = (236, 238, 241, 255)
+_EDGE, _BAR, _LINE, _NUMBERS = 0.15, 1.2, 0.22, 0.15  # in inches
 _LETTER = 0.075  # width of a letter of the layers' names, in inches
 
 
@@ -37,12 +48,12 @@ def draw_overview(
     *,
     title: str = "Every head",
     cmap: str | None = None,
+    look: Look = PLAIN,
 ) -> Figure:
     """Draw every head of one example.
 
-    Colour grows with the square root of the weight, on one scale for all heads (signed
-    ones have another): so faint patterns stay visible beside strong ones, and heads
-    compare. Longer texts are reduced by taking the greatest weight of each block.
+    All heads have one scale (signed ones another), unless `look.scale` is "layer" or
+    "head". Longer texts are reduced by taking the greatest weight of each block.
 
     Raises
     ------
@@ -53,28 +64,38 @@ def draw_overview(
     """
     if not len(maps):
         raise SelectionError("there are no attention maps to draw")
-    items = [maps.item(name, batch_index) for name in maps]
+    theme = palette.theme_of(look.theme)
+    seen = [look.filters.apply([maps.item(name, batch_index)]) for name in maps]
+    items = [item for one in seen for item in one.items]
+    evens = {id(one.items[0]): even_share(one.basis, one.items[0].rows) for one in seen}
     columns = max(len(item.head_indices) for item in items)
     side = min(_LARGEST_SIDE, max(_SMALLEST_SIDE, 15.0 / columns))
     dots = round(side * DOTS)
-    image = _image(items, columns, dots, cmap)
+    paint = _Paint(items, maps.trained, look.scale, cmap, theme)
+    image = _image(items, columns, dots, paint)
     names = [readable(item.name, 28) for item in items]
     left = max(len(name) for name in names) * _LETTER + 2 * _EDGE
     height, width = image.shape[0] / DOTS, image.shape[1] / DOTS
     scales = [some for some in _by_scale(items) if some]
     total = left + width + _BAR * len(scales) + _EDGE
-    lines = _heading(maps, items, title, total)
+    notes = [WORDS[look.scale], *dict.fromkeys(n for one in seen for n in one.notes)]
+    if paint.relative:
+        notes.append("an even share has no one place on the bar")
+    lines = _heading(maps, items, title, total, notes, theme)
     top = 2 * _EDGE + _NUMBERS + _LINE * len(lines)
     size = (total, top + height + _EDGE)
     figure = NotebookFigure(*size, dpi=DOTS)
+    figure.set_facecolor(theme.ground)
     box = (left / size[0], _EDGE / size[1], width / size[0], height / size[1])
     axes = figure.add_axes(box)
     axes.imshow(image, interpolation="nearest", aspect="auto")
-    _label(figure, items, names, columns, dots)
+    _label(figure, items, names, columns, dots, theme)
     _write(figure, lines)
     for number, some in enumerate(scales):
         at = left + width + 0.12 + _BAR * number
-        _scale(figure, some, cmap, (at, size[1] - top, min(1.6, height)))
+        even = {evens[id(item)] for item in some}
+        place = (at, size[1] - top, min(1.6, height))
+        _scale(figure, some[0], paint, place, even.pop() if len(even) == 1 else None)
     return figure
 
 
@@ -90,35 +111,67 @@ def _is_signed(item: AttentionItem) -> bool:
     return item.rows not in NONNEGATIVE
 
 
-def _greatest(items: Sequence[AttentionItem]) -> float:
-    return max((float(np.abs(item.weights).max()) for item in items), default=0) or 1.0
+class _Paint:
+    """The colours of the heads of every item."""
+
+    def __init__(
+        self,
+        items: Sequence[AttentionItem],
+        trained: bool | None,
+        scale: Scale,
+        cmap: str | None,
+        theme: palette.Theme,
+    ) -> None:
+        self.scale, self.trained, self.theme = scale, trained, theme
+        self.relative = scale in ("layer", "head")
+        self.maps = [
+            palette.colormap(cmap, signed=signed, theme=theme)
+            for signed in (False, True)
+        ]
+        # 256 colours once, looked up: faster than mapping every weight.
+        self.tables = [
+            (one(np.arange(256)) * 255).round().astype(np.uint8) for one in self.maps
+        ]
+        self.tops = [
+            top_of(max((_greatest(item.weights) for item in some), default=0), trained)
+            for some in _by_scale(items)
+        ]
+
+    def norm(self, item: AttentionItem, head: int | None = None) -> WeightNorm:
+        """The scale of one head of an item, or of the bar."""
+        signed = _is_signed(item)
+        top = self.tops[signed]
+        if self.relative:
+            weights = item.weights if self.scale == "layer" else item.weights[head]
+            top = 1.0 if head is None else top_of(_greatest(weights), self.trained)
+        return WeightNorm(self.scale, top, signed=signed)
+
+
+def _greatest(weights: NDArray[np.float32]) -> float:
+    return float(np.abs(weights).max())
 
 
 def _image(
-    items: Sequence[AttentionItem], columns: int, dots: int, cmap: str | None
+    items: Sequence[AttentionItem], columns: int, dots: int, paint: _Paint
 ) -> NDArray[np.uint8]:
     """All heads side by side, uint8 [dots, dots, 4]."""
-    # 256 colours once, looked up: faster than mapping every weight.
-    tables = [palette.colormap(cmap, signed=signed) for signed in (False, True)]
-    colors = [
-        (table(np.arange(256)) * 255).round().astype(np.uint8) for table in tables
-    ]
-    tops = [_greatest(some) for some in _by_scale(items)]
     step = dots + round(dots * _GAP)
     shape = (step * len(items) - (step - dots), step * columns - (step - dots), 4)
-    image = np.full(shape, 255, dtype=np.uint8)
+    ground, masked = (
+        np.round(np.array(to_rgba(color)) * 255).astype(np.uint8)
+        for color in (paint.theme.ground, paint.theme.masked)
+    )
+    image = np.full(shape, ground, dtype=np.uint8)
     for row, item in enumerate(items):
         small, shown = _reduced(item, dots)
-        signed = _is_signed(item)
-        share = np.sqrt(np.abs(small) / tops[signed])
-        share = (1 + np.sign(small) * share) / 2 if signed else share
-        cells = colors[signed][(share * 255).astype(np.uint8)]
-        cells[~shown] = _MASKED
-        rows = np.arange(dots) * cells.shape[1] // dots
-        keys = np.arange(dots) * cells.shape[2] // dots
-        for column, head in enumerate(cells):
+        for column, weights in enumerate(small):
+            share = paint.norm(item, column).places(weights)
+            cells = paint.tables[_is_signed(item)][(share * 255).astype(np.uint8)]
+            cells[~shown[column]] = masked
+            rows = np.arange(dots) * cells.shape[0] // dots
+            keys = np.arange(dots) * cells.shape[1] // dots
             y, x = row * step, column * step
-            image[y : y + dots, x : x + dots] = head[rows][:, keys]
+            image[y : y + dots, x : x + dots] = cells[rows][:, keys]
     return image
 
 
@@ -146,13 +199,14 @@ def _label(
     names: Sequence[str],
     columns: int,
     dots: int,
+    theme: palette.Theme,
 ) -> None:
     step = dots + round(dots * _GAP)
     families = list(choose_fonts(names).families)
     plain: dict[str, Any] = {
         "parse_math": False,
         "family": families,
-        "color": palette.INK,
+        "color": theme.ink,
     }
     ax = figure.axes[0]
     ax.set_xticks([c * step + dots / 2 for c in range(columns)])
@@ -165,22 +219,31 @@ def _label(
 
 
 def _heading(
-    maps: AttentionMaps, items: Sequence[AttentionItem], title: str, width: float
+    maps: AttentionMaps,
+    items: Sequence[AttentionItem],
+    title: str,
+    width: float,
+    notes: Sequence[str],
+    theme: palette.Theme,
 ) -> list[tuple[str, float, str, str]]:
     """The lines above the heads: text, size in points, colour, weight."""
-    about = (
-        f"layers by heads; rows attend to columns; {len(items[0].key_tokens)} tokens"
-    )
+    tokens = len(items[0].key_tokens)
+    about = f"layers by heads; rows attend to columns; {tokens} tokens, not labelled"
     if any(not item.allowed.all() for item in items):
         about += "; grey: masked"
     if any(map(_is_signed, items)):
         about += "; signed weights: orange below 0, blue above"
     if any(max(item.weights.shape[1:]) > _LARGEST_SIDE * DOTS for item in items):
         about += "; each dot is the greatest of a block"
-    lines = [(title, 12.0, palette.INK, "bold"), (about, 9.0, palette.MUTED, "normal")]
+    about = "; ".join([about, *notes])
+    lines = [
+        (title, palette.SIZE_TITLE, theme.ink, "bold"),
+        (about, palette.SIZE_NOTE, theme.muted, "normal"),
+    ]
     if maps.trained is False:
-        warning = "untrained (random) weights"
-        lines.append((warning, 9.0, palette.WARNING, "normal"))
+        lines.append(
+            (f"{UNTRAINED}; {UP_TO_1}", palette.SIZE_NOTE, theme.warn, "normal")
+        )
     fonts = choose_fonts([text for text, *_ in lines])
     return [
         (shown, points, color, weight)
@@ -207,24 +270,21 @@ def readable_line(text: str) -> str:
 
 def _scale(
     figure: Figure,
-    items: Sequence[AttentionItem],
-    cmap: str | None,
+    item: AttentionItem,
+    paint: _Paint,
     place: tuple[float, float, float],
+    even: float | None,
 ) -> None:
     """A bar that says which colour is which weight; `place`: left, top, height."""
     left, upper, tall = place
     width, height = figure.get_size_inches()
-    top, signed = _greatest(items), _is_signed(items[0])
     box = (left / width, (upper - tall) / height, 0.12 / width, tall / height)
-    axes = figure.add_axes(box)
-    shades = np.linspace(0, 1, 256)[:, np.newaxis]
-    axes.imshow(
-        shades, cmap=palette.colormap(cmap, signed=signed), origin="lower",
-        aspect="auto", extent=(0.0, 1.0, 0.0, 1.0),
-    )  # fmt: skip
-    axes.set_xticks([])
-    weights = np.array([-1.0, -0.5, -0.1, 0.0, 0.1, 0.5, 1.0][0 if signed else 3 :])
-    places = np.sign(weights) * np.sqrt(np.abs(weights))
-    axes.set_yticks((places + 1) / 2 if signed else places)
-    axes.set_yticklabels([f"{part * top:.2f}" for part in weights], fontsize=8)
-    axes.tick_params(length=2, left=False, right=True, labelleft=False, labelright=True)
+    title = "part of the greatest weight" if paint.relative else ""
+    draw_bar(
+        figure.add_axes(box),
+        paint.norm(item),
+        paint.maps[_is_signed(item)],
+        paint.theme,
+        even=None if paint.relative else even,
+        title=title,
+    )

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, fields
-from typing import Literal, get_args
 
 import matplotlib
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 
+from neural_attn.figures.choices import THEME_NAMES
+
 __all__ = [
     "DARK", "DEFAULT_CMAP", "DIVERGING", "DIVERGING_DARK", "GAP", "INK", "LIGHT",
     "LINES", "MASKED", "MASKED_LINES", "MUTED", "OVER_PICTURE", "SANS", "SIZE_LABEL",
-    "SIZE_NOTE", "SIZE_TITLE", "THEMES", "Theme", "ThemeName", "colormap",
+    "SIZE_NOTE", "SIZE_TITLE", "THEMES", "Theme", "colormap",
     "css_variables", "theme_of",
 ]  # fmt: skip
 
@@ -69,8 +70,7 @@ DARK = Theme(
     masked="#22272c",
     masked_line="#3f464e",
 )
-ThemeName = Literal["light", "dark"]
-THEMES: dict[str, Theme] = dict(zip(get_args(ThemeName), (LIGHT, DARK), strict=True))
+THEMES: dict[str, Theme] = dict(zip(THEME_NAMES, (LIGHT, DARK), strict=True))
 
 # Equal steps of weight look equal, also to colour-blind eyes and in grey print.
 DEFAULT_CMAP = "viridis"

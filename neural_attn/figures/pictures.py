@@ -13,17 +13,21 @@ from matplotlib.figure import Figure
 from neural_attn.figures import palette
 from neural_attn.figures.dashboard import write_dashboard
 from neural_attn.figures.heatmap import FORMATS, save_figure
-from neural_attn.figures.look import Look, Shown
-from neural_attn.figures.of_maps import axes_of, draw_averages, draw_heads
+from neural_attn.figures.look import PLAIN, Look, Shown
+from neural_attn.figures.of_maps import (
+    axes_of,
+    draw_averages,
+    draw_heads,
+    shared_tops,
+)
 from neural_attn.figures.on_picture import draw_item, draw_rollout
 from neural_attn.files import safe_names
-from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
+from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
 
 __all__ = ["write_pictures"]
 
 INTERACTIVE = "attention_interactive.html"
 EXAMPLE = "attention_example_"
-PLAIN = Look()
 
 
 def write_pictures(
@@ -93,7 +97,9 @@ def write_pictures(
             path = save_figure(figure, where / f"{stem}.{kind}", dpi, kind)
             written[path.name] = path
     page = writer.folder / INTERACTIVE
-    written[page.name] = write_dashboard(chosen.select(head=head), page, batch_index)
+    written[page.name] = write_dashboard(
+        chosen.select(head=head), page, batch_index, look
+    )
     return written
 
 
@@ -112,6 +118,7 @@ class _Writer:
     ) -> None:
         self.folder, self.head, self.everything = folder, head, everything
         self.how: dict[str, Any] = {"trained": everything.trained, "cmap": cmap}
+        self.look = look
         self.has_cross = any(one.kind == "cross" for one in everything.maps)
         self.file_names = safe_names(everything)
         decoder_layers = [
@@ -133,6 +140,8 @@ class _Writer:
             return [look.show(item, self.written) for item in items]
 
         self.items = shown(chosen)
+        every = [one.item for one in self.items]
+        self.tops = shared_tops(every, look) if look.scale == "shared" else {}
         self.shown = self.items if head is None else shown(chosen.select(head=head))
 
     def plan(self) -> list[tuple[str, Callable[[], Figure]]]:
@@ -140,7 +149,7 @@ class _Writer:
         plan: list[tuple[str, Callable[[], Figure]]] = []
 
         def averages(shown: Sequence[Shown]) -> Callable[[], Figure]:
-            how = {**self.how, **shown[0].how}
+            how = {**self.how, **shown[0].how, **self._end(shown[0].item)}
             return partial(draw_averages, [one.item for one in shown], **how)
 
         for number, group in enumerate(self._heatmap_groups()):
@@ -155,7 +164,8 @@ class _Writer:
                 heads = f"cross_attention_multihead_layer{layer}"
             elif self.has_cross and item.kind == "decoder_self":
                 plan.append((f"self_attention_layer{layer}", averages([shown])))
-            plan.append((heads, partial(draw_heads, item, **self.how, **every.how)))
+            how = {**self.how, **every.how, **self._end(item)}
+            plan.append((heads, partial(draw_heads, item, **how)))
         cross = [one for one in self.shown if one.item.kind == "cross"]
         if self.written is not None and cross:
             stem = f"{EXAMPLE}{self.batch_index + 1}"
@@ -168,14 +178,20 @@ class _Writer:
         for item, picture in zip(items, over, strict=True):
             if picture is not None:
                 stem = f"attention_image_{self.file_names[item.name]}"
-                yield stem, partial(draw_item, picture, item, **self.how)
+                how = {**self.how, **self._end(item), "look": self.look}
+                yield stem, partial(draw_item, picture, item, **how)
         first = next(filter(None, over), None)
         if first is None:
             return
         cmap = self.how["cmap"]
-        rollout = draw_rollout(first, self.everything, self.batch_index, cmap)
+        which = (first, self.everything, self.batch_index)
+        rollout = draw_rollout(*which, cmap, self.look)
         if rollout is not None:
             yield "attention_image_rollout", lambda: rollout
+
+    def _end(self, item: AttentionItem) -> dict[str, float]:
+        """The end of the scale that all pictures share, if they do."""
+        return {"vmax": self.tops[item.rows]} if self.tops else {}
 
     def _heatmap_groups(self) -> list[list[Shown]]:
         """Group items that share axes and scale; a decoder has pictures of its own."""

@@ -7,30 +7,33 @@ The scales, and why the square root is the one that is taken if nobody says whic
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
+from neural_attn.figures.choices import Scale
 from neural_attn.promises import PARTS, SHARES, Rows
 
-__all__ = ["DEFAULT_SCALE", "SCALES", "Scale", "WeightNorm", "even_share", "top_of"]
+__all__ = ["UNTRAINED", "UP_TO_1", "WORDS", "WeightNorm", "even_share", "top_of"]
 
-Scale = Literal["shared", "layer", "head", "sqrt", "log"]
-SCALES: tuple[str, ...] = get_args(Scale)
-DEFAULT_SCALE: Scale = "sqrt"
+UNTRAINED = "untrained (random) weights"
+UP_TO_1 = "the scale goes to 1, as noise on its own scale looks like a finding"
 
 # Of "log": what is below one ten-thousandth of the greatest has the colour of 0.
 DECADES = 4.0
 
-WORDS = {
+WORDS: dict[Scale, str] = {
     "shared": "colour: weight, on one scale for all layers",
     "layer": "colour: weight, on one scale for a layer",
     "head": "colour: weight, each head on its own scale",
     "sqrt": "colour: square root of the weight, on one scale",
     "log": "colour: logarithm of the weight, on one scale of four decades",
 }
+
+
+TICK_ROOM = 0.17  # inches of a bar that one number takes
 
 
 class WeightNorm(Normalize):
@@ -49,11 +52,14 @@ class WeightNorm(Normalize):
     def __call__(self, value: Any, clip: bool | None = None) -> Any:
         """Where on the scale each weight is; masked ones stay masked."""
         given = np.ma.masked_invalid(np.ma.asarray(value, dtype=np.float32))
-        share = self.share(np.abs(given.filled(0)))
-        if self.signed:
-            share = (1 + np.sign(given.filled(0)) * share) / 2
-        placed = np.ma.array(share, mask=np.ma.getmaskarray(given))
+        places = self.places(given.filled(0))
+        placed = np.ma.array(places, mask=np.ma.getmaskarray(given))
         return placed if placed.ndim else placed[()]
+
+    def places(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Where on the scale each weight is, 0 to 1."""
+        share = self.share(np.abs(weights))
+        return (1 + np.sign(weights) * share) / 2 if self.signed else share
 
     def share(self, sizes: NDArray[np.floating]) -> NDArray[np.floating]:
         """The part of the scale, 0 to 1, that weights of 0 or more fill."""
@@ -80,9 +86,6 @@ class WeightNorm(Normalize):
             if all(abs(float(self(k)) * length - at) >= TICK_ROOM for k in kept):
                 kept.append(one)
         return sorted(kept)
-
-
-TICK_ROOM = 0.17  # inches of a bar that one number takes
 
 
 def top_of(greatest: float, trained: bool | None) -> float:

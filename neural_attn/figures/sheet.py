@@ -18,6 +18,7 @@ from matplotlib.text import Text
 
 from neural_attn.figures import palette
 from neural_attn.figures.cells import Panel, draw_cells, masked_patch
+from neural_attn.figures.choices import DEFAULT_SCALE, Scale, ThemeName
 from neural_attn.figures.colorbar import draw_bar
 from neural_attn.figures.fonts import Fonts, choose_fonts, text_width
 from neural_attn.figures.layout import (
@@ -41,9 +42,9 @@ from neural_attn.figures.palette import (
 )
 from neural_attn.figures.reading import labels, read_tokens
 from neural_attn.figures.scales import (
-    DEFAULT_SCALE,
+    UNTRAINED,
+    UP_TO_1,
     WORDS,
-    Scale,
     WeightNorm,
     even_share,
     top_of,
@@ -69,8 +70,6 @@ LARGEST_VALUE, SMALLEST_VALUE = 8.0, 4.5  # points
 # the greatest weight of its block, so that a lone strong link stays visible.
 DOTS_PER_INCH = 150
 
-UNTRAINED = "untrained (random) weights"
-UP_TO_1 = "the scale goes to 1, as noise on its own scale looks like a finding"
 KEY_TITLE, QUERY_TITLE = "Key (attended to)", "Query (attends from)"
 MASKED_TEXT = "masked: may not be attended to"
 
@@ -114,7 +113,7 @@ class Sheet:
     scale: Scale = DEFAULT_SCALE
     own_scales: bool = False
     even: float | None = None
-    theme: str = "light"
+    theme: ThemeName = "light"
     fonts: Fonts = field(init=False)
     figure: Figure = field(init=False)
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from neural_attn.analysis.steps import StepRow, Steps
 from neural_attn.figures import palette
-from neural_attn.figures.sheet import UNTRAINED
+from neural_attn.figures.scales import UNTRAINED
 
 __all__ = ["PICTURE", "draw_steps"]
 

@@ -1,5 +1,7 @@
 """The interactive page: one HTML file for Plotly, which needs no network.
 
+Layers and heads are also chosen by a slider each, which presses the menus' buttons.
+
 There is one trace per head, and one for the average. The layer menu swaps the data of
 all traces, the head menu says which trace is seen, so that both work in any order
 without a copy of the data for each combination. Arrays are embedded as base64 of
@@ -9,8 +11,8 @@ float32, as Plotly itself does it; not as decimal text.
 from __future__ import annotations
 
 import base64
-import html
 import os
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +20,36 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 
 from neural_attn.figures import palette
 from neural_attn.figures.blocks import Blocks, blocks_of
-from neural_attn.figures.plotly_page import TITLE_PLACE, page_of, plain, plot_of
+from neural_attn.figures.choices import Scale
+from neural_attn.figures.colorbar import weight_text
+from neural_attn.figures.look import PLAIN, Look
+from neural_attn.figures.of_maps import shared_tops
+from neural_attn.figures.plotly_page import (
+    SLIDERS,
+    TITLE_PLACE,
+    escaped,
+    page_of,
+    plain,
+    plot_of,
+)
+from neural_attn.figures.scales import (
+    DECADES,
+    UNTRAINED,
+    UP_TO_1,
+    WORDS,
+    WeightNorm,
+    even_share,
+    top_of,
+)
 from neural_attn.figures.token_labels import readable
 from neural_attn.files import atomic_write
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
-from neural_attn.promises import NONNEGATIVE, PROMISES, SHARES
+from neural_attn.promises import NONNEGATIVE, PROMISES, SHARES, Rows
 
 __all__ = ["build_dashboard", "write_dashboard"]
 
@@ -43,7 +66,8 @@ HOVER = (
     "query <b>%{y}</b><br>key <b>%{x}</b><br>weight <b>%{z:.4f}</b>"
     "<extra>%{fullData.name}</extra>"
 )
-UNTRAINED = "untrained (random) weights"
+BAR_INCHES = 3.0  # of a colour bar, about
+LINE_LENGTH = 46  # characters
 AVERAGE = "Average over heads"
 
 
@@ -59,7 +83,23 @@ class _Layer:
     z: list[NDArray[np.float32]]
     zmax: list[float]
     gap: int
+    scale: Scale
     signed: bool = False
+    even: float | None = None
+
+    @property
+    def ticks(self) -> dict[str, list[Any]]:
+        """What each bar names: its ends, round weights, and an even share."""
+        values, texts = [], []
+        for top in self.zmax:
+            # Plotly's bar goes by the weight, whatever the colours go by
+            norm = WeightNorm("layer", top, signed=self.signed)
+            marked = [one for one in [self.even] if one is not None and one <= top]
+            ticks = norm.ticks(BAR_INCHES, marked)
+            values.append(ticks)
+            texts.append([weight_text(one) + " even" * (one in marked)
+                          for one in ticks])  # fmt: skip
+        return {"tickvals": values, "ticktext": texts}
 
     @property
     def zmin(self) -> list[float]:
@@ -68,19 +108,40 @@ class _Layer:
 
     @property
     def colorscale(self) -> Any:
-        """The colours of all its traces."""
-        if not self.signed:
-            return "Viridis"
-        last = len(palette.DIVERGING) - 1
-        return [[at / last, color] for at, color in enumerate(palette.DIVERGING)]
+        """The colours of all its traces, as steep as the scale has them."""
+        colors = palette.colormap(signed=self.signed)
+        sides = (-1, 1) if self.signed else (1,)
+        places = sorted({side * at for side in sides for at in self._stops})
+        low = min(places)
+        return [
+            [(at - low) / (1 - low), to_hex(colors(float(self._norm(at))))]
+            for at in places
+        ]
+
+    @property
+    def _norm(self) -> WeightNorm:
+        return WeightNorm(self.scale, 1.0, signed=self.signed)
+
+    @property
+    def _stops(self) -> list[float]:
+        """Weights, as shares of the greatest, between which colours are mixed."""
+        steps = [float(step) for step in np.linspace(0, 1, 17)]
+        if self.scale == "sqrt":
+            return [step**2 for step in steps]
+        if self.scale == "log":
+            return [0.0, *(10 ** (DECADES * (step - 1)) for step in steps)]
+        return steps
 
 
-def build_dashboard(maps: AttentionMaps, batch_index: int = 0) -> go.Figure:
+def build_dashboard(
+    maps: AttentionMaps, batch_index: int = 0, look: Look = PLAIN
+) -> go.Figure:
     """Make a Plotly figure with a menu of layers and a menu of heads.
 
     Every position is a row or column of its own, labelled "position token", also
-    where tokens repeat. Masked cells are left empty. All heads of a layer share one
-    colour scale; the average has its own.
+    where tokens repeat. Masked cells are left empty. `look` says what is hidden, and
+    what colours stand for; all heads of a layer share one scale, if it says no other,
+    and the average has its own.
 
     Raises
     ------
@@ -89,9 +150,10 @@ def build_dashboard(maps: AttentionMaps, batch_index: int = 0) -> go.Figure:
     """
     if not len(maps):
         raise SelectionError("there are no attention maps to draw")
-    items = [maps.item(name, batch_index) for name in maps]
+    seen = [look.filters.apply([maps.item(name, batch_index)]) for name in maps]
+    items = [item for one in seen for item in one.items]
     numbers = sorted({number for item in items for number in item.head_indices})
-    notes = [UNTRAINED] if maps.trained is False else []
+    notes = [f"{UNTRAINED}; {UP_TO_1}"] if maps.trained is False else []
     traces = len(numbers) + (len(numbers) > 1)
     drawn = _in_blocks(items, traces)
     size = _megabytes(drawn, traces)
@@ -104,17 +166,27 @@ def build_dashboard(maps: AttentionMaps, batch_index: int = 0) -> go.Figure:
         drawn = _fitting(items)
     average = len(numbers) != 1
     names = [AVERAGE] * average + [f"Head {number}" for number in numbers]
-    layers = [_layer(one, numbers, average) for one in drawn]
+    tops = shared_tops(items, PLAIN) if look.scale == "shared" else {}
+    scale = _Scale(look.scale, maps.trained, tops)
+    layers = [
+        _layer(one, numbers, average, scale, even_share(of.basis, one.item.rows))
+        for one, of in zip(drawn, seen, strict=True)
+    ]
     figure = go.Figure([_trace(layers[0], i, name) for i, name in enumerate(names)])
-    titles = [_title(one.item, [*notes, *_block_note(one)]) for one in drawn]
+    titles = [
+        _title(one.item, [*notes, *_block_note(one)], [WORDS[look.scale], *of.notes])
+        for one, of in zip(drawn, seen, strict=True)
+    ]
     figure.update_layout(
         title={"text": titles[0], "font": {"size": 17}} | TITLE_PLACE,
         xaxis=_axis("Key (attended to)"),
-        yaxis=_axis("Query (attends from)") | {"autorange": "reversed"},
-        margin={"t": 170, "l": 60, "r": 20, "b": 60},
+        # square cells: a query is as high as a key is wide
+        yaxis=_axis("Query (attends from)")
+        | {"autorange": "reversed", "scaleanchor": "x", "scaleratio": 1},
+        margin={"t": 190, "l": 60, "r": 20, "b": 60},
         template="none",
-        plot_bgcolor="#eceef1",
-        font={"family": "system-ui, sans-serif", "size": 12, "color": "#1b1f24"},
+        plot_bgcolor=palette.LIGHT.masked,
+        font={"family": palette.SANS, "size": 12, "color": palette.LIGHT.ink},
         updatemenus=[
             _menu(
                 40,
@@ -159,7 +231,10 @@ def _block_note(one: Blocks) -> list[str]:
 
 
 def write_dashboard(
-    maps: AttentionMaps, path: str | os.PathLike[str], batch_index: int = 0
+    maps: AttentionMaps,
+    path: str | os.PathLike[str],
+    batch_index: int = 0,
+    look: Look = PLAIN,
 ) -> Path:
     """Write `build_dashboard` as one HTML file that loads nothing from anywhere.
 
@@ -170,13 +245,36 @@ def write_dashboard(
     OSError
         If the file cannot be written.
     """
-    figure = build_dashboard(maps, batch_index)
+    figure = build_dashboard(maps, batch_index, look)
     source = f" in {readable(maps.source, 80)}" if maps.source else ""
     plot = plot_of(figure, "attention", "100%")
-    return atomic_write(path, page_of(f"Attention{source}", plot))
+    page = page_of(f"Attention{source}", SLIDERS + plot, theme=look.theme)
+    return atomic_write(path, page)
 
 
-def _layer(one: Blocks, numbers: Sequence[int], average: bool) -> _Layer:
+@dataclass(frozen=True)
+class _Scale:
+    """Where the scales of traces end; `tops` of each promise, where they share one."""
+
+    name: Scale
+    trained: bool | None
+    tops: dict[Rows, float]
+
+    def top(self, item: AttentionItem, head: NDArray[np.float32]) -> float:
+        """The end of the scale of one head of a layer."""
+        whole = head if self.name == "head" else item.weights
+        shared = self.tops.get(item.rows)
+        greatest = float(np.abs(whole).max()) if shared is None else shared
+        return top_of(greatest, self.trained)
+
+
+def _layer(
+    one: Blocks,
+    numbers: Sequence[int],
+    average: bool,
+    scale: _Scale,
+    even: float | None,
+) -> _Layer:
     item = one.item
     x, y = (_positions(one.labels(t)) for t in (item.key_tokens, item.query_tokens))
     z, zmax = [], []
@@ -184,8 +282,8 @@ def _layer(one: Blocks, numbers: Sequence[int], average: bool) -> _Layer:
         mean = one.greatest(item.weights.mean(axis=0))
         allowed = np.asarray(item.allowed.any(axis=0))
         z.append(_with_gaps(mean, one.any_allowed(allowed)))
-        zmax.append(float(np.abs(mean).max()) or 1.0)
-    greatest = float(np.abs(item.weights).max()) or 1.0
+        own = top_of(float(np.abs(mean).max()), scale.trained)
+        zmax.append(scale.top(item, mean) if scale.tops else own)
     for number in numbers:
         if number in item.head_indices:
             at = item.head_indices.index(number)
@@ -193,9 +291,11 @@ def _layer(one: Blocks, numbers: Sequence[int], average: bool) -> _Layer:
             z.append(_with_gaps(weights, one.any_allowed(item.allowed[at])))
         else:  # other layers have more heads than this one: nothing to see here
             z.append(np.full((len(y), len(x)), np.nan, dtype=np.float32))
-        zmax.append(greatest)
+        has = number in item.head_indices
+        zmax.append(scale.top(item, item.weights[at] if has else item.weights))
     gap = 1 if max(len(x), len(y)) <= 32 else 0
-    return _Layer(x, y, z, zmax, gap, signed=item.rows not in NONNEGATIVE)
+    signed = item.rows not in NONNEGATIVE
+    return _Layer(x, y, z, zmax, gap, scale.name, signed, even)
 
 
 def _with_gaps(
@@ -213,7 +313,7 @@ def _positions(labels: Sequence[tuple[str, str]]) -> list[str]:
     ]
 
 
-def _title(item: AttentionItem, notes: Sequence[str]) -> str:
+def _title(item: AttentionItem, warnings: Sequence[str], notes: Sequence[str]) -> str:
     name = plain(item.name, 60)
     kind = item.kind.replace("_self", " self-attention").replace(
         "cross", "cross-attention"
@@ -225,12 +325,21 @@ def _title(item: AttentionItem, notes: Sequence[str]) -> str:
     if item.rows not in NONNEGATIVE:
         promise += "; orange is below 0, blue above"
     about = f'<span style="font-size:13px">{causal}{kind}, {count}{promise}</span>'
-    lines = [f"<b>{name}</b>", about, *map(_note, notes)]
-    return "<br>".join(lines)
+    told = [f'<span style="font-size:12px">{line}</span>'
+            for note in notes for line in _lines(note)]  # fmt: skip
+    lines = [f"<b>{name}</b>", about, *told]
+    return "<br>".join([*lines, *(_warning(line) for one in warnings
+                                  for line in _lines(one))])  # fmt: skip
 
 
-def _note(note: str) -> str:
-    return f'<span style="color:#c2410c;font-size:13px">{html.escape(note)}</span>'
+def _lines(text: str) -> list[str]:
+    """A note in lines that a telephone has room for."""
+    return [escaped(line) for line in textwrap.wrap(text, LINE_LENGTH)]
+
+
+def _warning(line: str) -> str:
+    """In bold, and in the colour of the text, which is read on light and dark."""
+    return f'<b style="font-size:12px">\u26a0 {line}</b>'
 
 
 def _trace(layer: _Layer, index: int, name: str) -> go.Heatmap:
@@ -245,7 +354,11 @@ def _trace(layer: _Layer, index: int, name: str) -> go.Heatmap:
         name=name,
         visible=index == 0,
         colorscale=layer.colorscale,
-        colorbar={"title": {"text": "attention weight", "side": "right"}},
+        colorbar={
+            "title": {"text": "attention weight", "side": "right"},
+            "thickness": 14,
+            **{name: of[index] for name, of in layer.ticks.items()},
+        },
         hoverongaps=False,
         hovertemplate=HOVER,
     )
@@ -275,7 +388,7 @@ def _menu(lift: float, buttons: list[dict[str, Any]]) -> dict[str, Any]:
         "yanchor": "bottom",
         "showactive": True,
         "visible": len(buttons) > 1,
-        "bgcolor": "#f4f5f7",
+        "bgcolor": palette.LIGHT.raised,
     }
 
 
@@ -293,6 +406,7 @@ def _layer_button(
         "y": [layer.y],
         "xgap": layer.gap,
         "ygap": layer.gap,
+        **{f"colorbar.{name}": of for name, of in layer.ticks.items()},
     }
     if scales:
         data |= {"zmin": layer.zmin, "colorscale": [layer.colorscale]}

@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 from neural_attn.figures.choices import Scale
 from neural_attn.promises import PARTS, SHARES, Rows
 
-__all__ = ["UNTRAINED", "UP_TO_1", "WORDS", "WeightNorm", "even_share", "top_of"]
+__all__ = [
+    "DECADES",
+    "UNTRAINED",
+    "UP_TO_1",
+    "WORDS",
+    "WeightNorm",
+    "even_share",
+    "top_of",
+]
 
 UNTRAINED = "untrained (random) weights"
 UP_TO_1 = "the scale goes to 1, as noise on its own scale looks like a finding"

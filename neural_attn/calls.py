@@ -152,6 +152,7 @@ def plot(
     tokens: Tokens | None = None,
     axes: str | None = None,
     cmap: str | None = None,
+    **look: Any,
 ) -> Figure:
     """Draw maps, or the attention of a model on inputs.
 
@@ -167,6 +168,8 @@ def plot(
     example : which of the batch, from 0
     axes : what the axes of plain arrays are, as in `neural_attn.maps.given.take`
     cmap : name of a Matplotlib colour map
+    look : fields of `neural_attn.figures.look.Look`
+        `hide_special`, `hide_sinks`, `renormalize`, `scale` and `theme`, among others.
 
     Returns
     -------
@@ -178,9 +181,14 @@ def plot(
     NeuralError
         For what is wrong with a model, its inputs, or the choice of layers and heads.
     ValueError
-        If there is no such colour map.
+        If there is no such colour map, scale or theme.
+    TypeError
+        If a look has no such field.
     """
+    from neural_attn.figures.look import Look
     from neural_attn.figures.of_maps import plot_maps
+
+    drawn = Look(**look)
 
     if axes is not None and not isinstance(given, AttentionMaps):
         given, axes = open_model(given, axes=axes), None
@@ -194,7 +202,7 @@ def plot(
     if isinstance(example, bool) or not hasattr(type(example), "__index__"):
         fail("E0412.example", given=repr(example)[:40])
     try:
-        return plot_maps(maps, mean=mean, example=example, cmap=cmap)
+        return plot_maps(maps, mean=mean, example=example, cmap=cmap, look=drawn)
     except SelectionError as error:
         fail("E0412", reason=str(error))
 

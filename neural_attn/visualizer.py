@@ -86,6 +86,7 @@ class AttentionVisualizer:
         head_index: int | None = None,
         tokens: Sequence[str] | None = None,
         output_path: Path_ | None = None,
+        **look: Any,
     ) -> Results:
         """Draw the attention of the model on one input.
 
@@ -95,6 +96,7 @@ class AttentionVisualizer:
         head_index : one head; None for the average over heads
         tokens : labels of the positions
         output_path : where to save the picture (png, svg or pdf by its ending)
+        look : fields of `neural_attn.figures.look.Look`: `hide_special`, `scale`, …
 
         Returns
         -------
@@ -102,12 +104,13 @@ class AttentionVisualizer:
             `attention_weights`: name to array; `visualizations`: name to Figure.
         """
         from neural_attn.figures.heatmap import save_figure
-        from neural_attn.figures.of_maps import draw_averages
+        from neural_attn.figures.look import Look
+        from neural_attn.figures.of_maps import plot_maps
 
+        drawn = Look(**look)
         maps = _selected(self._maps(input_data, tokens), layer_name, head_index)
         figures = {
-            name: draw_averages([maps.item(name)], trained=maps.trained)
-            for name in maps
+            name: plot_maps(maps.select(name), mean=True, look=drawn) for name in maps
         }
         if output_path is not None:
             for name, path in _paths(Path(output_path), list(figures)).items():
@@ -125,6 +128,7 @@ class AttentionVisualizer:
         output_dir: Path_ = "attention_outputs",
         checkpoint: Path_ | None = None,
         seed: int = 0,
+        **look: Any,
     ) -> Results:
         """Compile a .neural file, run it and write every picture.
 
@@ -136,6 +140,7 @@ class AttentionVisualizer:
         backend : as in the constructor, which gives the default
         checkpoint : trained weights; without them they are random, and all pictures
             say so
+        look : fields of `neural_attn.figures.look.Look`: `hide_special`, `scale`, …
 
         Returns
         -------
@@ -148,6 +153,8 @@ class AttentionVisualizer:
         NeuralError
             With every problem of the file, or what is wrong with the data.
         """
+        from neural_attn.figures.look import Look
+
         request = pipeline.Request(
             Path(dsl_file),
             backend=backend or self.backend,
@@ -158,6 +165,7 @@ class AttentionVisualizer:
             head=head_index,
             output_dir=Path(output_dir),
             seed=seed,
+            look=Look(**look) if look else None,
         )
         outcome = pipeline.visualize(request)
         maps = _selected(outcome.maps, layer_name, None)

@@ -41,6 +41,12 @@ from neural_attn.commands.options import (
 )
 from neural_attn.commands.printing import write_json
 from neural_attn.diagnostics.errors import printable
+from neural_attn.figures.choices import (
+    DEFAULT_SCALE,
+    ROW_NAMES,
+    SCALES,
+    THEME_NAMES,
+)
 from neural_attn.inputs.file_kinds import holds_arrays, refuse_others
 
 if TYPE_CHECKING:
@@ -104,8 +110,25 @@ if TYPE_CHECKING:
 @click.option(
     "--annotate", is_flag=True, help="Write values into all cells with room for them."
 )
+@click.option("--hide-special", is_flag=True, help="Leave [CLS], </s> and such out.")
 @click.option(
-    "--row", type=click.Choice(["both", "fed", "predicted"]),
+    "--hide-sinks", is_flag=True,
+    help="Leave keys out whose mean weight is far above an even share.",
+)  # fmt: skip
+@click.option(
+    "--renormalize", is_flag=True, help="Divide each row by the sum of what is drawn."
+)
+@click.option(
+    "--scale", type=click.Choice(SCALES), default=DEFAULT_SCALE, show_default=True,
+    help="What colours stand for: the square root or the logarithm of the weight, or "
+    "the weight, on a scale for all layers (shared), a layer, or a head.",
+)  # fmt: skip
+@click.option(
+    "--theme", type=click.Choice(THEME_NAMES), default="light", show_default=True,
+    help="The ground of pictures; dark also of the Plotly page.",
+)  # fmt: skip
+@click.option(
+    "--row", type=click.Choice(ROW_NAMES),
     help="Which token names a row of a decoder that writes; both, if not said.",
 )  # fmt: skip
 @click.option("--max-src", type=click.IntRange(1), help="Draw so many source tokens.")
@@ -167,7 +190,7 @@ _OF_MAPS = (
     "file", "attention", "output_dir", "formats", "show", "layer", "head",
     "num_examples", "dpi", "cmap", "precision", "as_json", "tokens", "rows",
     "tokens_file", "axes", "causal", "tokenizer", "figsize", "annotate", "max_src",
-    "max_trg",
+    "max_trg", "hide_special", "hide_sinks", "renormalize", "scale", "theme",
 )  # fmt: skip
 
 
@@ -278,7 +301,10 @@ _OF_REQUEST = (
     "causal",
 )  # fmt: skip
 
-_OF_LOOK = ("row", "max_src", "max_trg", "figsize", "annotate")
+_OF_LOOK = (
+    "row", "max_src", "max_trg", "figsize", "annotate", "hide_special", "hide_sinks",
+    "renormalize", "scale", "theme",
+)  # fmt: skip
 
 
 def _picture_formats(options: dict[str, Any]) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ HOVER = (
     "query <b>%{y}</b><br>key <b>%{x}</b><br>weight <b>%{z:.4f}</b>"
     "<extra>%{fullData.name}</extra>"
 )
-BAR_INCHES = 3.0  # of a colour bar, about
+BAR_INCHES = 2.4  # of a colour bar, about
 LINE_LENGTH = 46  # characters
 AVERAGE = "Average over heads"
 
@@ -96,7 +96,7 @@ class _Layer:
             norm = WeightNorm("layer", top, signed=self.signed)
             marked = [one for one in [self.even] if one is not None and one <= top]
             ticks = norm.ticks(BAR_INCHES, marked)
-            values.append(ticks)
+            values.append([float(f"{one:.4g}") for one in ticks])
             texts.append([weight_text(one) + " even" * (one in marked)
                           for one in ticks])  # fmt: skip
         return {"tickvals": values, "ticktext": texts}

@@ -71,7 +71,8 @@ def test_random_attention_is_no_evidence_and_the_sentence_says_so():
     analyzer.add(AttentionMaps.from_arrays({"layer": weights}, planted_tokens(30)))
     (head,) = analyzer.heads()
     assert head.pattern.name == "mixed"
-    assert "no evidence of any pattern" in head.sentence
+    assert "shows nothing special: no score is more than chance" in head.sentence
+    assert head.sentence.endswith("30 rows of 1 text")
 
 
 def test_every_type_can_be_named():

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from neural_attn.analysis.heads import NO_SHARES, Head
+from neural_attn.analysis.heads import Head
 from neural_attn.analysis.result import Analysis
+from neural_attn.analysis.sentences import NO_SHARES
 from neural_attn.figures.token_labels import readable
 from neural_attn.metrics.pattern_scores import SCORES
 from neural_attn.metrics.registry import GRIDS, HISTOGRAMS, REGISTRY, TABLE

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from neural_attn.analysis.example import MOST_TOKENS, Example
-from neural_attn.analysis.heads import p_text
 from neural_attn.analysis.links import LinkScore
 from neural_attn.analysis.result import Analysis
+from neural_attn.analysis.sentences import p_text
 from neural_attn.analysis.steps import MEASURED
 from neural_attn.figures.reading import labels
 from neural_attn.figures.token_labels import readable

@@ -53,13 +53,10 @@ NARROW: dict[str, tuple[str, ...]] = {
     "same_token": ("same_token",),
     "duplicate_token": ("duplicate_token",),
     "induction": ("induction",),
-    "sink": (
-        "first_token",
-        "last_token",
-        "special_tokens",
-        "punctuation",
-        "top_key_share",
-    ),
+    # token classes before positions: the last token is where a delimiter stands
+    "punctuation": ("punctuation",),
+    "delimiter": ("delimiters",),
+    "sink": ("first_token", "last_token", "special_tokens", "top_key_share"),
 }
 WIDE: dict[str, tuple[str, ...]] = {
     "local": ("local",),
@@ -72,13 +69,15 @@ WIDE: dict[str, tuple[str, ...]] = {
 # weak sink, and a window that is mostly one neighbour a weak previous token
 INSIDE: dict[str, tuple[str, ...]] = {
     "prefix": ("first_token",),
-    "suffix": ("last_token",),
+    "suffix": ("last_token", "punctuation", "delimiters"),
     "local": ("previous_token", "next_token", "same_token"),
 }
+# types by the class of the token, which say more than where it stands
+CLASSES = ("punctuation", "delimiter")
 # Two patterns of one family are one finding, not a mixture.
 FAMILIES = (
     ("previous_token", "next_token", "same_token", "local", "block", "diagonal"),
-    ("sink", "prefix", "suffix"),
+    ("sink", "punctuation", "delimiter", "prefix", "suffix"),
     ("duplicate_token",),
     ("induction",),
 )
@@ -167,9 +166,13 @@ def _patterns(
             c = above_chance(values[score], chance[score])
             best = found.get(name, (-1.0, ""))[0]
             # A known token says more than "some position".
+            classes = max(found.get(one, (-1.0, ""))[0] for one in CLASSES)
+            known = max(best, classes)
             named = score == "top_key_share" and (
-                best >= THRESHOLDS["clear"] or best >= THRESHOLDS["known"] * c
+                known >= THRESHOLDS["clear"] or known >= THRESHOLDS["known"] * c
             )
+            # The same cells, by the class of their token: up to rounding.
+            named |= score == "last_token" and classes >= c - 1e-6
             if p_corrected[score] < SIGNIFICANT and c > best and not named:
                 found[name] = (c, score)
     _drop_covered(found, {n: above_chance(values[n], chance[n]) for n in values})

@@ -55,7 +55,10 @@ def find_highlights(
         *_signed(heads),
         *_nothing(heads),
     )
-    return tuple(islice(found, MOST_SENTENCES))
+    none = Highlight(
+        f"{NOTHING}: no head of {len(heads)} has a choice between keys", ()
+    )
+    return tuple(islice(found, MOST_SENTENCES)) or (none,)
 
 
 def _too_few(heads: Sequence[Head]) -> bool:

@@ -105,9 +105,15 @@ def _tagged(pair: Pair) -> bool:
 
 def _determiner(pair: Pair) -> bool:
     # Only without tags, which know better; English, and blind to "that" as pronoun.
-    words = {bare(pair.query).lower(), bare(pair.key).lower()}
-    marks = is_punctuation(pair.query) or is_punctuation(pair.key)
-    return pair.query_tag is None and bool(words & DETERMINERS) and not marks
+    return pair.query_tag is None and _is_determiner(pair.query, pair.key)
+
+
+def _to_determiner(pair: Pair) -> bool:
+    return pair.query_tag is None and _is_determiner(pair.key, pair.query)
+
+
+def _is_determiner(one: str, other: str) -> bool:
+    return bare(one).lower() in DETERMINERS and not is_punctuation(other)
 
 
 def _same_word(pair: Pair) -> bool:
@@ -126,7 +132,9 @@ RULES: tuple[Rule, ...] = (
     Rule("positional", "neighbouring tokens", _adjacent),
     Rule("semantic", "the same word", _same_word),
     Rule("syntactic", "parts of speech that can depend on each other", _tagged),
-    Rule("syntactic", "an English determiner (word list)", _determiner),
+    # A word list knows no grammar: that a determiner belongs to the word is not said.
+    Rule(OTHER, "determiner → any word (word list)", _determiner),
+    Rule(OTHER, "any word → determiner (word list)", _to_determiner),
     Rule("semantic", "two content words (parts of speech)", _content),
 )
 

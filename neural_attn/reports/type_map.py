@@ -18,6 +18,8 @@ LETTERS = {
     "same_token": "T",
     "duplicate_token": "D",
     "induction": "I",
+    "punctuation": "M",
+    "delimiter": "X",
     "sink": "S",
     "local": "L",
     "prefix": "B",

@@ -171,8 +171,10 @@ def _patterns(
             named = score == "top_key_share" and (
                 known >= THRESHOLDS["clear"] or known >= THRESHOLDS["known"] * c
             )
-            # The same cells, by the class of their token: up to rounding.
+            # The same cells by the class of their token, up to rounding; and special
+            # tokens of which the first one has little.
             named |= score == "last_token" and classes >= c - 1e-6
+            named |= score == "special_tokens" and classes >= THRESHOLDS["known"] * c
             if p_corrected[score] < SIGNIFICANT and c > best and not named:
                 found[name] = (c, score)
     _drop_covered(found, {n: above_chance(values[n], chance[n]) for n in values})

@@ -35,6 +35,8 @@ THRESHOLDS: dict[str, float] = {
     "part": 0.15,
     # c of a known token that names a sink, relative to that of any one position
     "known": 0.75,
+    # share of one position in that of a class of tokens, at least: it is no class then
+    "single": 0.9,
     # c beyond the window in a block, relative to the block's, at least
     "far": 0.15,
     # normalized entropy of a uniform head, at least
@@ -68,8 +70,8 @@ WIDE: dict[str, tuple[str, ...]] = {
 # wide type -> scores of what is inside it: a band that is mostly its first token is a
 # weak sink, and a window that is mostly one neighbour a weak previous token
 INSIDE: dict[str, tuple[str, ...]] = {
-    "prefix": ("first_token",),
-    "suffix": ("last_token", "punctuation", "delimiters"),
+    "prefix": ("first_token", "top_key_share"),
+    "suffix": ("last_token", "top_key_share", "punctuation", "delimiters"),
     "local": ("previous_token", "next_token", "same_token"),
 }
 # types by the class of the token, which say more than where it stands
@@ -163,6 +165,8 @@ def _patterns(
     found: dict[str, tuple[float, str]] = {}
     for name, scores in {**NARROW, **WIDE}.items():
         for score in scores:
+            if name in CLASSES and _is_one_of_them(score, values, chance):
+                continue
             c = above_chance(values[score], chance[score])
             best = found.get(name, (-1.0, ""))[0]
             # A known token says more than "some position".
@@ -179,6 +183,15 @@ def _patterns(
                 found[name] = (c, score)
     _drop_covered(found, {n: above_chance(values[n], chance[n]) for n in values})
     return found
+
+
+def _is_one_of_them(
+    score: str, values: Mapping[str, float], chance: Mapping[str, float]
+) -> bool:
+    """Whether one key has nearly all that a class of tokens has, which has others."""
+    several = chance[score] > 1.5 * chance["first_token"]
+    alone = values["top_key_share"] >= THRESHOLDS["single"] * values[score]
+    return several and alone
 
 
 def _drop_covered(found: dict[str, tuple[float, str]], c: Mapping[str, float]) -> None:

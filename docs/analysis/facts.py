@@ -40,8 +40,6 @@ LIMITS = {
     "part": "c of a pattern that is one of the parts of a head, at least",
     "known": "c of a known token (the first, the last, special ones, punctuation), "
     "relative to that of any one position, at least: it then names the sink",
-    "single": "share of one position in that of all punctuation or delimiters, where "
-    "there are several, at least: it is a sink then, and no class of tokens",
     "far": "c of `far_in_block`, relative to that of `block`, at least: below it the "
     "head is local",
     "uniform": "normalized entropy of a uniform head or rest, at least",

@@ -35,8 +35,6 @@ THRESHOLDS: dict[str, float] = {
     "part": 0.15,
     # c of a known token that names a sink, relative to that of any one position
     "known": 0.75,
-    # share of one position in that of a class of tokens, at least: it is no class then
-    "single": 0.9,
     # c beyond the window in a block, relative to the block's, at least
     "far": 0.15,
     # normalized entropy of a uniform head, at least
@@ -188,10 +186,10 @@ def _patterns(
 def _is_one_of_them(
     score: str, values: Mapping[str, float], chance: Mapping[str, float]
 ) -> bool:
-    """Whether one key has nearly all that a class of tokens has, which has others."""
+    """Whether one key stands for a class: the others of it have no more than chance."""
     several = chance[score] > 1.5 * chance["first_token"]
-    alone = values["top_key_share"] >= THRESHOLDS["single"] * values[score]
-    return several and alone
+    top = values["top_key_share"]
+    return several and values[score] - top <= (1 - top) * chance[score]
 
 
 def _drop_covered(found: dict[str, tuple[float, str]], c: Mapping[str, float]) -> None:

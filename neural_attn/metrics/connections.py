@@ -28,6 +28,7 @@ __all__ = [
     "find_connections",
     "spacy_tagger",
     "tags_of",
+    "word_groups",
 ]
 
 OTHER = "other"
@@ -242,8 +243,8 @@ def _tags(tokens: Sequence[str], tagger: Tagger | None) -> Sequence[str | None]:
     return [None] * len(tokens) if tagger is None else tags_of(tokens, tagger)
 
 
-def tags_of(tokens: Sequence[str], tagger: Tagger) -> list[str | None]:
-    """Tag tokens by the words that they are parts of; special tokens get None.
+def word_groups(tokens: Sequence[str]) -> list[list[int]]:
+    """The places of the tokens of each word; special tokens are of none.
 
     Word pieces (`##ing`) belong to the word before them. Where a tokenizer marks the
     beginnings of words (`Ġ`, `▁`), what has no mark belongs to the word before it.
@@ -258,6 +259,12 @@ def tags_of(tokens: Sequence[str], tagger: Tagger) -> list[str | None]:
             groups[-1].append(index)
         else:
             groups.append([index])
+    return groups
+
+
+def tags_of(tokens: Sequence[str], tagger: Tagger) -> list[str | None]:
+    """Tag tokens by the words that they are parts of; special tokens get None."""
+    groups = word_groups(tokens)
     words = ["".join(bare(tokens[index]) for index in group) for group in groups]
     tags = list(tagger(words))
     if len(tags) != len(words):

@@ -56,6 +56,7 @@ def wanted(name, q, k, tokens):
         "last_token": k == n - 1,
         "special_tokens": tokens[k] in ("[CLS]", "[SEP]"),
         "punctuation": tokens[k] in ".!",
+        "delimiters": k > 0 and tokens[k] in ("[CLS]", "[SEP]"),
         "prefix": k < band,
         "suffix": k >= n - band,
         "local": abs(q - k) <= 2,

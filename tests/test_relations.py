@@ -36,7 +36,8 @@ def test_a_head_finds_what_no_offset_does():
     assert (to_head.name, to_head.to_head, back.to_head) == ("determiner", True, False)
     best, other = to_head.scores
     assert (best.head, best.accuracy, best.finds) == (1, 1, True)
-    assert best.baseline == pytest.approx(0.5)  # of the offsets 1 1 1 and 2 2 3
+    # The last noun has two pieces: 2 on is right of four links in six.
+    assert (best.baseline, best.offset) == (pytest.approx(2 / 3), 2)
     assert other.accuracy == 0
     assert not back.scores[0].finds
     assert "layer head 1 finds 1.00" in to_head.sentence

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from neural_attn.analysis.links import LinkFinder, LinkScore
+from neural_attn.analysis.sentences import NOTHING, TOO_FEW
 from neural_attn.analysis.significance import FEWEST_ROWS
 from neural_attn.diagnostics.errors import fail
 from neural_attn.maps.attention_maps import AttentionMaps
@@ -55,7 +56,7 @@ class Relation:
         ends = "word to head" if self.to_head else "head to word"
         rest = f"{best.links:,} links of {best.texts:,} text{'s' * (best.texts != 1)}"
         if best.links < FEWEST_ROWS:
-            return f"{self.name} ({ends}): {rest}: too few to say"
+            return f"{self.name} ({ends}): {rest}: {TOO_FEW}"
         beside = (
             f"{best.accuracy:.2f}, chance {best.chance:.2f}, best fixed offset "
             f"({best.offset:+d}) {best.baseline:.2f}, {rest}"
@@ -63,7 +64,7 @@ class Relation:
         who = f"{best.map} head {best.head}"
         if best.finds:
             return f"{self.name} ({ends}): {who} finds {beside}"
-        return f"{self.name} ({ends}): nothing special was found; the best, {who}: {beside}"
+        return f"{self.name} ({ends}): {NOTHING}; the best, {who}: {beside}"
 
 
 def find_relations(batches: Iterable[AttentionMaps], parser: Parser) -> list[Relation]:

@@ -117,7 +117,8 @@ class Watch:
 
     def _passes(self, module: Any) -> bool:
         """Whether no attention can stand in the code of a module itself."""
-        return self._is_quiet(type(module)) and "forward" not in vars(module)
+        quiet: bool = self._is_quiet(type(module))
+        return quiet and "forward" not in vars(module)
 
     def _began(self, module: Any, args: Any) -> None:
         if self._passes(module) or not self._is_told:

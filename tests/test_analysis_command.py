@@ -1,5 +1,6 @@
 """`neural analyze`: on networks, texts, saved maps, and on bad input."""
 
+import io
 import json
 import os
 import re
@@ -7,14 +8,17 @@ import re
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from neural_attn.cli import cli
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.metrics.planted import planted_head, planted_tokens
 from neural_attn.pipeline import Request as AnalysisRequest
-from neural_attn.pipeline import run_analysis
+from neural_attn.pipeline import capture, run_analysis
 from neural_attn.pretrained import import_model
+from neural_attn.reports.console import build_report
+from neural_attn.reports.terminal import print_analysis
 
 NETWORK = """
 network Tiny {
@@ -216,6 +220,41 @@ def test_a_real_bert_over_texts(minilm):
     assert analysis.example.tokens[:3] == ("[CLS]", "the", "cat")
     assert analysis.head("L2H7").statistics["special_tokens"].mean > 0.5
     assert len(analysis.to_dict()["induction_probe"]) == 72
+
+
+def test_the_report_of_20_texts_fits_a_terminal(minilm):
+    texts = [" ".join([s, t]) for s in SENTENCES for t in SENTENCES if s != t]
+    analysis, _ = run_analysis(on_minilm(minilm, texts=texts))
+    assert analysis.texts == 20
+    shown = io.StringIO()
+    print_analysis(analysis, Console(file=shown, width=80, color_system=None))
+    lines = shown.getvalue().splitlines()
+    assert sum(-(-len(line) // 80) or 1 for line in lines) <= 40  # as a terminal wraps
+    for one in analysis.highlights:
+        assert f"  {one.sentence}" in lines
+    assert "more: --heads (entropy and greatest weight of every head" in lines[-1]
+
+
+def test_one_row_makes_no_law(minilm):
+    # "the" comes twice in the second text alone: one row, of which a head gave 0.42
+    text = "A man fed the dog before Ann sold the house."
+    analysis, _ = run_analysis(on_minilm(minilm, texts=[text], probe=False))
+    for head in analysis.heads:
+        found = head.evidence["induction"]
+        assert (found.rows, found.texts, found.significant) == (1, 1, False)
+        assert "what followed the same token" not in head.sentence
+        assert re.search(r"rows? of 1 text", head.sentence)
+    assert all("of 1 text" in one.sentence for one in analysis.highlights)
+
+
+def test_a_ratio_of_a_diagonal_is_no_strong_attention(minilm):
+    text = "The committee hired the engineer because she had solved the problem."
+    maps = capture(on_minilm(minilm, texts=[text])).captured.maps
+    for layer in build_report(maps).layers:
+        if layer.patterns["avg_diagonal_strength"] > 1.4:
+            assert layer.interpretation["diagonal"].startswith(
+                "nothing special was found: each token gives itself 0.1"
+            )
 
 
 def test_batches_do_not_change_the_numbers(minilm):

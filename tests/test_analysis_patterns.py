@@ -11,7 +11,7 @@ from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.metrics.planted import PLANTED, planted_head, planted_tokens
 
 # Under a causal mask these do not exist.
-NOT_CAUSAL = {"next_token", "suffix"}
+NOT_CAUSAL = {"next_token", "delimiter", "suffix"}
 
 
 def heads_of(patterns, tokens, noise, causal, seed):
@@ -71,7 +71,24 @@ def test_random_attention_is_no_evidence_and_the_sentence_says_so():
     analyzer.add(AttentionMaps.from_arrays({"layer": weights}, planted_tokens(30)))
     (head,) = analyzer.heads()
     assert head.pattern.name == "mixed"
-    assert "no evidence of any pattern" in head.sentence
+    assert "shows nothing special: no score is more than chance" in head.sentence
+    assert head.sentence.endswith("30 rows of 1 text")
+
+
+@pytest.mark.parametrize("stop", [True, False])
+def test_the_verdict_follows_punctuation_and_not_the_end(stop):
+    text = "she sat , as he said , by the old red house and read it all day".split()
+    tokens = ("[CLS]", *text, *["."] * stop, "[SEP]")
+    marks = np.array([token in ",." for token in tokens], float)
+    end = np.zeros(len(tokens))
+    end[-2:] = 1
+    last = np.arange(len(tokens)) == len(tokens) - 1.0
+    columns = [0.8 * one / one.sum() + 0.2 / len(tokens) for one in (marks, end, last)]
+    weights = np.stack([np.tile(one, (len(tokens), 1)) for one in columns])
+    analyzer = Analyzer()
+    analyzer.add(AttentionMaps.from_arrays({"layer": weights}, tokens))
+    names = [head.pattern.name for head in analyzer.heads()]
+    assert names == ["punctuation", "suffix", "delimiter"]
 
 
 def test_every_type_can_be_named():

@@ -1,5 +1,6 @@
 """One analysis in four formats: the same numbers, escaped, with a stable schema."""
 
+import html
 import io
 import json
 import re
@@ -96,7 +97,7 @@ def test_all_formats_show_the_same_numbers(analysis):
     table = next(
         part for part in document(analysis) if isinstance(part, Table) and part.anchor
     )
-    assert len(table.rows) == len(data["heads"]) == 26
+    assert len(table.rows) == len(data["heads"]) == 2 * len(PLANTED)
     for head, row in zip(data["heads"], table.rows, strict=True):
         assert row[0] == head["label"]
         assert row[2] == number(head["pattern"]["confidence"])
@@ -131,9 +132,52 @@ def test_every_sentence_carries_a_number(analysis):
         assert re.search(r"\d\.\d", head["sentence"])
 
 
+def test_the_page_leads_with_sentences_and_types_and_folds_the_rest(analysis):
+    page = to_html(analysis)
+    first = page[: page.index("<nav")]
+    assert all(html.escape(one.sentence) in first for one in analysis.highlights)
+    letters = re.findall(r'class="(whole|partly) (\w+)" href="#(L\dH\d+)"', first)
+    assert [label for _, _, label in letters] == [h.label for h in analysis.heads]
+    for (whole, kind, label), head in zip(letters, analysis.heads, strict=True):
+        if whole == "whole":
+            assert kind == head.pattern.name, label
+    folded = page[page.index("<nav") :]
+    assert folded.count("<h2>") == folded.count("<details id=") == 6
+    assert " open>" not in folded
+
+
+def test_no_evidence_is_one_sentence_and_not_a_table_of_it():
+    random = np.random.default_rng(0)
+    probe = Analyzer()
+    tokens = [f"t{n % 25}" for n in range(50)]
+    weights = random.dirichlet(np.ones(50), (12, 50))
+    probe.add(AttentionMaps.from_arrays({"a": weights}, tokens))
+    part = PartialAnalysis(probe=probe)
+    part.take(planted_maps(), ())
+    shown = terminal(finish(part), heads=True)
+    assert "no head of 12 attends to what followed the same token before more" in shown
+    assert "no evidence" not in shown
+
+
+def test_layers_that_are_alike_are_not_ranked():
+    tokens = planted_tokens(24)
+    heads = np.stack([planted_head(n, tokens, noise=0.2) for n in PLANTED])
+    equal = {f"l{n}": heads for n in range(3)}
+    for layers in (equal, {"a": heads[:1], "b": heads[1:2]}):
+        analysis = analyze(AttentionMaps.from_arrays(layers, tokens))
+        assert not any("most focused" in one.sentence for one in analysis.highlights)
+    random = np.random.default_rng(0)
+    sharp, even = (random.dirichlet(np.full(24, a), (8, 24)) for a in (0.2, 2.0))
+    analysis = analyze(AttentionMaps.from_arrays({"a": sharp, "b": even}, tokens))
+    assert any(
+        one.sentence.startswith("layer 0 is the most focused and layer 1 the least")
+        for one in analysis.highlights
+    )
+
+
 def test_links_of_the_page_lead_to_its_heads(analysis):
     page = to_html(analysis)
-    targets = set(re.findall(r'<tr id="([^"]+)"', page))
+    targets = set(re.findall(r'<(?:tr|details) id="([^"]+)"', page))
     links = set(re.findall(r'href="#([^"]+)"', page))
     assert links
     assert links <= targets
@@ -209,7 +253,7 @@ def test_lone_surrogates_are_written_in_every_format():
 def test_a_category_may_have_any_name():
     rule = Rule("[bold]x[/]|<b>", "all of them", lambda pair: True)
     analysis = analyze(planted_maps(), rules=(rule,))
-    assert "[bold]x[/]|<b>" in terminal(analysis)
+    assert "[bold]x[/]|<b>" in terminal(analysis, heads=True)
     assert "<b>" not in to_html(analysis).partition("<script")[0]
 
 
@@ -260,7 +304,7 @@ def test_one_token_is_analysed():
     analysis = analyze(AttentionMaps.from_arrays({"a": np.ones((2, 1, 1))}, ["x"]))
     assert "no choice" in analysis.heads[0].sentence
     for shown in (terminal(analysis), to_markdown(analysis), to_html(analysis)):
-        assert "undefined" in shown
+        assert "nothing special was found: no head of 2 has a choice" in shown
     to_json(analysis)
 
 
@@ -268,8 +312,9 @@ def test_a_long_text_has_its_agreement_but_no_matrices():
     analysis = analyze(planted_maps(planted_tokens(65)))
     assert analysis.example.raw == analysis.example.rollout == []
     assert len(analysis.example.agreement) == 2
-    assert "correlation" in terminal(analysis)
-    assert "it has 65 tokens: layers are shown up to 64" in terminal(analysis)
+    assert "correlation" in terminal(analysis, heads=True)
+    everything = terminal(analysis, heads=True)
+    assert "it has 65 tokens: layers are shown up to 64" in everything
 
 
 def test_no_maps_at_all():

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neural_attn.analysis import Analyzer, analyze_attention_patterns
+from neural_attn.analysis.running_statistics import Tally
 from neural_attn.analysis.significance import holm, p_values
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.metrics.geometry import Geometry, is_punctuation, is_special
@@ -55,6 +56,7 @@ def wanted(name, q, k, tokens):
         "last_token": k == n - 1,
         "special_tokens": tokens[k] in ("[CLS]", "[SEP]"),
         "punctuation": tokens[k] in ".!",
+        "delimiters": k > 0 and tokens[k] in ("[CLS]", "[SEP]"),
         "prefix": k < band,
         "suffix": k >= n - band,
         "local": abs(q - k) <= 2,
@@ -207,15 +209,26 @@ def test_uniform_values_are_those_of_uniform_attention():
         assert found.values[0, known] == pytest.approx(found.uniform[known], abs=1e-12)
 
 
-def test_random_heads_give_false_alarms_as_often_as_p_says():
+def one_hot(random, shape):
+    """Heads each of whose rows has all its weight on any one key."""
+    return np.eye(shape[2])[random.integers(0, shape[2], shape[:2])]
+
+
+@pytest.mark.parametrize("rows", [softmax, one_hot])
+@pytest.mark.parametrize("length", [8, 40])
+def test_random_heads_give_false_alarms_at_most_as_often_as_p_says(rows, length):
+    # The normal tail would call 1 in 60 of the sharp heads of 8 tokens p < 0.0001.
     random = np.random.default_rng(4)
-    tokens = planted_tokens(40)
-    weights = softmax(random, (400, 40, 40))
+    tokens = planted_tokens(length)
+    weights = rows(random, (400, length, length))
     analyzer = Analyzer()
     analyzer.add(AttentionMaps.from_arrays({"random": weights}, tokens))
     heads = analyzer.heads()
-    p = np.array([[e.p for e in head.evidence.values()] for head in heads])
-    assert 0.03 < np.mean(p < 0.05) < 0.07
+    p = np.array(
+        [[e.p for n, e in h.evidence.items() if n != "distance"] for h in heads]
+    )
+    for limit in (0.05, 0.01, 0.001):
+        assert np.mean(p < limit) <= limit
     # Corrected, hardly any of 400 heads is called significant for any score.
     assert sum(e.significant for h in heads for e in h.evidence.values()) <= 3
 
@@ -286,10 +299,32 @@ def test_holm_is_stepwise_and_ignores_what_is_not_there():
 
 
 def test_p_is_one_sided_for_shares_and_two_sided_for_distance():
+    tally = Tally.empty(1)
     z = np.full((1, len(BASED)), -1.959964)
-    p = dict(zip(BASED, p_values(z)[0], strict=True))
-    assert p["previous_token"] == pytest.approx(0.975)
+    p = dict(zip(BASED, p_values(z, tally)[0], strict=True))
+    assert p["previous_token"] == 1
     assert p["distance"] == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("rows", [1, 5, 20])
+@pytest.mark.parametrize("hits", [0.2, 0.5, 1.0])
+def test_p_is_above_the_exact_one_of_rows_with_all_weight_on_one_key(rows, hits):
+    # Such rows hit a given one of 12 keys as a binomial variable does.
+    found = math.ceil(hits * rows)
+    chance = 1 / 12
+    exact = sum(
+        math.comb(rows, k) * chance**k * (1 - chance) ** (rows - k)
+        for k in range(found, rows + 1)
+    )
+    tally = Tally.empty(1)
+    tally.rows[:], tally.fewest[:] = rows, rows
+    tally.expected[:] = chance
+    tally.variance[:] = chance * (1 - chance) / rows
+    z = (found / rows - chance) / np.sqrt(tally.variance)
+    p = p_values(z, tally)[0, BASED.index("previous_token")]
+    assert exact <= p * (1 + 1e-9)
+    # all hits have the p of the binomial itself
+    assert p == pytest.approx(exact) if hits == 1 else p < 1.01
 
 
 @pytest.mark.parametrize(

@@ -48,11 +48,11 @@ def test_connections_above_the_threshold_with_the_rule_that_decided():
     assert [(c.query, c.key, c.category) for c in found] == [
         (2, 3, "positional"),
         (3, 7, "special_token"),
-        (4, 6, "syntactic"),
+        (4, 6, "other"),
         (1, 4, "semantic"),
         (6, 3, "other"),
     ]
-    assert found[2].rule == "an English determiner (word list)"
+    assert found[2].rule == "determiner → any word (word list)"
     assert found[4].rule == "no rule applies"
     assert [c.weight for c in found] == pytest.approx([0.5, 0.4, 0.3, 0.2, 0.15])
     assert (found[0].query_token, found[0].key_token) == ("cat", "saw")

@@ -10,7 +10,12 @@ TYPES = {
     "same_token": "Looks at the token itself.",
     "duplicate_token": "Looks at other copies of the token.",
     "induction": "Looks at what followed the token before.",
-    "sink": "Rests on one position, special tokens or punctuation.",
+    "punctuation": (
+        "Looks at punctuation, wherever it stands: without the full stop not at the\n"
+        "end of the text."
+    ),
+    "delimiter": "Looks at special tokens after the first one: [SEP], </s>.",
+    "sink": "Rests on one position, mostly the first token, or on all special tokens.",
     "local": "Looks at a narrow band around the token.",
     "prefix": "Looks at the beginning, at more than its first token.",
     "suffix": "Looks at the end, at more than its last token.",

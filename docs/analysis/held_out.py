@@ -24,6 +24,8 @@ HELD_OUT = (
     "same_token",
     "duplicate_token",
     "induction",
+    "punctuation",
+    "delimiter",
     "sink",
     "local",
     "prefix",
@@ -33,8 +35,12 @@ HELD_OUT = (
     "sparse",
     "mixed",
 )
-FIRST_SEED = 910_000  # drawn anew after the last change of a threshold
-NOT_CAUSAL = ("next_token", "suffix")  # these do not exist under a causal mask
+FIRST_SEED = 1_030_000  # drawn anew after the last change of a threshold
+NOT_CAUSAL = (
+    "next_token",
+    "delimiter",
+    "suffix",
+)  # these do not exist under a causal mask
 
 _SYLLABLES = "ba ce di fo gu ka le mi no pu ra se ti vo zu".split()
 # begin, end, mark of a word's beginning
@@ -77,7 +83,8 @@ def _head(pattern: str, random: np.random.Generator) -> HeldOut:
     if pattern == "mixed":
         parts = _MIXTURES[random.integers(len(_MIXTURES))]
     causal = bool(random.random() < 0.4) and not set(parts) & set(NOT_CAUSAL)
-    tokens, sentences = _text(random, int(random.integers(24, 140)))
+    special = pattern == "delimiter"
+    tokens, sentences = _text(random, int(random.integers(24, 140)), special=special)
     text = _Text(tokens, sentences, causal, random)
     if pattern == "mixed":
         shares = random.uniform(0.3, 0.4, 2)
@@ -120,7 +127,7 @@ def _noisy(
 
 
 def _text(
-    random: np.random.Generator, length: int
+    random: np.random.Generator, length: int, *, special: bool
 ) -> tuple[tuple[str, ...], list[int]]:
     """Sentences of made-up words, and the number of each token's sentence."""
     words = [
@@ -129,7 +136,8 @@ def _text(
     ]
     frequency = 1 / np.arange(1.0, len(words) + 1)
     frequency /= frequency.sum()
-    begin, end, mark = _TOKENIZERS[random.integers(len(_TOKENIZERS))]
+    choices = [one for one in _TOKENIZERS if one[1] or not special]
+    begin, end, mark = choices[random.integers(len(choices))]
     tokens, sentences = [], []
     number = 0
     while len(tokens) < length - 4:
@@ -196,14 +204,20 @@ class _Text:
             for age, key in enumerate(reversed(before)):
                 cells[query, key + 1] = 0.3**age
 
+    def _punctuation(self, cells: Float) -> None:
+        cells[:, [i for i, t in enumerate(self.tokens) if t in ".,!?"]] = 1
+
+    def _delimiter(self, cells: Float) -> None:
+        cells[:, [i for i, t in enumerate(self.tokens) if i and t[0] in "[<"]] = 1
+
     def _sink(self, cells: Float) -> None:
         count = len(cells)
         special = [i for i, t in enumerate(self.tokens) if t[0] in "[<"]
-        marks = [i for i, t in enumerate(self.tokens) if t in ".,!?"]
         some = int(self.random.integers(2, max(3, count // 2)))
         choices = [[0], [0], [some]]
         if not self.causal:
-            choices += [[count - 1], marks] + [special] * bool(special)
+            # a last token that is special is a delimiter
+            choices += [special] if special else [[count - 1]]
         cells[:, choices[self.random.integers(len(choices))]] = 1
 
     def _local(self, cells: Float) -> None:

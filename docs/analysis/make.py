@@ -126,7 +126,7 @@ def _confusion() -> str:
     }
     lines = [
         f"| planted | right | {' | '.join(HELD_OUT)} |",
-        "| --- |" + " ---: |" * 14,
+        "| --- |" + " ---: |" * (len(HELD_OUT) + 1),
     ]
     for name, counts in found.items():
         cells = (str(counts[other] or "") for other in HELD_OUT)
@@ -172,11 +172,11 @@ PATTERNS_PAGE = """\
 A score decides by c, the part of the way from chance to 1: c = (score - chance) /
 (1 - chance), where chance is uniform attention under the same mask. It must have
 evidence (corrected p < 0.01). Narrow types (previous, next, same, duplicate, induction,
-sink) are tried before wide ones (local, prefix, suffix, block, diagonal), then uniform;
-a wide type that is mostly one narrow one inside it does not count. What is left is
-sparse if nothing explains its few keys, and mixed otherwise. The confidence is the
-distance of the deciding number from its threshold, from 0 to 1: a margin, no
-probability. All thresholds stand in `neural_attn.analysis.THRESHOLDS`:
+punctuation, delimiter, sink) are tried before wide ones (local, prefix, suffix, block,
+diagonal), then uniform; a wide type that is mostly one narrow one inside it does not
+count. What is left is sparse if nothing explains its few keys, and mixed otherwise. The
+confidence is the distance of the deciding number from its threshold, from 0 to 1: a
+margin, no probability. All thresholds stand in `neural_attn.analysis.THRESHOLDS`:
 
 | threshold | value | of what |
 | --- | ---: | --- |
@@ -243,6 +243,7 @@ ROWS
 and how many are taken.
 
 The word list is English and crude: it holds a, an, the, this, that, these and those.
+It names no relation: the category is `other`, and the rule says determiner → any word.
 With parts of speech (`--spacy en_core_web_sm`, or any `tagger=` of yours) it is not
 used. A strong weight alone does not make two words related, so what no rule knows is
 called other.

@@ -53,13 +53,10 @@ NARROW: dict[str, tuple[str, ...]] = {
     "same_token": ("same_token",),
     "duplicate_token": ("duplicate_token",),
     "induction": ("induction",),
-    "sink": (
-        "first_token",
-        "last_token",
-        "special_tokens",
-        "punctuation",
-        "top_key_share",
-    ),
+    # token classes before positions: the last token is where a delimiter stands
+    "punctuation": ("punctuation",),
+    "delimiter": ("delimiters",),
+    "sink": ("first_token", "last_token", "special_tokens", "top_key_share"),
 }
 WIDE: dict[str, tuple[str, ...]] = {
     "local": ("local",),
@@ -71,14 +68,16 @@ WIDE: dict[str, tuple[str, ...]] = {
 # wide type -> scores of what is inside it: a band that is mostly its first token is a
 # weak sink, and a window that is mostly one neighbour a weak previous token
 INSIDE: dict[str, tuple[str, ...]] = {
-    "prefix": ("first_token",),
-    "suffix": ("last_token",),
+    "prefix": ("first_token", "top_key_share"),
+    "suffix": ("last_token", "top_key_share", "punctuation", "delimiters"),
     "local": ("previous_token", "next_token", "same_token"),
 }
+# types by the class of the token, which say more than where it stands
+CLASSES = ("punctuation", "delimiter")
 # Two patterns of one family are one finding, not a mixture.
 FAMILIES = (
     ("previous_token", "next_token", "same_token", "local", "block", "diagonal"),
-    ("sink", "prefix", "suffix"),
+    ("sink", "punctuation", "delimiter", "prefix", "suffix"),
     ("duplicate_token",),
     ("induction",),
 )
@@ -164,16 +163,33 @@ def _patterns(
     found: dict[str, tuple[float, str]] = {}
     for name, scores in {**NARROW, **WIDE}.items():
         for score in scores:
+            if name in CLASSES and _is_one_of_them(score, values, chance):
+                continue
             c = above_chance(values[score], chance[score])
             best = found.get(name, (-1.0, ""))[0]
             # A known token says more than "some position".
+            classes = max(found.get(one, (-1.0, ""))[0] for one in CLASSES)
+            known = max(best, classes)
             named = score == "top_key_share" and (
-                best >= THRESHOLDS["clear"] or best >= THRESHOLDS["known"] * c
+                known >= THRESHOLDS["clear"] or known >= THRESHOLDS["known"] * c
             )
+            # The same cells by the class of their token, up to rounding; and special
+            # tokens of which the first one has little.
+            named |= score == "last_token" and classes >= c - 1e-6
+            named |= score == "special_tokens" and classes >= THRESHOLDS["known"] * c
             if p_corrected[score] < SIGNIFICANT and c > best and not named:
                 found[name] = (c, score)
     _drop_covered(found, {n: above_chance(values[n], chance[n]) for n in values})
     return found
+
+
+def _is_one_of_them(
+    score: str, values: Mapping[str, float], chance: Mapping[str, float]
+) -> bool:
+    """Whether one key stands for a class: the others of it have no more than chance."""
+    several = chance[score] > 1.5 * chance["first_token"]
+    top = values["top_key_share"]
+    return several and values[score] - top <= (1 - top) * chance[score]
 
 
 def _drop_covered(found: dict[str, tuple[float, str]], c: Mapping[str, float]) -> None:

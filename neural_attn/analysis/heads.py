@@ -8,46 +8,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neural_attn.analysis.head_types import (
-    SIGNIFICANT,
-    Pattern,
-    PatternPart,
-    above_chance,
-    name_pattern,
-)
+from neural_attn.analysis.evidence import Evidence, Statistic
+from neural_attn.analysis.head_types import SIGNIFICANT, Pattern, name_pattern
 from neural_attn.analysis.running_statistics import Tally
-from neural_attn.analysis.significance import holm, p_values, z_scores
+from neural_attn.analysis.sentences import NO_SHARES, head_sentence
+from neural_attn.analysis.significance import (
+    FEWEST_ROWS,
+    holm,
+    p_values,
+    z_scores,
+)
 from neural_attn.metrics.measure import BASED, STATISTICS
-from neural_attn.metrics.pattern_scores import SCORES
 from neural_attn.promises import NONNEGATIVE, SHARES, Rows
 
-# why most is not defined of signed weights
-NO_SHARES = "signed weights are no shares of attention"
-
-__all__ = ["Evidence", "Head", "Statistic", "describe", "p_text"]
-
-
-@dataclass(frozen=True)
-class Statistic:
-    """One metric of one head over texts; `uniform` is that of uniform attention."""
-
-    mean: float
-    std: float | None
-    least: float
-    greatest: float
-    texts: int
-    uniform: float | None
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """One score against its baseline; `significant` after correction."""
-
-    chance: float
-    z: float
-    p: float
-    p_corrected: float
-    significant: bool
+__all__ = ["Evidence", "Head", "Place", "Statistic", "describe", "heads_of"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +38,7 @@ class Head:
     pattern: Pattern
     sentence: str
     rows: Rows = SHARES  # what they promise
+    queries: int = 0  # with a choice between keys, over all texts
 
 
 @dataclass(frozen=True)
@@ -92,8 +67,12 @@ def describe(
     both = [z_scores(tallies[name]) for name in names]
     chance = np.concatenate([c for c, _ in both])
     z = np.concatenate([z for _, z in both])
-    p = p_values(z)
-    corrected = holm(p)
+    p = np.concatenate(
+        [p_values(own, tallies[n]) for n, (_, own) in zip(names, both, strict=True)]
+    )
+    rows = np.concatenate([tallies[name].rows for name in names])
+    enough = rows >= FEWEST_ROWS
+    corrected = np.where(enough, holm(np.where(enough, p, np.nan)), 1.0)
     heads = []
     row = 0
     for name in names:
@@ -105,6 +84,8 @@ def describe(
                     float(p[row, column]),
                     float(corrected[row, column]),
                     bool(corrected[row, column] < SIGNIFICANT),
+                    int(rows[row, column]),
+                    int(tallies[name].values.count[index, STATISTICS.index(score)]),
                 )
                 for column, score in enumerate(BASED)
                 if not math.isnan(z[row, column])
@@ -133,15 +114,19 @@ def _head(
             count,
             float(uniform.mean[index, column]) if known else None,
         )
-    if place.rows in NONNEGATIVE:
-        pattern = _pattern(statistics, evidence)
-    else:
+    queries = int(tally.entropy_histogram[index].sum())
+    if place.rows not in NONNEGATIVE:
         pattern = Pattern("undefined", "undefined: signed", 0.0, {}, NO_SHARES)
+    elif 0 < queries < FEWEST_ROWS:
+        few = f"{queries} rows have a choice, and fewer than {FEWEST_ROWS} say nothing"
+        pattern = Pattern("undefined", "undefined: too few rows", 0.0, {}, few)
+    else:
+        pattern = _pattern(statistics, evidence)
     number = place.head_indices[index]
     where = f"layer {place.layer}"
     if place.several:
         where += f" ({place.kind.replace('_', ' ')})"
-    sentence = f"{where} head {number} {_sentence(pattern, statistics, evidence)}"
+    said = head_sentence(pattern, statistics, evidence, queries)
     return Head(
         place.label(number),
         name,
@@ -151,8 +136,9 @@ def _head(
         statistics,
         evidence,
         pattern,
-        sentence,
+        f"{where} head {number} {said}",
         place.rows,
+        queries,
     )
 
 
@@ -170,98 +156,6 @@ def _pattern(
         chance[name] = found.chance
         p[name] = found.p_corrected
     return name_pattern(values, chance, p)
-
-
-def _sentence(
-    pattern: Pattern,
-    statistics: Mapping[str, Statistic],
-    evidence: Mapping[str, Evidence],
-) -> str:
-    name, numbers = pattern.name, pattern.decided_by
-    if name == "uniform":
-        entropy = statistics["normalized_entropy"].mean
-        return f"spreads its attention evenly: normalized entropy {entropy:.2f}"
-    if name == "sparse":
-        keys = statistics["effective_keys"].mean
-        return (
-            f"attends to few keys, mostly not explained by position or token: "
-            f"{keys:.1f} effective keys, {numbers['ratio']:.2f} of uniform"
-        )
-    if pattern.rule == NO_SHARES:
-        low, high = statistics["weight_min"], statistics["weight_max"]
-        return f"has signed weights, from {low.least:.2f} to {high.greatest:.2f}"
-    if name == "undefined":
-        return "has no choice: each query may attend to one key"
-    if name == "mixed":
-        return _mixed_sentence(pattern, statistics, evidence)
-    first, *others = pattern.parts
-    main = f"attends to {_words(first.metric)}: {_numbers(first, evidence)}"
-    more = "".join(f"; also to {_words(o.metric)}: {o.value:.2f}" for o in others[:1])
-    return main + more
-
-
-def _mixed_sentence(
-    pattern: Pattern,
-    statistics: Mapping[str, Statistic],
-    evidence: Mapping[str, Evidence],
-) -> str:
-    """Name its two strongest parts, or what has the most evidence, or that none has."""
-    shown = [
-        f"{_words(part.metric)} ({_numbers(part, evidence)})"
-        for part in pattern.parts[:2]
-        if part.name != "uniform"
-    ]
-    if len(shown) == 2:
-        return f"attends partly to {shown[0]} and partly to {shown[1]}"
-    if shown:
-        return f"attends partly to {shown[0]}{_rest(pattern, statistics)}"
-    some = [
-        (above_chance(statistics[name].mean, found.chance), name)
-        for name, found in evidence.items()
-        if found.significant and name != "distance" and found.z > 0
-    ]
-    if not some:
-        entropy = statistics["normalized_entropy"].mean
-        return (
-            "shows no evidence of any pattern: all p above "
-            f"{SIGNIFICANT:g}, normalized entropy {entropy:.2f}"
-        )
-    name = max(some)[1]
-    most = PatternPart("", name, statistics[name].mean, evidence[name].chance)
-    return (
-        f"has no clear pattern; the most is {_words(name)}: {_numbers(most, evidence)}"
-    )
-
-
-def _rest(pattern: Pattern, statistics: Mapping[str, Statistic]) -> str:
-    """What the remaining attention does, as far as it is known."""
-    if pattern.parts[0].name != "sink" or "content_entropy" not in statistics:
-        return ""
-    entropy = statistics["content_entropy"].mean
-    even = any(part.name == "uniform" for part in pattern.parts)
-    how = "evenly" if even else "by no known pattern"
-    return f", the rest to ordinary tokens {how}: normalized entropy {entropy:.2f}"
-
-
-def _words(metric: str) -> str:
-    if metric == "top_key_share":
-        return "one position from everywhere"
-    return SCORES[metric].words
-
-
-def _numbers(part: PatternPart, evidence: Mapping[str, Evidence]) -> str:
-    found = evidence[part.metric]
-    return (
-        f"{part.value:.2f}, chance {part.chance:.2f}, "
-        f"z {found.z:.0f}, {p_text(found.p_corrected)}"
-    )
-
-
-def p_text(p: float) -> str:
-    """Give p as text; what float64 cannot tell from 0 is given as a bound."""
-    if p < 1e-300:
-        return "p < 1e-300"
-    return f"p {p:.3f}" if p >= 0.001 else f"p {p:.0e}"
 
 
 def heads_of(heads: Sequence[Head], pattern: str) -> list[Head]:

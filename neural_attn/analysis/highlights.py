@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import combinations, islice
+from statistics import fmean, variance
 
-from neural_attn.analysis.heads import Head, heads_of, p_text
+from neural_attn.analysis.groups import t_tail
+from neural_attn.analysis.head_types import SIGNIFICANT, THRESHOLDS, above_chance
+from neural_attn.analysis.heads import Head, heads_of
 from neural_attn.analysis.links import LinkScore
+from neural_attn.analysis.sentences import NOTHING, TOO_FEW, p_text, rests_on
+from neural_attn.analysis.significance import FEWEST_ROWS
 from neural_attn.promises import NONNEGATIVE
 
 __all__ = ["Highlight", "find_highlights"]
@@ -34,6 +40,9 @@ def find_highlights(
     """Choose at most five sentences, from what heads do most often and most clearly."""
     if not heads:
         return ()
+    if _too_few(heads):
+        labels = tuple(head.label for head in heads)
+        return (Highlight(f"{_rows(heads)} with a choice: {TOO_FEW}", labels),)
     found = (
         *_links(heads, links),
         *_sinks(heads),
@@ -46,7 +55,23 @@ def find_highlights(
         *_signed(heads),
         *_nothing(heads),
     )
-    return tuple(islice(found, MOST_SENTENCES))
+    none = Highlight(
+        f"{NOTHING}: no head of {len(heads)} has a choice between keys", ()
+    )
+    return tuple(islice(found, MOST_SENTENCES)) or (none,)
+
+
+def _too_few(heads: Sequence[Head]) -> bool:
+    """Whether all heads have a choice in so few rows that these say nothing."""
+    chosen = [head for head in heads if head.rows in NONNEGATIVE]
+    return bool(chosen) and 0 < max(head.queries for head in chosen) < FEWEST_ROWS
+
+
+def _rows(heads: Sequence[Head]) -> str:
+    """What sentences on whole rows rest on, for the head that has most of them."""
+    known = [head for head in heads if "normalized_entropy" in head.statistics]
+    most = max(known, key=lambda head: head.queries)
+    return rests_on(most.queries, most.statistics["normalized_entropy"].texts)
 
 
 def _links(heads: Sequence[Head], links: Sequence[LinkScore]) -> Iterator[Highlight]:
@@ -62,7 +87,10 @@ def _links(heads: Sequence[Head], links: Sequence[LinkScore]) -> Iterator[Highli
     )
     label = labels[best.map, best.head]
     if best.finds:
-        words = f"{label} finds {best.accuracy:.2f} of {best.links:,} given links"
+        words = (
+            f"{label} finds {best.accuracy:.2f} of {best.links:,} given links of "
+            f"{best.texts:,} text{'s' * (best.texts != 1)}"
+        )
         count = f"{len(finders)} of {len(links)} heads find more than both baselines"
         yield Highlight(
             f"{words} ({beside}); {count}",
@@ -70,7 +98,9 @@ def _links(heads: Sequence[Head], links: Sequence[LinkScore]) -> Iterator[Highli
         )
     else:
         words = f"no head is shown to find the given links: the best, {label}"
-        yield Highlight(f"{words}, finds {best.accuracy:.2f} ({beside})", (label,))
+        of = f"{best.links:,} of {best.texts:,} text{'s' * (best.texts != 1)}"
+        share = f"{best.accuracy:.2f} of {of}"
+        yield Highlight(f"{words}, finds {share} ({beside})", (label,))
 
 
 def _sinks(heads: Sequence[Head]) -> Iterator[Highlight]:
@@ -86,7 +116,8 @@ def _sinks(heads: Sequence[Head]) -> Iterator[Highlight]:
         and any(p.name == "sink" for p in head.pattern.parts)
         for head in heads
     )
-    more = f", and {partly} more rest on one partly" if partly else ""
+    verbs = "rests" if partly == 1 else "rest"
+    more = f"; {partly} more {verbs} partly on one" if partly else ""
     yield Highlight(
         f"{len(sinks)} of {len(heads)} heads {verb} (by {words}){more}; the clearest: "
         f"{first.sentence}",
@@ -111,11 +142,13 @@ def _induction(probe: Sequence[Head]) -> Iterator[Highlight]:
         return
     best = max(known, key=lambda head: head.statistics["induction"].mean)
     score, found = best.statistics["induction"].mean, best.evidence["induction"]
-    if found.significant and score > max(2 * found.chance, 0.1):
+    clear = above_chance(score, found.chance) >= THRESHOLDS["part"]
+    if found.shown and clear:
         yield Highlight(
             f"on repeated random tokens layer {best.layer} head {best.head} attends to "
             f"what followed the same token before: {score:.2f}, chance "
-            f"{found.chance:.2f}, z {found.z:.0f}, {p_text(found.p_corrected)}",
+            f"{found.chance:.2f}, {p_text(found.p_corrected)}, "
+            f"{rests_on(found.rows, found.texts)}",
             (best.label,),
         )
 
@@ -127,7 +160,7 @@ def _even(heads: Sequence[Head]) -> Iterator[Highlight]:
         least = min(head.statistics["normalized_entropy"].mean for head in even)
         yield Highlight(
             f"{len(even)} of {len(heads)} heads {verb} attention evenly "
-            f"(normalized entropy at least {least:.2f})",
+            f"(normalized entropy at least {least:.2f}, {_rows(even)})",
             tuple(head.label for head in even),
         )
 
@@ -142,27 +175,46 @@ def _same(
             f"{joined} of {len(heads)} heads do nearly what another does, in "
             f"{len(clusters)} cluster{'s' if len(clusters) > 1 else ''}; the largest "
             f"has {len(largest)}: {', '.join(largest[:6])}"
-            + (" and others" if len(largest) > 6 else ""),
+            + (" and others" if len(largest) > 6 else "")
+            + f" ({_rows(heads)})",
             tuple(largest),
         )
 
 
 def _focus(heads: Sequence[Head]) -> Iterator[Highlight]:
-    """The layers whose heads are most and least focused."""
+    """The layers whose heads are most and least focused, where these differ."""
     layers: dict[int, list[float]] = {}
     for head in heads:
         if "normalized_entropy" in head.statistics:
             entropy = head.statistics["normalized_entropy"].mean
             layers.setdefault(head.layer, []).append(entropy)
-    means = {layer: sum(rows) / len(rows) for layer, rows in layers.items()}
+    means = {layer: fmean(rows) for layer, rows in layers.items()}
     if len(means) < 2:
         return
     low, high = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
-    yield Highlight(
-        f"layer {low} is the most focused and layer {high} the least: mean normalized "
-        f"entropy {means[low]:.2f} and {means[high]:.2f}",
-        tuple(head.label for head in heads if head.layer in (low, high)),
+    # Chosen after seeing them: as many pairs could have been (Bonferroni).
+    pairs = len(list(combinations(means, 2)))
+    p = min(1.0, pairs * _differ(layers[low], layers[high]))
+    if p < SIGNIFICANT:
+        yield Highlight(
+            f"layer {low} is the most focused and layer {high} the least: mean "
+            f"normalized entropy {means[low]:.2f} and {means[high]:.2f}, {p_text(p)} "
+            f"between heads, {_rows(heads)}",
+            tuple(head.label for head in heads if head.layer in (low, high)),
+        )
+
+
+def _differ(one: Sequence[float], other: Sequence[float]) -> float:
+    """Two-sided p that two samples have one mean (Welch, 1947); 1 for single values."""
+    if min(len(one), len(other)) < 2:
+        return 1.0
+    errors = variance(one) / len(one), variance(other) / len(other)
+    if sum(errors) < 1e-18:  # heads that are all alike are one head
+        return 1.0
+    freedom = sum(errors) ** 2 / (
+        errors[0] ** 2 / (len(one) - 1) + errors[1] ** 2 / (len(other) - 1)
     )
+    return 2 * t_tail(abs(fmean(one) - fmean(other)) / math.sqrt(sum(errors)), freedom)
 
 
 def _signed(heads: Sequence[Head]) -> Iterator[Highlight]:
@@ -171,9 +223,10 @@ def _signed(heads: Sequence[Head]) -> Iterator[Highlight]:
         verb = "has" if len(signed) == 1 else "have"
         low = min(head.statistics["weight_min"].least for head in signed)
         high = max(head.statistics["weight_max"].greatest for head in signed)
+        texts = max(head.statistics["weight_max"].texts for head in signed)
         yield Highlight(
             f"{len(signed)} of {len(heads)} heads {verb} signed weights, "
-            f"from {low:.2f} to {high:.2f}",
+            f"from {low:.2f} to {high:.2f}, in {texts:,} text{'s' * (texts != 1)}",
             tuple(head.label for head in signed),
         )
 
@@ -183,13 +236,12 @@ def _nothing(heads: Sequence[Head]) -> Iterator[Highlight]:
         head
         for head in heads
         if head.rows in NONNEGATIVE
-        and not any(
-            found.significant and found.z > 0 for found in head.evidence.values()
-        )
+        and head.queries
+        and not any(found.shown for found in head.evidence.values())
     ]
     if none:
-        verb = "shows" if len(none) == 1 else "show"
         yield Highlight(
-            f"{len(none)} of {len(heads)} heads {verb} no evidence of any pattern",
+            f"{NOTHING} in {len(none)} of {len(heads)} heads: no score is more than "
+            f"chance ({_rows(none)})",
             tuple(head.label for head in none),
         )

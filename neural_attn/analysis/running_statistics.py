@@ -84,7 +84,9 @@ class Tally:
 
     `values` are the moments of the metrics [heads, STATISTICS] and `uniform` those of
     uniform attention. `expected` and `variance` [heads, BASED] are sums over texts, as
-    `measure` gives them for one; histograms [heads, BINS] count queries.
+    `measure` gives them for one; histograms [heads, BINS] count queries. `rows` [heads,
+    BASED] are the queries that each score rests on, and `fewest` the least of them in
+    any text that has some, inf without.
     """
 
     texts: int
@@ -94,6 +96,8 @@ class Tally:
     uniform: Moments
     entropy_histogram: NDArray[np.int64]
     maximum_histogram: NDArray[np.int64]
+    rows: Float
+    fewest: Float
 
     @classmethod
     def empty(cls, heads: int) -> Tally:
@@ -106,6 +110,8 @@ class Tally:
             Moments.empty((heads, len(STATISTICS))),
             np.zeros((heads, BINS), dtype=np.int64),
             np.zeros((heads, BINS), dtype=np.int64),
+            np.zeros((heads, len(BASED))),
+            np.full((heads, len(BASED)), np.inf),
         )
 
     def add(self, heads: list[int], found: Measured, at: slice) -> None:
@@ -125,6 +131,10 @@ class Tally:
         self.variance[heads] += np.nan_to_num(found.variance[at])
         self.entropy_histogram[heads] += found.entropy_histogram[at]
         self.maximum_histogram[heads] += found.maximum_histogram[at]
+        rows = found.rows[at]
+        self.rows[heads] += rows
+        some = np.where(rows > 0, rows, np.inf)
+        self.fewest[heads] = np.minimum(self.fewest[heads], some)
 
     def merge(self, other: Tally) -> Tally:
         """Give the statistics of both sets of texts together.
@@ -147,4 +157,6 @@ class Tally:
             self.uniform.merge(other.uniform),
             self.entropy_histogram + other.entropy_histogram,
             self.maximum_histogram + other.maximum_histogram,
+            self.rows + other.rows,
+            np.minimum(self.fewest, other.fewest),
         )

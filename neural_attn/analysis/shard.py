@@ -11,10 +11,11 @@ from pathlib import Path
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.example import Example
 from neural_attn.analysis.groups import Difference, compare_groups
-from neural_attn.analysis.heads import NO_SHARES, Head
+from neural_attn.analysis.heads import Head
 from neural_attn.analysis.highlights import find_highlights
 from neural_attn.analysis.links import LinkFinder
 from neural_attn.analysis.result import MOST_DIFFERENCES, Analysis
+from neural_attn.analysis.sentences import NO_SHARES
 from neural_attn.analysis.steps import Steps
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.findings import Finding

@@ -40,7 +40,7 @@ from neural_attn.weighing import TEXT_MEGABYTES, TooLargeError, read_text_bytes
 __all__ = ["SCHEMA", "VERSION", "read_partial", "write_partial"]
 
 SCHEMA = "neural-attn/partial-analysis"
-VERSION = 2
+VERSION = 3
 
 # Numbers of other metrics do not merge, even where there are as many.
 LAYOUT = {"statistics": list(STATISTICS), "scores": list(BASED), "bins": BINS}
@@ -97,7 +97,11 @@ def _tally_data(tally: Tally) -> dict[str, Any]:
         for name in ("expected", "variance", "entropy_histogram", "maximum_histogram")
     }
     moments = {n: _moments_data(getattr(tally, n)) for n in ("values", "uniform")}
-    return {"texts": tally.texts, **moments, **arrays}
+    rows = {
+        "rows": tally.rows.tolist(),  # least is infinite without any
+        "fewest": np.where(tally.rows > 0, tally.fewest, 0.0).tolist(),
+    }
+    return {"texts": tally.texts, **moments, **arrays, **rows}
 
 
 def _moments_data(moments: Moments) -> dict[str, Any]:
@@ -238,14 +242,21 @@ def _place(data: dict[str, Any]) -> Place:
 
 def _tally(data: dict[str, Any], place: Place) -> Tally:
     heads = len(place.head_indices)
+    scores = (heads, len(BASED))
+    rows = counts(data["rows"], scores).astype(np.float64)
+    fewest = counts(data["fewest"], scores).astype(np.float64)
+    if (fewest > rows).any() or ((fewest == 0) != (rows == 0)).any():
+        raise ValueError("its rows are not as many as it says")
     return Tally(
         count(data["texts"]),
         _moments(data["values"], heads),
-        numbers(data["expected"], (heads, len(BASED))),
-        numbers(data["variance"], (heads, len(BASED)), least=0.0),
+        numbers(data["expected"], scores),
+        numbers(data["variance"], scores, least=0.0),
         _moments(data["uniform"], heads),
         counts(data["entropy_histogram"], (heads, BINS)),
         counts(data["maximum_histogram"], (heads, BINS)),
+        rows,
+        np.where(rows > 0, fewest, np.inf),
     )
 
 

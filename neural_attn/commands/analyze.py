@@ -121,7 +121,7 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
     "--num-examples", "most_texts", type=click.IntRange(1), metavar="COUNT",
     help="The first so many texts of each file.",
 )  # fmt: skip
-@click.option("--heads", is_flag=True, help="Print every head, not only the clearest.")
+@click.option("--heads", is_flag=True, help="Print every head, and all tables.")
 @click.option(
     "--threshold", type=click.FloatRange(0, 1), metavar="SHARE",
     help="Connections are weights above it (0.1), averaged over the heads of a layer.",

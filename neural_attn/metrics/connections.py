@@ -28,6 +28,7 @@ __all__ = [
     "find_connections",
     "spacy_tagger",
     "tags_of",
+    "word_groups",
 ]
 
 OTHER = "other"
@@ -105,9 +106,15 @@ def _tagged(pair: Pair) -> bool:
 
 def _determiner(pair: Pair) -> bool:
     # Only without tags, which know better; English, and blind to "that" as pronoun.
-    words = {bare(pair.query).lower(), bare(pair.key).lower()}
-    marks = is_punctuation(pair.query) or is_punctuation(pair.key)
-    return pair.query_tag is None and bool(words & DETERMINERS) and not marks
+    return pair.query_tag is None and _is_determiner(pair.query, pair.key)
+
+
+def _to_determiner(pair: Pair) -> bool:
+    return pair.query_tag is None and _is_determiner(pair.key, pair.query)
+
+
+def _is_determiner(one: str, other: str) -> bool:
+    return bare(one).lower() in DETERMINERS and not is_punctuation(other)
 
 
 def _same_word(pair: Pair) -> bool:
@@ -126,7 +133,9 @@ RULES: tuple[Rule, ...] = (
     Rule("positional", "neighbouring tokens", _adjacent),
     Rule("semantic", "the same word", _same_word),
     Rule("syntactic", "parts of speech that can depend on each other", _tagged),
-    Rule("syntactic", "an English determiner (word list)", _determiner),
+    # A word list knows no grammar: that a determiner belongs to the word is not said.
+    Rule(OTHER, "determiner → any word (word list)", _determiner),
+    Rule(OTHER, "any word → determiner (word list)", _to_determiner),
     Rule("semantic", "two content words (parts of speech)", _content),
 )
 
@@ -234,8 +243,8 @@ def _tags(tokens: Sequence[str], tagger: Tagger | None) -> Sequence[str | None]:
     return [None] * len(tokens) if tagger is None else tags_of(tokens, tagger)
 
 
-def tags_of(tokens: Sequence[str], tagger: Tagger) -> list[str | None]:
-    """Tag tokens by the words that they are parts of; special tokens get None.
+def word_groups(tokens: Sequence[str]) -> list[list[int]]:
+    """The places of the tokens of each word; special tokens are of none.
 
     Word pieces (`##ing`) belong to the word before them. Where a tokenizer marks the
     beginnings of words (`Ġ`, `▁`), what has no mark belongs to the word before it.
@@ -250,6 +259,12 @@ def tags_of(tokens: Sequence[str], tagger: Tagger) -> list[str | None]:
             groups[-1].append(index)
         else:
             groups.append([index])
+    return groups
+
+
+def tags_of(tokens: Sequence[str], tagger: Tagger) -> list[str | None]:
+    """Tag tokens by the words that they are parts of; special tokens get None."""
+    groups = word_groups(tokens)
     words = ["".join(bare(tokens[index]) for index in group) for group in groups]
     tags = list(tagger(words))
     if len(tags) != len(words):

@@ -27,6 +27,7 @@ __all__ = [
     "is_punctuation",
     "is_special",
     "same_mask",
+    "separators",
     "words_of",
 ]
 
@@ -46,6 +47,12 @@ _MARKS = ("##", "Ġ", "▁")
 def is_special(token: str) -> bool:
     """Whether a token is written like [CLS], <s> or <|endoftext|>."""
     return _SPECIAL.fullmatch(token) is not None
+
+
+def separators(tokens: Sequence[str]) -> Bool:
+    """Which tokens are special and not the first: [SEP], </s>; [CLS] separates none."""
+    flags = [index > 0 and is_special(token) for index, token in enumerate(tokens)]
+    return np.array(flags, dtype=bool)
 
 
 def words_of(tokens: Sequence[str]) -> Sequence[str]:

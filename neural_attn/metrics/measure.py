@@ -48,7 +48,8 @@ class Measured:
     `variance`, float64 [heads, BASED], are those of each score if every row's weights
     stood in random order. `uniform` [COLUMNS] and `extra_uniform` [BESIDE] are the
     values of uniform attention under the same mask. The histograms, int64 [heads,
-    BINS], count queries.
+    BINS], count queries. `rows`, float64 [heads, BASED], is how many queries each score
+    rests on.
     """
 
     values: Float
@@ -59,6 +60,7 @@ class Measured:
     extra_uniform: Float
     entropy_histogram: NDArray[np.int64]
     maximum_histogram: NDArray[np.int64]
+    rows: Float
 
 
 def measure(plan: Plan, weights: Sequence[Weights], *, rank: bool = False) -> Measured:
@@ -77,9 +79,10 @@ def measure(plan: Plan, weights: Sequence[Weights], *, rank: bool = False) -> Me
     for index, metric in enumerate(MEASURES):
         values[:, index] = found.values(metric)
     expected, variance = np.full((2, len(values), len(BASED)), np.nan)
+    rows = np.zeros((len(values), len(BASED)))
     if found.shares is not None:
-        _scores(plan, found.shares, values, expected, variance)
-        _, expected[:, -1], variance[:, -1] = found.shares.top_key
+        _scores(plan, found.shares, values, expected, variance, rows)
+        _, expected[:, -1], variance[:, -1], rows[:, -1] = found.shares.top_key
     asked = [metric if rank or not metric.slow else None for metric in BESIDE]
     extra = np.full((len(values), len(BESIDE)), np.nan)
     for index, one in enumerate(asked):
@@ -93,11 +96,17 @@ def measure(plan: Plan, weights: Sequence[Weights], *, rank: bool = False) -> Me
         _uniform(found, plan),
         np.array([np.nan if one is None else found.uniform(one) for one in asked]),
         *_histograms(found),
+        rows,
     )
 
 
 def _scores(
-    plan: Plan, found: Measuring, values: Float, expected: Float, variance: Float
+    plan: Plan,
+    found: Measuring,
+    values: Float,
+    expected: Float,
+    variance: Float,
+    rows: Float,
 ) -> None:
     """Fill the scores in; their mean and variance over orders of each row's weights.
 
@@ -118,6 +127,7 @@ def _scores(
             values[:, COLUMNS.index(name)] = score[:, index]
             expected[:, order.index(name)] = mean[:, index]
             variance[:, order.index(name)] = apart[:, index]
+            rows[:, order.index(name)] = number[:, index]
 
 
 def _histograms(found: Looked) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -17,7 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.metrics.geometry import Geometry, is_punctuation, is_special
+from neural_attn.metrics.geometry import (
+    Geometry,
+    is_punctuation,
+    is_special,
+    separators,
+)
 from neural_attn.metrics.sources import CLARK, GUIDE, OLSSON, VIG
 from neural_attn.promises import NONNEGATIVE, Rows
 
@@ -68,6 +73,10 @@ def _offset(distance: int) -> Callable[[Geometry], NDArray[np.generic]]:
 
 def _keys(test: Callable[[str], bool]) -> Callable[[Geometry], NDArray[np.generic]]:
     return lambda geometry: _columns(geometry, geometry.key_flags(test))
+
+
+def _delimiters(geometry: Geometry) -> NDArray[np.generic]:
+    return _columns(geometry, separators(geometry.key_tokens))
 
 
 def _columns(geometry: Geometry, flags: NDArray[np.bool_]) -> NDArray[np.generic]:
@@ -259,9 +268,20 @@ SCORES: dict[str, Score] = {
             "punctuation",
             formula="share of attention on tokens of punctuation or symbols alone",
             range="0 to 1",
-            reading="High: sentence marks are the sink.",
+            reading="High: sentence marks are where the head rests.",
             source=CLARK,
-            picture="block",
+            picture="punctuation",
+        ),
+        Score(
+            "delimiters",
+            "both",
+            _delimiters,
+            "delimiters",
+            formula="share of attention on special tokens after the first token",
+            range="0 to 1",
+            reading="High: [SEP] or </s> is where the head rests.",
+            source=CLARK,
+            picture="delimiter",
         ),
         Score(
             "prefix",

@@ -73,6 +73,8 @@ PLANTED: dict[str, Callable[[Geometry, np.random.Generator], Float]] = {
     "same_token": _follow("same_token"),
     "duplicate_token": _follow("duplicate_token"),
     "induction": _follow("induction"),
+    "punctuation": _follow("punctuation"),
+    "delimiter": _follow("delimiters"),
     "local": _local,
     "uniform": _uniform,
     "sink": _sink,

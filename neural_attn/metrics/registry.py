@@ -89,8 +89,8 @@ class Measuring:
         return result
 
     @cached_property
-    def top_key(self) -> tuple[Float, Float, Float]:
-        """Greatest mean weight of a key; its mean in shuffled rows, its variance."""
+    def top_key(self) -> tuple[Float, Float, Float, NDArray[np.int64]]:
+        """Greatest mean weight of a key; its mean in shuffled rows, variance, rows."""
         return _top_key(self.geometry, self.sums, self.counts)
 
 
@@ -218,7 +218,7 @@ def _extreme(m: Measuring, rows: Float, worst: float) -> Float:
 
 def _top_key(
     geometry: Geometry, sums: Sums, counts: NDArray[np.bool_]
-) -> tuple[Float, Float, Float]:
+) -> tuple[Float, Float, Float, NDArray[np.int64]]:
     """Greatest mean weight of a key, over the queries that may attend to it.
 
     Its mean if rows stood in random order, and its variance, are bounds: those of one
@@ -236,7 +236,8 @@ def _top_key(
     variance = divide(np.where(rows, spread, 0.0).sum(axis=1), rows.sum(axis=1) ** 2)
     choices = np.maximum(enough.sum(axis=1), 1)
     mean = row_mean(sums.mass / options, rows)
-    return top, mean + np.sqrt(2 * np.log(choices) * variance), variance
+    most = mean + np.sqrt(2 * np.log(choices) * variance)
+    return top, most, variance, rows.sum(axis=1)
 
 
 def _top_of_uniform(m: Measuring) -> float:

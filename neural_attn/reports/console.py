@@ -1,35 +1,38 @@
-"""The console report: what the analysis found, in words that keep to the numbers.
+"""The console report: the guide's numbers of one text, and what there is evidence of.
 
-Words come from the thresholds of the guide where these hold for any length of text.
-Entropy in nats grows with the length, so the guide's 2 and 4 nats are taken relative to
-uniform attention over the keys that may be attended to. Uniform attention under a
-causal mask already gives a large diagonal strength; it is what diagonals are compared
-with.
+Entropy and the greatest weight have no null, as the order of a row leaves them alike:
+their words say no more than what they amount to, beside uniform attention. Of the own
+position a word is said where heads attend to it more than chance (see
+`analysis/significance.py`); where none does, that nothing special was found. A ratio
+alone, such as the diagonal strength, names nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.text import Text
 
+from neural_attn.analysis.analyzer import Analyzer, parts_of
+from neural_attn.analysis.heads import Head
 from neural_attn.figures.token_labels import readable
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
 from neural_attn.metrics.guide import AttentionPatterns, analyze_attention_patterns
 from neural_attn.promises import NONNEGATIVE, PROMISES, SHARES, Rows
 from neural_attn.reports.elements import UNTRAINED
+from neural_attn.reports.words import (
+    entropy_words,
+    greatest_words,
+    own_position_words,
+)
 
 __all__ = ["AttentionReport", "LayerReport", "build_report"]
 
 SCHEMA_VERSION = 1
-
-# Share of uniform entropy. For 128 tokens these are the guide's 2 and 4 nats.
-FOCUSED_BELOW, DIFFUSE_ABOVE = 0.4, 0.8
-STRONG_ABOVE, SPREAD_BELOW = 0.5, 0.2
-DIAGONAL_ABOVE, DIAGONAL_BELOW = 1.5, 0.5
 
 NO_DIAGONAL = {
     "cross": "not defined: cross-attention",
@@ -42,7 +45,8 @@ class LayerReport:
     """One layer: `shape` is [batch, heads, queries, keys], as the map holds it.
 
     `queries` and `keys` count what is left of the example without its padding;
-    `uniform_diagonal` is the diagonal strength of uniform attention under the mask.
+    `uniform_diagonal` is the diagonal strength of uniform attention under the mask;
+    `heads` are what the analysis finds of each head in this one text.
     """
 
     name: str
@@ -55,17 +59,17 @@ class LayerReport:
     patterns: AttentionPatterns
     uniform_diagonal: float | None
     rows: Rows = SHARES
+    heads: tuple[Head, ...] = ()
 
     @property
     def interpretation(self) -> dict[str, str]:
-        """What the averages say, one or a few words each; only what is defined."""
+        """What the averages amount to, a few words each; only what is defined."""
         words = {
-            "entropy": _entropy_word(self.patterns["avg_normalized_entropy"]),
-            "max_attention": _max_word(self.patterns["avg_max_attention"], self.keys),
-            "diagonal": _diagonal_word(
-                self.patterns["avg_diagonal_strength"], self.uniform_diagonal
-            ),
+            "entropy": entropy_words(self.heads),
+            "max_attention": greatest_words(self.heads),
         }
+        if self.patterns["diagonal_attention_strength"] is not None:
+            words["diagonal"] = own_position_words(self.heads)
         return {key: word for key, word in words.items() if word is not None}
 
 
@@ -145,8 +149,9 @@ def build_report(maps: AttentionMaps, batch_index: int = 0) -> AttentionReport:
         If a map has no such example.
     """
     layers = []
-    for one in maps.maps:
-        item = maps.item(one.name, batch_index)
+    items = [maps.item(one.name, batch_index) for one in maps.maps]
+    heads = _heads(maps, items)
+    for one, item in zip(maps.maps, items, strict=True):
         patterns = analyze_attention_patterns(
             item.weights, item.allowed, cross=item.kind == "cross", rows=item.rows
         )
@@ -162,11 +167,21 @@ def build_report(maps: AttentionMaps, batch_index: int = 0) -> AttentionReport:
                 patterns=patterns,
                 uniform_diagonal=_uniform_diagonal(item),
                 rows=item.rows,
+                heads=tuple(head for head in heads if head.map == item.name),
             )
         )
     return AttentionReport(
         tuple(layers), maps.trained, maps.source, maps.backend, batch_index
     )
+
+
+def _heads(maps: AttentionMaps, items: Sequence[AttentionItem]) -> tuple[Head, ...]:
+    """What the analysis says of each head in this text; heads are not compared."""
+    analyzer = Analyzer()
+    analyzer.place(maps)
+    parts = [replace(part, sample=None) for part in parts_of(items)]
+    analyzer.count(parts, max((len(item.key_tokens) for item in items), default=0))
+    return analyzer.heads()
 
 
 def _uniform_diagonal(item: AttentionItem) -> float | None:
@@ -215,7 +230,7 @@ def _layer_lines(layer: LayerReport, heads: bool) -> list[Text]:
     for text, key in rows:
         word = f": {words[key]}" if key in words else ""
         lines.append(Text(f"    - {text}{word}"))
-    return lines + (_head_lines(layer) if heads else [])
+    return lines + (_head_lines(layer) if heads else _by_head(layer))
 
 
 def _promise_lines(layer: LayerReport) -> list[Text]:
@@ -250,33 +265,23 @@ def _head_lines(layer: LayerReport) -> list[Text]:
     return lines
 
 
+def _by_head(layer: LayerReport) -> list[Text]:
+    """Entropy and greatest weight of every head, a line each."""
+    found = layer.patterns
+    rows = {
+        "Entropy": found["attention_entropy"],
+        "Max": found["max_attention_per_head"],
+    }
+    return [
+        Text(f"    - {name} by head: {' '.join(map(_short, values))}")
+        for name, values in rows.items()
+        if len(values) > 1
+    ]
+
+
+def _short(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
 def _number(value: float | None) -> str:
     return "not defined" if value is None else f"{value:.3f}"
-
-
-def _entropy_word(share: float | None) -> str | None:
-    if share is None:
-        return None
-    if share < FOCUSED_BELOW:
-        return "focused on few positions"
-    return "diffuse, close to uniform" if share > DIFFUSE_ABOVE else "balanced"
-
-
-def _max_word(value: float | None, keys: int) -> str | None:
-    if value is None or keys == 1:
-        return None
-    # Of few keys even uniform attention gives each much: it must be twice that.
-    if value > STRONG_ABOVE and value > 2 / keys:
-        return "strong focus on single positions"
-    return "distributed" if value < SPREAD_BELOW else "moderate"
-
-
-def _diagonal_word(value: float | None, uniform: float | None) -> str | None:
-    if value is None or not uniform:
-        return None
-    ratio = value / uniform
-    if ratio > DIAGONAL_ABOVE:
-        return "strong attention to the own position"
-    return (
-        "little attention to the own position" if ratio < DIAGONAL_BELOW else "balanced"
-    )

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from neural_attn.analysis.heads import NO_SHARES, Head
+from neural_attn.analysis.heads import Head
 from neural_attn.analysis.result import Analysis
+from neural_attn.analysis.sentences import NO_SHARES
 from neural_attn.figures.token_labels import readable
 from neural_attn.metrics.pattern_scores import SCORES
 from neural_attn.metrics.registry import GRIDS, HISTOGRAMS, REGISTRY, TABLE
@@ -26,6 +27,7 @@ from neural_attn.reports.elements import (
     number,
 )
 from neural_attn.reports.sections import more_parts
+from neural_attn.reports.type_map import type_map
 
 __all__ = ["document"]
 
@@ -35,7 +37,7 @@ _NONE = Sentences(((f"none: {NO_SHARES}", ()),))
 
 def document(analysis: Analysis) -> list[Part]:
     """Everything that a report shows, in order."""
-    parts: list[Part] = [Heading(1, "Attention analysis"), _about(analysis)]
+    parts: list[Part] = [Heading(1, "Attention analysis", lead=True), _about(analysis)]
     warnings = [
         (f.diagnostic.render().replace("\n  ", "; "), ()) for f in analysis.findings
     ]
@@ -46,16 +48,18 @@ def document(analysis: Analysis) -> list[Part]:
     if not analysis.heads:
         return [*parts, Sentences((("there is no attention to analyse", ()),))]
     parts += [
-        Heading(2, "What stands out"),
+        Heading(2, "What stands out", lead=True),
         Sentences(tuple((one.sentence, one.heads) for one in analysis.highlights)),
-        Heading(2, "Heads"),
+        Heading(2, "Types of heads", lead=True),
+        type_map(analysis.heads),
+        *more_parts(analysis),
+        Heading(2, "Types by layer"),
         _types(analysis.heads),
-        Heading(2, "Layers and heads at a glance"),
+        Heading(2, "Numbers by layer and head"),
         *_grids(analysis.heads),
         Heading(2, "Distributions"),
         *_bars(analysis),
     ]
-    parts += more_parts(analysis)
     return [
         *parts,
         Heading(2, "Every head"),
@@ -134,7 +138,7 @@ def _score_table(heads: Sequence[Head]) -> list[Part]:
         cells = []
         for name in names:
             found = head.evidence.get(name)
-            marks = "" if found is None else "*" * (found.significant and found.z > 0)
+            marks = "" if found is None else "*" * found.shown
             cells.append(_mean(head, name) + marks)
         rows.append((head.label, *cells))
     caption = (

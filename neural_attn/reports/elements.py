@@ -15,6 +15,8 @@ __all__ = [
     "Sentences",
     "Squares",
     "Table",
+    "TypeCell",
+    "TypeMap",
     "number",
     "spark",
 ]
@@ -27,10 +29,16 @@ _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 @dataclass(frozen=True)
 class Heading:
-    """A title; level 1 is the report's."""
+    """A title; level 1 is the report's.
+
+    What comes first is `lead`: it stands open, and the terminal shows it. It also shows
+    what was `asked` for by an option. All else is folded, or left to other formats.
+    """
 
     level: int
     text: str
+    lead: bool = False
+    asked: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,33 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class TypeCell:
+    """One head of a map of types; `kind` is `whole` its type, or its strongest part."""
+
+    letter: str
+    kind: str
+    whole: bool
+    label: str
+    head: int
+    sentence: str
+
+
+@dataclass(frozen=True)
+class TypeMap:
+    """Types by layer (rows) and head (columns).
+
+    `reach` has for each row the least and greatest normalized entropy, and those of the
+    greatest weight, as texts.
+    """
+
+    rows: tuple[str, ...]
+    cells: tuple[tuple[TypeCell, ...], ...]
+    legend: tuple[str, ...]
+    reach: tuple[tuple[str, str], ...]
+    caption: str
+
+
+@dataclass(frozen=True)
 class Bars:
     """A histogram of counts in equal bins from 0 to 1."""
 
@@ -85,7 +120,7 @@ class Squares:
     side: int = 260
 
 
-Part = Heading | Sentences | Table | Grid | Bars | Squares
+Part = Heading | Sentences | Table | Grid | TypeMap | Bars | Squares
 
 
 def number(value: float | None) -> str:

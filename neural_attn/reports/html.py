@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 from importlib.resources import files
 
 from neural_attn.analysis.result import Analysis
 from neural_attn.diagnostics.errors import printable
 from neural_attn.reports.document import document
-from neural_attn.reports.elements import Bars, Grid, Heading, Part, Sentences, Table
+from neural_attn.reports.elements import (
+    Bars,
+    Grid,
+    Heading,
+    Part,
+    Sentences,
+    Table,
+    TypeCell,
+    TypeMap,
+)
 from neural_attn.reports.json import to_json
 from neural_attn.reports.svg import bars_svg, grid_svg, squares_svg
 
@@ -24,7 +34,7 @@ def to_html(analysis: Analysis) -> str:
     Links lead from sentences to the rows of their heads. The JSON of the analysis is
     inside, in `<script type="application/json">`, which browsers do not run.
     """
-    body = "\n".join(_html(part) for part in document(analysis))
+    body = _body(document(analysis))
     data = to_json(analysis).replace("<", "\\u003c")
     css = files(__package__).joinpath("report.css").read_text("utf-8")
     return (
@@ -37,9 +47,57 @@ def to_html(analysis: Analysis) -> str:
     )
 
 
+def _body(parts: Sequence[Part]) -> str:
+    """What comes first side by side, then the contents, then all else folded."""
+    sections: list[tuple[Heading, list[Part]]] = []
+    for part in parts:
+        if isinstance(part, Heading):
+            sections.append((part, []))
+        else:
+            sections[-1][1].append(part)
+    (title, about), *rest = sections
+    first = [_section(*one) for one in rest if one[0].lead]
+    folded = [one for one in rest if not one[0].lead]
+    contents = "".join(
+        f'<li><a href="#{_anchor(heading)}">{_safe(heading.text)}</a></li>'
+        for heading, _ in folded
+    )
+    return "\n".join(
+        (
+            f"<header><h1>{_safe(title.text)}</h1>{_all(about)}</header>",
+            f'<main><div class="first">{"".join(first)}</div>',
+            f'<nav aria-label="Contents"><ul>{contents}</ul></nav>' if folded else "",
+            *(_folded(*one) for one in folded),
+            "</main>",
+        )
+    )
+
+
+def _all(parts: Sequence[Part]) -> str:
+    return "\n".join(map(_html, parts))
+
+
+def _anchor(heading: Heading) -> str:
+    return re.sub(r"\W+", "-", heading.text.lower()).strip("-")
+
+
+def _section(heading: Heading, parts: Sequence[Part]) -> str:
+    return f"<section><h2>{_safe(heading.text)}</h2>{_all(parts)}</section>"
+
+
+def _folded(heading: Heading, parts: Sequence[Part]) -> str:
+    opened = " open" if heading.asked else ""
+    return (
+        f'<details id="{_anchor(heading)}"{opened}><summary><h2>{_safe(heading.text)}'
+        f"</h2></summary>{_all(parts)}</details>"
+    )
+
+
 def _html(part: Part) -> str:
     if isinstance(part, Heading):
         return f"<h{part.level}>{_safe(part.text)}</h{part.level}>"
+    if isinstance(part, TypeMap):
+        return _html_types(part)
     if isinstance(part, Sentences):
         return "<ul>" + "".join(_html_sentence(*row) for row in part.rows) + "</ul>"
     if isinstance(part, Table):
@@ -60,6 +118,35 @@ def _html_sentence(text: str, labels: Sequence[str]) -> str:
     )
     more = f" and {len(labels) - 12} more" if len(labels) > 12 else ""
     return f"<li>{_safe(text)}{f' ({links}{more})' if links else ''}</li>"
+
+
+def _html_types(part: TypeMap) -> str:
+    """A table of letters, each of which leads to its head and names its sentence."""
+    columns = max(map(len, part.cells))
+    head = "".join(f'<th scope="col">{number}</th>' for number in range(columns))
+    rows = []
+    for name, cells, reach in zip(part.rows, part.cells, part.reach, strict=True):
+        letters = "".join(
+            f'<td><a class="{"whole" if cell.whole else "partly"} {cell.kind}" '
+            f'href="#{_safe(cell.label)}" title="{_safe(cell.sentence)}" '
+            f'aria-label="{_safe(cell.label)}: {_said(cell)}">{cell.letter}</a></td>'
+            for cell in cells
+        )
+        letters += "<td></td>" * (columns - len(cells))
+        ends = "".join(f"<td>{end}</td>" for end in reach)
+        rows.append(f'<tr><th scope="row">{_safe(name)}</th>{letters}{ends}</tr>')
+    legend = ", ".join(f"<span>{_safe(one)}</span>" for one in part.legend)
+    return (
+        f'<div class="scroll"><table class="types"><caption>{_safe(part.caption)}'
+        f'</caption><thead><tr><th scope="col">layer</th>{head}'
+        '<th scope="col">entropy</th><th scope="col">greatest</th></tr></thead>'
+        f'<tbody>{"".join(rows)}</tbody></table></div><p class="legend">{legend}. '
+        "Entropy (1: uniform) and greatest weight: least and greatest of the heads.</p>"
+    )
+
+
+def _said(cell: TypeCell) -> str:
+    return cell.kind if cell.whole else f"partly {cell.kind}"
 
 
 def _html_table(part: Table) -> str:

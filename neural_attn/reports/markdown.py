@@ -15,6 +15,7 @@ from neural_attn.reports.elements import (
     Part,
     Sentences,
     Table,
+    TypeMap,
     spark,
 )
 
@@ -49,6 +50,16 @@ def _markdown(part: Part) -> list[str]:
             for name, row in zip(part.rows, part.values, strict=True)
         ]  # fmt: skip
         return _markdown(Table(header, tuple(rows_), part.caption))
+    if isinstance(part, TypeMap):
+        letters = [
+            [name, *(" ".join(cell.letter for cell in cells), *reach)]
+            for name, cells, reach in zip(
+                part.rows, part.cells, part.reach, strict=True
+            )
+        ]
+        header = ("layer", "heads", "normalized entropy", "greatest weight")
+        table = Table(header, tuple(map(tuple, letters)), part.caption)
+        return [*_markdown(table), "", _plain(", ".join(part.legend))]
     if isinstance(part, Bars):
         return [f"*{_plain(part.caption)}*", "", f"`0 {spark(part.counts)} 1`"]
     return [f"*{_plain(part.caption)}: pictures in the HTML report*"]

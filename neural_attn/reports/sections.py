@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 from neural_attn.analysis.example import MOST_TOKENS, Example
-from neural_attn.analysis.heads import p_text
+from neural_attn.analysis.heads import Head
 from neural_attn.analysis.links import LinkScore
 from neural_attn.analysis.result import Analysis
+from neural_attn.analysis.sentences import NOTHING, p_text, rests_on
 from neural_attn.analysis.steps import MEASURED
 from neural_attn.figures.reading import labels
 from neural_attn.figures.token_labels import readable
@@ -35,27 +36,42 @@ _LAYERS_IN_A_ROW = 6
 
 def more_parts(analysis: Analysis) -> list[Part]:
     """Induction, clusters, groups, links, steps, the first text: what there is."""
-    parts = _induction(analysis) + _clusters(analysis) + _differences(analysis)
-    return parts + _links(analysis) + _steps(analysis) + _example(analysis)
+    asked = _links(analysis) + _differences(analysis) + _steps(analysis)
+    return asked + _induction(analysis) + _clusters(analysis) + _example(analysis)
 
 
 def _induction(analysis: Analysis) -> list[Part]:
-    rows = []
-    for head in analysis.probe:
-        found = head.evidence.get("induction")
-        if found is not None:
-            score = number(head.statistics["induction"].mean)
-            mark = "yes" if found.significant and found.z > 0 else "no evidence"
-            p = p_text(found.p_corrected)
-            rows.append(
-                (head.label, score, number(found.chance), number(found.z), p, mark)
-            )
-    if not rows:
+    known = [head for head in analysis.probe if "induction" in head.evidence]
+    if not known:
         return []
-    rows.sort(key=lambda row: -float(row[1]))
-    header = ("head", "score", "chance", "z", "corrected", "more than chance")
-    caption = "Induction on repeated random tokens, the ten highest"
-    return [Heading(2, "Induction"), Table(header, tuple(rows[:10]), caption)]
+    known.sort(key=lambda head: -head.statistics["induction"].mean)
+    found = known[0].evidence["induction"]
+    rest = rests_on(found.rows, found.texts)
+    shown = [head for head in known if head.evidence["induction"].shown]
+    title = Heading(2, "Induction")
+    if not shown:
+        score = number(known[0].statistics["induction"].mean)
+        words = (
+            f"{NOTHING}: on repeated random tokens no head of {len(known)} attends to "
+            f"what followed the same token before more than chance (the most, "
+            f"{known[0].label}: {score}, chance {number(found.chance)}, "
+            f"{p_text(found.p_corrected)}, {rest})"
+        )
+        return [title, Sentences(((words, (known[0].label,)),))]
+    rows = tuple(_induction_row(head) for head in shown[:10])
+    header = ("head", "score", "chance", "z", "corrected")
+    caption = (
+        f"{len(shown)} of {len(known)} heads attend to what followed the same token "
+        f"before, on repeated random tokens, more than chance ({rest})"
+    )
+    return [title, Table(header, rows, caption)]
+
+
+def _induction_row(head: Head) -> tuple[str, ...]:
+    found = head.evidence["induction"]
+    score = number(head.statistics["induction"].mean)
+    p = p_text(found.p_corrected)
+    return (head.label, score, number(found.chance), number(found.z), p)
 
 
 def _clusters(analysis: Analysis) -> list[Part]:
@@ -86,7 +102,7 @@ def _differences(analysis: Analysis) -> list[Part]:
         header = ("head", "metric", "first", "second", "difference [95 %]",
                   "Hedges' g [95 %]", "corrected")  # fmt: skip
         caption = "Greatest effects; no row: too few texts to compare"
-        title = Heading(2, f"Groups: {readable(pair, 60)}")
+        title = Heading(2, f"Groups: {readable(pair, 60)}", asked=True)
         parts += [title, Table(header, rows, caption)]
     return parts
 
@@ -113,7 +129,7 @@ def _links(analysis: Analysis) -> list[Part]:
         f"{best.offset:+d}"
     )
     header = ("head", "accuracy", "interval", "chance", "offset", "verdict")
-    return [Heading(2, "Given links"), Table(header, tuple(rows), caption)]
+    return [Heading(2, "Given links", asked=True), Table(header, tuple(rows), caption)]
 
 
 def _link_row(label: str, one: LinkScore) -> tuple[str, ...]:
@@ -142,7 +158,7 @@ def _steps(analysis: Analysis) -> list[Part]:
         f"{'s' * (analysis.steps.texts != 1)}: mean and standard deviation over steps"
     )
     header = ("head", "entropy, nats", "normalized entropy", "greatest weight")
-    return [Heading(2, "Steps of writing"), Table(header, rows, caption)]
+    return [Heading(2, "Steps of writing", asked=True), Table(header, rows, caption)]
 
 
 def _example(analysis: Analysis) -> list[Part]:

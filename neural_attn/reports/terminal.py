@@ -18,26 +18,32 @@ from neural_attn.reports.elements import (
     Part,
     Sentences,
     Table,
+    TypeMap,
     spark,
 )
 
 __all__ = ["print_analysis"]
 
+_MORE = (
+    "more: --heads (entropy and greatest weight of every head, and all tables), "
+    "--markdown, --json, --html PAGE"
+)
+
 
 def print_analysis(
     analysis: Analysis, console: Console | None = None, *, heads: bool = False
 ) -> None:
-    """Print the report; `heads` prints every head, else only the clearest."""
+    """Print what comes first, and what was asked for; `heads` prints all."""
     out = console or Console(highlight=False)
+    shown = True
     for part in document(analysis):
-        if isinstance(part, Heading) and part.text.startswith("Every head"):
-            if not heads:
-                hint = "every head: --heads, --markdown, --json or --html PAGE"
-                out.print(Text(f"\n  {hint}", style="dim"), soft_wrap=True)
-                return
-        for line in _terminal(part):
+        if isinstance(part, Heading):
+            shown = heads or part.lead or part.asked
+        for line in _terminal(part) if shown else ():
             # A line of data stays one line when it goes to a file or a pipe.
             out.print(line, soft_wrap=True, highlight=False)
+    if not heads and analysis.heads:
+        out.print(Text(f"\n  {_MORE}", style="dim"), soft_wrap=True)
 
 
 def _terminal(part: Part) -> list[Any]:
@@ -47,6 +53,8 @@ def _terminal(part: Part) -> list[Any]:
         return [Text(f"  {printable(text)}") for text, _ in part.rows]
     if isinstance(part, Table):
         return _terminal_table(part)
+    if isinstance(part, TypeMap):
+        return _terminal_types(part)
     if isinstance(part, Grid):
         lines = [Text(f"  {printable(part.caption)}")]
         for name, row in zip(part.rows, part.values, strict=True):
@@ -61,6 +69,21 @@ def _terminal(part: Part) -> list[Any]:
     return [
         Text(f"  {printable(part.caption)}: pictures in the HTML report", style="dim")
     ]
+
+
+def _terminal_types(part: TypeMap) -> list[Any]:
+    columns = max(map(len, part.cells))
+    wide = max(map(len, part.rows))
+    head = f"    {'layer':<{wide}}  {'heads':<{2 * columns}}"
+    lines = [Text(f"{head} entropy¹   greatest weight", style="dim")]
+    for name, cells, (entropy, greatest) in zip(
+        part.rows, part.cells, part.reach, strict=True
+    ):
+        letters = " ".join(cell.letter for cell in cells)
+        row = f"    {printable(name):<{wide}}  {letters:<{2 * columns}} "
+        lines.append(Text(f"{row}{entropy:<9}  {greatest}"))
+    below = "¹ normalized (1: uniform), least and greatest of the heads"
+    return [*lines, Text(f"    {', '.join(part.legend)}"), Text(f"    {below}", "dim")]
 
 
 def _terminal_table(part: Table) -> list[Any]:

@@ -1,0 +1,41 @@
+"""Numbers of one head over texts, and whether they are more than chance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Evidence", "Statistic"]
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """One metric of one head over texts; `uniform` is that of uniform attention."""
+
+    mean: float
+    std: float | None
+    least: float
+    greatest: float
+    texts: int
+    uniform: float | None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One score against its baseline; `significant` after correction.
+
+    It rests on so many `rows` of so many `texts`; fewer rows than `FEWEST_ROWS` are
+    never significant.
+    """
+
+    chance: float
+    z: float
+    p: float
+    p_corrected: float
+    significant: bool
+    rows: int
+    texts: int
+
+    @property
+    def shown(self) -> bool:
+        """Whether there is more than chance of it, beyond doubt."""
+        return self.significant and self.z > 0

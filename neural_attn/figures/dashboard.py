@@ -125,7 +125,7 @@ class _Layer:
     @property
     def _stops(self) -> list[float]:
         """Weights, as shares of the greatest, between which colours are mixed."""
-        steps = [float(step) for step in np.linspace(0, 1, 17)]
+        steps = [float(step) for step in np.linspace(0, 1, 11)]
         if self.scale == "sqrt":
             return [step**2 for step in steps]
         if self.scale == "log":
@@ -182,8 +182,9 @@ def build_dashboard(
         xaxis=_axis("Key (attended to)"),
         # square cells: a query is as high as a key is wide
         yaxis=_axis("Query (attends from)")
-        | {"autorange": "reversed", "scaleanchor": "x", "scaleratio": 1},
-        margin={"t": 190, "l": 60, "r": 20, "b": 60},
+        | {"autorange": "reversed", "scaleanchor": "x", "scaleratio": 1}
+        | {"constraintoward": "top"},
+        margin={"t": _room_above(titles), "l": 60, "r": 20, "b": 60},
         template="none",
         plot_bgcolor=palette.LIGHT.masked,
         font={"family": palette.SANS, "size": 12, "color": palette.LIGHT.ink},
@@ -329,7 +330,7 @@ def _title(item: AttentionItem, warnings: Sequence[str], notes: Sequence[str]) -
             for note in notes for line in _lines(note)]  # fmt: skip
     lines = [f"<b>{name}</b>", about, *told]
     return "<br>".join([*lines, *(_warning(line) for one in warnings
-                                  for line in _lines(one))])  # fmt: skip
+                                  for line in _lines(f"\u26a0 {one}"))])  # fmt: skip
 
 
 def _lines(text: str) -> list[str]:
@@ -339,7 +340,12 @@ def _lines(text: str) -> list[str]:
 
 def _warning(line: str) -> str:
     """In bold, and in the colour of the text, which is read on light and dark."""
-    return f'<b style="font-size:12px">\u26a0 {line}</b>'
+    return f'<b style="font-size:12px">{line}</b>'
+
+
+def _room_above(titles: Sequence[str]) -> float:
+    """Pixels for the longest title, and for two menus below it."""
+    return 40 + 22 * max(title.count("<br>") + 1 for title in titles) + 80
 
 
 def _trace(layer: _Layer, index: int, name: str) -> go.Heatmap:

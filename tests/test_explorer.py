@@ -498,10 +498,13 @@ def test_saved_maps_are_drawn_and_read_back(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     maps_of().save("maps.npz")
     run = CliRunner().invoke
-    drawn = run(cli, ["visualize", "maps.npz", "-o", "out", "--precision", "full"])
+    options = ["--precision", "full", "--layer", "-1", "--head", "1"]
+    drawn = run(cli, ["visualize", "maps.npz", "-o", "out", *options])
     assert drawn.exit_code == 0, drawn.output
     assert Path("out/attention_heatmap.png").is_file()
-    back = run(cli, ["extract", "out/attention_explorer.html", "-o", "back.npz"])
+    page = Path("out/attention_explorer.html")
+    assert header_of(page.read_text())["opens"] == [len(maps_of()) - 1, 1]
+    back = run(cli, ["extract", str(page), "-o", "back.npz"])
     assert (back.exit_code, back.output) == (0, "back.npz\n")
     assert AttentionMaps.load("back.npz") == AttentionMaps.load("maps.npz")
 

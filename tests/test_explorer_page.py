@@ -429,6 +429,42 @@ def test_filters_are_said_on_screen(visit, pages):
     assert sums == pytest.approx([1] * len(sums), abs=1e-5)
 
 
+def test_what_is_hidden_is_hidden_in_the_thumbnails_too(visit, folder):
+    weights = np.full((1, 2, 4, 4), 0.05, np.float32)
+    weights[0, 0, :, 0] = weights[0, 1, :, 3] = 0.85
+    tokens = ["[CLS]", "a", "b", "."]
+    one = AttentionMap("m", weights, query_tokens=tokens, key_tokens=tokens)
+    path = explore(AttentionMaps([one])).save(folder / "special.html")
+    page = visit(path, "#view=model")
+    greatest = """() => {
+      const { scene, views } = document.documentElement.explorer;
+      const small = (head) => views.model.shrunk.get(scene.viewKey(scene.about(), head));
+      return [0, 1].map((head) => [small(head).width, small(head).greatest]);
+    }"""
+    assert page.evaluate(greatest) == [[4, pytest.approx(0.85)]] * 2
+    page.check("#special")
+    page.wait_for_selector("html[data-thumbnails=done]", state="attached")
+    assert "Special tokens are hidden." in page.inner_text("#notes")
+    hidden = [[3, pytest.approx(0.05, abs=0.004)], [3, pytest.approx(0.85)]]
+    assert page.evaluate(greatest) == hidden
+    page.keyboard.press("5")
+    page.get_by_text("Metrics are of the network's own weights").wait_for()
+
+
+@pytest.mark.parametrize(
+    ("opened", "state", "shown"),
+    [
+        ({"layer": 2, "head": 1}, "", "Layer 2 decoder self-attention · head 1"),
+        ({"layer": -1}, "", "Layer 3 decoder self-attention · head 0"),
+        ({"head": -1}, "", "Layer 0 · head 2"),
+        ({"layer": 2, "head": 1}, "#layer=1", "Layer 1 · head 0"),
+    ],
+)
+def test_a_page_opens_on_the_head_it_is_made_for(visit, folder, opened, state, shown):
+    path = explore(encoder_decoder(), **opened).save(folder / "opened.html")
+    assert visit(path, state).text_content("#panel-matrix h2") == shown
+
+
 def test_sentences_of_a_pair_are_told_apart(visit, folder):
     tokens = "[CLS] a b [SEP] c d [SEP]".split()
     weights = softmax((1, 2, 7, 7))
@@ -555,7 +591,7 @@ def test_a_spike_survives_in_a_long_text(visit, folder):
           const view = await scene.view();
           const row = Math.floor(1234 / 4) * 400 + Math.floor(77 / 4);
           const key = [...view.weights.row(1234)].indexOf(view.greatest);
-          const small = views.model.shrunk.get("0,0,0,0").greatest;
+          const small = [...views.model.shrunk.values()][0].greatest;
           return [view.values[row], view.greatest, key, small, view.weights.row(5)[3]];
         }"""
     )

@@ -2,7 +2,7 @@
 
 import { byId } from "./dom.js";
 import { Payload } from "./payload.js";
-import { clampState, fromHash, Store, toHash } from "./state.js";
+import { clampState, DEFAULTS, fromHash, opening, Store, toHash } from "./state.js";
 import { Scene } from "./scene.js";
 import { ModelView } from "./model.js";
 import { MatrixView } from "./matrix.js";
@@ -58,7 +58,7 @@ export function findTokens(scene, text) {
 function start() {
   const payload = new Payload(document);
   const { header } = payload;
-  const store = new Store(clampState({ ...new Store({}).state, ...fromHash(location.hash, header) }, header));
+  const store = new Store(clampState({ ...DEFAULTS, ...opening(header, location.hash), ...fromHash(location.hash, header) }, header));
   const scene = new Scene(payload, store);
   const panel = (name) => byId(`panel-${name}`);
   const views = {

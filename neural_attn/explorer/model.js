@@ -7,6 +7,9 @@ import { poolView } from "./axes.js";
 import { Reduced } from "./payload.js";
 
 const SIDE = 64;
+/** What changes thumbnails. */
+const DRAWN_BY = ["palette", "log", "theme", "unit", "pair", "special", "sinks", "renormalize"];
+const MOST_KEPT = 4000;
 
 /**
  * The greatest weight of each tile, in size: a single strong link is never averaged away.
@@ -36,6 +39,11 @@ export function shrink(head, side = SIDE) {
   }
   return { width, height, values, greatest };
 }
+
+/** Values that `shrink` takes row by row. */
+const gridOf = (values, rows, columns) => ({
+  rows, columns, row: (r, out) => out.set(values.subarray(r * columns, (r + 1) * columns)),
+});
 
 /** Paint values of a grid, one pixel each. @param {Uint8Array | null} allowed */
 export function paintValues(canvas, { width, height, values, greatest, allowed }, table, options) {
@@ -78,7 +86,7 @@ export class ModelView {
     const whole = !changed || ["source", "example"].some((name) => changed.has(name));
     if (whole) this.build();
     if (whole || changed.has("view")) this.resize();
-    if (whole || changed.has("palette") || changed.has("log") || changed.has("theme")) this.fill();
+    if (whole || DRAWN_BY.some((name) => changed.has(name))) this.fill();
     this.mark();
   }
 
@@ -149,7 +157,7 @@ export class ModelView {
   /** Draw the thumbnails one after the other, the selected layer first. */
   async fill() {
     const run = ++this.run;
-    const { source, example, map } = this.scene.state;
+    const { map } = this.scene.state;
     delete document.documentElement.dataset.thumbnails;
     const order = [...this.buttons.keys()].map((key) => key.split(",").map(Number));
     order.sort((a, b) => (b[0] === map) - (a[0] === map));
@@ -157,26 +165,32 @@ export class ModelView {
     const queue = order.values();
     const work = async () => {
       for (const [place, head] of queue) {
-        const key = `${source},${example},${place},${head}`;
-        if (!this.shrunk.has(key)) {
-          const number = Math.min(example, this.maps[place].examples.length - 1);
-          const weights = await this.scene.payload.head(source, place, number, head);
-          this.shrunk.set(key, shrink(weights));
-        }
+        const about = this.scene.about({ map: place });
+        const key = this.scene.viewKey(about, head);
+        if (!this.shrunk.has(key)) this.shrunk.set(key, await this.shrink(about, head));
         if (run !== this.run) return;
         this.paint(`${place},${head}`);
       }
     };
+    if (this.shrunk.size > MOST_KEPT) this.shrunk.clear();
     await Promise.all([work(), work(), work(), work()]);
     if (run !== this.run) return;
     document.documentElement.dataset.thumbnails = "done";
   }
 
+  /** A head, small, as the other views show it: without what is hidden there. */
+  async shrink(about, head) {
+    const { scene } = this;
+    if (scene.isWhole(about, head)) return shrink(await scene.payload.head(about.source, about.map, about.number, head));
+    const { tiles, weights, values, rows, columns } = await scene.makeView(about, head);
+    return shrink(tiles ? weights : gridOf(values, rows.labels.length, columns.labels.length));
+  }
+
   /** The thumbnail of a head on `room` pixels at most; none before it is unpacked. */
   thumbnail(key, room) {
-    const { source, example, log } = this.scene.state;
-    const map = Number(key.split(",")[0]);
-    const small = this.shrunk.get(`${source},${example},${key}`);
+    const { log } = this.scene.state;
+    const [map, head] = key.split(",").map(Number);
+    const small = this.shrunk.get(this.scene.viewKey(this.scene.about({ map }), head));
     if (!small) return null;
     const { width, height, values, greatest } = small;
     const step = Math.ceil(Math.max(width, height) / room);
@@ -192,6 +206,7 @@ export class ModelView {
     if (!thumbnail) return;
     const context = this.sheet.getContext("2d");
     context.imageSmoothingEnabled = false;
+    context.clearRect(...place);
     context.drawImage(thumbnail, ...place);
   }
 

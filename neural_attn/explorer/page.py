@@ -48,6 +48,7 @@ class ExplorerPage:
     title: str | None = None
     detail: Detail = field(default_factory=Detail)
     metrics: str = "auto"
+    opens: tuple[str, int] | None = None  # a map and a head's place in it
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the page to `path`, whole or not at all, and return the path."""
@@ -104,6 +105,8 @@ def explore(
     detail: Detail | None = None,
     metrics: str = "auto",
     examples: int | None = None,
+    layer: str | int | None = None,
+    head: int | None = None,
 ) -> ExplorerPage:
     """Make a page on which every head of `maps` can be looked at, offline.
 
@@ -127,11 +130,16 @@ def explore(
         "quick" has neither; "auto" is quick where there are more than 2**24 weights.
     examples : int or None
         Only so many, the first, of a batch.
+    layer, head : as in `AttentionMaps.select`
+        The page holds all and opens on this one; else on the head of the first
+        sentence of what stands out.
 
     Raises
     ------
     ValueError
         If there are no maps, or no such precision or choice of metrics.
+    SelectionError
+        If there is no such layer or head.
     """
     if metrics not in ("auto", "all", "quick"):
         raise ValueError(f"metrics is auto, all or quick, not {metrics!r}")
@@ -142,7 +150,20 @@ def explore(
     if examples is not None:
         maps = _first_examples(maps, examples)
         other = None if other is None else _first_examples(other, examples)
-    return ExplorerPage(maps, other, tuple(labels), precision, title, detail, metrics)
+    opens = _find_head(maps, layer, head)
+    labels = tuple(labels)
+    return ExplorerPage(maps, other, labels, precision, title, detail, metrics, opens)
+
+
+def _find_head(
+    maps: AttentionMaps, layer: str | int | None, head: int | None
+) -> tuple[str, int] | None:
+    """The first map that is meant, and where in it the head stands."""
+    if layer is None and head is None:
+        return None
+    one = maps.select(layer).select(head=head).maps[0]
+    whole = maps.get_map(one.name)
+    return one.name, whole.head_indices.index(one.head_indices[0])
 
 
 def write_explorer(
@@ -233,12 +254,21 @@ def _write_page(
         "pictures": payload.images.described,
         "sources": described,
         "differences": [] if pair is None else [d._asdict() for d in DIFFERENCES],
+        "opens": _opens(page, described[0]["maps"]),
         "comparison": None if pair is None else compare_maps(*pair),
     }
     stream.write(b'<script type="application/json" id="header">')
     stream.write(inert_json(header).encode("ascii"))
     stream.write(b"</script>\n")
     stream.write(after)
+
+
+def _opens(page: ExplorerPage, maps: Sequence[dict[str, Any]]) -> list[int] | None:
+    """The place of the map and of the head that the page opens on, if one is meant."""
+    if page.opens is None:
+        return None
+    name, head = page.opens
+    return [[one["name"] for one in maps].index(name), head]
 
 
 def _write_source(

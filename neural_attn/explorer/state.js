@@ -11,6 +11,13 @@ export const DEFAULTS = {
   pair: "all", log: false, palette: "blue", measure: "",
 };
 
+/** The head to open on where no link names one: what the page was made for, else what stands out. */
+export function opening({ opens, sources }, hash) {
+  if (/\b(model|layer|head)=/.test(hash)) return {};
+  const [map, head] = opens ?? sources[0].highlights?.[0]?.heads[0] ?? [0, 0];
+  return { map, head };
+}
+
 /** Holds the state; tells listeners (state, changed names). */
 export class Store {
   constructor(state) {

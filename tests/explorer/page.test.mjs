@@ -6,7 +6,7 @@ import { cssColor, inkOn, ramp, shareOf } from "../../neural_attn/explorer/color
 import { csvCell, toCsv } from "../../neural_attn/explorer/export.js";
 import { causalMask, Weights } from "../../neural_attn/explorer/payload.js";
 import { shrink } from "../../neural_attn/explorer/model.js";
-import { clampState, DEFAULTS, fromHash, Store, toHash } from "../../neural_attn/explorer/state.js";
+import { clampState, DEFAULTS, fromHash, opening, Store, toHash } from "../../neural_attn/explorer/state.js";
 import { escapeXml, shorten } from "../../neural_attn/explorer/svg.js";
 
 const example = { rows: 4, columns: 4, query_start: 0, key_start: 0 };
@@ -32,6 +32,14 @@ for (const patch of [{}, { map: 2, head: 1, view: "token", log: true, others: [0
 test("nonsense in a link is left out", () => {
   const state = fromHash("#layer=99&head=x&query=-5&view=evil&unit=__proto__&model=7&with=9+a", HEADER);
   assert.deepEqual(clampState({ ...DEFAULTS, ...state }, HEADER), DEFAULTS);
+});
+
+test("a page opens on what it is made for, else on what stands out, and a link comes first", () => {
+  const sources = [{ highlights: [{ heads: [[2, 1], [0, 0]] }] }];
+  assert.deepEqual(opening({ opens: [1, 0], sources }, ""), { map: 1, head: 0 });
+  assert.deepEqual(opening({ opens: null, sources }, "#query=2"), { map: 2, head: 1 });
+  assert.deepEqual(opening({ opens: null, sources: [{}] }, ""), { map: 0, head: 0 });
+  assert.deepEqual(opening({ opens: [1, 0], sources }, "#layer=0"), {});
 });
 
 test("a state outside the data becomes the nearest inside", () => {

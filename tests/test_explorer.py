@@ -289,7 +289,7 @@ def test_bytes_that_are_no_text_do_not_stop_the_page():
 
 
 def test_the_page_without_maps_is_small():
-    assert sum(map(len, frame("Title"))) <= 140_000
+    assert sum(map(len, frame("Title"))) <= 160_000
 
 
 def test_every_module_is_in_the_page():

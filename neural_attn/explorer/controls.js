@@ -154,6 +154,10 @@ export function listenToControls(scene, exporter, { announce, search, link, redr
     });
   }
   byId("copy-link").onclick = link;
+  byId("more").onclick = ({ currentTarget }) => {
+    byId("rare").hidden = !byId("rare").hidden;
+    currentTarget.setAttribute("aria-expanded", String(!byId("rare").hidden));
+  };
   byId("search").addEventListener("input", () => search(0));
   const theme = byId("theme");
   theme.addEventListener("click", () => {

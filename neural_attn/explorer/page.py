@@ -14,12 +14,10 @@ import numpy as np
 
 from neural_attn.explorer.comparison import DIFFERENCES, compare_maps
 from neural_attn.explorer.frame import frame, inert_json
-from neural_attn.explorer.measures import (
-    describe_heads,
-    describe_measures,
-)
+from neural_attn.explorer.measures import describe_measures
 from neural_attn.explorer.payload import FORMAT, VERSION, Detail, PayloadWriter
 from neural_attn.explorer.quantize import PRECISIONS
+from neural_attn.explorer.told import Told, tell, why_untold
 from neural_attn.explorer.writing import describe_written
 from neural_attn.files import atomic_writer
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
@@ -32,9 +30,6 @@ EXPLORER = "attention_explorer.html"  # the name of a page where nobody gives on
 # Above this a notebook would grow and slow down: it shows a link to do instead.
 MOST_INLINE_BYTES = 24 * 2**20
 INLINE_HEIGHT = 760
-
-# Up to so many weights the sentences take no longer than a page may.
-MOST_ANALYZED = 2**24
 
 
 @dataclass(frozen=True)
@@ -278,15 +273,16 @@ def _write_source(
     label: str,
     metrics: str,
 ) -> dict[str, Any]:
-    whole = _is_whole(about, metrics)
-    sentences = describe_heads(about) if whole else {}
+    untold = why_untold(about, metrics)
+    told = Told() if untold else tell(about)
     # Stand-ins without weights: which maps are one layer is decided in one place.
     stand_ins: list[AttentionMap] = []
     entries = []
     for one in maps:
         around = about if len(about) else AttentionMaps([one])
-        entries.append(payload.add_map(around, one, slow=whole))
-        entries[-1]["sentences"] = sentences.get(one.name)
+        entries.append(payload.add_map(around, one, slow=not untold))
+        entries[-1]["sentences"] = told.sentences.get(one.name)
+        entries[-1]["types"] = told.types.get(one.name)
         dot = np.ones((1, 1, 1, 1), np.float32)
         stand_ins.append(AttentionMap(one.name, dot, kind=one.kind, layer=one.layer))
     if not entries:
@@ -300,18 +296,11 @@ def _write_source(
         "trained": about.trained,
         "source": about.source,
         "backend": about.backend,
+        "highlights": told.highlights,
+        "untold": untold,
         **({"written": describe_written(about.written)} if about.written else {}),
         "maps": entries,
     }
-
-
-def _is_whole(maps: AttentionMaps, metrics: str) -> bool:
-    """Whether sentences and slow metrics are asked for and can be had."""
-    size = sum(one.weights.size for one in maps.maps)
-    batches = {len(one.weights) for one in maps.maps}
-    if metrics == "quick" or (metrics == "auto" and size > MOST_ANALYZED):
-        return False
-    return len(batches) == 1  # none: maps come one by one; several: no set of texts
 
 
 def _known(sources: Sequence[dict[str, Any]]) -> list[str]:

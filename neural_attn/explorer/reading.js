@@ -12,7 +12,7 @@ const MOST_WORDS = 400;
 /** Letters that are kept on a line: a word of more is broken. */
 const LONGEST = 30;
 /** Colouring waits until the matrix is seen. */
-const WAIT = 60;
+const WAIT = 120;
 /** The strongest highlight still leaves the word readable on it. */
 const DEEPEST = 0.45;
 

@@ -8,7 +8,7 @@ const PAIRS = ["all", "AA", "AB", "BA", "BB"];
 export const DEFAULTS = {
   source: 0, example: 0, map: 0, head: 0, query: -1, key: -1, step: 0, mean: true, view: "matrix",
   others: [], unit: "token", special: false, sinks: false, renormalize: false,
-  pair: "all", log: false, palette: "blue", measure: "", order: "layer",
+  pair: "all", log: false, palette: "viridis", measure: "", order: "layer",
 };
 
 /** The head to open on where no link names one: what the page was made for, else what stands out. */
@@ -76,7 +76,7 @@ export function toHash(state, header) {
   for (const flag of ["special", "sinks", "renormalize", "log"]) {
     if (state[flag]) fields.set(flag, 1);
   }
-  put("palette", state.palette, "blue");
+  put("palette", state.palette, DEFAULTS.palette);
   put("measure", state.measure, DEFAULTS.measure);
   put("order", state.order, DEFAULTS.order);
   return `#${fields}`;

@@ -83,10 +83,14 @@ def shoot(browser: Browser, address: str, size: tuple[int, int], scheme: str) ->
 
 
 def save(shot: bytes, path: Path) -> None:
-    """Write a picture as WebP, as fine as its size allows."""
+    """Write a picture as WebP: with few colours, else with loss, as its size allows."""
     image = Image.open(io.BytesIO(shot)).convert("RGB")
-    for how in ({"lossless": True}, *({"quality": q} for q in range(90, 30, -10))):
-        image.save(path, method=6, **how)
+    for colors in (256, 128, 64):
+        image.quantize(colors).convert("RGB").save(path, lossless=True, method=6)
+        if path.stat().st_size <= MOST_BYTES:
+            return
+    for quality in (80, 70, 60, 50, 40):
+        image.save(path, quality=quality, method=6)
         if path.stat().st_size <= MOST_BYTES:
             return
     raise SystemExit(f"{path.name} takes {path.stat().st_size:,} bytes")

@@ -85,11 +85,11 @@ def shoot(browser: Browser, address: str, size: tuple[int, int], scheme: str) ->
 def save(shot: bytes, path: Path) -> None:
     """Write a picture as WebP: with few colours, else with loss, as its size allows."""
     image = Image.open(io.BytesIO(shot)).convert("RGB")
-    for colors in (256, 128, 64):
+    for colors in (256, 128, 64, 32):
         image.quantize(colors).convert("RGB").save(path, lossless=True, method=6)
         if path.stat().st_size <= MOST_BYTES:
             return
-    for quality in (80, 70, 60, 50, 40):
+    for quality in (80, 60, 40, 30, 20):
         image.save(path, quality=quality, method=6)
         if path.stat().st_size <= MOST_BYTES:
             return

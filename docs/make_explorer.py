@@ -55,7 +55,8 @@ def minilm(folder: Path, text: str) -> AttentionMaps:
     if not file.exists():
         import_model(Path(spec.submodule_search_locations[0]) / "model", file)
     weights = file.with_suffix(".safetensors")
-    maps = capture(Request(file, checkpoint=weights, texts=[text])).captured.maps
+    request = Request(file, backend="numpy", checkpoint=weights, texts=[text])
+    maps = capture(request).captured.maps
     return replace(maps, source="MiniLM")
 
 
@@ -85,11 +86,13 @@ def shoot(browser: Browser, address: str, size: tuple[int, int], scheme: str) ->
 def save(shot: bytes, path: Path) -> None:
     """Write a picture as WebP: with few colours, else with loss, as its size allows."""
     image = Image.open(io.BytesIO(shot)).convert("RGB")
-    for colors in (256, 128, 64, 32):
-        image.quantize(colors).convert("RGB").save(path, lossless=True, method=6)
+    for colors in (256, 192, 128):
+        # By coverage, or the few pixels of strong weights would lose their colours.
+        few = image.quantize(colors, Image.Quantize.MAXCOVERAGE)
+        few.convert("RGB").save(path, lossless=True, method=6)
         if path.stat().st_size <= MOST_BYTES:
             return
-    for quality in (80, 60, 40, 30, 20):
+    for quality in range(80, 15, -10):
         image.save(path, quality=quality, method=6)
         if path.stat().st_size <= MOST_BYTES:
             return

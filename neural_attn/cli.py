@@ -7,6 +7,7 @@ packages add commands through the entry-point group `neural_attn.commands`.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -116,8 +117,15 @@ def main() -> None:
             sys.exit(1)
 
 
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EIO)  # of a stream, which has no name
+
+
 def _say_failed(error: OSError, writes: Writes) -> None:
     """Say which file could not be written, or read, and what was written before."""
+    if writes.failed is None and error.filename is None and error.errno in _FULL:
+        said, written = str(error.strerror), _named(writes.done)
+        say([Diagnostic.of("E0440.output", reason=said, written=written)])
+        return
     if writes.failed is None:
         place = f"{error.filename}: " if error.filename else ""
         click.echo(printable(f"error: {place}{error.strerror or error}"), err=True)

@@ -80,9 +80,7 @@ def as_ctranslate2(state, layers, heads):
     return sorted(found.items())
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """One random Whisper, as transformers and as CTranslate2 keep it."""
+def random_whisper():
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
@@ -96,15 +94,26 @@ def folders(tmp_path_factory):
     model = transformers.WhisperForConditionalGeneration(config).eval()
     for weights in model.parameters():
         torch.nn.init.normal_(weights)
-    folder = tmp_path_factory.mktemp("whisper")
-    model.save_pretrained(folder / "theirs")
-    (folder / "ours").mkdir()
-    (folder / "ours" / "config.json").write_text('{"alignment_heads": [[1, 0]]}')
+    return model
+
+
+def save_ctranslate2(model, folder):
+    """A Whisper in a folder as CTranslate2 keeps it; the variables, and those tied."""
+    folder.mkdir()
+    (folder / "config.json").write_text('{"alignment_heads": [[1, 0]]}')
     state = {name: one.numpy() for name, one in model.state_dict().items()}
     variables = as_ctranslate2(state, 2, 3)
     tied = [("decoder/projection/weight", "decoder/embeddings/weight")]
-    (folder / "ours" / "model.bin").write_bytes(file_of(variables, tied))
-    return folder, variables, tied
+    (folder / "model.bin").write_bytes(file_of(variables, tied))
+    return variables, tied
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """One random Whisper, as transformers and as CTranslate2 keep it."""
+    folder, model = tmp_path_factory.mktemp("whisper"), random_whisper()
+    model.save_pretrained(folder / "theirs")
+    return folder, *save_ctranslate2(model, folder / "ours")
 
 
 def test_it_is_the_whisper_of_transformers(folders, tmp_path):

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -195,6 +196,15 @@ def test_a_closed_pipe_ends_the_command_as_the_shell_expects():
         command.stdout.close()
         assert command.stderr.read() == b""
         assert command.wait(60) == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+def test_a_full_disk_behind_the_output_is_named(project_root):
+    call = [sys.executable, "-c", "from neural_attn.cli import main; main()", "explain"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(call, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error[E0440]: the standard output cannot be written")
 
 
 # --- folders -------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -271,11 +272,16 @@ def _as_flags(
     return flags
 
 
+@lru_cache(16)  # the layers of a network have the same
+def _positions(length: int) -> tuple[str, ...]:
+    return tuple(map(str, range(length)))
+
+
 def _checked_tokens(
     name: str, side: str, tokens: TokensLike, batch: int, length: int
 ) -> Tokens:
     if tokens is None:
-        return (tuple(str(position) for position in range(length)),) * batch
+        return (_positions(length),) * batch
     if isinstance(tokens, str):
         raise TypeError(f"{name}: {side} tokens are one text, not a list of texts")
     rows: list[Any] = list(tokens)

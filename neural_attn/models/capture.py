@@ -18,10 +18,13 @@ from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.maps.picture import Picture
 from neural_attn.maps.validation import examine, examine_array
 from neural_attn.models.attention_model import Captured
+from neural_attn.models.decoder import Decoder
 from neural_attn.shapes.instance import Checked
 
 __all__ = ["LoadedModel", "backend_of", "capture", "require_attention", "run"]
 
+# what a layer of generated code keeps of its attention
+KEPT = ("store_attention", "attention_weights", "attention_mask")
 Found = dict[str, tuple[NDArray[Any], NDArray[np.bool_] | None]]
 
 
@@ -40,6 +43,22 @@ class LoadedModel:
     trained: bool
     dtype: str = "float32"
     module: Any = None
+
+    def __call__(self, inputs: Inputs) -> Any:
+        """The framework's output for an array, or a mapping of input name to array."""
+        return self.model(_tensors(self.backend, inputs))
+
+    @property
+    def decoder(self) -> Decoder:
+        """The layers that write, and the weights that they keep when told to.
+
+        Raises NeuralError where the network has none.
+        """
+        kinds = {name: one.kind for name, one in self.checked.attentions.items()}
+        require_attention(self.checked)
+        return Decoder.of(
+            self.checked.network.name, self.model.attention_layers(), kinds
+        )
 
 
 def capture(
@@ -120,14 +139,19 @@ def require_attention(checked: Checked) -> None:
         fail("E0401", checked.network.block.span, network=checked.network.name)
 
 
+def _tensors(backend: Backend, inputs: Inputs) -> Any:
+    if isinstance(inputs, Mapping):
+        return {name: backend.tensor(array) for name, array in inputs.items()}
+    return backend.tensor(inputs)
+
+
 def run(model: Any, backend: Backend, inputs: Inputs) -> tuple[NDArray[Any], Found]:
     """Run a generated model; returns its output, and weights and mask by map name."""
-    if isinstance(inputs, Mapping):
-        tensors: Any = {name: backend.tensor(array) for name, array in inputs.items()}
-    else:
-        tensors = backend.tensor(inputs)
+    tensors = _tensors(backend, inputs)
     layers = model.attention_layers()
-    before = [layer.store_attention for layer in layers.values()]
+    before = [
+        {name: getattr(layer, name) for name in KEPT} for layer in layers.values()
+    ]
     model.set_store_attention(True)
     try:
         with backend.inference():
@@ -143,8 +167,9 @@ def run(model: Any, backend: Backend, inputs: Inputs) -> tuple[NDArray[Any], Fou
         }
     finally:
         model.set_store_attention(False)
-        for layer, flag in zip(layers.values(), before, strict=True):
-            layer.store_attention = flag
+        for layer, own in zip(layers.values(), before, strict=True):
+            for name, value in own.items():
+                setattr(layer, name, value)
     return output, found
 
 

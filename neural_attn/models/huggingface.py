@@ -35,7 +35,7 @@ class _Transformers(Module):
 
     @cached_property
     def named(self) -> Named:
-        return Family.of(self.module)
+        return Family.of(self.module.config, self.parts)
 
     @property
     def vocabulary(self) -> Vocabulary | None:
@@ -53,7 +53,7 @@ class _Transformers(Module):
 
     @property
     def _longest(self) -> int | None:
-        for path, part in self.module.named_modules():
+        for path, part in self.parts.items():
             first = getattr(part, "padding_idx", None)
             if path.endswith("position_embeddings") and first is not None:
                 return int(part.num_embeddings) - int(first) - 1  # as RoBERTa counts
@@ -160,8 +160,9 @@ class _Transformers(Module):
     @property
     def _is_eager(self) -> bool:
         """Whether any part of it is."""
-        parts = (getattr(part, "config", None) for part in self.module.modules())
-        return any(getattr(c, "_attn_implementation", "") == "eager" for c in parts)
+        parts = (vars(part).get("config") for part in self.parts.values())
+        configs = {id(one): one for one in parts if one is not None}.values()
+        return any(getattr(c, "_attn_implementation", "") == "eager" for c in configs)
 
     def returned(self, module: Any, args: Any, kwargs: Any, output: Any) -> Any:
         """Weights [batch, heads, queries, keys] among what an attention returned."""

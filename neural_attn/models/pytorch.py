@@ -20,7 +20,7 @@ import numpy as np
 from neural_attn.diagnostics.errors import Diagnostic, NeuralError, fail
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.tokenizer import Text
-from neural_attn.maps.attention_map import AttentionMap
+from neural_attn.maps.attention_map import AttentionMap, Kind
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.validation import examine
 from neural_attn.models.attention_model import (
@@ -90,7 +90,7 @@ class ModuleModel(AttentionModel):
     steps: bool = False  # calls of one part are the steps of a generation
 
     def __post_init__(self) -> None:
-        self._outline = AttentionMaps(())
+        self._seen: list[tuple[str, Kind, tuple[int, ...], Rows]] = []
         self._warnings: list[Diagnostic] = []
 
     def choosing(self, layers: Any, heads: Any, budget: int | None) -> ModuleModel:
@@ -113,7 +113,7 @@ class ModuleModel(AttentionModel):
     @property
     def outline(self) -> AttentionMaps:
         """The maps of the last run; before it, what attends is not known."""
-        return self._outline
+        return AttentionMaps([_dot(*one) for one in self._seen])
 
     @property
     def warnings(self) -> Sequence[Diagnostic]:
@@ -173,7 +173,7 @@ class ModuleModel(AttentionModel):
             output, recorder = self._watched(prepared, choice, measure)
         source, backend = type(self.module).__name__, self.library.backend
         maps = recorder.maps(source=source, backend=backend)
-        self._outline = AttentionMaps([_dot(one) for one in maps.maps])
+        self._seen = [(m.name, m.kind, m.head_indices, m.rows) for m in maps.maps]
         for one in self._warnings:  # whoever runs it must not take a part for the whole
             warnings.warn(f"{one.message} ({one.hint})", stacklevel=4)
         return output, maps, recorder.measured
@@ -204,11 +204,10 @@ def _is_size(given: object) -> bool:
     return is_number and bool(given >= 0)  # type: ignore[operator]
 
 
-def _dot(one: AttentionMap) -> AttentionMap:
-    """The name, kind and heads of a map alone."""
-    dots = np.ones((1, len(one.head_indices), 1, 1), np.float32)
-    heads = one.head_indices
-    return AttentionMap(one.name, dots, one.kind, head_indices=heads, rows=one.rows)
+def _dot(name: str, kind: Kind, heads: tuple[int, ...], rows: Rows) -> AttentionMap:
+    """A map of one cell, which has the name, kind and heads of another."""
+    dots = np.ones((1, len(heads), 1, 1), np.float32)
+    return AttentionMap(name, dots, kind, head_indices=heads, rows=rows)
 
 
 @dataclass
@@ -249,11 +248,18 @@ class Module(Living):
 
     backend: str = "pytorch"
 
+    @cached_property
+    def parts(self) -> Mapping[str, Any]:
+        """All modules in it by their paths, as they are in one run."""
+        return dict(self.module.named_modules())
+
     def require_still(self) -> None:
         """Refuse training mode, and weights that were never loaded."""
-        if any(_is_empty(part) for part in self.module.modules()):
+        for found_before in ("parts", "named"):  # it may have been changed since
+            vars(self).pop(found_before, None)
+        if any(map(_is_empty, self.parts.values())):
             fail("E0447", kind=type(self.module).__name__)
-        if any(part.training for part in self.module.modules()):
+        if any(part.training for part in self.parts.values()):
             fail("E0444", kind=type(self.module).__name__)
 
     @contextmanager
@@ -263,7 +269,7 @@ class Module(Living):
 
         from neural_attn.models.living.watch import Watch
 
-        with torch.no_grad(), Watch(self.module, listener):
+        with torch.no_grad(), Watch(self.parts, listener):
             yield
 
     def unseen(self, parts: str, *, nothing: bool = False) -> Diagnostic:
@@ -271,7 +277,7 @@ class Module(Living):
         kind = type(self.module).__name__
         if not nothing:
             return Diagnostic.of("W0901", kind=kind, parts=parts)
-        inside = next((n for n, m in self.module.named_modules() if _is_model(m)), "")
+        inside = next((n for n, m in self.parts.items() if _is_model(m)), "")
         if inside:
             return Diagnostic.of("E0441.inside", kind=kind, inside=inside)
         return Diagnostic.of("E0441", kind=kind)
@@ -279,8 +285,9 @@ class Module(Living):
 
 def _is_empty(part: Any) -> bool:
     """Whether a part has weights without values, which nobody loads while it runs."""
-    loads = hasattr(part, "_hf_hook")  # as `accelerate` does
-    return not loads and any(own.is_meta for own in part.parameters(recurse=False))
+    own = part._parameters.values()
+    empty = any(one is not None and one.is_meta for one in own)
+    return empty and not hasattr(part, "_hf_hook")  # as `accelerate` loads them
 
 
 def _is_model(module: Any) -> bool:
@@ -298,7 +305,7 @@ class _Plain(Module):
 
     @cached_property
     def named(self) -> Named:
-        return Paths.of(self.module)
+        return Paths.of(self.parts)
 
     def attends(self, module: Any) -> bool:
         """Whether it is called an attention: one that shows nothing is to be named."""

@@ -15,6 +15,7 @@ import io
 import json
 import random
 import re
+import shutil
 import tempfile
 import time
 import traceback
@@ -144,8 +145,13 @@ def _other_header(draw: random.Random, data: bytes) -> bytes:
     return data[: one.start(2)] + change(draw, one[2]) + data[one.end(2) :]
 
 
-def outcome(call: tuple[str, ...]) -> str:
-    """How a command ends: "accepted", or its code. Raises AssertionError else."""
+def outcome(call: tuple[str, ...], output: Path | None = None) -> str:
+    """How a command ends: "accepted", or its code. Raises AssertionError else.
+
+    What it made before in the folder `output` is removed.
+    """
+    if output is not None:
+        shutil.rmtree(output, ignore_errors=True)
     result = CliRunner().invoke(neural_attn.cli.cli, call)
     error = result.exception
     if error is None:
@@ -180,14 +186,14 @@ def attack(real: Real, draw: random.Random, count: int) -> tuple[Counter[str], f
     """
     data = real.path.read_bytes()
     for call in real.calls:
-        assert outcome(call) == "accepted", call
+        assert outcome(call, real.output) == "accepted", call
     found: Counter[str] = Counter()
     most = 0.0
     for _ in range(count):
         real.path.write_bytes(mutated(draw, data))
         before = forget_memory()
         for call in real.calls:
-            found[outcome(call)] += 1
+            found[outcome(call, real.output)] += 1
         grown = most_memory() - before
         assert grown < MOST_MEGABYTES, f"{grown:.0f} MB beside what was taken"
         most = max(most, grown)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -45,14 +46,33 @@ network Seer {
     Output(3, "softmax")
 }
 """
+SOUNDS = """
+network Hears {
+  input: (none, 8)
+  layers: TransformerEncoder(num_heads=2, ff_dim=4)
+}
+"""
+TRANSLATOR = """
+network Translates {
+  input: { source: (none,) target: (none,) }
+  layers:
+    source: { Embedding(16, 8, mask_zero=true) TransformerEncoder(2, 8) }
+    target: { Embedding(16, 8, mask_zero=true) TransformerDecoder(2, 8) Output(16) }
+  loss: "sparse_categorical_crossentropy"
+}
+"""
 ON_NUMPY = ("-b", "numpy", "--json", "--no-probe")
 
 
 class Real(NamedTuple):
-    """A file that is read: `calls` are the arguments of `neural`."""
+    """A file that is read: `calls` are the arguments of `neural`.
+
+    What they make in the folder `output` is removed before each.
+    """
 
     path: Path
     calls: list[tuple[str, ...]]
+    output: Path | None = None
 
 
 def _maps() -> AttentionMaps:
@@ -224,6 +244,61 @@ def tokens(folder: Path) -> Real:
     return Real(path, [(*data.calls[0], "--tokens-file", str(path))])
 
 
+def drawn(folder: Path) -> Real:
+    """Maps, as a picture."""
+    path = maps(folder).path
+    call = ("visualize", str(path), "--attention", "--format", "svg", "--json")
+    return Real(path, [(*call, "-o", str(folder / "out"))])
+
+
+def texts(folder: Path, name: str, content: str, *options: str) -> Real:
+    """Texts to run on, beside a tokenizer of two words."""
+    path = folder / name
+    path.write_text(content, "utf-8")
+    call = [*tokenizer(folder).calls[0]]
+    at = call.index("--text")
+    call[at : at + 2] = [option.format(path) for option in options]
+    return Real(path, [tuple(call)])
+
+
+def sound(folder: Path) -> Real:
+    """A WAV of 50 ms."""
+    path = folder / "sound.wav"
+    samples = np.random.default_rng(0).integers(-9000, 9000, 800, np.int16)
+    with wave.open(str(path), "wb") as made:
+        made.setparams((1, 2, 16_000, 0, "NONE", ""))
+        made.writeframes(samples.tobytes())
+    call = ("analyze", _network(folder, SOUNDS), "--audio", str(path), *ON_NUMPY)
+    return Real(path, [call])
+
+
+def ctranslate2(folder: Path) -> Real:
+    """A Whisper as CTranslate2 keeps it."""
+    from tests.test_ctranslate2 import random_whisper, save_ctranslate2
+
+    path = folder / "model" / "model.bin"
+    save_ctranslate2(random_whisper(), path.parent)
+    return Real(path, [("import", str(path.parent), "-o", str(folder / "out.neural"))])
+
+
+def pairs(folder: Path) -> Real:
+    """Pairs to learn from."""
+    path = folder / "pairs.tsv"
+    path.write_text("ab\tba\nabc\tcba\nb\tb\nca\tac\n", "utf-8")
+    call = ("train", _network(folder, TRANSLATOR), "--pairs", str(path), "--json")
+    options = ("-b", "pytorch", "--tokenizer", "char", "--epochs", "1")
+    output = folder / "out"
+    return Real(path, [(*call, *options, "-o", str(output))], output)
+
+
+def training(folder: Path) -> Real:
+    """The state that a training goes on from."""
+    (call,) = pairs(folder).calls
+    assert CliRunner().invoke(cli, call).exit_code == 0
+    path = folder / "out" / "checkpoint" / "last.safetensors"
+    return Real(path, [(*call, "--resume")])
+
+
 def network(folder: Path) -> Real:
     """A network."""
     return Real(Path(_network(folder)), [("check", str(folder / "small.neural"))])
@@ -251,4 +326,16 @@ FORMATS: dict[str, Callable[[Path], Real]] = {
     "picture.jpg": lambda folder: image(folder, "jpg"),
     "tokens.json": tokens,
     "network": network,
+    "texts.txt": lambda folder: texts(folder, "t.txt", "a b\nb a b\n", "--file", "{}"),
+    "texts.jsonl": lambda folder: texts(
+        folder, "t.jsonl", '{"text": "a b"}\n{"text": "b"}\n', "--file", "{}"
+    ),
+    "links.jsonl": lambda folder: texts(
+        folder, "l.jsonl", '{"text": "a b", "links": [[0, 1]]}\n', "--links", "{}"
+    ),
+    "sound.wav": sound,
+    "model.bin of CTranslate2": ctranslate2,
+    "maps.npz, drawn": drawn,
+    "pairs.tsv": pairs,
+    "state of a training": training,
 }

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from itertools import chain
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -23,15 +25,23 @@ from neural_attn.models.living.rows import RowsOf, all_rows, blocks_of_rows
 from neural_attn.models.living.scores import require_readable
 from neural_attn.promises import SHARES, Rows
 
-__all__ = ["FlexScores", "holds_compiled", "running"]
+__all__ = ["FlexScores", "asks_device", "holds_compiled", "running"]
 
 _MODULE = "torch.nn.attention.flex_attention"
 _ASKS = torch.Tensor.device  # as its check reads it
 
 
-def running(func: Any, args: Any) -> Callable[[], FlexScores] | None:
-    """What reads the call of `flex_attention` that calls a function; None if none."""
-    if getattr(func, "__self__", None) is not _ASKS or _MODULE not in sys.modules:
+def asks_device(func: Any) -> bool:
+    """Whether a function that is called tells on which device a tensor is."""
+    return getattr(func, "__self__", None) is _ASKS
+
+
+def running(args: Any) -> Callable[[], FlexScores] | None:
+    """What reads the call of `flex_attention` that asks for a device; None if none.
+
+    It is to be called by what a mode calls.
+    """
+    if _MODULE not in sys.modules:
         return None
     caller = sys._getframe(2)
     known = caller.f_locals
@@ -47,13 +57,20 @@ def running(func: Any, args: Any) -> Callable[[], FlexScores] | None:
 
 def holds_compiled(module: Any) -> bool:
     """Whether a module has `flex_attention` compiled, or its code names one that is."""
-    if _MODULE not in sys.modules:
+    kind = type(module)
+    if _MODULE not in sys.modules or kind.__module__.startswith("torch.nn.modules."):
         return False
-    forward = inspect.unwrap(type(module).forward)
+    names, around = _names_in(kind.forward)
+    held = chain(vars(module).values(), (around.get(name) for name in names))
+    return any(type(one) is FunctionType and _is_compiled(one) for one in held)
+
+
+@cache
+def _names_in(forward: Any) -> tuple[Sequence[str], Mapping[str, Any]]:
+    """The names that the code of a method knows, and where they are looked up."""
+    forward = inspect.unwrap(forward)
     names = getattr(getattr(forward, "__code__", None), "co_names", ())
-    around = getattr(forward, "__globals__", {})
-    held = [*vars(module).values(), *(around.get(name) for name in names)]
-    return any(map(_is_compiled, held))
+    return names, getattr(forward, "__globals__", {})
 
 
 def _is_compiled(held: Any) -> bool:

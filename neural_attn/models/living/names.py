@@ -73,9 +73,9 @@ class Paths:
     two: bool = False
 
     @classmethod
-    def of(cls, model: Any) -> Paths:
-        """Read the tree of a module."""
-        return cls(any(is_cross(path, part) for path, part in model.named_modules()))
+    def of(cls, parts: Mapping[str, Any]) -> Paths:
+        """Read the modules in a module, by their paths."""
+        return cls(any(is_cross(path, part) for path, part in parts.items()))
 
     def place(self, path: str, module: Any, before: int) -> Place:
         """The path, and the half of a model that says it has an encoder and decoder."""
@@ -102,15 +102,16 @@ class Family:
     several: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, model: Any) -> Family:
-        """Read the tree of a model."""
-        config = model.config
+    def of(cls, config: Any, parts: Mapping[str, Any]) -> Family:
+        """Read the modules in a model, by their paths, and its configuration."""
         sides = bool(getattr(config, "is_encoder_decoder", False))
         stacks: dict[str, None] = {}
         crossing = set()
-        for path, module in model.named_modules():
+        for path, module in parts.items():
+            if "attention" not in type(module).__name__.lower():
+                continue
             stack, number, _ = _split(path)
-            if number is not None and "attention" in type(module).__name__.lower():
+            if number is not None:
                 stacks[stack] = None
                 if is_cross(path, module):
                     crossing.add(stack)

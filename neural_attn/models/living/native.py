@@ -18,38 +18,37 @@ from torch.nn import functional
 from neural_attn.models.living.scores import Scores
 
 __all__ = [
+    "KINDS",
     "function_scores",
-    "is_layer",
-    "is_multihead",
-    "is_native",
+    "kind_of",
     "layer_scores",
     "multihead_scores",
     "named",
 ]
 
 
-def is_multihead(module: Any) -> bool:
-    """Whether a module runs the forward of `nn.MultiheadAttention`."""
-    return _runs(module, nn.MultiheadAttention, "forward")
+_METHODS = {
+    nn.MultiheadAttention: ("forward",),
+    nn.TransformerEncoderLayer: ("forward", "_sa_block"),
+    nn.TransformerEncoder: ("forward",),
+}
+KINDS = tuple(_METHODS)
 
 
-def is_layer(module: Any) -> bool:
-    """Whether a module runs the forward of `nn.TransformerEncoderLayer`."""
-    return _runs(module, nn.TransformerEncoderLayer, "forward", "_sa_block")
+def kind_of(module: Any) -> type | None:
+    """The module of PyTorch with a fast path whose methods a module has as they are.
 
-
-def is_native(module: Any) -> bool:
-    """Whether a module has a fast path, which is left where calls are watched."""
-    encoder = _runs(module, nn.TransformerEncoder, "forward")
-    return encoder or is_layer(module) or is_multihead(module)
-
-
-def _runs(module: Any, kind: type, *methods: str) -> bool:
-    return isinstance(module, kind) and all(
-        getattr(type(module), name) is getattr(kind, name)
-        and name not in vars(module)  # as `accelerate` wraps a forward
-        for name in methods
+    Such a path is left where calls are watched.
+    """
+    if not isinstance(module, KINDS):
+        return None
+    kind = next(one for one in KINDS if isinstance(module, one))
+    own = vars(module)  # as `accelerate` wraps a forward
+    same = all(
+        getattr(type(module), name) is getattr(kind, name) and name not in own
+        for name in _METHODS[kind]
     )
+    return kind if same else None
 
 
 @cache

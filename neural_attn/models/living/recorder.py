@@ -46,10 +46,9 @@ class Weighed:
 
     @classmethod
     def of(
-        cls, name: str, scores: Any, heads: Sequence[int], weights: NDArray[np.float32]
+        cls, scores: Any, heads: Sequence[int], weights: NDArray[np.float32]
     ) -> Weighed:
         """Weights of a call, and what it says of them."""
-        require_finite(name, weights)
         own = getattr(scores, "own", False)
         return cls(weights, heads, scores.read_mask(heads), scores.rows, own)
 
@@ -217,14 +216,14 @@ class Recorder:
             )
         self._kept += size
         weights = scores.weights(heads)
-        call.weighed = Weighed.of(call.place.name, scores, heads, weights)
+        call.weighed = Weighed.of(scores, heads, weights)
 
     def _measure_only(
         self, call: _Call, scores: Any, heads: Sequence[int], measure: Measurer
     ) -> None:
         shape = (scores.shape[0], len(heads), *scores.shape[2:])
         none = np.broadcast_to(np.float32(0), shape)
-        call.weighed = Weighed.of(call.place.name, scores, heads, none)
+        call.weighed = Weighed.of(scores, heads, none)
         layer = [
             _map(one.place.name, one.place, one.weighed, self._labels)
             for one in self._calls
@@ -262,6 +261,8 @@ class Recorder:
 
         Raises NeuralError for a layer that there is not.
         """
+        if self._choice.layers is None:
+            return []
         dot = np.ones((1, 1, 1, 1), np.float32)
         kinds: dict[str, Kind] = {
             name: "cross" if call.place.cross else "encoder_self"
@@ -342,17 +343,21 @@ def _map(name: str, place: Place, kept: Weighed, labels: Sequence[Any]) -> Atten
     kind = _kind(place, kept)
     asking = None if place.asking is None else labels[place.asking]
     asked = None if place.asked is None else labels[place.asked]
-    return AttentionMap(
-        name,
-        kept.weights,
-        kind,
-        kept.mask.allowed,
-        kept.mask.causal,
-        _fitting(asking, batch, queries),
-        _fitting(asked, batch, keys),
-        kept.heads,
-        kept.rows,
-    )
+    try:
+        return AttentionMap(
+            name,
+            kept.weights,
+            kind,
+            kept.mask.allowed,
+            kept.mask.causal,
+            _fitting(asking, batch, queries),
+            _fitting(asked, batch, keys),
+            kept.heads,
+            kept.rows,
+        )
+    except ValueError:  # it looks at each weight: nobody needs to do so before
+        require_finite(name, kept.weights)
+        raise
 
 
 def _kind(place: Place, kept: Weighed) -> Kind:

@@ -97,7 +97,8 @@ class Scores:
         that may attend to no key has weight 0 everywhere.
         """
         batch, _, queries, keys = self.shape
-        found = np.zeros((batch, len(heads), queries, keys), np.float32)
+        start = np.zeros if self.causal else np.empty  # later keys are not filled
+        found = start((batch, len(heads), queries, keys), np.float32)
         few = max(1, BLOCK // (queries * keys))
         step = queries if few > 1 else max(1, min(queries, BLOCK // keys))
         fill = self._filler(heads)

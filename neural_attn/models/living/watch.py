@@ -9,9 +9,10 @@ threads pass. What the model computes is left as it is.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 import torch
@@ -25,7 +26,7 @@ from torch.nn.modules.module import (
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
 from neural_attn.models.living import native
-from neural_attn.models.living.flex import holds_compiled, running
+from neural_attn.models.living.flex import asks_device, holds_compiled, running
 from neural_attn.models.living.scores import Scores, is_dense
 
 __all__ = ["Listener", "Watch"]
@@ -47,13 +48,14 @@ class Listener(Protocol):
         """A module in which no attention was seen has ended; whether it attended."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Frame:
     """A module that runs."""
 
     module: Any
     path: str
     args: Any
+    native: type | None = None  # the module with a fast path whose methods it has
     guard: Any = None  # turns the mode off or on for as long as it runs
     is_off: bool = False
     attended: bool = False
@@ -66,9 +68,10 @@ _here = threading.local()  # `watch`: the one of this thread that is told
 class Watch:
     """A context in which a listener is told of all attention that a model computes."""
 
-    def __init__(self, model: Any, listener: Listener) -> None:
-        """Take the model that will be called; its parts are named by their paths."""
-        self._paths = {id(module): path for path, module in model.named_modules()}
+    def __init__(self, parts: Mapping[str, Any], listener: Listener) -> None:
+        """Take the modules in the model that will be called, by their paths."""
+        self._paths = {id(module): path for path, module in parts.items()}
+        self._is_quiet = cache(_is_quiet)
         self._listener = listener
         self._frames: list[_Frame] = []
         self._exits = ExitStack()
@@ -112,15 +115,20 @@ class Watch:
 
     # --- modules --------------------------------------------------------------------
 
+    def _passes(self, module: Any) -> bool:
+        """Whether no attention can stand in the code of a module itself."""
+        return self._is_quiet(type(module)) and "forward" not in vars(module)
+
     def _began(self, module: Any, args: Any) -> None:
-        if not self._is_told:
+        if self._passes(module) or not self._is_told:
             return
         above = self._frames[-1] if self._frames else None
         path = self._paths.get(id(module))
         if path is None:  # made while the model runs
             path = above.path if above else ""
-        frame = _Frame(module, path, args, is_off=bool(above and above.is_off))
-        off = native.is_native(module) and (frame.is_off or _is_plain(module, args))
+        kind = native.kind_of(module)
+        frame = _Frame(module, path, args, kind, is_off=bool(above and above.is_off))
+        off = kind is not None and (frame.is_off or _is_plain(module, args))
         if off != frame.is_off:
             guards = torch._C.DisableTorchFunction, torch._C._EnableTorchFunction
             frame.guard, frame.is_off = guards[not off](), off
@@ -129,7 +137,7 @@ class Watch:
 
     def _ended(self, module: Any, args: Any, *rest: Any) -> None:
         """After a module, also one that raised: then there are no keyword arguments."""
-        if not self._is_told or not self._frames:
+        if self._passes(module) or not self._is_told or not self._frames:
             return
         frame = self._frames.pop()
         while frame.module is not module and self._frames:
@@ -144,11 +152,11 @@ class Watch:
         module, path = frame.module, frame.path
         if frame.attended:
             self._mark()
-        elif native.is_multihead(module):
+        elif frame.native is nn.MultiheadAttention:
             self._tell(
                 path, module, lambda: native.multihead_scores(module, args, kwargs)
             )
-        elif native.is_layer(module):
+        elif frame.native is nn.TransformerEncoderLayer:
             inner = f"{path}.self_attn".lstrip(".")
             length = self._length()
             self._tell(
@@ -208,6 +216,7 @@ class Watch:
 
 
 _SDPA = functional.scaled_dot_product_attention
+_MULTIHEAD = functional.multi_head_attention_forward
 
 
 class _Calls(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped here
@@ -228,12 +237,12 @@ class _Calls(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped here
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if not torch.compiler.is_dynamo_compiling():
-            scores = running(func, args)
+        if asks_device(func) and not torch.compiler.is_dynamo_compiling():
+            scores = running(args)
             if scores is not None:
                 self._flexible(scores)
         output = func(*args, **kwargs)
-        if func is _SDPA or func is functional.multi_head_attention_forward:
+        if func is _SDPA or func is _MULTIHEAD:
             self._told(func, args, kwargs)
         return output
 
@@ -287,6 +296,12 @@ def _sdpa(
 
 def _called_scores(args: Any, kwargs: Any) -> Scores:
     return _sdpa(*args, **kwargs)
+
+
+def _is_quiet(kind: type) -> bool:
+    """Whether modules of a class are PyTorch's own, and none that attend."""
+    own = kind.__module__.startswith("torch.nn.modules.")
+    return own and not issubclass(kind, native.KINDS)
 
 
 def _is_plain(module: Any, args: Any) -> bool:

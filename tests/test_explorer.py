@@ -292,6 +292,17 @@ def test_the_page_without_maps_is_small():
     assert sum(map(len, frame("Title"))) <= 160_000
 
 
+def test_the_pictures_of_the_docs_are_small():
+    script = (ROOT / "docs" / "make_explorer.py").read_text("utf-8")
+    views = re.findall(r'^    "(\w+)": \("', script, re.MULTILINE)
+    images = ROOT / "docs" / "images"
+    wanted = {f"explorer-{v}-{s}.webp" for v in views for s in ("light", "dark")}
+    assert len(wanted) == 18
+    assert {path.name for path in images.glob("explorer-*")} == wanted
+    for name in wanted:
+        assert (images / name).stat().st_size <= 60_000, name
+
+
 def test_every_module_is_in_the_page():
     folder = ROOT / "neural_attn" / "explorer"
     assert {path.stem for path in folder.glob("*.js")} == set(MODULES)

@@ -979,7 +979,7 @@ def image_page(folder):
 def test_an_image_is_shown_with_what_looks_where(visit, image_page, axe, scheme):
     page = visit(image_page, "#layer=1&head=1&view=image", color_scheme=scheme)
     title = page.locator("#panel-image h2")
-    assert title.inner_text() == "What [CLS] looks at: Layer 1 · head 1"
+    assert title.inner_text() == "What [CLS] attends to: Layer 1 · head 1"
     maps = seen_maps()
     weights, before = maps["layer_1"][0], maps["layer_0"][0]
     captions = page.locator("#panel-image figcaption")
@@ -987,7 +987,7 @@ def test_an_image_is_shown_with_what_looks_where(visit, image_page, axe, scheme)
     assert maps.pictures[0].tokens[best + 1] in captions.nth(0).inner_text()
     page.locator("#panel-image canvas").first.click(position={"x": 5, "y": 100})
     arrive(page, "query=4&view=image")
-    assert title.inner_text() == "What r2c1 looks at: Layer 1 · head 1"
+    assert title.inner_text() == "What r2c1 attends to: Layer 1 · head 1"
     lines = saved(page, "#save-csv")[1].decode("utf-8-sig").strip().split("\r\n")
     found = sorted([float(c) for c in line.split(",")[2:]] for line in lines[1:])
     # rollout by hand: (A + I) / 2 of each layer, multiplied

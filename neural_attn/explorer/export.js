@@ -35,7 +35,7 @@ export class Exporter {
       model: "All heads", measures: this.views.measures.measure?.label ?? "Metrics",
       token: `Strongest keys of ${this.views.token.token ?? ""}`, compare: `Compare: ${this.scene.headName()}`,
       steps: this.views.steps.heading.textContent,
-      image: `What ${this.views.image.name ?? ""} looks at: ${this.scene.headName()}`,
+      image: `What ${this.views.image.name ?? ""} attends to: ${this.scene.headName()}`,
     };
     return `${header.title} – ${titles[state.view] ?? this.scene.headName()}`;
   }

@@ -155,8 +155,10 @@ export function listenToControls(scene, exporter, { announce, search, link, redr
   }
   byId("copy-link").onclick = link;
   byId("more").onclick = ({ currentTarget }) => {
-    byId("rare").hidden = !byId("rare").hidden;
-    currentTarget.setAttribute("aria-expanded", String(!byId("rare").hidden));
+    const folded = !byId("rare").hidden;
+    byId("rare").hidden = folded;
+    byId("above").classList.toggle("unfolded", !folded);
+    currentTarget.setAttribute("aria-expanded", String(!folded));
   };
   byId("search").addEventListener("input", () => search(0));
   const theme = byId("theme");

@@ -55,7 +55,9 @@ export class ReadingView {
     for (const { word, key, row } of this.words) {
       const weight = weights && key >= 0 ? weights[key] : 0;
       const share = placeOf(Math.abs(weight), most, log, false);
-      const color = share > 0.01 ? `rgb(${channels(weight < 0 ? warn : accent).join(" ")} / ${(100 * DEEPEST * share).toFixed(1)}%)` : "";
+      // In whole percents, so that few words are painted again for another head.
+      const depth = Math.round(100 * DEEPEST * share);
+      const color = depth ? `rgb(${channels(weight < 0 ? warn : accent).join(" ")} / ${depth}%)` : "";
       if (word.style.backgroundColor !== color) word.style.backgroundColor = color;
       word.title = weights && key >= 0 ? formatWeight(weight) : "";
       const chosen = String(row >= 0 && row === query);

@@ -1,9 +1,13 @@
 """Pairs of docstrings and functions: what becomes one, and what a claim counts."""
 
+import re
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 
+from tests import warm_python
 from tests.example_scripts import scripts_of
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples" / "docstring_to_code"
@@ -67,3 +71,26 @@ def test_a_claim_is_counted_beside_the_other_steps(scripts):
     verb = claims.Count()
     verb.add(tokens, source, [0, 2, 0, 1], claims.verb)
     assert (verb.steps, verb.hits, verb.others, verb.other_hits) == (1, 1, 3, 1)
+
+
+@pytest.mark.thorough
+@pytest.mark.requires_torch
+def test_the_commands_of_the_page_run_on_a_few_pairs(tmp_path):
+    shutil.copytree(FOLDER, tmp_path / "examples" / FOLDER.name)
+    page = (FOLDER / "README.md").read_text("utf-8").replace("\\\n", " ")
+    page = page.replace("--max-new-tokens 80", "--max-new-tokens 4")
+    commands = re.findall(r"^ {4}((?:python|neural) .+)$", page, re.M)
+    assert len(commands) >= 7
+    for command in commands:
+        program, *arguments = shlex.split(command)
+        if program == "neural":
+            arguments = ["-m", "neural_attn", *arguments]
+        if "train" in arguments:
+            arguments += ["--epochs", "1"]
+        done = warm_python.run(*arguments, cwd=tmp_path)
+        assert done.returncode == 0, (command, done.stderr)
+        for path in (tmp_path / "pairs").glob("*.tsv"):
+            lines = path.read_text("utf-8").splitlines(keepends=True)
+            few = lines[: 4 if path.stem == "test" else 40]
+            path.write_text("".join(few), "utf-8")
+    assert (tmp_path / "steps" / "steps.csv").is_file()

@@ -460,6 +460,17 @@ def test_what_is_hidden_is_hidden_in_the_thumbnails_too(visit, folder):
     page.get_by_text("Metrics are of the network's own weights").wait_for()
 
 
+def test_a_text_of_special_tokens_alone_may_be_hidden(visit, folder):
+    tokens = ["[CLS]", "[SEP]"]
+    half = np.full((1, 2, 2, 2), 0.5, np.float32)
+    one = AttentionMap("m", half, query_tokens=tokens, key_tokens=tokens)
+    path = explore(AttentionMaps([one])).save(folder / "none.html")
+    page = visit(path, "#special=1")
+    assert "No tokens are left to show" in page.inner_text("#notes")
+    page.uncheck("#special")
+    page.locator("#notes p").wait_for(state="detached")
+
+
 @pytest.mark.parametrize(
     ("opened", "state", "shown"),
     [

@@ -96,6 +96,7 @@ export function notesOf(scene, view) {
   else if (example.form === "reduced") notes.push(["This head is kept in full; others of this long text are reduced."]);
   const own = OWN_WEIGHTS[state.view];
   if (own) return scene.isWhole() ? notes : [...notes, [`${own}: nothing is hidden, grouped or renormalized.`]];
+  if (view && !view.values.length) notes.push(["No tokens are left to show: all are hidden.", true]);
   if (special) notes.push(["Special tokens are hidden."]);
   if (sinks) {
     const names = (view?.sinks ?? []).map((p) => about.keyText.shown[example.key_start + p]);

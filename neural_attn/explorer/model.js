@@ -47,8 +47,9 @@ const gridOf = (values, rows, columns) => ({
 
 /** Paint values of a grid, one pixel each. @param {Uint8Array | null} allowed */
 export function paintValues(canvas, { width, height, values, greatest, allowed }, table, options) {
-  canvas.width = width;
-  canvas.height = height;
+  canvas.width = Math.max(width, 1);
+  canvas.height = Math.max(height, 1);
+  if (!values.length) return; // all tokens are hidden
   const context = canvas.getContext("2d");
   const image = context.createImageData(width, height);
   const { log = false, masked = null, signed = false } = options;
@@ -235,7 +236,7 @@ export class ModelView {
     const small = this.shrunk.get(this.scene.viewKey(this.scene.about({ map }), head));
     if (!small) return null;
     const { width, height, values, greatest } = small;
-    const step = Math.ceil(Math.max(width, height) / room);
+    const step = Math.max(1, Math.ceil(Math.max(width, height) / room));
     const pooled = poolView({ values, allowed: null }, height, width, step);
     paintValues(this.stamp, { ...pooled, greatest }, ramp(this.scene.paletteOf(map), isDark()),
       { log, signed: this.scene.isSigned(map) });

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import statistics
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.timing import report
+from tests.browser import CHROMIUM
 
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 ROUNDS = 3
@@ -247,7 +247,7 @@ def main() -> None:
             options.peer, "inspectus", pages["short"], [*shape[:2], options.short]
         )
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=CHROMIUM_FLAGS
+            executable_path=CHROMIUM, args=CHROMIUM_FLAGS
         )
         opened = {"ours": OURS, "inspectus": PEERS % options.tokens**2}
         times = {}

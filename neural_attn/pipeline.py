@@ -543,7 +543,13 @@ def _draw(
         prefix = f"{folder.name}/" if count > 1 else ""
         files.update({prefix + name: path for name, path in written.items()})
     step("writing the explorer")
-    explorer = page.explore(maps, precision=request.precision, examples=count)
+    explorer = page.explore(
+        maps,
+        precision=request.precision,
+        examples=count,
+        layer=request.layer,
+        head=request.head,
+    )
     files[EXPLORER] = explorer.save(request.output_dir / EXPLORER)
     return files
 

@@ -289,7 +289,18 @@ def test_bytes_that_are_no_text_do_not_stop_the_page():
 
 
 def test_the_page_without_maps_is_small():
-    assert sum(map(len, frame("Title"))) <= 140_000
+    assert sum(map(len, frame("Title"))) <= 160_000
+
+
+def test_the_pictures_of_the_docs_are_small():
+    script = (ROOT / "docs" / "make_explorer.py").read_text("utf-8")
+    views = re.findall(r'^    "(\w+)": \("', script, re.MULTILINE)
+    images = ROOT / "docs" / "images"
+    wanted = {f"explorer-{v}-{s}.webp" for v in views for s in ("light", "dark")}
+    assert len(wanted) == 18
+    assert {path.name for path in images.glob("explorer-*")} == wanted
+    for name in wanted:
+        assert (images / name).stat().st_size <= 60_000, name
 
 
 def test_every_module_is_in_the_page():
@@ -498,10 +509,13 @@ def test_saved_maps_are_drawn_and_read_back(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     maps_of().save("maps.npz")
     run = CliRunner().invoke
-    drawn = run(cli, ["visualize", "maps.npz", "-o", "out", "--precision", "full"])
+    options = ["--precision", "full", "--layer", "-1", "--head", "1"]
+    drawn = run(cli, ["visualize", "maps.npz", "-o", "out", *options])
     assert drawn.exit_code == 0, drawn.output
     assert Path("out/attention_heatmap.png").is_file()
-    back = run(cli, ["extract", "out/attention_explorer.html", "-o", "back.npz"])
+    page = Path("out/attention_explorer.html")
+    assert header_of(page.read_text())["opens"] == [len(maps_of()) - 1, 1]
+    back = run(cli, ["extract", str(page), "-o", "back.npz"])
     assert (back.exit_code, back.output) == (0, "back.npz\n")
     assert AttentionMaps.load("back.npz") == AttentionMaps.load("maps.npz")
 

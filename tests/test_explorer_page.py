@@ -72,8 +72,9 @@ def visit(browser):
     """Opens a page and waits for its thumbnails; no error may be logged."""
     problems, contexts = [], []
 
-    def go(path, state="", **more):
-        context = browser.new_context(viewport={"width": 1280, "height": 900}, **more)
+    def go(path, state="", size=(1280, 900), **more):
+        viewport = dict(zip(("width", "height"), size, strict=True))
+        context = browser.new_context(viewport=viewport, **more)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(str(error)))
@@ -83,6 +84,7 @@ def visit(browser):
         )
         page.goto(f"{path.as_uri()}{state}")
         page.wait_for_selector("html[data-thumbnails=done]", state="attached")
+        page.click("#more")  # the controls that are folded away
         return page
 
     yield go
@@ -215,7 +217,7 @@ def test_every_view_draws(visit, pages, kind, scheme):
 
 
 def test_arrows_move_through_heads_layers_queries_and_keys(visit, pages):
-    page = visit(pages("encoder_decoder"))
+    page = visit(pages("encoder_decoder"), "#layer=0&head=0")
     for key in (
         "ArrowRight",
         "ArrowDown",
@@ -281,6 +283,12 @@ def test_a_text_is_seen_step_by_step(visit, folder):
             page.click(f"#save-{kind}")
         assert mark in Path(download.value.path()).read_bytes()
     assert page.title().startswith("translate.neural")
+
+
+def header_of(path):
+    """What a saved page says of its maps."""
+    found = re.search(r'id="header">(.*?)</script>', path.read_text())
+    return json.loads(found[1])
 
 
 def test_what_was_not_written_has_no_steps(visit, pages):
@@ -429,6 +437,224 @@ def test_filters_are_said_on_screen(visit, pages):
     assert sums == pytest.approx([1] * len(sums), abs=1e-5)
 
 
+def test_what_is_hidden_is_hidden_in_the_thumbnails_too(visit, folder):
+    weights = np.full((1, 2, 4, 4), 0.05, np.float32)
+    weights[0, 0, :, 0] = weights[0, 1, :, 3] = 0.85
+    tokens = ["[CLS]", "a", "b", "."]
+    one = AttentionMap("m", weights, query_tokens=tokens, key_tokens=tokens)
+    path = explore(AttentionMaps([one])).save(folder / "special.html")
+    page = visit(path, "#view=model")
+    greatest = """() => {
+      const { scene, views } = document.documentElement.explorer;
+      const key = (head) => scene.viewKey(scene.about(), head);
+      const small = (head) => views.model.shrunk.get(key(head));
+      return [0, 1].map((head) => [small(head).width, small(head).greatest]);
+    }"""
+    assert page.evaluate(greatest) == [[4, pytest.approx(0.85)]] * 2
+    page.check("#special")
+    page.wait_for_selector("html[data-thumbnails=done]", state="attached")
+    assert "Special tokens are hidden." in page.inner_text("#notes")
+    hidden = [[3, pytest.approx(0.05, abs=0.004)], [3, pytest.approx(0.85)]]
+    assert page.evaluate(greatest) == hidden
+    page.keyboard.press("5")
+    page.get_by_text("Metrics are of the network's own weights").wait_for()
+
+
+def test_a_text_of_special_tokens_alone_may_be_hidden(visit, folder):
+    tokens = ["[CLS]", "[SEP]"]
+    half = np.full((1, 2, 2, 2), 0.5, np.float32)
+    one = AttentionMap("m", half, query_tokens=tokens, key_tokens=tokens)
+    path = explore(AttentionMaps([one])).save(folder / "none.html")
+    page = visit(path, "#special=1")
+    assert "No tokens are left to show" in page.inner_text("#notes")
+    page.uncheck("#special")
+    page.locator("#notes p").wait_for(state="detached")
+
+
+@pytest.mark.parametrize(
+    ("opened", "state", "shown"),
+    [
+        ({"layer": 2, "head": 1}, "", "Layer 2 decoder self-attention · head 1"),
+        ({"layer": -1}, "", "Layer 3 decoder self-attention · head 0"),
+        ({"head": -1}, "", "Layer 0 · head 2"),
+        ({"layer": 2, "head": 1}, "#layer=1", "Layer 1 · head 0"),
+    ],
+)
+def test_a_page_opens_on_the_head_it_is_made_for(visit, folder, opened, state, shown):
+    path = explore(encoder_decoder(), **opened).save(folder / "opened.html")
+    assert visit(path, state).text_content("#panel-matrix h2") == shown
+
+
+LONG = (
+    "The young engineer who had been hired in spring gave the old manager her notes, "
+    "because he had lost his own copy."
+)
+BOXES = """() => {
+  const box = (element) => {
+    const { left, top, right, bottom, width } = element.getBoundingClientRect();
+    return { left, top, right, bottom, shown: width > 0 };
+  };
+  const { views } = document.documentElement.explorer;
+  const canvas = box(views.matrix.canvas);
+  const { left, top, shown, rows, columns, cell } = views.matrix.place;
+  return {
+    size: [innerWidth, innerHeight],
+    cards: [...document.querySelectorAll(".card")].map(box),
+    words: [...document.querySelectorAll("#reading button")].map(box),
+    cells: [rows, columns, cell],
+    matrix: {
+      left: canvas.left, right: canvas.left + left + shown.width,
+      top: canvas.top, bottom: canvas.top + top + shown.height,
+    },
+  };
+}"""
+
+
+@pytest.fixture(scope="module")
+def first_look(folder, minilm):
+    """A page of MiniLM on 26 tokens, which its first screen is judged on."""
+    request = Request(
+        folder / "minilm.neural",
+        backend="numpy",
+        checkpoint=folder / "minilm.safetensors",
+        texts=[LONG],
+    )
+    maps = capture(request).captured.maps
+    assert maps.maps[0].weights.shape[2:] == (26, 26)
+    return explore(maps).save(folder / "first_look.html")
+
+
+def fits(box, size):
+    return (
+        box["left"] >= 0
+        and box["top"] >= 0
+        and box["right"] <= size[0]
+        and box["bottom"] <= size[1]
+    )
+
+
+def test_the_first_screen_shows_what_stands_out_the_text_and_a_head(visit, first_look):
+    page = visit(first_look)
+    page.click("#more")  # folded, as a page opens
+    page.wait_for_selector("#reading button", state="attached")
+    seen = page.evaluate(BOXES)
+    told = header_of(first_look)["sources"][0]["highlights"]
+    assert 3 <= len(seen["cards"]) == len(told) <= 5
+    assert len(seen["words"]) == 26
+    assert seen["cells"][:2] == [26, 26]
+    for box in [*seen["cards"], *seen["words"], seen["matrix"]]:
+        assert fits(box, seen["size"]), box
+    # every token has its label
+    assert seen["cells"][2] >= 10
+
+
+def test_a_phone_s_first_screen_shows_the_matrix(visit, first_look):
+    page = visit(first_look, size=(390, 844))
+    page.click("#more")
+    seen = page.evaluate(BOXES)
+    assert seen["size"] == [390, 844]
+    assert fits(seen["matrix"], seen["size"])
+    assert seen["cells"][2] >= 10
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_sentence_leads_to_its_heads(visit, first_look, minilm):
+    page = visit(first_look, "#layer=5&head=3&view=measures")
+    told = header_of(first_look)["sources"][0]
+    cards = page.locator(".card")
+    for number, one in enumerate(told["highlights"]):
+        card = cards.nth(number)
+        assert card.locator("span").text_content() == one["sentence"]
+        map_number, head = one["heads"][0]
+        card.click()
+        heading = f"Layer {told['maps'][map_number]['layer']} · head {head}"
+        assert page.text_content("#panel-matrix.shown h2") == heading
+        assert card.get_attribute("aria-pressed") == "true"
+        drawn = "e => e.getContext('2d').getImageData(0, 0, e.width, e.height).data"
+        assert page.evaluate(
+            f"e => new Set(({drawn})(e)).size > 2",
+            card.locator("canvas").element_handle(),
+        )
+        if len(one["heads"]) > 1:
+            card.click()  # once more: the next of its heads
+            map_number, head = one["heads"][1]
+            heading = f"Layer {told['maps'][map_number]['layer']} · head {head}"
+            page.locator("#panel-matrix h2", has_text=heading).wait_for()
+            assert f"2 of {len(one['heads'])}" in card.inner_text()
+
+
+def test_what_is_not_analyzed_says_so(visit, folder):
+    path = explore(encoder_decoder(), metrics="quick").save(folder / "quick.html")
+    page = visit(path)
+    said = "Not looked for: quick metrics were asked for."
+    assert page.inner_text("#cards") == said
+    assert page.locator("#panel-model select").count() == 0  # nor are there types
+
+
+def test_the_text_shows_what_the_query_attends_to(visit, folder):
+    weights = np.full((1, 1, 4, 4), 0.1, np.float32)
+    weights[0, 0, :, 1] = [0.7, 0.7, 0.1, 0.1]
+    weights[0, 0, 2:, 3] = 0.7
+    tokens = ["the", "cat", "##s", "."]
+    one = AttentionMap("m", weights, query_tokens=tokens, key_tokens=tokens)
+    path = explore(AttentionMaps([one])).save(folder / "reading.html")
+    page = visit(path)
+    words = page.locator("#reading .words button")
+    words.nth(3).wait_for()
+    assert page.text_content("#reading .words").strip() == "the cats."
+    strength = """words => words.map((word) => {
+      const found = /, ([0-9.]+)\\)/.exec(getComputedStyle(word).backgroundColor);
+      return found ? Number(found[1]) : 0;
+    })"""
+    words.nth(0).click()
+    page.get_by_text("Colour: what “the” attends to, up to 0.7000.").wait_for()
+    first = words.evaluate_all(strength)
+    assert first[1] == max(first)
+    assert first[1] == pytest.approx(7 * first[3], rel=0.1)
+    words.nth(2).click()
+    page.get_by_text("Colour: what “·s” attends to").wait_for()
+    assert np.argmax(words.evaluate_all(strength)) == 3
+    assert words.nth(2).get_attribute("aria-pressed") == "true"
+
+
+def test_two_texts_are_read_apart(visit, pages):
+    page = visit(pages("encoder_decoder"), "#layer=2&kind=cross&head=0&query=1")
+    page.wait_for_selector("#reading .words")
+    texts = page.locator("#reading .words").all_text_contents()
+    assert [text.strip() for text in texts] == ["Die Katze saß da.", "The cat sat."]
+
+
+def test_heads_stand_by_what_they_do(visit, first_look):
+    page = visit(first_look, "#view=model")
+    page.locator("#panel-model select").select_option("type")
+    arrive(page, "order=type")
+    types = [one["types"] for one in header_of(first_look)["sources"][0]["maps"]]
+    buttons = page.locator("#panel-model .heads button").evaluate_all(
+        "all => all.map((one) => one.dataset.tag.split('·').map(Number))"
+    )
+    shown = [types[layer][head] for layer, head in buttons]
+    assert len(shown) == 72
+    kinds = list(dict.fromkeys(shown))
+    assert shown == [kind for kind in kinds for _ in range(shown.count(kind))]
+    counts = [shown.count(kind) for kind in kinds]
+    assert counts == sorted(counts)
+    root = ElementTree.fromstring(saved(page, "#save-svg")[1])
+    assert root.tag.endswith("svg")
+
+
+def test_sums_of_rows_are_drawn_only_where_they_tell_something(visit, folder):
+    shares = softmax((1, 1, 4, 4))
+    parts = AttentionMap("b", shares * 0.5, rows="parts")
+    path = explore(AttentionMaps([AttentionMap("a", shares), parts]))
+    page = visit(path.save(folder / "sums.html"), "#layer=0&head=0")
+    tells = "document.documentElement.explorer.views.matrix.sums.tellRows"
+    assert page.evaluate(tells) is False
+    assert "what each key receives" in page.inner_text("#panel-matrix .readout")
+    page.keyboard.press("ArrowDown")
+    page.get_by_text("Bars: sums of rows and columns").wait_for()
+    assert page.evaluate(tells) is True
+
+
 def test_sentences_of_a_pair_are_told_apart(visit, folder):
     tokens = "[CLS] a b [SEP] c d [SEP]".split()
     weights = softmax((1, 2, 7, 7))
@@ -555,7 +781,7 @@ def test_a_spike_survives_in_a_long_text(visit, folder):
           const view = await scene.view();
           const row = Math.floor(1234 / 4) * 400 + Math.floor(77 / 4);
           const key = [...view.weights.row(1234)].indexOf(view.greatest);
-          const small = views.model.shrunk.get("0,0,0,0").greatest;
+          const small = [...views.model.shrunk.values()][0].greatest;
           return [view.values[row], view.greatest, key, small, view.weights.row(5)[3]];
         }"""
     )
@@ -658,6 +884,7 @@ def test_the_frame_works_where_notebooks_put_it(browser, folder, around):
     assert frame.evaluate("origin") == "null"
     frame.click("#tab-head")
     frame.wait_for_selector("#panel-head.shown h2")
+    frame.click("#more")
     with page.expect_download() as download:
         frame.click("#save-png")
     assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
@@ -761,7 +988,7 @@ def image_page(folder):
 def test_an_image_is_shown_with_what_looks_where(visit, image_page, axe, scheme):
     page = visit(image_page, "#layer=1&head=1&view=image", color_scheme=scheme)
     title = page.locator("#panel-image h2")
-    assert title.inner_text() == "What [CLS] looks at: Layer 1 · head 1"
+    assert title.inner_text() == "What [CLS] attends to: Layer 1 · head 1"
     maps = seen_maps()
     weights, before = maps["layer_1"][0], maps["layer_0"][0]
     captions = page.locator("#panel-image figcaption")
@@ -769,7 +996,7 @@ def test_an_image_is_shown_with_what_looks_where(visit, image_page, axe, scheme)
     assert maps.pictures[0].tokens[best + 1] in captions.nth(0).inner_text()
     page.locator("#panel-image canvas").first.click(position={"x": 5, "y": 100})
     arrive(page, "query=4&view=image")
-    assert title.inner_text() == "What r2c1 looks at: Layer 1 · head 1"
+    assert title.inner_text() == "What r2c1 attends to: Layer 1 · head 1"
     lines = saved(page, "#save-csv")[1].decode("utf-8-sig").strip().split("\r\n")
     found = sorted([float(c) for c in line.split(",")[2:]] for line in lines[1:])
     # rollout by hand: (A + I) / 2 of each layer, multiplied

@@ -27,6 +27,9 @@ export function poolView({ values, allowed }, rows, columns, step) {
   return { width, height, values: pooled, allowed: open };
 }
 
+/** Whether rows all sum to 1, but for rounding: then their sums tell nothing. */
+export const areAllOne = (byRow) => byRow.every((sum) => Math.abs(sum - 1) < 0.02);
+
 /** Sums of rows and of columns. */
 export function sumsOf(values, rows, columns) {
   const byRow = new Float32Array(rows);
@@ -77,25 +80,48 @@ function writeLabel(context, { place }, name, text, middle) {
   context.restore();
 }
 
-/** Tokens along the left and the top, as many as there is room for. */
+/** Letters fit the cells, from 9 to 12 pixels high; below that some tokens are left out. */
+function lettersOf({ cell }) {
+  const size = Math.min(12, Math.max(9, cell - 1));
+  return { size, every: Math.max(1, Math.ceil((size + 1) / cell)) };
+}
+
+/** Tokens along the left and the top, as many as there is room for, and what they are. */
 export function drawLabels(context, panel, colors) {
   const { cell } = panel.place;
-  const every = Math.max(1, Math.ceil(13 / cell));
+  const { size: letters, every } = lettersOf(panel.place);
   for (const name of ["rows", "columns"]) {
     const { axis, found, chosen, origin, size, offset } = sideOf(panel, name);
     const first = Math.max(0, Math.floor(offset / cell));
     const last = Math.min(axis.labels.length, Math.ceil((offset + size) / cell));
     for (let i = first; i < last; i++) {
       const strong = i === chosen || (found && axis.members[i].some((p) => found.has(p)));
-      const near = chosen >= 0 && chosen !== i && Math.abs(i - chosen) * cell < 12;
+      const near = chosen >= 0 && chosen !== i && Math.abs(i - chosen) * cell < letters;
       if ((i % every && !strong) || near) continue;
       const middle = origin + (i + 0.5) * cell - offset;
       if (middle < origin || middle > origin + size) continue;
       context.fillStyle = strong ? colors.accent : axis.special?.[i] ? colors.muted : colors.ink;
-      context.font = `${strong ? "600 " : ""}12px ${FONT}`;
+      context.font = `${strong ? "600 " : ""}${letters}px ${FONT}`;
       writeLabel(context, panel, name, axis.labels[i], middle);
     }
   }
+  nameAxes(context, panel.place, colors);
+}
+
+/** What rows and columns are, in the corner between them. */
+function nameAxes(context, { left, top }, colors) {
+  context.save();
+  context.fillStyle = colors.muted;
+  context.font = `${left < 80 ? 10 : 11}px ${FONT}`;
+  context.textBaseline = "middle";
+  const write = (text, x, y) => drawText(context, text, x, y, left - 6);
+  context.textAlign = "right";
+  write("key →", left - 6, 8);
+  write("attends to", left - 6, 21);
+  context.textAlign = "left";
+  write("attends from", 4, top - 22);
+  write("query ↓", 4, top - 9);
+  context.restore();
 }
 
 /** The token under the pointer, over those that stand where it does. */
@@ -104,7 +130,7 @@ export function drawHovered(context, panel, name, index, colors) {
   const { axis, origin, offset } = sideOf(panel, name);
   const middle = origin + (index + 0.5) * place.cell - offset;
   context.fillStyle = colors.ground;
-  const every = Math.max(1, Math.ceil(13 / place.cell));
+  const { every } = lettersOf(place);
   const before = Math.floor(index / every) * every;
   for (const i of [index, before, before + every]) {
     const at = middle + (i - index) * place.cell;
@@ -117,7 +143,7 @@ export function drawHovered(context, panel, name, index, colors) {
   writeLabel(context, panel, name, axis.labels[index], middle);
 }
 
-/** Bars: what the rows sum to, and what the columns receive. */
+/** Bars: what the columns receive, and what the rows sum to where that is not always 1. */
 export function drawSums(context, panel, colors) {
   const { place } = panel;
   const { byRow, byColumn } = panel.sums;
@@ -134,17 +160,19 @@ export function drawSums(context, panel, colors) {
   const step = Math.max(1, Math.ceil(1 / place.cell));
   const long = step * place.cell - gap;
   const greatest = (sums, i) => greatestOf(sums.subarray(i, i + step));
-  context.save();
-  context.beginPath();
-  context.rect(right, place.top, thick, place.shown.height);
-  context.clip();
-  // One path for all bars: filling each by itself takes longer than the matrix.
-  context.beginPath();
-  for (let r = 0; r < place.rows; r += step) {
-    context.rect(right, place.top + r * place.cell - panel.zoom.y, thick * (greatest(byRow, r) / mostRow), long);
+  if (panel.sums.tellRows) {
+    context.save();
+    context.beginPath();
+    context.rect(right, place.top, thick, place.shown.height);
+    context.clip();
+    // One path for all bars: filling each by itself takes longer than the matrix.
+    context.beginPath();
+    for (let r = 0; r < place.rows; r += step) {
+      context.rect(right, place.top + r * place.cell - panel.zoom.y, thick * (greatest(byRow, r) / mostRow), long);
+    }
+    context.fill();
+    context.restore();
   }
-  context.fill();
-  context.restore();
   context.beginPath();
   context.rect(place.left, bottom, place.shown.width, thick);
   context.clip();

@@ -26,7 +26,8 @@ const HEADS = {
     "#e08c8c", "#7fd3ef", "#b9c0c8", "#cfa6f5", "#a5d46a", "#ff86a8"],
 };
 
-function channels(hex) {
+/** Red, green and blue of "#rrggbb", 0 to 255. */
+export function channels(hex) {
   return [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
 }
 

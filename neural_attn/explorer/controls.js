@@ -75,6 +75,12 @@ const PROMISES = {
   signed: "Signed weights: blue above 0, orange below. They are no shares of attention: metrics are not defined (–), except weight … and effective rank.",
 };
 
+/** Views that show what the network computed, whatever is hidden in others. */
+const OWN_WEIGHTS = {
+  image: "This view has the network's own weights", steps: "This view has the network's own weights",
+  measures: "Metrics are of the network's own weights",
+};
+
 /** What the reader must know to read the picture right. */
 export function notesOf(scene, view) {
   const { state, source, header } = scene;
@@ -88,14 +94,14 @@ export function notesOf(scene, view) {
   const units = scene.reducedUnits(about);
   if (units) notes.push(reducedNote(scene, about, units, unit));
   else if (example.form === "reduced") notes.push(["This head is kept in full; others of this long text are reduced."]);
-  if (state.view === "image" || state.view === "steps") {
-    const changed = unit !== "token" || special || sinks || pair !== "all" || renormalize;
-    return changed ? [...notes, ["This view has the network's own weights: nothing is hidden, grouped or renormalized."]] : notes;
-  }
+  const own = OWN_WEIGHTS[state.view];
+  if (own) return scene.isWhole() ? notes : [...notes, [`${own}: nothing is hidden, grouped or renormalized.`]];
+  if (view && !view.values.length) notes.push(["No tokens are left to show: all are hidden.", true]);
   if (special) notes.push(["Special tokens are hidden."]);
   if (sinks) {
     const names = (view?.sinks ?? []).map((p) => about.keyText.shown[example.key_start + p]);
-    notes.push([names.length ? `Hidden as sinks of this head: ${names.slice(0, 6).join(", ")}.` : "No key of this head is a sink."]);
+    if (state.view === "model") notes.push(["Of each head its own sinks are hidden."]);
+    else notes.push([names.length ? `Hidden as sinks of this head: ${names.slice(0, 6).join(", ")}.` : "No key of this head is a sink."]);
   }
   if (pair !== "all") notes.push([`Only sentence ${pair[0]} to sentence ${pair[1]}.`]);
   if (unit !== "token") notes.push([`By ${unit}: mean over its queries, sum over its keys.`]);
@@ -149,6 +155,12 @@ export function listenToControls(scene, exporter, { announce, search, link, redr
     });
   }
   byId("copy-link").onclick = link;
+  byId("more").onclick = ({ currentTarget }) => {
+    const folded = !byId("rare").hidden;
+    byId("rare").hidden = folded;
+    byId("above").classList.toggle("unfolded", !folded);
+    currentTarget.setAttribute("aria-expanded", String(!folded));
+  };
   byId("search").addEventListener("input", () => search(0));
   const theme = byId("theme");
   theme.addEventListener("click", () => {

@@ -35,7 +35,7 @@ export function themeColors() {
   const of = (name) => style.getPropertyValue(`--${name}`).trim();
   theme = {
     ink: of("ink"), muted: of("muted"), line: of("line"), ground: of("ground"),
-    accent: of("accent"), masked: of("masked"), dark,
+    accent: of("accent"), masked: of("masked"), warn: of("warn"), dark,
   };
   return theme;
 }

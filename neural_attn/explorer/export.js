@@ -3,7 +3,7 @@
 import { el, themeColors } from "./dom.js";
 import { linksOf } from "./head.js";
 import { difference } from "./compare.js";
-import { placeOf, ramp } from "./colors.js";
+import { channels, placeOf, ramp } from "./colors.js";
 import { paintValues } from "./model.js";
 import { greatestOf } from "./transform.js";
 import { gridSvg, linesSvg, matrixSvg, pictureSvg } from "./svg.js";
@@ -35,7 +35,7 @@ export class Exporter {
       model: "All heads", measures: this.views.measures.measure?.label ?? "Metrics",
       token: `Strongest keys of ${this.views.token.token ?? ""}`, compare: `Compare: ${this.scene.headName()}`,
       steps: this.views.steps.heading.textContent,
-      image: `What ${this.views.image.name ?? ""} looks at: ${this.scene.headName()}`,
+      image: `What ${this.views.image.name ?? ""} attends to: ${this.scene.headName()}`,
     };
     return `${header.title} – ${titles[state.view] ?? this.scene.headName()}`;
   }
@@ -101,7 +101,7 @@ export class Exporter {
 
   image(view, colors) {
     const canvas = el("canvas");
-    const masked = [1, 3, 5].map((start) => parseInt(colors.masked.slice(start, start + 2), 16));
+    const masked = channels(colors.masked);
     paintValues(canvas, { width: view.columns.labels.length, height: view.rows.labels.length,
       values: view.values, greatest: view.greatest, allowed: view.allowed },
     ramp(view.palette ?? this.scene.state.palette, colors.dark), { log: this.scene.state.log, masked, signed: view.signed });

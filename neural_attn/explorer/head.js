@@ -227,7 +227,7 @@ export class HeadView {
     this.canvas.setAttribute("aria-label",
       `Lines of ${this.scene.headName()} from ${rows.labels.length} queries to ${columns.labels.length} keys. Numbers are in the data table below.`);
     if (!active) {
-      this.readout.replaceChildren(hint("Point at a token to see where it looks, or who looks at it; click to keep it.", "span"));
+      this.readout.replaceChildren(hint("Point at a token to see what it attends to, or what attends to it; click to keep it.", "span"));
       return;
     }
     const isQuery = active.side === "query";
@@ -237,7 +237,7 @@ export class HeadView {
     const order = weights.map((_, i) => i).sort((a, b) => Math.abs(weights[b]) - Math.abs(weights[a])).slice(0, 4);
     const parts = order.flatMap((i, n) => [n ? ", " : " ", isolated(other.labels[i]), ` ${formatWeight(weights[i])}`]);
     this.readout.replaceChildren(el("b", {}, isolated((isQuery ? rows : columns).labels[active.index])),
-      isQuery ? " looks at" : " is looked at by", ...parts,
+      isQuery ? " attends to" : " is attended to by", ...parts,
       reduced ? ` (the ${reduced} strongest keys of each query are kept)` : "");
   }
 

@@ -86,7 +86,7 @@ export class ImageView {
       { what: "Mean over all queries", values: meanRow(weights), isMean: true },
       { what: `Rollout: what is in ${name} after layer ${scene.map.layer}`, values: rollout?.row(query), isRollout: true },
     ];
-    this.heading.replaceChildren("What ", isolated(name), ` looks at: ${scene.headName()}`);
+    this.heading.replaceChildren("What ", isolated(name), ` attends to: ${scene.headName()}`);
     this.showTokens();
     this.draw();
     this.table.refresh();

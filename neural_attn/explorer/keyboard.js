@@ -4,12 +4,12 @@ import { byId, el } from "./dom.js";
 import { VIEWS } from "./state.js";
 
 export const KEYS = [
-  ["← →", "head before, after"],
-  ["↑ ↓", "layer before, after"],
-  ["Shift + ↑ ↓", "query before, after"],
-  ["Shift + ← →", "key before, after"],
+  ["← →", "previous, next head"],
+  ["↑ ↓", "previous, next layer"],
+  ["Shift + ↑ ↓", "previous, next query"],
+  ["Shift + ← →", "previous, next key"],
   ["1 – 8", "all heads, matrix, lines, token, metrics, compare, image, writing"],
-  ["← →", "in the writing: token before, after"],
+  ["← →", "in the writing: previous, next token"],
   ["+ − 0", "zoom the matrix in, out, fit"],
   ["/", "search a token; Enter goes to the next"],
   ["Esc", "let go of query and key"],

@@ -2,7 +2,7 @@
 
 import { byId } from "./dom.js";
 import { Payload } from "./payload.js";
-import { clampState, fromHash, Store, toHash } from "./state.js";
+import { clampState, DEFAULTS, fromHash, opening, Store, toHash } from "./state.js";
 import { Scene } from "./scene.js";
 import { ModelView } from "./model.js";
 import { MatrixView } from "./matrix.js";
@@ -12,6 +12,8 @@ import { MeasuresView } from "./measures.js";
 import { CompareView } from "./compare.js";
 import { ImageView } from "./image.js";
 import { StepsView } from "./steps.js";
+import { Cards } from "./cards.js";
+import { ReadingView } from "./reading.js";
 import { dataTable, matrixTables } from "./table.js";
 import { Exporter } from "./export.js";
 import { listenToKeys } from "./keyboard.js";
@@ -58,7 +60,7 @@ export function findTokens(scene, text) {
 function start() {
   const payload = new Payload(document);
   const { header } = payload;
-  const store = new Store(clampState({ ...new Store({}).state, ...fromHash(location.hash, header) }, header));
+  const store = new Store(clampState({ ...DEFAULTS, ...opening(header, location.hash), ...fromHash(location.hash, header) }, header));
   const scene = new Scene(payload, store);
   const panel = (name) => byId(`panel-${name}`);
   const views = {
@@ -67,6 +69,8 @@ function start() {
     measures: new MeasuresView(scene, panel("measures")), compare: new CompareView(scene, panel("compare")),
     image: new ImageView(scene, panel("image")), steps: new StepsView(scene, panel("steps")),
   };
+  const cards = new Cards(scene, views.model);
+  const reading = new ReadingView(scene, byId("reading"));
   const exporter = new Exporter(scene, views);
   const tables = ["matrix", "head"].map((name) => {
     const table = dataTable(() => {
@@ -86,6 +90,7 @@ function start() {
     remember();
     showControls(scene);
     describe(scene, payload);
+    cards.show();
     try {
       // The chosen head first: thumbnails take their turn after it.
       const current = views[state.view];
@@ -94,6 +99,7 @@ function start() {
       views.matrix.view ??= view;
       if (state.view === "head" || state.view === "token") views.matrix.view = view;
       showNotes(scene, view);
+      reading.show(view, state);
       for (const table of tables) table.refresh();
       views.model.show(state, changed);
     } catch (error) {

@@ -1,15 +1,15 @@
 // One head as a matrix: zoom, pan, the value under the pointer, sums of rows and columns.
 
-import { drawHovered, drawLabels, drawSums, poolView, SUMS, sumsOf, sumsOfTiles } from "./axes.js";
-import { el, formatWeight, hint, isolated, onceAFrame, sizeCanvas, themeColors } from "./dom.js";
-import { ramp } from "./colors.js";
+import { areAllOne, drawHovered, drawLabels, drawSums, poolView, SUMS, sumsOf, sumsOfTiles } from "./axes.js";
+import { byId, el, formatWeight, hint, isolated, onceAFrame, sizeCanvas, themeColors } from "./dom.js";
+import { channels, ramp } from "./colors.js";
 import { paintValues } from "./model.js";
 import { listenToPointer } from "./pointer.js";
 
 const MARGIN = { left: 104, top: 84 };
 const MOST_ZOOM = 64;
-
-const rgb = (hex) => [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
+/** What stands around the picture in its panel, in pixels. */
+const AROUND = 150;
 
 /** The panel of one matrix. */
 export class MatrixView {
@@ -18,6 +18,7 @@ export class MatrixView {
     this.panel = panel;
     this.hover = null;
     this.zoom = { scale: 1, x: 0, y: 0 };
+    this.above = 180; // pixels of what stands above the views, until it is measured
     this.bitmaps = new Map();
     this.spare = [];
     this.heading = el("h2");
@@ -48,6 +49,10 @@ export class MatrixView {
       this.width = entry.contentRect.width;
       this.redraw();
     }).observe(this.stage);
+    new ResizeObserver(([entry]) => {
+      this.above = entry.contentRect.height;
+      this.redraw();
+    }).observe(byId("above"));
   }
 
   async show() {
@@ -61,6 +66,7 @@ export class MatrixView {
       this.view = view;
       this.sums = view.tiles ? sumsOfTiles(view)
         : sumsOf(view.values, view.rows.labels.length, view.columns.labels.length);
+      this.sums.tellRows = !areAllOne(this.sums.byRow);
       this.hover = null;
     }
     this.spare.push(...this.bitmaps.values());
@@ -90,8 +96,9 @@ export class MatrixView {
     const narrow = width < 480;
     const left = narrow ? 72 : MARGIN.left;
     const top = narrow ? 60 : MARGIN.top;
-    const room = width - left - SUMS - 8;
-    const tall = Math.max(260, Math.min(window.innerHeight - 310, 860) - top - SUMS);
+    const room = width - left - (this.sums.tellRows ? SUMS : 0) - 8;
+    // All of it is seen at once where the window has the room.
+    const tall = Math.max(260, Math.min(window.innerHeight - this.above - AROUND, 860) - top - SUMS);
     const cell = Math.min(room / columns, tall / rows, 44);
     const shown = { width: cell * columns, height: cell * rows };
     return { rows, columns, width, left, top, cell: cell * this.zoom.scale, shown,
@@ -137,7 +144,7 @@ export class MatrixView {
       const pooled = poolView(this.view, rows, columns, step);
       const table = ramp(this.view.palette ?? this.scene.state.palette, colors.dark);
       paintValues(canvas, { ...pooled, greatest: this.view.greatest }, table,
-        { log: this.scene.state.log, masked: rgb(colors.masked), signed: this.view.signed });
+        { log: this.scene.state.log, masked: channels(colors.masked), signed: this.view.signed });
       this.bitmaps.set(step, canvas);
     }
     return this.bitmaps.get(step);
@@ -204,7 +211,7 @@ export class MatrixView {
     const cell = this.hover ?? { row: this.scene.queryGroup(this.view), column: this.scene.keyGroup(this.view) };
     const { rows, columns, values, allowed, tiles } = this.view;
     if (cell.row < 0 || (cell.column < 0 && cell.row < 0)) {
-      this.readout.replaceChildren(hint("Point at a cell for its weight; click to keep its query and key. Bars: sums of rows and columns.", "span"));
+      this.readout.replaceChildren(hint(`Point at a cell for its weight; click to keep it. Bars: ${this.sums.tellRows ? "sums of rows and columns" : "what each key receives"}.`, "span"));
       return;
     }
     // Sums of rounded weights: more digits would say that rows do not sum to 1.

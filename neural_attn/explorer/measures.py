@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neural_attn.analysis.analyzer import Analyzer
-from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
+from neural_attn.maps.attention_maps import AttentionItem
 from neural_attn.metrics.geometry import Geometry, geometries
 from neural_attn.metrics.measure import Plan, measure, plan_for
 from neural_attn.metrics.registry import BESIDE, MAIN, REGISTRY, STATISTICS
@@ -20,7 +19,6 @@ __all__ = [
     "HeadMeasurer",
     "Measure",
     "Measures",
-    "describe_heads",
     "describe_measures",
 ]
 
@@ -85,13 +83,3 @@ class HeadMeasurer:
                 return plan
         self._plans.append(plan_for(geometry))
         return self._plans[-1]
-
-
-def describe_heads(maps: AttentionMaps) -> dict[str, list[str]]:
-    """Say in a sentence what each head does, over all examples."""
-    analyzer = Analyzer()
-    analyzer.add(maps)
-    sentences: dict[str, list[str]] = {name: [] for name in maps}
-    for head in analyzer.heads():
-        sentences[head.map].append(head.sentence)
-    return sentences

@@ -14,12 +14,10 @@ import numpy as np
 
 from neural_attn.explorer.comparison import DIFFERENCES, compare_maps
 from neural_attn.explorer.frame import frame, inert_json
-from neural_attn.explorer.measures import (
-    describe_heads,
-    describe_measures,
-)
+from neural_attn.explorer.measures import describe_measures
 from neural_attn.explorer.payload import FORMAT, VERSION, Detail, PayloadWriter
 from neural_attn.explorer.quantize import PRECISIONS
+from neural_attn.explorer.told import Told, tell, why_untold
 from neural_attn.explorer.writing import describe_written
 from neural_attn.files import atomic_writer
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
@@ -33,9 +31,6 @@ EXPLORER = "attention_explorer.html"  # the name of a page where nobody gives on
 MOST_INLINE_BYTES = 24 * 2**20
 INLINE_HEIGHT = 760
 
-# Up to so many weights the sentences take no longer than a page may.
-MOST_ANALYZED = 2**24
-
 
 @dataclass(frozen=True)
 class ExplorerPage:
@@ -48,6 +43,7 @@ class ExplorerPage:
     title: str | None = None
     detail: Detail = field(default_factory=Detail)
     metrics: str = "auto"
+    opens: tuple[str, int] | None = None  # a map and a head's place in it
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the page to `path`, whole or not at all, and return the path."""
@@ -104,6 +100,8 @@ def explore(
     detail: Detail | None = None,
     metrics: str = "auto",
     examples: int | None = None,
+    layer: str | int | None = None,
+    head: int | None = None,
 ) -> ExplorerPage:
     """Make a page on which every head of `maps` can be looked at, offline.
 
@@ -127,11 +125,16 @@ def explore(
         "quick" has neither; "auto" is quick where there are more than 2**24 weights.
     examples : int or None
         Only so many, the first, of a batch.
+    layer, head : as in `AttentionMaps.select`
+        The page holds all and opens on this one; else on the head of the first
+        sentence of what stands out.
 
     Raises
     ------
     ValueError
         If there are no maps, or no such precision or choice of metrics.
+    SelectionError
+        If there is no such layer or head.
     """
     if metrics not in ("auto", "all", "quick"):
         raise ValueError(f"metrics is auto, all or quick, not {metrics!r}")
@@ -142,7 +145,20 @@ def explore(
     if examples is not None:
         maps = _first_examples(maps, examples)
         other = None if other is None else _first_examples(other, examples)
-    return ExplorerPage(maps, other, tuple(labels), precision, title, detail, metrics)
+    opens = _find_head(maps, layer, head)
+    labels = tuple(labels)
+    return ExplorerPage(maps, other, labels, precision, title, detail, metrics, opens)
+
+
+def _find_head(
+    maps: AttentionMaps, layer: str | int | None, head: int | None
+) -> tuple[str, int] | None:
+    """The first map that is meant, and where in it the head stands."""
+    if layer is None and head is None:
+        return None
+    one = maps.select(layer).select(head=head).maps[0]
+    whole = maps.get_map(one.name)
+    return one.name, whole.head_indices.index(one.head_indices[0])
 
 
 def write_explorer(
@@ -233,12 +249,21 @@ def _write_page(
         "pictures": payload.images.described,
         "sources": described,
         "differences": [] if pair is None else [d._asdict() for d in DIFFERENCES],
+        "opens": _opens(page, described[0]["maps"]),
         "comparison": None if pair is None else compare_maps(*pair),
     }
     stream.write(b'<script type="application/json" id="header">')
     stream.write(inert_json(header).encode("ascii"))
     stream.write(b"</script>\n")
     stream.write(after)
+
+
+def _opens(page: ExplorerPage, maps: Sequence[dict[str, Any]]) -> list[int] | None:
+    """The place of the map and of the head that the page opens on, if one is meant."""
+    if page.opens is None:
+        return None
+    name, head = page.opens
+    return [[one["name"] for one in maps].index(name), head]
 
 
 def _write_source(
@@ -248,15 +273,16 @@ def _write_source(
     label: str,
     metrics: str,
 ) -> dict[str, Any]:
-    whole = _is_whole(about, metrics)
-    sentences = describe_heads(about) if whole else {}
+    untold = why_untold(about, metrics)
+    told = Told() if untold else tell(about)
     # Stand-ins without weights: which maps are one layer is decided in one place.
     stand_ins: list[AttentionMap] = []
     entries = []
     for one in maps:
         around = about if len(about) else AttentionMaps([one])
-        entries.append(payload.add_map(around, one, slow=whole))
-        entries[-1]["sentences"] = sentences.get(one.name)
+        entries.append(payload.add_map(around, one, slow=not untold))
+        entries[-1]["sentences"] = told.sentences.get(one.name)
+        entries[-1]["types"] = told.types.get(one.name)
         dot = np.ones((1, 1, 1, 1), np.float32)
         stand_ins.append(AttentionMap(one.name, dot, kind=one.kind, layer=one.layer))
     if not entries:
@@ -270,18 +296,11 @@ def _write_source(
         "trained": about.trained,
         "source": about.source,
         "backend": about.backend,
+        "highlights": told.highlights,
+        "untold": untold,
         **({"written": describe_written(about.written)} if about.written else {}),
         "maps": entries,
     }
-
-
-def _is_whole(maps: AttentionMaps, metrics: str) -> bool:
-    """Whether sentences and slow metrics are asked for and can be had."""
-    size = sum(one.weights.size for one in maps.maps)
-    batches = {len(one.weights) for one in maps.maps}
-    if metrics == "quick" or (metrics == "auto" and size > MOST_ANALYZED):
-        return False
-    return len(batches) == 1  # none: maps come one by one; several: no set of texts
 
 
 def _known(sources: Sequence[dict[str, Any]]) -> list[str]:

@@ -108,32 +108,45 @@ export class Scene {
     return { rows, columns };
   }
 
-  /** The matrix of a head as it is shown, and what it was made from. */
+  /** The matrix of a head as it is shown, and what it was made from; kept for a while. */
   async view({ head = this.state.head, ...where } = {}) {
     const about = this.about(where);
-    const { source, map, number, example } = about;
-    const options = this.options(about, head);
-    const key = [source, map, number, head, ...Object.values(options)].join();
-    const signed = this.isSigned(map, source);
-    const palette = signed ? "difference" : undefined; // else as the reader chose
+    const key = this.viewKey(about, head);
     if (!this.views.has(key)) {
       if (this.views.size > 24) this.views.clear();
-      this.views.set(key, (async () => {
-        if (options.unit !== "token" && this.reducedUnits(about, head)) return { ...await this.groupedView(about, head, options), signed, palette };
-        const weights = await this.payload.head(source, map, number, head);
-        if (weights instanceof Reduced) {
-          const starts = [example.query_start, example.key_start];
-          const tiles = tileView(weights, about.queryText, about.keyText, starts);
-          return { ...tiles, about, weights, sinks: [], signed, palette };
-        }
-        const allowed = await this.payload.allowed(source, map, number, head);
-        const found = options.sinks ? findSinks(weights.all(), weights.rows, weights.columns) : [];
-        const { rows, columns } = this.axes(about, found, options);
-        const shown = transform(weights, allowed, rows, columns, options.renormalize);
-        return { ...shown, about, weights, sinks: found, signed, palette };
-      })());
+      this.views.set(key, this.makeView(about, head));
     }
     return this.views.get(key);
+  }
+
+  /** What a view depends on. */
+  viewKey(about, head) {
+    return [about.source, about.map, about.number, head, ...Object.values(this.options(about, head))].join();
+  }
+
+  async makeView(about, head) {
+    const { source, map, number, example } = about;
+    const options = this.options(about, head);
+    const signed = this.isSigned(map, source);
+    const palette = signed ? "difference" : undefined; // else as the reader chose
+    if (options.unit !== "token" && this.reducedUnits(about, head)) return { ...await this.groupedView(about, head, options), signed, palette };
+    const weights = await this.payload.head(source, map, number, head);
+    if (weights instanceof Reduced) {
+      const starts = [example.query_start, example.key_start];
+      const tiles = tileView(weights, about.queryText, about.keyText, starts);
+      return { ...tiles, about, weights, sinks: [], signed, palette };
+    }
+    const allowed = await this.payload.allowed(source, map, number, head);
+    const found = options.sinks ? findSinks(weights.all(), weights.rows, weights.columns) : [];
+    const { rows, columns } = this.axes(about, found, options);
+    const shown = transform(weights, allowed, rows, columns, options.renormalize);
+    return { ...shown, about, weights, sinks: found, signed, palette };
+  }
+
+  /** Whether a head is shown as the network computed it, with nothing hidden or grouped. */
+  isWhole(about = this.about(), head = this.state.head) {
+    const { unit, special, sinks, pair, renormalize } = this.options(about, head);
+    return unit === "token" && !special && !sinks && pair === "all" && !renormalize;
   }
 
   /** A reduced head by words or sentences. */

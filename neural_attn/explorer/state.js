@@ -8,8 +8,15 @@ const PAIRS = ["all", "AA", "AB", "BA", "BB"];
 export const DEFAULTS = {
   source: 0, example: 0, map: 0, head: 0, query: -1, key: -1, step: 0, mean: true, view: "matrix",
   others: [], unit: "token", special: false, sinks: false, renormalize: false,
-  pair: "all", log: false, palette: "blue", measure: "",
+  pair: "all", log: false, palette: "viridis", measure: "", order: "layer",
 };
+
+/** The head to open on where no link names one: what the page was made for, else what stands out. */
+export function opening({ opens, sources }, hash) {
+  if (/\b(model|layer|head)=/.test(hash)) return {};
+  const [map, head] = opens ?? sources[0].highlights?.[0]?.heads[0] ?? [0, 0];
+  return { map, head };
+}
 
 /** Holds the state; tells listeners (state, changed names). */
 export class Store {
@@ -69,8 +76,9 @@ export function toHash(state, header) {
   for (const flag of ["special", "sinks", "renormalize", "log"]) {
     if (state[flag]) fields.set(flag, 1);
   }
-  put("palette", state.palette, "blue");
+  put("palette", state.palette, DEFAULTS.palette);
   put("measure", state.measure, DEFAULTS.measure);
+  put("order", state.order, DEFAULTS.order);
   return `#${fields}`;
 }
 
@@ -107,6 +115,7 @@ export function fromHash(hash, header) {
   choice("unit", UNITS);
   choice("pair", PAIRS);
   choice("palette", ["blue", "viridis", "grey"]);
+  choice("order", ["layer", "type"]);
   choice("measure", [...header.measures, ...header.differences].map((m) => m.key));
   for (const flag of ["special", "sinks", "renormalize", "log", "mean"]) {
     if (fields.has(flag)) state[flag] = fields.get(flag) === "1";

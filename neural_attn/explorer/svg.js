@@ -68,6 +68,8 @@ export function matrixSvg(view, how, colors) {
     const x = left + (i + 0.5) * cell + size * 0.35;
     if (i % every === 0) body.push(text(x, top - 6, shorten(label, 18), `font-size="${size}" transform="rotate(-90 ${x} ${top - 6})"`));
   });
+  body.push(text(left - 6, top - 24, "key → attends to", 'font-size="11" text-anchor="end" opacity="0.75"'));
+  body.push(text(left - 6, top - 8, "attends from query ↓", 'font-size="11" text-anchor="end" opacity="0.75"'));
   const scale = `${signed ? formatWeight(-greatest) : 0} to ${formatWeight(greatest)}${how.log ? ", log scale" : ""}`;
   body.push(text(16, 46, [scale, ...how.notes].join(" · "), 'font-size="12" opacity="0.75"'));
   return frame(left + width * cell + 24, top + height * cell + 24, how.title, colors, body);

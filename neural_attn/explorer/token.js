@@ -81,7 +81,7 @@ export class TokenView {
     const { queryText, example } = this.scene.about();
     const token = queryText.shown[example.query_start + position];
     this.token = token;
-    const heading = el("h2", {}, "Where ", isolated(token), ` (${position}) looks, over all layers and heads`);
+    const heading = el("h2", {}, "Where ", isolated(token), ` (${position}) attends, in every layer and head`);
     if (!entries.length) {
       this.panel.replaceChildren(heading, hint("This query is hidden by the filters."));
       return;

@@ -59,7 +59,7 @@ export function joinTokens(text, positions, unit) {
 }
 
 /** A token within a word: without the dot that says so. */
-function plainPiece(shown, starts) {
+export function plainPiece(shown, starts) {
   if (!starts && shown.startsWith("·")) return shown.slice(1);
   // A character over several tokens is shown in each, with its part: once is enough.
   const part = /^(.*?) (\d)\/\d$/su.exec(shown);

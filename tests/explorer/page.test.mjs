@@ -5,8 +5,9 @@ import { poolView, sumsOf } from "../../neural_attn/explorer/axes.js";
 import { cssColor, inkOn, ramp, shareOf } from "../../neural_attn/explorer/colors.js";
 import { csvCell, toCsv } from "../../neural_attn/explorer/export.js";
 import { causalMask, Weights } from "../../neural_attn/explorer/payload.js";
-import { shrink } from "../../neural_attn/explorer/model.js";
-import { clampState, DEFAULTS, fromHash, Store, toHash } from "../../neural_attn/explorer/state.js";
+import { rowsByType, shrink } from "../../neural_attn/explorer/model.js";
+import { windowOf } from "../../neural_attn/explorer/reading.js";
+import { clampState, DEFAULTS, fromHash, opening, Store, toHash } from "../../neural_attn/explorer/state.js";
 import { escapeXml, shorten } from "../../neural_attn/explorer/svg.js";
 
 const example = { rows: 4, columns: 4, query_start: 0, key_start: 0 };
@@ -34,6 +35,14 @@ test("nonsense in a link is left out", () => {
   assert.deepEqual(clampState({ ...DEFAULTS, ...state }, HEADER), DEFAULTS);
 });
 
+test("a page opens on what it is made for, else on what stands out, and a link comes first", () => {
+  const sources = [{ highlights: [{ heads: [[2, 1], [0, 0]] }] }];
+  assert.deepEqual(opening({ opens: [1, 0], sources }, ""), { map: 1, head: 0 });
+  assert.deepEqual(opening({ opens: null, sources }, "#query=2"), { map: 2, head: 1 });
+  assert.deepEqual(opening({ opens: null, sources: [{}] }, ""), { map: 0, head: 0 });
+  assert.deepEqual(opening({ opens: [1, 0], sources }, "#layer=0"), {});
+});
+
 test("a state outside the data becomes the nearest inside", () => {
   const state = clampState({ ...DEFAULTS, map: 50, head: 50, query: 50, example: 9, view: "compare" }, HEADER);
   assert.deepEqual([state.map, state.head, state.query, state.example, state.view], [2, 1, 3, 0, "matrix"]);
@@ -54,6 +63,20 @@ test("zooming out keeps the greatest, not the mean", () => {
   const pooled = poolView({ values, allowed: null }, 10, 10, 4);
   assert.equal(pooled.width, 3);
   assert.equal(Math.max(...pooled.values), values[37]);
+});
+
+test("heads by type: the rarest first, and no row is longer than the grid", () => {
+  const maps = [{ types: ["sink", "sink", "next_token"] }, { types: ["sink", "sink", "sink"] }];
+  assert.deepEqual(rowsByType(maps, 3).map(({ label, cells }) => [label, cells.join(" ")]), [
+    ["next token 1", "0,2"], ["sink 5", "0,0 0,1 1,0"], ["", "1,1 1,2"]]);
+});
+
+test("the part of a long text that is read holds the query", () => {
+  assert.deepEqual(windowOf(400, 399), [0, 400]);
+  for (const query of [0, 199, 200, 3000, 4095]) {
+    const [first, end] = windowOf(4096, query);
+    assert.ok(first <= query && query < end && first >= 0 && end <= 4096 && end - first === 400);
+  }
 });
 
 test("a thumbnail keeps a single strong link", () => {

@@ -1,0 +1,72 @@
+// What stands out: the sentences of the analysis, each with a picture of a head that it is about.
+
+import { byId, el, hint } from "./dom.js";
+
+const CARD = 56;
+
+/** The sentences as buttons; a click leads to the head, and further ones to the next of its heads. */
+export class Cards {
+  constructor(scene, model) {
+    this.scene = scene;
+    this.model = model;
+    this.shown = [];
+    model.painted = (map, head) => this.paint(map, head);
+  }
+
+  show() {
+    const { source } = this.scene;
+    if (source !== this.source) this.build(source);
+    this.mark();
+  }
+
+  build(source) {
+    this.source = source;
+    this.shown = source.highlights.map(({ sentence, heads }) => this.card(sentence, heads));
+    const none = source.untold ? `Not looked for: ${source.untold}.` : "Nothing special was found.";
+    byId("cards").replaceChildren(...(this.shown.length ? this.shown.map(({ button }) => button) : [hint(none)]));
+  }
+
+  card(sentence, heads) {
+    const picture = el("canvas", { "aria-hidden": "true" });
+    const place = el("small");
+    const button = el("button", { className: "card", title: sentence }, picture, el("div", {}, el("span", { textContent: sentence }), place));
+    const card = { heads, picture, place, button, at: 0 };
+    button.onclick = () => {
+      const [map, head] = heads[card.chosen ? (card.at + 1) % heads.length : card.at];
+      const { view } = this.scene.state;
+      this.scene.store.set({ map, head, view: view === "head" ? view : "matrix" });
+    };
+    return card;
+  }
+
+  /** Say which cards are about the selected head, and which of their heads they show. */
+  mark() {
+    const { map, head } = this.scene.state;
+    for (const card of this.shown) {
+      const { heads, button, place } = card;
+      const at = heads.findIndex(([m, h]) => m === map && h === head);
+      card.chosen = at >= 0;
+      if (card.chosen) card.at = at;
+      button.setAttribute("aria-pressed", String(card.chosen));
+      const [m, h] = heads[card.at];
+      const name = this.scene.headName({ map: m, head: h });
+      place.textContent = heads.length > 1 ? `${name}, ${card.at + 1} of ${heads.length}` : name;
+      this.paint(m, h);
+    }
+  }
+
+  /** Draw a head where a card shows it, once its thumbnail is there. */
+  paint(map, head) {
+    for (const { heads, at, picture } of this.shown) {
+      if (heads[at][0] !== map || heads[at][1] !== head) continue;
+      const side = CARD * (window.devicePixelRatio || 1);
+      const thumbnail = this.model.thumbnail(`${map},${head}`, side);
+      if (!thumbnail) continue;
+      picture.width = side;
+      picture.height = side;
+      const context = picture.getContext("2d");
+      context.imageSmoothingEnabled = false;
+      context.drawImage(thumbnail, 0, 0, side, side);
+    }
+  }
+}

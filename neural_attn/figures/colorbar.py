@@ -39,7 +39,8 @@ def draw_bar(
         shades, cmap=colors, origin="lower", aspect="auto",
         extent=(0.0, 1.0, 0.0, 1.0), vmin=0, vmax=1,
     )  # fmt: skip
-    figure = axes.figure
+    figure = axes.get_figure(root=True)
+    assert figure is not None  # axes that are drawn on stand on one
     length = float(axes.get_position().height * figure.get_figheight())
     marked = () if even is None or even > norm.top else (even,)
     weights = norm.ticks(length, marked)

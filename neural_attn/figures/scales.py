@@ -71,11 +71,12 @@ class WeightNorm(Normalize):
 
     def share(self, sizes: NDArray[np.floating]) -> NDArray[np.floating]:
         """The part of the scale, 0 to 1, that weights of 0 or more fill."""
-        part = np.clip(sizes / self.top, 0, 1)
+        part: NDArray[np.floating] = np.clip(sizes / self.top, 0, 1)
         if self.scale == "sqrt":
-            return np.sqrt(part)
-        if self.scale == "log":
-            return np.clip(1 + np.log10(np.maximum(part, 1e-12)) / DECADES, 0, 1)
+            part = np.sqrt(part)
+        elif self.scale == "log":
+            decades = np.log10(np.maximum(part, 1e-12)) / DECADES
+            part = np.clip(1 + decades, 0, 1)
         return part
 
     def ticks(self, length: float, keep: Sequence[float] = ()) -> list[float]:

@@ -20,7 +20,12 @@ from neural_attn.compile import check_text, compile_file
 from tests import warm_python
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# those of docs/analysis are run by test_analysis_docs.py
+FOLDERS = ("docs", "docs/tutorials", "docs/reference")
+PAGES = [
+    ROOT / "README.md",
+    *(page for folder in FOLDERS for page in sorted((ROOT / folder).glob("*.md"))),
+]
 BLOCK = re.compile(r"^```(\w+)( generated)?\n(.*?)^```$", re.M | re.S)
 
 # The beginning of a command, and why it is not run here.
@@ -115,8 +120,10 @@ def test_every_block_runs(page, folder, minilm_dir, monkeypatch):
             run_neural(code, where)
         elif language == "python":
             exec(compile(code, where, "exec"), namespace)
+            for name in re.findall(r"^def (test_\w+)", code, re.M):
+                namespace[name]()
         else:
-            assert language == "python generated", f"{where}: {language}"
+            assert language in ("python generated", "text"), f"{where}: {language}"
     for name in (
         "reviews",
         "promises",
@@ -148,7 +155,9 @@ def test_the_first_command_writes_the_files_that_are_listed(folder):
         "attention_interactive.html",
         model,
     }
-    listed = re.findall(r"^\| `([\w.{}]+)`", (ROOT / "README.md").read_text(), re.M)[:8]
+    page = (ROOT / "docs" / "start.md").read_text("utf-8")
+    listed = re.findall(r"^\| `([\w.{}]+)`", page, re.M)
+    assert len(listed) == 8
     for pattern in listed:
         wanted = re.sub(r"\\{\w+\\}", ".+", re.escape(pattern))
         assert any(re.fullmatch(wanted, name) for name in written), pattern
@@ -157,7 +166,8 @@ def test_the_first_command_writes_the_files_that_are_listed(folder):
 def test_generated_code_is_shown_as_it_is():
     basic = ROOT / "examples" / "attention_examples" / "basic_transformer.neural"
     text = compile_file(basic, "pytorch")
-    shown = [c for language, c, _ in blocks(ROOT / "README.md") if "gen" in language]
+    page = ROOT / "docs" / "tutorials" / "write_a_network.md"
+    shown = [c for language, c, _ in blocks(page) if "gen" in language]
     assert shown
     for code in shown:
         assert code in text
@@ -181,9 +191,9 @@ def test_the_table_of_functions_is_complete():
 def test_the_table_of_options_is_complete():
     from neural_attn.commands.visualize import visualize
 
-    text = (ROOT / "README.md").read_text("utf-8")
-    section = text.partition("## Options of")[2].partition("\n## ")[0]
-    named = set(re.findall(r"`(--[a-z-]+)`", section))
+    text = (ROOT / "docs" / "reference" / "visualize.md").read_text("utf-8")
+    table = "\n".join(line for line in text.splitlines() if line.startswith("|"))
+    named = set(re.findall(r"`(--[a-z-]+)`", table))
     known = {option for parameter in visualize.params for option in parameter.opts}
     options = {name for name in known if name.startswith("--")}
     assert options - named - {"--attention"} == set()

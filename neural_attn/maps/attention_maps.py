@@ -136,7 +136,10 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
         causal : whether later keys are hidden; None: where no weight goes to them
         rows : what rows promise; None: shares, or parts where they say so
 
-        `notes` of the result say what was taken for what.
+        Returns
+        -------
+        AttentionMaps
+            Its `notes` say what was taken for what.
 
         Raises
         ------

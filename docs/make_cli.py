@@ -18,11 +18,11 @@ def page() -> str:
     """The whole page."""
     parts = [
         "# Commands",
-        "Made by `python docs/make_cli.py` from the help of each command. [The options of"
-        "\n`visualize`](visualize.md) stand in a table of their own.",
-        "The shell completes commands and options:\n`eval "
-        '"$(_NEURAL_COMPLETE=bash_source neural)"` in Bash, with `zsh_source` in Zsh and\n'
-        "`fish_source` in Fish.",
+        "Made by `python docs/make_cli.py` from the help of each command.\n"
+        "[The options of `visualize`](visualize.md) stand in a table of their own.",
+        "The shell completes commands and options:\n"
+        'in Bash by `eval "$(_NEURAL_COMPLETE=bash_source neural)"`; with `zsh_source` '
+        "in Zsh,\n`fish_source` in Fish.",
     ]
     for name in ("", *cli.list_commands(None)):  # type: ignore[arg-type]
         call = f"neural {name}".rstrip()

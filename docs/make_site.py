@@ -57,12 +57,11 @@ def main() -> int:
     given = parser.parse_args()
     lay_out()
     make_explorer()
-    work = (
-        ["serve"] if given.serve else ["build", "--strict"]
-    )  # quiet, it would not count warnings
+    # with --quiet it would not count warnings
+    work = ["serve"] if given.serve else ["build", "--strict"]
     quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     call = [sys.executable, "-m", "mkdocs", *work]
-    return subprocess.run(call, cwd=ROOT, env=quiet).returncode
+    return subprocess.run(call, cwd=ROOT, env=quiet).returncode  # noqa: S603
 
 
 if __name__ == "__main__":

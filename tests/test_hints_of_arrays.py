@@ -34,7 +34,7 @@ EMPTY = spoiled(HIDDEN, (..., slice(4, None), slice(None)), 0)
 # message -> (the call that shows it, the call changed as its hint says)
 FOLLOWED = {
     "E0431": (maps([SIX], axes="bhqq"), maps([SIX], axes="bhqk")),
-    "E0432": (findings([SIX], tokens=5), findings([SIX], tokens=TOKENS)),
+    "E0432": (findings([SIX], tokens=[0.5] * 6), findings([SIX], tokens=TOKENS)),
     "E0432.tokenizer": (
         findings([SIX], tokens=range(6), tokenizer=5),
         findings([SIX], tokens=range(6), tokenizer=lambda ids: [f"t{i}" for i in ids]),

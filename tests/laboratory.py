@@ -1,0 +1,108 @@
+"""A folder of tiny files that calls of `neural` run on, as its names say."""
+
+import json
+import wave
+from pathlib import Path
+
+import numpy as np
+from click.testing import CliRunner
+from PIL import Image
+from safetensors.numpy import save_file
+
+from neural_attn.cli import cli
+from tests.fuzz import real_files
+from tests.fuzz.real_files import IMAGES, NETWORK, SOUNDS, TRANSLATOR
+
+LOSS = 'loss: "sparse_categorical_crossentropy"'
+WRITER = f"""network Writes {{
+  input: (none,)
+  layers: Embedding(16, 8, mask_zero=true) TransformerDecoder(2, 8) Output(16)
+  {LOSS}
+}}"""
+PLAIN = 'network Plain { input: (4,) layers: Dense(3) Output(2, "softmax") }'
+LINKS = '{"text": "a b", "links": [[0, 1]]}\n'
+TEXTS = {
+    "small.neural": NETWORK,
+    "padded.neural": NETWORK.replace("(4,)", "(none,)"),
+    "unpadded.neural": NETWORK.replace("(4,)", "(none,)").replace(
+        ", mask_zero=true", ""
+    ),
+    "images.neural": IMAGES,
+    "sounds.neural": SOUNDS,
+    "translator.neural": TRANSLATOR,
+    "writer.neural": WRITER,
+    "plain.neural": PLAIN,
+    "two.neural": NETWORK + PLAIN,
+    "latin.neural": NETWORK,
+    "texts.txt": "a b\nb a\n",
+    "tokens.txt": "a\nb\na\nb\n",
+    "empty.txt": "",
+    "links.jsonl": LINKS,
+    "links_alone.jsonl": '{"links": [[0, 1]]}\n',
+    "links_two.jsonl": '{"links": [[0, 1]]}\n' * 2,
+    "links_cut.jsonl": LINKS[:-3],
+    "links_none.jsonl": "\n",
+    "pairs.jsonl": '{"text": "a"}\n{"pair": 3}\n',
+    "noise.png": "this is no picture",
+    "noise.wav": "this is no sound",
+    "noise.json": "{",
+    "noise.npy": "no array",
+}
+DATA = {
+    "ids.npy": np.array([[1, 2, 3, 4]]),
+    "fractions.npy": np.array([[1.5, 2.0, 3.0, 4.0]]),
+    "pixels.npy": np.zeros((1, 6, 6, 3), np.float32),
+    "frames.npy": np.ones((1, 9, 8), np.float32),
+    "wide.npy": np.ones((1, 4, 5), np.int64),
+}
+ARCHIVES = {
+    "named.npz": {"wrong": np.array([[1, 2]]), "source": np.array([[1, 2]])},
+    "source.npz": {"source": np.array([[1, 2]])},
+    "both.npz": {"source": np.array([[1, 2]]), "target": np.array([[1, 2]])},
+}
+
+
+def lay_out(folder: Path) -> None:
+    """Write all of it, and what the makers of `real_files` write."""
+    for name, text in TEXTS.items():
+        (folder / name).write_text(text, "utf-8")
+    (folder / "utf16.neural").write_text(NETWORK, "utf-16")
+    for name, array in DATA.items():
+        np.save(folder / name, array)
+    for name, arrays in ARCHIVES.items():
+        np.savez(folder / name, **arrays)
+    for name, size in {"six.png": 6, "nine.png": 9}.items():
+        pixels = np.full((size, size, 3), 99, np.uint8)
+        Image.fromarray(pixels).save(folder / name)
+    for name, count in {"short.wav": 800, "longer.wav": 1600}.items():
+        with wave.open(str(folder / name), "wb") as made:
+            made.setparams((1, 2, 16_000, 0, "NONE", ""))
+            made.writeframes(np.arange(count, dtype=np.int16).tobytes())
+    real_files.tokenizer(folder)
+    real_files.maps(folder)
+    plain = {"a": np.random.default_rng(0).dirichlet(np.ones(3), (1, 2, 3))}
+    np.savez(folder / "plain.npz", **plain)
+    weights = {"a.weight": np.ones((3, 3), np.float32)}
+    save_file(weights, folder / "weights.safetensors")
+    (folder / "a folder").mkdir()
+    (folder / "small.neural").write_text(NETWORK, "utf-8")
+    (folder / "alone").mkdir()
+    for name in ("small.neural", "translator.neural"):
+        (folder / "alone" / name).write_text(TEXTS[name], "utf-8")
+    whole = (folder / "maps.npz").read_bytes()
+    (folder / "cut.npz").write_bytes(whole.replace(b"version", b"versoin"))
+    neural("analyze", str(folder / "maps.npz"), "--part", str(folder / "part.json"))
+
+
+def neural(*arguments: str) -> None:
+    """Run a command that must succeed."""
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 0, done.output
+
+
+def with_tokenizer(folder: Path, size: int, name: str) -> None:
+    """A tokenizer of so many ids, the first of which are those of t.json."""
+    whole = json.loads((folder / "t.json").read_text("utf-8"))
+    known = whole["model"]["vocab"]
+    known |= {f"w{n}": n for n in range(len(known), size)}
+    (folder / name).write_text(json.dumps(whole), "utf-8")

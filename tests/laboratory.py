@@ -31,6 +31,8 @@ TEXTS = {
     "sounds.neural": SOUNDS,
     "translator.neural": TRANSLATOR,
     "writer.neural": WRITER,
+    "flat.neural": NETWORK.replace("GlobalAveragePooling1D", "Flatten"),
+    "abab.txt": "a b a b\n",
     "plain.neural": PLAIN,
     "two.neural": NETWORK + PLAIN,
     "latin.neural": NETWORK,
@@ -52,6 +54,8 @@ DATA = {
     "ids.npy": np.array([[1, 2, 3, 4]]),
     "fractions.npy": np.array([[1.5, 2.0, 3.0, 4.0]]),
     "pixels.npy": np.zeros((1, 6, 6, 3), np.float32),
+    "large.npy": np.zeros((1, 9, 6, 3), np.float32),
+    "long.npy": np.array([[1, 2, 3, 4, 5, 6]]),
     "frames.npy": np.ones((1, 9, 8), np.float32),
     "wide.npy": np.ones((1, 4, 5), np.int64),
 }
@@ -79,6 +83,8 @@ def lay_out(folder: Path) -> None:
             made.setparams((1, 2, 16_000, 0, "NONE", ""))
             made.writeframes(np.arange(count, dtype=np.int16).tobytes())
     real_files.tokenizer(folder)
+    with_words(folder, "ends.json", "<s>", "</s>")
+    with_words(folder, "large.json", "<s>", "</s>", *map(str, range(20)))
     real_files.maps(folder)
     plain = {"a": np.random.default_rng(0).dirichlet(np.ones(3), (1, 2, 3))}
     np.savez(folder / "plain.npz", **plain)
@@ -100,9 +106,9 @@ def neural(*arguments: str) -> None:
     assert done.exit_code == 0, done.output
 
 
-def with_tokenizer(folder: Path, size: int, name: str) -> None:
-    """A tokenizer of so many ids, the first of which are those of t.json."""
+def with_words(folder: Path, name: str, *words: str) -> None:
+    """A tokenizer like t.json that knows more words."""
     whole = json.loads((folder / "t.json").read_text("utf-8"))
     known = whole["model"]["vocab"]
-    known |= {f"w{n}": n for n in range(len(known), size)}
+    known |= {word: len(known) + n for n, word in enumerate(words)}
     (folder / name).write_text(json.dumps(whole), "utf-8")

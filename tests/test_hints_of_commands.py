@@ -14,10 +14,13 @@ TRANSLATES = "analyze translator.neural -b numpy --no-probe"
 DRAWS = "visualize small.neural -b numpy --attention -f svg"
 # message -> (the command that shows it, the command changed as its hint says)
 FOLLOWED = {
-    "E0103": ("check utf16.neural", "check small.neural"),
+    "E0103": ("compile utf16.neural", "compile small.neural"),
     "E0125": ("explain Q9", "explain E0203"),
-    "E0127": ("new -o n1.neural --name a-b", "new -o n1.neural --name AsInMyNetwork"),
-    "E0128": ("new -o plain.neural", "new -o plain2.neural"),
+    "E0127": (
+        "new gpt -o n1.neural --name a-b",
+        "new gpt -o n1.neural --name MyNetwork",
+    ),
+    "E0128": ("new gpt -o plain.neural", "new gpt -o plain2.neural"),
     "E0227": ("compile two.neural", "compile two.neural --network Plain"),
     "E0228": ("compile two.neural --network Q", "compile two.neural --network Plain"),
     "E0401": ("analyze plain.neural -b numpy", ANALYZE),
@@ -33,15 +36,22 @@ FOLLOWED = {
         "analyze unpadded.neural -b numpy --tokenizer t.json --text a --text 'a b'",
         f"{READS} --text a --text 'a b'",
     ),
-    "E0409.run": (f"{HEARS} -d wide.npy", f"{HEARS} -d frames.npy"),
+    "E0409.run": (f"{SEES} -d large.npy", f"{SEES} -d pixels.npy"),
+    "E0409.weight": (
+        "analyze flat.neural -b numpy --no-probe -d long.npy",
+        "analyze flat.neural -b numpy --no-probe -d ids.npy",
+    ),
     "E0411": (f"{ANALYZE} -d ids.npy -t a,b", f"{ANALYZE} -d ids.npy -t a,b,a,b"),
     "E0411.input": (
         f"{ANALYZE} -d ids.npy -t q=a,b,a,b",
-        f"{ANALYZE} -d ids.npy -t input=a,b,a,b",
+        f"{ANALYZE} -d ids.npy -t inputs=a,b,a,b",
     ),
     "E0414": (f"{ANALYZE} --steps out", ANALYZE),
     "E0414.data": (f"{READS} -d ids.npy --text a", f"{READS} --text a"),
-    "E0414.files": (f"{READS} --file texts.txt --text a", f"{READS} --text a"),
+    "E0414.files": (
+        f"{DRAWS} -o o4 --tokenizer t.json --file abab.txt --text 'a b a b'",
+        f"{DRAWS} -o o4 --tokenizer t.json --file abab.txt",
+    ),
     "E0414.maps": ("analyze maps.npz --text a", "analyze maps.npz"),
     "E0414.images": (
         f"{SEES} --image six.png -d pixels.npy",
@@ -76,8 +86,8 @@ FOLLOWED = {
         "analyze alone/small.neural -b numpy --no-probe -d ids.npy",
     ),
     "E0415.side": (
-        "analyze alone/translator.neural -b numpy --source-tokenizer t.json --pair a b",
-        "analyze alone/translator.neural -b numpy --tokenizer t.json --pair a b",
+        "analyze alone/translator.neural -b numpy --source-tokenizer ends.json --pair a b",
+        "analyze alone/translator.neural -b numpy --tokenizer ends.json --pair a b",
     ),
     "E0417": ("visualize small.neural -f png -o o1", f"{DRAWS} -f png -o o1"),
     "E0418.maps": (

@@ -9,7 +9,7 @@ from tests.laboratory import lay_out
 WRITES = "generate writer.neural -b numpy --max-new-tokens 2 --tokenizer"
 TRANSLATES = "generate translator.neural -b numpy --max-new-tokens 2"
 ENDS = f"{TRANSLATES} --tokenizer ends.json"
-TEACHES = "visualize {}.neural -b numpy -f svg -o out {}"
+TEACHES = "visualize {}.neural -f svg -o out {}"
 # message -> (the call that shows it, the call changed as its hint says)
 FOLLOWED = {
     "E0461": (

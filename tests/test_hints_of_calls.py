@@ -52,7 +52,7 @@ def hear(*sounds, texts=(), network="sounds", **options):
 # message -> (the call that shows it, the call changed as its hint says)
 FOLLOWED = {
     "E0401.decoder": (
-        lambda: loaded().model.decoder,
+        lambda: loaded().decoder,
         lambda: capture(loaded(), IDS),
     ),
     "E0402": (lambda: open_model(object()), lambda: open_model([SIX])),

@@ -3,10 +3,13 @@
 import json
 
 import pytest
+from safetensors.numpy import save_file
 
+from neural_attn.compile import check_file
+from neural_attn.models.weights import initial
 from tests.following import follow
 from tests.laboratory import lay_out
-from tests.small_models import write_bert, write_config
+from tests.small_models import bert_tensors, write_bert, write_config
 
 IMPORT = "import {} -o out/tiny.neural"
 GOOD = IMPORT.format("model")
@@ -15,7 +18,7 @@ READS = "analyze padded.neural -b numpy --no-probe --tokenizer {} --text 'a c'"
 # message -> (the command that shows it, the command changed as its hint says)
 FOLLOWED = {
     "E0603.form": (CHECKED.format("pt"), CHECKED.format("safetensors")),
-    "E0621": (IMPORT.format("./nowhere"), GOOD),
+    "E0621": (IMPORT.format("no/such/folder"), GOOD),
     "E0621.unreachable": (IMPORT.format("nobody/nothing"), GOOD),
     "E0624": (IMPORT.format("mamba"), GOOD),
     "E0626.activation": (IMPORT.format("fast"), GOOD),
@@ -39,12 +42,8 @@ def _adapter(folder):
 def _torch_files(folder):
     """A checkpoint, and a model, with a sparse tensor; the same checkpoint without."""
     import torch
-    from safetensors.numpy import save_file
 
-    from tests.fuzz.real_files import _weights
-    from tests.small_models import bert_tensors
-
-    weights = _weights(folder)
+    weights = initial(check_file(folder / "small.neural")[0][0])
     save_file(weights, folder / "w.safetensors")
     for path, arrays in (
         (folder / "w.pt", weights),
@@ -68,6 +67,8 @@ def laboratory(tmp_path_factory):
     }.items():
         (folder / name).mkdir()
         write_config(folder / name, **changes)
+        save_file(bert_tensors(), folder / name / "model.safetensors")
+    (folder / "sparse" / "model.safetensors").unlink()
     _adapter(folder / "adapter")
     _torch_files(folder)
     tokenizer = json.loads((folder / "t.json").read_text("utf-8"))

@@ -37,21 +37,25 @@ def said_by(call: Call) -> list[Diagnostic | Finding]:
             result = call()
     except NeuralError as error:
         return error.diagnostics
-    diagnostics = [getattr(one.message, "diagnostic", None) for one in told]
     findings = result if isinstance(result, list) else []
-    return [one for one in (*findings, *diagnostics) if hasattr(one, "code")]
+    ours = [one for one in told if one.category is UserWarning]
+    return [*findings, *(Diagnostic("", str(one.message)) for one in ours)]
 
 
 def is_among(said: Iterable[Diagnostic | Finding], name: str) -> bool:
     """Whether the message of this name was said, with the hint of its page."""
     code, _, key = name.partition(".")
     page = explanations()[code].messages[key]
-    return any(
-        one.code == code
-        and re.fullmatch(_pattern(page.text), one.message, re.DOTALL)
-        and re.fullmatch(_pattern(page.hint) or ".*", one.hint, re.DOTALL)
-        for one in said
-    )
+    text, hint = _pattern(page.text), _pattern(page.hint)
+    for one in said:
+        if one.code == code and re.fullmatch(text, one.message, re.DOTALL):
+            if re.fullmatch(hint or ".*", one.hint, re.DOTALL):
+                return True
+        # a warning of Python has no code, and its hint in brackets
+        as_warning = rf"{text} \({hint}\)"
+        if not one.code and re.fullmatch(as_warning, one.message, re.DOTALL):
+            return True
+    return False
 
 
 def follow(name: str, wrong: Call, mended: Call) -> None:

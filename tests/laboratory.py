@@ -1,6 +1,7 @@
 """A folder of tiny files that calls of `neural` run on, as its names say."""
 
 import json
+import os
 import wave
 from pathlib import Path
 
@@ -31,6 +32,8 @@ TEXTS = {
     "sounds.neural": SOUNDS,
     "translator.neural": TRANSLATOR,
     "writer.neural": WRITER,
+    "sized.neural": IMAGES.replace("(6, 6, 3)", "(6, none, 3)"),
+    "sized.image.json": '{"resize": 6}',
     "flat.neural": NETWORK.replace("GlobalAveragePooling1D", "Flatten"),
     "abab.txt": "a b a b\n",
     "plain.neural": PLAIN,
@@ -75,8 +78,8 @@ def lay_out(folder: Path) -> None:
         np.save(folder / name, array)
     for name, arrays in ARCHIVES.items():
         np.savez(folder / name, **arrays)
-    for name, size in {"six.png": 6, "nine.png": 9}.items():
-        pixels = np.full((size, size, 3), 99, np.uint8)
+    for name, width in {"six.png": 6, "wide.png": 9}.items():
+        pixels = np.full((6, width, 3), 99, np.uint8)
         Image.fromarray(pixels).save(folder / name)
     for name, count in {"short.wav": 800, "longer.wav": 1600}.items():
         with wave.open(str(folder / name), "wb") as made:
@@ -90,6 +93,7 @@ def lay_out(folder: Path) -> None:
     np.savez(folder / "plain.npz", **plain)
     weights = {"a.weight": np.ones((3, 3), np.float32)}
     save_file(weights, folder / "weights.safetensors")
+    os.mkfifo(folder / "pipe")
     (folder / "a folder").mkdir()
     (folder / "small.neural").write_text(NETWORK, "utf-8")
     (folder / "alone").mkdir()

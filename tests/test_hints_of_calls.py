@@ -15,7 +15,6 @@ from neural_attn import (
 )
 from neural_attn.folder_lock import alone_in
 from neural_attn.inputs.readers import read_texts
-from neural_attn.maps.given import take
 from neural_attn.models.opening import open_model
 from tests.following import follow
 from tests.laboratory import lay_out
@@ -55,6 +54,10 @@ FOLLOWED = {
         lambda: loaded().decoder,
         lambda: capture(loaded(), IDS),
     ),
+    "E0401.kind": (
+        lambda: loaded("writer").decoder.layers[0].cross_attn_weights,
+        lambda: capture(loaded("writer"), IDS),
+    ),
     "E0402": (lambda: open_model(object()), lambda: open_model([SIX])),
     "E0405.none": (
         lambda: open_model(loaded().model).prepare(),
@@ -81,10 +84,6 @@ FOLLOWED = {
     "E0433.batch": (
         lambda: analyze([maps(), 3]),
         lambda: analyze([maps(), AttentionMaps([SIX])]),
-    ),
-    "E0438.sizes": (
-        lambda: see("six.png", "nine.png", network="any_size"),
-        lambda: see("six.png", network="any_size"),
     ),
     "E0438.other": (
         lambda: open_model(loaded("images").model).encode_images(["six.png"]),
@@ -123,15 +122,7 @@ FOLLOWED = {
         lambda: AttentionVisualizer(metrics()).visualize(None),
         lambda: analyze(metrics()),
     ),
-    "W0812.window": (
-        lambda: take([np.full((1, 2, 6, 4), 0.25, "f4")]).findings,
-        lambda: take([WINDOW]).findings,
-    ),
 }
-# of each query three keys, itself in the middle; nothing beyond the ends of the text
-WINDOW = np.full((1, 2, 6, 3), 1 / 3, "f4")
-WINDOW[:, :, 0] = 0, 0.5, 0.5
-WINDOW[:, :, -1] = 0.5, 0.5, 0
 
 
 @pytest.fixture(scope="module")
@@ -141,9 +132,6 @@ def laboratory(tmp_path_factory):
     images = (folder / "images.neural").read_text("utf-8")
     sounds = (folder / "sounds.neural").read_text("utf-8")
     texts = {
-        "any_size.neural": images.replace("(6, 6, 3)", "(none, none, 3)").replace(
-            "Reshape((4, 4))", "Flatten() Reshape((none, 4))"
-        ),
         "prepared.neural": images,
         "prepared.image.json": '{"colour": 3}',
         "tuned.neural": sounds,

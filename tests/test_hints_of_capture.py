@@ -6,6 +6,8 @@ import pytest
 
 from neural_attn import capture
 from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.maps.given import take
+from neural_attn.maps.transformers_outputs import take_outputs
 from tests.following import follow
 
 torch = pytest.importorskip("torch")
@@ -109,6 +111,28 @@ def flex_compiled():
     return torch.compile(flex_attention, backend="eager")
 
 
+def longformer():
+    return build(
+        "LongformerModel", "LongformerConfig", {**SIZES, "attention_window": 4}
+    )
+
+
+WORDS = torch.arange(5, 17)[None]
+PIXELS = {"pixel_values": torch.zeros(2, 3, 16, 16)}
+# a column of a token that all see, before those of the window
+GLOBAL = torch.full((1, 2, 12, 4), 0.25)
+GLOBAL[:, :, 0, 1] = GLOBAL[:, :, -1, 3] = 0
+
+
+def of_layers(*weights):
+    return transformers.modeling_outputs.BaseModelOutput(attentions=weights)
+
+
+def swin_outputs():
+    """Of two pictures, each of four windows of four patches."""
+    return of_layers(torch.full((8, 1, 4, 4), 0.25))
+
+
 def own_attention(module, query, key, value, mask, **options):
     """What `transformers` calls, by the name under which it is registered."""
     return by_hand(query, key, value).transpose(1, 2).contiguous(), None
@@ -196,6 +220,20 @@ FOLLOWED = {
         lambda: capture(filled(), (X, X, X)),
     ),
     "E0448": (lambda: capture(spoiled(), TEXT), lambda: capture(bert(), TEXT)),
+    "E0441.returned": (
+        lambda: capture(longformer(), {"input_ids": WORDS}),
+        lambda: AttentionMaps.from_transformers(
+            longformer()(WORDS, output_attentions=True), None, WORDS
+        ),
+    ),
+    "W0811.windows": (
+        lambda: take_outputs(swin_outputs(), inputs=PIXELS).findings,
+        lambda: take([swin_outputs().attentions[0]]).findings,
+    ),
+    "W0812.window": (
+        lambda: take_outputs(of_layers(GLOBAL), inputs=WORDS).findings,
+        lambda: take_outputs(of_layers(GLOBAL[..., 1:]), inputs=WORDS).findings,
+    ),
     "W0901": (
         lambda: capture(attends(kernel, flex_compiled()), X[:, None]),
         lambda: capture(attends(kernel, flex_as_it_is), X[:, None]),

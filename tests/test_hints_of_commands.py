@@ -24,6 +24,7 @@ FOLLOWED = {
     "E0227": ("compile two.neural", "compile two.neural --network Plain"),
     "E0228": ("compile two.neural --network Q", "compile two.neural --network Plain"),
     "E0401": ("analyze plain.neural -b numpy", ANALYZE),
+    "E0403.ordinary": (f"{READS} --file pipe", f"{READS} --file texts.txt"),
     "E0404": (f"{ANALYZE} -d noise.npy", f"{ANALYZE} -d ids.npy"),
     "E0405": (f"{TRANSLATES} -d named.npz", f"{TRANSLATES} -d both.npz"),
     "E0405.missing": (f"{TRANSLATES} -d source.npz", f"{TRANSLATES} -d both.npz"),
@@ -86,7 +87,7 @@ FOLLOWED = {
         "analyze alone/small.neural -b numpy --no-probe -d ids.npy",
     ),
     "E0415.side": (
-        "analyze alone/translator.neural -b numpy --source-tokenizer ends.json --pair a b",
+        "analyze alone/translator.neural --source-tokenizer ends.json --pair a b",
         "analyze alone/translator.neural -b numpy --tokenizer ends.json --pair a b",
     ),
     "E0417": ("visualize small.neural -f png -o o1", f"{DRAWS} -f png -o o1"),
@@ -114,6 +115,11 @@ FOLLOWED = {
     "E0438": (f"{SEES} --image noise.png", f"{SEES} --image six.png"),
     "E0438.model": (f"{ANALYZE} --image six.png", ANALYZE),
     "E0438.text": (f"{SEES} --image six.png --text a", f"{SEES} --image six.png"),
+    "E0438.sizes": (
+        "analyze sized.neural -b numpy --no-probe --image six.png --image wide.png",
+        "analyze sized.neural -b numpy --no-probe --image wide.png",
+    ),
+    "E0503": ("compile layer.neural -b numpy", "compile layer.neural -b pytorch"),
     "E0439": (f"{HEARS} --audio noise.wav", f"{HEARS} --audio short.wav"),
     "E0439.lengths": (
         f"{HEARS} --audio short.wav --audio longer.wav",

@@ -21,6 +21,23 @@ WRITER = f"""network Writes {{
   {LOSS}
 }}"""
 PLAIN = 'network Plain { input: (4,) layers: Dense(3) Output(2, "softmax") }'
+SIZED = """network Sized {
+  input: (6, none, 3)
+  layers: Conv2D(4, 3, strides=3) Reshape((-1, 4)) TransformerEncoder(2, 4) Output(3)
+}"""
+SHOWS = """network Shows {
+  input: { input_ids: (none,) pixels: (6, 6, 3) }
+  layers:
+    pixels: { Conv2D(4, 3, strides=3) Reshape((4, 4)) }
+    input_ids: { Embedding(8, 4) TransformerDecoder(2, 4, memory=pixels) }
+}"""
+SAYS = """network Says {
+  input: { sound: (none, 8) target: (none,) }
+  layers:
+    sound: { TransformerEncoder(2, 8) }
+    target: { Embedding(16, 8, mask_zero=true) TransformerDecoder(2, 8) Output(16) }
+  loss: "sparse_categorical_crossentropy"
+}"""
 LINKS = '{"text": "a b", "links": [[0, 1]]}\n'
 TEXTS = {
     "small.neural": NETWORK,
@@ -32,7 +49,12 @@ TEXTS = {
     "sounds.neural": SOUNDS,
     "translator.neural": TRANSLATOR,
     "writer.neural": WRITER,
-    "sized.neural": IMAGES.replace("(6, 6, 3)", "(6, none, 3)"),
+    "shows.neural": SHOWS,
+    "says.neural": SAYS,
+    "talks.neural": SAYS.replace("TransformerDecoder", "MultiHeadAttention").replace(
+        "(2, 8) Output", "(2, 8) Output"
+    ),
+    "sized.neural": SIZED,
     "sized.image.json": '{"resize": 6}',
     "flat.neural": NETWORK.replace("GlobalAveragePooling1D", "Flatten"),
     "abab.txt": "a b a b\n",
@@ -81,9 +103,13 @@ def lay_out(folder: Path) -> None:
     for name, width in {"six.png": 6, "wide.png": 9}.items():
         pixels = np.full((6, width, 3), 99, np.uint8)
         Image.fromarray(pixels).save(folder / name)
-    for name, count in {"short.wav": 800, "longer.wav": 1600}.items():
+    for name, (count, rate) in {
+        "short.wav": (800, 16_000),
+        "longer.wav": (1600, 16_000),
+        "slow.wav": (800, 8_000),
+    }.items():
         with wave.open(str(folder / name), "wb") as made:
-            made.setparams((1, 2, 16_000, 0, "NONE", ""))
+            made.setparams((1, 2, rate, 0, "NONE", ""))
             made.writeframes(np.arange(count, dtype=np.int16).tobytes())
     real_files.tokenizer(folder)
     with_words(folder, "ends.json", "<s>", "</s>")

@@ -16,10 +16,12 @@ from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 from torch.nn.attention.flex_attention import flex_attention  # noqa: E402
 
+from tests.test_capture_flex import Both, Kernel  # noqa: E402
 from tests.test_capture_huggingface import HALVES, PAIR, SIZES, TEXT, build  # noqa: E402
 
 pytestmark = [pytest.mark.requires_torch, pytest.mark.requires_transformers]
 X = torch.randn(1, 3, 8, generator=torch.Generator().manual_seed(0))
+QUERY = torch.randn(1, 1, 6, 4, generator=torch.Generator().manual_seed(0))
 GREEDY = {"max_new_tokens": 2, "min_new_tokens": 2, "do_sample": False}
 
 
@@ -101,10 +103,6 @@ def attends(*functions):
 
 def bart():
     return build("BartModel", "BartConfig", HALVES)
-
-
-def flex_as_it_is(query, key, value):
-    return flex_attention(query, key, value)
 
 
 def flex_compiled():
@@ -235,8 +233,8 @@ FOLLOWED = {
         lambda: take_outputs(of_layers(GLOBAL[..., 1:]), inputs=WORDS).findings,
     ),
     "W0901": (
-        lambda: capture(attends(kernel, flex_compiled()), X[:, None]),
-        lambda: capture(attends(kernel, flex_as_it_is), X[:, None]),
+        lambda: capture(Both(Kernel(flex_compiled())).eval(), (QUERY, QUERY)),
+        lambda: capture(Both(Kernel()).eval(), (QUERY, QUERY)),
     ),
 }
 

@@ -51,9 +51,9 @@ TEXTS = {
     "writer.neural": WRITER,
     "shows.neural": SHOWS,
     "says.neural": SAYS,
-    "talks.neural": SAYS.replace("TransformerDecoder", "MultiHeadAttention").replace(
-        "(2, 8) Output", "(2, 8) Output"
-    ),
+    "talks.neural": SAYS.replace("TransformerDecoder", "MultiHeadAttention"),
+    "trained.neural": PLAIN[:-1] + LOSS + "}",
+    "relu.neural": PLAIN[:-1].replace("softmax", "relu") + LOSS + "}",
     "sized.neural": SIZED,
     "sized.image.json": '{"resize": 6}',
     "flat.neural": NETWORK.replace("GlobalAveragePooling1D", "Flatten"),

@@ -13,6 +13,7 @@ from neural_attn import (
     load_model,
     plot,
 )
+from neural_attn.compile import compile_with_warnings
 from neural_attn.folder_lock import alone_in
 from neural_attn.inputs.readers import read_texts
 from neural_attn.models.opening import open_model
@@ -117,6 +118,14 @@ FOLLOWED = {
     "E0442.heads": (
         lambda: capture([SIX], heads="1"),
         lambda: capture([SIX], heads=[0, -1]),
+    ),
+    "W0114": (
+        lambda: compile_with_warnings("trained.neural", "numpy")[1],
+        lambda: compile_with_warnings("trained.neural", "pytorch")[1],
+    ),
+    "W0115": (
+        lambda: compile_with_warnings("relu.neural", "pytorch")[1],
+        lambda: compile_with_warnings("trained.neural", "pytorch")[1],
     ),
     "E0445": (
         lambda: AttentionVisualizer(metrics()).visualize(None),

@@ -12,9 +12,9 @@ from tests.following import follow
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
+import torch.nn.attention.flex_attention as flex  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
-from torch.nn.attention.flex_attention import flex_attention  # noqa: E402
 
 from tests.test_capture_flex import Both, Kernel  # noqa: E402
 from tests.test_capture_huggingface import HALVES, PAIR, SIZES, TEXT, build  # noqa: E402
@@ -106,7 +106,7 @@ def bart():
 
 
 def flex_compiled():
-    return torch.compile(flex_attention, backend="eager")
+    return torch.compile(flex.flex_attention, backend="eager")
 
 
 def longformer():
@@ -240,5 +240,7 @@ FOLLOWED = {
 
 
 @pytest.mark.parametrize("name", FOLLOWED)
-def test_a_hint_that_is_followed_mends_the_call(name):
+def test_a_hint_that_is_followed_mends_the_call(name, monkeypatch):
+    # without torch.compile, which takes seconds
+    monkeypatch.setattr(flex, "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG", True)
     follow(name, *FOLLOWED[name])

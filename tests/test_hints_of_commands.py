@@ -13,7 +13,7 @@ HEARS = "analyze sounds.neural -b numpy --no-probe"
 TRANSLATES = "analyze translator.neural -b numpy --no-probe"
 SHOWS = "analyze shows.neural -b numpy --no-probe --tokenizer t.json"
 SAYS = "analyze says.neural -b numpy --no-probe --tokenizer ends.json"
-TALKS = SAYS.replace("says", "talks")
+TALKS = f"{SAYS} --audio short.wav --audio short.wav".replace("says", "talks")
 DRAWS = "visualize small.neural -b numpy --attention -f svg"
 # message -> (the command that shows it, the command changed as its hint says)
 FOLLOWED = {
@@ -124,10 +124,10 @@ FOLLOWED = {
     ),
     "E0438.alone": (f"{SEES} --text a", f"{SEES} --image six.png"),
     "E0438.both": (f"{SHOWS} --image six.png", f"{SHOWS} --image six.png --text 'a b'"),
-    "E0439.alone": (f"{SAYS} --text a", f"{SAYS} --audio short.wav"),
+    "E0439.alone": (f"{SAYS} --text a", f"{SAYS} --audio short.wav --text a"),
     "E0439.texts": (
-        f"{TALKS} --audio short.wav --audio short.wav --text a --text 'a b'",
-        f"{TALKS} --audio short.wav --audio short.wav --text a --text 'a b' --batch-size 1",
+        f"{TALKS} --text a --text 'a b'",
+        f"{TALKS} --text a --text 'a b' --batch-size 1",
     ),
     "E0439": (f"{HEARS} --audio noise.wav", f"{HEARS} --audio short.wav"),
     "E0439.lengths": (

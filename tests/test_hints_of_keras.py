@@ -1,10 +1,12 @@
 """Hints about models of Keras, followed."""
 
+import sys
+
 import numpy as np
 import pytest
 
 from neural_attn import capture
-from tests.following import follow
+from tests.following import follow, is_among, said_by
 
 pytestmark = [
     pytest.mark.requires_tensorflow,
@@ -23,14 +25,21 @@ def eagerly():
 
 
 def traced(with_first):
+    """A model that attends in a graph, and, if told, outside of it before."""
+    import tensorflow as tf
+
     from tests.test_capture_keras import Traced, keras
 
-    if with_first:
-        return Traced()
-    model = Traced()
-    model.call = lambda x: model.graph(x)
-    assert keras
-    return model
+    class InGraph(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.layer = keras.layers.MultiHeadAttention(2, 4)
+            self.graph = tf.function(lambda x: self.layer(x, x))
+
+        def call(self, x):
+            return self.graph(x)
+
+    return Traced() if with_first else InGraph()
 
 
 @pytest.mark.parametrize(
@@ -57,13 +66,12 @@ def test_an_archive_of_other_layers_is_refused_and_one_of_these_is_not(tmp_path)
 
 
 def test_an_archive_is_read_once_its_package_is_there(tmp_path, monkeypatch):
-    from tests.following import is_among, said_by
     from tests.test_keras_archive import keras_model
 
     keras_model()[0].save(tmp_path / "reader.keras")
     call = f"import {tmp_path / 'reader.keras'} -o {tmp_path / 'out.neural'}"
     with monkeypatch.context() as patch:
-        patch.setitem(__import__("sys").modules, "h5py", None)
+        patch.setitem(sys.modules, "h5py", None)
         said = said_by(call)
     assert is_among(said, "E0622.h5py"), said
     assert said_by(call) == []

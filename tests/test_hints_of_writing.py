@@ -40,10 +40,6 @@ FOLLOWED = {
         "generate bounded.neural -b numpy --tokenizer ends.json --text a",
     ),
     "E0462.empty": (f"{WRITES} t.json --text ''", f"{WRITES} t.json --text a"),
-    "E0462.nothing": (
-        f"{WRITES} ends.json --attention -o o1 --text '' --max-new-tokens 1",
-        f"{WRITES} ends.json --attention -o o1 --text '' --max-new-tokens 3",
-    ),
     "E0481.optimizer": (
         TEACHES.format("writer", "--schedule"),
         TEACHES.format("scheduled", "--schedule"),

@@ -15,6 +15,7 @@ OUT_OF_REACH = {
     "E0124": "it would be a fault of ours: there is nothing to do but to report it",
     "E0440": "a full disk; that a call succeeds where there is room, all others show",
     "E0440.output": "likewise, behind the standard output",
+    "E0503": "every backend of the project writes every layer of the project",
     "E0621.hub": "with the package installed the network is needed too",
     "E0624.version": "CTranslate2 itself would have to convert the model anew",
 }

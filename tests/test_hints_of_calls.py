@@ -120,12 +120,12 @@ FOLLOWED = {
         lambda: capture([SIX], heads=[0, -1]),
     ),
     "W0114": (
-        lambda: compile_with_warnings("trained.neural", "numpy")[1],
-        lambda: compile_with_warnings("trained.neural", "pytorch")[1],
+        lambda: compile_with_warnings("trained.neural", "numpy", None, None)[1],
+        lambda: compile_with_warnings("trained.neural", "pytorch", None, None)[1],
     ),
     "W0115": (
-        lambda: compile_with_warnings("relu.neural", "pytorch")[1],
-        lambda: compile_with_warnings("trained.neural", "pytorch")[1],
+        lambda: compile_with_warnings("relu.neural", "pytorch", None, None)[1],
+        lambda: compile_with_warnings("trained.neural", "pytorch", None, None)[1],
     ),
     "E0445": (
         lambda: AttentionVisualizer(metrics()).visualize(None),

@@ -240,6 +240,7 @@ FOLLOWED = {
 
 
 @pytest.mark.parametrize("name", FOLLOWED)
+@pytest.mark.thorough("compiled", "W0901")
 def test_a_hint_that_is_followed_mends_the_call(name, monkeypatch):
     # without torch.compile, which takes seconds
     monkeypatch.setattr(flex, "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG", True)

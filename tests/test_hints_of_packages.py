@@ -82,6 +82,7 @@ def hide(packages, patch):
 
 @pytest.mark.requires_torch
 @pytest.mark.parametrize("name", FOLLOWED)
+@pytest.mark.thorough("spacy", "tensorboard", "sacrebleu")
 def test_what_a_hint_says_to_install_mends_the_call(name, laboratory, monkeypatch):
     packages, call = FOLLOWED[name]
     for package in packages:

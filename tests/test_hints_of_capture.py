@@ -145,6 +145,14 @@ def unseen_bert():
     return model
 
 
+def half_seen_bert():
+    model = unseen_bert()
+    one = model.encoder.layer[0].attention.self
+    one.config = copy.deepcopy(one.config)
+    one.config._attn_implementation = "sdpa"
+    return model
+
+
 def seen_bert():
     model = unseen_bert()
     model.set_attn_implementation("sdpa")
@@ -153,6 +161,10 @@ def seen_bert():
 
 # message -> (the call that shows it, the call changed as its hint says)
 FOLLOWED = {
+    "W0901.implementation": (
+        lambda: capture(half_seen_bert(), TEXT),
+        lambda: capture(seen_bert(), TEXT),
+    ),
     "E0405.inputs": (lambda: capture(bert(), 5), lambda: capture(bert(), TEXT)),
     "E0405.ragged": (
         lambda: capture(bert(), [[5, 6, 7], [5, 6]]),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from neural_attn import plot_masks, plot_positions
+from neural_attn import generate, plot_masks, plot_positions
 from tests.following import follow
 from tests.laboratory import lay_out
 
@@ -10,8 +10,18 @@ WRITES = "generate writer.neural -b numpy --max-new-tokens 2 --tokenizer"
 TRANSLATES = "generate translator.neural -b numpy --max-new-tokens 2"
 ENDS = f"{TRANSLATES} --tokenizer ends.json"
 TEACHES = "visualize {}.neural -f svg -o out {}"
+
+
+def writes(count):
+    return generate(
+        "writer.neural", "a", tokenizer="t.json", backend="numpy", attention=True,
+        max_new_tokens=count,
+    )  # fmt: skip
+
+
 # message -> (the call that shows it, the call changed as its hint says)
 FOLLOWED = {
+    "E0462.nothing": (lambda: writes(0), lambda: writes(1)),
     "E0461": (
         "generate small.neural -b numpy --tokenizer t.json --text a",
         f"{WRITES} t.json --text a",

@@ -492,7 +492,7 @@ def test_wrong_calls_are_refused():
 
 
 def test_a_notebook_gets_a_frame_of_its_own():
-    shown = maps_of()._repr_html_()
+    shown = explore(maps_of())._repr_html_()
     assert shown.startswith("<iframe ")
     assert 'sandbox="allow-scripts allow-downloads"' in shown
     assert "allow-same-origin" not in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,7 +16,8 @@ from neural_attn.analysis.heads import Head
 from neural_attn.analysis.highlights import Highlight
 from neural_attn.analysis.links import LinkScore
 from neural_attn.analysis.steps import Steps
-from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.extensions import load
+from neural_attn.maps.attention_maps import VIEWS, AttentionMaps
 from neural_attn.maps.findings import Finding
 from neural_attn.metrics.redundancy import CLUSTER_DISTANCE
 from neural_attn.metrics.registry import REGISTRY, STATISTICS
@@ -60,8 +62,17 @@ class Analysis:
 
     def __repr__(self) -> str:
         heads, texts = len(self.heads), self.texts
-        several = f"{heads:,} head{'s'[: heads != 1]}, {texts:,} text{'s'[: texts != 1]}"
+        several = (
+            f"{heads:,} head{'s'[: heads != 1]}, {texts:,} text{'s'[: texts != 1]}"
+        )
         return f"Analysis(source={self.source!r}, {several})"
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook, by the view that is installed for it, as maps are."""
+        for _, view in load(VIEWS, name="notebook"):
+            page: str = view(self)._repr_html_()
+            return page
+        return html.escape(repr(self))
 
     def head(self, label: str) -> Head:
         """Give the head of this label, such as "L5H1".

@@ -8,7 +8,8 @@ pyplot, so no figure stays open.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,15 +17,21 @@ from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure, SubFigure
+from numpy.typing import NDArray
 
 from neural_attn.analysis.result import Analysis
 from neural_attn.diagnostics.errors import fail
 from neural_attn.figures import palette
+from neural_attn.figures.heatmap import save_figure
 from neural_attn.figures.notebook_figure import NotebookFigure
+from neural_attn.files import atomic_write
 from neural_attn.metrics.measure import BINS
 from neural_attn.metrics.registry import HISTOGRAMS, REGISTRY
 
-__all__ = ["PAIRED", "plot_distributions", "plot_head_distances", "plot_metrics"]
+__all__ = [
+    "PAIRED", "plot_distributions", "plot_head_distances", "plot_metrics",
+    "write_statistics",
+]  # fmt: skip
 
 # What is looked at together: how focused a head is, and where it looks.
 PAIRED = ("normalized_entropy", "max_weight", "distance", "first_token")
@@ -78,10 +85,11 @@ def plot_distributions(
         )  # fmt: skip
         seaborn.stripplot(**look, size=3.5, color=palette.LINES[0], jitter=0.12)
     else:
-        _rows(seaborn, analysis, metric, axes)
-    axes.set_xticks(
-        range(table["map"].nunique()), _layer_names(table), rotation="horizontal"
-    )
+        counts = [analysis.histograms[name][metric] for name in table["map"].unique()]
+        _rows(seaborn, np.array(counts, dtype=float), axes)
+    names = _layer_names(table)
+    shift = 0.5 if over == "rows" else 0.0  # cells begin at whole numbers
+    axes.set_xticks(np.arange(len(names)) + shift, names, rotation="horizontal")
     axes.set(xlabel="layer", ylabel=_axis_name(metric))
     _title(axes, analysis, f"{_words(metric)} by layer: {_count(table, over)}")
     return axes.figure
@@ -184,6 +192,35 @@ def plot_metrics(
     return figure
 
 
+def write_statistics(analysis: Analysis, folder: Path) -> list[Path]:
+    """Write every picture that can be drawn, and the table, into a folder.
+
+    Raises NeuralError (E0502) if seaborn or pandas is not installed.
+    """
+    heads = analysis.to_frame().to_csv(index=False)
+    paths = [atomic_write(folder / "heads.csv", heads)]
+    for name, figure in _pictures(analysis):
+        paths.append(save_figure(figure, folder / f"{name}.png"))
+    return paths
+
+
+def _pictures(analysis: Analysis) -> Iterator[tuple[str, Any]]:
+    known = {name for head in analysis.heads for name in head.statistics}
+    for metric in HISTOGRAMS:
+        if metric in known:
+            yield f"{metric}_by_layer", plot_distributions(analysis, metric)
+    if _comparable(analysis):
+        yield "head_distances", plot_head_distances(analysis)
+    if known.issuperset(PAIRED):
+        yield "metrics_in_pairs", plot_metrics(analysis)
+
+
+def _comparable(analysis: Analysis) -> bool:
+    """Whether any two heads were compared."""
+    distance = analysis.distances
+    return distance is not None and bool(np.isfinite(distance).sum() > len(distance))
+
+
 def _seaborn() -> Any:
     try:
         import seaborn
@@ -212,9 +249,8 @@ def _axes(ax: Axes | None, *, square: bool = False) -> Axes:
     return NotebookFigure(*size, layout="constrained", ground=None).add_subplot()
 
 
-def _rows(seaborn: Any, analysis: Analysis, metric: str, axes: Axes) -> None:
+def _rows(seaborn: Any, counts: NDArray[np.float64], axes: Axes) -> None:
     """The share of the rows of each map in each bin, as a column of colours."""
-    counts = np.array([one[metric] for one in analysis.histograms.values()], float)
     sums = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, sums, out=np.full_like(counts, np.nan), where=sums > 0)
     seaborn.heatmap(
@@ -228,7 +264,7 @@ def _rows(seaborn: Any, analysis: Analysis, metric: str, axes: Axes) -> None:
 def _tree(analysis: Analysis) -> tuple[dict[str, Any], Any]:
     """The tree of heads by SciPy, which seaborn needs for it, and their distances."""
     distance = analysis.distances
-    if distance is None or np.isfinite(distance).sum() <= len(distance):
+    if distance is None or not _comparable(analysis):
         raise ValueError("there are no two heads to compare")
     try:
         from scipy.cluster.hierarchy import dendrogram, linkage

@@ -17,8 +17,8 @@ class NotebookFigure(Figure):
     """A figure with a canvas of its own: it needs no window system and no pyplot.
 
     `width` and `height` are inches. A user's rcParams must not move what was measured:
-    it has no layout engine unless `layout` names one, and its `ground` is white; None is
-    the ground of the rcParams.
+    it has no layout engine unless `layout` names one, and its `ground` is white unless
+    it is None.
     """
 
     def __init__(

@@ -61,11 +61,9 @@ class Analysis:
     distances: NDArray[np.float64] | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
-        heads, texts = len(self.heads), self.texts
-        several = (
-            f"{heads:,} head{'s'[: heads != 1]}, {texts:,} text{'s'[: texts != 1]}"
-        )
-        return f"Analysis(source={self.source!r}, {several})"
+        heads = f"{len(self.heads):,} head{'s'[: len(self.heads) != 1]}"
+        texts = f"{self.texts:,} text{'s'[: self.texts != 1]}"
+        return f"Analysis(source={self.source!r}, {heads}, {texts})"
 
     def _repr_html_(self) -> str:
         """Show it in a notebook, by the view that is installed for it, as maps are."""

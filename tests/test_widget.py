@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from neural_attn.explorer.page import ExplorerPage
 from neural_attn.explorer.widget import files
 from neural_attn.maps.attention_maps import AttentionMaps
 from tests.browser import CHROMIUM
+
+ROOT = Path(__file__).resolve().parent.parent
 
 # What Jupyter gives a widget's script: a model whose changes Python hears of.
 NOTEBOOK = """<!doctype html><div id="one"></div><div id="two"></div>
@@ -45,20 +48,18 @@ def maps_of(size=6):
 
 def test_new_inputs_redraw_it():
     pytest.importorskip("anywidget")
-    seen = []
-
-    def model(inputs):
-        seen.append(inputs)
-        return [maps_of(len(inputs))[f"layer_{n}"] for n in range(3)]
-
-    shown = neural_attn.widget(maps_of())
-    assert "neural-attn explorer" in shown.page
-    assert shown.maps["layer_0"].shape == (1, 4, 6, 6)
-    before = shown.page
-    with pytest.raises(NeuralError, match="maps"):
-        shown.inputs = "maps take no text"
-    assert shown.page == before
-    assert shown.inputs is None
+    file = ROOT / "examples" / "attention_examples" / "basic_transformer.neural"
+    ids = np.arange(20)[None]
+    shown = neural_attn.widget(str(file), ids[:, :5], backend="numpy")
+    first, page = next(iter(shown.maps.values())), shown.page
+    shown.inputs = ids[:, :9]
+    assert shown.page != page
+    assert next(iter(shown.maps.values())).shape[-1] != first.shape[-1]
+    page = shown.page
+    with pytest.raises(NeuralError):  # not of this network's vocabulary
+        shown.inputs = ids[:, :9] + 10**9
+    assert shown.page == page
+    np.testing.assert_array_equal(shown.inputs, ids[:, :9])
 
 
 def test_without_anywidget_it_is_the_page(monkeypatch):

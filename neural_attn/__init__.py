@@ -32,7 +32,7 @@ _PUBLIC = {
     "plot_metrics": "neural_attn.figures.statistics",
     "plot_positions": "neural_attn.teaching.plots",
     "plot_schedule": "neural_attn.teaching.plots",
-    "widget": "neural_attn.explorer.widget",
+    "widget": "neural_attn.notebook",
 }
 
 __all__ = ["__version__", *_PUBLIC]

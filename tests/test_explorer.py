@@ -305,7 +305,8 @@ def test_the_pictures_of_the_docs_are_small():
 
 def test_every_module_is_in_the_page():
     folder = ROOT / "neural_attn" / "explorer"
-    assert {path.stem for path in folder.glob("*.js")} == set(MODULES)
+    own = {path.stem for path in folder.glob("*.js")}
+    assert own - {"widget"} == set(MODULES)  # which is outside, in the notebook
     for path in folder.glob("*.js"):
         assert len(path.read_text("utf-8").splitlines()) <= 300, path.name
 

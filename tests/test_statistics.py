@@ -191,5 +191,6 @@ def test_the_command_of_the_page_runs(tmp_path):
     assert done.exit_code == 0, done.output
     named = set(re.findall(r"`(\w+\.(?:png|csv))`", text))
     assert {path.name for path in tmp_path.iterdir()} == named
-    rows = list(csv.DictReader((tmp_path / "heads.csv").open(encoding="utf-8")))
+    with (tmp_path / "heads.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
     assert rows[0]["label"] == "L0H0"

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ import pytest
 import neural_attn
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.explorer.page import ExplorerPage
-from neural_attn.explorer.widget import files
 from neural_attn.maps.attention_maps import AttentionMaps
 from tests.browser import CHROMIUM
 
@@ -63,14 +63,14 @@ def test_new_inputs_redraw_it():
 
 
 def test_without_anywidget_it_is_the_page(monkeypatch):
-    from neural_attn.explorer import widget
+    from neural_attn import notebook
 
-    widget._kind.cache_clear()
+    notebook._kind.cache_clear()
     monkeypatch.setitem(sys.modules, "anywidget", None)
     with pytest.warns(UserWarning, match=r"neural-attn\[widget\]"):
         shown = neural_attn.widget(maps_of())
     assert isinstance(shown, ExplorerPage)
-    widget._kind.cache_clear()
+    notebook._kind.cache_clear()
 
 
 @pytest.mark.thorough

@@ -21,8 +21,8 @@ Stamp = tuple[int, int] | None
 def watch(files: Sequence[Path], run: Callable[[bool], None]) -> None:
     """Call `run(first)` now and after each change of a file; Ctrl-C ends it.
 
-    What is wrong with a file is said, as without watching, and ends nothing. A file that
-    an editor is about to replace is waited for.
+    What is wrong with a file is said, as without watching, and ends nothing. A file
+    that an editor is about to replace is waited for.
     """
     first = True
     while True:

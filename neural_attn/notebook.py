@@ -56,7 +56,7 @@ def _kind() -> type:
     class ExplorerWidget(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         """See `widget`."""
 
-        _esm = files(__package__).joinpath("widget.js").read_text("utf-8")
+        _esm = files("neural_attn.explorer").joinpath("widget.js").read_text("utf-8")
         page = traitlets.Unicode().tag(sync=True)
         selection = traitlets.Dict().tag(sync=True)
         height = traitlets.Int(INLINE_HEIGHT).tag(sync=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from neural_attn import backends
 from neural_attn.analysis.analyze_maps import finish_example
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.induction_probe import measure_induction
@@ -27,6 +28,7 @@ from neural_attn.explorer import page
 from neural_attn.explorer.page import EXPLORER, ExplorerPage
 from neural_attn.figures.look import Look
 from neural_attn.files import atomic_write
+from neural_attn.inputs.file_kinds import holds_arrays
 from neural_attn.inputs.links import LinkedText, LinkRow, bring_texts, read_links
 from neural_attn.inputs.mixtures import refuse_mixtures
 from neural_attn.inputs.prepared import Prepared, Tokens
@@ -61,7 +63,8 @@ class Request:
     `model` is whatever `models.opening.open_model` takes, or the folder of a pretrained
     model, whose `.neural` file is kept in `output_dir`. `data` is an array, or a
     mapping of input name to array; `groups` maps a name to a file of texts. Texts run
-    `batch_size` at a time (None: all together).
+    `batch_size` at a time (None: all together). `backend` may be "quickest", for one
+    run.
     """
 
     model: Any
@@ -151,6 +154,19 @@ def _find_files(
         step=step,
     ).or_beside()
     return replace(request, model=found.model, checkpoint=found.checkpoint), found.notes
+
+
+def _choose_backend(request: Request) -> tuple[Request, list[str]]:
+    """The request with the backend that "quickest" is, and a word on why."""
+    if request.backend != "quickest":
+        return request, []
+    if not isinstance(request.model, Path) or holds_arrays(request.model):
+        return replace(request, backend="auto"), []  # nothing is run
+    weights = request.checkpoint
+    size = weights.stat().st_size if weights and weights.is_file() else 0
+    backend, why = backends.quickest(size)
+    said = f"run with {backend}: {why} (--backend chooses another)"
+    return replace(request, backend=backend), [said]
 
 
 def open_request(request: Request) -> AttentionModel:
@@ -375,6 +391,7 @@ def visualize(request: Request, step: Step = lambda begins: None) -> Outcome:
     _check_inputs(request)
     _check_outputs(request)
     request, imported = _find_files(request, step)
+    request, chosen = _choose_backend(request)
     step("checking the network")
     model = open_request(request)
     step("running it")
@@ -388,7 +405,7 @@ def visualize(request: Request, step: Step = lambda begins: None) -> Outcome:
     if request.save_maps is not None:
         captured.maps.save(request.save_maps)
         files[request.save_maps.name] = request.save_maps
-    notes = [*imported, *batch.prepared.cut, *batch.prepared.notes]
+    notes = [*imported, *chosen, *batch.prepared.cut, *batch.prepared.notes]
     notes += _cut_notes(captured.maps, request.look)
     if count > request.examples:
         notes.append(f"drew {request.examples} of {count} examples (--num-examples)")

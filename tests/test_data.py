@@ -160,6 +160,15 @@ def test_a_sample_fits_is_reproducible_and_is_said(body, backend):
     assert capture(load_model(checked, backend), prepared.inputs).maps
 
 
+@pytest.mark.parametrize("body", [IDS.format(length="6"), NUMBERS])
+def test_equal_tokens_are_equal_in_a_sample(body):
+    found = prepare(network(body), tokens="the cat saw the dog .".split())
+    (one,) = found.inputs
+    assert (one[0] == one[3]).all()
+    assert not (one[0] == one[1]).all()
+    assert any("labels alone: no text was read" in note for note in found.notes)
+
+
 def test_a_sample_is_as_long_as_the_tokens():
     prepared = prepare(ids_network(), tokens=["a", "b", "c"])
     assert prepared.inputs.shape == (1, 3)

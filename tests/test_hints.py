@@ -4,12 +4,10 @@ The pages' own examples are followed in test_explain.py, wrong to right, and the
 ones by `neural check --fix` in test_fixes.py.
 """
 
-import re
-
 import pytest
 
-from neural_attn.diagnostics.explanations import explanations
 from neural_attn.language_service import diagnose
+from tests.following import is_among
 
 
 def net(layers, given="(16, 8)", rest=""):
@@ -100,28 +98,10 @@ FOLLOWED = {
 }
 
 
-def shown(text, name):
-    """Whether a text shows the message of this name, with the hint of its page."""
-    code, _, key = name.partition(".")
-    said = explanations()[code].messages[key]
-    return any(
-        found.code == code
-        and re.fullmatch(_pattern(said.text), found.message, re.DOTALL)
-        and re.fullmatch(_pattern(said.hint) or ".*", found.hint, re.DOTALL)
-        for found in diagnose(text)
-    )
-
-
-def _pattern(text):
-    plain = re.escape(text.replace("{{", "\0").replace("}}", "\1"))
-    plain = re.sub(r"\\{.*?\\}", ".*", plain)
-    return plain.replace("\0", re.escape("{")).replace("\1", re.escape("}"))
-
-
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_a_hint_that_is_followed_mends_the_text(name):
     text, old, new = FOLLOWED[name]
-    assert shown(text, name), [d.render() for d in diagnose(text)]
+    assert is_among(diagnose(text), name), [d.render() for d in diagnose(text)]
     assert text.count(old) == 1
     mended = text.replace(old, new)
     code = name.partition(".")[0]

@@ -181,6 +181,17 @@ def test_weights_that_are_none_are_refused(saved, tmp_path, weights, code, messa
     assert message in caught.value.diagnostics[0].message
 
 
+def test_a_size_that_is_no_number_of_bytes_is_refused(saved, tmp_path):
+    with zipfile.ZipFile(saved) as archive:
+        whole = archive.read("model.weights.h5")
+    said = slice(168, 176)  # how much of the file holds the names in `layers`
+    assert int.from_bytes(whole[said], "little") < len(whole)
+    damaged = whole[: said.start] + b"\xff" * 8 + whole[said.stop :]
+    path = edited(saved, tmp_path, weights=damaged)
+    with pytest.raises(NeuralError, match="no sound HDF5 file"):
+        import_model(path, tmp_path / "out.neural")
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"x" * 100])
 def test_what_is_no_archive_is_refused(tmp_path, content):
     path = tmp_path / "x.keras"

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import neural_attn
 from neural_attn import AttentionMaps, plot
+from neural_attn.cli import cli
 from neural_attn.figures import palette
 from neural_attn.figures.choices import SCALES, THEME_NAMES
 from neural_attn.figures.colorbar import BAR
@@ -212,3 +214,19 @@ def test_the_command_takes_them(tmp_path):
     told = re.sub(r"<[^>]+>|\s", "", svg)
     assert "hidden:specialtokens[CLS],[SEP]" in told
     assert "eachheadonitsownscale" in told
+
+
+def test_words_files_of_before_and_the_quickest_backend_are_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("n.neural").write_text(
+        "network N { input: (none,) layers: Embedding(20, 8) TransformerEncoder(2, 8) }"
+    )
+    call = ["visualize", "n.neural", "--attention", "--dpi", "20"]
+    first = CliRunner().invoke(cli, [*call, "--tokens", "the cat sat"])
+    assert '--tokens "the cat sat" has no comma: split at its spaces' in first.stderr
+    assert "run with numpy: no framework has to be loaded" in first.stderr
+    assert "(1, 2, 3, 3)" in first.stdout
+    assert "earlier run" not in first.stderr
+    again = CliRunner().invoke(cli, [*call, "-b", "numpy", "-f", "svg"])
+    assert "of an earlier run, in attention_outputs: attention_heads_" in again.stderr
+    assert "run with" not in again.stderr

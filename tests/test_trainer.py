@@ -373,6 +373,16 @@ def test_a_checkpoint_or_tokenizer_of_another_network_is_refused(folder):
     assert refused(folder, resume=True).code == "E0705"
 
 
+def test_a_state_with_a_damaged_name_is_refused(folder):
+    run(folder, epochs=1)
+    path = folder / "out" / "checkpoint" / "last.safetensors"
+    path.write_bytes(
+        path.read_bytes().replace(b"value_projection.b", b"value_projected.bb")
+    )
+    found = refused(folder, resume=True, epochs=2)
+    assert (found.code, "damaged" in found.message) == ("E0705", True)
+
+
 def test_a_tokenizer_that_does_not_fit_says_which_number_to_write(folder):
     big = vocabulary.trained(["abcdefghijklmnopqrst"], "char", 99, "source")
     big.inner.save(str(folder / "big.json"))

@@ -19,15 +19,20 @@ from neural_attn.promises import ROWS as PROMISED
 
 FILE = click.Path(path_type=Path)
 
-BACKEND = click.option(
-    "-b",
-    "--backend",
-    default="auto",
-    show_default=True,
-    metavar="NAME",
-    help="numpy, pytorch (torch), tensorflow (tf, keras), or auto: "
-    "tensorflow, else pytorch, else numpy, whichever is installed.",
-)
+
+def _backend(auto: str) -> Callable[[Any], Any]:
+    return click.option(
+        "-b",
+        "--backend",
+        default="auto",
+        show_default=True,
+        metavar="NAME",
+        help=f"numpy, pytorch (torch), tensorflow (tf, keras), or auto: {auto}.",
+    )
+
+
+BACKEND = _backend("tensorflow, else pytorch, else numpy, whichever is installed")
+QUICKEST = _backend("numpy, or pytorch for weights of very many megabytes")
 CHECKPOINT = click.option(
     "--checkpoint", type=FILE,
     help="Weights: .safetensors, .pt or .pth; else those beside FILE, if any are.",
@@ -137,10 +142,12 @@ def texts_of(
 
 def tokens_of(options: Mapping[str, Any]) -> Any:
     """The tokens that --tokens or --tokens-file says, or None."""
-    from neural_attn.inputs.tokens import parse_tokens, read_tokens
+    from neural_attn.inputs.tokens import are_words, parse_tokens, read_tokens
 
     file = options["tokens_file"]
     if file is None:
+        words = [text for text in options["tokens"] if are_words(text)]
+        note([f'--tokens "{text}" has no comma: split at its spaces' for text in words])
         return parse_tokens(options["tokens"])
     if options["tokens"]:
         fail("E0414.token_files")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +18,13 @@ from neural_attn.commands.lessons import (
 )
 from neural_attn.commands.options import (
     AXES,
-    BACKEND,
     CAUSAL,
     CHECKPOINT,
     FILE,
     IMAGES,
     NETWORK,
     PAIR,
+    QUICKEST,
     ROWS,
     SOUNDS,
     TOKENS,
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 @click.argument("file", type=FILE)
 @click.option("--attention", is_flag=True, help="Run the network; draw its attention.")
 @lesson_options
-@BACKEND
+@QUICKEST
 @click.option(
     "-d", "--data", type=FILE, help="Input: .npy, or .npz for several inputs."
 )
@@ -294,6 +294,9 @@ def _request(file: Path, options: dict[str, Any]) -> Request:
     from neural_attn import pipeline
     from neural_attn.figures.look import Look
 
+    options = {**options}
+    if options["backend"] == "auto":
+        options["backend"] = "quickest"
     return pipeline.Request(
         file,
         **_inputs(options),
@@ -353,6 +356,22 @@ def _report(
     _list_files(written, options)
 
 
+# how the names of what is written begin
+_OURS = ("attention_", "cross_attention_", "self_attention_", "compiled_model_")
+
+
+def _of_earlier_runs(written: Iterable[Path]) -> list[Path]:
+    """Files of such names beside those that were written now."""
+    now = set(written)
+    folders = {path.parent for path in now}
+    return sorted(
+        path
+        for folder in folders
+        for path in folder.iterdir()
+        if path.name.startswith(_OURS) and path.is_file() and path not in now
+    )
+
+
 def _list_files(written: dict[str, Path], options: dict[str, Any]) -> None:
     """Say what was written, and open it where that is asked for."""
     if options["as_json"]:
@@ -360,6 +379,11 @@ def _list_files(written: dict[str, Path], options: dict[str, Any]) -> None:
     click.echo("Output files:")
     for path in written.values():
         click.echo(f"  - {printable(str(path))}")
+    older = _of_earlier_runs(written.values())
+    if older:
+        names = ", ".join(path.name for path in older[:4])
+        more = f" and {len(older) - 4} more" if older[4:] else ""
+        note([f"of an earlier run, in {older[0].parent}: {names}{more}"])
     if options["show"]:
         for path in written.values():
             if path.suffix in (".html", ".png"):

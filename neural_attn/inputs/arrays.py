@@ -21,7 +21,7 @@ from neural_attn.diagnostics.errors import NeuralError, fail, reason
 from neural_attn.inputs.limits import id_limits
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.sample import sample
-from neural_attn.inputs.tokens import by_input, check_count, count
+from neural_attn.inputs.tokens import by_input, check_count
 from neural_attn.ir import Input
 from neural_attn.shapes.infer import at_shapes
 from neural_attn.shapes.instance import Checked
@@ -66,12 +66,16 @@ def prepare(
     inputs = checked.network.inputs
     labels = by_input(checked, tokens)
     if data is None:
-        lengths = {name: count(given) for name, given in labels.items()}
-        arrays = sample(checked, lengths, seed)
+        arrays = sample(checked, labels, seed)
         shapes = ", ".join(str(array.shape) for array in arrays.values())
         notes.append(
             f"no data given: made a random sample of shape {shapes} (seed {seed})"
         )
+        if labels:
+            notes.append(
+                "the tokens are labels alone: no text was read, and what stands for "
+                "each was drawn at random, the same for equal tokens"
+            )
     else:
         arrays = _named(checked, data, notes)
     arrays = {

@@ -17,6 +17,11 @@ _SAVE_MAPS = (
 )
 _CHECKPOINT = "of a model, give its .neural file, and this one with --checkpoint"
 _IMPORT = "neural import takes the folder of a pretrained model"
+_TABLE = (
+    "a table, and attention has more axes than rows and columns",
+    "save an array of all of it: np.save('maps.npy', weights), with --axes",
+)
+_PICTURE = ("a picture", "give a model's .neural file, and --image for the picture")
 _KINDS = {
     ".pt": (_TORCH, f"{_SAVE_MAPS}; {_CHECKPOINT}"),
     ".pth": (_TORCH, f"{_SAVE_MAPS}; {_CHECKPOINT}"),
@@ -30,6 +35,24 @@ _KINDS = {
     ".keras": ("a model that Keras saved", _SAVE_MAPS),
     ".onnx": ("an ONNX model", _SAVE_MAPS),
     ".gguf": ("a GGUF file of weights", _IMPORT),
+    ".csv": _TABLE,
+    ".tsv": _TABLE,
+    ".xlsx": _TABLE,
+    ".parquet": _TABLE,
+    ".txt": (
+        "a text",
+        "texts go to a model: give its .neural file, and --file texts.txt",
+    ),
+    ".jsonl": (
+        "a file of texts",
+        "give a model's .neural file, and --file for the texts",
+    ),
+    ".html": ("a page", "neural extract PAGE -o maps.npz reads its weights back"),
+    ".png": _PICTURE,
+    ".jpg": _PICTURE,
+    ".jpeg": _PICTURE,
+    ".wav": ("a sound", "give a model's .neural file, and --audio for the sound"),
+    ".py": ("Python code", "give the .neural file that it was compiled from"),
 }
 # first bytes, for files under other names
 _MAGIC = {

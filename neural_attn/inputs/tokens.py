@@ -23,7 +23,8 @@ _NAMED = re.compile(r"\s*([A-Za-z_]\w*)\s*=")
 def parse_tokens(texts: Sequence[str]) -> Tokens | None:
     """What `--tokens` says: `The,cat` for the first input, `NAME=The,cat` for others.
 
-    Raises NeuralError where it is not said which tokens are whose.
+    Without a comma and a quote, words are taken, between spaces. Raises NeuralError
+    where it is not said which tokens are whose.
     """
     if not texts:
         return None
@@ -44,7 +45,14 @@ def parse_tokens(texts: Sequence[str]) -> Tokens | None:
 _TOKEN = re.compile(r'\s*(?:"((?:[^"]|"")*)"\s*|([^,]*))(?:,|$)')
 
 
+def are_words(text: str) -> bool:
+    """Whether tokens were given as words with spaces between, not commas."""
+    return not {",", '"'} & set(text) and len(text.split()) > 1
+
+
 def _split(text: str) -> list[str]:
+    if are_words(text):
+        return text.split()
     tokens = []
     place = 0
     while place <= len(text):

@@ -15,6 +15,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from neural_attn.backends.emit.base import Learner
 from neural_attn.diagnostics.errors import fail, reason
 from neural_attn.files import atomic_write
 
@@ -62,6 +63,15 @@ def check_same(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) 
         if name in ("data", "network", "tokenizer"):
             fail("E0705.other", path=path, what=name)
         fail("E0705.setting", path=path, name=name, found=found.get(name), value=value)
+
+
+def restore(learner: Learner, state: Mapping[str, NDArray[Any]], path: Path) -> None:
+    """Let a learner go on from a state. Raises NeuralError (E0705) if it is damaged."""
+    try:
+        learner.restore(state)
+    except (RuntimeError, LookupError, ValueError, TypeError, ArithmeticError):
+        # names, shapes and numbers that are not those of the network
+        fail("E0705.none", path=path)
 
 
 def write(path: Path, content: bytes | str) -> Path:

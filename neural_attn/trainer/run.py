@@ -145,7 +145,7 @@ def _train(
     learner = _learner(loaded, request)
     history = History([] if found is None else list(found.history))
     if found is not None:
-        learner.restore(found.state)
+        checkpoint.restore(learner, found.state, store.state)
     logs = tensorboard.writer(folder / "tensorboard") if request.tensorboard else None
     store.begin(material)
 

@@ -134,6 +134,13 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
     return archive.read(info)
 
 
+# what h5py raises; sizes and addresses that are none become numbers too large
+_DAMAGED = (
+    *(OSError, KeyError, RuntimeError, ValueError),
+    *(TypeError, OverflowError, MemoryError),
+)
+
+
 def _tensors(raw: bytes, path: Path) -> Iterator[tuple[str, StoredTensor]]:
     """What lies in `layers`; the rest is what the optimizer keeps."""
     try:
@@ -154,7 +161,7 @@ def _tensors(raw: bytes, path: Path) -> Iterator[tuple[str, StoredTensor]]:
                 if left < 0:
                     _broken(path, f"its {_WEIGHTS} claims more than it holds")
                 yield f"layers/{name}", stored
-    except (OSError, KeyError, RuntimeError, ValueError):
+    except _DAMAGED:
         _broken(path, f"its {_WEIGHTS} is no sound HDF5 file")
 
 

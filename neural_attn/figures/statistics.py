@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from neural_attn.analysis.result import Analysis
@@ -45,7 +45,7 @@ def plot_distributions(
     *,
     over: Literal["heads", "rows"] = "heads",
     ax: Axes | None = None,
-) -> Figure | SubFigure:
+) -> Figure:
     """Draw how a metric is spread in each layer.
 
     Parameters
@@ -92,12 +92,12 @@ def plot_distributions(
     axes.set_xticks(np.arange(len(names)) + shift, names, rotation="horizontal")
     axes.set(xlabel="layer", ylabel=_axis_name(metric))
     _title(axes, analysis, f"{_words(metric)} by layer: {_count(table, over)}")
-    return axes.figure
+    return _root(axes)
 
 
 def plot_head_distances(
     analysis: Analysis, *, ax: Axes | None = None, cmap: str | None = None
-) -> Figure | SubFigure:
+) -> Figure:
     """Draw how far heads are from each other, those that attend alike side by side.
 
     The distance is the square root of the mean Jensen-Shannon divergence of their rows,
@@ -143,7 +143,7 @@ def plot_head_distances(
     above.set_axis_off()
     named = f", every {step}th named" if step > 1 else ""
     _title(above, analysis, f"Distance of {len(order)} heads{named}")
-    return axes.figure
+    return _root(axes)
 
 
 def plot_metrics(
@@ -239,6 +239,12 @@ def _known(analysis: Analysis, metrics: Sequence[str]) -> Any:
     if table.empty:
         raise ValueError(f"no head has {' and '.join(metrics)}")
     return table
+
+
+def _root(axes: Axes) -> Figure:
+    """The whole figure, also of axes in a part of one."""
+    figure: Any = axes.figure
+    return figure if isinstance(figure, Figure) else figure.figure
 
 
 def _axes(ax: Axes | None, *, square: bool = False) -> Axes:

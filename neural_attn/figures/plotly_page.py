@@ -94,7 +94,7 @@ font-src data:">
   html, body { height: 100%; margin: 0; background: var(--ground); color: var(--ink);
     font: 14px/1.4 $sans; }
   body > div:not(#sliders) { height: 100%; min-height: 32rem; }
-  body > #sliders + div { height: calc(100% - 2.6rem); }
+  #sliders + div { height: calc(100% - 2.6rem) !important; } /* Plotly says 100% */
   #sliders { display: flex; flex-wrap: wrap; gap: 0 1.5rem; padding: .5rem 1.2rem 0; }
   #sliders label { display: flex; gap: .5rem; align-items: center; }
   #sliders label[hidden] { display: none; }

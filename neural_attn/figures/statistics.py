@@ -83,7 +83,7 @@ def plot_distributions(
             **look, inner=None, cut=0, density_norm="width", color=color, alpha=0.5,
             linewidth=0,
         )  # fmt: skip
-        seaborn.stripplot(**look, size=3.5, color=palette.LINES[0], jitter=0.12)
+        seaborn.stripplot(**look, size=3.5, color=palette.LINES[0], jitter=False)
     else:
         counts = [analysis.histograms[name][metric] for name in table["map"].unique()]
         _rows(seaborn, np.array(counts, dtype=float), axes)

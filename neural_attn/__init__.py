@@ -25,10 +25,14 @@ _PUBLIC = {
     "generate": "neural_attn.generation",
     "load_model": "neural_attn.models.generated",
     "plot": "neural_attn.calls",
+    "plot_distributions": "neural_attn.figures.statistics",
+    "plot_head_distances": "neural_attn.figures.statistics",
     "plot_loss": "neural_attn.teaching.plots",
     "plot_masks": "neural_attn.teaching.plots",
+    "plot_metrics": "neural_attn.figures.statistics",
     "plot_positions": "neural_attn.teaching.plots",
     "plot_schedule": "neural_attn.teaching.plots",
+    "widget": "neural_attn.notebook",
 }
 
 __all__ = ["__version__", *_PUBLIC]

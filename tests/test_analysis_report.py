@@ -142,7 +142,7 @@ def test_the_page_leads_with_sentences_and_types_and_folds_the_rest(analysis):
         if whole == "whole":
             assert kind == head.pattern.name, label
     folded = page[page.index("<nav") :]
-    assert folded.count("<h2>") == folded.count("<details id=") == 6
+    assert folded.count("<h2>") == folded.count("<details id=") == 7
     assert " open>" not in folded
 
 
@@ -232,7 +232,8 @@ def test_what_tokens_hold_is_text_everywhere():
     tokens = [*planted_tokens(22), HOSTILE, "x\n# y"]
     analysis = analyze(planted_maps(tuple(tokens)))
     page = to_html(analysis)
-    assert Cells(page).active == []
+    assert Cells(page).active == ["img"]
+    assert page.count("<img ") == page.count('<img src="data:image/png;base64,') == 1
     assert "alert(1)" in page
     assert "<script>alert" not in page
     assert "\x1b" not in page + to_markdown(analysis) + terminal(analysis)

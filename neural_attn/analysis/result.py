@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import html
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from neural_attn.analysis.example import Example
+from neural_attn.analysis.frame import frame_of
 from neural_attn.analysis.groups import Difference
 from neural_attn.analysis.heads import Head
 from neural_attn.analysis.highlights import Highlight
 from neural_attn.analysis.links import LinkScore
 from neural_attn.analysis.steps import Steps
-from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.extensions import load
+from neural_attn.maps.attention_maps import VIEWS, AttentionMaps
 from neural_attn.maps.findings import Finding
 from neural_attn.metrics.redundancy import CLUSTER_DISTANCE
 from neural_attn.metrics.registry import REGISTRY, STATISTICS
@@ -24,13 +30,15 @@ SCHEMA_VERSION = "2.0"
 MOST_DIFFERENCES = 50
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Analysis:
     """Everything that was found out; `to_dict` is the JSON, and all reports use it.
 
     `maps` are those of the first batch, to draw from; they are not in the JSON. `steps`
     has every step that the network wrote, where they were asked for; the JSON has their
-    means and spreads.
+    means and spreads. `distances`, float64 [heads, heads] in the order of `heads`, has
+    how far their attention is apart (the root of the mean Jensen-Shannon divergence,
+    0 to 1), NaN where two were never compared; the JSON has the clusters.
     """
 
     source: str | None
@@ -50,6 +58,19 @@ class Analysis:
     notes: tuple[str, ...]
     maps: AttentionMaps | None = None
     steps: Steps | None = None
+    distances: NDArray[np.float64] | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        heads = f"{len(self.heads):,} head{'s'[: len(self.heads) != 1]}"
+        texts = f"{self.texts:,} text{'s'[: self.texts != 1]}"
+        return f"Analysis(source={self.source!r}, {heads}, {texts})"
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook, by the view that is installed for it, as maps are."""
+        for _, view in load(VIEWS, name="notebook"):
+            page: str = view(self)._repr_html_()
+            return page
+        return html.escape(repr(self))
 
     def head(self, label: str) -> Head:
         """Give the head of this label, such as "L5H1".
@@ -63,6 +84,17 @@ class Analysis:
             if head.label == label:
                 return head
         raise KeyError(f"there is no head {label!r}")
+
+    def to_frame(self) -> Any:
+        """Every head as a row of a pandas DataFrame.
+
+        Columns: label, map, layer, head, kind, type, confidence (in the type, 0 to 1),
+        queries (rows with a choice between keys), and each metric: its mean over texts,
+        NaN where it is not defined. pandas writes it: `to_csv`, `to_parquet`.
+
+        Raises NeuralError (E0502) where pandas is not installed.
+        """
+        return frame_of(self.heads)
 
     def to_dict(self) -> dict[str, Any]:
         """Give everything as plain data; docs/analysis/json.md describes it."""

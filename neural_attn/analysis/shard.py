@@ -8,6 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.example import Example
 from neural_attn.analysis.groups import Difference, compare_groups
@@ -183,7 +186,15 @@ def finish(part: PartialAnalysis) -> Analysis:
         notes=(*part.notes, *left_out, *_promises(heads)),
         maps=part.maps,
         steps=part.steps,
+        distances=_distances(analyzer, heads),
     )
+
+
+def _distances(analyzer: Analyzer, heads: Sequence[Head]) -> NDArray[np.float64]:
+    """The distances between these heads, in their order."""
+    places = {label: place for place, label in enumerate(analyzer.labels)}
+    at = [places[head.map, head.head] for head in heads]
+    return analyzer.divergences.distance[np.ix_(at, at)]
 
 
 def _promises(heads: Sequence[Head]) -> list[str]:

@@ -113,6 +113,11 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--grid", type=FILE, metavar="PICTURE",
     help="Also draw every head of the first text: .png, .svg or .pdf.")  # fmt: skip
 @click.option(
+    "--pictures", type=FILE, metavar="FOLDER",
+    help="Also draw distributions, distances of heads and pairs of metrics, and write "
+    "heads.csv.",
+)  # fmt: skip
+@click.option(
     "--steps", type=FILE, metavar="FOLDER",
     help="Of a network that writes: also how focused each step of each head was, as "
     "attention_entropy_analysis.png and steps.csv.",
@@ -248,6 +253,11 @@ def _show(analysis: Analysis, options: Mapping[str, Any]) -> None:
         from neural_attn.figures.overview import draw_overview
 
         _wrote(save_figure(draw_overview(analysis.maps), options["grid"]))
+    if options["pictures"] is not None and analysis.heads:
+        from neural_attn.figures.statistics import write_statistics
+
+        for path in write_statistics(analysis, options["pictures"]):
+            _wrote(path)
     if analysis.steps is not None:
         _save_steps(analysis.steps, options["steps"], analysis.trained)
     printed = [one for one in asked if not one.file]

@@ -137,7 +137,14 @@ if TYPE_CHECKING:
     "--seed", type=click.IntRange(0), default=0, show_default=True,
     help="For random weights and samples.",
 )  # fmt: skip
-@click.option("--show", is_flag=True, help="Open the results when they are done.")
+@click.option(
+    "--show", "--open", "show", is_flag=True,
+    help="Open the results when they are done.",
+)  # fmt: skip
+@click.option(
+    "--watch", "watching", is_flag=True,
+    help="Draw again whenever FILE or a file of its input changes; Ctrl-C ends it.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @NETWORK
 @examples(
@@ -155,6 +162,7 @@ if TYPE_CHECKING:
     "neural visualize vit-base --attention --image cat.jpg",
     'neural visualize whisper-tiny --attention --audio speech.wav --text " Hello"',
     "neural visualize model.neural --masks --positions --schedule --loss",
+    "neural visualize model.neural --watch --open",
     "neural visualize maps.npz",
     "neural visualize arrays.npz --rows signed",
     "neural visualize averaged.safetensors --axes bqk --tokens-file tokens.txt",
@@ -168,6 +176,21 @@ def visualize(file: Path, attention: bool, **options: Any) -> None:
     FILE is a .neural file, the folder of a pretrained model, or saved maps or arrays:
     .npz, .npy or .safetensors. A folder becomes a .neural file in the output folder.
     """
+    if not options["watching"]:
+        _visualize(file, attention, options)
+        return
+    from neural_attn.commands.watch import watch
+
+    given = [options[name] for name in ("data", "checkpoint", "texts_file")]
+    watch(
+        [file, *filter(None, given)],
+        lambda first: _visualize(
+            file, attention, {**options, "show": options["show"] and first}
+        ),
+    )
+
+
+def _visualize(file: Path, attention: bool, options: dict[str, Any]) -> None:
     refuse_others(file)
     lessons = chosen(options)
     if holds_arrays(file):
@@ -177,7 +200,7 @@ def visualize(file: Path, attention: bool, **options: Any) -> None:
         _visualize_attention(file, options, lessons)
     elif lessons:
         where = f"on --{' --'.join(lessons)} without --attention"
-        _refuse_options(("file", *meaningful(lessons)), where)
+        _refuse_options(("file", "watching", *meaningful(lessons)), where)
         _visualize_lessons(file, options, lessons)
     else:
         _refuse_options(_OF_ARCHITECTURE, "without --attention")
@@ -185,12 +208,15 @@ def visualize(file: Path, attention: bool, **options: Any) -> None:
 
 
 # what also has a meaning for the architecture, and for maps that were saved
-_OF_ARCHITECTURE = ("file", "attention", "network", "output_dir", "formats", "show")
+_OF_ARCHITECTURE = ("file", "attention", "network", "output_dir", "formats", "show",
+    "watching",
+)  # fmt: skip
 _OF_MAPS = (
     "file", "attention", "output_dir", "formats", "show", "layer", "head",
     "num_examples", "dpi", "cmap", "precision", "as_json", "tokens", "rows",
     "tokens_file", "axes", "causal", "tokenizer", "figsize", "annotate", "max_src",
     "max_trg", "hide_special", "hide_sinks", "renormalize", "scale", "theme",
+    "watching",
 )  # fmt: skip
 
 

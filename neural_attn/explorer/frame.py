@@ -16,7 +16,8 @@ __all__ = ["frame", "inert_json", "script"]
 # In this order, so that each module comes after those it imports.
 MODULES = """
     payload state colors transform dom scene table axes model pointer matrix head token
-    measures compare image steps cards reading svg export keyboard controls main
+    measures compare image steps cards reading svg export keyboard controls embed
+    main
 """.split()
 
 

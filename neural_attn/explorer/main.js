@@ -1,5 +1,6 @@
 // Puts the page together: one state, every view shows it.
 
+import { listenToParent } from "./embed.js";
 import { byId } from "./dom.js";
 import { Payload } from "./payload.js";
 import { clampState, DEFAULTS, fromHash, opening, Store, toHash } from "./state.js";
@@ -125,6 +126,7 @@ function start() {
     }
   };
   store.listeners.push(show);
+  listenToParent(store, header);
   const search = (by) => {
     scene.found = findTokens(scene, byId("search").value);
     const rows = scene.found ? [...scene.found.rows] : [];

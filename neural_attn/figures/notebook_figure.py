@@ -17,7 +17,8 @@ class NotebookFigure(Figure):
     """A figure with a canvas of its own: it needs no window system and no pyplot.
 
     `width` and `height` are inches. A user's rcParams must not move what was measured:
-    it has no layout engine unless `layout` names one.
+    it has no layout engine unless `layout` names one, and its `ground` is white unless
+    it is None.
     """
 
     def __init__(
@@ -26,9 +27,10 @@ class NotebookFigure(Figure):
         height: float,
         dpi: float | None = None,
         layout: Literal["none", "constrained"] = "none",
+        ground: str | None = "white",
     ) -> None:
         super().__init__(
-            figsize=(width, height), dpi=dpi, facecolor="white", layout=None
+            figsize=(width, height), dpi=dpi, facecolor=ground, layout=None
         )
         self.set_layout_engine(layout)
         FigureCanvasAgg(self)

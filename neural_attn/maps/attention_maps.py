@@ -39,7 +39,7 @@ from neural_attn.promises import SHARES, Rows
 __all__ = ["AttentionItem", "AttentionMap", "AttentionMaps", "Kind", "SelectionError"]
 
 
-VIEWS = "neural_attn.views"  # entry points: "notebook" makes a page of maps
+VIEWS = "neural_attn.views"  # entry points: "notebook" shows maps and analyses
 
 
 class SelectionError(KeyError):

@@ -10,6 +10,7 @@ __all__ = [
     "Bars",
     "Grid",
     "Heading",
+    "Image",
     "Matrix",
     "Part",
     "Sentences",
@@ -104,6 +105,14 @@ class Bars:
     caption: str
 
 
+@dataclass(frozen=True)
+class Image:
+    """A picture as a PNG, for formats that can show one."""
+
+    png: bytes
+    caption: str
+
+
 Matrix = Sequence[Sequence[float]]
 
 
@@ -120,7 +129,7 @@ class Squares:
     side: int = 260
 
 
-Part = Heading | Sentences | Table | Grid | TypeMap | Bars | Squares
+Part = Heading | Sentences | Table | Grid | TypeMap | Bars | Squares | Image
 
 
 def number(value: float | None) -> str:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import html
 import re
+from base64 import b64encode
 from collections.abc import Sequence
 from importlib.resources import files
+from io import BytesIO
 
 from neural_attn.analysis.result import Analysis
-from neural_attn.diagnostics.errors import printable
+from neural_attn.diagnostics.errors import NeuralError, printable
 from neural_attn.reports.document import document
 from neural_attn.reports.elements import (
     Bars,
     Grid,
     Heading,
+    Image,
     Part,
     Sentences,
     Table,
@@ -34,7 +37,7 @@ def to_html(analysis: Analysis) -> str:
     Links lead from sentences to the rows of their heads. The JSON of the analysis is
     inside, in `<script type="application/json">`, which browsers do not run.
     """
-    body = _body(document(analysis))
+    body = _body([*document(analysis), *_drawn(analysis)])
     data = to_json(analysis).replace("<", "\\u003c")
     css = files(__package__).joinpath("report.css").read_text("utf-8")
     return (
@@ -45,6 +48,24 @@ def to_html(analysis: Analysis) -> str:
         f'{body}\n<script type="application/json" id="analysis">{data}</script>\n'
         "</body></html>\n"
     )
+
+
+def _drawn(analysis: Analysis) -> list[Part]:
+    """How entropy is spread over heads, where seaborn is there to draw it."""
+    known = any("normalized_entropy" in head.statistics for head in analysis.heads)
+    title = Heading(2, "Spread over heads")
+    if not known:
+        return []
+    try:
+        from neural_attn.figures.statistics import plot_distributions
+
+        figure = plot_distributions(analysis, "normalized_entropy")
+    except NeuralError as missing:  # the rest of the report needs no seaborn
+        return [title, Sentences(((f"not drawn: {missing}", ()),))]
+    stream = BytesIO()
+    figure.savefig(stream, format="png", dpi=100, metadata={"Software": None})
+    caption = "Normalized entropy (1: uniform) by layer: a point is a head"
+    return [title, Image(stream.getvalue(), caption)]
 
 
 def _body(parts: Sequence[Part]) -> str:
@@ -102,13 +123,16 @@ def _html(part: Part) -> str:
         return "<ul>" + "".join(_html_sentence(*row) for row in part.rows) + "</ul>"
     if isinstance(part, Table):
         return _html_table(part)
-    if isinstance(part, Grid):
+    caption = _safe(part.caption)
+    if isinstance(part, Image):
+        source = f"data:image/png;base64,{b64encode(part.png).decode()}"
+        picture = f'<img src="{source}" alt="{caption}">'
+    elif isinstance(part, Grid):
         picture = grid_svg(part)
     elif isinstance(part, Bars):
         picture = bars_svg(part)
     else:
         picture = squares_svg(part)
-    caption = _safe(part.caption)
     return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
 
 

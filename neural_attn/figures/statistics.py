@@ -1,0 +1,339 @@
+"""Statistics of heads as the field draws them, by seaborn, on Matplotlib axes.
+
+Each takes a finished analysis and gives the figure. What is not said here (fonts, size,
+colours of axes) is the reader's own, from `matplotlib.rcParams`. Nothing goes through
+pyplot, so no figure stays open.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib import rcParams
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from neural_attn.analysis.result import Analysis
+from neural_attn.diagnostics.errors import fail
+from neural_attn.figures import palette
+from neural_attn.figures.heatmap import save_figure
+from neural_attn.figures.notebook_figure import NotebookFigure
+from neural_attn.files import atomic_write
+from neural_attn.metrics.measure import BINS
+from neural_attn.metrics.registry import HISTOGRAMS, REGISTRY
+
+__all__ = [
+    "PAIRED", "plot_distributions", "plot_head_distances", "plot_metrics",
+    "write_statistics",
+]  # fmt: skip
+
+# What is looked at together: how focused a head is, and where it looks.
+PAIRED = ("normalized_entropy", "max_weight", "distance", "first_token")
+_MOST_NAMED = 48  # heads along a side of the heatmap; of more, some are named
+_UNTRAINED = "untrained weights: this says nothing about any task"
+
+
+def plot_distributions(
+    analysis: Analysis,
+    metric: str = "entropy",
+    *,
+    over: Literal["heads", "rows"] = "heads",
+    ax: Axes | None = None,
+) -> Figure:
+    """Draw how a metric is spread in each layer.
+
+    Parameters
+    ----------
+    analysis : as `neural_attn.analyze` gives it
+    metric : a column of `analysis.to_frame()`; entropy is in nats
+    over : what is counted
+        "heads": a violin for each layer with a point for each head, its mean over
+        rows and texts. "rows": the share of rows (queries) in each of 20 equal bins
+        from 0 to 1, for `normalized_entropy` and `max_weight`.
+    ax : where to draw; None: a figure of its own
+
+    Returns
+    -------
+    The figure of the axes.
+
+    Raises
+    ------
+    NeuralError
+        If seaborn or pandas is not installed (E0502).
+    ValueError
+        If there is no such metric, or none of it is known of any head.
+    """
+    seaborn = _seaborn()
+    if over not in ("heads", "rows"):
+        raise ValueError(f"over is heads or rows, not {over!r}")
+    if over == "rows" and metric not in HISTOGRAMS:
+        raise ValueError(f"rows are counted by {', '.join(HISTOGRAMS)}, not {metric!r}")
+    table = _known(analysis, [metric])
+    axes = _axes(ax)
+    if over == "heads":
+        look = {"data": table, "x": "map", "y": metric, "ax": axes}
+        color = palette.LINES[4]
+        seaborn.violinplot(
+            **look, inner=None, cut=0, density_norm="width", color=color, alpha=0.5,
+            linewidth=0,
+        )  # fmt: skip
+        seaborn.stripplot(**look, size=3.5, color=palette.LINES[0], jitter=False)
+    else:
+        counts = [analysis.histograms[name][metric] for name in table["map"].unique()]
+        _rows(seaborn, np.array(counts, dtype=float), axes)
+    names = _layer_names(table)
+    shift = 0.5 if over == "rows" else 0.0  # cells begin at whole numbers
+    axes.set_xticks(np.arange(len(names)) + shift, names, rotation="horizontal")
+    axes.set(xlabel="layer", ylabel=_axis_name(metric))
+    _title(axes, analysis, f"{_words(metric)} by layer: {_count(table, over)}")
+    return _root(axes)
+
+
+def plot_head_distances(
+    analysis: Analysis, *, ax: Axes | None = None, cmap: str | None = None
+) -> Figure:
+    """Draw how far heads are from each other, those that attend alike side by side.
+
+    The distance is the square root of the mean Jensen-Shannon divergence of their rows,
+    from 0 (the same) to 1; the tree is average linkage (UPGMA), as in the clusters of
+    the report. Blank: heads that have no tokens in common.
+
+    Parameters
+    ----------
+    analysis : as `neural_attn.analyze` gives it
+    ax : where to draw, the tree above it; None: a figure of its own
+    cmap : name of a Matplotlib colour map
+
+    Raises
+    ------
+    NeuralError
+        If seaborn is not installed (E0502).
+    ValueError
+        If there are not two heads to compare, or no such colour map.
+    """
+    seaborn = _seaborn()
+    tree, distance = _tree(analysis)
+    order = tree["leaves"]
+    axes = _axes(ax, square=True)
+    labels = [analysis.heads[index].label for index in order]
+    step = -(-len(labels) // _MOST_NAMED)
+    names = [label if not i % step else "" for i, label in enumerate(labels)]
+    seaborn.heatmap(
+        distance[np.ix_(order, order)], vmin=0, vmax=1, square=True, ax=axes,
+        cmap=palette.colormap(cmap), mask=np.isnan(distance[np.ix_(order, order)]),
+        xticklabels=False, yticklabels=False,
+        cbar_kws={"label": "distance (0: the same)", "shrink": 0.7},
+    )  # fmt: skip
+    shown = [place for place, name in enumerate(names) if name]
+    size = min(palette.SIZE_LABEL, 300 / max(len(shown), 1))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks([p + 0.5 for p in shown], [names[p] for p in shown])
+        axis.set_tick_params(labelsize=size, length=0)
+    axes.tick_params(axis="x", labelrotation=90)
+    axes.tick_params(axis="y", labelrotation=0)
+    above = axes.inset_axes((0, 1.01, 1, 0.14))
+    above.add_collection(_lines(tree))
+    above.set(xlim=(0, 10 * len(order)), ylim=(0, 1.05 * np.max(tree["dcoord"])))
+    above.set_axis_off()
+    named = f", every {step}th named" if step > 1 else ""
+    _title(above, analysis, f"Distance of {len(order)} heads{named}")
+    return _root(axes)
+
+
+def plot_metrics(
+    analysis: Analysis, metrics: Sequence[str] = PAIRED, *, hue: str = "layer"
+) -> Figure:
+    """Draw metrics in pairs, a point for each head; on the diagonal how many have what.
+
+    Parameters
+    ----------
+    analysis : as `neural_attn.analyze` gives it
+    metrics : two or more columns of `analysis.to_frame()`
+    hue : what colours stand for: "layer", "type" or "kind"
+
+    Raises
+    ------
+    NeuralError
+        If seaborn or pandas is not installed (E0502).
+    ValueError
+        If there is no such metric or hue, or no head of which all are known.
+    """
+    seaborn = _seaborn()
+    names = list(metrics)
+    if len(names) < 2:
+        raise ValueError("a pair plot is of two metrics or more")
+    if hue not in ("layer", "type", "kind"):
+        raise ValueError(f"hue is layer, type or kind, not {hue!r}")
+    table = _known(analysis, names)
+    side = 1.0 + 1.9 * len(names)
+    figure = NotebookFigure(side + 1.2, side, layout="constrained", ground=None)
+    grid = figure.subplots(len(names), len(names), sharex="col", squeeze=False)
+    colors = _colors(table, hue)
+    look = {"data": table, "hue": hue, "palette": colors, "legend": False}
+    for row, below in enumerate(names):
+        for column, name in enumerate(names):
+            axes = grid[row, column]
+            if row == column:
+                seaborn.histplot(**look, x=name, multiple="stack", bins=12, ax=axes)
+                axes.set_ylabel("heads")
+            else:
+                seaborn.scatterplot(**look, x=name, y=below, ax=axes, s=22)
+                axes.set_ylabel(_axis_name(below) if not column else "")
+            axes.set_xlabel(_axis_name(name) if row == len(names) - 1 else "")
+    _legend(figure, colors, hue)
+    told = f"{len(table)} heads" + (f"; {_UNTRAINED}" * (analysis.trained is False))
+    figure.suptitle(f"Metrics in pairs: {told}")
+    return figure
+
+
+def write_statistics(analysis: Analysis, folder: Path) -> list[Path]:
+    """Write every picture that can be drawn, and the table, into a folder.
+
+    Raises NeuralError (E0502) if seaborn or pandas is not installed.
+    """
+    heads = analysis.to_frame().to_csv(index=False)
+    paths = [atomic_write(folder / "heads.csv", heads)]
+    for name, figure in _pictures(analysis):
+        paths.append(save_figure(figure, folder / f"{name}.png"))
+    return paths
+
+
+def _pictures(analysis: Analysis) -> Iterator[tuple[str, Any]]:
+    known = {name for head in analysis.heads for name in head.statistics}
+    for metric in HISTOGRAMS:
+        if metric in known:
+            yield f"{metric}_by_layer", plot_distributions(analysis, metric)
+    if _comparable(analysis):
+        yield "head_distances", plot_head_distances(analysis)
+    if known.issuperset(PAIRED):
+        yield "metrics_in_pairs", plot_metrics(analysis)
+
+
+def _comparable(analysis: Analysis) -> bool:
+    """Whether any two heads were compared."""
+    distance = analysis.distances
+    return distance is not None and bool(np.isfinite(distance).sum() > len(distance))
+
+
+def _seaborn() -> Any:
+    try:
+        import seaborn
+    except ImportError:
+        fail("E0502.seaborn")
+    return seaborn
+
+
+def _known(analysis: Analysis, metrics: Sequence[str]) -> Any:
+    """The table of the heads of which these metrics are known."""
+    for metric in metrics:
+        if metric not in REGISTRY:
+            close = difflib.get_close_matches(metric, REGISTRY, n=3) or list(REGISTRY)
+            raise ValueError(f"there is no metric {metric!r}: {', '.join(close)}")
+    table = analysis.to_frame().dropna(subset=list(metrics))
+    if table.empty:
+        raise ValueError(f"no head has {' and '.join(metrics)}")
+    return table
+
+
+def _root(axes: Axes) -> Figure:
+    """The whole figure, also of axes in a part of one."""
+    figure: Any = axes.figure
+    return figure if isinstance(figure, Figure) else figure.figure
+
+
+def _axes(ax: Axes | None, *, square: bool = False) -> Axes:
+    if ax is not None:
+        return ax
+    width, height = rcParams["figure.figsize"]
+    size = (max(width, 1.1 * height),) * 2 if square else (width, height)
+    return NotebookFigure(*size, layout="constrained", ground=None).add_subplot()
+
+
+def _rows(seaborn: Any, counts: NDArray[np.float64], axes: Axes) -> None:
+    """The share of the rows of each map in each bin, as a column of colours."""
+    sums = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, sums, out=np.full_like(counts, np.nan), where=sums > 0)
+    seaborn.heatmap(
+        shares.T, ax=axes, cmap=palette.colormap(), vmin=0,
+        cbar_kws={"label": "share of rows"},
+    )  # fmt: skip
+    axes.invert_yaxis()
+    axes.set_yticks(np.linspace(0, BINS, 5), [f"{x:g}" for x in np.linspace(0, 1, 5)])
+
+
+def _tree(analysis: Analysis) -> tuple[dict[str, Any], Any]:
+    """The tree of heads by SciPy, which seaborn needs for it, and their distances."""
+    distance = analysis.distances
+    if distance is None or not _comparable(analysis):
+        raise ValueError("there are no two heads to compare")
+    try:
+        from scipy.cluster.hierarchy import dendrogram, linkage
+        from scipy.spatial.distance import squareform
+    except ImportError:
+        fail("E0502.seaborn")
+    # Those never compared join last: nothing is farther apart than 1.
+    apart = np.where(np.isnan(distance), 1.0, distance)
+    np.fill_diagonal(apart, 0.0)
+    joined = linkage(squareform(apart, checks=False), "average")
+    return dendrogram(joined, no_plot=True), distance
+
+
+def _lines(tree: dict[str, Any]) -> LineCollection:
+    paths = [
+        list(zip(x, y, strict=True))
+        for x, y in zip(tree["icoord"], tree["dcoord"], strict=True)
+    ]
+    return LineCollection(paths, colors=rcParams["text.color"], linewidths=0.8)
+
+
+def _layer_names(table: Any) -> list[str]:
+    """Layers by their numbers; where several maps share one, also their kind."""
+    maps = table.drop_duplicates("map")
+    several = maps["layer"].duplicated(keep=False)
+    return [
+        f"{layer}\n{kind.rpartition('_')[2]}" if more else str(layer)
+        for layer, kind, more in zip(maps["layer"], maps["kind"], several, strict=True)
+    ]
+
+
+def _count(table: Any, over: str) -> str:
+    if over == "rows":
+        return f"{table['queries'].sum():,} rows"
+    return f"{len(table)} heads"
+
+
+def _words(metric: str) -> str:
+    return metric.replace("_", " ").capitalize()
+
+
+def _axis_name(metric: str) -> str:
+    return f"{_words(metric).lower()}{', nats' * (metric == 'entropy')}"
+
+
+def _title(axes: Axes, analysis: Analysis, title: str) -> None:
+    axes.set_title(title + f"\n{_UNTRAINED}" * (analysis.trained is False))
+
+
+def _colors(table: Any, hue: str) -> dict[Any, Any]:
+    values = sorted(table[hue].unique())
+    if hue == "layer":  # an order: along the scale of weights
+        places = np.linspace(0, 0.9, len(values))
+        return dict(zip(values, palette.colormap()(places), strict=True))
+    most = len(palette.LINES)
+    return {value: palette.LINES[i % most] for i, value in enumerate(values)}
+
+
+def _legend(figure: Figure, colors: dict[Any, Any], hue: str) -> None:
+    from matplotlib.lines import Line2D
+
+    marks = [
+        Line2D([], [], marker="o", linestyle="", color=color, label=str(value))
+        for value, color in colors.items()
+    ]
+    figure.legend(handles=marks, title=hue, loc="outside right center")

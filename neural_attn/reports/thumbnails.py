@@ -28,7 +28,8 @@ def thumbnail(weights: NDArray[np.float32], top: float, *, signed: bool = False)
         A `data:` address of a PNG with a pixel for each cell, viridis on the default
         scale; signed weights from orange to blue.
     """
-    tile = tile_size(*weights.shape, MOST_CELLS)
+    queries, keys = weights.shape
+    tile = tile_size(queries, keys, MOST_CELLS)
     if tile > 1:
         weights = reduce_head(weights, tile, signed=signed).greatest
     places = WeightNorm(DEFAULT_SCALE, top, signed=signed)(weights)

@@ -71,7 +71,7 @@ class Watch:
     def __init__(self, parts: Mapping[str, Any], listener: Listener) -> None:
         """Take the modules in the model that will be called, by their paths."""
         self._paths = {id(module): path for path, module in parts.items()}
-        self._is_quiet = cache(_is_quiet)
+        self._is_quiet: Callable[[type], bool] = cache(_is_quiet)
         self._listener = listener
         self._frames: list[_Frame] = []
         self._exits = ExitStack()

@@ -335,3 +335,13 @@ def test_arguments_break_between_each_other():
         "use_bias=true",
     ]
     assert packed((), 110, 12) == []
+
+
+def test_what_a_rule_sets_is_shown_as_its_value():
+    svg = drawing(
+        "network D { input: (none,) layers: Embedding(9, 8) TransformerEncoder(1, 8) "
+        "TransformerDecoder(1, 8) }"
+    )
+    said = " ".join(words(svg))
+    assert "with_memory=true" in said
+    assert "with_memory=Transformer" not in said

@@ -147,6 +147,8 @@ def _layer(instance: Instance, step: Step, seen: set[str]) -> Node:
 def _spelled(part: Instance, use: LayerUse, name: str) -> str:
     """An argument as the author wrote it, or what it comes to where that is a name."""
     expr = use.arguments[name]
+    if isinstance(expr, tree.Literal) and isinstance(expr.value, bool):
+        return literal(expr.value)  # which a rule may have set, and nobody wrote
     written = isinstance(expr, tree.Literal) or name not in part.values
     if written or (use.is_counted and INDEX in tree.names_in(expr)):
         return _squeezed(expr.span.text)

@@ -342,6 +342,6 @@ def test_what_a_rule_sets_is_shown_as_its_value():
         "network D { input: (none,) layers: Embedding(9, 8) TransformerEncoder(1, 8) "
         "TransformerDecoder(1, 8) }"
     )
-    said = " ".join(words(svg))
+    said = " ".join(line for line, *_ in words(svg))
     assert "with_memory=true" in said
     assert "with_memory=Transformer" not in said

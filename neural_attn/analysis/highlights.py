@@ -109,7 +109,7 @@ def _sinks(heads: Sequence[Head]) -> Iterator[Highlight]:
         return
     first = sinks[0]
     deciding = Counter(next(iter(head.pattern.decided_by)) for head in sinks)
-    words = ", ".join(f"{score} {count}" for score, count in deciding.most_common())
+    words = ", ".join(f"{n} on {_keys(score)}" for score, n in deciding.most_common())
     verb = "is a sink" if len(sinks) == 1 else "are sinks"
     partly = sum(
         head.pattern.name != "sink"
@@ -119,10 +119,16 @@ def _sinks(heads: Sequence[Head]) -> Iterator[Highlight]:
     verbs = "rests" if partly == 1 else "rest"
     more = f"; {partly} more {verbs} partly on one" if partly else ""
     yield Highlight(
-        f"{len(sinks)} of {len(heads)} heads {verb} (by {words}){more}; the clearest: "
+        f"{len(sinks)} of {len(heads)} heads {verb} ({words}){more}; the clearest: "
         f"{first.sentence}",
         tuple(head.label for head in sinks),
     )
+
+
+def _keys(score: str) -> str:
+    """The keys that a score is of: "special tokens", "the first token"."""
+    words = score.replace("_", " ")
+    return f"the {words}" if words.endswith("token") else words
 
 
 def _strongest(heads: Sequence[Head], types: Sequence[str]) -> Iterator[Highlight]:

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from neural_attn import AttentionMaps, backends
+from neural_attn import AttentionMaps, analyze, backends, plot_distributions
 from neural_attn.metrics.connections import spacy_tagger
 from neural_attn.trainer import tensorboard
 from tests.following import is_among, said_by
@@ -30,6 +30,10 @@ FOLLOWED = {
     "E0502": (["torch"], ANALYZE.replace("numpy", "pytorch")),
     "E0502.scipy": (["scipy"], f"{ANALYZE} --flow"),
     "E0502.pandas": (["pandas"], lambda: AttentionMaps([SIX]).to_frame()),
+    "E0502.seaborn": (
+        ["seaborn"],
+        lambda: plot_distributions(analyze(AttentionMaps([SIX]))),
+    ),
     "E0502.sacrebleu": (
         ["sacrebleu"],
         "score translator.neural -b numpy --pairs pairs.tsv --tokenizer ends.json",

@@ -19,6 +19,10 @@ from neural_attn.diagnostics.errors import did_you_mean, fail
 GROUP = "neural_attn.backends"
 _SHARED = "emit"  # the folder that is no backend
 
+# The one that is done first with a single run, as it has no framework to load: a net
+# of BERT-base's size and 512 tokens took 3.6 to 4.5 s, and 4.9 to 5.4 s with PyTorch.
+QUICKEST = "numpy"
+
 
 @cache
 def _own() -> tuple[str, ...]:
@@ -58,21 +62,6 @@ def _load(name: str) -> Backend | None:
 def is_installed(backend: Backend) -> bool:
     """Whether the framework of a backend can be imported (nothing is imported)."""
     return all(find_spec(module) is not None for module in backend.requires)
-
-
-# Above so many bytes of weights NumPy computes for longer than PyTorch takes to load:
-# BERT-base on 512 tokens, 440 MB, takes 5 s and 1 + 2 s.
-_MOST_AT_ONCE = 400 * 10**6
-
-
-def quickest(size: int) -> tuple[str, str]:
-    """The backend that is done first with one run of weights of so many bytes, and why.
-
-    NumPy is loaded already; a framework takes seconds to load and is quicker then.
-    """
-    if size > _MOST_AT_ONCE and is_installed(get("pytorch")):
-        return "pytorch", f"the weights are {size / 10**6:,.0f} MB, much for NumPy"
-    return "numpy", "no framework has to be loaded for it"
 
 
 def choose(name: str) -> Backend:

@@ -162,11 +162,9 @@ def _choose_backend(request: Request) -> tuple[Request, list[str]]:
         return request, []
     if not isinstance(request.model, Path) or holds_arrays(request.model):
         return replace(request, backend="auto"), []  # nothing is run
-    weights = request.checkpoint
-    size = weights.stat().st_size if weights and weights.is_file() else 0
-    backend, why = backends.quickest(size)
-    said = f"run with {backend}: {why} (--backend chooses another)"
-    return replace(request, backend=backend), [said]
+    why = "no framework has to be loaded for it (--backend chooses another)"
+    quickest = backends.QUICKEST
+    return replace(request, backend=quickest), [f"run with {quickest}: {why}"]
 
 
 def open_request(request: Request) -> AttentionModel:

@@ -13,7 +13,7 @@ from neural_attn.analysis.groups import t_tail
 from neural_attn.analysis.head_types import SIGNIFICANT, THRESHOLDS, above_chance
 from neural_attn.analysis.heads import Head, heads_of
 from neural_attn.analysis.links import LinkScore
-from neural_attn.analysis.sentences import NOTHING, TOO_FEW, p_text, rests_on
+from neural_attn.analysis.sentences import NOTHING, TOO_FEW, counted, p_text, rests_on
 from neural_attn.analysis.significance import FEWEST_ROWS
 from neural_attn.promises import NONNEGATIVE
 
@@ -89,7 +89,7 @@ def _links(heads: Sequence[Head], links: Sequence[LinkScore]) -> Iterator[Highli
     if best.finds:
         words = (
             f"{label} finds {best.accuracy:.2f} of {best.links:,} given links of "
-            f"{best.texts:,} text{'s' * (best.texts != 1)}"
+            f"{counted(best.texts, 'text')}"
         )
         count = f"{len(finders)} of {len(links)} heads find more than both baselines"
         yield Highlight(
@@ -98,7 +98,7 @@ def _links(heads: Sequence[Head], links: Sequence[LinkScore]) -> Iterator[Highli
         )
     else:
         words = f"no head is shown to find the given links: the best, {label}"
-        of = f"{best.links:,} of {best.texts:,} text{'s' * (best.texts != 1)}"
+        of = f"{best.links:,} of {counted(best.texts, 'text')}"
         share = f"{best.accuracy:.2f} of {of}"
         yield Highlight(f"{words}, finds {share} ({beside})", (label,))
 
@@ -232,7 +232,7 @@ def _signed(heads: Sequence[Head]) -> Iterator[Highlight]:
         texts = max(head.statistics["weight_max"].texts for head in signed)
         yield Highlight(
             f"{len(signed)} of {len(heads)} heads {verb} signed weights, "
-            f"from {low:.2f} to {high:.2f}, in {texts:,} text{'s' * (texts != 1)}",
+            f"from {low:.2f} to {high:.2f}, in {counted(texts, 'text')}",
             tuple(head.label for head in signed),
         )
 

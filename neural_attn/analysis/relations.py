@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from neural_attn.analysis.links import LinkFinder, LinkScore
-from neural_attn.analysis.sentences import NOTHING, TOO_FEW
+from neural_attn.analysis.sentences import NOTHING, TOO_FEW, counted
 from neural_attn.analysis.significance import FEWEST_ROWS
-from neural_attn.diagnostics.errors import fail
 from neural_attn.maps.attention_maps import AttentionMaps
-from neural_attn.metrics.connections import word_groups
+from neural_attn.metrics.connections import spacy_pipeline, word_groups
 from neural_attn.metrics.geometry import bare
 
 __all__ = ["RELATIONS", "Arc", "Parser", "Relation", "find_relations", "spacy_parser"]
@@ -54,7 +53,7 @@ class Relation:
         """What was found, with its baselines and what it rests on."""
         best = self.scores[0]
         ends = "word to head" if self.to_head else "head to word"
-        rest = f"{best.links:,} links of {best.texts:,} text{'s' * (best.texts != 1)}"
+        rest = f"{best.links:,} links of {counted(best.texts, 'text')}"
         if best.links < FEWEST_ROWS:
             return f"{self.name} ({ends}): {rest}: {TOO_FEW}"
         beside = (
@@ -121,15 +120,10 @@ def spacy_parser(model: str = "en_core_web_sm") -> Parser:
     NeuralError
         (E0502) if spaCy or the pipeline is not installed.
     """
-    try:
-        import spacy
-
-        pipeline = spacy.load(model)
-    except (ImportError, OSError):
-        fail("E0502.spacy", model=model)
+    pipeline, document_of = spacy_pipeline(model)
 
     def parse(words: Sequence[str]) -> list[Arc]:
-        document = pipeline(spacy.tokens.Doc(pipeline.vocab, words=list(words)))
+        document = pipeline(document_of(words))
         return [Arc(token.i, token.head.i, token.dep_) for token in document]
 
     return parse

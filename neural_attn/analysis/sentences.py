@@ -13,7 +13,15 @@ from neural_attn.analysis.head_types import (
 )
 from neural_attn.metrics.pattern_scores import SCORES
 
-__all__ = ["NOTHING", "NO_SHARES", "TOO_FEW", "head_sentence", "p_text", "rests_on"]
+__all__ = [
+    "NOTHING",
+    "NO_SHARES",
+    "TOO_FEW",
+    "counted",
+    "head_sentence",
+    "p_text",
+    "rests_on",
+]
 
 # why most is not defined of signed weights
 NO_SHARES = "signed weights are no shares of attention"
@@ -31,7 +39,7 @@ def head_sentence(
     if pattern.rule == NO_SHARES:
         low, high = statistics["weight_min"], statistics["weight_max"]
         ends = f"from {low.least:.2f} to {high.greatest:.2f}"
-        return f"has signed weights, {ends}, in {_count(low.texts, 'text')}"
+        return f"has signed weights, {ends}, in {counted(low.texts, 'text')}"
     if pattern.name == "undefined" and not queries:
         return "has no choice: each query may attend to one key"
     entropy = statistics["normalized_entropy"]
@@ -118,10 +126,11 @@ def _numbers(part: PatternPart, evidence: Mapping[str, Evidence]) -> str:
 
 def rests_on(rows: int, texts: int) -> str:
     """How much a sentence rests on, in words."""
-    return f"{_count(rows, 'row')} of {_count(texts, 'text')}"
+    return f"{counted(rows, 'row')} of {counted(texts, 'text')}"
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """A number of things: "1 text", "2 texts"."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 

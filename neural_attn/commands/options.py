@@ -32,7 +32,7 @@ def _backend(auto: str) -> Callable[[Any], Any]:
 
 
 BACKEND = _backend("tensorflow, else pytorch, else numpy, whichever is installed")
-QUICKEST = _backend("numpy, or pytorch for weights of very many megabytes")
+QUICKEST = _backend("numpy, for which no framework has to be loaded")
 CHECKPOINT = click.option(
     "--checkpoint", type=FILE,
     help="Weights: .safetensors, .pt or .pth; else those beside FILE, if any are.",

@@ -181,9 +181,11 @@ def visualize(file: Path, attention: bool, **options: Any) -> None:
         return
     from neural_attn.commands.watch import watch
 
-    given = [options[name] for name in ("data", "checkpoint", "texts_file")]
+    given = [options[name] for name in ("data", "checkpoint", "texts_file",
+        "tokens_file", "tokenizer")]  # fmt: skip
+    read = [*filter(None, given), *options["images"], *options["sounds"]]
     watch(
-        [file, *filter(None, given)],
+        [file, *read],
         lambda first: _visualize(
             file, attention, {**options, "show": options["show"] and first}
         ),

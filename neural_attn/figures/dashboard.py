@@ -15,6 +15,7 @@ import os
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ class _Layer:
     signed: bool = False
     even: float | None = None
 
-    @property
+    @cached_property
     def ticks(self) -> dict[str, list[Any]]:
         """What each bar names: its ends, round weights, and an even share."""
         values, texts = [], []
@@ -106,7 +107,7 @@ class _Layer:
         """The lower end of each scale."""
         return [-top if self.signed else 0 for top in self.zmax]
 
-    @property
+    @cached_property
     def colorscale(self) -> Any:
         """The colours of all its traces, as steep as the scale has them."""
         colors = palette.colormap(signed=self.signed)

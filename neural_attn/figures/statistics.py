@@ -141,7 +141,7 @@ def plot_head_distances(
     above.add_collection(_lines(tree))
     above.set(xlim=(0, 10 * len(order)), ylim=(0, 1.05 * np.max(tree["dcoord"])))
     above.set_axis_off()
-    named = f", every {step}th named" if step > 1 else ""
+    named = f", one of {step} named" if step > 1 else ""
     _title(above, analysis, f"Distance of {len(order)} heads{named}")
     return _root(axes)
 

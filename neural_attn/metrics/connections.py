@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ __all__ = [
     "Pair",
     "Rule",
     "find_connections",
+    "spacy_pipeline",
     "spacy_tagger",
     "tags_of",
     "word_groups",
@@ -276,6 +278,24 @@ def tags_of(tokens: Sequence[str], tagger: Tagger) -> list[str | None]:
     return result
 
 
+def spacy_pipeline(model: str) -> tuple[Any, Callable[[Sequence[str]], Any]]:
+    """An installed pipeline, and what makes a document of words as they are.
+
+    Raises NeuralError (E0502) if spaCy or the pipeline is not installed.
+    """
+    try:
+        import spacy
+
+        pipeline = spacy.load(model)
+    except (ImportError, OSError):
+        fail("E0502.spacy", model=model)
+
+    def document_of(words: Sequence[str]) -> Any:
+        return spacy.tokens.Doc(pipeline.vocab, words=list(words))
+
+    return pipeline, document_of
+
+
 def spacy_tagger(model: str = "en_core_web_sm") -> Tagger:
     """A tagger that is an installed spaCy pipeline, given the words as they are.
 
@@ -288,16 +308,10 @@ def spacy_tagger(model: str = "en_core_web_sm") -> Tagger:
         (E0502) if spaCy or the pipeline is not installed, or the pipeline gives no
         parts of speech.
     """
-    try:
-        import spacy
-
-        pipeline = spacy.load(model)
-    except (ImportError, OSError):
-        fail("E0502.spacy", model=model)
+    pipeline, document_of = spacy_pipeline(model)
 
     def tag(words: Sequence[str]) -> list[str]:
-        document = spacy.tokens.Doc(pipeline.vocab, words=list(words))
-        tags = [token.pos_ for token in pipeline(document)]
+        tags = [token.pos_ for token in pipeline(document_of(words))]
         if words and not any(tags):
             fail(
                 "E0502.tagger",

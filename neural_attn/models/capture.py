@@ -166,7 +166,6 @@ def run(model: Any, backend: Backend, inputs: Inputs) -> tuple[NDArray[Any], Fou
             for name, layer in layers.items()
         }
     finally:
-        model.set_store_attention(False)
         for layer, own in zip(layers.values(), before, strict=True):
             for name, value in own.items():
                 setattr(layer, name, value)

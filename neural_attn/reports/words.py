@@ -51,6 +51,7 @@ def own_position_words(heads: Sequence[Head]) -> str | None:
         return f"{NOTHING}: {share}, {rest}"
     best = max(shown, key=lambda head: head.statistics["same_token"].mean)
     found = best.evidence["same_token"]
+    rest = rests_on(found.rows, found.texts)
     verb = "attends" if len(shown) == 1 else "attend"
     return (
         f"{len(shown)} of {len(heads)} heads {verb} to the own position more than "

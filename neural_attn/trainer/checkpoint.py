@@ -69,9 +69,9 @@ def restore(learner: Learner, state: Mapping[str, NDArray[Any]], path: Path) -> 
     """Let a learner go on from a state. Raises NeuralError (E0705) if it is damaged."""
     try:
         learner.restore(state)
-    except (RuntimeError, LookupError, ValueError, TypeError, ArithmeticError):
+    except (RuntimeError, LookupError, ValueError, TypeError, ArithmeticError) as error:
         # names, shapes and numbers that are not those of the network
-        fail("E0705.none", path=path)
+        fail("E0705.state", path=path, reason=" ".join(str(error).split()))
 
 
 def write(path: Path, content: bytes | str) -> Path:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from itertools import chain
 from types import FunctionType
 from typing import Any
@@ -57,20 +57,13 @@ def running(args: Any) -> Callable[[], FlexScores] | None:
 
 def holds_compiled(module: Any) -> bool:
     """Whether a module has `flex_attention` compiled, or its code names one that is."""
-    kind = type(module)
-    if _MODULE not in sys.modules or kind.__module__.startswith("torch.nn.modules."):
+    if _MODULE not in sys.modules:
         return False
-    names, around = _names_in(kind.forward)
+    forward = inspect.unwrap(type(module).forward)
+    names = getattr(getattr(forward, "__code__", None), "co_names", ())
+    around = getattr(forward, "__globals__", {})
     held = chain(vars(module).values(), (around.get(name) for name in names))
     return any(type(one) is FunctionType and _is_compiled(one) for one in held)
-
-
-@cache
-def _names_in(forward: Any) -> tuple[Sequence[str], Mapping[str, Any]]:
-    """The names that the code of a method knows, and where they are looked up."""
-    forward = inspect.unwrap(forward)
-    names = getattr(getattr(forward, "__code__", None), "co_names", ())
-    return names, getattr(forward, "__globals__", {})
 
 
 def _is_compiled(held: Any) -> bool:

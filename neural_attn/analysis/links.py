@@ -9,7 +9,7 @@ links.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -149,8 +149,18 @@ class LinkFinder:
         if self.kind not in (None, *KINDS):
             raise ValueError(f"kind is {self.kind!r}, not one of {', '.join(KINDS)}")
 
-    def add(self, maps: AttentionMaps, links: Any, batch_index: int = 0) -> None:
+    def add(
+        self,
+        maps: AttentionMaps,
+        links: Any,
+        batch_index: int = 0,
+        *,
+        offsets: Iterable[int] | None = None,
+    ) -> None:
         """Count the links of one text: see `neural_attn.inputs.links.take_links`.
+
+        `offsets` are those that are right, one or more for each link, where they are
+        counted in anything but tokens.
 
         Positions count from 0 without padding. Candidates that are not given are all
         keys that a head lets the query attend to, except special tokens and, in
@@ -180,7 +190,8 @@ class LinkFinder:
                 raise ValueError(f"{_words(query, keys)}: no head may see it there")
         for name, one in counted.items():
             self.maps[name] = self.maps[name] + one if name in self.maps else one
-        self.offsets.update(key - query for query, keys in given.pairs for key in keys)
+        in_tokens = (key - query for query, keys in given.pairs for key in keys)
+        self.offsets.update(in_tokens if offsets is None else offsets)
         self.links += len(given.pairs)
         self.narrowed += len(given.pairs) * (given.candidates is not None)
 
@@ -227,8 +238,11 @@ class LinkFinder:
             return "given" if self.narrowed else "visible"
         return "mixed"
 
-    def scores(self) -> list[LinkScore]:
-        """Every head, the best first; empty without links."""
+    def scores(self, together: int = 1) -> list[LinkScore]:
+        """Every head, the best first; empty without links.
+
+        Intervals hold together with those of so many finders.
+        """
         if not self.links:
             return []
         offset, count = max(self.offsets.items(), key=lambda pair: (pair[1], -pair[0]))
@@ -241,7 +255,7 @@ class LinkFinder:
                 one.links,
                 one.texts,
                 float(one.found[index] / one.links),
-                *wilson(float(one.found[index] / one.links), worth, heads),
+                *wilson(float(one.found[index] / one.links), worth, heads * together),
                 float(one.chance[index] / one.links),
                 count / self.links,
                 offset,

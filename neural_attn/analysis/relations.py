@@ -2,43 +2,68 @@
 
 Each relation makes links from a word to its head in the parse, and the other way; the
 finder of `links.py` says of every head how many it finds, beside chance and the best
-fixed offset. A parse is never guessed: it comes from a parser that the user names.
+fixed offset, which is counted in words. A parse is never guessed: it comes from a
+parser that the user names, and is laid upon the tokens letter by letter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from neural_attn.analysis.links import LinkFinder, LinkScore
-from neural_attn.analysis.sentences import NOTHING, TOO_FEW
+from neural_attn.analysis.sentences import NOTHING, TOO_FEW, rests_on
 from neural_attn.analysis.significance import FEWEST_ROWS
-from neural_attn.diagnostics.errors import fail
+from neural_attn.analysis.word_pieces import pieces_of
+from neural_attn.inputs.links import GivenLinks
+from neural_attn.inputs.parses import COREFERENCE, Parse, Parser
+from neural_attn.maps.attention_map import AttentionItem
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.metrics.connections import word_groups
 from neural_attn.metrics.geometry import bare
 
-__all__ = ["RELATIONS", "Arc", "Parser", "Relation", "find_relations", "spacy_parser"]
+__all__ = [
+    "RELATIONS",
+    "WAYS",
+    "Relation",
+    "RelationFinder",
+    "Relations",
+    "find_relations",
+]
 
-# relation -> the names that treebanks give it: of ClearNLP, as spaCy, and Universal
+
+class Named(NamedTuple):
+    """A relation's labels, of ClearNLP (as spaCy) and Universal, and its two ways."""
+
+    labels: frozenset[str]
+    to_head: str
+    from_head: str
+
+
 RELATIONS = {
-    "direct object": frozenset({"dobj", "obj"}),
-    "determiner": frozenset({"det"}),
-    "possessive": frozenset({"poss", "nmod:poss"}),
-    "coreference": frozenset({"coref"}),
+    "direct object": Named(
+        frozenset({"dobj", "obj"}),
+        "from direct objects to their verbs",
+        "from verbs to their direct objects",
+    ),
+    "determiner": Named(
+        frozenset({"det"}),
+        "from determiners to their nouns",
+        "from nouns to their determiners",
+    ),
+    "possessive": Named(
+        frozenset({"poss", "nmod:poss"}),
+        "from possessives to their nouns",
+        "from nouns to their possessives",
+    ),
+    "coreference": Named(
+        frozenset({COREFERENCE}),
+        "from mentions to the earlier ones they go back to",
+        "from mentions to later ones that go back to them",
+    ),
 }
-
-
-@dataclass(frozen=True)
-class Arc:
-    """A word, the one that it belongs to, by their numbers in the text, and how."""
-
-    word: int
-    head: int
-    relation: str
-
-
-Parser = Callable[[Sequence[str]], Iterable[Arc]]
+WAYS = tuple((name, to_head) for name in RELATIONS for to_head in (True, False))
 
 
 @dataclass(frozen=True)
@@ -50,86 +75,182 @@ class Relation:
     scores: tuple[LinkScore, ...]
 
     @property
-    def sentence(self) -> str:
-        """What was found, with its baselines and what it rests on."""
-        best = self.scores[0]
-        ends = "word to head" if self.to_head else "head to word"
-        rest = f"{best.links:,} links of {best.texts:,} text{'s' * (best.texts != 1)}"
-        if best.links < FEWEST_ROWS:
-            return f"{self.name} ({ends}): {rest}: {TOO_FEW}"
-        beside = (
-            f"{best.accuracy:.2f}, chance {best.chance:.2f}, best fixed offset "
-            f"({best.offset:+d}) {best.baseline:.2f}, {rest}"
+    def words(self) -> str:
+        """What leads where."""
+        named = RELATIONS[self.name]
+        return named.to_head if self.to_head else named.from_head
+
+    def said(self, score: LinkScore) -> str:
+        """What a head finds of it, with its baselines and what it rests on."""
+        return (
+            f"right in {score.accuracy:.2f} ({score.low:.2f} to {score.high:.2f}) of "
+            f"{rests_on(score.links, score.texts)}, chance {score.chance:.2f}, best "
+            f"fixed offset ({score.offset:+d}) {score.baseline:.2f}"
         )
-        who = f"{best.map} head {best.head}"
+
+    @property
+    def enough(self) -> bool:
+        """Whether it rests on more than a few rows."""
+        return self.scores[0].links >= FEWEST_ROWS
+
+    @property
+    def finders(self) -> list[LinkScore]:
+        """The heads with evidence that they find it, beyond the best fixed offset."""
+        return [one for one in self.scores if self.enough and one.finds]
+
+    @property
+    def sentence(self) -> str:
+        """What was found."""
+        best = self.scores[0]
+        if not self.enough:
+            return f"{self.words}: {rests_on(best.links, best.texts)}: {TOO_FEW}"
+        who, said = f"{best.map} head {best.head}", self.said(best)
         if best.finds:
-            return f"{self.name} ({ends}): {who} finds {beside}"
-        return f"{self.name} ({ends}): {NOTHING}; the best, {who}: {beside}"
+            return f"{who} leads {self.words}: {said}"
+        return f"{self.words}: {NOTHING}; the best, {who}: {said}"
 
 
-def find_relations(batches: Iterable[AttentionMaps], parser: Parser) -> list[Relation]:
+@dataclass(frozen=True)
+class Relations:
+    """What was found of all relations by one parser.
+
+    Of `arcs` that are of these relations, `left_out` lie on words that are no tokens of
+    their own; rows that may not see where they lead are not counted. `unparsed` texts
+    have no parse.
+    """
+
+    parser: str
+    arcs: int
+    left_out: int
+    unparsed: int
+    found: tuple[Relation, ...]
+
+
+Links = dict[int, tuple[set[int], set[int]]]  # query -> keys, and offsets in words
+
+
+@dataclass
+class RelationFinder:
+    """Counts over texts; parts merge. `parser` names what parsed them, in words."""
+
+    parser: str
+    finders: dict[tuple[str, bool], LinkFinder] = field(default_factory=dict)
+    arcs: int = 0
+    left_out: int = 0
+    unparsed: int = 0
+
+    def add(
+        self, maps: AttentionMaps, parse: Parse | None, batch_index: int = 0
+    ) -> None:
+        """Count one text of the maps, by its parse; None: it has none.
+
+        Relations are looked for in the self-attention of an encoder, else of a decoder.
+        """
+        if parse is None:
+            self.unparsed += 1
+            return
+        kinds = {one.kind for one in maps.maps} - {"cross"}
+        if not kinds:
+            return
+        kind = max(kinds)  # "encoder_self" before "decoder_self"
+        items = [maps.item(m.name, batch_index) for m in maps.maps if m.kind == kind]
+        for way, links in self._links(parse, items[0].key_tokens).items():
+            seen = {q: link for q, link in links.items() if _seen(items, q, link[0])}
+            if seen:
+                pairs = tuple((q, tuple(sorted(k))) for q, (k, _) in seen.items())
+                finder = self.finders.setdefault(way, LinkFinder(kind=kind))
+                offsets = [offset for _, own in seen.values() for offset in own]
+                finder.add(maps, GivenLinks(pairs), batch_index, offsets=offsets)
+
+    def _links(
+        self, parse: Parse, tokens: Sequence[str]
+    ) -> dict[tuple[str, bool], Links]:
+        """Links both ways: from the first piece of a word to any piece of the other."""
+        pieces = pieces_of(parse.words, tokens)
+        found: dict[tuple[str, bool], Links] = {}
+        for arc in dict.fromkeys(parse.arcs):
+            for name in (
+                n for n, one in RELATIONS.items() if arc.relation in one.labels
+            ):
+                if arc.word == arc.head:
+                    continue
+                self.arcs += 1
+                if not (pieces[arc.word] and pieces[arc.head]):
+                    self.left_out += 1
+                    continue
+                for to_head in (True, False):
+                    ends = (arc.word, arc.head)[:: 1 if to_head else -1]
+                    own = found.setdefault((name, to_head), {})
+                    keys, offsets = own.setdefault(pieces[ends[0]][0], (set(), set()))
+                    keys.update(pieces[ends[1]])
+                    offsets.add(ends[1] - ends[0])
+        return found
+
+    def merge(self, other: RelationFinder) -> RelationFinder:
+        """Give the counts over both sets of texts.
+
+        Raises
+        ------
+        ValueError
+            If they were parsed by different parsers.
+        """
+        if self.parser != other.parser:
+            raise ValueError(
+                f"the parts were parsed by {self.parser} and by {other.parser}"
+            )
+        finders = {**other.finders, **self.finders}
+        for way in self.finders.keys() & other.finders.keys():
+            finders[way] = self.finders[way].merge(other.finders[way])
+        return RelationFinder(
+            self.parser,
+            finders,
+            self.arcs + other.arcs,
+            self.left_out + other.left_out,
+            self.unparsed + other.unparsed,
+        )
+
+    def relations(self) -> Relations:
+        """What was found; all intervals of all relations hold together."""
+        found = (
+            Relation(*way, tuple(self.finders[way].scores(len(self.finders))))
+            for way in WAYS
+            if way in self.finders
+        )
+        counts = self.arcs, self.left_out, self.unparsed
+        return Relations(self.parser, *counts, tuple(found))
+
+
+def _seen(items: Sequence[AttentionItem], query: int, keys: Iterable[int]) -> bool:
+    """Whether a head has a row of the token that may see one of the keys."""
+    for item in items:
+        row = query - len(item.key_tokens) + len(item.query_tokens)
+        if row >= 0 and item.allowed[:, row, sorted(keys)].any():
+            return True
+    return False
+
+
+def find_relations(
+    batches: Iterable[AttentionMaps], parser: Parser, name: str = "a given parser"
+) -> Relations:
     """Find the relations of `RELATIONS` in the texts of all maps.
 
     Parameters
     ----------
     batches : maps of self-attention, every example of which is one text
-    parser : words of a text to arcs between them; see `spacy_parser`. Coreference is an
-        arc "coref" from a mention to an earlier one; a parser of syntax gives none
-
-    Raises
-    ------
-    ValueError
-        If an arc leaves its text.
+    parser : gives the words of a text and the arcs between them
+        See `neural_attn.inputs.parses`. The text is made of the tokens. Coreference is
+        an arc "coref" from a mention to an earlier one; a parser of syntax gives none.
     """
-    finders: dict[tuple[str, bool], LinkFinder] = {}
+    finder = RelationFinder(name)
     for maps in batches:
         for index in range(len(maps.maps[0].weights) if len(maps) else 0):
-            tokens = maps.item(maps.maps[0].name, index).key_tokens
-            for key, links in _links(tokens, parser).items():
-                finder = finders.setdefault(key, LinkFinder())
-                finder.add(maps, links, index)
-    order = [(name, way) for name in RELATIONS for way in (True, False)]
-    return [Relation(*k, tuple(finders[k].scores())) for k in order if k in finders]
+            finder.add(maps, parser(text_of(maps, index)), index)
+    return finder.relations()
 
 
-def _links(
-    tokens: Sequence[str], parser: Parser
-) -> dict[tuple[str, bool], list[tuple[int, list[int]]]]:
-    """Links of each relation both ways: from the first piece of a word to any piece."""
+def text_of(maps: AttentionMaps, batch_index: int) -> str:
+    """A text as its tokens have it: words with spaces between them."""
+    own = [one for one in maps.maps if one.kind != "cross"] or maps.maps
+    tokens = maps.item(own[0].name, batch_index).key_tokens
     groups = word_groups(tokens)
-    words = ["".join(bare(tokens[index]) for index in group) for group in groups]
-    found: dict[tuple[str, bool], list[tuple[int, list[int]]]] = {}
-    for arc in parser(words):
-        if not (0 <= arc.word < len(words) and 0 <= arc.head < len(words)):
-            raise ValueError(f"{arc} leaves a text of {len(words)} words")
-        for name, labels in RELATIONS.items():
-            if arc.relation in labels and arc.word != arc.head:
-                for way, start, end in (
-                    (True, arc.word, arc.head),
-                    (False, arc.head, arc.word),
-                ):
-                    link = groups[start][0], groups[end]
-                    found.setdefault((name, way), []).append(link)
-    return found
-
-
-def spacy_parser(model: str = "en_core_web_sm") -> Parser:
-    """A parser that is an installed spaCy pipeline, given the words as they are.
-
-    Raises
-    ------
-    NeuralError
-        (E0502) if spaCy or the pipeline is not installed.
-    """
-    try:
-        import spacy
-
-        pipeline = spacy.load(model)
-    except (ImportError, OSError):
-        fail("E0502.spacy", model=model)
-
-    def parse(words: Sequence[str]) -> list[Arc]:
-        document = pipeline(spacy.tokens.Doc(pipeline.vocab, words=list(words)))
-        return [Arc(token.i, token.head.i, token.dep_) for token in document]
-
-    return parse
+    return " ".join("".join(bare(tokens[at]) for at in group) for group in groups)

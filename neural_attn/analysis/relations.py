@@ -1,36 +1,23 @@
-"""Which heads find grammatical relations (Clark et al., 2019), given a parse.
+"""Grammatical relations that heads find (Clark et al., 2019), and how they are told.
 
-Each relation makes links from a word to its head in the parse, and the other way; the
-finder of `links.py` says of every head how many it finds, beside chance and the best
-fixed offset, which is counted in words. A parse is never guessed: it comes from a
-parser that the user names, and is laid upon the tokens letter by letter.
+`relation_finder.py` counts them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, NamedTuple
 
-from neural_attn.analysis.links import LinkFinder, LinkScore
+from neural_attn.analysis.heads import Head
+from neural_attn.analysis.links import LinkScore
 from neural_attn.analysis.sentences import NOTHING, TOO_FEW, rests_on
 from neural_attn.analysis.significance import FEWEST_ROWS
-from neural_attn.analysis.word_pieces import pieces_of
-from neural_attn.inputs.links import GivenLinks
-from neural_attn.inputs.parses import COREFERENCE, Parse, Parser
-from neural_attn.maps.attention_map import AttentionItem
-from neural_attn.maps.attention_maps import AttentionMaps
-from neural_attn.metrics.connections import word_groups
-from neural_attn.metrics.geometry import bare
+from neural_attn.inputs.parses import COREFERENCE
 
-__all__ = [
-    "RELATIONS",
-    "WAYS",
-    "Relation",
-    "RelationFinder",
-    "Relations",
-    "find_relations",
-]
+__all__ = ["RELATIONS", "WAYS", "Relation", "Relations", "with_relations"]
+
+_MOST_IN_A_SENTENCE = 2
 
 
 class Named(NamedTuple):
@@ -109,6 +96,15 @@ class Relation:
             return f"{who} leads {self.words}: {said}"
         return f"{self.words}: {NOTHING}; the best, {who}: {said}"
 
+    def verdict(self, score: LinkScore) -> str:
+        """What is known of one head, in words."""
+        return score.verdict if self.enough else TOO_FEW
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        scores = [{**asdict(s), "verdict": self.verdict(s)} for s in self.scores]
+        return {"name": self.name, "to_head": self.to_head, "scores": scores}
+
 
 @dataclass(frozen=True)
 class Relations:
@@ -125,132 +121,24 @@ class Relations:
     unparsed: int
     found: tuple[Relation, ...]
 
-
-Links = dict[int, tuple[set[int], set[int]]]  # query -> keys, and offsets in words
-
-
-@dataclass
-class RelationFinder:
-    """Counts over texts; parts merge. `parser` names what parsed them, in words."""
-
-    parser: str
-    finders: dict[tuple[str, bool], LinkFinder] = field(default_factory=dict)
-    arcs: int = 0
-    left_out: int = 0
-    unparsed: int = 0
-
-    def add(
-        self, maps: AttentionMaps, parse: Parse | None, batch_index: int = 0
-    ) -> None:
-        """Count one text of the maps, by its parse; None: it has none.
-
-        Relations are looked for in the self-attention of an encoder, else of a decoder.
-        """
-        if parse is None:
-            self.unparsed += 1
-            return
-        kinds = {one.kind for one in maps.maps} - {"cross"}
-        if not kinds:
-            return
-        kind = max(kinds)  # "encoder_self" before "decoder_self"
-        items = [maps.item(m.name, batch_index) for m in maps.maps if m.kind == kind]
-        for way, links in self._links(parse, items[0].key_tokens).items():
-            seen = {q: link for q, link in links.items() if _seen(items, q, link[0])}
-            if seen:
-                pairs = tuple((q, tuple(sorted(k))) for q, (k, _) in seen.items())
-                finder = self.finders.setdefault(way, LinkFinder(kind=kind))
-                offsets = [offset for _, own in seen.values() for offset in own]
-                finder.add(maps, GivenLinks(pairs), batch_index, offsets=offsets)
-
-    def _links(
-        self, parse: Parse, tokens: Sequence[str]
-    ) -> dict[tuple[str, bool], Links]:
-        """Links both ways: from the first piece of a word to any piece of the other."""
-        pieces = pieces_of(parse.words, tokens)
-        found: dict[tuple[str, bool], Links] = {}
-        for arc in dict.fromkeys(parse.arcs):
-            for name in (
-                n for n, one in RELATIONS.items() if arc.relation in one.labels
-            ):
-                if arc.word == arc.head:
-                    continue
-                self.arcs += 1
-                if not (pieces[arc.word] and pieces[arc.head]):
-                    self.left_out += 1
-                    continue
-                for to_head in (True, False):
-                    ends = (arc.word, arc.head)[:: 1 if to_head else -1]
-                    own = found.setdefault((name, to_head), {})
-                    keys, offsets = own.setdefault(pieces[ends[0]][0], (set(), set()))
-                    keys.update(pieces[ends[1]])
-                    offsets.add(ends[1] - ends[0])
-        return found
-
-    def merge(self, other: RelationFinder) -> RelationFinder:
-        """Give the counts over both sets of texts.
-
-        Raises
-        ------
-        ValueError
-            If they were parsed by different parsers.
-        """
-        if self.parser != other.parser:
-            raise ValueError(
-                f"the parts were parsed by {self.parser} and by {other.parser}"
-            )
-        finders = {**other.finders, **self.finders}
-        for way in self.finders.keys() & other.finders.keys():
-            finders[way] = self.finders[way].merge(other.finders[way])
-        return RelationFinder(
-            self.parser,
-            finders,
-            self.arcs + other.arcs,
-            self.left_out + other.left_out,
-            self.unparsed + other.unparsed,
-        )
-
-    def relations(self) -> Relations:
-        """What was found; all intervals of all relations hold together."""
-        found = (
-            Relation(*way, tuple(self.finders[way].scores(len(self.finders))))
-            for way in WAYS
-            if way in self.finders
-        )
-        counts = self.arcs, self.left_out, self.unparsed
-        return Relations(self.parser, *counts, tuple(found))
+    def to_dict(self) -> dict[str, Any]:
+        """Give them as plain data; docs/analysis/json.md describes it."""
+        return {**vars(self), "found": [one.to_dict() for one in self.found]}
 
 
-def _seen(items: Sequence[AttentionItem], query: int, keys: Iterable[int]) -> bool:
-    """Whether a head has a row of the token that may see one of the keys."""
-    for item in items:
-        row = query - len(item.key_tokens) + len(item.query_tokens)
-        if row >= 0 and item.allowed[:, row, sorted(keys)].any():
-            return True
-    return False
-
-
-def find_relations(
-    batches: Iterable[AttentionMaps], parser: Parser, name: str = "a given parser"
-) -> Relations:
-    """Find the relations of `RELATIONS` in the texts of all maps.
-
-    Parameters
-    ----------
-    batches : maps of self-attention, every example of which is one text
-    parser : gives the words of a text and the arcs between them
-        See `neural_attn.inputs.parses`. The text is made of the tokens. Coreference is
-        an arc "coref" from a mention to an earlier one; a parser of syntax gives none.
-    """
-    finder = RelationFinder(name)
-    for maps in batches:
-        for index in range(len(maps.maps[0].weights) if len(maps) else 0):
-            finder.add(maps, parser(text_of(maps, index)), index)
-    return finder.relations()
-
-
-def text_of(maps: AttentionMaps, batch_index: int) -> str:
-    """A text as its tokens have it: words with spaces between them."""
-    own = [one for one in maps.maps if one.kind != "cross"] or maps.maps
-    tokens = maps.item(own[0].name, batch_index).key_tokens
-    groups = word_groups(tokens)
-    return " ".join("".join(bare(tokens[at]) for at in group) for group in groups)
+def with_relations(
+    heads: Sequence[Head], relations: Relations | None
+) -> tuple[Head, ...]:
+    """The heads; the sentence of one that finds relations also tells which."""
+    told: dict[tuple[str, int], list[tuple[float, str]]] = {}
+    for relation in () if relations is None else relations.found:
+        for one in relation.finders:
+            margin = one.low - max(one.chance, one.baseline)
+            words = f"leads {relation.words}: {relation.said(one)}"
+            told.setdefault((one.map, one.head), []).append((margin, words))
+    result = []
+    for head in heads:
+        own = sorted(told.get((head.map, head.head), []), reverse=True)
+        words = [head.sentence, *(said for _, said in own[:_MOST_IN_A_SENTENCE])]
+        result.append(replace(head, sentence="; ".join(words)))
+    return tuple(result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,15 +136,20 @@ def read_conllu(path: Path) -> Iterator[tuple[str, Parse]]:
         the line and the reason.
     """
     sentence = _Sentence()
-    number = 0
+    for number, line in enumerate([*_lines(path), ""], 1):
+        with _told(path, number):
+            if line.strip():
+                sentence.add(line)
+                continue
+            if sentence.words:
+                yield sentence.text, sentence.parse()
+            sentence = _Sentence()
+
+
+@contextmanager
+def _told(path: Path, number: int) -> Iterator[None]:
     try:
-        for number, line in enumerate([*_lines(path), ""], 1):
-            if not line.strip():
-                if sentence.words:
-                    yield sentence.text, sentence.parse()
-                sentence = _Sentence()
-            elif not line.startswith("#"):
-                sentence.add(line.split("\t"))
+        yield
     except ValueError as error:
         fail("E0422.conllu", path=path, number=number, reason=error)
 
@@ -169,8 +175,11 @@ class _Sentence:
         self.arcs: list[tuple[int, int, str]] = []  # numbers from 1, 0 being the root
         self.inside: range = range(0)  # words of a form that is written as one
 
-    def add(self, columns: list[str]) -> None:
+    def add(self, line: str) -> None:
         """Take one line. Raises ValueError for what is none of CoNLL-U."""
+        if line.startswith("#"):
+            return
+        columns = line.split("\t")
         if len(columns) != _COLUMNS:
             raise ValueError(f"it has {len(columns)} columns, not {_COLUMNS}")
         number, form, *_, head, relation, enhanced, _misc = columns

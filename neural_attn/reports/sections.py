@@ -20,6 +20,7 @@ from neural_attn.reports.elements import (
     Table,
     number,
 )
+from neural_attn.reports.relations import relation_parts
 
 __all__ = ["layer_pictures", "more_parts"]
 
@@ -36,7 +37,12 @@ _LAYERS_IN_A_ROW = 6
 
 def more_parts(analysis: Analysis) -> list[Part]:
     """Induction, clusters, groups, links, steps, the first text: what there is."""
-    asked = _links(analysis) + _differences(analysis) + _steps(analysis)
+    asked = (
+        _links(analysis)
+        + relation_parts(analysis)
+        + _differences(analysis)
+        + _steps(analysis)
+    )
     return asked + _induction(analysis) + _clusters(analysis) + _example(analysis)
 
 

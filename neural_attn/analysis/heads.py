@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neural_attn.analysis.evidence import Evidence, Statistic
+from neural_attn.analysis.evidence import FEWEST_ROWS, Evidence, Statistic
 from neural_attn.analysis.head_types import SIGNIFICANT, Pattern, name_pattern
 from neural_attn.analysis.running_statistics import Tally
 from neural_attn.analysis.sentences import NO_SHARES, head_sentence
 from neural_attn.analysis.significance import (
-    FEWEST_ROWS,
     holm,
     p_values,
     z_scores,

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from itertools import combinations, islice
 from statistics import fmean, variance
 
+from neural_attn.analysis.evidence import FEWEST_ROWS
 from neural_attn.analysis.groups import t_tail
 from neural_attn.analysis.head_types import SIGNIFICANT, THRESHOLDS, above_chance
 from neural_attn.analysis.heads import Head, heads_of
-from neural_attn.analysis.links import LinkScore
+from neural_attn.analysis.link_counts import LinkScore
 from neural_attn.analysis.relations import Relations
 from neural_attn.analysis.sentences import NOTHING, TOO_FEW, p_text, rests_on
-from neural_attn.analysis.significance import FEWEST_ROWS
 from neural_attn.promises import NONNEGATIVE
 
 __all__ = ["Highlight", "find_highlights"]
@@ -115,9 +115,7 @@ def _relations(
     if not found:
         return
     labels = {(head.map, head.head): head.label for head in heads}
-    best, score = max(
-        found, key=lambda pair: pair[1].low - max(pair[1].chance, pair[1].baseline)
-    )
+    best, score = max(found, key=lambda pair: pair[1].margin)
     others = [one.words for one in asked if one.finders and one is not best]
     more = f"; others lead {', '.join(others)}" if others else ""
     yield Highlight(

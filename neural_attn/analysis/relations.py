@@ -5,19 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from neural_attn.analysis.heads import Head
-from neural_attn.analysis.links import LinkScore
+from neural_attn.analysis.evidence import FEWEST_ROWS
+from neural_attn.analysis.link_counts import LinkScore
 from neural_attn.analysis.sentences import NOTHING, TOO_FEW, rests_on
-from neural_attn.analysis.significance import FEWEST_ROWS
 from neural_attn.inputs.parses import COREFERENCE
 
-__all__ = ["RELATIONS", "WAYS", "Relation", "Relations", "with_relations"]
+__all__ = ["RELATIONS", "WAYS", "Relation", "Relations", "sentences_of"]
 
-_MOST_IN_A_SENTENCE = 2
+_MOST_TOLD = 2  # relations in the sentence of one head
 
 
 class Named(NamedTuple):
@@ -126,19 +124,14 @@ class Relations:
         return {**vars(self), "found": [one.to_dict() for one in self.found]}
 
 
-def with_relations(
-    heads: Sequence[Head], relations: Relations | None
-) -> tuple[Head, ...]:
-    """The heads; the sentence of one that finds relations also tells which."""
+def sentences_of(relations: Relations | None) -> dict[tuple[str, int], str]:
+    """What heads, by map and number, are told to find: the clearest first."""
     told: dict[tuple[str, int], list[tuple[float, str]]] = {}
     for relation in () if relations is None else relations.found:
         for one in relation.finders:
-            margin = one.low - max(one.chance, one.baseline)
             words = f"leads {relation.words}: {relation.said(one)}"
-            told.setdefault((one.map, one.head), []).append((margin, words))
-    result = []
-    for head in heads:
-        own = sorted(told.get((head.map, head.head), []), reverse=True)
-        words = [head.sentence, *(said for _, said in own[:_MOST_IN_A_SENTENCE])]
-        result.append(replace(head, sentence="; ".join(words)))
-    return tuple(result)
+            told.setdefault((one.map, one.head), []).append((one.margin, words))
+    return {
+        head: "; ".join(words for _, words in sorted(own, reverse=True)[:_MOST_TOLD])
+        for head, own in told.items()
+    }

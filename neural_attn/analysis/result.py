@@ -14,7 +14,7 @@ from neural_attn.analysis.frame import frame_of
 from neural_attn.analysis.groups import Difference
 from neural_attn.analysis.heads import Head
 from neural_attn.analysis.highlights import Highlight
-from neural_attn.analysis.links import LinkScore
+from neural_attn.analysis.link_counts import LinkScore
 from neural_attn.analysis.relations import Relations
 from neural_attn.analysis.steps import Steps
 from neural_attn.extensions import load

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from neural_attn.analysis.heads import Head
 from neural_attn.analysis.highlights import find_highlights
 from neural_attn.analysis.links import LinkFinder
 from neural_attn.analysis.relation_finder import RelationFinder
-from neural_attn.analysis.relations import with_relations
+from neural_attn.analysis.relations import Relations, sentences_of
 from neural_attn.analysis.result import MOST_DIFFERENCES, Analysis
 from neural_attn.analysis.sentences import NO_SHARES
 from neural_attn.analysis.steps import Steps
@@ -169,7 +169,7 @@ def finish(part: PartialAnalysis) -> Analysis:
     """Make the analysis of what was counted, of all texts or some."""
     analyzer = part.analyzer
     relations = None if part.relations is None else part.relations.relations()
-    heads = with_relations(analyzer.heads(), relations)
+    heads = _told(analyzer.heads(), relations)
     probed = part.probe.heads() if part.probe is not None else ()
     groups = cluster(analyzer.divergences.distance)
     names = {(head.map, head.head): head.label for head in heads}
@@ -198,6 +198,17 @@ def finish(part: PartialAnalysis) -> Analysis:
         maps=part.maps,
         steps=part.steps,
         distances=_distances(analyzer, heads),
+    )
+
+
+def _told(heads: Sequence[Head], relations: Relations | None) -> tuple[Head, ...]:
+    """The heads, whose sentences also tell the relations that they find."""
+    told = sentences_of(relations)
+    return tuple(
+        replace(head, sentence=f"{head.sentence}; {told[head.map, head.head]}")
+        if (head.map, head.head) in told
+        else head
+        for head in heads
     )
 
 

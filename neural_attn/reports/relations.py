@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from neural_attn.analysis.links import LinkScore
+from collections.abc import Sequence
+
+from neural_attn.analysis.heads import Head
+from neural_attn.analysis.link_counts import LinkScore
 from neural_attn.analysis.relations import Relation, Relations
-from neural_attn.analysis.result import Analysis
 from neural_attn.reports.elements import Heading, Part, Sentences, Table, number
 
 __all__ = ["relation_parts"]
 
 
-def relation_parts(analysis: Analysis) -> list[Part]:
+def relation_parts(relations: Relations | None, heads: Sequence[Head]) -> list[Part]:
     """The best head of each relation, where they were asked for."""
-    relations = analysis.relations
     if relations is None:
         return []
     title = Heading(2, "Grammatical relations", asked=True)
     caption = f"Parsed by {relations.parser}: {_counted(relations)}"
     if not relations.found:
         return [title, Sentences(((f"none was found. {caption}", ()),))]
-    labels = {(head.map, head.head): head.label for head in analysis.heads}
+    labels = {(head.map, head.head): head.label for head in heads}
     rows = tuple(
         _row(one, labels[one.scores[0].map, one.scores[0].head], one.scores[0])
         for one in relations.found

@@ -6,7 +6,7 @@ from collections import Counter
 
 from neural_attn.analysis.example import MOST_TOKENS, Example
 from neural_attn.analysis.heads import Head
-from neural_attn.analysis.links import LinkScore
+from neural_attn.analysis.link_counts import LinkScore
 from neural_attn.analysis.result import Analysis
 from neural_attn.analysis.sentences import NOTHING, p_text, rests_on
 from neural_attn.analysis.steps import MEASURED
@@ -20,7 +20,6 @@ from neural_attn.reports.elements import (
     Table,
     number,
 )
-from neural_attn.reports.relations import relation_parts
 
 __all__ = ["layer_pictures", "more_parts"]
 
@@ -37,12 +36,7 @@ _LAYERS_IN_A_ROW = 6
 
 def more_parts(analysis: Analysis) -> list[Part]:
     """Induction, clusters, groups, links, steps, the first text: what there is."""
-    asked = (
-        _links(analysis)
-        + relation_parts(analysis)
-        + _differences(analysis)
-        + _steps(analysis)
-    )
+    asked = _links(analysis) + _differences(analysis) + _steps(analysis)
     return asked + _induction(analysis) + _clusters(analysis) + _example(analysis)
 
 

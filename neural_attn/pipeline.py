@@ -17,7 +17,7 @@ from neural_attn.analysis.analyze_maps import finish_example
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.induction_probe import measure_induction
 from neural_attn.analysis.links import LinkFinder
-from neural_attn.analysis.relation_finder import RelationFinder, parsed
+from neural_attn.analysis.relation_finder import RelationFinder
 from neural_attn.analysis.result import Analysis
 from neural_attn.analysis.shard import PartialAnalysis, finish
 from neural_attn.analysis.steps import Steps
@@ -313,7 +313,8 @@ def collect(
     for batch in attend(model, request):
         _count(part, batch, request, model.outline)
         if part.relations is not None and parser is not None:
-            _find_relations(part.relations, batch, parser)
+            captured = usable(batch.captured.maps, batch.captured.findings)
+            part.relations.add_all(captured, parser, batch.texts)
         done = batch.before + batch.prepared.batch
         progress(done, total or done)
     if part.relations and part.relations.unparsed == part.analyzer.texts:
@@ -356,13 +357,6 @@ def _parser_name(request: Request) -> str:
     if request.parse is not None:
         return "the parse given"
     return f"spaCy's {Path(request.spacy or _PIPELINE).name}"
-
-
-def _find_relations(finder: RelationFinder, batch: Batch, parser: Parser) -> None:
-    maps = usable(batch.captured.maps, batch.captured.findings)
-    for index in range(batch.prepared.batch):
-        text = batch.texts[index] if batch.texts else None
-        finder.add(maps, parsed(parser, maps, index, text), index)
 
 
 def _count(

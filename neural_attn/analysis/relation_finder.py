@@ -22,7 +22,7 @@ from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.metrics.connections import word_groups
 from neural_attn.metrics.geometry import bare
 
-__all__ = ["RelationFinder", "find_relations", "parsed"]
+__all__ = ["RelationFinder"]
 
 Links = dict[int, tuple[set[int], set[int]]]  # query -> keys, and offsets in words
 
@@ -59,6 +59,17 @@ class RelationFinder:
                 finder = self.finders.setdefault(way, LinkFinder(kind=kind))
                 offsets = [offset for _, own in seen.values() for offset in own]
                 finder.add(maps, GivenLinks(pairs), batch_index, offsets=offsets)
+
+    def add_all(
+        self, maps: AttentionMaps, parser: Parser, texts: Sequence[Text] = ()
+    ) -> None:
+        """Parse and count every text of the maps; none given: they are of the tokens.
+
+        A pair is two texts in a row, unless the network reads one and writes the other.
+        """
+        for index in range(len(maps.maps[0].weights) if len(maps) else 0):
+            text = texts[index] if index < len(texts) else _text_of(maps, index)
+            self.add(maps, _parsed(parser, maps, text), index)
 
     def _links(
         self, parse: Parse, tokens: Sequence[str]
@@ -127,36 +138,7 @@ def _seen(items: Sequence[AttentionItem], query: int, keys: Iterable[int]) -> bo
     return False
 
 
-def find_relations(
-    batches: Iterable[AttentionMaps], parser: Parser, name: str = "a given parser"
-) -> Relations:
-    """Find the relations of `RELATIONS` in the texts of all maps.
-
-    Parameters
-    ----------
-    batches : maps of self-attention, every example of which is one text
-    parser : gives the words of a text and the arcs between them
-        See `neural_attn.inputs.parses`. The text is made of the tokens. Coreference is
-        an arc "coref" from a mention to an earlier one; a parser of syntax gives none.
-    """
-    finder = RelationFinder(name)
-    for maps in batches:
-        for index in range(len(maps.maps[0].weights) if len(maps) else 0):
-            finder.add(maps, parsed(parser, maps, index), index)
-    return finder.relations()
-
-
-def parsed(
-    parser: Parser, maps: AttentionMaps, batch_index: int, text: Text | None = None
-) -> Parse | None:
-    """The parse of one text of the maps; None: of its tokens.
-
-    A pair is two texts in a row, unless the network reads one and writes the other.
-    """
-    if not len(maps):
-        return None
-    if text is None:
-        return parser(_text_of(maps, batch_index))
+def _parsed(parser: Parser, maps: AttentionMaps, text: Text) -> Parse | None:
     texts = [text] if isinstance(text, str) else list(text)
     if any(one.kind == "cross" for one in maps.maps):
         del texts[1:]

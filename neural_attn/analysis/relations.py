@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from neural_attn.analysis.evidence import FEWEST_ROWS
 from neural_attn.analysis.link_counts import LinkScore
-from neural_attn.analysis.sentences import NOTHING, TOO_FEW, rests_on
+from neural_attn.analysis.sentences import TOO_FEW, rests_on
 from neural_attn.inputs.parses import COREFERENCE
 
 __all__ = ["RELATIONS", "WAYS", "Relation", "Relations", "sentences_of"]
@@ -82,17 +82,6 @@ class Relation:
     def finders(self) -> list[LinkScore]:
         """The heads with evidence that they find it, beyond the best fixed offset."""
         return [one for one in self.scores if self.enough and one.finds]
-
-    @property
-    def sentence(self) -> str:
-        """What was found."""
-        best = self.scores[0]
-        if not self.enough:
-            return f"{self.words}: {rests_on(best.links, best.texts)}: {TOO_FEW}"
-        who, said = f"{best.map} head {best.head}", self.said(best)
-        if best.finds:
-            return f"{who} leads {self.words}: {said}"
-        return f"{self.words}: {NOTHING}; the best, {who}: {said}"
 
     def verdict(self, score: LinkScore) -> str:
         """What is known of one head, in words."""

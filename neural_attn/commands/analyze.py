@@ -172,6 +172,7 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
     'neural analyze all-MiniLM-L6-v2 --pair "It rains." "Take a coat."',
     "neural analyze maps.npz --json",
     "neural analyze bert.neural --checkpoint b.safetensors --links coreference.jsonl",
+    "neural analyze all-MiniLM-L6-v2 --file texts.txt --relations",
     "neural analyze bert.neural --checkpoint b.safetensors --file 1.txt --part 1.json",
     "neural analyze translate.neural --file test.tsv --num-examples 50 --steps out",
     "neural analyze --merge 1.json 2.json --html report.html",

@@ -89,7 +89,11 @@ def spacy_parser(model: str = "en_core_web_sm") -> Parser:
     except (ImportError, OSError):
         fail("E0502.spacy", model=model)
     if "parser" not in pipeline.pipe_names:
-        fail("E0502.parser", model=model, parts=", ".join(pipeline.pipe_names))
+        fail(
+            "E0502.parser",
+            model=model,
+            parts=", ".join(pipeline.pipe_names) or "nothing",
+        )
 
     def parse(text: str) -> Parse:
         document = pipeline(text)

@@ -11,11 +11,11 @@ from statistics import fmean, variance
 
 from neural_attn.analysis.evidence import FEWEST_ROWS
 from neural_attn.analysis.groups import t_tail
-from neural_attn.analysis.head_types import SIGNIFICANT, THRESHOLDS, above_chance
 from neural_attn.analysis.heads import Head, heads_of
 from neural_attn.analysis.link_counts import LinkScore
 from neural_attn.analysis.relations import Relations
 from neural_attn.analysis.sentences import NOTHING, TOO_FEW, p_text, rests_on
+from neural_attn.analysis.type_table import SIGNIFICANT, THRESHOLDS, above_chance
 from neural_attn.promises import NONNEGATIVE
 
 __all__ = ["Highlight", "find_highlights"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from neural_attn.analysis.evidence import Evidence, Statistic
-from neural_attn.analysis.head_types import (
+from neural_attn.analysis.type_table import (
     SIGNIFICANT,
     Pattern,
     PatternPart,

@@ -12,7 +12,7 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["sentences"]
+__all__ = ["sentences", "some"]
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 # Words, commas and the like: no code, no list, no sign-off.
@@ -36,5 +36,11 @@ def _of_file(path: Path) -> Iterator[str]:
                         yield from _PROSE.findall(one) if _PROSE.fullmatch(one) else ()
 
 
+def some(count: int) -> list[str]:
+    """So many of the sentences, as far apart as they can be."""
+    known = sentences()
+    return known[:: max(1, len(known) // count)][:count]
+
+
 if __name__ == "__main__":
-    sys.stdout.writelines(f"{one}\n" for one in sentences()[: int(sys.argv[1])])
+    sys.stdout.writelines(f"{one}\n" for one in some(int(sys.argv[1])))

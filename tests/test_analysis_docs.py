@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from neural_attn.analysis import analyze
-from neural_attn.analysis.head_types import PATTERNS
+from neural_attn.analysis.type_table import PATTERNS
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.metrics.registry import REGISTRY, STATISTICS
 from tests import warm_python

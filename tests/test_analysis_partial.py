@@ -170,7 +170,7 @@ LINKS_OF = {"heads": [0], "found": [1], "squares": [1], "products": [1],
 TALLY = ("analyzer", "groups", "even", "a")
 HOSTILE = [
     ("another schema", ("schema",), "x", "its schema is another"),
-    ("a later version", ("schema_version",), 4, "version 4; this program reads 3"),
+    ("a later version", ("schema_version",), 5, "version 5; this program reads 4"),
     ("other metrics", ("layout", "scores"), [], "other metrics"),
     ("a text for a number", (*TALLY, "texts"), "1", "no whole number"),
     ("a negative count", (*TALLY, "texts"), -1, "no whole number"),

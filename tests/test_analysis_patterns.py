@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neural_attn.analysis import Analyzer
-from neural_attn.analysis.head_types import PATTERNS, above_chance
+from neural_attn.analysis.type_table import PATTERNS, above_chance
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.metrics.planted import PLANTED, planted_head, planted_tokens
 

@@ -13,10 +13,12 @@ from rich.console import Console
 from neural_attn.analysis import Analyzer, analyze
 from neural_attn.analysis.example import look_closely
 from neural_attn.analysis.links import LinkFinder
+from neural_attn.analysis.relation_finder import RelationFinder
 from neural_attn.analysis.result import SCHEMA, SCHEMA_VERSION
 from neural_attn.analysis.shard import PartialAnalysis, finish
 from neural_attn.analysis.steps import StepRow, Steps
 from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.inputs.parses import Arc, Parse
 from neural_attn.inputs.texts import read_texts
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.maps.validation import Finding
@@ -186,7 +188,7 @@ def test_links_of_the_page_lead_to_its_heads(analysis):
 def key_paths(value, path=""):
     """Every place of a JSON value: lists as [], maps with free keys as *."""
     free = ("statistics", "evidence", "histograms", "decided_by", "connections",
-            "differences")  # fmt: skip
+            "differences", "scores[]")  # fmt: skip
     if isinstance(value, dict):
         for key, one in value.items():
             name = "*" if path.rpartition(".")[2] in free else key
@@ -201,11 +203,14 @@ def key_paths(value, path=""):
 def test_the_schema_is_documented(project_root):
     pytest.importorskip("scipy", reason="attention flow needs SciPy")
     analyzer, finder = Analyzer(), LinkFinder()
+    relations = RelationFinder("a parser")
     for group in ("a", "b"):
         for seed in range(3):
             maps = planted_maps(planted_tokens(20 + seed, seed))
             analyzer.add(maps, group)
             finder.add(maps, [(2, 5), (3, 1)])
+            words = tuple(planted_tokens(20 + seed, seed)[1:])
+            relations.add(maps, Parse(words, (Arc(1, 3, "det"),)))
     first = planted_maps()
     full = finish(
         PartialAnalysis(
@@ -213,6 +218,7 @@ def test_the_schema_is_documented(project_root):
             finder,
             probe=analyzer,
             steps=Steps([A_STEP], texts=1),
+            relations=relations,
             example=look_closely(first, find_connections(first), flow=True),
             findings=[Finding("W0809", "", "even", "were weights loaded?")],
             notes=["a note"],

@@ -20,7 +20,7 @@ from neural_attn.metrics.connections import (
     spacy_tagger,
     tags_of,
 )
-from neural_attn.metrics.geometry import geometries
+from neural_attn.metrics.geometries import geometries
 
 TOKENS = ["[CLS]", "the", "cat", "saw", "the", "red", "mat", "[SEP]"]
 

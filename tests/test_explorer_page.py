@@ -1,6 +1,5 @@
 """The explorer in a browser: every view, key and export, on four kinds of model."""
 
-import importlib.util
 import io
 import json
 import re
@@ -20,11 +19,10 @@ from neural_attn.explorer.pyramid import group_head
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.maps.written import Likely, Step, Written
 from neural_attn.pipeline import Request, capture
-from tests.browser import CHROMIUM
+from tests.browser import CHROMIUM, FLAGS, axe_source
 from tests.small_models import seen_maps
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is missing")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 TEXT = "The animal didn't cross the street because it was too tired. It waited."
 HOSTILE = [
     "</script><script>document.title='owned'</script>",
@@ -950,11 +948,7 @@ def test_two_fingers_zoom_a_matrix_and_one_moves_it(visit, pages):
 
 @pytest.fixture(scope="module")
 def axe():
-    """The accessibility checker, out of the package that brings it."""
-    package = importlib.util.find_spec("axe_playwright_python")
-    if package is None:
-        pytest.skip("axe-playwright-python is not installed")
-    return Path(package.origin).with_name("axe.min.js").read_text("utf-8")
+    return axe_source()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

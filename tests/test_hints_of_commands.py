@@ -110,6 +110,18 @@ FOLLOWED = {
         f"{ANALYZE} -d ids.npy --links links_two.jsonl",
         f"{ANALYZE} -d ids.npy --links links_alone.jsonl",
     ),
+    "E0414.words": (
+        f"{ANALYZE} --parse texts.conllu",
+        f"{READS} --parse texts.conllu --text 'a b a b'",
+    ),
+    "E0422.conllu": (
+        f"{READS} --text 'a b a b' --parse cut.conllu",
+        f"{READS} --text 'a b a b' --parse texts.conllu",
+    ),
+    "E0422.parse": (
+        f"{READS} --text 'a b a b' --parse other.conllu",
+        f"{READS} --text 'a b a b' --parse texts.conllu",
+    ),
     "E0435.weights": ("analyze weights.safetensors", "analyze plain.npz"),
     "E0436": (
         f"{ANALYZE} --tokens-file empty.txt",

@@ -19,6 +19,7 @@ from neural_attn.cli import cli
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.explorer.extract import PageError, read_page
 from neural_attn.folder_lock import alone_in
+from neural_attn.inputs.parses import treebank
 from neural_attn.inputs.tokenizer import Tokenizer
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps
@@ -147,6 +148,14 @@ def test_texts_that_become_objects_are_weighed(tmp_path, monkeypatch):
     monkeypatch.setenv("NEURAL_MAX_MB", "2")
     with pytest.raises(NeuralError, match="is not a tokenizer"):
         Tokenizer(path)
+
+
+def test_a_treebank_is_weighed(tmp_path, monkeypatch):
+    path = tmp_path / "texts.conllu"
+    path.write_bytes(b"#\n" * (2**19 + 1))
+    monkeypatch.setattr("neural_attn.inputs.parses.TEXT_MEGABYTES", 1)
+    with pytest.raises(NeuralError, match="at most 1 MB are read"):
+        treebank(path)
 
 
 # --- what is printed -----------------------------------------------------------------

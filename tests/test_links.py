@@ -11,7 +11,8 @@ from rich.console import Console
 from scipy import stats
 
 from neural_attn.analysis import analyze
-from neural_attn.analysis.links import CountedLinks, LinkFinder
+from neural_attn.analysis.link_counts import CountedLinks
+from neural_attn.analysis.links import LinkFinder
 from neural_attn.cli import cli
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.inputs.links import read_links, take_links

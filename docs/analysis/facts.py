@@ -12,7 +12,8 @@ TYPES = {
     "induction": "Looks at what followed the token before.",
     "punctuation": (
         "Looks at punctuation, wherever it stands: without the full stop not at the\n"
-        "end of the text."
+        "end of the text. In fewer than 5 texts a mark that stands in one place\n"
+        "alone is told as that position (`sink`)."
     ),
     "delimiter": "Looks at special tokens after the first one: [SEP], </s>.",
     "sink": "Rests on one position, mostly the first token, or on all special tokens.",

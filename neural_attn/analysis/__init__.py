@@ -2,10 +2,10 @@
 
 from neural_attn.analysis.analyze_maps import analyze
 from neural_attn.analysis.analyzer import Analyzer
-from neural_attn.analysis.head_types import THRESHOLDS, Pattern
 from neural_attn.analysis.heads import Head
 from neural_attn.analysis.result import Analysis
 from neural_attn.analysis.shard import PartialAnalysis
+from neural_attn.analysis.type_table import THRESHOLDS, Pattern
 from neural_attn.metrics.guide import (
     AttentionPatterns,
     Distribution,

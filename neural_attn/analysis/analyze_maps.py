@@ -8,10 +8,12 @@ from typing import Any
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.example import has_signed, look_closely, why_no_flow
 from neural_attn.analysis.links import LinkFinder
+from neural_attn.analysis.relation_finder import RelationFinder
 from neural_attn.analysis.result import Analysis
 from neural_attn.analysis.shard import PartialAnalysis, finish
 from neural_attn.diagnostics.errors import NeuralError, fail
 from neural_attn.inputs.links import LinkRow
+from neural_attn.inputs.parses import Parser
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.findings import Finding
 from neural_attn.maps.foreign_arrays import is_array
@@ -40,6 +42,7 @@ def analyze(
     links: Iterable[Any] | None = None,
     link_row: LinkRow = "token",
     link_kind: str | None = None,
+    parser: Parser | None = None,
     **claims: Any,
 ) -> Analysis:
     """Examine maps, then say what each head does.
@@ -56,6 +59,8 @@ def analyze(
     rank : also the effective rank of every head, which takes far longer than the rest
     links : of each text, in turn, what heads are to find: [(from, to), …], or a mapping
         with `links` and `candidates`, as `neural_attn.inputs.links.take_links` has them
+    parser : gives the words of each text and the arcs between them, so that relations
+        are found; see `neural_attn.inputs.parses`. The texts are made of the tokens.
     link_row, link_kind : as `row` and `kind` of `neural_attn.analysis.links.LinkFinder`
 
     Returns
@@ -74,12 +79,15 @@ def analyze(
         do not fit their text.
     """
     part = PartialAnalysis(Analyzer(rank=rank), LinkFinder(link_row, link_kind))
+    finder = part.relations = parser and RelationFinder("a given parser")
     given = None if links is None else list(links)
     texts = 0
     for batch, found in _batches(maps, tokens, claims):
         trusted = usable(batch, found)
         part.take(trusted, found, network=batch)
         part.note(batch.notes)
+        if finder is not None and parser is not None:
+            finder.add_all(trusted, parser)
         examples = max((len(one.weights) for one in batch.maps), default=0)
         if given is not None:
             for index, one in enumerate(given[texts : texts + examples]):

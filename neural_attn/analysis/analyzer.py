@@ -17,7 +17,8 @@ from neural_attn.analysis.heads import Head, Place, describe
 from neural_attn.analysis.running_statistics import Tally
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
 from neural_attn.maps.entropy import divided
-from neural_attn.metrics.geometry import Geometry, geometries
+from neural_attn.metrics.geometries import geometries
+from neural_attn.metrics.geometry import Geometry
 from neural_attn.metrics.measure import Measured, Plan, Weights, measure, plan_for
 from neural_attn.metrics.redundancy import Divergences, js_divergence
 from neural_attn.promises import NONNEGATIVE, SHARES

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neural_attn.analysis.head_types import SIGNIFICANT
 from neural_attn.analysis.running_statistics import Tally
 from neural_attn.analysis.significance import holm
+from neural_attn.analysis.type_table import SIGNIFICANT
 from neural_attn.metrics.measure import STATISTICS
 
 __all__ = ["Difference", "compare_groups", "t_quantile", "t_tail"]

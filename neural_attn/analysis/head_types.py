@@ -1,6 +1,6 @@
 """Names what a head does, with a confidence and the numbers that decided.
 
-Every threshold of the analysis is in `THRESHOLDS`. Scores are compared as the part of
+Types and thresholds are in `type_table.py`. Scores are compared as the part of
 the way from chance to certainty, c = (score - chance) / (1 - chance), where chance is
 uniform attention under the same mask: so that a short text, or a mask that leaves few
 keys, does not make a pattern.
@@ -10,120 +10,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from neural_attn.maps.entropy import UNTRAINED
-
-__all__ = [
-    "PATTERNS",
-    "SIGNIFICANT",
-    "THRESHOLDS",
-    "Pattern",
-    "PatternPart",
-    "above_chance",
-    "name_pattern",
-]
-
-SIGNIFICANT = 0.01  # a corrected p below this is evidence
-
-THRESHOLDS: dict[str, float] = {
-    # c of the pattern that names a head, at least
-    "clear": 0.5,
-    # c of a narrow pattern inside a wide one, relative to the wide one's, at most
-    "inside": 0.6,
-    # c of each of several patterns that make a head mixed, at least
-    "part": 0.15,
-    # c of a known token that names a sink, relative to that of any one position
-    "known": 0.75,
-    # c beyond the window in a block, relative to the block's, at least
-    "far": 0.15,
-    # normalized entropy of a uniform head, at least
-    "uniform": 0.9,
-    # effective keys of a sparse head, relative to uniform attention, at most
-    "sparse": 0.4,
-    # normalized entropy above which all heads look untrained
-    "untrained": UNTRAINED,
-}
-
-# type -> the scores of which any makes it. Narrow types win over wide ones, as the
-# previous token is also local and the first one also a prefix.
-NARROW: dict[str, tuple[str, ...]] = {
-    "previous_token": ("previous_token",),
-    "next_token": ("next_token",),
-    "same_token": ("same_token",),
-    "duplicate_token": ("duplicate_token",),
-    "induction": ("induction",),
-    # token classes before positions: the last token is where a delimiter stands
-    "punctuation": ("punctuation",),
-    "delimiter": ("delimiters",),
-    "sink": ("first_token", "last_token", "special_tokens", "top_key_share"),
-}
-WIDE: dict[str, tuple[str, ...]] = {
-    "local": ("local",),
-    "prefix": ("prefix",),
-    "suffix": ("suffix",),
-    "block": ("block",),
-    "diagonal": ("diagonal",),
-}
-# wide type -> scores of what is inside it: a band that is mostly its first token is a
-# weak sink, and a window that is mostly one neighbour a weak previous token
-INSIDE: dict[str, tuple[str, ...]] = {
-    "prefix": ("first_token", "top_key_share"),
-    "suffix": ("last_token", "top_key_share", "punctuation", "delimiters"),
-    "local": ("previous_token", "next_token", "same_token"),
-}
-# types by the class of the token, which say more than where it stands
-CLASSES = ("punctuation", "delimiter")
-# Two patterns of one family are one finding, not a mixture.
-FAMILIES = (
-    ("previous_token", "next_token", "same_token", "local", "block", "diagonal"),
-    ("sink", "punctuation", "delimiter", "prefix", "suffix"),
-    ("duplicate_token",),
-    ("induction",),
+from neural_attn.analysis.evidence import FEWEST_ROWS
+from neural_attn.analysis.type_table import (
+    CLASSES,
+    FAMILIES,
+    INSIDE,
+    NARROW,
+    SIGNIFICANT,
+    THRESHOLDS,
+    WIDE,
+    Pattern,
+    PatternPart,
+    above_chance,
 )
-PATTERNS = (*NARROW, *WIDE, "uniform", "sparse", "mixed", "undefined")
 
-
-@dataclass(frozen=True)
-class PatternPart:
-    """A pattern that is there, wholly or partly, and the metric that shows it."""
-
-    name: str
-    metric: str
-    value: float
-    chance: float
-
-
-@dataclass(frozen=True)
-class Pattern:
-    """The type of one head.
-
-    `title` is the type, for mixed heads with what they mix ("mixed: sink + local").
-    `confidence`, from 0 to 1, is how far the deciding number is from its threshold: a
-    margin, no probability. `decided_by` are the numbers, `rule` says them in words.
-    `parts` are the patterns that are there, the deciding or strongest one first, at
-    most one of each family.
-    """
-
-    name: str
-    title: str
-    confidence: float
-    decided_by: dict[str, float]
-    rule: str
-    parts: tuple[PatternPart, ...] = ()
-
-
-def above_chance(score: float, chance: float) -> float:
-    """The part of the way from chance to certainty: 0 is chance, 1 is everything."""
-    if not chance < 1 - 1e-9:
-        return math.nan
-    return (score - chance) / (1 - chance)
+__all__ = ["name_pattern"]
 
 
 def name_pattern(
     values: Mapping[str, float],
     chance: Mapping[str, float],
     p_corrected: Mapping[str, float],
+    texts: int = 1,
 ) -> Pattern:
     """Name the type of one head.
 
@@ -132,8 +41,12 @@ def name_pattern(
     values : every column of `measure` by name, NaN where undefined
     chance : the same of uniform attention
     p_corrected : of the scores, by name; a score without evidence decides nothing
+    texts : in so many texts
+        In few of them a class of tokens may get its attention by where one of them
+        stands; in `FEWEST_ROWS` texts or more it stands in other places.
     """
-    found = _patterns(values, chance, p_corrected)
+    few = texts < FEWEST_ROWS
+    found = _patterns(values, chance, p_corrected, few=few)
     parts = _parts(found, values, chance)
     for group in (NARROW, WIDE):
         # Ties go to the type named first.
@@ -158,12 +71,14 @@ def _patterns(
     values: Mapping[str, float],
     chance: Mapping[str, float],
     p_corrected: Mapping[str, float],
+    *,
+    few: bool,
 ) -> dict[str, tuple[float, str]]:
     """Give c of every type that is defined and has evidence, and by which score."""
     found: dict[str, tuple[float, str]] = {}
     for name, scores in {**NARROW, **WIDE}.items():
         for score in scores:
-            if name in CLASSES and _is_one_of_them(score, values, chance):
+            if few and name in CLASSES and _is_one_of_them(score, values, chance):
                 continue
             c = above_chance(values[score], chance[score])
             best = found.get(name, (-1.0, ""))[0]

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neural_attn.analysis.evidence import Evidence, Statistic
-from neural_attn.analysis.head_types import SIGNIFICANT, Pattern, name_pattern
+from neural_attn.analysis.evidence import FEWEST_ROWS, Evidence, Statistic
+from neural_attn.analysis.head_types import name_pattern
 from neural_attn.analysis.running_statistics import Tally
 from neural_attn.analysis.sentences import NO_SHARES, head_sentence
 from neural_attn.analysis.significance import (
-    FEWEST_ROWS,
     holm,
     p_values,
     z_scores,
 )
+from neural_attn.analysis.type_table import SIGNIFICANT, Pattern
 from neural_attn.metrics.measure import BASED, STATISTICS
 from neural_attn.promises import NONNEGATIVE, SHARES, Rows
 
@@ -155,7 +155,8 @@ def _pattern(
     for name, found in evidence.items():
         chance[name] = found.chance
         p[name] = found.p_corrected
-    return name_pattern(values, chance, p)
+    texts = max((found.texts for found in evidence.values()), default=1)
+    return name_pattern(values, chance, p, texts)
 
 
 def heads_of(heads: Sequence[Head], pattern: str) -> list[Head]:

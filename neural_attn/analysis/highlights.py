@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from itertools import combinations, islice
 from statistics import fmean, variance
 
+from neural_attn.analysis.evidence import FEWEST_ROWS
 from neural_attn.analysis.groups import t_tail
-from neural_attn.analysis.head_types import SIGNIFICANT, THRESHOLDS, above_chance
 from neural_attn.analysis.heads import Head, heads_of
-from neural_attn.analysis.links import LinkScore
+from neural_attn.analysis.link_counts import LinkScore
+from neural_attn.analysis.relations import Relations
 from neural_attn.analysis.sentences import NOTHING, TOO_FEW, counted, p_text, rests_on
-from neural_attn.analysis.significance import FEWEST_ROWS
+from neural_attn.analysis.type_table import SIGNIFICANT, THRESHOLDS, above_chance
 from neural_attn.promises import NONNEGATIVE
 
 __all__ = ["Highlight", "find_highlights"]
@@ -36,6 +37,7 @@ def find_highlights(
     probe: Sequence[Head] = (),
     clusters: Sequence[Sequence[str]] = (),
     links: Sequence[LinkScore] = (),
+    relations: Relations | None = None,
 ) -> tuple[Highlight, ...]:
     """Choose at most five sentences, from what heads do most often and most clearly."""
     if not heads:
@@ -45,6 +47,7 @@ def find_highlights(
         return (Highlight(f"{_rows(heads)} with a choice: {TOO_FEW}", labels),)
     found = (
         *_links(heads, links),
+        *_relations(heads, relations),
         *_sinks(heads),
         *_strongest(heads, _POSITIONS),
         *_induction(probe),
@@ -101,6 +104,24 @@ def _links(heads: Sequence[Head], links: Sequence[LinkScore]) -> Iterator[Highli
         of = f"{best.links:,} of {counted(best.texts, 'text')}"
         share = f"{best.accuracy:.2f} of {of}"
         yield Highlight(f"{words}, finds {share} ({beside})", (label,))
+
+
+def _relations(
+    heads: Sequence[Head], relations: Relations | None
+) -> Iterator[Highlight]:
+    """The relation that a head finds most clearly, and how many more are found."""
+    asked = () if relations is None else relations.found
+    found = [(one, score) for one in asked for score in one.finders]
+    if not found:
+        return
+    labels = {(head.map, head.head): head.label for head in heads}
+    best, score = max(found, key=lambda pair: pair[1].margin)
+    others = [one.words for one in asked if one.finders and one is not best]
+    more = f"; others lead {', '.join(others)}" if others else ""
+    yield Highlight(
+        f"{labels[score.map, score.head]} leads {best.words}: {best.said(score)}{more}",
+        tuple(dict.fromkeys(labels[one.map, one.head] for _, one in found)),
+    )
 
 
 def _sinks(heads: Sequence[Head]) -> Iterator[Highlight]:

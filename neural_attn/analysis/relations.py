@@ -1,43 +1,54 @@
-"""Which heads find grammatical relations (Clark et al., 2019), given a parse.
+"""Grammatical relations that heads find (Clark et al., 2019), and how they are told.
 
-Each relation makes links from a word to its head in the parse, and the other way; the
-finder of `links.py` says of every head how many it finds, beside chance and the best
-fixed offset. A parse is never guessed: it comes from a parser that the user names.
+`relation_finder.py` counts them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
-from neural_attn.analysis.links import LinkFinder, LinkScore
-from neural_attn.analysis.sentences import NOTHING, TOO_FEW, counted
-from neural_attn.analysis.significance import FEWEST_ROWS
-from neural_attn.maps.attention_maps import AttentionMaps
-from neural_attn.metrics.connections import spacy_pipeline, word_groups
-from neural_attn.metrics.geometry import bare
+from neural_attn.analysis.evidence import FEWEST_ROWS
+from neural_attn.analysis.link_counts import LinkScore
+from neural_attn.analysis.sentences import TOO_FEW, rests_on
+from neural_attn.inputs.parses import COREFERENCE
 
-__all__ = ["RELATIONS", "Arc", "Parser", "Relation", "find_relations", "spacy_parser"]
+__all__ = ["RELATIONS", "WAYS", "Relation", "Relations", "sentences_of"]
 
-# relation -> the names that treebanks give it: of ClearNLP, as spaCy, and Universal
+_MOST_TOLD = 2  # relations in the sentence of one head
+
+
+class Named(NamedTuple):
+    """A relation's labels, of ClearNLP (as spaCy) and Universal, and its two ways."""
+
+    labels: frozenset[str]
+    to_head: str
+    from_head: str
+
+
 RELATIONS = {
-    "direct object": frozenset({"dobj", "obj"}),
-    "determiner": frozenset({"det"}),
-    "possessive": frozenset({"poss", "nmod:poss"}),
-    "coreference": frozenset({"coref"}),
+    "direct object": Named(
+        frozenset({"dobj", "obj"}),
+        "from direct objects to their verbs",
+        "from verbs to their direct objects",
+    ),
+    "determiner": Named(
+        frozenset({"det"}),
+        "from determiners to their nouns",
+        "from nouns to their determiners",
+    ),
+    "possessive": Named(
+        frozenset({"poss", "nmod:poss"}),
+        "from possessives to their nouns",
+        "from nouns to their possessives",
+    ),
+    "coreference": Named(
+        frozenset({COREFERENCE}),
+        "from mentions to the earlier ones they go back to",
+        "from mentions to later ones that go back to them",
+    ),
 }
-
-
-@dataclass(frozen=True)
-class Arc:
-    """A word, the one that it belongs to, by their numbers in the text, and how."""
-
-    word: int
-    head: int
-    relation: str
-
-
-Parser = Callable[[Sequence[str]], Iterable[Arc]]
+WAYS = tuple((name, to_head) for name in RELATIONS for to_head in (True, False))
 
 
 @dataclass(frozen=True)
@@ -49,81 +60,67 @@ class Relation:
     scores: tuple[LinkScore, ...]
 
     @property
-    def sentence(self) -> str:
-        """What was found, with its baselines and what it rests on."""
-        best = self.scores[0]
-        ends = "word to head" if self.to_head else "head to word"
-        rest = f"{best.links:,} links of {counted(best.texts, 'text')}"
-        if best.links < FEWEST_ROWS:
-            return f"{self.name} ({ends}): {rest}: {TOO_FEW}"
-        beside = (
-            f"{best.accuracy:.2f}, chance {best.chance:.2f}, best fixed offset "
-            f"({best.offset:+d}) {best.baseline:.2f}, {rest}"
+    def words(self) -> str:
+        """What leads where."""
+        named = RELATIONS[self.name]
+        return named.to_head if self.to_head else named.from_head
+
+    def said(self, score: LinkScore) -> str:
+        """What a head finds of it, with its baselines and what it rests on."""
+        return (
+            f"right in {score.accuracy:.2f} ({score.low:.2f} to {score.high:.2f}) of "
+            f"{rests_on(score.links, score.texts)}, chance {score.chance:.2f}, best "
+            f"fixed offset ({score.offset:+d}) {score.baseline:.2f}"
         )
-        who = f"{best.map} head {best.head}"
-        if best.finds:
-            return f"{self.name} ({ends}): {who} finds {beside}"
-        return f"{self.name} ({ends}): {NOTHING}; the best, {who}: {beside}"
+
+    @property
+    def enough(self) -> bool:
+        """Whether it rests on more than a few rows."""
+        return self.scores[0].links >= FEWEST_ROWS
+
+    @property
+    def finders(self) -> list[LinkScore]:
+        """The heads with evidence that they find it, beyond the best fixed offset."""
+        return [one for one in self.scores if self.enough and one.finds]
+
+    def verdict(self, score: LinkScore) -> str:
+        """What is known of one head, in words."""
+        return score.verdict if self.enough else TOO_FEW
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        scores = [{**asdict(s), "verdict": self.verdict(s)} for s in self.scores]
+        return {"name": self.name, "to_head": self.to_head, "scores": scores}
 
 
-def find_relations(batches: Iterable[AttentionMaps], parser: Parser) -> list[Relation]:
-    """Find the relations of `RELATIONS` in the texts of all maps.
+@dataclass(frozen=True)
+class Relations:
+    """What was found of all relations by one parser.
 
-    Parameters
-    ----------
-    batches : maps of self-attention, every example of which is one text
-    parser : words of a text to arcs between them; see `spacy_parser`. Coreference is an
-        arc "coref" from a mention to an earlier one; a parser of syntax gives none
-
-    Raises
-    ------
-    ValueError
-        If an arc leaves its text.
+    Of `arcs` that are of these relations, `left_out` lie on words that are no tokens of
+    their own; rows that may not see where they lead are not counted. `unparsed` texts
+    have no parse.
     """
-    finders: dict[tuple[str, bool], LinkFinder] = {}
-    for maps in batches:
-        for index in range(len(maps.maps[0].weights) if len(maps) else 0):
-            tokens = maps.item(maps.maps[0].name, index).key_tokens
-            for key, links in _links(tokens, parser).items():
-                finder = finders.setdefault(key, LinkFinder())
-                finder.add(maps, links, index)
-    order = [(name, way) for name in RELATIONS for way in (True, False)]
-    return [Relation(*k, tuple(finders[k].scores())) for k in order if k in finders]
+
+    parser: str
+    arcs: int
+    left_out: int
+    unparsed: int
+    found: tuple[Relation, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give them as plain data; docs/analysis/json.md describes it."""
+        return {**vars(self), "found": [one.to_dict() for one in self.found]}
 
 
-def _links(
-    tokens: Sequence[str], parser: Parser
-) -> dict[tuple[str, bool], list[tuple[int, list[int]]]]:
-    """Links of each relation both ways: from the first piece of a word to any piece."""
-    groups = word_groups(tokens)
-    words = ["".join(bare(tokens[index]) for index in group) for group in groups]
-    found: dict[tuple[str, bool], list[tuple[int, list[int]]]] = {}
-    for arc in parser(words):
-        if not (0 <= arc.word < len(words) and 0 <= arc.head < len(words)):
-            raise ValueError(f"{arc} leaves a text of {len(words)} words")
-        for name, labels in RELATIONS.items():
-            if arc.relation in labels and arc.word != arc.head:
-                for way, start, end in (
-                    (True, arc.word, arc.head),
-                    (False, arc.head, arc.word),
-                ):
-                    link = groups[start][0], groups[end]
-                    found.setdefault((name, way), []).append(link)
-    return found
-
-
-def spacy_parser(model: str = "en_core_web_sm") -> Parser:
-    """A parser that is an installed spaCy pipeline, given the words as they are.
-
-    Raises
-    ------
-    NeuralError
-        (E0502) if spaCy or the pipeline is not installed.
-    """
-    pipeline, document_of = spacy_pipeline(model)
-
-    def parse(words: Sequence[str]) -> list[Arc]:
-        document = pipeline(document_of(words))
-        return [Arc(token.i, token.head.i, token.dep_) for token in document]
-
-    return parse
+def sentences_of(relations: Relations | None) -> dict[tuple[str, int], str]:
+    """What heads, by map and number, are told to find: the clearest first."""
+    told: dict[tuple[str, int], list[tuple[float, str]]] = {}
+    for relation in () if relations is None else relations.found:
+        for one in relation.finders:
+            words = f"leads {relation.words}: {relation.said(one)}"
+            told.setdefault((one.map, one.head), []).append((one.margin, words))
+    return {
+        head: "; ".join(words for _, words in sorted(own, reverse=True)[:_MOST_TOLD])
+        for head, own in told.items()
+    }

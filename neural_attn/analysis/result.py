@@ -14,7 +14,8 @@ from neural_attn.analysis.frame import frame_of
 from neural_attn.analysis.groups import Difference
 from neural_attn.analysis.heads import Head
 from neural_attn.analysis.highlights import Highlight
-from neural_attn.analysis.links import LinkScore
+from neural_attn.analysis.link_counts import LinkScore
+from neural_attn.analysis.relations import Relations
 from neural_attn.analysis.steps import Steps
 from neural_attn.extensions import load
 from neural_attn.maps.attention_maps import VIEWS, AttentionMaps
@@ -25,7 +26,7 @@ from neural_attn.metrics.registry import REGISTRY, STATISTICS
 __all__ = ["SCHEMA", "SCHEMA_VERSION", "Analysis"]
 
 SCHEMA = "neural-attn/analysis"
-SCHEMA_VERSION = "2.0"
+SCHEMA_VERSION = "2.1"
 
 MOST_DIFFERENCES = 50
 
@@ -58,6 +59,7 @@ class Analysis:
     notes: tuple[str, ...]
     maps: AttentionMaps | None = None
     steps: Steps | None = None
+    relations: Relations | None = None
     distances: NDArray[np.float64] | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
@@ -121,6 +123,7 @@ class Analysis:
                 for pair, found in self.differences.items()
             },
             "links": [{**asdict(one), "verdict": one.verdict} for one in self.links],
+            "relations": None if self.relations is None else self.relations.to_dict(),
             "steps": None if self.steps is None else self.steps.to_dict(),
             "example": None if self.example is None else asdict(self.example),
             "findings": [{**asdict(one), "stops": one.stops} for one in self.findings],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from neural_attn.analysis.evidence import Evidence, Statistic
-from neural_attn.analysis.head_types import (
+from neural_attn.analysis.type_table import (
     SIGNIFICANT,
     Pattern,
     PatternPart,
@@ -106,7 +106,7 @@ def _remainder(pattern: Pattern, statistics: Mapping[str, Statistic]) -> str:
         return ""
     entropy = statistics["content_entropy"].mean
     even = any(part.name == "uniform" for part in pattern.parts)
-    how = "evenly" if even else "by no known pattern"
+    how = "evenly" if even else "by no pattern of position or token"
     return f", the rest to ordinary tokens {how}: normalized entropy {entropy:.2f}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,8 @@ from neural_attn.analysis.groups import Difference, compare_groups
 from neural_attn.analysis.heads import Head
 from neural_attn.analysis.highlights import find_highlights
 from neural_attn.analysis.links import LinkFinder
+from neural_attn.analysis.relation_finder import RelationFinder
+from neural_attn.analysis.relations import Relations, sentences_of
 from neural_attn.analysis.result import MOST_DIFFERENCES, Analysis
 from neural_attn.analysis.sentences import NO_SHARES
 from neural_attn.analysis.steps import Steps
@@ -53,6 +55,7 @@ class PartialAnalysis:
     network: str | None = None
     maps: AttentionMaps | None = None
     steps: Steps | None = None
+    relations: RelationFinder | None = None  # None where nobody asked
 
     def __repr__(self) -> str:
         return f"PartialAnalysis({self.counted}; analyze(it) finishes it)"
@@ -129,10 +132,16 @@ class PartialAnalysis:
             self.network or other.network,
             self.maps or other.maps,
             self.steps.merge(other.steps) if self.steps and other.steps else None,
+            self._merged_relations(other),
         )
         result.find(other.findings)
         result.note(other.notes)
         return result
+
+    def _merged_relations(self, other: PartialAnalysis) -> RelationFinder | None:
+        if self.relations is None or other.relations is None:
+            return self.relations or other.relations
+        return self.relations.merge(other.relations)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write all but `maps` and `steps` as JSON: see docs/analysis/texts.md."""
@@ -159,7 +168,8 @@ class PartialAnalysis:
 def finish(part: PartialAnalysis) -> Analysis:
     """Make the analysis of what was counted, of all texts or some."""
     analyzer = part.analyzer
-    heads = analyzer.heads()
+    relations = None if part.relations is None else part.relations.relations()
+    heads = _told(analyzer.heads(), relations)
     probed = part.probe.heads() if part.probe is not None else ()
     groups = cluster(analyzer.divergences.distance)
     names = {(head.map, head.head): head.label for head in heads}
@@ -174,19 +184,31 @@ def finish(part: PartialAnalysis) -> Analysis:
         trained=part.trained,
         texts=analyzer.texts,
         tokens=analyzer.tokens,
-        highlights=find_highlights(heads, probed, clusters, links),
+        highlights=find_highlights(heads, probed, clusters, links, relations),
         heads=heads,
         probe=probed,
         clusters=clusters,
         histograms=_histograms(analyzer),
         differences=_differences(analyzer),
         links=links,
+        relations=relations,
         example=part.example,
         findings=tuple(part.findings),
         notes=(*part.notes, *left_out, *_promises(heads)),
         maps=part.maps,
         steps=part.steps,
         distances=_distances(analyzer, heads),
+    )
+
+
+def _told(heads: Sequence[Head], relations: Relations | None) -> tuple[Head, ...]:
+    """The heads, whose sentences also tell the relations that they find."""
+    told = sentences_of(relations)
+    return tuple(
+        replace(head, sentence=f"{head.sentence}; {told[head.map, head.head]}")
+        if (head.map, head.head) in told
+        else head
+        for head in heads
     )
 
 

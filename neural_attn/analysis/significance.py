@@ -19,16 +19,10 @@ from numpy.typing import NDArray
 from neural_attn.analysis.running_statistics import Tally
 from neural_attn.metrics.measure import BASED, STATISTICS
 
-__all__ = ["FEWEST_ROWS", "holm", "p_values", "wilson", "z_scores"]
+__all__ = ["holm", "p_values", "wilson", "z_scores"]
 
 Float = NDArray[np.float64]
 
-
-# The rows that a sentence rests on, at least: of fewer it says that they are too few.
-# A row in random order has its most on one of ten keys, as many as a short sentence
-# has, in one case of ten: so have five rows in 1 of 100,000 cases, which is evidence
-# even among the 1,000 heads of a large network. Four rows, 1 of 10,000, would be none.
-FEWEST_ROWS = 5
 
 CONFIDENCE = 0.95  # that all the intervals that stand together hold
 

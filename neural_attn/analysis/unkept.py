@@ -19,7 +19,8 @@ from neural_attn.analysis.shard import PartialAnalysis
 from neural_attn.maps.attention_map import AttentionItem, AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.validation import examine, usable
-from neural_attn.metrics.geometry import Geometry, geometries
+from neural_attn.metrics.geometries import geometries
+from neural_attn.metrics.geometry import Geometry
 from neural_attn.metrics.measure import Plan, Unkept, plan_for
 
 __all__ = ["MapMeasurer", "MeasuredMap", "count_measured"]

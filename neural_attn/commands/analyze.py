@@ -65,6 +65,8 @@ _OF_A_RUN = {
     "most_texts": "--num-examples",
     "source_tokenizer": "--source-tokenizer",
     "target_tokenizer": "--target-tokenizer",
+    "relations": "--relations",
+    "parse": "--parse",
 }
 
 
@@ -101,6 +103,15 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--link-kind", type=click.Choice(KINDS),
     help="Which maps the links are of; else cross, where there is such attention.",
+)  # fmt: skip
+@click.option(
+    "--relations", is_flag=True,
+    help="Which heads find direct objects, determiners, possessives? Parsed by spaCy, "
+    "by the pipeline of --spacy or en_core_web_sm.",
+)  # fmt: skip
+@click.option(
+    "--parse", type=FILE, metavar="TREEBANK",
+    help="The same by this parse of the texts, CoNLL-U: .conllu.",
 )  # fmt: skip
 @DATA
 @TOKENS
@@ -161,6 +172,7 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
     'neural analyze all-MiniLM-L6-v2 --pair "It rains." "Take a coat."',
     "neural analyze maps.npz --json",
     "neural analyze bert.neural --checkpoint b.safetensors --links coreference.jsonl",
+    "neural analyze all-MiniLM-L6-v2 --file texts.txt --relations",
     "neural analyze bert.neural --checkpoint b.safetensors --file 1.txt --part 1.json",
     "neural analyze translate.neural --file test.tsv --num-examples 50 --steps out",
     "neural analyze --merge 1.json 2.json --html report.html",
@@ -239,7 +251,7 @@ def _collect(file: Path, options: Mapping[str, Any]) -> PartialAnalysis:
 _FIELDS = (
     "backend", "network", "checkpoint", "most_texts", "seed", "links", "link_row",
     "link_kind", "batch_size", "top", "spacy", "flow", "rank", "rows", "axes",
-    "causal", "output_dir", "images", "sounds",
+    "causal", "output_dir", "images", "sounds", "relations", "parse",
 )  # fmt: skip
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from neural_attn.analysis.head_types import SIGNIFICANT, above_chance
 from neural_attn.analysis.heads import Head
+from neural_attn.analysis.type_table import SIGNIFICANT, above_chance
 from neural_attn.diagnosis.faults import (
     Check,
     Checked,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from neural_attn.analysis.head_types import above_chance
 from neural_attn.analysis.heads import Head
+from neural_attn.analysis.type_table import above_chance
 from neural_attn.diagnosis.faults import Check, Checked, Fault, Number, Threshold
 from neural_attn.diagnosis.record import LONG, LONG_KEYS, SHORT, Record, sharpest, where
 

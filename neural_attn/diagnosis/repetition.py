@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from neural_attn.analysis.head_types import above_chance
 from neural_attn.analysis.heads import Head, describe
+from neural_attn.analysis.type_table import above_chance
 from neural_attn.diagnosis.faults import (
     Check,
     Checked,

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from neural_attn.maps.attention_maps import AttentionItem
-from neural_attn.metrics.geometry import Geometry, geometries
+from neural_attn.metrics.geometries import geometries
+from neural_attn.metrics.geometry import Geometry
 from neural_attn.metrics.measure import Plan, measure, plan_for
 from neural_attn.metrics.registry import BESIDE, MAIN, REGISTRY, STATISTICS
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.diagnostics.errors import fail
+from neural_attn.inputs.parses import spacy_pipeline
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
 from neural_attn.metrics.geometry import bare, is_punctuation, is_special, words_of
 
@@ -27,7 +27,6 @@ __all__ = [
     "Pair",
     "Rule",
     "find_connections",
-    "spacy_pipeline",
     "spacy_tagger",
     "tags_of",
     "word_groups",
@@ -278,24 +277,6 @@ def tags_of(tokens: Sequence[str], tagger: Tagger) -> list[str | None]:
     return result
 
 
-def spacy_pipeline(model: str) -> tuple[Any, Callable[[Sequence[str]], Any]]:
-    """An installed pipeline, and what makes a document of words as they are.
-
-    Raises NeuralError (E0502) if spaCy or the pipeline is not installed.
-    """
-    try:
-        import spacy
-
-        pipeline = spacy.load(model)
-    except (ImportError, OSError):
-        fail("E0502.spacy", model=model)
-
-    def document_of(words: Sequence[str]) -> Any:
-        return spacy.tokens.Doc(pipeline.vocab, words=list(words))
-
-    return pipeline, document_of
-
-
 def spacy_tagger(model: str = "en_core_web_sm") -> Tagger:
     """A tagger that is an installed spaCy pipeline, given the words as they are.
 
@@ -308,10 +289,14 @@ def spacy_tagger(model: str = "en_core_web_sm") -> Tagger:
         (E0502) if spaCy or the pipeline is not installed, or the pipeline gives no
         parts of speech.
     """
-    pipeline, document_of = spacy_pipeline(model)
+    pipeline = spacy_pipeline(model)
 
     def tag(words: Sequence[str]) -> list[str]:
-        tags = [token.pos_ for token in pipeline(document_of(words))]
+        from spacy.tokens import Doc
+
+        tags = [
+            token.pos_ for token in pipeline(Doc(pipeline.vocab, words=list(words)))
+        ]
         if words and not any(tags):
             fail(
                 "E0502.tagger",

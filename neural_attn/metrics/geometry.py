@@ -17,13 +17,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from neural_attn.maps.attention_map import AttentionItem
 from neural_attn.promises import SHARES, Rows
 
 __all__ = [
     "Geometry",
     "bare",
-    "geometries",
     "is_punctuation",
     "is_special",
     "same_mask",
@@ -200,26 +198,3 @@ def same_mask(allowed: Bool) -> Iterator[tuple[list[int], Bool]]:
         groups.setdefault(np.packbits(mask).tobytes(), []).append(head)
     for heads in groups.values():
         yield heads, allowed[heads[0]]
-
-
-def geometries(
-    items: Sequence[AttentionItem],
-) -> list[tuple[Geometry, list[tuple[int, list[int]]]]]:
-    """Group the heads of several maps of one text by what they see.
-
-    Returns
-    -------
-    list
-        Each geometry with its heads, as (number of the item, numbers of its heads).
-    """
-    found: dict[object, tuple[Geometry, list[tuple[int, list[int]]]]] = {}
-    for number, item in enumerate(items):
-        own = item.kind != "cross"
-        for heads, mask in same_mask(item.allowed):
-            tokens = (item.query_tokens, item.key_tokens)
-            key = (own, item.rows, *tokens, mask.tobytes())
-            if key not in found:
-                geometry = Geometry(mask, *tokens, own, item.rows)
-                found[key] = (geometry, [])
-            found[key][1].append((number, heads))
-    return list(found.values())

@@ -17,22 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.metrics.geometry import (
-    Geometry,
-    is_punctuation,
-    is_special,
-    separators,
-)
+from neural_attn.metrics import targets
+from neural_attn.metrics.geometry import Geometry, is_punctuation, is_special
 from neural_attn.metrics.sources import CLARK, GUIDE, OLSSON, VIG
 from neural_attn.promises import NONNEGATIVE, Rows
 
-__all__ = ["BAND_SHARE", "LOCAL_WINDOW", "SCORES", "Score", "target"]
-
-Float = NDArray[np.float64]
-
-LOCAL_WINDOW = 2  # a key this many positions away is still local
-BAND_SHARE = 0.125  # of the sequence is its beginning, or its end; at least two keys
-ALIGNMENT_WIDTH = 0.2  # g of guided attention (Tachibana et al., 2018)
+__all__ = ["SCORES", "Score", "target"]
 
 
 @dataclass(frozen=True)
@@ -67,99 +57,13 @@ class Score:
         return self.meaning or f"Share of attention on {self.words}."
 
 
-def _offset(distance: int) -> Callable[[Geometry], NDArray[np.generic]]:
-    return lambda geometry: geometry.by_offset(lambda offset: offset == distance)
-
-
-def _keys(test: Callable[[str], bool]) -> Callable[[Geometry], NDArray[np.generic]]:
-    return lambda geometry: _columns(geometry, geometry.key_flags(test))
-
-
-def _delimiters(geometry: Geometry) -> NDArray[np.generic]:
-    return _columns(geometry, separators(geometry.key_tokens))
-
-
-def _columns(geometry: Geometry, flags: NDArray[np.bool_]) -> NDArray[np.generic]:
-    return np.broadcast_to(flags, (geometry.queries, geometry.keys))
-
-
-def _first(geometry: Geometry) -> NDArray[np.generic]:
-    return _columns(geometry, np.arange(geometry.keys) == 0)
-
-
-def _last(geometry: Geometry) -> NDArray[np.generic] | None:
-    return _end(geometry, geometry.keys - 1)
-
-
-def _end(geometry: Geometry, start: int) -> NDArray[np.generic] | None:
-    # Under a causal mask the end is seen by the last queries alone, to which it is
-    # their own neighbourhood: no pattern of the text's end.
-    if geometry.allowed[:, start].mean() < 0.5:
-        return None
-    return _columns(geometry, np.arange(geometry.keys) >= start)
-
-
-def _band(geometry: Geometry) -> int:
-    return max(2, round(BAND_SHARE * geometry.keys))
-
-
-def _prefix(geometry: Geometry) -> NDArray[np.generic]:
-    return _columns(geometry, np.arange(geometry.keys) < _band(geometry))
-
-
-def _suffix(geometry: Geometry) -> NDArray[np.generic] | None:
-    return _end(geometry, geometry.keys - _band(geometry))
-
-
-def _local(geometry: Geometry) -> NDArray[np.bool_]:
-    return geometry.by_offset(lambda offset: np.abs(offset) <= LOCAL_WINDOW)
-
-
-def _duplicate(geometry: Geometry) -> NDArray[np.generic]:
-    same = geometry.same_text
-    return same & (geometry.offset != 0) if geometry.self_attention else same
-
-
-def _induction(geometry: Geometry) -> NDArray[np.generic]:
-    """Mark the tokens that followed earlier occurrences of the query's token."""
-    after = np.zeros_like(geometry.same_text)
-    after[:, 1:] = geometry.same_text[:, :-1]
-    # The earlier occurrence stands before the query, so its follower at most on it.
-    return after & (geometry.offset <= 0)
-
-
-def _block(geometry: Geometry) -> NDArray[np.bool_] | None:
-    segments = geometry.segments
-    if segments[-1] == 0:
-        return None
-    own = segments[geometry.keys - geometry.queries :]
-    same: NDArray[np.bool_] = own[:, np.newaxis] == segments
-    return same
-
-
-def _far_in_block(geometry: Geometry) -> NDArray[np.generic] | None:
-    block = _block(geometry)
-    return None if block is None else block & ~_local(geometry)
-
-
-def _diagonal(geometry: Geometry) -> NDArray[np.generic]:
-    queries = np.arange(geometry.queries) / max(geometry.queries - 1, 1)
-    keys = np.arange(geometry.keys) / max(geometry.keys - 1, 1)
-    apart = (queries[:, np.newaxis] - keys) / ALIGNMENT_WIDTH
-    return np.exp(-np.square(apart) / 2)
-
-
-def _distance(geometry: Geometry) -> NDArray[np.generic]:
-    return geometry.by_offset(np.abs)
-
-
 SCORES: dict[str, Score] = {
     score.name: score
     for score in (
         Score(
             "previous_token",
             "self",
-            _offset(-1),
+            targets.at_offset(-1),
             "the previous token",
             formula="share of attention on k = q - 1",
             range="0 to 1",
@@ -171,7 +75,7 @@ SCORES: dict[str, Score] = {
         Score(
             "next_token",
             "self",
-            _offset(1),
+            targets.at_offset(1),
             "the next token",
             formula="share of attention on k = q + 1",
             range="0 to 1",
@@ -185,7 +89,7 @@ SCORES: dict[str, Score] = {
         Score(
             "same_token",
             "self",
-            _offset(0),
+            targets.at_offset(0),
             "the token itself",
             formula="share of attention on k = q",
             range="0 to 1",
@@ -196,7 +100,7 @@ SCORES: dict[str, Score] = {
         Score(
             "duplicate_token",
             "both",
-            _duplicate,
+            targets.duplicate,
             "other copies of the same token",
             formula=(
                 "share of attention on other positions with the same token "
@@ -210,7 +114,7 @@ SCORES: dict[str, Score] = {
         Score(
             "induction",
             "self",
-            _induction,
+            targets.induction,
             "what followed the same token before",
             formula=(
                 "share of attention on tokens that follow an earlier copy of the "
@@ -228,7 +132,7 @@ SCORES: dict[str, Score] = {
         Score(
             "first_token",
             "both",
-            _first,
+            targets.first,
             "the first token",
             formula="share of attention on the first key",
             range="0 to 1",
@@ -239,7 +143,7 @@ SCORES: dict[str, Score] = {
         Score(
             "last_token",
             "both",
-            _last,
+            targets.last,
             "the last token",
             formula="share of attention on the last key; not under a causal mask",
             range="0 to 1",
@@ -250,7 +154,7 @@ SCORES: dict[str, Score] = {
         Score(
             "special_tokens",
             "both",
-            _keys(is_special),
+            targets.on_keys(is_special),
             "special tokens",
             formula=(
                 "share of attention on tokens written like [CLS], <s>, <|endoftext|>"
@@ -264,7 +168,7 @@ SCORES: dict[str, Score] = {
         Score(
             "punctuation",
             "both",
-            _keys(is_punctuation),
+            targets.on_keys(is_punctuation),
             "punctuation",
             formula="share of attention on tokens of punctuation or symbols alone",
             range="0 to 1",
@@ -275,7 +179,7 @@ SCORES: dict[str, Score] = {
         Score(
             "delimiters",
             "both",
-            _delimiters,
+            targets.delimiters,
             "delimiters",
             formula="share of attention on special tokens after the first token",
             range="0 to 1",
@@ -286,7 +190,7 @@ SCORES: dict[str, Score] = {
         Score(
             "prefix",
             "both",
-            _prefix,
+            targets.prefix,
             "the beginning of the text",
             formula="share of attention on the first eighth of the keys, at least two",
             range="0 to 1",
@@ -297,7 +201,7 @@ SCORES: dict[str, Score] = {
         Score(
             "suffix",
             "both",
-            _suffix,
+            targets.suffix,
             "the end of the text",
             formula="share of attention on the last eighth of the keys, at least two",
             range="0 to 1",
@@ -308,8 +212,8 @@ SCORES: dict[str, Score] = {
         Score(
             "local",
             "self",
-            _local,
-            f"tokens at most {LOCAL_WINDOW} away",
+            targets.local,
+            f"tokens at most {targets.LOCAL_WINDOW} away",
             formula="share of attention on |q - k| ≤ 2",
             range="0 to 1",
             reading="High: a band along the diagonal.",
@@ -320,7 +224,7 @@ SCORES: dict[str, Score] = {
         Score(
             "block",
             "self",
-            _block,
+            targets.block,
             "its own sentence or part",
             formula=(
                 "share of attention inside the query's own sentence or part; "
@@ -334,8 +238,8 @@ SCORES: dict[str, Score] = {
         Score(
             "far_in_block",
             "self",
-            _far_in_block,
-            f"tokens of its own sentence or part more than {LOCAL_WINDOW} away",
+            targets.far_in_block,
+            f"tokens of its own sentence or part more than {targets.LOCAL_WINDOW} away",
             formula=(
                 "share of attention inside the query's own sentence or part, on "
                 "|q - k| > 2"
@@ -350,7 +254,7 @@ SCORES: dict[str, Score] = {
         Score(
             "diagonal",
             "cross",
-            _diagonal,
+            targets.diagonal,
             "the same relative position",
             formula=(
                 "Σ_k w exp(-(q/(Q-1) - k/(K-1))² / (2 · 0.2²)), mean over "
@@ -364,7 +268,7 @@ SCORES: dict[str, Score] = {
         Score(
             "distance",
             "self",
-            _distance,
+            targets.distance,
             "tokens this far away",
             share=False,
             formula="mean over queries of Σ_k w |q - k|",

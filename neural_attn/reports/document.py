@@ -26,6 +26,7 @@ from neural_attn.reports.elements import (
     Table,
     number,
 )
+from neural_attn.reports.relations import relation_parts
 from neural_attn.reports.sections import more_parts
 from neural_attn.reports.type_map import type_map
 
@@ -52,6 +53,7 @@ def document(analysis: Analysis) -> list[Part]:
         Sentences(tuple((one.sentence, one.heads) for one in analysis.highlights)),
         Heading(2, "Types of heads", lead=True),
         type_map(analysis.heads),
+        *relation_parts(analysis.relations, analysis.heads),
         *more_parts(analysis),
         Heading(2, "Types by layer"),
         _types(analysis.heads),

@@ -160,11 +160,14 @@ def _html_types(part: TypeMap) -> str:
         ends = "".join(f"<td>{end}</td>" for end in reach)
         rows.append(f'<tr><th scope="row">{_safe(name)}</th>{letters}{ends}</tr>')
     legend = ", ".join(f"<span>{_safe(one)}</span>" for one in part.legend)
-    return (
-        f'<div class="scroll"><table class="types"><caption>{_safe(part.caption)}'
+    table = (
+        f'<table class="types"><caption>{_safe(part.caption)}'
         f'</caption><thead><tr><th scope="col">layer</th>{head}'
         '<th scope="col">entropy</th><th scope="col">greatest</th></tr></thead>'
-        f'<tbody>{"".join(rows)}</tbody></table></div><p class="legend">{legend}. '
+        f"<tbody>{''.join(rows)}</tbody></table>"
+    )
+    return (
+        f'{_scrolling(table, part.caption)}<p class="legend">{legend}. '
         "Entropy (1: uniform) and greatest weight: least and greatest of the heads.</p>"
     )
 
@@ -180,10 +183,17 @@ def _html_table(part: Table) -> str:
         cells = "".join(f"<td>{_safe(cell)}</td>" for cell in row)
         name = f' id="{_safe(row[0])}"' if part.anchor else ""
         rows.append(f"<tr{name}>{cells}</tr>")
-    return (
-        f'<div class="scroll"><table><caption>{_safe(part.caption)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    return _scrolling(
+        f"<table><caption>{_safe(part.caption)}</caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>",
+        part.caption,
     )
+
+
+def _scrolling(table: str, caption: str) -> str:
+    """A table in a box that scrolls where it is too wide, by the keyboard too."""
+    named = f'role="region" tabindex="0" aria-label="{_safe(caption)}"'
+    return f'<div class="scroll" {named}>{table}</div>'
 
 
 def _safe(text: str) -> str:

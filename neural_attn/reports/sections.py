@@ -6,7 +6,7 @@ from collections import Counter
 
 from neural_attn.analysis.example import MOST_TOKENS, Example
 from neural_attn.analysis.heads import Head
-from neural_attn.analysis.links import LinkScore
+from neural_attn.analysis.link_counts import LinkScore
 from neural_attn.analysis.result import Analysis
 from neural_attn.analysis.sentences import NOTHING, p_text, rests_on
 from neural_attn.analysis.steps import MEASURED

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from neural_attn.analysis.evidence import FEWEST_ROWS
 from neural_attn.analysis.heads import Head
 from neural_attn.analysis.sentences import NOTHING, TOO_FEW, p_text, rests_on
-from neural_attn.analysis.significance import FEWEST_ROWS
 
 __all__ = ["entropy_words", "greatest_words", "own_position_words"]
 

@@ -304,6 +304,10 @@ def network(folder: Path) -> Real:
     return Real(Path(_network(folder)), [("check", str(folder / "small.neural"))])
 
 
+TREEBANK = (
+    "# text = a b\n1\ta\t_\t_\t_\t_\t2\tdet\t2:coref\t_\n"
+    "2\tb\t_\t_\t_\t_\t0\troot\t_\t_\n\n"
+)
 FORMATS: dict[str, Callable[[Path], Real]] = {
     "maps.npz": maps,
     "maps.npz, deflated": lambda folder: maps(folder, True),
@@ -332,6 +336,9 @@ FORMATS: dict[str, Callable[[Path], Real]] = {
     ),
     "links.jsonl": lambda folder: texts(
         folder, "l.jsonl", '{"text": "a b", "links": [[0, 1]]}\n', "--links", "{}"
+    ),
+    "texts.conllu": lambda folder: texts(
+        folder, "t.conllu", TREEBANK, "--text", "a b", "--parse", "{}"
     ),
     "sound.wav": sound,
     "model.bin of CTranslate2": ctranslate2,

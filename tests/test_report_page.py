@@ -1,0 +1,109 @@
+"""The report as a page in a browser: what the first screen holds, and on a phone."""
+
+import numpy as np
+import pytest
+
+from neural_attn.analysis import analyze
+from neural_attn.inputs.parses import Arc, Parse
+from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.metrics.planted import PLANTED, planted_head, planted_tokens
+from neural_attn.reports.html import to_html
+from tests.browser import CHROMIUM, FLAGS, axe_source
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is missing")
+LAYERS, HEADS, TEXTS = 6, 12, 8
+SELF = [name for name in PLANTED if name not in ("block", "diagonal")]
+# the parts that stick out of the screen, though they stand in no box that scrolls
+WIDE = """() => [...document.querySelectorAll('body *')]
+  .filter(one => one.getBoundingClientRect().right > innerWidth + 0.5
+    && !(one.closest('.scroll') && !one.closest('.types')))
+  .map(one => one.outerHTML.slice(0, 90))"""
+OPEN = "document.querySelectorAll('details').forEach(one => { one.open = true; })"
+
+
+def maps_of(seed):
+    tokens = planted_tokens(26, seed)
+    names = [SELF[n % len(SELF)] for n in range(LAYERS * HEADS)]
+    heads = [
+        planted_head(name, tokens, noise=0.2, seed=seed + n)
+        for n, name in enumerate(names)
+    ]
+    stacked = np.reshape(heads, (LAYERS, HEADS, len(tokens), len(tokens)))
+    named = {f"transformer_encoder_{n}": layer for n, layer in enumerate(stacked)}
+    return AttentionMaps.from_arrays(named, tokens)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    analysis = analyze(
+        map(maps_of, range(TEXTS)),
+        parser=lambda text: Parse(tuple(text.split()), (Arc(1, 3, "det"),)),
+    )
+    assert (len(analysis.highlights), len(analysis.heads)) == (5, LAYERS * HEADS)
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(to_html(analysis), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser, report):
+    contexts = []
+
+    def go(width, height, scheme="light"):
+        size = {"width": width, "height": height}
+        contexts.append(browser.new_context(viewport=size, color_scheme=scheme))
+        page = contexts[-1].new_page()
+        page.goto(report.as_uri())
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+
+
+def test_the_first_screen_holds_the_sentences_and_the_types(visit):
+    page = visit(1280, 900)
+    assert page.locator(".first li").count() == 5
+    assert page.locator(".types a").count() == LAYERS * HEADS
+    for part in ".first li", ".types a", ".legend":
+        for one in page.locator(part).all():
+            box = one.bounding_box()
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= 1280
+            assert box["y"] + box["height"] <= 900
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_nothing_is_wider_than_a_phone(visit, width):
+    page = visit(width, 844)
+    page.evaluate(OPEN)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.evaluate(WIDE) == []
+    # every head is there, and none lies upon another
+    boxes = [one.bounding_box() for one in page.locator(".types a").all()]
+    assert len({(box["x"], box["y"]) for box in boxes}) == LAYERS * HEADS
+    assert min(box["width"] for box in boxes) >= 20
+    rows = page.locator(".types tbody tr").all()
+    assert "transformer_encoder_5" in rows[-1].inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_accessibility_checker_finds_nothing(visit, scheme, width):
+    page = visit(width, 900, scheme)
+    page.evaluate(OPEN)
+    page.evaluate(axe_source())
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    assert [
+        (one["id"], one["nodes"][0]["html"][:120]) for one in found["violations"]
+    ] == []

@@ -2,6 +2,7 @@
 
 import gc
 import threading
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -175,6 +176,24 @@ def test_a_row_that_sees_nothing_is_zero(own, ids):
     maps = capture(own, {"ids": ids, "attention_mask": mask})
     assert (maps["attention"][1] == 0).all()
     np.testing.assert_allclose(maps["attention"][0].sum(-1), 1, **EXACT)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("number", [torch.nan, torch.inf, -torch.inf])
+def test_a_row_that_is_no_number_is_said(causal, number):
+    class Attends(nn.Module):
+        def forward(self, x):
+            functional.scaled_dot_product_attention(x, x, x, is_causal=causal)
+            return x
+
+    x = torch.ones(1, 1, 3, 4)
+    x[0, 0, 2] = number  # where the other rows are, it is of the last key alone
+    weights = Scores(x, x, causal=causal).weights([0])
+    none, some = np.isnan(weights).all(-1), np.isnan(weights).any(-1)
+    assert some.any()
+    np.testing.assert_array_equal(none, some)  # so that one of a row tells
+    with pytest.raises(NeuralError, match=r"E0448.*attention"):
+        capture(Attends().eval(), x)
 
 
 def test_half_precision_is_computed_in_full(ids):
@@ -503,6 +522,52 @@ def test_nothing_is_left_behind_after_an_exception(error):
     assert state() == before
 
 
+class Counting(torch.overrides.TorchFunctionMode):
+    """A mode of somebody else, which may fail in an activation."""
+
+    def __init__(self, error=None):
+        super().__init__()
+        self.error, self.calls = error, Counter()
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        self.calls[func] += 1
+        if self.error and func is functional.relu:
+            raise self.error("on purpose")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_nothing_is_left_behind_after_an_exception_in_a_part_that_passes(own, error):
+    before, ids = state(), torch.ones(1, 3, dtype=torch.long)
+    with Counting(error), pytest.raises(error, match="on purpose"):
+        capture(nn.Sequential(own, nn.ReLU()).eval(), ids)
+    assert state() == before
+    assert list(capture(own, ids)) == ["attention"]
+
+
+def test_modes_of_others_see_what_they_saw(own, ids):
+    calls = []
+    for run in (without, capture):
+        with Counting() as mode:
+            run(nn.Sequential(own, nn.ReLU()).eval(), ids)
+        kernels = (functional.linear, functional.relu, functional.embedding)
+        kernels += (functional.scaled_dot_product_attention,)
+        calls.append([mode.calls[func] for func in kernels])
+    assert calls[0] == calls[1]
+    assert min(calls[0]) > 0
+
+
+@pytest.mark.parametrize("kind", ["forward", "forward_pre"])
+def test_a_hook_of_a_part_that_passes_may_attend(own, ids, kind):
+    def attend(*_):
+        x = torch.ones(1, 2, 5, 4)
+        functional.scaled_dot_product_attention(x, x, x)
+
+    model = nn.Sequential(own, nn.ReLU()).eval()
+    getattr(model[1], f"register_{kind}_hook")(attend)
+    assert len(capture(model, ids)) == 2
+
+
 def test_a_model_that_catches_what_a_part_raises_goes_on():
     class Broken(nn.Module):
         def forward(self, x):
@@ -750,7 +815,7 @@ def test_a_capture_within_a_hook_is_its_own(own, ids):
     hook.remove()
     assert [list(maps) for maps in seen] == [["attention"]]
     assert list(outer) == list(capture(model, ids))
-    assert not hasattr(watch._here, "watch") or watch._here.watch is None
+    assert watch._here.watch is None
 
 
 def test_a_fault_of_ours_is_none_of_the_models(own, ids, monkeypatch):

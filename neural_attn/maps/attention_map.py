@@ -79,6 +79,9 @@ class AttentionMap:
     layer : int or None
         The number of its layer in the network, where some layers have no map. None:
         its place among the maps.
+    known : bool
+        The weights are known to be finite and of the signs that `rows` promises, as
+        those of a softmax: they are not looked at.
 
     Raises
     ------
@@ -111,13 +114,15 @@ class AttentionMap:
         head_indices: Sequence[int] | None = None,
         rows: Rows = SHARES,
         layer: int | None = None,
+        *,
+        known: bool = False,
     ) -> None:
         check_name(name)
         if kind not in KINDS:
             raise ValueError(f"{name}: kind is {kind!r}, not one of {', '.join(KINDS)}")
         if rows not in ROWS:
             raise ValueError(f"{name}: rows is {rows!r}, not one of {', '.join(ROWS)}")
-        checked = _checked_weights(name, weights, rows)
+        checked = _checked_weights(name, weights, rows, known)
         batch, heads, queries, keys = checked.shape
         indices = tuple(range(heads) if head_indices is None else head_indices)
         if len(indices) != heads or len(set(indices)) != heads:
@@ -205,7 +210,9 @@ def check_name(name: object) -> None:
         raise ValueError(f"a map's name does not begin with {RESERVED}/: {name[:80]!r}")
 
 
-def _checked_weights(name: str, values: Any, rows: Rows) -> NDArray[np.float32]:
+def _checked_weights(
+    name: str, values: Any, rows: Rows, known: bool
+) -> NDArray[np.float32]:
     array = np.asarray(values)
     if array.dtype.kind != "f":
         raise ValueError(f"{name}: weights are {array.dtype}, not floating point")
@@ -215,7 +222,10 @@ def _checked_weights(name: str, values: Any, rows: Rows) -> NDArray[np.float32]:
             "not [batch, heads, queries, keys] with at least one of each"
         )
     with np.errstate(over="ignore"):  # too large for float32: caught as infinite below
-        weights = array.astype(np.float32, copy=False).view()
+        weights: NDArray[np.float32] = array.astype(np.float32, copy=False).view()
+    weights.flags.writeable = False
+    if known:
+        return weights
     # min and max tell of NaN and infinity too, without a boolean copy of the array;
     # along an axis that was broadcast, all is the same.
     some = weights[tuple(slice(1 if step == 0 else None) for step in weights.strides)]
@@ -227,9 +237,7 @@ def _checked_weights(name: str, values: Any, rows: Rows) -> NDArray[np.float32]:
             f"{name}: weights are not attention: the least is {low:g} < 0 "
             '(rows="signed" allows it)'
         )
-    weights.flags.writeable = False
-    checked: NDArray[np.float32] = weights
-    return checked
+    return weights
 
 
 def _checked_mask(

@@ -257,8 +257,9 @@ class Module(Living):
         """Refuse training mode, and weights that were never loaded."""
         for found_before in ("parts", "named"):  # it may have been changed since
             vars(self).pop(found_before, None)
-        if any(map(_is_empty, self.parts.values())):
-            fail("E0447", kind=type(self.module).__name__)
+        for part in self.parts.values():
+            if part._parameters and _is_empty(part):
+                fail("E0447", kind=type(self.module).__name__)
         if any(part.training for part in self.parts.values()):
             fail("E0444", kind=type(self.module).__name__)
 

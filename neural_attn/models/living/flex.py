@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from types import FunctionType
 from typing import Any
 
@@ -25,7 +24,7 @@ from neural_attn.models.living.rows import RowsOf, all_rows, blocks_of_rows
 from neural_attn.models.living.scores import require_readable
 from neural_attn.promises import SHARES, Rows
 
-__all__ = ["FlexScores", "asks_device", "holds_compiled", "running"]
+__all__ = ["FlexScores", "asks_device", "keeps_compiled", "names_compiled", "running"]
 
 _MODULE = "torch.nn.attention.flex_attention"
 _ASKS = torch.Tensor.device  # as its check reads it
@@ -55,18 +54,23 @@ def running(args: Any) -> Callable[[], FlexScores] | None:
     )
 
 
-def holds_compiled(module: Any) -> bool:
-    """Whether a module has `flex_attention` compiled, or its code names one that is."""
-    if _MODULE not in sys.modules:
-        return False
-    forward = inspect.unwrap(type(module).forward)
+def names_compiled(kind: type) -> bool:
+    """Whether the code of a module names `flex_attention` as it was compiled."""
+    forward = inspect.unwrap(kind.forward)  # type: ignore[attr-defined]
     names = getattr(getattr(forward, "__code__", None), "co_names", ())
     around = getattr(forward, "__globals__", {})
-    held = chain(vars(module).values(), (around.get(name) for name in names))
-    return any(type(one) is FunctionType and _is_compiled(one) for one in held)
+    return any(_is_compiled(around.get(name)) for name in names)
+
+
+def keeps_compiled(module: Any) -> bool:
+    """Whether a module itself has `flex_attention` compiled."""
+    held = [one for one in vars(module).values() if type(one) is FunctionType]
+    return any(map(_is_compiled, held))
 
 
 def _is_compiled(held: Any) -> bool:
+    if _MODULE not in sys.modules or type(held) is not FunctionType:
+        return False
     original = getattr(held, "_torchdynamo_orig_callable", None)
     return original is sys.modules[_MODULE].flex_attention
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, Protocol
 
-__all__ = ["ROOT", "Family", "Named", "Paths", "Place"]
+__all__ = ["ROOT", "Family", "Named", "Paths", "Place", "is_called_attention"]
 
 ROOT = "attention"  # where the model itself attends
 
@@ -21,6 +22,7 @@ _CROSS_CLASS = re.compile(r"(?i)cross_?att")
 _SELF_CLASS = re.compile(r"(?i)self_?attention|^FunnelRel|^SegformerAtt")
 _TEXT = re.compile(r"text|language")
 SIDES: tuple[Side, Side] = ("encoder", "decoder")
+_REMEMBERED = 4096  # paths, more than the largest models have
 _NUMBER = re.compile(r"(?:^|\.)(\d+)(?=\.|$)")
 
 
@@ -52,10 +54,18 @@ class Named(Protocol):
 def is_cross(path: str, module: Any) -> bool:
     """Whether a module attends to another sequence, by what it is called."""
     said = getattr(module, "is_cross_attention", None)
-    if isinstance(said, bool):
-        return said
-    kind, inside = type(module).__name__, re.split(r"\.\d+\.", f".{path}")[-1]
+    return said if isinstance(said, bool) else _says_cross(path, type(module).__name__)
+
+
+@lru_cache(_REMEMBERED)
+def _says_cross(path: str, kind: str) -> bool:
+    inside = re.split(r"\.\d+\.", f".{path}")[-1]
     return bool(_CROSS_CLASS.search(kind) or _CROSS.search(inside.lower()))
+
+
+def is_called_attention(module: Any) -> bool:
+    """Whether the name of its class says that a module attends."""
+    return "attention" in type(module).__name__.lower()
 
 
 def is_own(module: Any) -> bool:
@@ -108,7 +118,7 @@ class Family:
         stacks: dict[str, None] = {}
         crossing = set()
         for path, module in parts.items():
-            if "attention" not in type(module).__name__.lower():
+            if not is_called_attention(module):
                 continue
             stack, number, _ = _split(path)
             if number is not None:
@@ -152,6 +162,7 @@ def _sides(stacks: Iterable[str]) -> dict[str, str]:
     return {stack: f"{_side(stack)}_" for stack in stacks}
 
 
+@lru_cache(_REMEMBERED)
 def _split(path: str) -> tuple[str, int | None, str]:
     """What stands before, is and stands after the first number in a path."""
     found = _NUMBER.search(path)

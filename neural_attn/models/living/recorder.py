@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, TypeAlias
 
@@ -18,7 +17,7 @@ from neural_attn.maps.steps import join_steps
 from neural_attn.models.living.budget import readable
 from neural_attn.models.living.choice import Choice
 from neural_attn.models.living.masks import Mask, simplest
-from neural_attn.models.living.names import Named, Place
+from neural_attn.models.living.names import Named, Place, is_called_attention
 from neural_attn.models.living.unread import UnreadError
 from neural_attn.promises import Rows
 
@@ -35,7 +34,8 @@ class Weighed:
     """Weights of some heads, and what was hidden from them.
 
     Where they are measured and not kept, the weights have their shape alone, and are 0.
-    With `own`, queries and keys are of one sequence, though there be more keys.
+    With `own`, queries and keys are of one sequence, though there be more keys. `known`
+    are weights that need not be looked at: of a softmax, and not NaN.
     """
 
     weights: NDArray[np.float32]
@@ -43,6 +43,7 @@ class Weighed:
     mask: Mask
     rows: Rows
     own: bool = False
+    known: bool = False
 
     @classmethod
     def of(
@@ -50,7 +51,13 @@ class Weighed:
     ) -> Weighed:
         """Weights of a call, and what it says of them."""
         own = getattr(scores, "own", False)
-        return cls(weights, heads, scores.read_mask(heads), scores.rows, own)
+        known = getattr(scores, "softmax", False) and _has_no_nan(weights)
+        return cls(weights, heads, scores.read_mask(heads), scores.rows, own, known)
+
+
+def _has_no_nan(weights: NDArray[np.float32]) -> bool:
+    """Whether no row of a softmax is NaN; then its first weight would be."""
+    return not np.isnan(weights[..., 0].sum())
 
 
 def require_finite(name: str, weights: NDArray[np.float32]) -> None:
@@ -59,11 +66,18 @@ def require_finite(name: str, weights: NDArray[np.float32]) -> None:
         fail("E0448", name=name)
 
 
-@dataclass
+_NOWHERE = Place("")
+
+
+@dataclass(slots=True)
 class _Call:
-    place: Place
-    number: int  # of the calls of this name
-    layer: int
+    """One call; what it is called is worked out when somebody asks."""
+
+    path: str
+    module: Any
+    place: Place = _NOWHERE
+    number: int = 0  # of the calls of this name
+    layer: int = 0
     scores: Callable[[], Any] | None = None
     weighed: Weighed | None = None
     measured: Any = None
@@ -83,10 +97,10 @@ class Library(Protocol):
         """Names parts of the module."""
 
     def returned(self, module: Any, args: Any, kwargs: Any, output: Any) -> Any:
-        """Attention that a part returned, where no kernel was seen."""
+        """What a part called attention returned of it, where no kernel was seen."""
 
     def attends(self, module: Any) -> bool:
-        """Whether a part must have attended, by what it is."""
+        """Whether a part called attention must have attended, by what it is."""
 
     def unpacked(self, module: Any, scores: Any) -> Any:
         """A call in the usual layout, where the library has another."""
@@ -119,6 +133,7 @@ class Recorder:
         self._library, self._choice, self._budget = library, choice, budget
         self._labels, self._measure, self._steps = labels, measure, steps
         self._calls: list[_Call] = []
+        self._named = 0  # calls that have their names
         self._of_module: Counter[str] = Counter()
         self._of_name: Counter[str] = Counter()
         self._kept = 0
@@ -126,33 +141,35 @@ class Recorder:
 
     def attended(self, path: str, module: Any, scores: Callable[[], Any]) -> None:
         """Weigh the call, or put it off until it is known whether it is wanted."""
-
-        def usual() -> Any:
-            return self._library.unpacked(module, scores())
-
-        call = self._place(path, module)
+        call = _Call(path, module)
         self._calls.append(call)
-        if self._choice.counts_back:
-            with self._naming(call):
-                held = _held(usual())
-                call.scores = lambda: held
-        elif self._choice.takes(call.names, call.layer):
-            with self._naming(call):
-                self._weigh(call, usual())
-
-    @contextmanager
-    def _naming(self, call: _Call) -> Iterator[None]:
-        """Name a call that cannot be weighed among what was not seen."""
         try:
-            yield
+            if self._choice.counts_back:
+                held = _held(self._library.unpacked(module, scores()))
+                call.scores = lambda: held
+            elif self._is_wanted(call, self._choice):
+                self._weigh(call, self._library.unpacked(module, scores()))
         except UnreadError:
-            call.is_seen = False
-            self.unseen.append(call.place.name)
+            self._miss(call)
+
+    def _is_wanted(self, call: _Call, choice: Choice) -> bool:
+        if choice.layers is None:
+            return True
+        self._name()
+        return choice.takes(call.names, call.layer)
+
+    def _miss(self, call: _Call) -> None:
+        """Name a call that cannot be weighed among what was not seen."""
+        self._name()
+        call.is_seen = False
+        self.unseen.append(call.place.name)
 
     def ended(
         self, path: str, module: Any, args: Any, kwargs: Any, output: Any
     ) -> bool:
         """Take the weights that a module returned, if it did."""
+        if not is_called_attention(module):
+            return False
         given = self._library.returned(module, args, kwargs, output)
         if given is None:
             attends = self._library.attends(module)
@@ -163,6 +180,7 @@ class Recorder:
 
     def finish(self) -> None:
         """Weigh what was put off."""
+        self._name()
         layers = max((call.layer for call in self._calls), default=-1) + 1
         wanted = tuple(
             one % layers if isinstance(one, int) and -layers <= one < 0 else one
@@ -171,40 +189,61 @@ class Recorder:
         choice = Choice(wanted, self._choice.heads)
         for call in self._calls:
             scores, call.scores = call.scores, None
-            if scores is not None and choice.takes(call.names, call.layer):
-                with self._naming(call):
-                    self._weigh(call, scores())
+            if scores is None or not self._is_wanted(call, choice):
+                continue
+            try:
+                self._weigh(call, scores())
+            except UnreadError:
+                self._miss(call)
 
-    def _place(self, path: str, module: Any) -> _Call:
+    def _name(self) -> None:
+        """Give each call that has none its place, number and layer.
+
+        While the model runs this is done for nothing that can wait: its weights take
+        the processor's caches, and all that is done between its kernels takes thrice
+        the time.
+        """
+        for at in range(self._named, len(self._calls)):
+            self._place(self._calls[at], self._calls[:at])
+        self._named = len(self._calls)
+
+    def _place(self, call: _Call, before: Sequence[_Call]) -> None:
+        path, name = call.path, self._library.named.place
         if self._steps:
-            place = self._library.named.place(path, module, 0)
-            for call in self._calls:
-                if call.place == place:
-                    return _Call(place, 0, call.layer)
-        place = self._library.named.place(path, module, self._of_module[path])
-        number = self._of_name[place.name]
+            call.place = name(path, call.module, 0)
+            for one in before:
+                if one.place == call.place:
+                    call.layer = one.layer
+                    return
+        call.place = name(path, call.module, self._of_module[path])
+        call.number = self._of_name[call.place.name]
         self._of_module[path] += 1
-        self._of_name[place.name] += 1
-        last = self._calls[-1] if self._calls else None
-        if last is None:
-            return _Call(place, number, 0)
-        return _Call(place, number, last.layer + (not self._continues(place, last)))
+        self._of_name[call.place.name] += 1
+        if before:
+            last = before[-1].layer
+            group = [one for one in before if one.layer == last]
+            call.layer = last + (not self._continues(call.place, group))
 
-    def _continues(self, place: Place, last: _Call) -> bool:
+    def _continues(self, place: Place, group: Sequence[_Call]) -> bool:
         """Whether it is of the same layer, as `AttentionMaps.layers` groups maps."""
+        last = group[-1]
         parent = place.name.rpartition(".")[0]
-        group = [call for call in self._calls if call.layer == last.layer]
         same = parent and last.place.name.rpartition(".")[0] == parent
         return bool(same) and place.cross not in [call.place.cross for call in group]
 
     def _weigh(self, call: _Call, scores: Any) -> None:
         batch, all_heads, queries, keys = scores.shape
-        heads = self._choice.of_heads(call.place.name, all_heads)
+        heads: Sequence[int] = range(all_heads)
+        if self._choice.heads is not None:
+            self._name()
+            heads = self._choice.of_heads(call.place.name, all_heads)
         if self._measure is not None:
+            self._name()
             self._measure_only(call, scores, heads, self._measure)
             return
         size = 4 * batch * len(heads) * queries * keys
         if self._kept + size > self._budget:
+            self._name()
             kept = sum(one.weighed is not None for one in self._calls)
             fail(
                 "E0443",
@@ -354,6 +393,7 @@ def _map(name: str, place: Place, kept: Weighed, labels: Sequence[Any]) -> Atten
             _fitting(asked, batch, keys),
             kept.heads,
             kept.rows,
+            known=kept.known,
         )
     except ValueError:  # it looks at each weight: nobody needs to do so before
         require_finite(name, kept.weights)

@@ -22,9 +22,8 @@ def weights_in(module: Any, args: Any, kwargs: Any, output: Any) -> Given | None
     of the same shape, before. Other layouts (the windows of Longformer, XLNet's heads
     on the last axis) are not taken.
     """
-    attends = "attention" in type(module).__name__.lower()
     several = isinstance(output, tuple | list) and bool(output)
-    if not attends or not several or not isinstance(output[0], torch.Tensor):
+    if not several or not isinstance(output[0], torch.Tensor):
         return None
     for one in reversed(output[1:]):
         if isinstance(one, torch.Tensor) and _is_attention(one, module, output[0]):
@@ -74,13 +73,13 @@ def unpacked(module: Any, scores: Any) -> Any:
 
     `transformers` does so for a single query of grouped heads (its `pack_gqa`).
     """
-    if not isinstance(scores, Scores):
-        return scores
     groups = getattr(module, "num_key_value_groups", 1)
+    if groups < 2 or not isinstance(scores, Scores):
+        return scores
     config = getattr(module, "config", None)
     all_heads = getattr(config, "num_attention_heads", None)
     heads, queries = scores.query.shape[1:3]
-    if groups < 2 or queries != groups or heads * groups != all_heads:
+    if queries != groups or heads * groups != all_heads:
         return scores
     mask = scores.mask
     if mask is not None and mask.dim() == 4 and mask.shape[1] > 1:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -31,7 +31,8 @@ class Scores:
     where the batch may be 1 and key heads may be shared by groups of heads. `mask`
     broadcasts; it is True where attending is allowed, or is added to the scaled scores.
     `causal` hides the keys right of the diagonal from the upper left, as `is_causal`.
-    With `own`, both are of one sequence, to whose keys some may have been added.
+    With `own`, both are of one sequence, to whose keys some may have been added. With
+    `softmax`, a row of weights is of a softmax: all of it is NaN or none.
 
     Raises UnreadError for tensors without values of their own, and where none are.
     """
@@ -42,6 +43,7 @@ class Scores:
     causal: bool = False
     scale: float | None = None
     own: bool = False
+    softmax: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_readable(self.query, self.key, self.mask)
@@ -101,65 +103,69 @@ class Scores:
         found = start((batch, len(heads), queries, keys), np.float32)
         few = max(1, BLOCK // (queries * keys))
         step = queries if few > 1 else max(1, min(queries, BLOCK // keys))
-        fill = self._filler(heads)
-        for example in range(batch):
-            for head in range(0, len(heads), few):
-                for row in range(0, queries, step):
-                    some = slice(head, head + few)
-                    rows = slice(row, min(row + step, queries))
-                    fill(found[example, some, rows], example, some, rows)
+        with torch.no_grad(), torch._C.DisableTorchFunction():
+            fill = self._filler(heads)
+            for example in range(batch):
+                for head in range(0, len(heads), few):
+                    for row in range(0, queries, step):
+                        some = slice(head, head + few)
+                        rows = slice(row, min(row + step, queries))
+                        fill(found[example, some, rows], example, some, rows)
         return found
 
     def rows_of(self, heads: Sequence[int]) -> RowsOf:
         """What makes some rows of one example, without the rest."""
-        keys, fill = self.shape[3], self._filler(heads)
+        keys = self.shape[3]
+        with torch.no_grad(), torch._C.DisableTorchFunction():
+            fill = self._filler(heads)
 
         def make(example: int, rows: slice) -> NDArray[np.float32]:
             found = np.zeros((len(heads), rows.stop - rows.start, keys), np.float32)
-            fill(found, example, slice(None), rows)
+            with torch.no_grad(), torch._C.DisableTorchFunction():
+                fill(found, example, slice(None), rows)
             return found
 
         return make
 
     def _filler(self, heads: Sequence[int]) -> Callable[..., None]:
-        """What fills an array with some rows of some of these heads of an example."""
+        """What fills an array with some rows of some of these heads of an example.
+
+        Both are to be called where nothing can see it: it is none of the model's.
+        """
         query, key = self._exact(heads)
+        causal = self.causal
+        scale = query.shape[-1] ** -0.5 if self.scale is None else self.scale
         mask = _of_heads(self.mask, heads)
         if mask is not None:
             mask = mask.expand(self.shape[0], mask.shape[1], *self.shape[2:])
+        fits = query.dtype == torch.float32 and query.device.type == "cpu"
 
         def fill(array: Any, example: int, some: slice, rows: slice) -> None:
-            seen = min(self.shape[3], rows.stop) if self.causal else self.shape[3]
-            # These calls are none of the model's: nothing may see them.
-            with torch.no_grad(), torch._C.DisableTorchFunction():
-                added = None
-                if mask is not None:
-                    of = some if mask.shape[1] > 1 else slice(None)
-                    added = _additive(mask[example, of, rows, :seen], query.dtype)
-                asked, keyed = query[example, some, rows], key[example, some, :seen]
-                found = torch.from_numpy(array)[..., :seen]
-                self._fill(found, asked, keyed.mT, added, rows)
+            to = torch.from_numpy(array)
+            asked, keyed = query[example, some, rows], key[example, some]
+            if causal:
+                to, keyed = to[..., : rows.stop], keyed[:, : rows.stop]
+            seen = keyed.shape[1]
+            scores = (
+                to
+                if fits
+                else torch.empty_like(to, dtype=query.dtype, device=query.device)
+            )
+            if mask is None:
+                added, beta = scores, 0
+            else:
+                of = some if mask.shape[1] > 1 else slice(None)
+                added, beta = _additive(mask[example, of, rows, :seen], query.dtype), 1
+            torch.baddbmm(added, asked, keyed.mT, beta=beta, alpha=scale, out=scores)
+            if causal:
+                scores.masked_fill_(_later(rows, seen, scores.device), -torch.inf)
+            torch.softmax(scores, -1, out=scores)
+            if mask is not None:
+                scores.masked_fill_((added <= HIDDEN).all(-1, keepdim=True), 0)
+            if not fits:
+                to.copy_(scores)
 
         return fill
-
-    def _fill(self, to: Any, asked: Any, keyed: Any, added: Any, rows: slice) -> None:
-        """Put a softmax of scores where it belongs; where it can be, without a copy."""
-        size = self.query.shape[-1]
-        scale = size**-0.5 if self.scale is None else self.scale
-        like = {"dtype": asked.dtype, "device": asked.device}
-        fits = to.dtype == asked.dtype and to.device == asked.device
-        scores = to if fits else torch.empty_like(to, **like)
-        beta = 0 if added is None else 1
-        added = scores if added is None else added
-        torch.baddbmm(added, asked, keyed, beta=beta, alpha=scale, out=scores)
-        if self.causal:
-            later = _later(rows, scores.shape[2], scores.device)
-            scores.masked_fill_(later, -torch.inf)
-        torch.softmax(scores, -1, out=scores)
-        if beta:
-            scores.masked_fill_((added <= HIDDEN).all(-1, keepdim=True), 0)
-        if not fits:
-            to.copy_(scores)
 
     def _exact(self, heads: Sequence[int]) -> tuple[Any, Any]:
         """Queries of some heads, and the keys of each, as precise as the maps are."""
@@ -167,12 +173,11 @@ class Scores:
         exact = torch.float64 if self.query.dtype == torch.float64 else torch.float32
         query, key = self.query, self.key
         shared = all_heads // key.shape[1]
-        with torch.no_grad(), torch._C.DisableTorchFunction():
-            if shared > 1 or list(heads) != list(range(all_heads)):
-                at = torch.tensor(heads, device=query.device)
-                query, key = query[:, at], key[:, at // shared]
-            every = (batch, -1, -1, -1)
-            return query.to(exact).expand(every), key.to(exact).expand(every)
+        if shared > 1 or len(heads) < all_heads:
+            at = torch.tensor(heads, device=query.device)
+            query, key = query[:, at], key[:, at // shared]
+        every = (batch, -1, -1, -1)
+        return query.to(exact).expand(every), key.to(exact).expand(every)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,12 @@ from typing import Any, Protocol
 
 import torch
 from torch import nn
+from torch._C import (
+    _get_function_stack_at,
+    _len_torch_function_stack,
+    _pop_torch_function_stack,
+    _push_on_torch_function_stack,
+)
 from torch.nn import functional
 from torch.nn.modules.module import (
     _global_forward_hooks_with_kwargs,
@@ -26,7 +32,12 @@ from torch.nn.modules.module import (
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
 from neural_attn.models.living import native
-from neural_attn.models.living.flex import asks_device, holds_compiled, running
+from neural_attn.models.living.flex import (
+    asks_device,
+    keeps_compiled,
+    names_compiled,
+    running,
+)
 from neural_attn.models.living.scores import Scores, is_dense
 
 __all__ = ["Listener", "Watch"]
@@ -62,7 +73,13 @@ class _Frame:
     last: Any = None  # what the last kernel in it was called with
 
 
-_here = threading.local()  # `watch`: the one of this thread that is told
+class _Here(threading.local):
+    """What is known of this thread."""
+
+    watch: Watch | None = None  # the one that is told
+
+
+_here = _Here()
 
 
 class Watch:
@@ -72,15 +89,17 @@ class Watch:
         """Take the modules in the model that will be called, by their paths."""
         self._paths = {id(module): path for path, module in parts.items()}
         self._is_quiet: Callable[[type], bool] = cache(_is_quiet)
+        self._names_compiled: Callable[[type], bool] = cache(names_compiled)
         self._listener = listener
         self._frames: list[_Frame] = []
+        self._calls = _Calls(self._called, self._tell_running)
         self._exits = ExitStack()
 
     def __enter__(self) -> Watch:
         """Begin."""
         with ExitStack() as exits:
             # one that runs inside another, in a hook, is all that is told
-            exits.callback(setattr, _here, "watch", getattr(_here, "watch", None))
+            exits.callback(setattr, _here, "watch", _here.watch)
             if not torch._C._is_torch_function_enabled():
                 exits.enter_context(torch._C._EnableTorchFunction())
             began = register_module_forward_pre_hook(self._began)
@@ -91,7 +110,7 @@ class Watch:
             exits.callback(ended.remove)
             # which `remove` forgets (PyTorch 2.13)
             exits.callback(_global_forward_hooks_with_kwargs.pop, ended.id, None)
-            exits.enter_context(_Calls(self._called, self._tell_running))
+            exits.enter_context(self._calls)
             exits.callback(self._close_all)
             _here.watch = self
             self._exits = exits.pop_all()
@@ -102,6 +121,8 @@ class Watch:
         self._exits.close()
 
     def _close_all(self) -> None:
+        if self._calls.is_paused:
+            self._calls.go_on()
         while self._frames:
             self._close(self._frames.pop())
 
@@ -109,20 +130,24 @@ class Watch:
         if frame.guard is not None:
             frame.guard.__exit__(None, None, None)
 
-    @property
-    def _is_told(self) -> bool:
-        return getattr(_here, "watch", None) is self
-
     # --- modules --------------------------------------------------------------------
 
     def _passes(self, module: Any) -> bool:
         """Whether no attention can stand in the code of a module itself."""
         quiet: bool = self._is_quiet(type(module))
-        return quiet and "forward" not in vars(module)
+        return quiet and "forward" not in module.__dict__
 
     def _began(self, module: Any, args: Any) -> None:
-        if self._passes(module) or not self._is_told:
+        if _here.watch is not self:
             return
+        if self._passes(module):
+            if not (
+                module._modules or module._forward_hooks or module._forward_pre_hooks
+            ):
+                self._calls.pause()
+            return
+        if self._calls.is_paused:
+            self._calls.go_on()
         above = self._frames[-1] if self._frames else None
         path = self._paths.get(id(module))
         if path is None:  # made while the model runs
@@ -138,8 +163,14 @@ class Watch:
 
     def _ended(self, module: Any, args: Any, *rest: Any) -> None:
         """After a module, also one that raised: then there are no keyword arguments."""
-        if self._passes(module) or not self._is_told or not self._frames:
+        if _here.watch is not self:
             return
+        if self._calls.is_paused:
+            self._calls.go_on()
+        elif self._frames and not self._passes(module):
+            self._leave(module, args, *rest)
+
+    def _leave(self, module: Any, args: Any, *rest: Any) -> None:
         frame = self._frames.pop()
         while frame.module is not module and self._frames:
             self._close(frame)
@@ -167,7 +198,7 @@ class Watch:
             )
         elif self._listener.ended(path, module, args, kwargs, output):
             self._mark()
-        elif holds_compiled(module):
+        elif self._names_compiled(type(module)) or keeps_compiled(module):
             self._listener.unseen.append(path)
 
     def _length(self) -> int | None:
@@ -191,16 +222,17 @@ class Watch:
 
         DiffLlama has two halves of values for one softmax.
         """
-        if not self._frames or not self._is_told:
+        if not self._frames or _here.watch is not self:
             return False
         given = {**dict(zip(_SDPA_NAMES, args, strict=False)), **kwargs}
         given.pop("value", None)
-        now = {name: (one, _identity(one)) for name, one in given.items()}
-        before, self._frames[-1].last = self._frames[-1].last, now
-        return bool(before) and _are_same(before, now)
+        with torch._C.DisableTorchFunction():
+            now = {name: (one, _version(one)) for name, one in given.items()}
+            before, self._frames[-1].last = self._frames[-1].last, now
+            return bool(before) and _are_same(before, now)
 
     def _tell_running(self, scores: Callable[[], Any]) -> None:
-        if not self._is_told:
+        if _here.watch is not self:
             return
         frame = self._frames[-1] if self._frames else _Frame(None, "", ())
         self._tell(frame.path, frame.module, scores)
@@ -233,6 +265,22 @@ class _Calls(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped here
     ) -> None:
         super().__init__()
         self._told, self._flexible = told, flexible
+        self.is_paused = False
+
+    def pause(self) -> None:
+        """See nothing, at no cost, until it goes on; modes of others see what they do.
+
+        Most of a model are modules of PyTorch that hold no other and attend to nothing.
+        """
+        modes = _len_torch_function_stack()
+        if modes and _get_function_stack_at(modes - 1) is self:
+            _pop_torch_function_stack()
+            self.is_paused = True
+
+    def go_on(self) -> None:
+        """See again what is called, after a pause."""
+        _push_on_torch_function_stack(self)
+        self.is_paused = False
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
@@ -255,29 +303,42 @@ _SDPA_NAMES = (
 
 
 def _are_same(before: Any, now: Any) -> bool:
-    """Whether arguments with their identities are the same; keys may be a copy."""
-    if set(before) != set(now) or before["query"][1] != now["query"][1]:
+    """Whether arguments with their versions are the same; keys may be a copy."""
+    if set(before) != set(now):
         return False
-    return all(_is_same(*before[name], *now[name]) for name in now)
+    (query, then), (given, _) = before["query"], now["query"]
+    if not _is_kept(query, then) or _identity(query) != _identity(given):
+        return False
+    return all(_is_same(one, then, now[n][0]) for n, (one, then) in before.items())
 
 
-def _is_same(held: Any, then: object, given: Any, identity: object) -> bool:
-    if then == identity:
+def _is_same(held: Any, then: object, given: Any) -> bool:
+    if not (isinstance(held, torch.Tensor) and isinstance(given, torch.Tensor)):
+        return held is given or bool(held == given)
+    if not (_is_kept(held, then) and is_dense(given)):
+        return False
+    if _identity(held) == _identity(given):
         return True
-    both = isinstance(held, torch.Tensor) and isinstance(given, torch.Tensor)
-    kept = both and then == _identity(held) and is_dense(given)
-    with torch._C.DisableTorchFunction():
-        alike = kept and (held.shape, held.dtype) == (given.shape, given.dtype)
-        return alike and torch.equal(held, given)
+    alike = (held.shape, held.dtype) == (given.shape, given.dtype)
+    return alike and torch.equal(held, given)
+
+
+def _version(one: Any) -> object:
+    """What tells that a tensor was written over; None where nobody counts it."""
+    is_counted = isinstance(one, torch.Tensor) and not one.is_inference()
+    return one._version if is_counted else None
+
+
+def _is_kept(held: Any, then: object) -> bool:
+    """Whether a tensor still holds what it held."""
+    return then is not None and is_dense(held) and held._version == then
 
 
 def _identity(one: Any) -> object:
-    """What tells the values of an argument from all others."""
-    if not isinstance(one, torch.Tensor):
-        return one
-    if not is_dense(one) or one.is_inference():  # nobody counts what is written over
+    """Where the values of a tensor stand."""
+    if not is_dense(one):
         return object()
-    return one.data_ptr(), one.shape, one.stride(), one.dtype, one._version
+    return one.data_ptr(), one.shape, one.stride(), one.dtype
 
 
 def _sdpa(

@@ -237,10 +237,11 @@ def _visualize_attention(
 ) -> None:
     from neural_attn import pipeline
 
-    source = _source(file, options)
+    inputs = _inputs(options)
+    source = _source(file, options, inputs)
     read, missing = source.read(lessons) if lessons else ([], [])
     with progress() as step:
-        outcome = pipeline.visualize(_request(file, options), step)
+        outcome = pipeline.visualize(_request(file, options, inputs), step)
     files = outcome.files
     said = list(outcome.notes)
     if lessons:
@@ -254,7 +255,7 @@ def _visualize_attention(
 def _visualize_lessons(
     file: Path, options: dict[str, Any], lessons: Sequence[str]
 ) -> None:
-    source = _source(file, options)
+    source = _source(file, options, _inputs(options))
     read, missing = source.read(lessons)
     files = _write_lessons(read, source, options)
     say(source.checked_file[1])
@@ -282,17 +283,17 @@ def _write_lessons(
         )
 
 
-def _source(file: Path, options: dict[str, Any]) -> Source:
+def _source(file: Path, options: dict[str, Any], inputs: dict[str, Any]) -> Source:
     from neural_attn.teaching.source import Source
 
     return Source(
         file,
-        **_inputs(options),
+        **inputs,
         **{name: options[name] for name in _OF_SOURCE},
     )
 
 
-def _request(file: Path, options: dict[str, Any]) -> Request:
+def _request(file: Path, options: dict[str, Any], inputs: dict[str, Any]) -> Request:
     from neural_attn import pipeline
     from neural_attn.figures.look import Look
 
@@ -301,7 +302,7 @@ def _request(file: Path, options: dict[str, Any]) -> Request:
         options["backend"] = "quickest"
     return pipeline.Request(
         file,
-        **_inputs(options),
+        **inputs,
         formats=_picture_formats(options),
         examples=options["num_examples"],
         look=Look(**{name: options[name] for name in _OF_LOOK}),

@@ -1,9 +1,8 @@
 """A share of the fuzzing: hostile texts, and random networks on every backend.
 
-The whole runs are `tests/fuzz/fuzz_language.py` and `benchmarks/random_networks.py`.
+The whole runs are `tests.fuzz.fuzz_language` and `benchmarks.random_networks`.
 """
 
-import os
 import subprocess
 import sys
 
@@ -18,19 +17,25 @@ from tests.fuzz import random_forwards
 from tests.fuzz.random_networks import text_of
 
 
+def run(root, script, *options):
+    """The lines of a run, as its own text and docs/safety.md have it."""
+    command = [sys.executable, "-m", f"tests.fuzz.{script}", *options]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root)
+    assert done.returncode == 0, done.stderr[-2_000:]
+    return done.stdout.splitlines()
+
+
+def test_damaged_files_are_counted(project_root):
+    lines = run(project_root, "mutated_files", "--count", "3", "--only", "ids.npy")
+    assert [line.partition(":")[0] for line in lines] == ["ids.npy"]
+
+
 @pytest.mark.thorough("2")
 @pytest.mark.parametrize("seed", [1, 2])
 def test_hostile_texts_give_diagnostics(seed, project_root):
     # in a process of its own: the limit on memory is not about the frameworks
-    script = project_root / "tests" / "fuzz" / "fuzz_language.py"
-    done = subprocess.run(
-        [sys.executable, str(script), "--count", "4000", "--seed", str(seed)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(project_root)},
-    )
-    assert done.returncode == 0, done.stderr[-2_000:]
-    lines = done.stdout.splitlines()
+    options = ("--count", "4000", "--seed", str(seed))
+    lines = run(project_root, "fuzz_language", *options)
     assert lines[0].startswith("4,000 inputs")
     assert any(line.endswith("accepted") for line in lines)
     assert len(lines) > 30  # many kinds of problems

@@ -1,6 +1,6 @@
 """Feed hostile texts to the front end: nothing but diagnostics, soon, in little memory.
 
-Run with `python tests/fuzz/fuzz_language.py --count 100000`. Each input is a mutation
+Run with `python -m tests.fuzz.fuzz_language --count 100000`. Each input is a mutation
 of the corpus, words of the language in any order, random bytes, deep nesting or huge
 numbers. The run fails where anything but NeuralError is raised, an input takes more
 than two seconds, or the process grows beyond 500 MB.

@@ -1,6 +1,6 @@
 """Feed damaged real files to every command that reads them: our errors alone, no bombs.
 
-Run with `python tests/fuzz/mutated_files.py --count 10000`; `--only page` takes the
+Run with `python -m tests.fuzz.mutated_files --count 10000`; `--only page` takes the
 formats that have the word in their name. Bytes are changed, cut out and doubled;
 numbers and values in JSON become extreme ones; members of archives are changed before
 they are packed again, so that their checksums are right. The run fails where a command

@@ -24,10 +24,12 @@ def widget(given: Any, inputs: Any = None, **options: Any) -> Any:
     -------
     An anywidget
         `.selection` is a dict of what is selected: `layer` and `head` as the network
-        numbers them, `query` (a token's place; None: none) and `example` from 0, and
-        what else the page's link says. Setting it, whole or in part, moves the page;
+        numbers them, `query` and `key` (a token's place; None: none) and `example`
+        from 0, and `view`; `kind` where a layer has several maps, and `model` where the
+        page has two. Setting it, whole or in part, moves the page;
         `.observe(f, "selection")` hears of clicks. Setting `.inputs` runs the model on
-        other inputs and draws the page anew; `.maps` are the maps shown.
+        other inputs and draws the page anew; `.maps` are the maps shown, and `.height`
+        is in pixels.
     Without anywidget, the page of `explore`, after a warning.
 
     Raises

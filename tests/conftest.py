@@ -24,6 +24,7 @@ import hypothesis
 import pytest
 
 from neural_attn import backends
+from tests.browser import chromium
 from tests.every_backend import EVERY, parameters
 
 # marker -> the package that must be installed
@@ -151,6 +152,13 @@ def available_backends() -> list[str]:
 def update_golden(request) -> bool:
     """Whether golden files are to be written rather than compared."""
     return request.config.getoption("--update-golden")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, started once for each file."""
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

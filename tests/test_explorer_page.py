@@ -19,10 +19,9 @@ from neural_attn.explorer.pyramid import group_head
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.maps.written import Likely, Step, Written
 from neural_attn.pipeline import Request, capture
-from tests.browser import CHROMIUM, FLAGS, axe_source
+from tests.browser import axe_source
 from tests.small_models import seen_maps
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is missing")
 TEXT = "The animal didn't cross the street because it was too tired. It waited."
 HOSTILE = [
     "</script><script>document.title='owned'</script>",
@@ -53,16 +52,6 @@ network Causal {
     Output(units=50)
 }
 """
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.fixture

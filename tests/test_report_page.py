@@ -8,9 +8,8 @@ from neural_attn.inputs.parses import Arc, Parse
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.metrics.planted import PLANTED, planted_head, planted_tokens
 from neural_attn.reports.html import to_html
-from tests.browser import CHROMIUM, FLAGS, axe_source
+from tests.browser import axe_source
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is missing")
 LAYERS, HEADS, TEXTS = 6, 12, 8
 SELF = [name for name in PLANTED if name not in ("block", "diagonal")]
 # the parts that stick out of the screen, though they stand in no box that scrolls
@@ -43,16 +42,6 @@ def report(tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(to_html(analysis), "utf-8")
     return path
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.fixture

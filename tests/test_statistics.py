@@ -61,6 +61,20 @@ def test_a_table_has_a_row_for_each_head(analysis):
     assert np.isnan(table["effective_rank"]).all()  # was not asked for
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_tables_are_written_and_read_back(kind, analysis, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    if kind == "parquet":
+        pytest.importorskip("pyarrow")
+    broken = maps_of(1, 1, 2, ["half a sign", "\ud800"])
+    for table in (analysis.to_frame(), broken.to_frame()):
+        path = tmp_path / f"table.{kind}"
+        getattr(table, f"to_{kind}")(path, index=False)
+        read = getattr(pandas, f"read_{kind}")(path)
+        # a text file does not say what a column of nothing would hold
+        pandas.testing.assert_frame_equal(read, table, check_dtype=kind == "parquet")
+
+
 def test_the_points_of_a_violin_are_the_heads(analysis):
     axes = plot_distributions(analysis).axes[0]
     points = [c.get_offsets() for c in axes.collections if len(c.get_offsets()) == 4]

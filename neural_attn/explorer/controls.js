@@ -162,12 +162,12 @@ export function listenToControls(scene, exporter, { announce, search, link, redr
     currentTarget.setAttribute("aria-expanded", String(!folded));
   };
   byId("search").addEventListener("input", () => search(0));
-  const theme = byId("theme");
-  theme.addEventListener("click", () => {
-    const { dataset } = document.documentElement;
-    const next = { undefined: isDark() ? "light" : "dark", light: "dark", dark: "light" }[dataset.theme];
-    dataset.theme = next;
-    theme.textContent = `Theme: ${next}`;
+  const { dataset } = document.documentElement;
+  const showTheme = () => { byId("theme").textContent = `Theme: ${dataset.theme ?? "system"}`; };
+  showTheme();
+  byId("theme").addEventListener("click", () => {
+    dataset.theme = isDark() ? "light" : "dark";
+    showTheme();
     redraw();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);

@@ -12,7 +12,7 @@ export function listenToParent(store, header) {
     if (source !== window.parent || source === window || typeof data?.neuralAttn !== "string") return;
     tell = () => source.postMessage({ neuralAttn: toHash(store.state, header) }, "*");
     const before = store.state;
-    if (data.neuralAttn) store.set({ example: 0, query: -1, ...fromHash(data.neuralAttn, header) });
+    if (data.neuralAttn) store.set({ example: 0, query: -1, key: -1, ...fromHash(data.neuralAttn, header) });
     if (store.state === before) tell();
   });
   store.listeners.push(() => tell?.());

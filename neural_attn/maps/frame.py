@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neural_attn.diagnostics.errors import fail
 from neural_attn.maps.attention_map import AttentionItem
@@ -42,9 +43,15 @@ def _columns(item: AttentionItem) -> dict[str, Any]:
         np.asarray(item.head_indices)[heads],
         queries,
         keys,
-        np.asarray(item.query_tokens, dtype=object)[queries],
-        np.asarray(item.key_tokens, dtype=object)[keys],
+        _encodable(item.query_tokens)[queries],
+        _encodable(item.key_tokens)[keys],
         item.weights.ravel(),
         item.allowed.ravel(),
     )
     return dict(zip(_NAMES, values, strict=True))
+
+
+def _encodable(tokens: Sequence[str]) -> NDArray[np.object_]:
+    """Tokens with half surrogates, which no table takes, as pictures show them."""
+    texts = [one.encode("utf-8", "backslashreplace").decode() for one in tokens]
+    return np.asarray(texts, dtype=object)

@@ -40,7 +40,7 @@ def test_weights_stand_where_they_should():
 
 def test_layers_and_heads_are_named():
     found = texts(draw_overview(previous_token_maps()))
-    assert {"encoder_0", "encoder_1", "0", "1", "2", "Every head"} <= set(found)
+    assert {"encoder_0", "encoder_1", "head 0", "1", "2", "Every head"} <= set(found)
 
 
 def test_a_single_strong_weight_survives_reduction():

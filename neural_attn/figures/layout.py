@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from neural_attn.figures.fonts import Fonts, line_height, text_width
-from neural_attn.figures.token_labels import readable
+from neural_attn.figures.token_labels import shortened
 
 __all__ = [
     "MOST_LABELLED", "AxisLabels", "cell_size", "fit_labels", "grid_shape",
@@ -33,7 +33,8 @@ BETWEEN = 1.06  # of a line's own height, so that two lines do not touch
 class AxisLabels:
     """The labels that are drawn along one axis.
 
-    `positions` and `texts` belong together; `depth` is the room in inches that they
+    `positions` and `texts` belong together, and where cells have no label the texts
+    begin with their positions; `depth` is the room in inches that they
     take away from the axis, `vertical` says that they are turned to read upwards, and
     `left_out` counts the cells without one.
     """
@@ -79,6 +80,12 @@ def fit_labels(
     step = _round_step(math.ceil(size * line / cell - 1e-9))
     positions = list(range(0, len(texts), step))
     shown = [texts[position] for position in positions]
+    if step > 1:
+        # equal tokens far apart look the same, and nobody counts the cells between
+        shown = [
+            text if text == str(position) else f"{position}: {text}"
+            for position, text in zip(positions, shown, strict=True)
+        ]
     width = max(text_width(text, size, fonts.families) for text in shown)
     return AxisLabels(
         positions,
@@ -111,7 +118,7 @@ def shorten(text: str, size: float, width: float, fonts: Fonts) -> str:
     shorter, kept = text, len(text)
     while kept > 3 and text_width(shorter, size, fonts.families) > width * POINTS:
         kept -= 1
-        shorter = readable(text, kept)
+        shorter = shortened(text, kept)
     return shorter
 
 

@@ -18,11 +18,14 @@ __all__ = [
     "DARK", "DEFAULT_CMAP", "DIVERGING", "DIVERGING_DARK", "GAP", "INK", "LIGHT",
     "LINES", "MASKED", "MASKED_LINES", "MUTED", "OVER_PICTURE", "SANS", "SIZE_LABEL",
     "SIZE_NOTE", "SIZE_TITLE", "THEMES", "Theme", "colormap",
-    "css_variables", "theme_of",
+    "css_variables", "theme_of", "type_growth",
 ]  # fmt: skip
 
 # Type scale, in points: titles; subtitles, axes and panels; labels of cells and bars.
 SIZE_TITLE, SIZE_NOTE, SIZE_LABEL = 12.0, 9.0, 8.0
+# They grow with a figure that is wider than this many inches, up to so many times: it
+# is looked at as a whole, and then in parts.
+WIDE_FIGURE, MOST_GROWN = 10.0, 2.0
 # Of pages, which have the fonts of the reader's system.
 SANS = "system-ui, sans-serif"
 # Grid, in inches: margin of a figure, and the gap between panels.
@@ -95,6 +98,11 @@ LINES = (
 # Of what is drawn on a light ground alone.
 INK, MUTED, WARNING = LIGHT.ink, LIGHT.muted, LIGHT.warn
 MASKED, MASKED_LINES = LIGHT.masked, LIGHT.masked_line
+
+
+def type_growth(width: float) -> float:
+    """How many times larger type is where all panels are `width` inches wide."""
+    return min(MOST_GROWN, max(1.0, width / WIDE_FIGURE))
 
 
 def theme_of(name: str) -> Theme:

@@ -8,13 +8,18 @@ whoever writes the markup.
 
 from __future__ import annotations
 
-__all__ = ["readable"]
+import re
+
+__all__ = ["readable", "shortened"]
 
 _VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 
 # Zero-width joiner and the variation selectors choose between looks of the character
 # before them, and are drawn as an empty box where the font does not know them.
 _JOINERS = frozenset("\u200d\ufe0e\ufe0f")
+
+# What is not cut in two: an escape, or a character.
+_UNIT = re.compile(r"\\U[0-9a-f]{8}|\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|.", re.DOTALL)
 
 
 def readable(token: str, max_length: int = 24) -> str:
@@ -29,6 +34,22 @@ def readable(token: str, max_length: int = 24) -> str:
         token = f"{token[:head]}…{token[len(token) - (max_length - 1 - head) :]}"
     shown = "".join(_visible(character) for character in token)
     return shown or "∅"
+
+
+def shortened(text: str, max_length: int = 24) -> str:
+    """Give a text that is safe already, or both ends of it; escapes stay whole.
+
+    What `readable` gave is not given to it again: spaces in it are spaces.
+    """
+    if len(text) <= max_length:
+        return text
+    units = _UNIT.findall(text)
+    ends: tuple[list[str], list[str]] = ([], [])
+    room = max_length - 1
+    while len(units[at := -1 if len(ends[0]) > len(ends[1]) else 0]) <= room:
+        ends[at].append(units.pop(at))
+        room -= len(ends[at][-1])
+    return "".join([*ends[0], "…", *reversed(ends[1])])
 
 
 def _visible(character: str) -> str:

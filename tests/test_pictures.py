@@ -24,7 +24,7 @@ from neural_attn.figures.heatmap import (
 )
 from neural_attn.figures.palette import MOST_GROWN, SIZE_LABEL, SIZE_TITLE
 from neural_attn.figures.pictures import write_pictures
-from neural_attn.figures.token_labels import readable, shortened
+from neural_attn.figures.token_labels import differing, readable, shortened
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, SelectionError
 from tests.work import counted
 
@@ -253,6 +253,15 @@ def test_type_grows_with_a_figure_that_is_looked_at_from_afar():
     assert size == SIZE_TITLE * MOST_GROWN
     bar = next(axes for axes in figure.axes if axes.get_label() == BAR)
     assert bar.get_yticklabels()[0].get_size() == SIZE_LABEL * MOST_GROWN
+
+
+def test_long_names_of_layers_are_told_apart_where_they_differ():
+    names = [f"model.decoder.layers.{n}.encoder_attn.wrapped.inner" for n in range(3)]
+    told = ["…layers.0…", "…layers.1…", "…layers.2…"]
+    assert differing(names) == told
+    assert set(told) <= set(texts_of(plot_panels(softmax(3, 6, 6), names)))
+    assert differing(["a.b", "a.c"]) == ["a.b", "a.c"]
+    assert differing(["a", "a.b"]) == ["a", "a.b"]
 
 
 def test_a_lone_strong_link_survives_being_drawn_small():

@@ -30,7 +30,7 @@ from neural_attn.figures.scales import (
     even_share,
     top_of,
 )
-from neural_attn.figures.token_labels import readable
+from neural_attn.figures.token_labels import differing, readable, shortened
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
 from neural_attn.promises import NONNEGATIVE
 
@@ -40,6 +40,7 @@ DOTS = 100  # per inch, at which one weight of a small map is a whole number of 
 _GAP = 0.06  # between heads, as a part of a head's side
 _SMALLEST_SIDE, _LARGEST_SIDE = 0.55, 1.28  # of one head, in inches
 _EDGE, _BAR, _LINE, _NUMBERS = 0.15, 1.2, 0.22, 0.15  # in inches
+_LONGEST_NAME = 28  # letters of a layer's name
 _LETTER = 0.075  # width of a letter of the layers' names, in inches
 
 
@@ -75,7 +76,10 @@ def draw_overview(
     dots = round(side * DOTS)
     paint = _Paint(items, maps.trained, look.scale, cmap, theme)
     image = _image(items, columns, dots, paint)
-    names = [readable(item.name, 28) for item in items]
+    full = [readable(item.name, 120) for item in items]
+    names = [shortened(name, _LONGEST_NAME) for name in full]
+    if len(set(names)) < len(set(full)):
+        names = [shortened(name, _LONGEST_NAME) for name in differing(full)]
     left = max(len(name) for name in names) * _LETTER + 2 * _EDGE
     height, width = image.shape[0] / DOTS, image.shape[1] / DOTS
     scales = [some for some in _by_scale(items) if some]

@@ -55,7 +55,7 @@ from neural_attn.figures.scales import (
     even_share,
     top_of,
 )
-from neural_attn.figures.token_labels import readable, shortened
+from neural_attn.figures.token_labels import differing, readable, shortened
 from neural_attn.promises import NONNEGATIVE, SHARES, Rows
 
 __all__ = ["Sheet", "Style"]
@@ -148,8 +148,9 @@ class Sheet:
         if self.style.figsize is not None:
             self._resize(self.style.figsize, queries, keys)
         norms = self._norms()
+        titles = self._panel_titles()
         for index, panel in enumerate(self.panels):
-            axes = self._add_axes(index, panel)
+            axes = self._add_axes(index, titles[index])
             how = {"norm": norms[index], "cmap": colors}
             values = self._value_size()
             draw_cells(axes, panel, self._block(), how, self._theme, values=values)
@@ -310,7 +311,7 @@ class Sheet:
 
     def _text(self, text: str) -> str:
         # Names come from strangers too; spaces in a sentence stay spaces.
-        words = (readable(word, 60) if word else "" for word in text.split(" "))
+        words = (readable(word, 120) if word else "" for word in text.split(" "))
         return self.fonts.drawable(" ".join(words))
 
     def _norms(self) -> list[WeightNorm]:
@@ -368,17 +369,27 @@ class Sheet:
             )
         )
 
-    def _add_axes(self, index: int, panel: Panel) -> Axes:
+    def _panel_titles(self) -> list[str]:
+        """Titles that fit above their panels, and are told apart if they were."""
+        titles = [self._text(panel.title or "") for panel in self.panels]
+
+        def fitted(texts: Sequence[str]) -> list[str]:
+            room = self.style.panel_width / self._grown
+            return [shorten(text, SIZE_NOTE, room, self.fonts) for text in texts]
+
+        short = fitted(titles)
+        return (
+            short if len(set(short)) == len(set(titles)) else fitted(differing(titles))
+        )
+
+    def _add_axes(self, index: int, title: str) -> Axes:
         row, column = divmod(index, self.columns)
         style = self.style
         left = self._left + column * (style.panel_width + self._gap)
         below = self.rows - 1 - row
         bottom = self._bottom + below * (style.panel_height + self._panel_title + GAP)
         axes = self._place(left, bottom, style.panel_width, style.panel_height)
-        if panel.title is not None:
-            title = self._text(panel.title)
-            room = style.panel_width / self._grown
-            title = shorten(title, SIZE_NOTE, room, self.fonts)
+        if title:
             self._write(left, bottom + style.panel_height + 0.06, title, SIZE_NOTE)
         return axes
 

@@ -9,8 +9,10 @@ whoever writes the markup.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from itertools import takewhile
 
-__all__ = ["readable", "shortened"]
+__all__ = ["differing", "readable", "shortened"]
 
 _VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 
@@ -50,6 +52,26 @@ def shortened(text: str, max_length: int = 24) -> str:
         ends[at].append(units.pop(at))
         room -= len(ends[at][-1])
     return "".join([*ends[0], "…", *reversed(ends[1])])
+
+
+def differing(names: Sequence[str]) -> list[str]:
+    """Give names without the parts that all begin and end with, but one.
+
+    For where they are to be shortened: `model.layers.0.attention.self` and the same of
+    layer 1 are told apart in the middle, which is what would be left out.
+    """
+    parts = [re.split(r"(?<=[./ ])", name) for name in names]
+    start = _common(parts)
+    end = _common([one[start:][::-1] for one in parts])
+    start = max(0, start - 1)
+    middles = ["".join(one[start : len(one) - end]).rstrip("./ ") for one in parts]
+    return [f"{'…' * (start > 0)}{middle}{'…' * (end > 0)}" for middle in middles]
+
+
+def _common(lists: Sequence[Sequence[str]]) -> int:
+    """With how many equal entries all lists begin."""
+    same = (len(set(entries)) == 1 for entries in zip(*lists, strict=False))
+    return sum(takewhile(bool, same))
 
 
 def _visible(character: str) -> str:

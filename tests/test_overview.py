@@ -58,7 +58,7 @@ def test_masked_cells_are_grey_and_random_weights_are_said():
     one = AttentionMap("a", weights[np.newaxis, np.newaxis], "decoder_self", None, True)
     figure = draw_overview(AttentionMaps([one], trained=False))
     image = figure.axes[0].images[0].get_array()
-    masked = [int(palette.MASKED[at : at + 2], 16) for at in (1, 3, 5)]
+    masked = [int(palette.LIGHT.masked[at : at + 2], 16) for at in (1, 3, 5)]
     assert image[0, -1].tolist() == [*masked, 255]
     found = texts(figure)
     assert "grey: masked" in " ".join(found)

@@ -102,8 +102,8 @@ def _smallest_side(axes: Axes, rows: int, columns: int) -> float:
     """The shorter side of a cell, in points."""
     figure = axes.get_figure(root=True)
     assert figure is not None  # axes that are drawn on stand on one
-    width, height = axes.bbox.size / figure.dpi * 72
-    return float(min(width / columns, height / rows))
+    shorter = min(axes.bbox.width / columns, axes.bbox.height / rows)
+    return float(shorter / figure.dpi * 72)
 
 
 def masked_patch(

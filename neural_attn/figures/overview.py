@@ -40,7 +40,7 @@ DOTS = 100  # per inch, at which one weight of a small map is a whole number of 
 _GAP = 0.06  # between heads, as a part of a head's side
 _SMALLEST_SIDE, _LARGEST_SIDE = 0.55, 1.28  # of one head, in inches
 _EDGE, _BAR, _LINE, _NUMBERS = 0.15, 1.2, 0.22, 0.15  # in inches
-_LONGEST_NAME = 28  # letters of a layer's name
+_LONGEST_NAME = 40  # letters of a layer's name
 _LETTER = 0.075  # width of a letter of the layers' names, in inches
 
 

@@ -447,11 +447,16 @@ class Sheet:
         top = self._bottom + self._grid_height - self._panel_title
         axes = self._place(left, top - height, COLORBAR_WIDTH * self._grown, height)
         title = f"{self.bar_title}, signed" if self._signed else self.bar_title
-        sizes = {
-            "size": SIZE_LABEL * self._grown,
-            "title_size": SIZE_NOTE * self._grown,
-        }
-        draw_bar(axes, norm, colors, self._theme, even=self._even, title=title, **sizes)
+        draw_bar(
+            axes,
+            norm,
+            colors,
+            self._theme,
+            even=self._even,
+            title=title,
+            size=SIZE_LABEL * self._grown,
+            title_size=SIZE_NOTE * self._grown,
+        )
 
     def _draw_own_bar(self, beside: Axes, norm: WeightNorm, colors: Colormap) -> None:
         box = beside.get_position()

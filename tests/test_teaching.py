@@ -351,6 +351,17 @@ def test_pictures_and_page_are_dark_where_that_is_asked_for(tmp_path):
 
 
 @pytest.mark.parametrize("name", THEMES)
+def test_a_page_that_follows_its_reader_has_colours_for_both(name):
+    for figure in plotly_figures(source(REVERSE).masks(), name):
+        scales = figure.layout.meta["colorscales"]
+        assert set(scales) == set(THEMES)
+        own = [list(edge) for edge in figure.data[0].colorscale]
+        assert own == [list(edge) for edge in scales[name]]
+        colors = dict.fromkeys(color for _, color in own)
+        assert list(colors) == list(levels_of(THEMES[name])[: len(colors)])
+
+
+@pytest.mark.parametrize("name", THEMES)
 def test_everything_drawn_is_seen_on_its_ground(name):
     theme = THEMES[name]
     ground = theme.ground

@@ -21,7 +21,7 @@ __all__ = [
     "DARK", "DEFAULT_CMAP", "DIVERGING", "DIVERGING_DARK", "EDGE", "GAP", "LEVELS",
     "LEVELS_DARK", "LIGHT", "LINES", "LINES_DARK", "MOST_GROWN", "OVER_PICTURE",
     "SANS", "SIZE_LABEL", "SIZE_NOTE", "SIZE_TITLE", "THEMES", "Theme",
-    "chart_style", "colormap", "css_variables", "diverging_of", "levels_of",
+    "chart_style", "colormap", "css_variables", "levels_of",
     "lines_of", "theme_of", "type_growth",
 ]  # fmt: skip
 
@@ -132,11 +132,6 @@ def levels_of(theme: Theme) -> tuple[str, ...]:
     return LEVELS_DARK if theme is DARK else LEVELS
 
 
-def diverging_of(theme: Theme) -> tuple[str, ...]:
-    """The colours of signed weights, from the least to the greatest."""
-    return DIVERGING_DARK if theme is DARK else DIVERGING
-
-
 @contextmanager
 def chart_style(theme: Theme) -> Iterator[None]:
     """Charts that are made inside stand on the ground of a theme, by our type scale."""
@@ -179,7 +174,8 @@ def colormap(
         If Matplotlib has none of this name; suggests those that are alike.
     """
     if name is None and signed:
-        return LinearSegmentedColormap.from_list("orange-blue", diverging_of(theme))
+        stops = DIVERGING_DARK if theme is DARK else DIVERGING
+        return LinearSegmentedColormap.from_list("orange-blue", stops)
     wanted = name or DEFAULT_CMAP
     if wanted in matplotlib.colormaps:
         return matplotlib.colormaps[wanted]

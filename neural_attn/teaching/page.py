@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from matplotlib.colors import to_hex
 
 from neural_attn.figures import palette
 from neural_attn.figures.choices import ThemeName
@@ -123,9 +124,12 @@ def _cells(chart: Cells, theme: palette.Theme) -> go.Figure:
         xgap=1 if len(columns) <= 32 else 0,
         ygap=1 if len(rows) <= 32 else 0,
         hoverongaps=False,
-        **(_of_levels if chart.levels else _of_numbers)(chart, theme),
+        **(_of_levels if chart.levels else _of_numbers)(chart),
     )
+    scales = {name: _colorscale(chart, one) for name, one in palette.THEMES.items()}
+    trace.colorscale = _colorscale(chart, theme)
     figure = go.Figure(trace)
+    figure.update_layout(meta={"colorscales": scales})  # the page takes its own
     axis = {"type": "category", "automargin": True, "showgrid": False}
     figure.update_layout(
         xaxis={"title": {"text": chart.column_title}, **axis},
@@ -148,19 +152,26 @@ def _hover(chart: Cells, value: str) -> str:
     return f"{row} <b>%{{y}}</b><br>{column} <b>%{{x}}</b><br>{value}<extra></extra>"
 
 
-def _of_levels(chart: Cells, theme: palette.Theme) -> dict[str, Any]:
+def _colorscale(chart: Cells, theme: palette.Theme) -> list[list[Any]]:
+    """Plotly's list of places from 0 to 1, and the colour at each."""
+    if chart.levels:
+        colors = palette.levels_of(theme)[: shown_levels(chart)[-1] + 1]
+        return [
+            [at / len(colors), color]
+            for number, color in enumerate(colors)
+            for at in (number, number + 1)
+        ]
+    shades = palette.colormap(signed=chart.signed, theme=theme)
+    places = np.linspace(0, 1, 65)
+    return [[float(at), to_hex(shades(at))] for at in places]
+
+
+def _of_levels(chart: Cells) -> dict[str, Any]:
     count = shown_levels(chart)[-1] + 1
-    colors = palette.levels_of(theme)[:count]
-    edges = [
-        [at / count, color]
-        for number, color in enumerate(colors)
-        for at in (number, number + 1)
-    ]
     said = np.array(chart.levels, object)[chart.values.astype(int)]
     return {
         "zmin": -0.5,
         "zmax": count - 0.5,
-        "colorscale": edges,
         "colorbar": {
             "tickvals": list(range(count)),
             "ticktext": list(chart.levels[:count]),
@@ -170,14 +181,11 @@ def _of_levels(chart: Cells, theme: palette.Theme) -> dict[str, Any]:
     }
 
 
-def _of_numbers(chart: Cells, theme: palette.Theme) -> dict[str, Any]:
+def _of_numbers(chart: Cells) -> dict[str, Any]:
     greatest = float(np.nanmax(np.abs(chart.values))) or 1.0
-    colors = palette.diverging_of(theme)
-    diverging = [[at / (len(colors) - 1), one] for at, one in enumerate(colors)]
     return {
         "zmin": -greatest if chart.signed else 0,
         "zmax": greatest,
-        "colorscale": diverging if chart.signed else "Viridis",
         "colorbar": {"title": {"text": chart.value_title, "side": "right"}},
         "hovertemplate": _hover(chart, f"{chart.value_title} <b>%{{z:.5g}}</b>"),
     }

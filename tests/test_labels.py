@@ -85,6 +85,16 @@ def test_labels_of_every_script_size_and_number_of_heads(script, count, heads):
     assert_labels(draw(script, count, heads), count)
 
 
+def test_one_wide_label_among_narrow_ones_does_not_turn_them_all():
+    tokens = [*"alphabet", "</s>"]
+    figure = plot_heads(np.full((2, 9, 9), 1 / 9), tokens, tokens)
+    assert_labels(figure, 9)
+    assert {text.get_rotation() for text in figure.axes[0].get_xticklabels()} == {0}
+    wide = [*"alphabe", "unbelievable", "t"]
+    turned = plot_heads(np.full((2, 9, 9), 1 / 9), wide, wide).axes[0]
+    assert {text.get_rotation() for text in turned.get_xticklabels()} == {90}
+
+
 @pytest.mark.parametrize("size", [(4, 4), (6, 3)])
 def test_a_size_that_was_asked_for_leaves_labels_out_aloud(size):
     figure = draw("latin", 60, 1, figsize=size)

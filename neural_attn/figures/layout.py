@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from neural_attn.figures.fonts import Fonts, line_height, text_width
+from neural_attn.figures.palette import GAP
 from neural_attn.figures.token_labels import shortened
 
 __all__ = [
@@ -67,8 +69,7 @@ def fit_labels(
     largest, smallest : font size in points
     """
     cell = length * POINTS / len(texts)
-    widest = max(text_width(text, largest, fonts.families) for text in texts)
-    if horizontal_axis and widest + LABEL_PAD <= cell:
+    if horizontal_axis and _stand_apart(texts, largest, cell, fonts):
         depth = (largest * LINE + LABEL_PAD) / POINTS
         return AxisLabels(
             list(range(len(texts))), list(texts), largest, depth, vertical=False
@@ -95,6 +96,17 @@ def fit_labels(
         vertical=horizontal_axis,
         left_out=len(texts) - len(shown),
     )
+
+
+def _stand_apart(texts: Sequence[str], size: float, cell: float, fonts: Fonts) -> bool:
+    """Whether labels fit side by side, each in the middle of its cell.
+
+    One may be wider than its cell where those beside it are narrow; the first and the
+    last stay clear of the next panel's.
+    """
+    widths = [text_width(text, size, fonts.families) for text in texts]
+    apart = all((a + b) / 2 + LABEL_PAD <= cell for a, b in pairwise(widths))
+    return apart and max(widths[0], widths[-1]) + LABEL_PAD <= cell + GAP * POINTS
 
 
 def least_length(texts: Sequence[str], fonts: Fonts) -> float:

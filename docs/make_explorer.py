@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/explorer.md: every view, light and dark, and on a phone.
+"""Makes the pictures of docs/explorer.md: every view, light and dark, also on a phone.
 
     python docs/make_explorer.py
 
@@ -13,8 +13,10 @@ import io
 import sys
 import tempfile
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
@@ -22,27 +24,26 @@ ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
 sys.path.insert(0, str(ROOT))
 
-from neural_attn import AttentionMaps  # noqa: E402
+from neural_attn import AttentionMaps, generate  # noqa: E402
 from neural_attn.explorer.page import ExplorerPage, explore  # noqa: E402
 from neural_attn.pipeline import Request, capture  # noqa: E402
 from neural_attn.pretrained.conversion.importing import import_model  # noqa: E402
 from tests.browser import CHROMIUM  # noqa: E402
 from tests.small_models import seen_maps  # noqa: E402
-from tests.test_explorer_page import LONG, written  # noqa: E402
+from tests.test_explorer_page import LONG  # noqa: E402
 
-LAPTOP, PHONE = (1280, 900), (390, 844)
+SIZES = {"": (1280, 900), "-phone": (390, 844)}  # pixels, by the end of the name
 MOST_BYTES = 60_000
-# Which page, which state of it, and how many pixels.
+# Which page, and which state of it.
 VIEWS = {
-    "matrix": ("minilm", "", LAPTOP),
-    "phone": ("minilm", "", PHONE),
-    "model": ("minilm", "#view=model&order=type", LAPTOP),
-    "head": ("minilm", "#view=head&layer=2&head=3&with=8+10&query=9", LAPTOP),
-    "token": ("minilm", "#view=token&layer=0&head=2&query=13", LAPTOP),
-    "measures": ("minilm", "#view=measures&layer=0&head=2", LAPTOP),
-    "compare": ("two", "#view=compare&layer=1&head=8", LAPTOP),
-    "image": ("image", "#view=image&layer=1&head=1", LAPTOP),
-    "steps": ("written", "#view=steps&layer=3&kind=cross&head=1&step=2", LAPTOP),
+    "matrix": ("minilm", ""),
+    "model": ("minilm", "#view=model&order=type"),
+    "head": ("minilm", "#view=head&layer=2&head=3&with=8+10&query=9"),
+    "token": ("minilm", "#view=token&layer=0&head=2&query=13"),
+    "measures": ("minilm", "#view=measures&layer=0&head=2"),
+    "compare": ("two", "#view=compare&layer=1&head=8"),
+    "image": ("image", "#view=image&layer=1&head=1"),
+    "steps": ("written", "#view=steps&layer=1&kind=cross&head=0&step=2"),
 }
 
 
@@ -63,11 +64,13 @@ def minilm(folder: Path, text: str) -> AttentionMaps:
 def pages(folder: Path) -> dict[str, ExplorerPage]:
     """The pages that are looked at."""
     one, other = (minilm(folder, text) for text in (LONG, LONG.replace("her", "his")))
+    file = ROOT / "examples" / "annotated_transformer" / "reverse.neural"
+    (written,) = generate(file, "alphabet", backend="numpy", attention=True).maps
     return {
         "minilm": explore(one),
         "two": explore(one, other=other, labels=["her notes", "his notes"]),
         "image": explore(seen_maps()),
-        "written": explore(written()),
+        "written": explore(written, title="alphabet, backwards"),
     }
 
 
@@ -83,13 +86,26 @@ def shoot(browser: Browser, address: str, size: tuple[int, int], scheme: str) ->
     return shot
 
 
+def true_to(image: Image.Image, few: Image.Image) -> Image.Image:
+    """A picture of few colours with the one that each stands for most often.
+
+    Else the ground would be tinted, which is most of what is seen.
+    """
+    pixels, kinds = np.asarray(image), np.asarray(few)
+    made = np.empty_like(pixels)
+    for kind in np.unique(kinds):
+        found, counts = np.unique(pixels[kinds == kind], axis=0, return_counts=True)
+        made[kinds == kind] = found[counts.argmax()]
+    return Image.fromarray(made)
+
+
 def save(shot: bytes, path: Path) -> None:
     """Write a picture as WebP: with few colours, else with loss, as its size allows."""
     image = Image.open(io.BytesIO(shot)).convert("RGB")
     for colors in (256, 192, 128):
         # By coverage, or the few pixels of strong weights would lose their colours.
         few = image.quantize(colors, Image.Quantize.MAXCOVERAGE)
-        few.convert("RGB").save(path, lossless=True, method=6)
+        true_to(image, few).save(path, lossless=True, method=6)
         if path.stat().st_size <= MOST_BYTES:
             return
     for quality in range(80, 15, -10):
@@ -110,10 +126,10 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
         )
-        for view, (page, state, size) in VIEWS.items():
-            for scheme in ("light", "dark"):
+        for view, (page, state) in VIEWS.items():
+            for (end, size), scheme in product(SIZES.items(), ("light", "dark")):
                 shot = shoot(browser, made[page] + state, size, scheme)
-                save(shot, IMAGES / f"explorer-{view}-{scheme}.webp")
+                save(shot, IMAGES / f"explorer-{view}{end}-{scheme}.webp")
         browser.close()
 
 

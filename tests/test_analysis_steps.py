@@ -8,10 +8,12 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from neural_attn.analysis.steps import Steps
 from neural_attn.cli import cli
 from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.figures.palette import DARK
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.maps.written import Likely, Step, Written
@@ -105,6 +107,7 @@ def test_the_command_writes_picture_csv_and_json(tmp_path, project_root):
     folder = tmp_path / "out"
     call = ["analyze", str(network), "-b", "numpy", "--file", str(pairs)]
     call += ["--num-examples", "2", "--steps", str(folder), "--no-probe", "--json"]
+    call += ["--theme", "dark"]
     done = CliRunner().invoke(cli, call)
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
@@ -123,7 +126,16 @@ def test_the_command_writes_picture_csv_and_json(tmp_path, project_root):
         head["statistics"]["entropy"]["greatest"],
     )
     assert any(mean == pytest.approx(end, abs=1e-5) for end in ends)
-    assert (folder / "attention_entropy_analysis.png").stat().st_size > 10_000
+    picture = Image.open(folder / "attention_entropy_analysis.png")
+    assert picture.getpixel((2, 2))[:3] == tuple(bytes.fromhex(DARK.ground[1:]))
+    assert len(picture.getcolors(1 << 16)) > 50
+
+
+def test_a_theme_of_no_picture_is_refused(project_root):
+    network = project_root / "examples/attention_examples/basic_transformer.neural"
+    done = CliRunner().invoke(cli, ["analyze", str(network), "--theme", "dark"])
+    assert done.exit_code == 2
+    assert "--theme is of --grid, --pictures and --steps" in done.output
 
 
 def test_a_network_that_writes_nothing_has_no_steps(tmp_path, project_root):

@@ -3,6 +3,9 @@
 import json
 import re
 import runpy
+import shlex
+import shutil
+import subprocess
 from dataclasses import asdict
 from pathlib import Path
 
@@ -380,6 +383,45 @@ def test_a_network_without_positions(tmp_path, positions):
     assert done.exit_code == 0, done.output
     kinds = [one["kind"] for one in json.loads(done.stdout)["faults"]]
     assert kinds == (["untrained"] if positions else ["untrained", "positions"])
+
+
+# --- the gallery of faults ----------------------------------------------------------
+
+GALLERY = ROOT / "docs" / "faults.md"
+
+
+def gallery():
+    """What comes before its kinds, and the text of each kind."""
+    before, *kinds = re.split(r"^## (\w+)\n", GALLERY.read_text("utf-8"), flags=re.M)
+    return before, dict(zip(kinds[::2], kinds[1::2], strict=True))
+
+
+def test_the_gallery_shows_every_kind_beside_a_healthy_network():
+    _, kinds = gallery()
+    assert list(kinds) == list(CHECKS)
+    for kind, text in kinds.items():
+        shown = re.findall(r"images/(\w+)\.webp", text)
+        assert shown == [f"fault_{kind}_healthy", f"fault_{kind}"]
+        assert re.findall(r" -o (\w+)$", text, re.M) == [f"{kind}_healthy", kind]
+        for name in shown:
+            path = GALLERY.parent / "images" / f"{name}.webp"
+            assert path.stat().st_size <= 40_000, name
+
+
+def test_the_gallery_shows_what_is_found(tmp_path, monkeypatch):
+    pytest.importorskip("tokenizers")
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    before, kinds = gallery()
+    (bash,) = re.findall(r"```bash\n(.*?)```", before, re.S)
+    subprocess.run(["bash", "-ec", bash], check=True)
+    (code,) = re.findall(r"```python\n(.*?)```", before, re.S)
+    exec(compile(code, GALLERY.name, "exec"), {})
+    for kind, text in kinds.items():
+        (call,) = re.findall(r"^neural (diagnose .*)$", text, re.M)
+        done = CliRunner().invoke(cli, [*shlex.split(call), "--json"])
+        assert done.exit_code == 0, done.output
+        assert kind in {one["kind"] for one in json.loads(done.stdout)["faults"]}
 
 
 def test_options_of_models_are_refused_of_maps():

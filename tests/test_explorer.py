@@ -296,8 +296,9 @@ def test_the_pictures_of_the_docs_are_small():
     script = (ROOT / "docs" / "make_explorer.py").read_text("utf-8")
     views = re.findall(r'^    "(\w+)": \("', script, re.MULTILINE)
     images = ROOT / "docs" / "images"
-    wanted = {f"explorer-{v}-{s}.webp" for v in views for s in ("light", "dark")}
-    assert len(wanted) == 18
+    ends = [f"{size}-{s}.webp" for size in ("", "-phone") for s in ("light", "dark")]
+    wanted = {f"explorer-{view}{end}" for view in views for end in ends}
+    assert len(wanted) == 32
     assert {path.name for path in images.glob("explorer-*")} == wanted
     for name in wanted:
         assert (images / name).stat().st_size <= 60_000, name

@@ -904,6 +904,14 @@ def test_a_phone_shows_every_view(visit, pages):
         page.keyboard.press(str(number))
         page.wait_for_timeout(50)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        # what is chosen is in sight, in rows that scroll
+        chosen = page.locator("#tabs [aria-selected=true]").bounding_box()
+        assert chosen["x"] >= 0
+        assert chosen["x"] + chosen["width"] <= 360
+    last = page.locator(".card").last
+    last.evaluate("card => card.click()")
+    box = last.bounding_box()
+    assert box["x"] + box["width"] <= 360
 
 
 def test_two_fingers_zoom_a_matrix_and_one_moves_it(visit, pages):

@@ -85,10 +85,41 @@ def test_labels_of_every_script_size_and_number_of_heads(script, count, heads):
     assert_labels(draw(script, count, heads), count)
 
 
+def test_one_wide_label_among_narrow_ones_does_not_turn_them_all():
+    tokens = [*"alphabet", "</s>"]
+    figure = plot_heads(np.full((2, 9, 9), 1 / 9), tokens, tokens)
+    assert_labels(figure, 9)
+    assert {text.get_rotation() for text in figure.axes[0].get_xticklabels()} == {0}
+    wide = [*"alphabe", "unbelievable", "t"]
+    turned = plot_heads(np.full((2, 9, 9), 1 / 9), wide, wide).axes[0]
+    assert {text.get_rotation() for text in turned.get_xticklabels()} == {90}
+
+
 @pytest.mark.parametrize("size", [(4, 4), (6, 3)])
 def test_a_size_that_was_asked_for_leaves_labels_out_aloud(size):
     figure = draw("latin", 60, 1, figsize=size)
     assert any("labels" in text.get_text() for text in figure.texts)
+
+
+def test_where_labels_are_left_out_the_others_are_numbered():
+    figure = draw("emoji", 512, 1)
+    assert any("begin with their number" in text.get_text() for text in figure.texts)
+    drawn = figure.axes[0].get_yticklabels()
+    places = [int(place) for place in figure.axes[0].get_yticks()]
+    assert len(places) > 1
+    for place, label in zip(places, drawn, strict=True):
+        assert label.get_text().startswith(f"{place}: ")
+    numbers = plot_heatmap(np.full((128, 128), 1 / 128)).axes[0].get_yticklabels()
+    assert all(label.get_text().isdigit() for label in numbers)  # not twice
+
+
+def test_a_matplotlib_that_writes_backwards_says_so(monkeypatch):
+    monkeypatch.setattr("matplotlib.__version_info__", (3, 10, 9, "final", 0))
+    even = np.full((1, 1), 1.0)
+    arabic = plot_heatmap(even, ["على"], ["cat"])
+    assert any("right to left" in text.get_text() for text in arabic.texts)
+    latin = plot_heatmap(even, ["cat"], ["cat"])
+    assert not any("right to left" in text.get_text() for text in latin.texts)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +129,8 @@ def test_a_size_that_was_asked_for_leaves_labels_out_aloud(size):
         # without a mark of a space; beside what was added as it reads
         (["Ã©", "t", "Ã©"], ["é", "·t", "·é"]),
         (["Ġhello", "안녕", "Ã©"], ["hello", "·안녕", "·é"]),
+        # parts of one character, beside a space that is a token
+        (["Ġ", "ìķ", "Ī"], ["␣", "안 1/2", "안 2/2"]),
         (["Ġa", "\ud800"], ["a", "\\ud800"]),
         # and what is no such spelling
         (["Ã", "b"], ["Ã", "b"]),
@@ -108,5 +141,4 @@ def test_byte_level_tokens_are_drawn_as_they_read(tokens, read):
     count = len(tokens)
     figure = plot_heatmap(np.full((count, count), 1 / count), tokens, tokens)
     drawn = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert drawn == labels(tokens)
-    assert [text.replace("␣", " ") for text in drawn] == read
+    assert drawn == labels(tokens) == read

@@ -40,7 +40,7 @@ def test_weights_stand_where_they_should():
 
 def test_layers_and_heads_are_named():
     found = texts(draw_overview(previous_token_maps()))
-    assert {"encoder_0", "encoder_1", "0", "1", "2", "Every head"} <= set(found)
+    assert {"encoder_0", "encoder_1", "head 0", "1", "2", "Every head"} <= set(found)
 
 
 def test_a_single_strong_weight_survives_reduction():
@@ -58,7 +58,7 @@ def test_masked_cells_are_grey_and_random_weights_are_said():
     one = AttentionMap("a", weights[np.newaxis, np.newaxis], "decoder_self", None, True)
     figure = draw_overview(AttentionMaps([one], trained=False))
     image = figure.axes[0].images[0].get_array()
-    masked = [int(palette.MASKED[at : at + 2], 16) for at in (1, 3, 5)]
+    masked = [int(palette.LIGHT.masked[at : at + 2], 16) for at in (1, 3, 5)]
     assert image[0, -1].tolist() == [*masked, 255]
     found = texts(figure)
     assert "grey: masked" in " ".join(found)

@@ -22,8 +22,9 @@ from neural_attn.figures.heatmap import (
     plot_panels,
     save_figure,
 )
+from neural_attn.figures.palette import MOST_GROWN, SIZE_LABEL, SIZE_TITLE
 from neural_attn.figures.pictures import write_pictures
-from neural_attn.figures.token_labels import readable
+from neural_attn.figures.token_labels import differing, readable, shortened
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, SelectionError
 from tests.work import counted
 
@@ -108,6 +109,11 @@ def test_tokens_are_shown_literally(token, expected):
 
 
 # --- layout -----------------------------------------------------------------------
+
+
+def test_a_text_that_is_cut_keeps_its_codes_and_spaces():
+    assert shortened("\\U0001f468" * 3, 24) == r"\U0001f468…\U0001f468"
+    assert shortened("layer 0, head 1", 10) == "layer…ad 1"
 
 
 def boxes(texts, renderer):
@@ -234,6 +240,30 @@ def test_long_panel_titles_are_shortened_to_their_panel():
         assert title.get_window_extent(renderer).width <= box.width + 1
 
 
+def test_lines_are_drawn_between_cells_that_are_not_lost_beside_them():
+    for count, lined in ((12, True), (40, False)):
+        axes = panels(plot_heads(softmax(4, count, count)))[0]
+        assert bool(axes.collections) is lined
+
+
+def test_type_grows_with_a_figure_that_is_looked_at_from_afar():
+    figure = plot_heads(softmax(12, 60, 60), title="wide " * 60)
+    assert_legible(figure)
+    (size,) = {text.get_size() for text in figure.texts if "wide" in text.get_text()}
+    assert size == SIZE_TITLE * MOST_GROWN
+    bar = next(axes for axes in figure.axes if axes.get_label() == BAR)
+    assert bar.get_yticklabels()[0].get_size() == SIZE_LABEL * MOST_GROWN
+
+
+def test_long_names_of_layers_are_told_apart_where_they_differ():
+    names = [f"model.decoder.layers.{n}.encoder_attn.wrapped.inner" for n in range(3)]
+    told = ["…layers.0…", "…layers.1…", "…layers.2…"]
+    assert differing(names) == told
+    assert set(told) <= set(texts_of(plot_panels(softmax(3, 6, 6), names)))
+    assert differing(["a.b", "a.c"]) == ["a.b", "a.c"]
+    assert differing(["a", "a.b"]) == ["a", "a.b"]
+
+
 def test_a_lone_strong_link_survives_being_drawn_small():
     weights = np.zeros((4, 1000, 1000), np.float32)
     weights[0, 502, 77] = 1  # not the first of any block
@@ -320,6 +350,7 @@ def test_a_character_without_a_font_is_a_code_and_a_hint(monkeypatch, caplog):
         fonts._complete.cache_clear()
     (axes,) = panels(figure)
     assert axes.get_yticklabels()[0].get_text() == "\\uc548"
+    assert any("a character is drawn as codes" in text for text in texts_of(figure))
     (record,) = caplog.records
     assert "fonts-noto-cjk" in record.getMessage()
     assert "\n" not in record.getMessage()

@@ -7,16 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from neural_attn.backends import get
 from neural_attn.backends.emit.emitter import emit
+from PIL import Image
 
 import neural_attn
 from neural_attn.check import check_text
 from neural_attn.cli import cli
 from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.figures.palette import THEMES, levels_of
 from neural_attn.models.generated import load_model, load_source
 from neural_attn.teaching.charts import Cells, Curves
+from neural_attn.teaching.draw import draw
 from neural_attn.teaching.loss import crossentropy, targets
 from neural_attn.teaching.masks import LEVELS, why_hidden
 from neural_attn.teaching.page import build_page, plotly_figures
@@ -24,9 +29,11 @@ from neural_attn.teaching.source import Source
 from neural_attn.training.catalogue import SCHEDULES
 from neural_attn.training.rates import milestones, rate_at
 from tests.every_backend import TRAINING, parameters
+from tests.test_looks import contrast
 
 REVERSE = Path(__file__).parent.parent / "examples/annotated_transformer/reverse.neural"
 SEEN, LATER, PADDING, BEYOND = range(4)
+GROUND = tuple(bytes.fromhex(THEMES["dark"].ground[1:]))
 
 
 def network(layers, settings="", length="none", name="Tiny"):
@@ -331,6 +338,47 @@ def test_what_is_not_declared_is_a_note_or_else_an_error(file, tmp_path):
     assert [d.code for d in done.exception.diagnostics] == ["E0401", "E0481", "E0481"]
     assert all(d.hint for d in done.exception.diagnostics)
     assert not (tmp_path / "none").exists()
+
+
+def test_pictures_and_page_are_dark_where_that_is_asked_for(tmp_path):
+    done = run(REVERSE, "--masks", "--positions", "--loss", "--dpi", 40,
+               "--theme", "dark", "-o", tmp_path)  # fmt: skip
+    assert done.exit_code == 0, done.exception
+    for name in ("masks", "positions", "loss"):
+        assert Image.open(tmp_path / f"{name}.png").getpixel((2, 2))[:3] == GROUND
+    page = (tmp_path / "teaching.html").read_text("utf-8")
+    assert '<html lang="en" data-theme="dark">' in page
+
+
+@pytest.mark.parametrize("name", THEMES)
+def test_a_page_that_follows_its_reader_has_colours_for_both(name):
+    for figure in plotly_figures(source(REVERSE).masks(), name):
+        scales = figure.layout.meta["colorscales"]
+        assert set(scales) == set(THEMES)
+        own = [list(edge) for edge in figure.data[0].colorscale]
+        assert own == [list(edge) for edge in scales[name]]
+        colors = dict.fromkeys(color for _, color in own)
+        assert list(colors) == list(levels_of(THEMES[name])[: len(colors)])
+
+
+@pytest.mark.parametrize("name", THEMES)
+def test_everything_drawn_is_seen_on_its_ground(name):
+    theme = THEMES[name]
+    ground = theme.ground
+    found = source(REVERSE)
+    lessons = (found.masks(), found.positions(), found.schedule(), found.loss())
+    for figure in (draw(lesson, name) for lesson in lessons):
+        figure.canvas.draw()
+        for text in figure.findobj(Text):
+            if text.get_text():
+                assert contrast(to_hex(text.get_color()), ground) >= 4.5
+        for axes in figure.axes:
+            for line in axes.get_lines():
+                assert contrast(to_hex(line.get_color()), ground) >= 1.5
+    seen, later, padding, beyond = (contrast(one, ground) for one in levels_of(theme))
+    assert seen > max(later, beyond)
+    assert padding < min(later, beyond)
+    assert seen > 7
 
 
 def test_options_without_effect_are_refused(file):

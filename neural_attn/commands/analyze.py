@@ -37,6 +37,7 @@ from neural_attn.commands.options import (
 )
 from neural_attn.commands.printing import write, write_json
 from neural_attn.diagnostics.errors import fail, printable, reason
+from neural_attn.figures.choices import THEME_NAMES
 from neural_attn.files import atomic_write
 from neural_attn.inputs.links import LINK_ROWS
 from neural_attn.promises import KINDS
@@ -134,6 +135,10 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
     "attention_entropy_analysis.png and steps.csv.",
 )  # fmt: skip
 @click.option(
+    "--theme", type=click.Choice(THEME_NAMES), default="light", show_default=True,
+    help="The ground of the pictures of --grid, --pictures and --steps.",
+)  # fmt: skip
+@click.option(
     "--num-examples", "most_texts", type=click.IntRange(1), metavar="COUNT",
     help="The first so many texts of each file.",
 )  # fmt: skip
@@ -201,6 +206,9 @@ def _check_options(files: tuple[Path, ...], options: Mapping[str, Any]) -> None:
         raise click.UsageError(f"give {' or '.join(printed[:2])}, not both")
     if options["grid"] and options["grid"].suffix not in (".png", ".svg", ".pdf"):
         raise click.UsageError("--grid draws .png, .svg or .pdf")
+    drawn = any(options[name] for name in ("grid", "pictures", "steps"))
+    if is_given("theme") and not drawn:
+        raise click.UsageError("--theme is of --grid, --pictures and --steps")
     if not options["merge"]:
         if len(files) > 1:
             raise click.UsageError("give one FILE; only --merge takes several")
@@ -262,16 +270,18 @@ def _show(analysis: Analysis, options: Mapping[str, Any]) -> None:
             _wrote(atomic_write(options[one.name], one.write(analysis)))
     if options["grid"] is not None and analysis.maps:
         from neural_attn.figures.heatmap import save_figure
+        from neural_attn.figures.look import Look
         from neural_attn.figures.overview import draw_overview
 
-        _wrote(save_figure(draw_overview(analysis.maps), options["grid"]))
+        figure = draw_overview(analysis.maps, look=Look(theme=options["theme"]))
+        _wrote(save_figure(figure, options["grid"]))
     if options["pictures"] is not None and analysis.heads:
         from neural_attn.figures.statistics import write_statistics
 
-        for path in write_statistics(analysis, options["pictures"]):
+        for path in write_statistics(analysis, options["pictures"], options["theme"]):
             _wrote(path)
     if analysis.steps is not None:
-        _save_steps(analysis.steps, options["steps"], analysis.trained)
+        _save_steps(analysis.steps, analysis.trained, options)
     printed = [one for one in asked if not one.file]
     for one in printed:
         text = one.write(analysis).rstrip("\n")
@@ -282,13 +292,14 @@ def _show(analysis: Analysis, options: Mapping[str, Any]) -> None:
         print_analysis(analysis, heads=options["heads"])
 
 
-def _save_steps(steps: Steps, folder: Path, trained: bool | None) -> None:
+def _save_steps(steps: Steps, trained: bool | None, options: Mapping[str, Any]) -> None:
     from neural_attn.figures.heatmap import save_figure
     from neural_attn.figures.steps import PICTURE, draw_steps
 
+    folder = options["steps"]
     _wrote(atomic_write(folder / "steps.csv", steps.to_csv()))
     if steps.rows:
-        figure = draw_steps(steps, trained=trained)
+        figure = draw_steps(steps, trained=trained, theme=options["theme"])
         _wrote(save_figure(figure, folder / PICTURE))
 
 

@@ -34,7 +34,7 @@ _OF_EACH: dict[str, tuple[str, ...]] = {
     "schedule": (),
     "loss": (),
 }  # fmt: skip
-_OF_ALL = ("network", "output_dir", "formats", "dpi", "show", "as_json")
+_OF_ALL = ("network", "output_dir", "formats", "dpi", "show", "as_json", "theme")
 
 
 def lesson_options(command: Callable[..., None]) -> Callable[..., None]:

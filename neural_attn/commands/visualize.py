@@ -125,7 +125,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--theme", type=click.Choice(THEME_NAMES), default="light", show_default=True,
-    help="The ground of pictures; dark also of the Plotly page.",
+    help="The ground of pictures; dark also of the pages that Plotly draws.",
 )  # fmt: skip
 @click.option(
     "--row", type=click.Choice(ROW_NAMES),
@@ -279,6 +279,7 @@ def _write_lessons(
             str(source.model),
             formats=_picture_formats(options),
             dpi=options["dpi"],
+            theme=options["theme"],
             step=step,
         )
 

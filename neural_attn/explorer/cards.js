@@ -1,6 +1,6 @@
 // What stands out: the sentences of the analysis, each with a picture of a head that it is about.
 
-import { byId, el, hint } from "./dom.js";
+import { byId, el, hint, slideTo } from "./dom.js";
 
 const CARD = 56;
 
@@ -47,6 +47,7 @@ export class Cards {
       const at = heads.findIndex(([m, h]) => m === map && h === head);
       card.chosen = at >= 0;
       if (card.chosen) card.at = at;
+      if (card.chosen && button.getAttribute("aria-pressed") !== "true") slideTo(button);
       button.setAttribute("aria-pressed", String(card.chosen));
       const [m, h] = heads[card.at];
       const name = this.scene.headName({ map: m, head: h });

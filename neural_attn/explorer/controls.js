@@ -1,6 +1,6 @@
 // The controls above the views: they show the state and change it.
 
-import { byId, el, isDark } from "./dom.js";
+import { byId, el, isDark, slideTo } from "./dom.js";
 import { KINDS } from "./scene.js";
 import { VIEWS } from "./state.js";
 import { writtenOf } from "./steps.js";
@@ -44,15 +44,18 @@ export function showControls(scene) {
   if (map.rows) byId("sinks").disabled = true;
   if (map.rows === "signed") byId("renormalize").disabled = true;
   for (const option of byId("unit").options) option.disabled = units !== null && option.value !== "token" && !units[option.value];
+  let chosen = null;
   for (const view of VIEWS) {
     const tab = byId(`tab-${view}`);
     tab.hidden = (view === "compare" && header.sources.length < 2)
       || (view === "image" && example.picture === undefined)
       || (view === "steps" && !writtenOf(source, state.example)?.steps.length);
+    if (view === state.view && tab.getAttribute("aria-selected") !== "true") chosen = tab;
     tab.setAttribute("aria-selected", String(view === state.view));
     tab.tabIndex = view === state.view ? 0 : -1;
     byId(`panel-${view}`).classList.toggle("shown", view === state.view);
   }
+  if (chosen) slideTo(chosen);
   byId("panels").classList.toggle("split", state.view !== "model");
 }
 

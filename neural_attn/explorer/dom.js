@@ -20,6 +20,13 @@ export function isolated(text) {
   return el("bdi", { textContent: text });
 }
 
+/** Of what stands in a row that scrolls: bring one into sight. */
+export function slideTo(one) {
+  const row = one.parentElement;
+  const [{ left, right }, whole] = [one.getBoundingClientRect(), row.getBoundingClientRect()];
+  row.scrollLeft += Math.max(0, right - whole.right) || Math.min(0, left - whole.left);
+}
+
 export function isDark() {
   const chosen = document.documentElement.dataset.theme;
   return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;

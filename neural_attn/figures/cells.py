@@ -16,7 +16,7 @@ from neural_attn.figures import palette
 __all__ = ["Panel", "draw_cells", "masked_patch"]
 
 # Lines between cells help the eye as long as they do not hide the cells.
-MOST_LINED_CELLS = 32
+SMALLEST_LINED = 12.0  # points
 # How much of an image below it the cell of the greatest weight covers; others less.
 OVER_GROUND = 0.9
 
@@ -87,9 +87,8 @@ def draw_cells(
         "alpha": 0.5,
         "zorder": 2,
     }
-    if panel.ground is None and queries <= MOST_LINED_CELLS:
+    if panel.ground is None and _smallest_side(axes, queries, keys) >= SMALLEST_LINED:
         axes.hlines(np.arange(queries - 1) + 0.5, -0.5, keys - 0.5, **line)
-    if panel.ground is None and keys <= MOST_LINED_CELLS:
         axes.vlines(np.arange(keys - 1) + 0.5, -0.5, queries - 0.5, **line)
     axes.set(xlim=(-0.5, keys - 0.5), ylim=(queries - 0.5, -0.5))
     axes.spines[:].set_color(theme.masked_line)
@@ -97,6 +96,14 @@ def draw_cells(
     if values is not None:
         _write_values(axes, image, weights, values)
     return image
+
+
+def _smallest_side(axes: Axes, rows: int, columns: int) -> float:
+    """The shorter side of a cell, in points."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None  # axes that are drawn on stand on one
+    shorter = min(axes.bbox.width / columns, axes.bbox.height / rows)
+    return float(shorter / figure.dpi * 72)
 
 
 def masked_patch(

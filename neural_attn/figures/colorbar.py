@@ -27,6 +27,7 @@ def draw_bar(
     even: float | None = None,
     title: str = "",
     size: float = SIZE_LABEL,
+    title_size: float = SIZE_NOTE,
     named: bool = True,
 ) -> None:
     """Fill `axes`, which stand upright, with a colour bar.
@@ -43,7 +44,7 @@ def draw_bar(
     assert figure is not None  # axes that are drawn on stand on one
     length = float(axes.get_position().height * figure.get_figheight())
     marked = () if even is None or even > norm.top else (even,)
-    weights = norm.ticks(length, marked)
+    weights = norm.ticks(length * SIZE_LABEL / size, marked)
     texts = [weight_text(one) for one in weights]
     for one in marked:
         at = float(norm(one))
@@ -62,7 +63,7 @@ def draw_bar(
     axes.spines[:].set_visible(False)
     if title:
         axes.yaxis.set_label_position("right")
-        axes.set_ylabel(title, size=SIZE_NOTE, color=theme.muted)
+        axes.set_ylabel(title, size=title_size, color=theme.muted)
 
 
 def weight_text(weight: float) -> str:

@@ -13,9 +13,14 @@ from neural_attn.maps.attention_map import AttentionItem
 from neural_attn.metrics.sinks import find_sinks
 from neural_attn.promises import NONNEGATIVE, SHARES
 
-__all__ = ["Filtered", "Filters"]
+__all__ = ["Filtered", "Filters", "axes_of"]
 
 MOST_NAMED = 6
+
+
+def axes_of(item: AttentionItem) -> tuple[object, ...]:
+    """What items must have in common to stand side by side."""
+    return item.kind, tuple(item.query_tokens), tuple(item.key_tokens), item.rows
 
 
 @dataclass(frozen=True)
@@ -105,8 +110,11 @@ def _hide_sinks(items: Sequence[AttentionItem], keys: NDArray[np.bool_]) -> str:
 
 
 def _named(tokens: Sequence[str]) -> str:
-    """Which tokens, each once, as they are drawn."""
-    names = list(dict.fromkeys(labels(tokens)))
+    """Which tokens, each once, as they are drawn; a full stop alone is quoted."""
+    names = [
+        name if any(map(str.isalnum, name)) else f'"{name}"'
+        for name in dict.fromkeys(labels(tokens))
+    ]
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
 

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import matplotlib
 from matplotlib import font_manager
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
 
-__all__ = ["Fonts", "choose_fonts", "line_height", "text_width"]
+__all__ = ["Fonts", "choose_fonts", "drawn_backwards", "line_height", "text_width"]
 
 BASE_FAMILY = "DejaVu Sans"  # comes with Matplotlib
 
@@ -78,6 +79,16 @@ class Fonts:
             c.encode("unicode_escape").decode("ascii") if c in self.missing else c
             for c in text
         )
+
+
+def drawn_backwards(texts: Iterable[str]) -> bool:
+    """Whether there is Arabic, Hebrew or the like that Matplotlib cannot write.
+
+    Before 3.11 it draws letter by letter from left to right, without joining them.
+    """
+    return matplotlib.__version_info__ < (3, 11) and any(
+        unicodedata.bidirectional(c) in ("R", "AL") for text in texts for c in text
+    )
 
 
 def choose_fonts(texts: Iterable[str]) -> Fonts:

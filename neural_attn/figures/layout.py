@@ -10,9 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from neural_attn.figures.fonts import Fonts, line_height, text_width
-from neural_attn.figures.token_labels import readable
+from neural_attn.figures.palette import GAP
+from neural_attn.figures.token_labels import shortened
 
 __all__ = [
     "MOST_LABELLED", "AxisLabels", "cell_size", "fit_labels", "grid_shape",
@@ -33,7 +35,8 @@ BETWEEN = 1.06  # of a line's own height, so that two lines do not touch
 class AxisLabels:
     """The labels that are drawn along one axis.
 
-    `positions` and `texts` belong together; `depth` is the room in inches that they
+    `positions` and `texts` belong together, and where cells have no label the texts
+    begin with their positions; `depth` is the room in inches that they
     take away from the axis, `vertical` says that they are turned to read upwards, and
     `left_out` counts the cells without one.
     """
@@ -66,8 +69,7 @@ def fit_labels(
     largest, smallest : font size in points
     """
     cell = length * POINTS / len(texts)
-    widest = max(text_width(text, largest, fonts.families) for text in texts)
-    if horizontal_axis and widest + LABEL_PAD <= cell:
+    if horizontal_axis and _stand_apart(texts, largest, cell, fonts):
         depth = (largest * LINE + LABEL_PAD) / POINTS
         return AxisLabels(
             list(range(len(texts))), list(texts), largest, depth, vertical=False
@@ -79,6 +81,12 @@ def fit_labels(
     step = _round_step(math.ceil(size * line / cell - 1e-9))
     positions = list(range(0, len(texts), step))
     shown = [texts[position] for position in positions]
+    if step > 1:
+        # equal tokens far apart look the same, and nobody counts the cells between
+        shown = [
+            text if text == str(position) else f"{position}: {text}"
+            for position, text in zip(positions, shown, strict=True)
+        ]
     width = max(text_width(text, size, fonts.families) for text in shown)
     return AxisLabels(
         positions,
@@ -88,6 +96,17 @@ def fit_labels(
         vertical=horizontal_axis,
         left_out=len(texts) - len(shown),
     )
+
+
+def _stand_apart(texts: Sequence[str], size: float, cell: float, fonts: Fonts) -> bool:
+    """Whether labels fit side by side, each in the middle of its cell.
+
+    One may be wider than its cell where those beside it are narrow; the first and the
+    last stay clear of the next panel's.
+    """
+    widths = [text_width(text, size, fonts.families) for text in texts]
+    apart = all((a + b) / 2 + LABEL_PAD <= cell for a, b in pairwise(widths))
+    return apart and max(widths[0], widths[-1]) + LABEL_PAD <= cell + GAP * POINTS
 
 
 def least_length(texts: Sequence[str], fonts: Fonts) -> float:
@@ -111,7 +130,7 @@ def shorten(text: str, size: float, width: float, fonts: Fonts) -> str:
     shorter, kept = text, len(text)
     while kept > 3 and text_width(shorter, size, fonts.families) > width * POINTS:
         kept -= 1
-        shorter = readable(text, kept)
+        shorter = shortened(text, kept)
     return shorter
 
 

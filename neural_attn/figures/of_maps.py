@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from neural_attn.figures.filters import Filtered, Filters
+from neural_attn.figures.filters import Filtered, Filters, axes_of
 from neural_attn.figures.heatmap import plot_heads, plot_heatmap, plot_panels
 from neural_attn.figures.look import PLAIN, Look
 from neural_attn.figures.overview import draw_overview
@@ -78,11 +78,6 @@ def plot_maps(
 def have_same_axes(items: Sequence[AttentionItem]) -> bool:
     """Whether matrices may share their labels and their scale."""
     return len({axes_of(item) for item in items}) == 1
-
-
-def axes_of(item: AttentionItem) -> tuple[object, ...]:
-    """What items must have in common to stand side by side."""
-    return item.kind, tuple(item.query_tokens), tuple(item.key_tokens), item.rows
 
 
 def shared_tops(items: Sequence[AttentionItem], look: Look) -> dict[Rows, float]:

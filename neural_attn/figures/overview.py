@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from neural_attn.figures import palette
 from neural_attn.figures.choices import Scale
 from neural_attn.figures.colorbar import draw_bar
+from neural_attn.figures.filters import Filtered, Filters, axes_of
 from neural_attn.figures.fonts import choose_fonts
 from neural_attn.figures.layout import wrap
 from neural_attn.figures.look import PLAIN, Look
@@ -29,7 +30,7 @@ from neural_attn.figures.scales import (
     even_share,
     top_of,
 )
-from neural_attn.figures.token_labels import readable
+from neural_attn.figures.token_labels import differing, readable, shortened
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
 from neural_attn.promises import NONNEGATIVE
 
@@ -39,6 +40,7 @@ DOTS = 100  # per inch, at which one weight of a small map is a whole number of 
 _GAP = 0.06  # between heads, as a part of a head's side
 _SMALLEST_SIDE, _LARGEST_SIDE = 0.55, 1.28  # of one head, in inches
 _EDGE, _BAR, _LINE, _NUMBERS = 0.15, 1.2, 0.22, 0.15  # in inches
+_LONGEST_NAME = 40  # letters of a layer's name
 _LETTER = 0.075  # width of a letter of the layers' names, in inches
 
 
@@ -65,15 +67,19 @@ def draw_overview(
     if not len(maps):
         raise SelectionError("there are no attention maps to draw")
     theme = palette.theme_of(look.theme)
-    seen = [look.filters.apply([maps.item(name, batch_index)]) for name in maps]
-    items = [item for one in seen for item in one.items]
-    evens = {id(one.items[0]): even_share(one.basis, one.items[0].rows) for one in seen}
+    seen = _filtered([maps.item(name, batch_index) for name in maps], look.filters)
+    shown = {item.name: item for one in seen for item in one.items}
+    items = [shown[name] for name in maps]
+    evens = {name: even for one in seen for name, even in _even_shares(one).items()}
     columns = max(len(item.head_indices) for item in items)
     side = min(_LARGEST_SIDE, max(_SMALLEST_SIDE, 15.0 / columns))
     dots = round(side * DOTS)
     paint = _Paint(items, maps.trained, look.scale, cmap, theme)
     image = _image(items, columns, dots, paint)
-    names = [readable(item.name, 28) for item in items]
+    full = [readable(item.name, 120) for item in items]
+    names = [shortened(name, _LONGEST_NAME) for name in full]
+    if len(set(names)) < len(set(full)):
+        names = [shortened(name, _LONGEST_NAME) for name in differing(full)]
     left = max(len(name) for name in names) * _LETTER + 2 * _EDGE
     height, width = image.shape[0] / DOTS, image.shape[1] / DOTS
     scales = [some for some in _by_scale(items) if some]
@@ -81,8 +87,9 @@ def draw_overview(
     notes = [WORDS[look.scale], *dict.fromkeys(n for one in seen for n in one.notes)]
     if paint.relative:
         notes.append("an even share has no one place on the bar")
-    lines = _heading(maps, items, title, total, notes, theme)
-    top = 2 * _EDGE + _NUMBERS + _LINE * len(lines)
+    grown = palette.type_growth(width)
+    lines = _heading(maps, items, title, total, notes, theme, grown)
+    top = 2 * _EDGE + _NUMBERS + _LINE * grown * len(lines)
     size = (total, top + height + _EDGE)
     figure = NotebookFigure(*size, dpi=DOTS)
     figure.set_facecolor(theme.ground)
@@ -90,13 +97,31 @@ def draw_overview(
     axes = figure.add_axes(box)
     axes.imshow(image, interpolation="nearest", aspect="auto")
     _label(figure, items, names, columns, dots, theme)
-    _write(figure, lines)
+    _write(figure, lines, _LINE * grown)
     for number, some in enumerate(scales):
         at = left + width + 0.12 + _BAR * number
-        even = {evens[id(item)] for item in some}
+        even = {evens[item.name] for item in some}
         place = (at, size[1] - top, min(1.6, height))
         _scale(figure, some[0], paint, place, even.pop() if len(even) == 1 else None)
     return figure
+
+
+def _filtered(items: Sequence[AttentionItem], filters: Filters) -> list[Filtered]:
+    """The same is hidden in all layers over the same tokens, which stay comparable."""
+    groups: dict[object, list[AttentionItem]] = {}
+    for item in items:
+        groups.setdefault(axes_of(item), []).append(item)
+    return [filters.apply(group) for group in groups.values()]
+
+
+def _even_shares(seen: Filtered) -> dict[str, float | None]:
+    """Of each layer, by name: masks differ where one looks through a window."""
+    heads = np.cumsum([len(item.head_indices) for item in seen.items])
+    parts = np.split(seen.basis, heads[:-1])
+    return {
+        item.name: even_share(part, item.rows)
+        for item, part in zip(seen.items, parts, strict=True)
+    }
 
 
 def _by_scale(
@@ -209,8 +234,10 @@ def _label(
         "color": theme.ink,
     }
     ax = figure.axes[0]
+    ax.set_facecolor(theme.ground)  # seen at the edge of the image
     ax.set_xticks([c * step + dots / 2 for c in range(columns)])
-    ax.set_xticklabels([str(c) for c in range(columns)], fontsize=8, **plain)
+    heads = ["head 0", *map(str, range(1, columns))]
+    ax.set_xticklabels(heads, fontsize=8, **plain)
     ax.set_yticks([r * step + dots / 2 for r in range(len(items))])
     ax.set_yticklabels(names, fontsize=8, **plain)
     ax.tick_params(length=0, top=False, labeltop=True, labelbottom=False, pad=3)
@@ -225,6 +252,7 @@ def _heading(
     width: float,
     notes: Sequence[str],
     theme: palette.Theme,
+    grown: float,
 ) -> list[tuple[str, float, str, str]]:
     """The lines above the heads: text, size in points, colour, weight."""
     tokens = len(items[0].key_tokens)
@@ -245,14 +273,17 @@ def _heading(
             (f"{UNTRAINED}; {UP_TO_1}", palette.SIZE_NOTE, theme.warn, "normal")
         )
     fonts = choose_fonts([text for text, *_ in lines])
+    room = (width - 2 * _EDGE) / grown
     return [
-        (shown, points, color, weight)
+        (shown, points * grown, color, weight)
         for text, points, color, weight in lines
-        for shown in wrap(readable_line(text), points, width - 2 * _EDGE, fonts)
+        for shown in wrap(readable_line(text), points, room, fonts)
     ]
 
 
-def _write(figure: Figure, lines: Sequence[tuple[str, float, str, str]]) -> None:
+def _write(
+    figure: Figure, lines: Sequence[tuple[str, float, str, str]], line: float
+) -> None:
     y = float(figure.get_figheight()) - _EDGE
     families = list(choose_fonts([text for text, *_ in lines]).families)
     for text, points, color, weight in lines:
@@ -260,7 +291,7 @@ def _write(figure: Figure, lines: Sequence[tuple[str, float, str, str]]) -> None
             _EDGE, y, text, size=points, color=color, weight=weight, va="top",
             parse_math=False, family=families, transform=figure.dpi_scale_trans,
         )  # fmt: skip
-        y -= _LINE
+        y -= line
 
 
 def readable_line(text: str) -> str:

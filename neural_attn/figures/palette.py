@@ -7,7 +7,10 @@ colours; `css_variables` writes them as a page has them.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from typing import Any
 
 import matplotlib
 from matplotlib.colors import Colormap, LinearSegmentedColormap
@@ -15,14 +18,18 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap
 from neural_attn.figures.choices import THEME_NAMES
 
 __all__ = [
-    "DARK", "DEFAULT_CMAP", "DIVERGING", "DIVERGING_DARK", "GAP", "INK", "LIGHT",
-    "LINES", "MASKED", "MASKED_LINES", "MUTED", "OVER_PICTURE", "SANS", "SIZE_LABEL",
-    "SIZE_NOTE", "SIZE_TITLE", "THEMES", "Theme", "colormap",
-    "css_variables", "theme_of",
+    "DARK", "DEFAULT_CMAP", "DIVERGING", "DIVERGING_DARK", "EDGE", "GAP", "LEVELS",
+    "LEVELS_DARK", "LIGHT", "LINES", "LINES_DARK", "MOST_GROWN", "OVER_PICTURE",
+    "SANS", "SIZE_LABEL", "SIZE_NOTE", "SIZE_TITLE", "THEMES", "Theme",
+    "chart_style", "colormap", "css_variables", "levels_of",
+    "lines_of", "theme_of", "type_growth",
 ]  # fmt: skip
 
 # Type scale, in points: titles; subtitles, axes and panels; labels of cells and bars.
 SIZE_TITLE, SIZE_NOTE, SIZE_LABEL = 12.0, 9.0, 8.0
+# They grow with a figure that is wider than this many inches, up to so many times: it
+# is looked at as a whole, and then in parts.
+WIDE_FIGURE, MOST_GROWN = 10.0, 2.0
 # Of pages, which have the fonts of the reader's system.
 SANS = "system-ui, sans-serif"
 # Grid, in inches: margin of a figure, and the gap between panels.
@@ -91,10 +98,21 @@ DIVERGING_DARK = (
 LINES = (
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#1b1f24",
 )  # fmt: skip
+# The same on a dark ground: the lighter ones first.
+LINES_DARK = (
+    "#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#0072b2", "#d55e00", "#e6e8eb",
+)  # fmt: skip
 
-# Of what is drawn on a light ground alone.
-INK, MUTED, WARNING = LIGHT.ink, LIGHT.muted, LIGHT.warn
-MASKED, MASKED_LINES = LIGHT.masked, LIGHT.masked_line
+# What masks let through, what they hide because it comes later, because it is padding,
+# and because it is out of reach: what is seen stands out most from the ground, and
+# padding least, also in grey print.
+LEVELS = ("#0b3c70", "#e69f00", "#d4d8dd", "#cc79a7")
+LEVELS_DARK = ("#9ccbf7", "#b37a00", "#363c44", "#a0507c")
+
+
+def type_growth(width: float) -> float:
+    """How many times larger type is where all panels are `width` inches wide."""
+    return min(MOST_GROWN, max(1.0, width / WIDE_FIGURE))
 
 
 def theme_of(name: str) -> Theme:
@@ -102,6 +120,39 @@ def theme_of(name: str) -> Theme:
     if name not in THEMES:
         raise ValueError(f"themes are {', '.join(THEMES)}, not {name!r}")
     return THEMES[name]
+
+
+def lines_of(theme: Theme) -> tuple[str, ...]:
+    """Colours of lines and of kinds."""
+    return LINES_DARK if theme is DARK else LINES
+
+
+def levels_of(theme: Theme) -> tuple[str, ...]:
+    """Colours of what masks let through and hide."""
+    return LEVELS_DARK if theme is DARK else LEVELS
+
+
+@contextmanager
+def chart_style(theme: Theme) -> Iterator[None]:
+    """Charts that are made inside stand on the ground of a theme, by our type scale."""
+    settings: Any = {  # the stub lists every key there is by its own name
+        **dict.fromkeys(("figure.facecolor", "axes.facecolor"), theme.ground),
+        **dict.fromkeys(("text.color", "axes.labelcolor"), theme.ink),
+        **dict.fromkeys(("xtick.labelcolor", "ytick.labelcolor"), theme.ink),
+        **dict.fromkeys(("xtick.color", "ytick.color"), theme.muted),
+        "axes.edgecolor": theme.muted,
+        "grid.color": theme.line,
+        "axes.titlelocation": "left",
+        "axes.titlesize": SIZE_NOTE + 1,
+        "figure.titlesize": SIZE_TITLE,
+        "figure.titleweight": "bold",
+        "axes.labelsize": SIZE_NOTE,
+        "legend.fontsize": SIZE_LABEL,
+        **dict.fromkeys(("xtick.labelsize", "ytick.labelsize"), SIZE_LABEL),
+        "legend.frameon": False,
+    }
+    with matplotlib.rc_context(settings):
+        yield
 
 
 def css_variables(theme: Theme) -> str:

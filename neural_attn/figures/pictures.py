@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 
 from neural_attn.figures import palette
 from neural_attn.figures.dashboard import write_dashboard
+from neural_attn.figures.filters import axes_of
 from neural_attn.figures.heatmap import FORMATS, save_figure
 from neural_attn.figures.look import PLAIN, Look, Shown
 from neural_attn.figures.of_maps import (
-    axes_of,
     draw_averages,
     draw_heads,
     shared_tops,

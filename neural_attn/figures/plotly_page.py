@@ -37,14 +37,17 @@ function follow() {
     "font.color": ink, paper_bgcolor: color("ground"), plot_bgcolor: color("masked"),
     "hoverlabel.bgcolor": color("raised"), "hoverlabel.font.color": ink,
   };
+  const isDark = color("ground") !== "#ffffff";
   (page.layout.updatemenus || []).forEach((menu, index) => {
     // Plotly draws the arrow of a menu, and the choice under the pointer, for dark
     // text on light ground alone.
-    const isDark = color("ground") !== "#ffffff";
     changes[`updatemenus[${index}].bgcolor`] = isDark ? "#b9c0c8" : color("raised");
     changes[`updatemenus[${index}].font.color`] = "#1b1f24";
   });
   Plotly.relayout(page, changes);
+  // of cells that have other colours on a dark ground
+  const scales = page.layout.meta?.colorscales;
+  if (scales) Plotly.restyle(page, { colorscale: [scales[isDark ? "dark" : "light"]] });
 }
 dark.addEventListener("change", follow);
 follow();

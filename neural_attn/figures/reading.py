@@ -15,7 +15,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.figures.token_labels import readable
+from neural_attn.figures.token_labels import readable, shortened
 
 __all__ = ["Reading", "labels", "read_tokens"]
 
@@ -28,6 +28,7 @@ _SPECIAL = re.compile(
 _SENTENCE_END = re.compile(r"[.!?…。！？]['\")\]”’»]*$")
 # Zero-width joiner and variation selectors.
 _JOINERS = "\u200d\ufe0e\ufe0f"
+_NO_JOINERS = dict.fromkeys(map(ord, _JOINERS))
 _FALLBACK = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
@@ -77,8 +78,12 @@ def read_tokens(tokens: Sequence[str]) -> Reading:
 
 
 def labels(tokens: Sequence[str], max_length: int = 24) -> list[str]:
-    """`shown` of each token, at most `max_length` characters of it."""
-    return [readable(text, max_length) for text in read_tokens(tokens).shown]
+    """`shown` of each token, at most `max_length` characters of it.
+
+    Without joiners, which Matplotlib draws as empty boxes.
+    """
+    shown = read_tokens(tokens).shown
+    return [shortened(text.translate(_NO_JOINERS), max_length) for text in shown]
 
 
 @cache

@@ -36,8 +36,8 @@ WORDS: dict[Scale, str] = {
     "shared": "colour: weight, on one scale for all layers",
     "layer": "colour: weight, on one scale for a layer",
     "head": "colour: weight, each head on its own scale",
-    "sqrt": "colour: square root of the weight, on one scale",
-    "log": "colour: logarithm of the weight, on one scale of four decades",
+    "sqrt": "colour: square root of the weight",
+    "log": "colour: logarithm of the weight, over four decades",
 }
 
 

@@ -20,7 +20,12 @@ from neural_attn.figures import palette
 from neural_attn.figures.cells import Panel, draw_cells, masked_patch
 from neural_attn.figures.choices import DEFAULT_SCALE, Scale, ThemeName
 from neural_attn.figures.colorbar import draw_bar
-from neural_attn.figures.fonts import Fonts, choose_fonts, text_width
+from neural_attn.figures.fonts import (
+    Fonts,
+    choose_fonts,
+    drawn_backwards,
+    text_width,
+)
 from neural_attn.figures.layout import (
     LINE,
     POINTS,
@@ -39,6 +44,7 @@ from neural_attn.figures.palette import (
     SIZE_TITLE,
     Theme,
     theme_of,
+    type_growth,
 )
 from neural_attn.figures.reading import labels, read_tokens
 from neural_attn.figures.scales import (
@@ -49,7 +55,7 @@ from neural_attn.figures.scales import (
     even_share,
     top_of,
 )
-from neural_attn.figures.token_labels import readable
+from neural_attn.figures.token_labels import differing, readable, shortened
 from neural_attn.promises import NONNEGATIVE, SHARES, Rows
 
 __all__ = ["Sheet", "Style"]
@@ -134,16 +140,17 @@ class Sheet:
         )
         self.fonts = choose_fonts([*queries, *keys, *self._header_texts()])
         # Again: a code is longer than the character that it stands for.
-        queries = [readable(self.fonts.drawable(text), length) for text in queries]
-        keys = [readable(self.fonts.drawable(text), length) for text in keys]
+        queries = [shortened(self.fonts.drawable(text), length) for text in queries]
+        keys = [shortened(self.fonts.drawable(text), length) for text in keys]
         if self.style.figsize is None:
             self._make_room(queries, keys)
         self._lay_out(queries, keys)
         if self.style.figsize is not None:
             self._resize(self.style.figsize, queries, keys)
         norms = self._norms()
+        titles = self._panel_titles()
         for index, panel in enumerate(self.panels):
-            axes = self._add_axes(index, panel)
+            axes = self._add_axes(index, titles[index])
             how = {"norm": norms[index], "cmap": colors}
             values = self._value_size()
             draw_cells(axes, panel, self._block(), how, self._theme, values=values)
@@ -187,8 +194,9 @@ class Sheet:
             keys, style.panel_width, self.fonts, horizontal_axis=True, largest=largest
         )
         has_titles = any(panel.title is not None for panel in self.panels)
-        self._panel_title = PANEL_TITLE if has_titles else 0.0
-        self._left = EDGE + AXIS_TITLE + self._y.depth
+        self._grown = grown = type_growth(self.columns * style.panel_width)
+        self._panel_title = PANEL_TITLE * grown if has_titles else 0.0
+        self._left = EDGE + AXIS_TITLE * grown + self._y.depth
         own = OWN_BAR_GAP + OWN_BAR_WIDTH + OWN_BAR_TEXT
         self._gap = GAP + own * self._has_own_bars
         between = (self.columns - 1) * self._gap
@@ -196,23 +204,22 @@ class Sheet:
         self._grid_height = (
             self.rows * (style.panel_height + self._panel_title) + (self.rows - 1) * GAP
         )
-        shared = COLORBAR_GAP + COLORBAR_WIDTH + COLORBAR_TEXT
+        shared = COLORBAR_GAP + (COLORBAR_WIDTH + COLORBAR_TEXT) * grown
         right = own if self._has_own_bars else shared
         width = max(LEAST_WIDTH, self._left + self._grid_width + right)
-        self._bottom = EDGE + AXIS_TITLE + self._x.depth
+        self._bottom = EDGE + AXIS_TITLE * grown + self._x.depth
         if self._has_masked():
-            self._bottom += LEGEND
-        self._title_lines = wrap(
-            self._text(self.title), SIZE_TITLE, width - 2 * EDGE, self.fonts, "bold"
-        )
+            self._bottom += LEGEND * grown
+        room = (width - 2 * EDGE) / grown
+        title = self._text(self.title)
+        self._title_lines = wrap(title, SIZE_TITLE, room, self.fonts, "bold")
         self._subtitle_lines = [
             (line, color)
             for text, color in self._subtitles()
-            for line in wrap(text, SIZE_NOTE, width - 2 * EDGE, self.fonts)
+            for line in wrap(text, SIZE_NOTE, room, self.fonts)
         ]
-        header = (
-            EDGE
-            + TITLE_LINE * len(self._title_lines)
+        header = EDGE + grown * (
+            TITLE_LINE * len(self._title_lines)
             + SUBTITLE_LINE * len(self._subtitle_lines)
             + 0.08
         )
@@ -255,7 +262,7 @@ class Sheet:
             lines.append((UNTRAINED + more, self._theme.warn))
         if self.subtitle:
             lines.append((self._text(self.subtitle), self._theme.muted))
-        notes = [WORDS[self.scale], *self._left_out()]
+        notes = [WORDS[self.scale], *self._left_out(), *self._odd_letters()]
         if self._has_own_bars and self._even is not None:
             notes[0] += "; line across each bar: an even share"
         if self.style.annotate and self._value_size() is None:
@@ -279,7 +286,24 @@ class Sheet:
             for side, axis, tokens in sides
             if axis.left_out
         ]
-        return [f"no room for {' and '.join(told)}"] if told else []
+        if not told:
+            return []
+        numbered = "the others begin with their number, from 0"
+        return [f"no room for {' and '.join(told)}; {numbered}"]
+
+    def _odd_letters(self) -> list[str]:
+        """What is not drawn as it is written, for want of a font or a newer library."""
+        notes = []
+        if self.fonts.missing:
+            count = len(self.fonts.missing)
+            what = f"{count} characters are" if count > 1 else "a character is"
+            notes.append(f"{what} drawn as codes: no installed font has them")
+        if drawn_backwards([*self.query_tokens, *self.key_tokens]):
+            notes.append(
+                "letters that are written from right to left are drawn the other way, "
+                "one by one; Matplotlib 3.11 writes them"
+            )
+        return notes
 
     def _header_texts(self) -> list[str]:
         titles = [panel.title or "" for panel in self.panels]
@@ -287,7 +311,7 @@ class Sheet:
 
     def _text(self, text: str) -> str:
         # Names come from strangers too; spaces in a sentence stay spaces.
-        words = (readable(word, 60) if word else "" for word in text.split(" "))
+        words = (readable(word, 120) if word else "" for word in text.split(" "))
         return self.fonts.drawable(" ".join(words))
 
     def _norms(self) -> list[WeightNorm]:
@@ -345,16 +369,27 @@ class Sheet:
             )
         )
 
-    def _add_axes(self, index: int, panel: Panel) -> Axes:
+    def _panel_titles(self) -> list[str]:
+        """Titles that fit above their panels, and are told apart if they were."""
+        titles = [self._text(panel.title or "") for panel in self.panels]
+
+        def fitted(texts: Sequence[str]) -> list[str]:
+            room = self.style.panel_width / self._grown
+            return [shorten(text, SIZE_NOTE, room, self.fonts) for text in texts]
+
+        short = fitted(titles)
+        return (
+            short if len(set(short)) == len(set(titles)) else fitted(differing(titles))
+        )
+
+    def _add_axes(self, index: int, title: str) -> Axes:
         row, column = divmod(index, self.columns)
         style = self.style
         left = self._left + column * (style.panel_width + self._gap)
         below = self.rows - 1 - row
         bottom = self._bottom + below * (style.panel_height + self._panel_title + GAP)
         axes = self._place(left, bottom, style.panel_width, style.panel_height)
-        if panel.title is not None:
-            title = self._text(panel.title)
-            title = shorten(title, SIZE_NOTE, style.panel_width, self.fonts)
+        if title:
             self._write(left, bottom + style.panel_height + 0.06, title, SIZE_NOTE)
         return axes
 
@@ -407,11 +442,21 @@ class Sheet:
 
     def _draw_colorbar(self, norm: WeightNorm, colors: Colormap) -> None:
         left = self._left + self._grid_width + COLORBAR_GAP
-        height = min(self._grid_height - self._panel_title, LONGEST_BAR)
+        longest = LONGEST_BAR * self._grown
+        height = min(self._grid_height - self._panel_title, longest)
         top = self._bottom + self._grid_height - self._panel_title
-        axes = self._place(left, top - height, COLORBAR_WIDTH, height)
+        axes = self._place(left, top - height, COLORBAR_WIDTH * self._grown, height)
         title = f"{self.bar_title}, signed" if self._signed else self.bar_title
-        draw_bar(axes, norm, colors, self._theme, even=self._even, title=title)
+        draw_bar(
+            axes,
+            norm,
+            colors,
+            self._theme,
+            even=self._even,
+            title=title,
+            size=SIZE_LABEL * self._grown,
+            title_size=SIZE_NOTE * self._grown,
+        )
 
     def _draw_own_bar(self, beside: Axes, norm: WeightNorm, colors: Colormap) -> None:
         box = beside.get_position()
@@ -429,17 +474,18 @@ class Sheet:
         y = float(self.figure.get_figheight()) - EDGE
         for line in self._title_lines:
             self._write(EDGE, y, line, SIZE_TITLE, va="top", weight="bold")
-            y -= TITLE_LINE
+            y -= TITLE_LINE * self._grown
         for line, color in self._subtitle_lines:
             self._write(EDGE, y, line, SIZE_NOTE, va="top", color=color)
-            y -= SUBTITLE_LINE
+            y -= SUBTITLE_LINE * self._grown
 
     def _draw_legend(self) -> None:
-        patch = masked_patch((EDGE, EDGE - 0.04), 0.2, 0.16, self._theme)
+        size = (0.2 * self._grown, 0.16 * self._grown)
+        patch = masked_patch((EDGE, EDGE - 0.04), *size, self._theme)
         patch.set_transform(self.figure.dpi_scale_trans)
         patch.set_edgecolor(self._theme.masked_line)
         self.figure.add_artist(patch)
-        place = (EDGE + 0.28, EDGE + 0.04)
+        place = (EDGE + size[0] + 0.08, EDGE - 0.04 + size[1] / 2)
         self._write(*place, MASKED_TEXT, SIZE_LABEL, va="center", muted=True)
 
     def _write(
@@ -452,13 +498,16 @@ class Sheet:
         muted: bool = False,
         **how: Any,
     ) -> None:
-        """Write one line at a place given in inches; nothing in it is markup."""
+        """Write one line at a place given in inches; nothing in it is markup.
+
+        `size` is that of a small figure.
+        """
         how.setdefault("color", self._theme.muted if muted else self._theme.ink)
         self.figure.text(
             x,
             y,
             text,
-            size=size,
+            size=size * self._grown,
             family=list(self.fonts.families),
             parse_math=False,
             usetex=False,

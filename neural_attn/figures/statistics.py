@@ -16,12 +16,14 @@ import numpy as np
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from neural_attn.analysis.result import Analysis
 from neural_attn.diagnostics.errors import fail
 from neural_attn.figures import palette
+from neural_attn.figures.choices import ThemeName
 from neural_attn.figures.heatmap import save_figure
 from neural_attn.figures.notebook_figure import NotebookFigure
 from neural_attn.files import atomic_write
@@ -192,15 +194,18 @@ def plot_metrics(
     return figure
 
 
-def write_statistics(analysis: Analysis, folder: Path) -> list[Path]:
+def write_statistics(
+    analysis: Analysis, folder: Path, theme: ThemeName = "light"
+) -> list[Path]:
     """Write every picture that can be drawn, and the table, into a folder.
 
     Raises NeuralError (E0502) if seaborn or pandas is not installed.
     """
     heads = analysis.to_frame().to_csv(index=False)
     paths = [atomic_write(folder / "heads.csv", heads)]
-    for name, figure in _pictures(analysis):
-        paths.append(save_figure(figure, folder / f"{name}.png"))
+    with palette.chart_style(palette.theme_of(theme)):
+        for name, figure in _pictures(analysis):
+            paths.append(save_figure(figure, folder / f"{name}.png"))
     return paths
 
 
@@ -323,7 +328,9 @@ def _title(axes: Axes, analysis: Analysis, title: str) -> None:
 def _colors(table: Any, hue: str) -> dict[Any, Any]:
     values = sorted(table[hue].unique())
     if hue == "layer":  # an order: along the scale of weights
-        places = np.linspace(0, 0.9, len(values))
+        # of light to dark, without what is not seen on the reader's ground
+        is_dark = sum(to_rgb(rcParams["axes.facecolor"])) < 1.5
+        places = np.linspace(0.3 * is_dark, 1 if is_dark else 0.9, len(values))
         return dict(zip(values, palette.colormap()(places), strict=True))
     most = len(palette.LINES)
     return {value: palette.LINES[i % most] for i, value in enumerate(values)}

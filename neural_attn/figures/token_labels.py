@@ -8,13 +8,20 @@ whoever writes the markup.
 
 from __future__ import annotations
 
-__all__ = ["readable"]
+import re
+from collections.abc import Sequence
+from itertools import takewhile
+
+__all__ = ["differing", "readable", "shortened"]
 
 _VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 
 # Zero-width joiner and the variation selectors choose between looks of the character
 # before them, and are drawn as an empty box where the font does not know them.
 _JOINERS = frozenset("\u200d\ufe0e\ufe0f")
+
+# What is not cut in two: an escape, or a character.
+_UNIT = re.compile(r"\\U[0-9a-f]{8}|\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|.", re.DOTALL)
 
 
 def readable(token: str, max_length: int = 24) -> str:
@@ -29,6 +36,42 @@ def readable(token: str, max_length: int = 24) -> str:
         token = f"{token[:head]}…{token[len(token) - (max_length - 1 - head) :]}"
     shown = "".join(_visible(character) for character in token)
     return shown or "∅"
+
+
+def shortened(text: str, max_length: int = 24) -> str:
+    """Give a text that is safe already, or both ends of it; escapes stay whole.
+
+    What `readable` gave is not given to it again: spaces in it are spaces.
+    """
+    if len(text) <= max_length:
+        return text
+    units = _UNIT.findall(text)
+    ends: tuple[list[str], list[str]] = ([], [])
+    room = max_length - 1
+    while len(units[at := -1 if len(ends[0]) > len(ends[1]) else 0]) <= room:
+        ends[at].append(units.pop(at))
+        room -= len(ends[at][-1])
+    return "".join([*ends[0], "…", *reversed(ends[1])])
+
+
+def differing(names: Sequence[str]) -> list[str]:
+    """Give names without the parts that all begin and end with, but one.
+
+    For where they are to be shortened: `model.layers.0.attention.self` and the same of
+    layer 1 are told apart in the middle, which is what would be left out.
+    """
+    parts = [re.split(r"(?<=[./ ])", name) for name in names]
+    start = _common(parts)
+    end = _common([one[start:][::-1] for one in parts])
+    start = max(0, start - 1)
+    middles = ["".join(one[start : len(one) - end]).rstrip("./ ") for one in parts]
+    return [f"{'…' * (start > 0)}{middle}{'…' * (end > 0)}" for middle in middles]
+
+
+def _common(lists: Sequence[Sequence[str]]) -> int:
+    """With how many equal entries all lists begin."""
+    same = (len(set(entries)) == 1 for entries in zip(*lists, strict=False))
+    return sum(takewhile(bool, same))
 
 
 def _visible(character: str) -> str:

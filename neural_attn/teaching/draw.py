@@ -15,40 +15,48 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from neural_attn.figures import palette
+from neural_attn.figures.choices import ThemeName
 from neural_attn.figures.fonts import Fonts, choose_fonts
 from neural_attn.figures.notebook_figure import NotebookFigure
+from neural_attn.figures.palette import EDGE, SIZE_LABEL, Theme
 from neural_attn.figures.token_labels import readable
 from neural_attn.teaching.charts import Cells, Chart, Curves, Lesson
 
-__all__ = ["LEVEL_COLORS", "draw", "line_colors", "shown_levels"]
+__all__ = ["draw", "line_colors", "shown_levels"]
 
-# What masks hide, and why: the lightest is seen least, also in grey print.
-LEVEL_COLORS = ("#0b3c70", "#e69f00", "#d4d8dd", "#cc79a7")
 PANEL, WIDE = (3.9, 3.9), (7.6, 3.9)  # inches: of cells, of curves
 MOST_LABELS = 24  # along an axis; of more, some are left out
 DASHES = ("-", "--", "-.", ":")
 LONGEST_ABOUT = 58, 92  # characters in a line below a title: of cells, of curves
 
 
-def draw(lesson: Lesson) -> Figure:
+def draw(lesson: Lesson, theme: ThemeName = "light") -> Figure:
     """All charts of a lesson in one figure, under its title."""
+    colors = palette.theme_of(theme)
+    with palette.chart_style(colors):
+        return _draw(lesson, colors)
+
+
+def _draw(lesson: Lesson, theme: Theme) -> Figure:
     charts = list(lesson.charts)
     fonts = choose_fonts(_texts(charts))
     across = min(len(charts), 3 if _all_cells(charts) else 2)
     down = math.ceil(len(charts) / across)
     width, height = PANEL if _all_cells(charts) else WIDE
     size = (max(width * across, 5.5), height * down + 0.9)
-    figure = NotebookFigure(*size, layout="constrained")
-    figure.suptitle(lesson.title, fontsize=14, fontweight="bold", color=palette.INK)
+    figure = NotebookFigure(*size, layout="constrained", ground=theme.ground)
+    figure.suptitle(lesson.title, x=EDGE / size[0], ha="left")
     for number, chart in enumerate(charts, start=1):
         axes = figure.add_subplot(down, across, number)
-        axes.set_title(chart.title, fontsize=10.5, pad=_room(chart), parse_math=False)
-        _say_below(axes, chart)
+        axes.set_title(chart.title, pad=_room(chart), parse_math=False)
+        _say_below(axes, chart, theme)
         if isinstance(chart, Curves):
-            _draw_curves(axes, chart)
+            _draw_curves(axes, chart, theme)
         else:
-            _draw_cells(axes, chart, fonts)
-    _explain(figure, lesson)
+            _draw_cells(axes, chart, fonts, theme)
+        # Matplotlib makes ticks later, by the settings of then.
+        axes.tick_params(color=theme.muted, labelcolor=theme.ink)
+    _explain(figure, lesson, theme)
     return figure
 
 
@@ -57,17 +65,17 @@ def shown_levels(chart: Cells) -> list[int]:
     return [int(level) for level in np.unique(chart.values)]
 
 
-def line_colors(chart: Curves, darkest: float = 0.0) -> list[str]:
-    """A colour for each line: of those that follow each other, along one scale.
+def line_colors(chart: Curves, *themes: Theme) -> list[str]:
+    """A colour for each line that is seen on the ground of each of `themes`.
 
-    `darkest` is where on the scale, from 0 to 1, the first is.
+    Those of lines that follow each other are along one scale.
     """
     if not chart.ordered:
-        colors = cycle(palette.LINES)
+        colors = cycle(palette.lines_of(themes[0]))
         return [next(colors) for _ in chart.lines]
-    places = np.linspace(
-        darkest, 0.88, len(chart.lines)
-    )  # the lightest is not seen on white
+    first = 0.35 if palette.DARK in themes else 0.0
+    last = 0.88 if palette.LIGHT in themes else 1.0
+    places = np.linspace(first, last, len(chart.lines))
     return [to_hex(color) for color in palette.colormap()(places)]
 
 
@@ -89,34 +97,34 @@ def _room(chart: Chart) -> float:
     return 8 + 10.5 * len(_lines_of(chart))
 
 
-def _say_below(axes: Axes, chart: Chart) -> None:
+def _say_below(axes: Axes, chart: Chart, theme: Theme) -> None:
     axes.annotate(
         "\n".join(_lines_of(chart)),
-        (0.5, 1),
+        (0, 1),
         (0, 4),
         xycoords="axes fraction",
         textcoords="offset points",
-        ha="center",
+        ha="left",
         va="bottom",
-        fontsize=8,
-        color=palette.MUTED,
+        fontsize=SIZE_LABEL,
+        color=theme.muted,
     )
 
 
 # --- curves -------------------------------------------------------------------------
 
 
-def _draw_curves(axes: Axes, chart: Curves) -> None:
+def _draw_curves(axes: Axes, chart: Curves, theme: Theme) -> None:
     dashes = ["-"] if chart.ordered or len(chart.lines) == 1 else DASHES
     style = "steps-post" if chart.steps else "default"
     for (label, y), color, dash in zip(
-        chart.lines.items(), line_colors(chart), cycle(dashes), strict=False
+        chart.lines.items(), line_colors(chart, theme), cycle(dashes), strict=False
     ):
         axes.plot(
             chart.x, y, dash, color=color, label=label, linewidth=1.6, drawstyle=style
         )
     for place, text in chart.marks.items():
-        axes.axvline(place, color=palette.MUTED, linewidth=0.9, linestyle=":")
+        axes.axvline(place, color=theme.muted, linewidth=0.9, linestyle=":")
         right = chart.has_room_right(place)
         axes.annotate(
             text,
@@ -126,19 +134,17 @@ def _draw_curves(axes: Axes, chart: Curves) -> None:
             textcoords="offset points",
             ha="left" if right else "right",
             va="top",
-            fontsize=8,
-            color=palette.MUTED,
+            fontsize=SIZE_LABEL,
+            color=theme.muted,
         )
     axes.set(xlabel=chart.x_title, ylabel=chart.y_title)
     axes.margins(x=0.01, y=0.12 if chart.marks else 0.05)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color=palette.MASKED, linewidth=0.8)
+    axes.grid(axis="y", linewidth=0.8)
     axes.set_axisbelow(True)
     if len(chart.lines) > 1:
         beside = len(chart.lines) > 3
         axes.legend(
-            frameon=False,
-            fontsize=8,
             loc="center left" if beside else "best",
             bbox_to_anchor=(1.0, 0.5) if beside else None,
         )
@@ -147,11 +153,12 @@ def _draw_curves(axes: Axes, chart: Curves) -> None:
 # --- cells --------------------------------------------------------------------------
 
 
-def _draw_cells(axes: Axes, chart: Cells, fonts: Fonts) -> None:
+def _draw_cells(axes: Axes, chart: Cells, fonts: Fonts, theme: Theme) -> None:
     rows, columns = chart.values.shape
-    limits: dict[str, Any] = {"cmap": palette.colormap(signed=chart.signed)}
+    colors = palette.colormap(signed=chart.signed, theme=theme)
+    limits: dict[str, Any] = {"cmap": colors}
     if chart.levels:
-        levels = LEVEL_COLORS[: len(chart.levels)]
+        levels = palette.levels_of(theme)[: len(chart.levels)]
         limits = {"cmap": ListedColormap(levels), "vmin": -0.5}
         limits["vmax"] = len(levels) - 0.5
     elif chart.signed:
@@ -160,16 +167,16 @@ def _draw_cells(axes: Axes, chart: Cells, fonts: Fonts) -> None:
     else:
         limits["vmin"] = 0
     image = axes.imshow(chart.values, interpolation="none", aspect="auto", **limits)
-    axes.set_facecolor(palette.MASKED)
+    axes.set_facecolor(theme.masked)
     _label(axes, chart, fonts)
     if max(rows, columns) <= MOST_LABELS:
-        line: dict[str, Any] = {"color": "white", "linewidth": 0.6}
+        line: dict[str, Any] = {"color": theme.ground, "linewidth": 0.6}
         axes.hlines(np.arange(rows - 1) + 0.5, -0.5, columns - 0.5, **line)
         axes.vlines(np.arange(columns - 1) + 0.5, -0.5, rows - 0.5, **line)
     if not chart.levels and axes.figure is not None:
         bar = axes.figure.colorbar(image, ax=axes, pad=0.02)
-        bar.set_label(chart.value_title, fontsize=8.5)
-        bar.ax.tick_params(labelsize=8)
+        bar.set_label(chart.value_title)
+        bar.ax.tick_params(color=theme.muted, labelcolor=theme.ink)
 
 
 def _label(axes: Axes, chart: Cells, fonts: Fonts) -> None:
@@ -183,18 +190,17 @@ def _label(axes: Axes, chart: Cells, fonts: Fonts) -> None:
         axis.set_ticks(
             list(places),
             shown,
-            fontsize=8,
             family=list(fonts.families),
             parse_math=False,
         )
     if upright:
         axes.tick_params(axis="x", rotation=90)
     axes.tick_params(length=2)
-    axes.set_xlabel(chart.column_title, fontsize=9)
-    axes.set_ylabel(chart.row_title, fontsize=9)
+    axes.set_xlabel(chart.column_title)
+    axes.set_ylabel(chart.row_title)
 
 
-def _explain(figure: Figure, lesson: Lesson) -> None:
+def _explain(figure: Figure, lesson: Lesson, theme: Theme) -> None:
     """Below all panels: the kinds of cells that there are, and the notes."""
     told: dict[int, str] = {}
     for chart in lesson.charts:
@@ -203,15 +209,14 @@ def _explain(figure: Figure, lesson: Lesson) -> None:
     notes = "\n".join(lesson.notes)
     if told or notes:
         patches = [
-            Patch(facecolor=LEVEL_COLORS[level], label=text)
+            Patch(facecolor=palette.levels_of(theme)[level], label=text)
             for level, text in sorted(told.items())
         ]
         figure.legend(
             handles=patches,
-            loc="outside lower center",
+            loc="outside lower left",
             ncols=max(1, len(patches)),
-            frameon=False,
-            fontsize=9,
             title=notes or None,
-            title_fontsize=8,
-        ).get_title().set_color(palette.MUTED)
+            title_fontsize=SIZE_LABEL,
+            alignment="left",
+        ).get_title().set_color(theme.muted)

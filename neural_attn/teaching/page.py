@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from matplotlib.colors import to_hex
 
 from neural_attn.figures import palette
+from neural_attn.figures.choices import ThemeName
 from neural_attn.figures.plotly_page import (
     TITLE_PLACE,
     escaped,
@@ -18,32 +20,38 @@ from neural_attn.figures.plotly_page import (
     plot_of,
 )
 from neural_attn.teaching.charts import Cells, Curves, Lesson
-from neural_attn.teaching.draw import LEVEL_COLORS, line_colors, shown_levels
+from neural_attn.teaching.draw import line_colors, shown_levels
 
 __all__ = ["build_page", "plotly_figures"]
 
 HEIGHT = "34rem"
 DASHES = ("solid", "dash", "dashdot", "dot")
-DARKEST = 0.35  # of a scale of colours: darker lines are not seen on a dark page
 
 
-def build_page(lessons: Sequence[Lesson], source: str) -> str:
-    """The text of a page with a plot for each chart; it loads nothing from anywhere."""
-    figures = [one for lesson in lessons for one in plotly_figures(lesson)]
+def build_page(
+    lessons: Sequence[Lesson], source: str, theme: ThemeName = "light"
+) -> str:
+    """The text of a page with a plot for each chart; it loads nothing from anywhere.
+
+    `theme` "dark" is dark for every reader; else the page follows their system.
+    """
+    figures = [one for lesson in lessons for one in plotly_figures(lesson, theme)]
     plots = [
         plot_of(figure, f"chart_{number}", HEIGHT, first=number == 0)
         for number, figure in enumerate(figures)
     ]
     # `main` is as high as its plots are; a plot by itself would fill the window
-    return page_of(f"What {source} declares", f"<main>{''.join(plots)}</main>")
+    body = f"<main>{''.join(plots)}</main>"
+    return page_of(f"What {source} declares", body, theme)
 
 
-def plotly_figures(lesson: Lesson) -> list[go.Figure]:
+def plotly_figures(lesson: Lesson, theme: ThemeName = "light") -> list[go.Figure]:
     """A Plotly figure for each chart of a lesson."""
+    colors = palette.theme_of(theme)
     made = []
     for chart in lesson.charts:
         is_curves = isinstance(chart, Curves)
-        figure = _curves(chart) if is_curves else _cells(chart)  # type: ignore[arg-type]
+        figure = (_curves if is_curves else _cells)(chart, colors)  # type: ignore[arg-type]
         said = [escaped(line) for line in (chart.about, *lesson.notes)]
         small = f'<span style="font-size:13px">{"<br>".join(said)}</span>'
         title = f"<b>{escaped(lesson.title)}</b> · {escaped(chart.title)}<br>"
@@ -55,19 +63,16 @@ def plotly_figures(lesson: Lesson) -> list[go.Figure]:
             | TITLE_PLACE,
             margin={"t": 80 + 18 * len(said), "l": 70, "r": 20, "b": 60},
             template="none",
-            plot_bgcolor=palette.MASKED,
-            font={
-                "family": "system-ui, sans-serif",
-                "size": 12,
-                "color": palette.INK,
-            },
+            plot_bgcolor=colors.masked,
+            font={"family": palette.SANS, "size": 12, "color": colors.ink},
         )
         made.append(figure)
     return made
 
 
-def _curves(chart: Curves) -> go.Figure:
-    colors, dashes = line_colors(chart, DARKEST), cycle(DASHES)
+def _curves(chart: Curves, theme: palette.Theme) -> go.Figure:
+    # A page that is not told to be dark is so for readers whose system is.
+    colors, dashes = line_colors(chart, theme, palette.DARK), cycle(DASHES)
     traces = [
         go.Scatter(
             x=chart.x,
@@ -87,7 +92,7 @@ def _curves(chart: Curves) -> go.Figure:
     for place, text in chart.marks.items():
         figure.add_vline(
             place,
-            line={"dash": "dot", "color": palette.MUTED, "width": 1.5},
+            line={"dash": "dot", "color": theme.muted, "width": 1.5},
             annotation_text=escaped(text),
             annotation_position="top right"
             if chart.has_room_right(place)
@@ -110,7 +115,7 @@ def _curves(chart: Curves) -> go.Figure:
     return figure
 
 
-def _cells(chart: Cells) -> go.Figure:
+def _cells(chart: Cells, theme: palette.Theme) -> go.Figure:
     rows, columns = (_places(names) for names in (chart.rows, chart.columns))
     trace = go.Heatmap(
         z=chart.values.astype(np.float32),
@@ -119,9 +124,12 @@ def _cells(chart: Cells) -> go.Figure:
         xgap=1 if len(columns) <= 32 else 0,
         ygap=1 if len(rows) <= 32 else 0,
         hoverongaps=False,
-        **(_of_levels(chart) if chart.levels else _of_numbers(chart)),
+        **(_of_levels if chart.levels else _of_numbers)(chart),
     )
+    scales = {name: _colorscale(chart, one) for name, one in palette.THEMES.items()}
+    trace.colorscale = _colorscale(chart, theme)
     figure = go.Figure(trace)
+    figure.update_layout(meta={"colorscales": scales})  # the page takes its own
     axis = {"type": "category", "automargin": True, "showgrid": False}
     figure.update_layout(
         xaxis={"title": {"text": chart.column_title}, **axis},
@@ -144,19 +152,26 @@ def _hover(chart: Cells, value: str) -> str:
     return f"{row} <b>%{{y}}</b><br>{column} <b>%{{x}}</b><br>{value}<extra></extra>"
 
 
+def _colorscale(chart: Cells, theme: palette.Theme) -> list[list[Any]]:
+    """Plotly's list of places from 0 to 1, and the colour at each."""
+    if chart.levels:
+        colors = palette.levels_of(theme)[: shown_levels(chart)[-1] + 1]
+        return [
+            [at / len(colors), color]
+            for number, color in enumerate(colors)
+            for at in (number, number + 1)
+        ]
+    shades = palette.colormap(signed=chart.signed, theme=theme)
+    places = np.linspace(0, 1, 65)
+    return [[float(at), to_hex(shades(at))] for at in places]
+
+
 def _of_levels(chart: Cells) -> dict[str, Any]:
     count = shown_levels(chart)[-1] + 1
-    colors = LEVEL_COLORS[:count]
-    edges = [
-        [at / count, color]
-        for number, color in enumerate(colors)
-        for at in (number, number + 1)
-    ]
     said = np.array(chart.levels, object)[chart.values.astype(int)]
     return {
         "zmin": -0.5,
         "zmax": count - 0.5,
-        "colorscale": edges,
         "colorbar": {
             "tickvals": list(range(count)),
             "ticktext": list(chart.levels[:count]),
@@ -168,12 +183,9 @@ def _of_levels(chart: Cells) -> dict[str, Any]:
 
 def _of_numbers(chart: Cells) -> dict[str, Any]:
     greatest = float(np.nanmax(np.abs(chart.values))) or 1.0
-    last = len(palette.DIVERGING) - 1
-    diverging = [[at / last, color] for at, color in enumerate(palette.DIVERGING)]
     return {
         "zmin": -greatest if chart.signed else 0,
         "zmax": greatest,
-        "colorscale": diverging if chart.signed else "Viridis",
         "colorbar": {"title": {"text": chart.value_title, "side": "right"}},
         "hovertemplate": _hover(chart, f"{chart.value_title} <b>%{{z:.5g}}</b>"),
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from neural_attn.figures.choices import ThemeName
 from neural_attn.inputs.prepared import Tokens
 from neural_attn.inputs.texts import as_texts
 from neural_attn.teaching.draw import draw
@@ -27,6 +28,7 @@ def plot_masks(
     checkpoint: PathLike | None = None,
     network: str | None = None,
     tokenizer: Any = None,
+    theme: ThemeName = "light",
 ) -> Figure:
     """Draw which keys each layer lets each query see, as the network computes it.
 
@@ -38,7 +40,7 @@ def plot_masks(
         padding. Of several examples, the one of which most is hidden is drawn.
     layer : a name, the beginning of one, or an index, as in `AttentionMaps.select`
     tokens : labels, as `capture` has them
-    checkpoint, network, tokenizer : as the options of `neural visualize`
+    checkpoint, network, tokenizer, theme : as the options of `neural visualize`
 
     Returns
     -------
@@ -61,7 +63,7 @@ def plot_masks(
         texts=texts or (),
         layer=layer,
     )
-    return draw(found.masks())
+    return draw(found.masks(), theme)
 
 
 def plot_positions(
@@ -70,6 +72,7 @@ def plot_positions(
     *,
     checkpoint: PathLike | None = None,
     network: str | None = None,
+    theme: ThemeName = "light",
 ) -> Figure:
     """Draw how the layers of a network tell positions apart.
 
@@ -80,7 +83,7 @@ def plot_positions(
     ----------
     source : a .neural file, or the folder of a pretrained model
     length : how many positions; None: 100, or as many as the network takes
-    checkpoint, network : as the options of `neural visualize`
+    checkpoint, network, theme : as the options of `neural visualize`
         Learned ones without weights are random, and the picture says so.
 
     Raises
@@ -89,34 +92,41 @@ def plot_positions(
         If no layer tells positions apart (E0481), or the file has problems.
     """
     weights = None if checkpoint is None else Path(checkpoint)
-    return draw(Source(source, network, weights).positions(length))
+    return draw(Source(source, network, weights).positions(length), theme)
 
 
 def plot_schedule(
-    source: PathLike, steps: int | None = None, *, network: str | None = None
+    source: PathLike,
+    steps: int | None = None,
+    *,
+    network: str | None = None,
+    theme: ThemeName = "light",
 ) -> Figure:
     """Draw the learning rate of each training step, as the optimizer gets it.
 
     Of a file with several networks there is a curve for each, unless `network` names
-    one. `steps` is how many steps are drawn; None shows the schedule whole.
+    one. `steps` is how many steps are drawn; None shows the schedule whole. `theme` is
+    "light" or "dark".
 
     Raises
     ------
     NeuralError
         If a network declares no schedule (E0481), or the file has problems.
     """
-    return draw(Source(source, network).schedule(steps))
+    return draw(Source(source, network).schedule(steps), theme)
 
 
-def plot_loss(source: PathLike, *, network: str | None = None) -> Figure:
+def plot_loss(
+    source: PathLike, *, network: str | None = None, theme: ThemeName = "light"
+) -> Figure:
     """Draw what the loss of a network asks for, and what an error costs.
 
     Of cross-entropy the target distribution, smoothed as the file says, and the loss
-    over the probability that the right class gets.
+    over the probability that the right class gets. `theme` is "light" or "dark".
 
     Raises
     ------
     NeuralError
         If the network declares no loss (E0481), or the file has problems.
     """
-    return draw(Source(source, network).loss())
+    return draw(Source(source, network).loss(), theme)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from neural_attn.figures.choices import ThemeName
 from neural_attn.figures.heatmap import save_figure
 from neural_attn.files import atomic_write
 from neural_attn.teaching.charts import Lesson
@@ -23,6 +24,7 @@ def write_lessons(
     *,
     formats: Sequence[str] = ("png",),
     dpi: float = 150,
+    theme: ThemeName = "light",
     step: Callable[[str], None] = lambda begins: None,
 ) -> dict[str, Path]:
     """Write `masks.png` and the like, and `teaching.html`, into a folder.
@@ -33,10 +35,10 @@ def write_lessons(
     files: dict[str, Path] = {}
     for lesson in lessons:
         step(f"drawing {lesson.name}")
-        figure = draw(lesson)
+        figure = draw(lesson, theme)
         for kind in formats:
             path = save_figure(figure, folder / f"{lesson.name}.{kind}", dpi, kind)
             files[path.name] = path
     step("writing the page")
-    files[PAGE] = atomic_write(folder / PAGE, build_page(lessons, name))
+    files[PAGE] = atomic_write(folder / PAGE, build_page(lessons, name, theme))
     return files

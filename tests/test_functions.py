@@ -91,7 +91,7 @@ REFUSED = {
     "where(top_k(x, 9), x, 0)": "the last axis of (batch, 5, 8) has no 9 largest",
     "where(top_k(x, 0), x, 0)": "has no 0 largest",
     "where(top_k(x, 1.5), x, 0)": "`1.5` must be a whole number",
-    "where(top_k(x, x), x, 0)": "`k` must be a whole number, and is a tensor",
+    "where(top_k(x, x), x, 0)": "`k` must be a whole number, not a tensor",
     "where(top_k(x > 0, 2), x, 0)": "numbers are needed here",
     "maximum(x, none)": "a number or a tensor is needed here, not none",
     "maximum(none, x)": "a number or a tensor is needed here, not none",

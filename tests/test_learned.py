@@ -199,7 +199,7 @@ REFUSED = {
     "forward(x):\n a, b, c = split(x, 2)\n return a": (
         "`split(x, 2)` gives 2, and 3 names stand before the `=`"
     ),
-    "forward(x):\n a, a = split(x, 2)\n return a": "one name stands twice before this",
+    "forward(x):\n a, a = split(x, 2)\n return a": "one name appears twice before this",
     "forward(x):\n a, b = split(x, 2)\n return a, b": "`Own()` gives 2 values",
     'layers: w = Weight((1, 1, 8), "ones")\n forward(x): '
     "return concatenate([w, x], axis=1)": "cannot stand side by side",

@@ -34,7 +34,7 @@ REFUSED = {
     "RotaryPositions(factor=2, original_length=0)": "must be above 0",
     "RotaryPositions(factor=2, original_length=8, low_frequency=4)": "divides by zero",
     "RotaryPositions(rotary_dim=0)": "must be at least 1",
-    "RotaryPositions(rotary_dim=3)": "must be a whole number, and is 1.5",
+    "RotaryPositions(rotary_dim=3)": "must be a whole number, not 1.5",
     "RotaryPositions(rotary_dim=6)": "parts of 3 and 3 and -2 are not the 4 steps",
     "RotaryPositions(yarn=true)": "`/` needs numbers, and gets none",
     "RotaryPositions(original_length=8, yarn=true, theta=1)": "divides by zero",

@@ -370,7 +370,7 @@ def test_what_is_no_state_is_refused(body, said):
 CHAINS_REFUSED = {
     "GRU(3, initial_state=sources)": "E0245 there is no state `sources`",
     "GRU(3, initial_state=2)": "E0245 there is no state `2`",
-    "GRU(3, return_state=true)": "E0245 `gru_0` gives its states",
+    "GRU(3, return_state=true)": "E0245 `gru_0` returns its states",
     "GRU(4, initial_state=source)": "E0301 the hidden state of `gru_0` is",
     "LSTM(3, initial_state=source)": "E0301 `lstm_0` starts from 2 states",
     "TimeDistributed(GRU(3, initial_state=source))": "E0301",

@@ -85,7 +85,7 @@ def cast(given: Given) -> Tensor:
             "`arange(n, like)` counts up to it",
         )
     if like.dtype != "float":
-        raise ShapeError(f"`like` must hold numbers with fractions, and is {like}")
+        raise ShapeError(f"`like` must hold numbers with fractions, not {like}")
     return x.like(*x.dims, dtype="float")
 
 
@@ -93,7 +93,7 @@ def single(given: Given) -> Tensor:
     """The same, of the same type for the compiler."""
     x = tensor(given, "x")
     if x.dtype != "float":
-        raise ShapeError(f"`x` must hold numbers with fractions, and is {x}")
+        raise ShapeError(f"`x` must hold numbers with fractions, not {x}")
     return x.like(*x.dims)
 
 

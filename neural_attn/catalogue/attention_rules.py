@@ -154,7 +154,7 @@ def promise_of(given: Given) -> Rows:
                 return promise
     words = ", ".join(f'"{promise}"' for promise in ROWS)
     what = written(rows) if isinstance(rows, Static) else "a tensor"
-    raise ShapeError(f"`rows` is written out as one of {words}, and is {what}")
+    raise ShapeError(f"`rows` is written out as one of {words}, not {what}")
 
 
 def _check_options(given: Given, weights: Tensor) -> None:
@@ -191,7 +191,7 @@ def _check_positive(value: Value, name: str, hint: str) -> None:
             if number > 0:
                 return
     what = written(value) if isinstance(value, Static) else "a tensor"
-    raise ShapeError(f"`{name}` must be a number above 0, and is {what}", hint)
+    raise ShapeError(f"`{name}` must be a number above 0, not {what}", hint)
 
 
 def _check_bias(bias: Value, weights: Tensor) -> None:

@@ -29,7 +29,7 @@ def tensor(given: Given, name: str) -> Tensor:
     """A tensor. Raises ShapeError for anything else."""
     value = given[name]
     if not isinstance(value, Tensor):
-        raise ShapeError(f"`{name}` must be a tensor, and is {written(value)}")
+        raise ShapeError(f"`{name}` must be a tensor, not {written(value)}")
     return value
 
 
@@ -39,14 +39,14 @@ def whole(given: Given, name: str) -> Dim:
     if isinstance(value, Length):
         return value.dim
     if not isinstance(value, Static):
-        raise ShapeError(f"`{name}` must be a whole number, and is a tensor")
+        raise ShapeError(f"`{name}` must be a whole number, not a tensor")
     number = value.value
     if isinstance(number, float) and number.is_integer():
         number = int(number)
     if not isinstance(number, int) or isinstance(number, bool):
         what = f"`{value.expr.span.text if value.expr else name}`"
         found = written(value)
-        but = f", and is {found}" if what != f"`{found}`" else ""
+        but = f", not {found}" if what != f"`{found}`" else ""
         raise ShapeError(f"{what} must be a whole number{but}")
     return Dim(number, value.expr)
 

@@ -276,10 +276,10 @@ REFUSED = {
     "bias=reshape(arange(20, x), (2, 10))": "a bias of shape (2, 10) does not fit",
     "bias=reshape(arange(9, x), (9,))": "a bias of shape (9) does not fit",
     "bias=max(max(x, axis=1))": "a bias of shape (batch, 1, 1) does not fit",
-    "sink=arange(3, x)": "a sink is one logit for each head, (2), and here (3)",
-    "sink=0.5": "a sink is one logit for each head, (2), and here 0.5",
-    "sink=x": "a sink is one logit for each head, (2), and here (batch, 5, 8)",
-    "sink=arange(1, x)": "a sink is one logit for each head, (2), and here (1)",
+    "sink=arange(3, x)": "a sink is one logit for each head, (2), not (3)",
+    "sink=0.5": "a sink is one logit for each head, (2), not 0.5",
+    "sink=x": "a sink is one logit for each head, (2), not (batch, 5, 8)",
+    "sink=arange(1, x)": "a sink is one logit for each head, (2), not (1)",
 }
 FITS = [
     "bias=reshape(arange(18, x), (2, 9))",

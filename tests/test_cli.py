@@ -661,7 +661,7 @@ def test_a_full_disk_names_the_file_and_what_was_written(neural, monkeypatch):
     monkeypatch.setattr("neural_attn.explorer.page.ExplorerPage._write", full)
     result = neural(*attention("small.neural", "--dpi", "20"))
     said = ("error[E0440]: cannot write attention_outputs/attention_explorer.html",
-            "No space left on device; what was there is unchanged, and written before: ",
+            "No space left on device; what was there is unchanged, and written before:",
             ".png")  # fmt: skip
     assert_refused(result, 1, *said)
     assert not list(Path("attention_outputs").glob(".*"))

@@ -232,7 +232,10 @@ def test_images_exclude_what_they_are_not():
     np.save("x.npy", np.zeros(1))
     for options, words in [
         (("texts.neural", *image), "does not have exactly one input for images"),
-        (("texts.neural", *image, "--text", "a"), "does not have exactly one input for images"),
+        (
+            ("texts.neural", *image, "--text", "a"),
+            "does not have exactly one input for images",
+        ),
         (("sees.neural", *image, "--text", "a"), "reads no text along with an image"),
         (("sees.neural", *image, "--data", "x.npy"), "together with an image"),
         (("sees.neural", "--text", "a"), "takes an image"),

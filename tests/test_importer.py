@@ -785,7 +785,9 @@ def test_a_name_is_fetched_from_the_hub(minilm_dir, tmp_path, monkeypatch):
 def test_a_hub_out_of_reach_is_said_and_nothing_is_left(tmp_path, monkeypatch):
     pytest.importorskip("huggingface_hub")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(NeuralError, match="could not be downloaded from the hub") as caught:
+    with pytest.raises(
+        NeuralError, match="could not be downloaded from the hub"
+    ) as caught:
         import_model("nobody/nothing", "n.neural")
     assert caught.value.diagnostics[0].code == "E0621"
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)

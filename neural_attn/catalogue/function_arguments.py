@@ -58,7 +58,7 @@ def need_fractions(what: str, x: Tensor) -> None:
     """Refuse ids, whose type has no fractions. Raises ShapeError."""
     if x.dtype == "int":
         raise ShapeError(
-            f"{what} needs numbers with fractions, and {x} holds ids", CAST
+            f"{what} needs numbers with fractions, but {x} holds ids", CAST
         )
 
 
@@ -92,7 +92,7 @@ def tensors(given: Given, name: str) -> list[Tensor]:
     if len({item.dtype for item in found}) > 1:  # frameworks differ on the result
         kinds = {"int": "ids", "float": "numbers", "bool": "a mask"}
         held = " and ".join(dict.fromkeys(kinds[item.dtype] for item in found))
-        raise ShapeError(f"`{name}` must hold things of one kind, and holds {held}")
+        raise ShapeError(f"`{name}` must hold things of one kind, not {held}")
     return found
 
 
@@ -108,7 +108,7 @@ def check_steps_mask(
         return
     if not isinstance(mask, Tensor) or mask.dtype != "bool":
         raise ShapeError(
-            f"the mask of `{name}` is true where a step is no padding",
+            f"the mask of `{name}` is true where a step is not padding",
             "padding_mask(ids) makes one",
         )
     fits = mask.rank == 4 and all(dim.value == 1 for dim in mask.dims[1:3])

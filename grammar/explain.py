@@ -36,12 +36,12 @@ _LOOPS = (
     "calls a layer at each step of x"
 )
 _HABITS = {
-    "[": "a part of an axis is `slice(x, 0, 4)`, of the steps `slice(x, 0, 4, axis=1)`",
+    "[": "part of an axis: `slice(x, 0, 4)`; of the steps: `slice(x, 0, 4, axis=1)`",
     "for": _LOOPS,
     "while": _LOOPS,
     "where": "write `where(mask, x, y)`: x where the mask is true, else y",
-    "lambda": "a function of one's own is a `define`",
-    "import": "equations know the layers and functions of the language alone",
+    "lambda": "a function of your own is a `define`",
+    "import": "equations know only the layers and functions of the language",
 }
 
 
@@ -78,8 +78,8 @@ def explain(
         hint = word
     if row.code in ("E0112", "E0123", "E0136") and _is_commented_out(error, span):
         hint = (
-            "`//` begins a comment, which holds the bracket that is missing: "
-            "`floor(a / b)` is the whole quotient"
+            "`//` begins a comment, which hides the missing bracket: "
+            "integer division is `floor(a / b)`"
         )
     elif row.code == "E0118":
         hint = did_you_mean(span.text, _TOP, 0.8)

@@ -102,10 +102,10 @@ _HABITS = {
     "|": _NEXT_LINE,
     "&": _NEXT_LINE,
     "!": "write `not`",
-    "\\": "lines need no sign at their end: they may break anywhere",
-    "?": "a size that is not known is written `none`",
-    "`": "strings stand in straight quotes",
-    **dict.fromkeys("“”„‘’‚«»＂", "strings stand in straight quotes"),
+    "\\": "lines need no sign at the end: they may break anywhere",
+    "?": "an unknown size is written `none`",
+    "`": "strings need straight quotes",
+    **dict.fromkeys("“”„‘’‚«»＂", "strings need straight quotes"),
     **dict.fromkeys("–—−", "write `-`"),
     **dict.fromkeys("×·", "write `*`"),
 }
@@ -148,10 +148,10 @@ def _hint_on_member(span: Span) -> str:
     if member == "T":
         return f"write `transpose({owner})`"
     if owner == "self":
-        return f"layers and parameters go by their names alone: `{member}`"
+        return f"layers and parameters are written by name alone: `{member}`"
     if call:
         given = owner if call.endswith(")") else f"{owner}, …"
-        return f"functions stand before what they are given: `{member}({given})`"
+        return f"functions come before their arguments: `{member}({given})`"
     return "a layer is called, `layer(x)`; what it holds has no name of its own"
 
 

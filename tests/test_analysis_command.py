@@ -146,8 +146,8 @@ BAD = {
     "logits": (np.log(GOOD), "W0802", "before the softmax"),
     "sums": (GOOD * 2, "W0803", "rows do not sum to 1"),
     "transposed": (GOOD.swapaxes(-1, -2), "W0806", "swap the last two axes"),
-    "no array": (np.float32(3), "W0811", r"float32 \(\) is no attention"),
-    "one axis": (np.ones(3, np.float32), "W0811", "is no attention"),
+    "no array": (np.float32(3), "W0811", r"float32 \(\) cannot hold attention"),
+    "one axis": (np.ones(3, np.float32), "W0811", "cannot hold attention"),
     "whole numbers": (np.ones((1, 1, 3, 3), int), "W0811", "int64"),
     "no weights": (np.empty((1, 2, 0, 0), np.float32), "W0808", "fused kernel"),
     "another batch": (softmax(2, 12, batch=2), "W0811", "2 examples, .* has 1"),
@@ -204,7 +204,7 @@ def test_a_name_that_no_map_may_have_is_said(tmp_path):
 def test_saved_maps_have_their_tokens(tmp_path):
     AttentionMaps.from_arrays({"a": GOOD}).save(tmp_path / "maps.npz")
     result = invoke(tmp_path / "maps.npz", "--tokens", "a,b")
-    assert "saved maps have their tokens already" in str(result.exception)
+    assert "saved maps already have their tokens" in str(result.exception)
 
 
 def test_a_real_bert_over_texts(minilm):
@@ -352,7 +352,7 @@ def test_a_file_without_texts(tiny, tmp_path, content, code):
 def test_texts_from_a_pipe_are_refused(tiny, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with pytest.raises(NeuralError, match="no ordinary file"):
+    with pytest.raises(NeuralError, match="not a regular file"):
         run_analysis(AnalysisRequest(tiny, backend="numpy", groups={"": pipe}))
 
 

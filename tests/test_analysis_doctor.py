@@ -45,8 +45,8 @@ BAD = [
     ("W0808", {"a": None}, {}, "no weights"),
     ("W0809", {"a": np.full((1, 2, N, N), 1 / N)}, {}, "almost evenly"),
     ("W0810", {"a": good()}, {"tokens": ["a"] * 9 + ["[PAD]"] * 3}, "to padding"),
-    ("W0811", {"a": np.ones(3)}, {}, "is no attention"),
-    ("W0811", {"a": np.ones((1, 1, 3, 3), int)}, {}, "is no attention"),
+    ("W0811", {"a": np.ones(3)}, {}, "cannot hold attention"),
+    ("W0811", {"a": np.ones((1, 1, 3, 3), int)}, {}, "cannot hold attention"),
     ("W0812", {"a": good()[0]}, {}, r"shape \(2, 12, 12\) may be \[heads"),
 ]
 

@@ -418,5 +418,5 @@ def test_mean_and_deviation_over_texts_are_those_of_numpy():
 def test_a_map_that_changes_its_heads_is_refused():
     analyzer = Analyzer()
     analyzer.add(AttentionMaps.from_arrays({"layer": np.ones((2, 3, 3)) / 3}))
-    with pytest.raises(ValueError, match="with 2 heads, and is layer 0 with 4"):
+    with pytest.raises(ValueError, match="with 2 heads, not layer 0 with 4"):
         analyzer.add(AttentionMaps.from_arrays({"layer": np.ones((4, 3, 3)) / 3}))

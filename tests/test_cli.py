@@ -189,8 +189,8 @@ ARRAYS = {
     "nothing": (np.zeros((0, 8), np.int64), ["empty", "(0, 8)"]),
     "no tokens": (np.zeros((1, 0), np.int64), ["empty", "(1, 0)"]),
     "a number": (np.int64(3), ["()"]),
-    "huge whole numbers": (np.full((1, 8), 1e300), ["no token id"]),
-    "unsigned": (np.full((1, 8), 2**64 - 1, np.uint64), ["no token id"]),
+    "huge whole numbers": (np.full((1, 8), 1e300), ["not a token id"]),
+    "unsigned": (np.full((1, 8), 2**64 - 1, np.uint64), ["not a token id"]),
 }
 
 
@@ -661,7 +661,7 @@ def test_a_full_disk_names_the_file_and_what_was_written(neural, monkeypatch):
     monkeypatch.setattr("neural_attn.explorer.page.ExplorerPage._write", full)
     result = neural(*attention("small.neural", "--dpi", "20"))
     said = ("error[E0440]: cannot write attention_outputs/attention_explorer.html",
-            "No space left on device; what was there is unharmed, and written before: ",
+            "No space left on device; what was there is unchanged, and written before:",
             ".png")  # fmt: skip
     assert_refused(result, 1, *said)
     assert not list(Path("attention_outputs").glob(".*"))

@@ -52,5 +52,5 @@ def test_a_network_or_a_layer_without_says_so(tmp_path):
     with pytest.raises(NeuralError, match="has no cross-attention"):
         _ = layer.cross_attn_weights
     file.write_text("network Own { input: (5, 8) layers: TransformerEncoder(2, 8) }")
-    with pytest.raises(NeuralError, match="no layer that attends to what was written"):
+    with pytest.raises(NeuralError, match="no layer that attends to the text written"):
         _ = load_model(file, "numpy").decoder

@@ -20,7 +20,7 @@ OUT_OF_REACH = {
     "E0503": "every backend of the project writes every layer of the project",
     "E0702.embedding": "check refuses ids that do not go to an Embedding first",
     "E0621.hub": "with the package installed the network is needed too",
-    "E0624.version": "CTranslate2 itself would have to convert the model anew",
+    "E0624.version": "CTranslate2 itself would have to convert the model again",
 }
 
 

@@ -150,7 +150,7 @@ def test_a_tokenizer_may_be_an_object(model):
     how = {"checkpoint": "own.safetensors", "backend": "numpy"}
     page = explore("own.neural", TEXT, tokenizer=tokenizer, **how)
     assert page.maps.maps[0].key_tokens == network_of(model).maps[0].key_tokens
-    with pytest.raises(NeuralError, match="a dict is no tokenizer"):
+    with pytest.raises(NeuralError, match="dict is not a tokenizer"):
         explore("own.neural", TEXT, tokenizer={}, **how)
 
 

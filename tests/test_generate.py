@@ -384,13 +384,13 @@ ENCODER = """network Encoder {
   layers: Embedding(9, 8) TransformerEncoder(2, 8) Output(9)
 }"""
 WRONG = {
-    "an encoder": ({"text": ENCODER}, "writes no text"),
+    "an encoder": ({"text": ENCODER}, "does not write text"),
     "no source": ({"texts": [""]}, "text 1 is empty"),
     "blank": ({"texts": ["안녕", "  "]}, "text 2 is empty"),
     "no target": ({"texts": [("안녕", " ")]}, "text 1 is empty"),
     "another tokenizer": (
         {"tokenizer": "target.tokenizer.json"},
-        "the source tokenizer knows 16 tokens, and the network has 14 ids for `source`",
+        "the source tokenizer has 16 tokens, but the network has 14 ids for `source`",
     ),
     "another checkpoint": ({"checkpoint": "bahdanau.safetensors"}, "has no tensor"),
     "no start": ({"start": "[GO]"}, r"has no token \[GO\]"),

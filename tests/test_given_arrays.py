@@ -197,7 +197,7 @@ def test_windows_of_pictures_are_not_one_run():
     # Swin: the windows of each layer are its batch.
     _, findings = admit([softmax(8, 1, 4, 4), softmax(2, 2, 4, 4)])
     assert [f.code for f in findings] == ["W0811"]
-    assert "as those of Swin" in findings[0].hint
+    assert "as in Swin" in findings[0].hint
 
 
 # --- padding ------------------------------------------------------------------------
@@ -291,7 +291,7 @@ def test_rows_without_attention_are_no_sink():
     weights[:, :, 5] = 0
     (finding,) = admit([weights])[1]
     assert finding.code == "W0803"
-    assert "8% of the rows hold nothing" in finding.message
+    assert "8% of the rows are all 0" in finding.message
     assert "attention_mask" in finding.hint
 
 

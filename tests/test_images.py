@@ -231,10 +231,13 @@ def test_images_exclude_what_they_are_not():
     image = ("--image", "wide.png")
     np.save("x.npy", np.zeros(1))
     for options, words in [
-        (("texts.neural", *image), "has no one input for images"),
-        (("texts.neural", *image, "--text", "a"), "has no one input for images"),
-        (("sees.neural", *image, "--text", "a"), "reads no text beside an image"),
-        (("sees.neural", *image, "--data", "x.npy"), "beside an image"),
+        (("texts.neural", *image), "does not have exactly one input for images"),
+        (
+            ("texts.neural", *image, "--text", "a"),
+            "does not have exactly one input for images",
+        ),
+        (("sees.neural", *image, "--text", "a"), "reads no text along with an image"),
+        (("sees.neural", *image, "--data", "x.npy"), "together with an image"),
         (("sees.neural", "--text", "a"), "takes an image"),
         (("sees.neural", *image, "--tokens", "a"), "tokens are given"),
     ]:

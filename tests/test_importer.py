@@ -342,7 +342,7 @@ def test_pytorch_files_need_pytorch(model, monkeypatch):
     (model / "model.safetensors").rename(model / "pytorch_model.bin")
     monkeypatch.setitem(sys.modules, "torch", None)
     problem = refused(model)
-    assert "with PyTorch alone, which is not installed" in problem.message
+    assert "only with PyTorch, which is not installed" in problem.message
     assert problem.hint.startswith("pip install torch")
 
 
@@ -746,7 +746,7 @@ def disguised(roberta, folder, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({}, "architectures names RobertaModel, which is no BERT"),
+        ({}, "architectures names RobertaModel, which is not BERT"),
         ({"architectures": None}, "514 positions and the padding token 1"),
         ({"architectures": None, "pad_token_id": 0}, "row 1 of the table of positions"),
     ],
@@ -785,7 +785,9 @@ def test_a_name_is_fetched_from_the_hub(minilm_dir, tmp_path, monkeypatch):
 def test_a_hub_out_of_reach_is_said_and_nothing_is_left(tmp_path, monkeypatch):
     pytest.importorskip("huggingface_hub")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(NeuralError, match="could not be had from the hub") as caught:
+    with pytest.raises(
+        NeuralError, match="could not be downloaded from the hub"
+    ) as caught:
         import_model("nobody/nothing", "n.neural")
     assert caught.value.diagnostics[0].code == "E0621"
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)

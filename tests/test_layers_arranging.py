@@ -213,7 +213,7 @@ def test_generated_code_is_formatted(tmp_path, backend, layer, shape, sizes):
         ("Concatenate(axis=3)", TIME, TIME, "there is no such axis"),
         ("Multiply()", TIME, (8, 4), "do not fit together"),
         ("Dot(axes=1)", TIME, (8, 4), "they differ in length"),
-        ("Dot(axes=0)", TIME, TIME, "there are none such"),
+        ("Dot(axes=0)", TIME, TIME, "there are no such axes"),
         ('Dot(axes="time")', TIME, TIME, "`axes` of Dot is an axis"),
         ("Dot()", TIME, TIME, "needs `axes`"),
         ("Concatenate()", TIME, (4,), "shapes that are equal elsewhere"),
@@ -228,7 +228,7 @@ def test_what_cannot_be_merged_is_explained(layer, left, right, said):
 @pytest.mark.parametrize(
     ("layer", "shape", "said"),
     [
-        ("Permute((1, 3))", "8, 8", "takes each of 1, 2 once, and gets 1, 3"),
+        ("Permute((1, 3))", "8, 8", "takes each of 1, 2 once, but gets 1, 3"),
         ("UpSampling2D(2)", "8, 8", "needs (batch, height, width, channels)"),
         ('UpSampling2D(2, "cubic")', "8, 8, 1", "nearest, bilinear"),
         ("SpatialDropout1D(0.5)", "8", "needs (batch, time, channels)"),

@@ -191,20 +191,20 @@ REFUSED = {
         "`w` has no weights before it is called"
     ),
     "layers: w = Flatten()\n forward(x):\n y = w(x)\n return x * weight(w)": (
-        "`w` has no matrix to share, being a Flatten"
+        "`w` has no matrix to share, as it is a Flatten"
     ),
     "layers: w = Dense(8)\n forward(x):\n y = w(x)\n return x * weight(x)": (
         "weight takes one layer of this define, by its name"
     ),
     "forward(x):\n a, b, c = split(x, 2)\n return a": (
-        "`split(x, 2)` gives 2, and 3 names stand before the `=`"
+        "`split(x, 2)` gives 2, but 3 names stand before the `=`"
     ),
-    "forward(x):\n a, a = split(x, 2)\n return a": "one name stands twice before this",
+    "forward(x):\n a, a = split(x, 2)\n return a": "one name appears twice before this",
     "forward(x):\n a, b = split(x, 2)\n return a, b": "`Own()` gives 2 values",
     'layers: w = Weight((1, 1, 8), "ones")\n forward(x): '
-    "return concatenate([w, x], axis=1)": "cannot stand side by side",
+    "return concatenate([w, x], axis=1)": "cannot be joined",
     "forward(x): return concatenate([slice(x, 0, 1, axis=1), x])": (
-        "(batch, 1, 8) and (batch, 5, 8) cannot stand side by side"
+        "(batch, 1, 8) and (batch, 5, 8) cannot be joined"
     ),
 }  # fmt: skip
 

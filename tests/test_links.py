@@ -284,7 +284,7 @@ def test_settings_that_are_none_are_refused():
 
 
 def test_as_many_links_as_texts():
-    with pytest.raises(NeuralError, match="links of 2 texts for 1"):
+    with pytest.raises(NeuralError, match="number of texts: 2, not 1"):
         analyze(small(), links=[[(0, 1)], [(0, 1)]])
 
 
@@ -367,13 +367,13 @@ def test_links_of_a_random_sample_are_refused(files, tmp_path):
         "network N { input: (4,) layers: Embedding(9, 4) MultiHeadAttention(2) }"
     )
     result = run(network, "--links", files / "links.jsonl", "--backend", "numpy")
-    assert "there is no data" in str(result.exception)
+    assert "there are no data" in str(result.exception)
 
 
 @pytest.mark.parametrize(
     ("lines", "options", "message"),
     [
-        (1, [], "links of 1 texts for 3"),
+        (1, [], "number of texts: 1, not 3"),
         (3, ["--link-row", "predicting"], "line 1: no row predicts a token"),
         (3, ["--link-kind", "cross"], "line 1: there is no map of the kind cross"),
         (3, ["--text", "a b"], "bring no texts"),

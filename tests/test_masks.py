@@ -155,13 +155,13 @@ def test_a_mask_may_be_given_by_position(available_backends, tmp_path):
 
 
 WRONG = {
-    "i * (i < j)": "`*` works on numbers, and (1, 1, 7, 7) is a mask",
-    "(i < j) + (i < j)": "`+` works on numbers, and (1, 1, 7, 7) is a mask",
-    "i and j": "`and` combines masks, and gets (1, 1, 7, 1), which holds numbers",
-    "(i < j) or none": "`or` combines masks, and gets none",
-    "not i": "`not` turns a mask round, and (1, 1, 7, 1) holds numbers",
-    "-(i < j)": "a mask has no sign",
-    "n < 3": "`<` compares numbers or tensors, and a length is known only",
+    "i * (i < j)": "`*` works on numbers, but (1, 1, 7, 7) is a mask",
+    "(i < j) + (i < j)": "`+` works on numbers, but (1, 1, 7, 7) is a mask",
+    "i and j": "`and` combines masks, but gets (1, 1, 7, 1), which holds numbers",
+    "(i < j) or none": "`or` combines masks, but gets none",
+    "not i": "`not` inverts a mask, but (1, 1, 7, 1) holds numbers",
+    "-(i < j)": "a mask cannot be negated",
+    "n < 3": "`<` compares numbers or tensors, but a length is known only",
 }
 
 
@@ -174,7 +174,7 @@ def test_what_masks_cannot_do_is_said(mask, message):
 
 
 def test_heads_that_do_not_fit_are_told():
-    with pytest.raises(NeuralError, match=r"have 4 heads, and .* have 3"):
+    with pytest.raises(NeuralError, match=r"have 4 heads, but .* have 3"):
         check_text(
             """define R() {
               layers: q = Dense(8)  k = Dense(6)

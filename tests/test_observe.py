@@ -558,7 +558,7 @@ def test_arrays_on_the_command_line(tmp_path):
     assert "any sign" in text
     code, text = said("analyze", saved, "--rows", "signed")
     assert code
-    assert "saved maps say already what their rows promise" in text
+    assert "saved maps already say what their rows sum to" in text
 
 
 def test_maps_of_parts_of_the_heads_know_whose_steps_they_are():

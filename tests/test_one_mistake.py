@@ -55,7 +55,7 @@ def test_an_unknown_name_is_reported_once_with_the_number_of_its_places():
     layers = "Densee(3) Densee(4) Densee(5) Dense(unit=3) Dense(unit=4)"
     found = diagnose(f"network N {{ input: (8,) layers: {layers} }}")
     assert [d.code for d in found] == ["E0204", "E0203", "E0203"]
-    assert found[0].hint == "did you mean `Dense`? (it stands at 2 more places too)"
+    assert found[0].hint == "did you mean `Dense`? (also at 2 more places)"
 
 
 def test_problems_that_do_not_follow_are_all_shown():

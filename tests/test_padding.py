@@ -63,14 +63,14 @@ KNOWN = [
 def test_padding_that_is_not_known_any_more_is_said_once(layers, named):
     _, (warning,) = check(layers)
     lost, taker = named
-    assert warning.message.startswith(f"behind `{lost}` it is not known")
-    assert f"`{taker}` takes" in warning.message
+    assert warning.message.startswith(f"after `{lost}` it is not known")
+    assert f"`{taker}` treats" in warning.message
 
 
 @pytest.mark.parametrize("layers", REPEATED)
 def test_the_mask_reaches_no_repeat_of_a_layer_behind_which_it_does_not_fit(layers):
     _, (warning,) = check(f"{IDS} {layers}")
-    assert "the next of its repeats takes all" in warning.message
+    assert "the next of its repeats treats all" in warning.message
 
 
 @pytest.mark.parametrize("layers", KNOWN)

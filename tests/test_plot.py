@@ -75,7 +75,7 @@ def test_what_cannot_be_drawn_is_said():
     with pytest.raises(NeuralError, match="inputs"):
         plot(MAPS, "a text")
     for none in ("a", None, 1.0, True):
-        with pytest.raises(NeuralError, match="no number of an example"):
+        with pytest.raises(NeuralError, match="not the number of an example"):
             plot(MAPS, layers=0, example=none)
     with pytest.raises(ValueError, match="colour"):
         plot(MAPS, cmap="nothing")

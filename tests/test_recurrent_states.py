@@ -332,17 +332,17 @@ def test_code_is_formatted(name, backend, tmp_path):
 
 
 REFUSED = {
-    "y, h = lstm(x) return y": "gives 3, and 2 names stand before",
+    "y, h = lstm(x) return y": "gives 3, but 2 names stand before",
     "y = lstm(x) return y": "gives 3 values",
     "y, h, c = lstm(x, initial_state=x) return y": "`lstm` starts from 2 states",
     "y, h, c = lstm(x, initial_state=(x, x)) return y": (
-        "the hidden state of `lstm` is (batch, 1, 3), and gets (batch, 5, 4)"
+        "the hidden state of `lstm` is (batch, 1, 3), not (batch, 5, 4)"
     ),
     "y, h = gru(x) return gru(x, initial_state=(h, h))": "`gru` starts from one state",
     "y, h = gru(x) y, h = gru(x, initial_state=y) return y": (
-        "the hidden state of `gru` is (batch, 1, 3), and gets (batch, 3)"
+        "the hidden state of `gru` is (batch, 1, 3), not (batch, 3)"
     ),
-    "y, h = gru(x) y, h = gru(x, initial_state=2) return y": "and gets no tensor",
+    "y, h = gru(x) y, h = gru(x, initial_state=2) return y": "a value of another kind",
     "y, _, _, h, c = both(x) y, h, _ = lstm(x, initial_state=(h, c, c)) return y": (
         "`lstm` starts from 2 states"
     ),
@@ -370,7 +370,7 @@ def test_what_is_no_state_is_refused(body, said):
 CHAINS_REFUSED = {
     "GRU(3, initial_state=sources)": "E0245 there is no state `sources`",
     "GRU(3, initial_state=2)": "E0245 there is no state `2`",
-    "GRU(3, return_state=true)": "E0245 `gru_0` gives its states",
+    "GRU(3, return_state=true)": "E0245 `gru_0` returns its states",
     "GRU(4, initial_state=source)": "E0301 the hidden state of `gru_0` is",
     "LSTM(3, initial_state=source)": "E0301 `lstm_0` starts from 2 states",
     "TimeDistributed(GRU(3, initial_state=source))": "E0301",

@@ -30,7 +30,7 @@ CAUSAL = np.tri(20, dtype=bool)
 
 
 def even(keys):
-    return f"as if {keys:.1f} keys shared all evenly (uniform attention: {keys:.1f})"
+    return f"as if {keys:.1f} keys shared it evenly (uniform attention: {keys:.1f})"
 
 
 NOTHING = "nothing special was found: each token gives itself"
@@ -43,14 +43,14 @@ NOTHING = "nothing special was found: each token gives itself"
         (
             np.eye(20)[None, None],
             {},
-            "as if 1.0 keys shared all evenly (uniform attention: 20.0)",
-            "1 of 1 heads attends to the own position more than chance, most of all "
+            "as if 1.0 keys shared it evenly (uniform attention: 20.0)",
+            "1 of 1 heads attends to the query's own position more than chance, most of all "
             "head 0: 1.00, chance 0.05, p 1e-26, 20 rows of 1 text",
         ),
         (
             np.roll(np.eye(20), 1, axis=1)[None, None],
             {},
-            "as if 1.0 keys shared all evenly (uniform attention: 20.0)",
+            "as if 1.0 keys shared it evenly (uniform attention: 20.0)",
             f"{NOTHING} 0.00, chance 0.05",
         ),
         # Uniform under a causal mask: a diagonal strength of 3.6 says nothing.

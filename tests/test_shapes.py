@@ -231,7 +231,7 @@ def test_one_layer_called_twice_counts_once():
 
 def test_one_layer_cannot_serve_two_widths():
     own = "define B() { layers: d = Dense(4) forward(x): return d(d(x)) }"
-    with pytest.raises(NeuralError, match=r"`d` gets 4 numbers here and 8 before"):
+    with pytest.raises(NeuralError, match=r"`d` gets 4 numbers here but 8 before"):
         network("B()", before=own)
 
 

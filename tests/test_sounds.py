@@ -334,12 +334,12 @@ def test_sounds_exclude_what_they_are_not(whisper):
     where, audio = whisper[0], ("--audio", write())
     longer = ("--audio", write("longer.wav", 9_000))
     for options, words in [
-        (("texts.neural", *audio), "has no one input for sound"),
+        (("texts.neural", *audio), "does not have exactly one input for sound"),
         (("texts.neural", *audio, "--image", "a.png"), "images and sounds"),
-        (("hears.neural", *audio, "--text", "a"), "reads no text beside a sound"),
-        (("hears.neural", *audio, "--data", "x.npy"), "beside a sound"),
+        (("hears.neural", *audio, "--text", "a"), "reads no text along with a sound"),
+        (("hears.neural", *audio, "--data", "x.npy"), "together with a sound"),
         (("hears.neural", *audio, *longer), "of different lengths"),
-        ((where, "--text", "a"), "takes numbers beside a text"),
+        ((where, "--text", "a"), "takes numbers along with a text"),
         ((where, *audio, "--tokens", "a"), "tokens are given"),
         ((where, *longer, "--text", "a"), "lasts 0.56 s, more than 0.5 s"),
         ((where, *audio, *audio, "--pair", "the", "cat"), "examples"),

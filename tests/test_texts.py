@@ -39,7 +39,7 @@ def test_padding_is_id_0_where_the_network_masks_it(tokenizer):
 
 def test_unequal_texts_need_a_network_that_tells_padding(tokenizer):
     checked = check_text(NETWORK.format(mask=""))[0][0]
-    with pytest.raises(NeuralError, match="cannot tell padding"):
+    with pytest.raises(NeuralError, match="cannot recognize padding"):
         prepare_encoded(checked, tokenizer.encode(TEXTS))
     assert prepare_encoded(checked, tokenizer.encode(TEXTS[:1])).batch == 1
 

@@ -315,7 +315,7 @@ def test_a_tokenizer_gives_texts_back_and_keeps_to_its_size(kind):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("ab\tba\nab\n", "pairs.tsv:2: there is no tab in this line"),
+        ("ab\tba\nab\n", "pairs.tsv:2: this line has no tab"),
         ("ab\tba\n\n \tba\n", "pairs.tsv:3: the source is empty"),
         ("ab\t\n", "pairs.tsv:1: the target is empty"),
         ("\n", "pairs.tsv has no pairs"),
@@ -346,8 +346,8 @@ def test_results_are_not_overwritten(folder):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"batch_size": 4}, "batch size 8, and this run has 4"),
-        ({"seed": 1}, "seed 0, and this run has 1"),
+        ({"batch_size": 4}, "batch size 8, but this run has 4"),
+        ({"seed": 1}, "seed 0, but this run has 1"),
         ({"learning_rate": 0.5}, "another network"),
         ({"validation": 0.5}, "another data"),
     ],

@@ -148,10 +148,10 @@ def test_unknown_names_are_refused_with_a_hint(settings, code, hint):
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ("optimizer: Adam(learning_rate=-1)", "must be at least 0, and is -1"),
-        ("optimizer: Adam(beta_1=2)", "must be at most 1, and is 2"),
+        ("optimizer: Adam(learning_rate=-1)", "must be at least 0, not -1"),
+        ("optimizer: Adam(beta_1=2)", "must be at most 1, not 2"),
         ('optimizer: SGD(nesterov="yes")', "must be true or false"),
-        ("train { epochs: 0 }", "must be at least 1, and is 0"),
+        ("train { epochs: 0 }", "must be at least 1, not 0"),
         ("train { epochs: 2.5 }", "must be a whole number"),
         ("train { validation_split: 1 }", "must be at most 0.99"),
         (

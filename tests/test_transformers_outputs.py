@@ -204,11 +204,11 @@ def test_local_windows_become_squares():
             np.testing.assert_array_equal(found[:, query, key], wanted)
     assert maps.get_map("layer_0").kind == "encoder_self"
     assert maps.get_map("layer_0").key_tokens[0][3] == "w8"
-    # With a global token the columns do not say where they stand.
+    # With a global token the columns whose places are not known.
     seen = np.zeros_like(ids)
     seen[0, 0] = 1
     outputs = run(model, input_ids=ids, global_attention_mask=seen)
-    with pytest.raises(ValueError, match="do not say where they stand"):
+    with pytest.raises(ValueError, match="whose places are not known"):
         AttentionMaps.from_transformers(outputs, Words(), ids)
 
 
@@ -219,7 +219,7 @@ def test_windows_of_a_picture_are_no_examples():
     )  # fmt: skip
     pixels = {"pixel_values": np.zeros((2, 3, 16, 16), np.float32)}
     outputs = run(model, **pixels)
-    with pytest.raises(ValueError, match="windows of a picture"):
+    with pytest.raises(ValueError, match="windows of an image"):
         AttentionMaps.from_transformers(outputs, inputs=pixels)
 
 
@@ -273,7 +273,7 @@ def test_the_tuple_of_a_field_alone(bert, t5):
     )
     assert whole.item("layer_1", 1).key_tokens == part.item("layer_1", 1).key_tokens
     assert (whole.item("layer_1", 1).weights == part.item("layer_1", 1).weights).all()
-    with pytest.raises(NeuralError, match="beside other things"):
+    with pytest.raises(NeuralError, match="with other things"):
         AttentionMaps.from_transformers(outputs.to_tuple())
     both = {"input_ids": IDS, "decoder_input_ids": IDS[:, :3]}
     crossed = run(t5, **both).cross_attentions

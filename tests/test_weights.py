@@ -82,7 +82,7 @@ def test_the_first_tensor_that_differs_is_named(checked):
         weights.check_shapes(checked, wrong, "w.safetensors")
     assert str(problem.value) == (
         "error[E0602]: w.safetensors does not fit network N: tensor "
-        "`embedding_0.weight` is [20, 9], and the network needs [20, 8]"
+        "`embedding_0.weight` is [20, 9], but the network needs [20, 8]"
     )
     weights.check_shapes(checked, shapes, "w.safetensors")
 

@@ -102,7 +102,7 @@ class Analyzer:
                         )
                     raise ValueError(
                         f"{one.name} was layer {was.layer} with {len(was.head_indices)}"
-                        f" heads, and is layer {number} with {len(one.head_indices)}"
+                        f" heads, not layer {number} with {len(one.head_indices)}"
                     )
 
     def _check_rows(self, maps: AttentionMaps) -> None:

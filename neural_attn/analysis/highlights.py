@@ -137,8 +137,8 @@ def _sinks(heads: Sequence[Head]) -> Iterator[Highlight]:
         and any(p.name == "sink" for p in head.pattern.parts)
         for head in heads
     )
-    verbs = "rests" if partly == 1 else "rest"
-    more = f"; {partly} more {verbs} partly on one" if partly else ""
+    verbs = "is" if partly == 1 else "are"
+    more = f"; {partly} more {verbs} partly so" if partly else ""
     yield Highlight(
         f"{len(sinks)} of {len(heads)} heads {verb} ({words}){more}; the clearest: "
         f"{first.sentence}",

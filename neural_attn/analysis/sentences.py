@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 # why most is not defined of signed weights
-NO_SHARES = "signed weights are no shares of attention"
+NO_SHARES = "signed weights are not shares of attention"
 # of what has no evidence, and of what has too few rows for any
 NOTHING, TOO_FEW = "nothing special was found", "too few to say"
 
@@ -41,11 +41,11 @@ def head_sentence(
         ends = f"from {low.least:.2f} to {high.greatest:.2f}"
         return f"has signed weights, {ends}, in {counted(low.texts, 'text')}"
     if pattern.name == "undefined" and not queries:
-        return "has no choice: each query may attend to one key"
+        return "has no choice: each query may attend to only one key"
     entropy = statistics["normalized_entropy"]
     rest = rests_on(queries, entropy.texts)
     if pattern.name == "undefined":
-        return f"has a choice in {rest}: {TOO_FEW}"
+        return f"has a choice of keys in {rest}: {TOO_FEW}"
     if pattern.name == "uniform":
         shown = f"normalized entropy {entropy.mean:.2f}"
         return f"spreads its attention evenly: {shown}, {rest}"
@@ -112,7 +112,7 @@ def _remainder(pattern: Pattern, statistics: Mapping[str, Statistic]) -> str:
 
 def _words(metric: str) -> str:
     if metric == "top_key_share":
-        return "one position from everywhere"
+        return "one position from every query"
     return SCORES[metric].words
 
 

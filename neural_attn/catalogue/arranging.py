@@ -38,7 +38,7 @@ def _upsampling(axes: int) -> NativeLayer:
     between = Parameter(
         "interpolation",
         Kind("str", choices=("nearest", "bilinear")),
-        "repeat the nearest step, or draw lines between steps",
+        "repeat the nearest step, or interpolate linearly between steps",
         "nearest",
     )
     return NativeLayer(
@@ -55,7 +55,7 @@ def _permuted(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
     if sorted(dims) != list(range(1, x.rank)):
         wanted = ", ".join(map(str, range(1, x.rank)))
         raise ShapeError(
-            f"Permute of {x} takes each of {wanted} once, and gets "
+            f"Permute of {x} takes each of {wanted} once, but gets "
             f"{', '.join(map(str, dims))}",
             "the axes are counted from 1; the batch stays first",
         )
@@ -91,7 +91,7 @@ ARRANGING = (
     *(_upsampling(axes) for axes in (1, 2, 3)),
     NativeLayer(
         "Permute",
-        "Puts the axes behind the batch in another order.",
+        "Puts the axes after the batch in another order.",
         (Parameter("dims", Kind("shape"), "the axes, counted from 1"),),
         _permuted,
     ),
@@ -99,7 +99,13 @@ ARRANGING = (
     NativeLayer(
         "GaussianNoise",
         "While training, adds normal noise.",
-        (Parameter("stddev", Kind("float", minimum=0), "its standard deviation"),),
+        (
+            Parameter(
+                "stddev",
+                Kind("float", minimum=0),
+                "the standard deviation of the noise",
+            ),
+        ),
         _noisy,
         keeps_time=True,
     ),

@@ -37,7 +37,7 @@ def axis_of(given: Given, x: Tensor) -> int:
     """The axis of x that is named, from the end: -1 is the last. Raises ShapeError."""
     listed = given["axis"]
     if isinstance(listed, Static) and isinstance(listed.value, tuple):
-        raise ShapeError(f"`axis` is one number, and here {written(listed)}")
+        raise ShapeError(f"`axis` must be one number, not {written(listed)}")
     dim, rank = whole(given, "axis"), x.rank
     axis = dim.value
     parts = tree.walk(dim.expr) if dim.expr else ()
@@ -46,7 +46,7 @@ def axis_of(given: Given, x: Tensor) -> int:
     first = x.dims[0] if x.dims else Dim(1)
     may_be_batch = first.label == BATCH or (x.roots and first.value is None)
     if axis in (0, -rank) and may_be_batch:
-        raise ShapeError("axis 0 is the batch: its examples stand alone")
+        raise ShapeError("axis 0 is the batch: its examples are independent")
     if not -rank <= axis < rank:
         raise ShapeError(
             f"there is no axis {axis} in {rank}", "-1 is the last, 1 the first"
@@ -81,11 +81,11 @@ def cast(given: Given) -> Tensor:
     x, like = tensor(given, "x"), tensor(given, "like")
     if isinstance(x, Length):
         raise ShapeError(
-            "a tensor is needed here, and this is a length",
+            "a tensor is needed here, not a length",
             "`arange(n, like)` counts up to it",
         )
     if like.dtype != "float":
-        raise ShapeError(f"`like` must hold numbers with fractions, and is {like}")
+        raise ShapeError(f"`like` must hold numbers with fractions, not {like}")
     return x.like(*x.dims, dtype="float")
 
 
@@ -93,7 +93,7 @@ def single(given: Given) -> Tensor:
     """The same, of the same type for the compiler."""
     x = tensor(given, "x")
     if x.dtype != "float":
-        raise ShapeError(f"`x` must hold numbers with fractions, and is {x}")
+        raise ShapeError(f"`x` must hold numbers with fractions, not {x}")
     return x.like(*x.dims)
 
 
@@ -157,7 +157,7 @@ def largest(given: Given) -> Tensor:
     x, k = tensor(given, "x"), whole(given, "k")
     _refuse_mask(x)
     if k.value is None:
-        raise ShapeError("`k` must be a whole number, and this is a length")
+        raise ShapeError("`k` must be a whole number, not a length")
     size = x.width.value if x.rank else None
     if k.value < 1 or (size is not None and k.value > size):
         raise ShapeError(f"the last axis of {x} has no {k} largest")
@@ -184,13 +184,13 @@ def where(given: Given) -> Tensor:
     mask = tensor(given, "mask")
     if mask.dtype != "bool":
         raise ShapeError(
-            f"where chooses by a mask, and {mask} holds numbers",
+            f"where chooses by a mask, but {mask} holds numbers",
             "a comparison makes one: `where(x > 0, x, 0)`",
         )
     sides = [given["x"], given["y"]]
     found = [side for side in sides if isinstance(side, Tensor)]
     if not found:
-        raise ShapeError("where needs a tensor to choose from, and gets two numbers")
+        raise ShapeError("where needs a tensor to choose from, but gets two numbers")
     for side in sides:
         if isinstance(side, Tensor):
             _refuse_mask(side)
@@ -223,8 +223,8 @@ def repeated(given: Given) -> Tensor:
     axis = axis_of(given, x)
     if x.rank != like.rank or x.dims[axis].value != 1:
         raise ShapeError(
-            "repeat needs two with as many axes, the first with one step there, "
-            f"and gets {x} and {like}"
+            "repeat needs two tensors with as many axes, the first with one step "
+            f"there, but gets {x} and {like}"
         )
     along = like.along if axis == like.step_axis else x.along
     dims = _with_axis(x, axis, like.dims[axis])
@@ -254,7 +254,9 @@ def parts(given: Given) -> Several:
     dim = x.dims[axis]
     if isinstance(wanted, Static) and isinstance(wanted.value, tuple):
         if not all(isinstance(size, Static) for size in wanted.value):
-            raise ShapeError("the sizes of parts are written out, such as (8, 4)")
+            raise ShapeError(
+                "the sizes of the parts must be written out, such as (8, 4)"
+            )
         sizes = [whole({"parts": size}, "parts") for size in wanted.value]  # type: ignore[dict-item]
         total = sum(size.value or 0 for size in sizes)
         if dim.value != total or not all((size.value or 0) > 0 for size in sizes):
@@ -290,8 +292,8 @@ def _part(dim: Dim, start: Dim | None, stop: Dim | None) -> Dim:
     places = slice(*(None if one is None else one.value for one in (start, stop)))
     if any(abs(end) > dim.value for end in ends if end is not None):
         raise ShapeError(
-            f"the axis has {dim.value} steps, and the part from "
-            f"{places.start or 0} to {places.stop} is wanted"
+            f"the axis has {dim.value} steps, but the part from "
+            f"{places.start or 0} to {places.stop} is asked for"
         )
     count = len(range(dim.value)[places])
     if not count:
@@ -344,8 +346,8 @@ def _refuse_whole(x: Tensor) -> None:
 def _refuse_mask(x: Tensor) -> None:
     if x.dtype == "bool":
         raise ShapeError(
-            f"numbers are needed here, and {x} is a mask",
-            "`where(mask, x, 0)` turns a mask to numbers",
+            f"numbers are needed here, but {x} is a mask",
+            "`where(mask, x, 0)` makes numbers of a mask",
         )
     if isinstance(x, Length):
-        raise ShapeError("a tensor is needed here, and this is a length")
+        raise ShapeError("a tensor is needed here, not a length")

@@ -42,7 +42,7 @@ def split_heads(given: Given) -> Tensor:
     x, heads = tensor(given, "x"), whole(given, "num_heads")
     if x.rank != 3:
         raise ShapeError(
-            f"attention needs (batch, time, width), and gets {x}", _row_of(x)
+            f"attention needs (batch, time, width), but gets {x}", _row_of(x)
         )
     width, count = x.width.value, heads.value
     if width is None or not count or width % count:
@@ -58,7 +58,7 @@ def merge_heads(given: Given) -> Tensor:
     """[batch, heads, time, size] to [batch, time, heads * size]."""
     x = tensor(given, "x")
     if x.rank != 4:
-        raise ShapeError(f"merge_heads needs (batch, heads, time, size), and gets {x}")
+        raise ShapeError(f"merge_heads needs (batch, heads, time, size), but gets {x}")
     batch, heads, time, size = x.dims
     known = heads.value is not None and size.value is not None
     width = (heads.value or 0) * (size.value or 0) if known else None
@@ -70,7 +70,7 @@ def attend(given: Given) -> Tensor:
     query, key, value = (tensor(given, name) for name in ("query", "key", "value"))
     if not query.rank == key.rank == value.rank == 4:
         raise ShapeError(
-            f"attend needs (batch, heads, time, size) thrice, and gets "
+            f"attend needs three tensors (batch, heads, time, size), but gets "
             f"{query}, {key} and {value}"
         )
     for one in (query, key, value):
@@ -93,8 +93,8 @@ def _check_heads(query: Tensor, key: Tensor, value: Tensor) -> None:
     heads, shared = query.dims[1].value, key.dims[1].value
     if heads and shared and heads % shared:
         raise ShapeError(
-            f"queries {query} have {heads} heads, and keys {key} have {shared}",
-            "the heads of keys divide those of queries: each serves several",
+            f"queries {query} have {heads} heads, but keys {key} have {shared}",
+            "the number of key heads divides that of query heads: each serves several",
         )
 
 
@@ -115,7 +115,7 @@ def attention_softmax(given: Given) -> Tensor:
     logits = tensor(given, "logits")
     if logits.rank != 4:
         raise ShapeError(
-            f"attention logits are (batch, heads, queries, keys), and here {logits}"
+            f"attention logits are (batch, heads, queries, keys), but here {logits}"
         )
     need_fractions("attention_softmax", logits)
     _check_mask(given["mask"], logits)
@@ -132,8 +132,8 @@ def observe(given: Given) -> Tensor:
         raise ShapeError(f"a map is numbers (batch, heads, queries, keys), not {what}")
     if weights.dims[0].value is not None:
         raise ShapeError(
-            f"a map has one part for each example, and {weights} has no batch",
-            "`weights + 0 * logits` has it, where the logits come from the input",
+            f"a map has one part for each example, but {weights} has no batch axis",
+            "`weights + 0 * logits` has one, where the logits come from the input",
         )
     _check_mask(given["mask"], weights)
     promise_of(given)
@@ -154,7 +154,7 @@ def promise_of(given: Given) -> Rows:
                 return promise
     words = ", ".join(f'"{promise}"' for promise in ROWS)
     what = written(rows) if isinstance(rows, Static) else "a tensor"
-    raise ShapeError(f"`rows` is written out as one of {words}, and is {what}")
+    raise ShapeError(f"`rows` is written out as one of {words}, not {what}")
 
 
 def _check_options(given: Given, weights: Tensor) -> None:
@@ -172,13 +172,13 @@ def _check_window(window: Value) -> None:
     steps = whole({"window": window}, "window")
     if steps.value is None:
         raise ShapeError(
-            "`window` must be known when compiling, and a length is not",
+            "`window` must be known when compiling, but a length is not",
             "without `window`, all keys are seen",
         )
     if steps.value < 1:
         raise ShapeError(
             f"a window of {steps.value} steps shows nothing",
-            "a query sees keys fewer than `window` steps away: with 1, its own alone",
+            "a query sees keys fewer than `window` steps away: with 1, only its own",
         )
 
 
@@ -191,7 +191,7 @@ def _check_positive(value: Value, name: str, hint: str) -> None:
             if number > 0:
                 return
     what = written(value) if isinstance(value, Static) else "a tensor"
-    raise ShapeError(f"`{name}` must be a number above 0, and is {what}", hint)
+    raise ShapeError(f"`{name}` must be a number above 0, not {what}", hint)
 
 
 def _check_bias(bias: Value, weights: Tensor) -> None:
@@ -230,7 +230,7 @@ def _check_sink(sink: Value, weights: Tensor) -> None:
     ):
         what = sink if isinstance(sink, Tensor) else written(sink)
         raise ShapeError(
-            f"a sink is one logit for each head, ({heads}), and here {what}",
+            f"a sink is one logit for each head, ({heads}), not {what}",
             f"`reshape(x, ({heads},))` makes one of as many numbers",
         )
 
@@ -263,7 +263,7 @@ def padding_mask(given: Given) -> Tensor:
     """Ids or flags [batch, time] to a mask [batch, 1, 1, time]."""
     values = tensor(given, "values")
     if values.rank != 2:
-        raise ShapeError(f"padding_mask needs (batch, time), and gets {values}")
+        raise ShapeError(f"padding_mask needs (batch, time), but gets {values}")
     batch, time = values.dims
     return values.like(batch, Dim(1), Dim(1), time, dtype="bool")
 
@@ -272,6 +272,6 @@ def edge_mask(given: Given) -> Tensor:
     """[batch, nodes, nodes] to a mask [batch, 1, nodes, nodes]."""
     adjacency = tensor(given, "adjacency")
     if adjacency.rank != 3:
-        raise ShapeError(f"edge_mask needs (batch, nodes, nodes), and gets {adjacency}")
+        raise ShapeError(f"edge_mask needs (batch, nodes, nodes), but gets {adjacency}")
     batch, queries, keys = adjacency.dims
     return adjacency.like(batch, Dim(1), queries, keys, dtype="bool")

@@ -220,7 +220,7 @@ def need_numbers(layer: str, x: Tensor) -> None:
     """Refuse token ids. Raises ShapeError."""
     if x.dtype != "float":
         raise ShapeError(
-            f"{layer} needs numbers, and {x} holds token ids",
+            f"{layer} needs numbers, but {x} holds token ids",
             "put an Embedding before it",
         )
 
@@ -229,9 +229,9 @@ def need_width(layer: str, x: Tensor) -> None:
     """Refuse tensors without a last axis of known size. Raises ShapeError."""
     need_numbers(layer, x)
     if x.rank < 2:
-        raise ShapeError(f"{layer} needs an axis besides the batch, and gets {x}")
+        raise ShapeError(f"{layer} needs an axis besides the batch, but gets {x}")
     if x.width.value is None:
-        raise ShapeError(f"{layer} needs a known last axis, and gets {x}")
+        raise ShapeError(f"{layer} needs a known last axis, but gets {x}")
 
 
 def width_features(inputs: list[Tensor]) -> dict[str, Dim]:

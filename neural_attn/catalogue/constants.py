@@ -87,10 +87,10 @@ def applied(name: str, *values: Any) -> int | float:
     function, count = FUNCTIONS[name]
     if len(values) != count:
         numbers = "a number" if count == 1 else f"{count} numbers"
-        raise ConstantError(f"`{name}` takes {numbers}, and gets {len(values)}")
+        raise ConstantError(f"`{name}` takes {numbers}, but gets {len(values)}")
     for value in values:
         if not isinstance(value, int | float) or isinstance(value, bool):
-            raise ConstantError(f"`{name}` needs numbers, and gets {written(value)}")
+            raise ConstantError(f"`{name}` needs numbers, but gets {written(value)}")
     try:
         return function(*values)
     except (ValueError, OverflowError) as error:
@@ -103,12 +103,12 @@ def unary(sign: str, value: Any) -> Any:
     if sign == "not":
         return not value
     if not isinstance(value, int | float):
-        raise ConstantError(f"{written(value)} is no number")
+        raise ConstantError(f"{written(value)} is not a number")
     return -value
 
 
 def binary(sign: str, left: Any, right: Any, *, exact: bool) -> Any:
-    """`left sign right`; with `exact`, whole numbers must divide without a rest."""
+    """`left sign right`; with `exact`, whole numbers must divide exactly."""
     if sign == "and":
         return left and right
     if sign == "or":
@@ -117,7 +117,7 @@ def binary(sign: str, left: Any, right: Any, *, exact: bool) -> Any:
         return _OPERATORS[sign](left, right)
     if not isinstance(left, int | float) or not isinstance(right, int | float):
         wrong = left if not isinstance(left, int | float) else right
-        raise ConstantError(f"`{sign}` needs numbers, and gets {written(wrong)}")
+        raise ConstantError(f"`{sign}` needs numbers, but gets {written(wrong)}")
     if sign == "/":
         return _divide(left, right, exact)
     if sign == "@":
@@ -139,6 +139,6 @@ def _divide(left: float, right: float, exact: bool) -> float:
     whole = isinstance(left, int) and isinstance(right, int)
     if whole and exact:
         if left % right:
-            raise ConstantError(f"{left} cannot be divided by {right} without a rest")
+            raise ConstantError(f"{left} is not divisible by {right}")
         return left // right
     return left / right

@@ -31,8 +31,10 @@ from neural_attn.catalogue.spatial import (
 from neural_attn.catalogue.types import Dim, ShapeError, Tensor, times
 from neural_attn.grammar import tree
 
-_FILTERS = Parameter("filters", SIZE, "number of channels that come out")
-_GROUPS = Parameter("groups", SIZE, "parts of the channels that are kept apart", 1)
+_FILTERS = Parameter("filters", SIZE, "number of output channels")
+_GROUPS = Parameter(
+    "groups", SIZE, "groups of channels that are convolved separately", 1
+)
 _DEPTH = Parameter(
     "depth_multiplier", SIZE, "number of channels made from each channel", 1
 )
@@ -54,7 +56,7 @@ def _window(axes: int) -> tuple[Parameter, Parameter]:
 
 
 def _dilation(axes: int) -> Parameter:
-    doc = "distance between the inputs that a window meets"
+    doc = "distance between the inputs of a window"
     return Parameter("dilation_rate", sizes_kind(axes), doc, 1, ("dilation",))
 
 
@@ -205,7 +207,7 @@ def _depthwise_convolution(axes: int) -> NativeLayer:
     name = f"DepthwiseConv{axes}D"
     return NativeLayer(
         name,
-        "Slides learned filters over each channel alone.",
+        "Slides learned filters over each channel separately.",
         (*_window(axes), padding_parameter(), _dilation(axes), _DEPTH, *_LAST),
         _depthwise(name, axes),
         _depthwise_kernel(axes),

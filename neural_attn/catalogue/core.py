@@ -53,13 +53,13 @@ def _embedding(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
     (ids,) = inputs
     if ids.dtype != "int":
         raise ShapeError(
-            f"Embedding needs token ids, and gets numbers of shape {ids}",
-            "it belongs directly behind the input",
+            f"Embedding needs token ids, but gets numbers of shape {ids}",
+            "it belongs directly after the input",
         )
     rows, count = arguments["input_dim"], ids.dims[-1].value if ids.dims else None
     if isinstance(ids, Positions) and count is not None and count > rows:
         raise ShapeError(
-            f"the table has {rows:,} positions, and the input is {count:,} long"
+            f"the table has {rows:,} positions, but the input is {count:,} long"
         )
     return ids.like(*ids.dims, Dim(arguments["output_dim"]), dtype="float")
 
@@ -75,7 +75,7 @@ def _global_pooling(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
     x = inputs[0]
     need_numbers("pooling over time", x)
     if x.rank != 3:
-        raise ShapeError(f"pooling over time needs (batch, time, width), and gets {x}")
+        raise ShapeError(f"pooling over time needs (batch, time, width), but gets {x}")
     return x.like(x.dims[0], x.dims[2])
 
 
@@ -99,13 +99,13 @@ def _reshape(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
     have = [dim.value for dim in x.dims[1:]]
     total = None if None in have else math.prod(size for size in have if size)
     if sizes.count(-1) > 1:
-        raise ShapeError("Reshape takes -1 for one axis only")
+        raise ShapeError("Reshape takes -1 for only one axis")
     known = math.prod(size for size in sizes if size != -1)
     if total is None and -1 not in sizes:
         raise ShapeError(
-            f"{x} has an axis of unknown length, and cannot become "
+            f"{x} has an axis of unknown length, so it cannot become "
             f"(batch, {', '.join(map(str, sizes))})",
-            "give the length in `input:`, which is without the batch, or -1 here",
+            "give the length in `input:`, where the batch is left out, or -1 here",
         )
     fits = total is None or (total % known == 0 if -1 in sizes else total == known)
     if not fits:
@@ -124,7 +124,7 @@ def _add(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
     for other in others:
         fits = first.rank == other.rank
         if not fits or not all(map(same, first.dims[1:], other.dims[1:])):
-            raise ShapeError(f"Add needs equal shapes, and gets {first} and {other}")
+            raise ShapeError(f"Add needs equal shapes, but gets {first} and {other}")
     roots = frozenset().union(*(x.roots for x in inputs))
     return Tensor(first.dims, first.dtype, roots, along=first.along)
 
@@ -221,14 +221,14 @@ CORE = (
     ),
     NativeLayer(
         "GlobalAveragePooling1D",
-        "The mean over time; padding does not count.",
+        "The mean over time, without padding.",
         (),
         _global_pooling,
         inputs=("x", "attention_mask?"),
     ),
     NativeLayer(
         "GlobalMaxPooling1D",
-        "The maximum over time; padding does not count.",
+        "The maximum over time, without padding.",
         (),
         _global_pooling,
         inputs=("x", "attention_mask?"),

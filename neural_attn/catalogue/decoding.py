@@ -15,13 +15,13 @@ def _shape(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
     (x,) = inputs
     need_numbers("Cache", x)
     if x.rank < 3:
-        raise ShapeError(f"Cache keeps steps (batch, …, time, size), and gets {x}")
+        raise ShapeError(f"Cache keeps steps (batch, …, time, size), but gets {x}")
     return keep_shape(arguments, inputs)
 
 
 CACHE = NativeLayer(
     "Cache",
-    "Keys or values of earlier steps, while a network goes on token by token.",
+    "Keys or values of earlier steps, while a network continues token by token.",
     (),
     _shape,
     keeps_time=True,

@@ -29,7 +29,7 @@ def tensor(given: Given, name: str) -> Tensor:
     """A tensor. Raises ShapeError for anything else."""
     value = given[name]
     if not isinstance(value, Tensor):
-        raise ShapeError(f"`{name}` must be a tensor, and is {written(value)}")
+        raise ShapeError(f"`{name}` must be a tensor, not {written(value)}")
     return value
 
 
@@ -39,14 +39,14 @@ def whole(given: Given, name: str) -> Dim:
     if isinstance(value, Length):
         return value.dim
     if not isinstance(value, Static):
-        raise ShapeError(f"`{name}` must be a whole number, and is a tensor")
+        raise ShapeError(f"`{name}` must be a whole number, not a tensor")
     number = value.value
     if isinstance(number, float) and number.is_integer():
         number = int(number)
     if not isinstance(number, int) or isinstance(number, bool):
         what = f"`{value.expr.span.text if value.expr else name}`"
         found = written(value)
-        but = f", and is {found}" if what != f"`{found}`" else ""
+        but = f", not {found}" if what != f"`{found}`" else ""
         raise ShapeError(f"{what} must be a whole number{but}")
     return Dim(number, value.expr)
 
@@ -58,7 +58,7 @@ def need_fractions(what: str, x: Tensor) -> None:
     """Refuse ids, whose type has no fractions. Raises ShapeError."""
     if x.dtype == "int":
         raise ShapeError(
-            f"{what} needs numbers with fractions, and {x} holds ids", CAST
+            f"{what} needs numbers with fractions, but {x} holds ids", CAST
         )
 
 
@@ -92,7 +92,7 @@ def tensors(given: Given, name: str) -> list[Tensor]:
     if len({item.dtype for item in found}) > 1:  # frameworks differ on the result
         kinds = {"int": "ids", "float": "numbers", "bool": "a mask"}
         held = " and ".join(dict.fromkeys(kinds[item.dtype] for item in found))
-        raise ShapeError(f"`{name}` must hold things of one kind, and holds {held}")
+        raise ShapeError(f"`{name}` must hold things of one kind, not {held}")
     return found
 
 
@@ -108,7 +108,7 @@ def check_steps_mask(
         return
     if not isinstance(mask, Tensor) or mask.dtype != "bool":
         raise ShapeError(
-            f"the mask of `{name}` is true where a step is no padding",
+            f"the mask of `{name}` is true where a step is not padding",
             "padding_mask(ids) makes one",
         )
     fits = mask.rank == 4 and all(dim.value == 1 for dim in mask.dims[1:3])

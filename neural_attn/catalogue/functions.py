@@ -135,7 +135,7 @@ PRIMITIVES = _named(
             num_heads=None,
         ),
         "merge_heads": _primitive(
-            attention.merge_heads, "The way back from split_heads.", x=None
+            attention.merge_heads, "The reverse of split_heads.", x=None
         ),
         "padding_mask": _primitive(
             attention.padding_mask,
@@ -154,7 +154,7 @@ PRIMITIVES = _named(
         ),
         "positions": _primitive(
             positions.positions,
-            "The same as [1, time], counted on from steps that a Cache keeps; or "
+            "The same as [1, time], continued from steps that a Cache keeps; or "
             "[batch, time], of the steps that a mask shows.",
             x=None,
             mask=_NONE,
@@ -174,7 +174,7 @@ PRIMITIVES = _named(
         ),
         "relative_positions": _primitive(
             positions.relative_positions,
-            "Where keys stand, seen from queries: 1 - keys … queries - 1, for a bias.",
+            "Where keys are, seen from queries: 1 - keys … queries - 1, for a bias.",
             query=None,
             key=None,
         ),
@@ -194,7 +194,7 @@ PRIMITIVES = _named(
         ),
         "unfold_time": _primitive(
             positions.unfold_time,
-            "The way back from fold_time, to the batch and time of `like`.",
+            "The reverse of fold_time, to the batch and time of `like`.",
             x=None,
             like=None,
         ),
@@ -228,7 +228,7 @@ PRIMITIVES = _named(
         ),
         "weight": _primitive(
             arrays.of_layer,
-            "The matrix of a layer, to use once more: `x @ transpose(weight(token))`.",
+            "The matrix of a layer, to use again: `x @ transpose(weight(token))`.",
             layer=None,
         ),
         "scan": _primitive(
@@ -248,7 +248,7 @@ PRIMITIVES = _named(
         ),
         "single": _primitive(
             arrays.single,
-            "x in single precision, where it has half: that knows no 257.",
+            "x in single precision, where it is in half, which cannot hold 257.",
             x=None,
         ),
         "where": _primitive(
@@ -265,32 +265,32 @@ PRIMITIVES = _named(
             k=None,
         ),
         "minimum": _primitive(
-            _of_two("minimum"), "The lesser of the two.", x=None, y=None
+            _of_two("minimum"), "The smaller of the two.", x=None, y=None
         ),
         "maximum": _primitive(
-            _of_two("maximum"), "The greater of the two.", x=None, y=None
+            _of_two("maximum"), "The larger of the two.", x=None, y=None
         ),
         "sum": _primitive(
             _over_axis("sum", arrays.reduced),
-            "The sum over an axis, which stays.",
+            "The sum over an axis, which is kept.",
             x=None,
             axis=_LAST,
         ),
         "mean": _primitive(
             _over_axis("mean", arrays.averaged),
-            "The mean over an axis, which stays.",
+            "The mean over an axis, which is kept.",
             x=None,
             axis=_LAST,
         ),
         "max": _primitive(
             _over_axis("max", arrays.reduced),
-            "The greatest over an axis, which stays.",
+            "The greatest over an axis, which is kept.",
             x=None,
             axis=_LAST,
         ),
         "min": _primitive(
             _over_axis("min", arrays.reduced),
-            "The least over an axis, which stays.",
+            "The least over an axis, which is kept.",
             x=None,
             axis=_LAST,
         ),
@@ -303,10 +303,12 @@ PRIMITIVES = _named(
         "sin": _primitive(_elementwise("sin"), "Sine.", x=None),
         "cos": _primitive(_elementwise("cos"), "Cosine.", x=None),
         "tanh": _primitive(_elementwise("tanh"), "Hyperbolic tangent.", x=None),
-        "floor": _primitive(_elementwise("floor"), "The whole number below.", x=None),
+        "floor": _primitive(
+            _elementwise("floor"), "Rounded down to a whole number.", x=None
+        ),
         "softmax": _primitive(
             arrays.fractions,
-            "Shares of the last axis; attention_softmax makes maps of attention.",
+            "Probabilities over the last axis; attention_softmax makes attention maps.",
             x=None,
         ),
         **{

@@ -50,9 +50,9 @@ def _wrong_start(start: object) -> str:
 
 WEIGHT = NativeLayer(
     LEARNED,
-    "An array that is learned: in equations, its name stands for it.",
+    "A learned array: in equations, its name stands for it.",
     (
-        Parameter("shape", Kind("dims"), "its sizes; there is no batch"),
+        Parameter("shape", Kind("dims"), "its sizes, without the batch"),
         Parameter(
             "start",
             Kind("any"),

@@ -58,7 +58,7 @@ def _joined(x: Tensor, y: Tensor, axis: int) -> Tensor:
     if x.rank != y.rank or not all(same(x.dims[i], y.dims[i]) for i in others):
         raise ShapeError(
             f"Concatenate along axis {axis} needs shapes that are equal elsewhere, "
-            f"and gets {x} and {y}"
+            f"but gets {x} and {y}"
         )
     dims = [
         a if a.value is not None else b for a, b in zip(x.dims, y.dims, strict=True)
@@ -81,11 +81,13 @@ def _multiplied(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
         for axis, tensor in zip(pair, inputs, strict=True)
     )
     if not (1 <= first < x.rank and 1 <= second < y.rank):
-        raise ShapeError(f"Dot along axes {pair} of {x} and {y}: there are none such")
+        raise ShapeError(
+            f"Dot along axes {pair} of {x} and {y}: there are no such axes"
+        )
     if not same(x.dims[first], y.dims[second]):
         raise ShapeError(
             f"Dot multiplies axis {first} of {x} with axis {second} of {y}, "
-            "and they differ in length"
+            "but they differ in length"
         )
     rest = [dim for i, dim in enumerate(x.dims) if i not in (0, first)]
     rest += [dim for i, dim in enumerate(y.dims) if i not in (0, second)]
@@ -93,14 +95,14 @@ def _multiplied(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
 
 
 MERGING = (
-    _merge("Subtract", "The first tensor less the second.", several=False),
-    _merge("Multiply", "The product of tensors, number by number."),
-    _merge("Average", "The mean of tensors, number by number."),
-    _merge("Maximum", "The greatest, number by number."),
-    _merge("Minimum", "The smallest, number by number."),
+    _merge("Subtract", "The first tensor minus the second.", several=False),
+    _merge("Multiply", "The elementwise product of tensors."),
+    _merge("Average", "The elementwise mean of tensors."),
+    _merge("Maximum", "The elementwise maximum."),
+    _merge("Minimum", "The elementwise minimum."),
     NativeLayer(
         "Concatenate",
-        "Tensors one behind the other, along an axis.",
+        "Tensors joined one after the other along an axis.",
         (Parameter("axis", Kind("int"), "the axis; the batch is axis 0", -1),),
         _concatenated,
         inputs=_MORE,

@@ -32,7 +32,7 @@ def _need_last_axis(name: str, arguments: Arguments, x: Tensor) -> None:
     axis = arguments["axis"]
     if axis not in (-1, x.rank - 1):
         raise ShapeError(
-            f"{name} works on the last axis of {x}, and axis is {axis}",
+            f"{name} works on the last axis of {x}, but axis is {axis}",
             "channels come last here: leave `axis` out",
         )
 
@@ -80,7 +80,7 @@ def _instance(arguments: Arguments, inputs: list[Tensor]) -> Tensor:
     if x.rank < 3:
         raise ShapeError(
             "InstanceNormalization needs an axis between batch and channels, "
-            f"and gets {x}"
+            f"but gets {x}"
         )
     return keep_shape(arguments, inputs)
 
@@ -101,7 +101,7 @@ NORMALIZATION = (
         "Gives each feature mean 0 and variance 1 over the batch, then scale, shift.",
         (
             Parameter(
-                "momentum", RATE, "what stays of the running mean at a step", 0.99
+                "momentum", RATE, "the part of the running mean kept at each step", 0.99
             ),
             _epsilon(1e-3),
             _AXIS,

@@ -41,7 +41,7 @@ def _pooling(kind: str, word: str, axes: int) -> NativeLayer:
     optional = sizes_kind(axes, optional=True)
     return NativeLayer(
         name,
-        f"The {word} of each window, for each channel; padding does not count.",
+        f"The {word} of each window, for each channel, without padding.",
         (
             Parameter(
                 "pool_size", sizes_kind(axes), "size of the window", 2, ("size",)
@@ -92,7 +92,7 @@ def _to_size(name: str, axes: int) -> ShapeRule:
 def _adaptive(kind: str, word: str, axes: int) -> NativeLayer:
     name = f"Adaptive{kind}Pooling{axes}D"
     short = "Max" if kind == "Max" else "Avg"
-    size = Parameter("output_size", sizes_kind(axes), "sizes that come out")
+    size = Parameter("output_size", sizes_kind(axes), "sizes of the output")
     return NativeLayer(
         name,
         f"The {word} of as many nearly equal windows as the output is long.",

@@ -57,7 +57,7 @@ def arange(given: Given) -> Tensor:
     count = whole(given, "n")
     like = tensor(given, "like")
     if like.dtype == "bool":
-        raise ShapeError(f"`like` must hold numbers, and {like} is a mask")
+        raise ShapeError(f"`like` must hold numbers, but {like} is a mask")
     return like.like(count)
 
 
@@ -79,7 +79,7 @@ def relative_positions(given: Given) -> Tensor:
     for x in (query, key):
         if x.rank not in (3, 4) or x.dtype != "float":
             raise ShapeError(
-                f"relative_positions needs (batch, …, time, size), and gets {x}"
+                f"relative_positions needs (batch, …, time, size), but gets {x}"
             )
     steps = distances_between(query.dims[-2], key.dims[-2])
     return Tensor((steps,), "float", query.roots | key.roots)
@@ -89,7 +89,7 @@ def transpose(given: Given) -> Tensor:
     """The last two axes swapped."""
     x = tensor(given, "x")
     if x.rank < 2:
-        raise ShapeError(f"transpose swaps the last two axes, and {x} has fewer")
+        raise ShapeError(f"transpose swaps the last two axes, but {x} has fewer")
     return x.like(*x.dims[:-2], x.dims[-1], x.dims[-2]).at(x.across, x.along)
 
 

@@ -36,17 +36,17 @@ from neural_attn.catalogue.types import Dim, ShapeError, Tensor
 _MERGE = Kind("str", choices=("concat", "sum", "mul", "ave"))
 _UNITS = Parameter("units", SIZE, "width of the state and of the output")
 _ACTIVATION = Parameter(
-    "activation", ACTIVATION, "function of what enters the state", "tanh"
+    "activation", ACTIVATION, "activation of the state update", "tanh"
 )
 _GATES = Parameter(
-    "recurrent_activation", ACTIVATION, "function of the gates", "sigmoid"
+    "recurrent_activation", ACTIVATION, "activation of the gates", "sigmoid"
 )
 _COMMON = (
     Parameter("use_bias", FLAG, "whether biases are added", True, ("bias",)),
     Parameter(
-        "return_sequences", FLAG, "every step is given, not only the last", False
+        "return_sequences", FLAG, "every step is returned, not only the last", False
     ),
-    Parameter("return_state", FLAG, "the states behind the last step follow", False),
+    Parameter("return_state", FLAG, "the states after the last step follow", False),
     Parameter("dropout", RATE, "share of the input set to zero in training", 0.0),
     Parameter(
         "recurrent_dropout", RATE, "share of the state set to zero in training", 0.0
@@ -70,13 +70,13 @@ _COMMON = (
     initializer("bias_initializer", "zeros"),
 )
 _BACKWARDS = Parameter(
-    "go_backwards", FLAG, "steps are read, and given, from the last to the first", False
+    "go_backwards", FLAG, "steps are read, and returned, from last to first", False
 )
 _RESET_AFTER = Parameter(
-    "reset_after", FLAG, "the reset gate acts behind the recurrent matrix", True
+    "reset_after", FLAG, "the reset gate acts after the recurrent matrix", True
 )
 _MERGE_MODE = Parameter(
-    "merge_mode", _MERGE, "how the two directions become one", "concat"
+    "merge_mode", _MERGE, "how the two directions are merged", "concat"
 )
 
 
@@ -91,9 +91,9 @@ def _sequence(name: str, x: Tensor) -> None:
         else:
             hint = "a recurrent layer before it keeps the time axis by "
             hint += "return_sequences=true"
-        raise ShapeError(f"{name} needs (batch, time, width), and gets {x}", hint)
+        raise ShapeError(f"{name} needs (batch, time, width), but gets {x}", hint)
     if x.width.value is None:
-        raise ShapeError(f"{name} needs a known width, and gets {x}")
+        raise ShapeError(f"{name} needs a known width, but gets {x}")
 
 
 def _shape(name: str) -> ShapeRule:
@@ -161,9 +161,11 @@ RECURRENT = (
         "SimpleRNN", 1, "Reads step by step: its output is its state (Elman, 1990)."
     ),
     *_recurrence(
-        "GRU", 3, "Reads step by step, its state behind two gates.", _RESET_AFTER
+        "GRU", 3, "Reads step by step, its state controlled by two gates.", _RESET_AFTER
     ),
-    *_recurrence("LSTM", 4, "Reads step by step, with a cell behind three gates."),
+    *_recurrence(
+        "LSTM", 4, "Reads step by step, with a cell controlled by three gates."
+    ),
 )
 
 # what `Bidirectional(…)` takes, and the layer that it stands for

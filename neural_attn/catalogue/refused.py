@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _EQUATIONS = "write its equations: `define MyLayer() { forward(x): return … }`"
-_NO_MEANING = "sources that use the name mean different things by it"
+_NO_MEANING = "the name means different things in different sources"
 _STEPS = (
     "TimeDistributed(Conv2D(…)), TimeDistributed(Flatten()), then a recurrent layer"
 )
@@ -11,7 +11,7 @@ _STEPS = (
 
 def _cell(layer: str) -> tuple[str, str]:
     return (
-        f"it is a single step of {layer}, and a chain has no state to give it",
+        f"it is a single step of {layer}, but a chain has no state to give it",
         f"write `{layer}(units)`, which runs over all steps",
     )
 
@@ -35,7 +35,7 @@ _REFUSED = {
     "ConvLSTM2D": ("PyTorch has no such layer to agree with", _STEPS),
     "ConvGRU2D": ("neither PyTorch nor Keras has such a layer", _STEPS),
     "ResidualConnection": (
-        "what it is a residual around stands in its braces, and there is nothing",
+        "the layers it is a residual around go in its braces, but there are none",
         "write `ResidualConnection { Dense(8) }`; `Add()` is a residual around the "
         "layers before it",
     ),

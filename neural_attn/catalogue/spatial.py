@@ -48,10 +48,10 @@ def need_axes(layer: str, x: Tensor, axes: int, *, channels: bool = False) -> No
         one_short = x.rank == axes + 1 and axes > 1
         sizes = ", ".join([*map(str, x.dims[1:]), "1"])
         hint = f"with one channel the input is ({sizes})" if one_short else ""
-        message = f"{layer} needs (batch, {AXES[axes]}, channels), and gets {x}"
+        message = f"{layer} needs (batch, {AXES[axes]}, channels), but gets {x}"
         raise ShapeError(message, hint)
     if channels and x.width.value is None:
-        raise ShapeError(f"{layer} needs a known number of channels, and gets {x}")
+        raise ShapeError(f"{layer} needs a known number of channels, but gets {x}")
 
 
 def slid(

@@ -29,9 +29,9 @@ def negative(operator: str, value: Value) -> Tensor:
     assert isinstance(value, Tensor)
     is_mask = value.dtype == "bool"
     if operator == "not" and not is_mask:
-        raise ShapeError(f"`not` turns a mask round, and {value} holds numbers")
+        raise ShapeError(f"`not` inverts a mask, but {value} holds numbers")
     if operator == "-" and is_mask:
-        raise ShapeError("a mask has no sign", "`not mask` turns it round")
+        raise ShapeError("a mask cannot be negated", "`not mask` inverts it")
     return value.like(*value.dims)
 
 
@@ -55,8 +55,8 @@ def arithmetic(operator: str, left: Value, right: Value) -> Value:
     for side in (left, right):
         if isinstance(side, Tensor) and side.dtype == "bool":
             raise ShapeError(
-                f"`{operator}` works on numbers, and {side} is a mask",
-                "masks go together by `and`, `or` and `not`",
+                f"`{operator}` works on numbers, but {side} is a mask",
+                "masks are combined by `and`, `or` and `not`",
             )
         if isinstance(side, Static):
             number = isinstance(side.value, int | float)
@@ -66,7 +66,7 @@ def arithmetic(operator: str, left: Value, right: Value) -> Value:
     if isinstance(left, Length) or isinstance(right, Length):
         if operator in COMPARISONS:
             raise ShapeError(
-                f"`{operator}` compares numbers or tensors, and a length is known "
+                f"`{operator}` compares numbers or tensors, but a length is known "
                 "only when the network runs"
             )
         return _length_arithmetic(operator, left, right)
@@ -106,7 +106,7 @@ def _combined(operator: str, left: Value, right: Value) -> Tensor:
     for side in (left, right):
         if not isinstance(side, Tensor) or side.dtype != "bool":
             raise ShapeError(
-                f"`{operator}` combines masks, and gets {_described(side)}",
+                f"`{operator}` combines masks, but gets {_described(side)}",
                 "a comparison makes one: `x > 0`",
             )
     assert isinstance(left, Tensor)
@@ -135,7 +135,7 @@ def _length_arithmetic(operator: str, left: Value, right: Value) -> Length:
     try:
         value = constants.binary(operator, a.value, b.value, exact=True)
     except constants.ConstantError as error:
-        hint = "`floor(a / b)` leaves the rest out" if operator == "/" else ""
+        hint = "`floor(a / b)` is integer division" if operator == "/" else ""
         raise ShapeError(str(error), hint) from None
     return Length((), "int", dim=Dim(value))
 
@@ -146,9 +146,9 @@ def _whole(operator: str, value: Constant) -> int:
         value = int(value)
     if not isinstance(value, int):
         raise ShapeError(
-            f"a length combines with whole numbers only, and `{operator}` gets "
+            f"a length combines with whole numbers only, but `{operator}` gets "
             f"{written(value)}",
-            "`floor(x)` is the whole number below",
+            "`floor(x)` rounds down",
         )
     if value == 0 and operator in ("/", "%"):
         raise ShapeError("this divides by zero")
@@ -169,7 +169,7 @@ def floored(left: Value, right: Value) -> Length:
 
 def _matmul(left: Tensor, right: Tensor) -> tuple[Dim, ...]:
     if left.rank < 2 or right.rank < 2:
-        raise ShapeError(f"`@` needs two matrices, and gets {left} and {right}")
+        raise ShapeError(f"`@` needs two matrices, but gets {left} and {right}")
     if not same(left.dims[-1], right.dims[-2]):
         raise ShapeError(
             f"`@` needs the last axis of {left} to equal the last but one of {right}",

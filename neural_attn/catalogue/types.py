@@ -186,11 +186,11 @@ def side_by_side(items: Sequence[Tensor], free: int | None = None) -> None:
         both = enumerate(zip(first.dims, item.dims, strict=False))
         pairs = [pair for place, pair in both if place != free]
         if item.rank != first.rank or not all(same(*pair) for pair in pairs):
-            raise ShapeError(f"{first} and {item} cannot stand side by side")
+            raise ShapeError(f"{first} and {item} cannot be joined")
         if any({a.value, b.value} == {1, None} for a, b in pairs):
             raise ShapeError(
-                f"{first} and {item} cannot stand side by side",
-                "repeat(x, like, axis=…) makes one step as many as another has",
+                f"{first} and {item} cannot be joined",
+                "repeat(x, like, axis=…) repeats one step to the length of `like`",
             )
 
 

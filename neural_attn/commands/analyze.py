@@ -90,29 +90,30 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
 @TEXTS_FILE
 @click.option(
     "--group", "groups", multiple=True, metavar="NAME=FILE",
-    help="Texts of one group; the others are compared with the first.",
+    help="A group of texts; the other groups are compared with the first.",
 )  # fmt: skip
 @click.option(
     "--links", type=FILE,
     help='Lines of {"text": "…", "links": [[from, to], …]}: which heads find them? '
-    'Also "candidates": [key, …]; without "text" they are of the data or the maps.',
+    '"candidates": [key, …] may be added; without "text", --data or the maps have the '
+    "texts.",
 )  # fmt: skip
 @click.option(
     "--link-row", type=click.Choice(LINK_ROWS), default="token", show_default=True,
-    help="Of a decoder's token: its own row, or the one before, which predicts it.",
+    help="The row of a decoder's token: its own, or the one before, which predicts it.",
 )  # fmt: skip
 @click.option(
     "--link-kind", type=click.Choice(KINDS),
-    help="Which maps the links are of; else cross, where there is such attention.",
+    help="Which maps the links are for; by default cross, if there are any.",
 )  # fmt: skip
 @click.option(
     "--relations", is_flag=True,
     help="Which heads find direct objects, determiners, possessives? Parsed by spaCy, "
-    "by the pipeline of --spacy or en_core_web_sm.",
+    "with the pipeline of --spacy or en_core_web_sm.",
 )  # fmt: skip
 @click.option(
     "--parse", type=FILE, metavar="TREEBANK",
-    help="The same by this parse of the texts, CoNLL-U: .conllu.",
+    help="The same with this parse of the texts, in CoNLL-U: .conllu.",
 )  # fmt: skip
 @DATA
 @TOKENS
@@ -126,12 +127,12 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
     help="Also draw every head of the first text: .png, .svg or .pdf.")  # fmt: skip
 @click.option(
     "--pictures", type=FILE, metavar="FOLDER",
-    help="Also draw distributions, distances of heads and pairs of metrics, and write "
-    "heads.csv.",
+    help="Also draw distributions, distances between heads and pairs of metrics, and "
+    "write heads.csv.",
 )  # fmt: skip
 @click.option(
     "--steps", type=FILE, metavar="FOLDER",
-    help="Of a network that writes: also how focused each step of each head was, as "
+    help="For a network that writes: also how focused each step of each head was, as "
     "attention_entropy_analysis.png and steps.csv.",
 )  # fmt: skip
 @click.option(
@@ -140,28 +141,28 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
 )  # fmt: skip
 @click.option(
     "--num-examples", "most_texts", type=click.IntRange(1), metavar="COUNT",
-    help="The first so many texts of each file.",
+    help="Only the first COUNT texts of each file.",
 )  # fmt: skip
 @click.option("--heads", is_flag=True, help="Print every head, and all tables.")
 @click.option(
     "--threshold", type=click.FloatRange(0, 1), metavar="SHARE",
-    help="Connections are weights above it (0.1), averaged over the heads of a layer.",
+    help="Connections are weights above this (0.1), averaged over a layer's heads.",
 )  # fmt: skip
-@click.option(
-    "--top", type=click.IntRange(1), help="At most so many connections per layer."
-)
+@click.option("--top", type=click.IntRange(1), help="The most connections per layer.")
 @click.option(
     "--spacy", metavar="PIPELINE", help="Parts of speech for connections, by spaCy."
 )
 @click.option(
-    "--flow", is_flag=True, help="Also attention flow of the first text, by SciPy."
+    "--flow", is_flag=True, help="Also attention flow of the first text, with SciPy."
 )
-@click.option("--rank", is_flag=True, help="Also effective ranks: far slower.")
+@click.option("--rank", is_flag=True, help="Also effective ranks (much slower).")
 @click.option(
     "--part", type=FILE, metavar="PART",
     help="Also write what was counted, to be merged: .json.",
 )  # fmt: skip
-@click.option("--merge", is_flag=True, help="FILE … are such parts: analyse them all.")
+@click.option(
+    "--merge", is_flag=True, help="The FILEs are such parts: analyse all of them."
+)
 @click.option("--no-probe", is_flag=True, help="Do not measure induction.")
 @BATCH_SIZE
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)

@@ -27,7 +27,7 @@ MOST = 20  # problems that are printed unless all are asked for
     "--all", "print_all", is_flag=True, help=f"Print all problems, not only {MOST}."
 )
 @click.option(
-    "--fix", is_flag=True, help="Follow all hints that are certain; show the change."
+    "--fix", is_flag=True, help="Apply all hints that are certain; show the change."
 )
 @click.option("--diff", is_flag=True, help="Show what --fix would change.")
 @examples(

@@ -59,9 +59,9 @@ ANY = "any"
 @sides
 @click.option(
     "--fail-on", "fail_on", multiple=True, metavar="KIND",
-    help="Exit with 1 if there is a fault of this kind, or `any`; repeat.",
+    help="Exit with 1 if there is a fault of this kind, or `any`; repeatable.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @BATCH_SIZE
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @NETWORK

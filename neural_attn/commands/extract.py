@@ -13,11 +13,11 @@ from neural_attn.diagnostics.errors import fail, printable
 @click.command()
 @click.argument("page", type=FILE)
 @click.option(
-    "-o", "--output", type=FILE, required=True, help="The .npz file that is written."
+    "-o", "--output", type=FILE, required=True, help="The .npz file to write."
 )
 @click.option(
     "--model", type=click.IntRange(0), default=0, show_default=True,
-    help="Which, on a page that compares two: 0 or 1.",
+    help="Which model, on a page that compares two: 0 or 1.",
 )  # fmt: skip
 @examples(
     "neural extract attention_outputs/attention_explorer.html -o maps.npz",

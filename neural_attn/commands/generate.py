@@ -32,44 +32,48 @@ FOLDER = Path("attention_outputs")
 
 @click.command()
 @click.argument("file", type=FILE)
-@click.option("--checkpoint", type=FILE, help="Weights; else those beside FILE.")
+@click.option("--checkpoint", type=FILE, help="Weights; by default those beside FILE.")
 @click.option(
     "--input", "--text", "texts", multiple=True, metavar="TEXT",
-    help="A text to begin with; repeat.",
+    help="A text to begin with; repeatable.",
 )  # fmt: skip
 @click.option(
     "--pair", "pairs", nargs=2, multiple=True, metavar="SOURCE TARGET",
-    help="How likely is this target? It is read token by token; repeat.",
+    help="How likely is this target? It is read token by token; repeatable.",
 )  # fmt: skip
-@click.option("--file", "texts_file", type=FILE, help="Texts, one a line.")
+@click.option("--file", "texts_file", type=FILE, help="Texts, one per line.")
 @sides
 @MAX_NEW_TOKENS
 @BEAMS
 @click.option(
     "--temperature", type=click.FloatRange(0), default=0.0, show_default=True,
-    help="0 takes the likeliest token; more draws, the flatter the higher.",
+    help="0 takes the likeliest token; above 0 samples, the higher the more evenly.",
 )  # fmt: skip
 @click.option(
-    "--top-k", type=click.IntRange(1), help="Draw of so many, the likeliest, alone."
+    "--top-k",
+    type=click.IntRange(1),
+    help="Sample from this many of the likeliest tokens.",
 )
 @click.option(
-    "--start", metavar="TOKEN", help="What a target begins with, if the tokenizer has "
-    "no usual one.",
+    "--start", metavar="TOKEN", help="The token that starts a target, if the tokenizer "
+    "has no usual one.",
 )  # fmt: skip
-@click.option("--end", metavar="TOKEN", help="What ends a text, likewise.")
+@click.option("--end", metavar="TOKEN", help="The same for the token that ends a text.")
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True,
-    help="For what is drawn, and for random weights.",
+    help="For sampling, and for random weights.",
 )  # fmt: skip
 @BACKEND
 @NETWORK
-@click.option("--attention", is_flag=True, help="Keep it, with a page to step through.")
+@click.option(
+    "--attention", is_flag=True, help="Keep the attention, with a page to step through."
+)
 @click.option(
     "-o", "--output-dir", type=FILE, metavar="FOLDER",
-    help=f"Where files go; with --attention, {FOLDER}. Else nothing is written.",
+    help=f"Where files go; with --attention, {FOLDER}. Otherwise nothing is written.",
 )  # fmt: skip
 @click.option("--show", is_flag=True, help="Open the page when it is done.")
-@click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @examples(
     'neural generate translate.neural --checkpoint w.safetensors --input "Guten Tag"',
     "neural generate translate.neural --file sentences.txt --beams 4 --json",

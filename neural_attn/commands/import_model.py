@@ -13,8 +13,10 @@ from neural_attn.diagnostics.errors import printable
 @click.command("import")
 @click.argument("folder", type=FILE)
 @click.option("-o", "--output", type=FILE, required=True, help="The .neural file.")
-@click.option("--weights", type=FILE, help="The weights; else beside the .neural file.")
-@click.option("--name", help="What the network is called.")
+@click.option(
+    "--weights", type=FILE, help="The weights; by default beside the .neural file."
+)
+@click.option("--name", help="The name of the network.")
 @examples(
     "neural import ./all-MiniLM-L6-v2 -o minilm.neural",
     "neural import openai-community/gpt2 -o gpt2.neural",

@@ -19,7 +19,7 @@ __all__ = [
 
 _HELP = {
     "masks": "Draw which keys each query sees.",
-    "positions": "Draw how positions are told apart.",
+    "positions": "Draw how positions are encoded.",
     "schedule": "Draw the learning rate of each step.",
     "loss": "Draw what the loss asks for, and what an error costs.",
 }

@@ -14,8 +14,8 @@ from neural_attn.diagnostics.errors import fail, printable
 @click.command()
 @click.argument("template", required=False)
 @click.option("-o", "--output", type=FILE, help="Write here; `-` prints.")
-@click.option("--name", help="What the network is called.")
-@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@click.option("--name", help="The name of the network.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @examples("neural new", "neural new text-classifier", "neural new gpt -o my.neural")
 def new(
     template: str | None, output: Path | None, name: str | None, force: bool

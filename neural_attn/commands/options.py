@@ -35,16 +35,16 @@ BACKEND = _backend("tensorflow, else pytorch, else numpy, whichever is installed
 QUICKEST = _backend("numpy, for which no framework has to be loaded")
 CHECKPOINT = click.option(
     "--checkpoint", type=FILE,
-    help="Weights: .safetensors, .pt or .pth; else those beside FILE, if any are.",
+    help="Weights: .safetensors, .pt or .pth; by default those beside FILE.",
 )  # fmt: skip
 TEXTS = click.option(
-    "--text", "texts", multiple=True, metavar="TEXT", help="A text; repeat."
+    "--text", "texts", multiple=True, metavar="TEXT", help="A text; repeatable."
 )
 TEXTS_FILE = click.option(
     "--file",
     "texts_file",
     type=FILE,
-    help="Texts, one a line; .jsonl: its `text`; .tsv: its first column.",
+    help="Texts, one per line; .jsonl: its `text`; .tsv: its first column.",
 )
 DATA = click.option("-d", "--data", type=FILE, help="Input: .npy, or .npz for several.")
 BATCH_SIZE = click.option(
@@ -55,15 +55,15 @@ KEPT_IN = click.option(
     show_default=True, help="Where the .neural file of a model's folder goes.",
 )  # fmt: skip
 NETWORK = click.option(
-    "--network", metavar="NAME", help="Which network, where the file holds several."
+    "--network", metavar="NAME", help="Which network, if the file holds several."
 )
 MAX_NEW_TOKENS = click.option(
     "--max-new-tokens", type=click.IntRange(1), default=50, show_default=True,
-    help="The most tokens that are written.",
+    help="The most tokens to write.",
 )  # fmt: skip
 BEAMS = click.option(
     "--beams", type=click.IntRange(1), default=1, show_default=True,
-    help="Keep so many continuations, and take the best.",
+    help="Keep this many continuations, and take the best.",
 )  # fmt: skip
 ROWS = click.option(
     "--rows", type=click.Choice(PROMISED), metavar="PROMISE",
@@ -72,23 +72,24 @@ ROWS = click.option(
 )  # fmt: skip
 TOKENS = click.option(
     "-t", "--tokens", multiple=True, metavar="[NAME=]TEXT",
-    help='Labels: The,cat,sat; a comma is ",". For several inputs repeat it, with '
-    "their names.",
+    help='Labels: The,cat,sat; a comma is ",". For several inputs, repeat it '
+    "with their names.",
 )  # fmt: skip
 TOKENS_FILE = click.option(
-    "--tokens-file", type=FILE, help="Labels: one a line, or a list in .json."
+    "--tokens-file", type=FILE, help="Labels: one per line, or a list in .json."
 )
 PAIR = click.option(
     "--pair", "pairs", nargs=2, multiple=True, metavar="A B",
-    help="Two texts that the model reads as one; repeat.",
+    help="Two texts that the model reads as one; repeatable.",
 )  # fmt: skip
 IMAGES = click.option(
     "--image", "images", type=FILE, multiple=True, metavar="FILE",
-    help="A PNG or JPEG, for networks that take images; repeat.",
+    help="A PNG or JPEG, for networks that take images; repeatable.",
 )  # fmt: skip
 SOUNDS = click.option(
     "--audio", "sounds", type=FILE, multiple=True, metavar="FILE",
-    help="A WAV, for networks that take sound, with its transcript as --text; repeat.",
+    help="A WAV, for networks that take sound, with its transcript as --text; "
+    "repeatable.",
 )  # fmt: skip
 AXES = click.option(
     "--axes", metavar="LETTERS",
@@ -97,7 +98,7 @@ AXES = click.option(
 )  # fmt: skip
 CAUSAL = click.option(
     "--causal/--no-causal", default=None,
-    help="Whether plain arrays hide later keys; else it is read off their zeros.",
+    help="Whether plain arrays hide later keys; by default their zeros tell.",
 )  # fmt: skip
 
 
@@ -107,12 +108,14 @@ def sides(command: Callable[..., None]) -> Callable[..., None]:
     add = (
         click.option("--tokenizer", type=FILE, help=f"tokenizer.json, {beside}."),
         click.option(
-            "--source-tokenizer", type=FILE, help="Of two texts, that of the one read."
+            "--source-tokenizer",
+            type=FILE,
+            help="That of the source, if there are two texts.",
         ),
         click.option(
             "--target-tokenizer",
             type=FILE,
-            help="Of two texts, that of the other.",
+            help="That of the target, if there are two texts.",
         ),
     )
     for one in reversed(add):

@@ -35,22 +35,24 @@ WORDS = {"exact_match": "exact match, %", "bleu": "BLEU"}
     help="Lines of source<TAB>target: what is read, and what is right.",
 )  # fmt: skip
 @click.option(
-    "--num-examples", type=click.IntRange(1), help="The first so many pairs; else all."
+    "--num-examples",
+    type=click.IntRange(1),
+    help="Only this many pairs, from the first; by default all.",
 )
 @click.option(
     "--checkpoint", "checkpoints", type=FILE, multiple=True,
-    help="Weights of each FILE, in their order; else those beside it.",
+    help="Weights of each FILE, in order; by default those beside it.",
 )  # fmt: skip
 @sides
 @MAX_NEW_TOKENS
 @BEAMS
 @click.option(
     "--tokenize", default="13a", show_default=True, metavar="NAME",
-    help="How BLEU finds words, as sacrebleu names it: 13a, char, zh, ko-mecab, …",
+    help="How BLEU splits words, as sacrebleu names it: 13a, char, zh, ko-mecab, …",
 )  # fmt: skip
 @BACKEND
 @NETWORK
-@click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @examples(
     "neural score translate.neural --pairs test.tsv",
     "neural score translate.neural --pairs test.tsv --num-examples 200 --beams 4",
@@ -151,7 +153,7 @@ def _print(
             click.echo(f"  {label:<16} {one.value:5.1f}  {interval}{signature}")
         if len(own) < len(WORDS):
             click.echo(
-                "  BLEU             no right text has four words: --tokenize char"
+                "  BLEU             no reference has four words: try --tokenize char"
             )
     for file, differences in zip(files[1:], apart, strict=True):
         write(f"{files[0]} minus {file}, on the same texts:")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "--pairs", type=FILE, metavar="TSV",
     help="Lines of source<TAB>target; of text<TAB>label; of words<TAB>tags.",
 )  # fmt: skip
-@click.option("--text", "texts", type=FILE, help="Texts, one a line, to write like.")
+@click.option("--text", "texts", type=FILE, help="Texts, one per line, to imitate.")
 @click.option(
     "-d", "--data", type=FILE, help="Arrays: .npz by input name, and `targets`."
 )
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
     help="pytorch (torch) or tensorflow (tf, keras); auto: one that is installed.",
 )  # fmt: skip
 @click.option("--epochs", type=click.IntRange(1), help="Passes through the data.")
-@click.option("--batch-size", type=click.IntRange(1), help="Examples of a step.")
+@click.option("--batch-size", type=click.IntRange(1), help="Examples per step.")
 @click.option("--learning-rate", "--lr", type=click.FloatRange(0, min_open=True),
-    help="Instead of the file's; of a schedule, the rate it starts from.")  # fmt: skip
+    help="Instead of the file's; for a schedule, the initial rate.")  # fmt: skip
 @click.option(
     "--patience", type=click.IntRange(1),
-    help="Stop after so many epochs without a better loss.",
+    help="Stop after this many epochs without a better loss.",
 )  # fmt: skip
 @click.option(
     "--validation", metavar="SHARE|FILE",
-    help="The part of the data that is held back (0.1), or a file like it.",
+    help="The share of the data to hold out (0.1), or a file of such data.",
 )  # fmt: skip
 @click.option(
     "--tokenizer", metavar="KIND|FILE",
@@ -48,15 +48,15 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--vocab-size", "vocabulary_size", type=click.IntRange(5),
-    help="Tokens of a tokenizer, at most; else as many as the network has ids.",
+    help="The most tokens of a tokenizer; by default as many as the network has ids.",
 )  # fmt: skip
 @click.option(
     "--max-src", "longest_source", type=click.IntRange(1),
-    help="Cut what is read to so many tokens.",
+    help="Cut what is read to this many tokens.",
 )  # fmt: skip
 @click.option(
     "--max-trg", "longest_target", type=click.IntRange(1),
-    help="Cut what is written to so many tokens.",
+    help="Cut what is written to this many tokens.",
 )  # fmt: skip
 @click.option("--checkpoint", type=FILE, help="Weights to start from.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
@@ -65,10 +65,10 @@ if TYPE_CHECKING:
 )
 @NETWORK
 @click.option(
-    "-o", "--output-dir", type=FILE, help="Where the files go; else NAME_trained."
+    "-o", "--output-dir", type=FILE, help="Where the files go; by default NAME_trained."
 )
 @click.option(
-    "--resume", is_flag=True, help="Go on where the run in that folder stopped."
+    "--resume", is_flag=True, help="Continue where the run in that folder stopped."
 )
 @click.option("--tensorboard", is_flag=True, help="Also write logs for TensorBoard.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -96,7 +96,7 @@ def train(file: Path, as_json: bool, **options: Any) -> None:
             trained = train_file(Request(file, **options), watcher)
     except StoppedError as stop:
         kept = f"{stop.epochs} epoch{'s' * (stop.epochs != 1)} kept in"
-        click.echo(f"stopped: {kept} {stop.folder}; --resume goes on", err=True)
+        click.echo(f"stopped: {kept} {stop.folder}; --resume continues", err=True)
         sys.exit(130)
     say(trained.warnings)
     if as_json:
@@ -127,7 +127,7 @@ def _report(trained: Trained) -> None:
     from neural_attn.trainer.progress import described
 
     note(trained.notes)
-    held = f", {trained.held} held back" if trained.held else ""
+    held = f", {trained.held} held out" if trained.held else ""
     click.echo(
         f"{trained.network} ({trained.task}, {trained.backend}): "
         f"{trained.learned} examples{held}"

@@ -71,18 +71,20 @@ if TYPE_CHECKING:
 @CAUSAL
 @click.option(
     "--text", "--input", "texts", multiple=True, metavar="TEXT",
-    help="A text to run on; repeat.",
+    help="A text to run on; repeatable.",
 )  # fmt: skip
 @PAIR
 @IMAGES
 @SOUNDS
-@click.option("--file", "texts_file", type=FILE, help="Texts to run on, one a line.")
+@click.option("--file", "texts_file", type=FILE, help="Texts to run on, one per line.")
 @sides
 @CHECKPOINT
 @click.option(
     "-l", "--layer", metavar="LAYER", help="A layer's name, prefix or index; -1: last."
 )
-@click.option("--head", type=int, help="One head; else the average, and all in a grid.")
+@click.option(
+    "--head", type=int, help="One head; by default the average, and all in a grid."
+)
 @click.option(
     "--num-examples", type=click.IntRange(1), default=3, show_default=True,
     help="How many examples of the data to draw.",
@@ -110,10 +112,12 @@ if TYPE_CHECKING:
 @click.option(
     "--annotate", is_flag=True, help="Write values into all cells with room for them."
 )
-@click.option("--hide-special", is_flag=True, help="Leave [CLS], </s> and such out.")
+@click.option(
+    "--hide-special", is_flag=True, help="Leave out [CLS], </s> and the like."
+)
 @click.option(
     "--hide-sinks", is_flag=True,
-    help="Leave keys out whose mean weight is far above an even share.",
+    help="Leave out keys whose mean weight is far above uniform.",
 )  # fmt: skip
 @click.option(
     "--renormalize", is_flag=True, help="Divide each row by the sum of what is drawn."
@@ -125,14 +129,14 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--theme", type=click.Choice(THEME_NAMES), default="light", show_default=True,
-    help="The ground of pictures; dark also of the pages that Plotly draws.",
+    help="The background of pictures; dark also for the Plotly pages.",
 )  # fmt: skip
 @click.option(
     "--row", type=click.Choice(ROW_NAMES),
     help="Which token names a row of a decoder that writes; both, if not said.",
 )  # fmt: skip
-@click.option("--max-src", type=click.IntRange(1), help="Draw so many source tokens.")
-@click.option("--max-trg", type=click.IntRange(1), help="Draw so many target tokens.")
+@click.option("--max-src", type=click.IntRange(1), help="Draw this many source tokens.")
+@click.option("--max-trg", type=click.IntRange(1), help="Draw this many target tokens.")
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True,
     help="For random weights and samples.",
@@ -342,7 +346,7 @@ _OF_LOOK = (
 
 def _picture_formats(options: dict[str, Any]) -> tuple[str, ...]:
     if "html" in options["formats"]:
-        click.echo("note: the interactive pages are html already", err=True)
+        click.echo("note: the interactive pages are already html", err=True)
     return tuple(f for f in options["formats"] if f != "html") or ("png",)
 
 

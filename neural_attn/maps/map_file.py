@@ -213,7 +213,7 @@ def _picture(
     rows, columns = (_typed(number, int) for number in entry["grid"])
     before = [_typed(token, str) for token in entry["before"]]
     if pixels.ndim != 3 or pixels.shape[2] != 3 or min(rows, columns) < 1:
-        raise MapFileError(f"{name} has shape {pixels.shape}, and is no image")
+        raise MapFileError(f"{name} has shape {pixels.shape}, so it is not an image")
     return Picture(pixels, (rows, columns), before)
 
 

@@ -125,7 +125,7 @@ def _weight_table(heads: Sequence[Head]) -> list[Part]:
         for head in heads
         if head.rows != SHARES
     )
-    caption = "Weights that are no shares, as they are: means over texts"
+    caption = "Weights that are not shares, as they are: means over texts"
     return [Table(("head", "rows", *names), rows, caption)] if rows else []
 
 

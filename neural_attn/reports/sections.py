@@ -158,7 +158,7 @@ def _steps(analysis: Analysis) -> list[Part]:
         f"{'s' * (analysis.steps.texts != 1)}: mean and standard deviation over steps"
     )
     header = ("head", "entropy, nats", "normalized entropy", "greatest weight")
-    return [Heading(2, "Steps of writing", asked=True), Table(header, rows, caption)]
+    return [Heading(2, "Generation steps", asked=True), Table(header, rows, caption)]
 
 
 def _example(analysis: Analysis) -> list[Part]:

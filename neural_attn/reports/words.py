@@ -18,7 +18,7 @@ def entropy_words(heads: Sequence[Head]) -> str | None:
     if found is None:
         return None
     mean, uniform = found
-    return f"as if {mean:.1f} keys shared all evenly (uniform attention: {uniform:.1f})"
+    return f"as if {mean:.1f} keys shared it evenly (uniform attention: {uniform:.1f})"
 
 
 def greatest_words(heads: Sequence[Head]) -> str | None:
@@ -35,7 +35,7 @@ def _means(heads: Sequence[Head], metric: str) -> tuple[float, float] | None:
 
 
 def own_position_words(heads: Sequence[Head]) -> str | None:
-    """Which heads attend to the own position more than chance, if any does."""
+    """Which heads attend to their own position more than chance, if any does."""
     known = [head for head in heads if "same_token" in head.evidence]
     if not known:
         return None
@@ -54,8 +54,8 @@ def own_position_words(heads: Sequence[Head]) -> str | None:
     rest = rests_on(found.rows, found.texts)
     verb = "attends" if len(shown) == 1 else "attend"
     return (
-        f"{len(shown)} of {len(heads)} heads {verb} to the own position more than "
-        f"chance, most of all head {best.head}: "
+        f"{len(shown)} of {len(heads)} heads {verb} to the query's own position more "
+        f"than chance, most of all head {best.head}: "
         f"{best.statistics['same_token'].mean:.2f}, chance {found.chance:.2f}, "
         f"{p_text(found.p_corrected)}, {rest}"
     )

@@ -133,7 +133,7 @@ def _sizes(expr: tree.Expr, problems: Problems) -> list[int | None]:
             problems.add(
                 "E0226",
                 item.span,
-                hint="leave the batch out: it is always there" if is_batch else "",
+                hint="leave out the batch: it is always there" if is_batch else "",
             )
             sizes.append(None)
     return sizes

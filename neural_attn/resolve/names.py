@@ -69,20 +69,20 @@ def snake_case(name: str) -> str:
 def trouble_with_variable(name: str) -> str:
     """Why a variable or parameter cannot have this name in generated code, or ""."""
     if keyword.iskeyword(name):
-        return f"`{name}` is a word of Python"
+        return f"`{name}` is a Python keyword"
     if name in RESERVED_GLOBALS:
         return f"`{name}` is used by the generated code"
     if name.startswith("__"):
-        return "names with two underscores in front are Python's own"
+        return "names that begin with two underscores are Python's own"
     return ""
 
 
 def trouble_with_class(name: str) -> str:
     """Why a network or a define cannot have this name in generated code, or ""."""
     if hasattr(builtins, name):
-        return f"`{name}` is a name of Python's own"
+        return f"`{name}` is one of Python's own names"
     if name.startswith("_"):
-        return "names of classes do not begin with an underscore"
+        return "class names do not begin with an underscore"
     return trouble_with_variable(name)
 
 

@@ -63,7 +63,7 @@ def _with_count(alike: Sequence[Diagnostic]) -> Diagnostic:
     if not more:
         return first
     where = f"{more} more place{'s'[: more > 1]}"
-    return replace(first, hint=f"{first.hint} (it stands at {where} too)")
+    return replace(first, hint=f"{first.hint} (also at {where})")
 
 
 def _meant(problem: Diagnostic) -> tuple[str, str]:

@@ -27,7 +27,7 @@ from neural_attn.resolve.wrappers import (
 
 # parameters that say what holds anyway: accepted, with a warning that says why
 _NEEDLESS = {
-    "use_attention_mask": "a padding mask reaches every attention by itself",
+    "use_attention_mask": "a padding mask reaches every attention on its own",
     "batch_first": "the batch is always the first axis",
 }
 

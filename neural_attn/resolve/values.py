@@ -20,7 +20,7 @@ from neural_attn.ir import INDEX, SEARCHES, Block
 
 MAX_REPEAT = 10_000
 _NO_COPIES = (
-    "`index` is the number of the copy in what a repeated layer is given: "
+    "`index` is the number of the copy in the arguments of a repeated layer: "
     "`Dense(8 * (index + 1)) * 3`"
 )
 _NO_NAMES = "write its value: names stand for the parameters of a define"
@@ -126,7 +126,9 @@ def check_static(problems: Problems, expr: tree.Expr, known: Collection[str]) ->
             check_static(problems, value, known)
     elif isinstance(expr, tree.Call):
         name = expr.function.text
-        hint = "arguments of layers are numbers, names, arithmetic and its functions"
+        hint = (
+            "arguments of layers are numbers, names, and arithmetic with its functions"
+        )
         if name == "width":
             hint = f"give it a parameter of its own: `width = {expr.span.text}`"
         elif name == "weight":

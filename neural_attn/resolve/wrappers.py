@@ -14,7 +14,7 @@ from neural_attn.ir import SHARED
 WRAPPERS = {
     "Bidirectional": "Bidirectional(LSTM(8), merge_mode=…) reads both ways; "
     "concat, sum, mul or ave.",
-    "TimeDistributed": "TimeDistributed(Conv2D(8, 3)) gives a layer each step alone.",
+    "TimeDistributed": "TimeDistributed(Conv2D(8, 3)) applies a layer to each step.",
 }
 
 # Layers that treat every step alike without being told.

@@ -81,13 +81,13 @@ class Entry(Evaluation):
         if width.value is None and given is None:
             error = ShapeError(
                 f"`{self.block.name}` needs numbers with a known width "
-                f"[batch, time, {name}], and gets {value}"
+                f"[batch, time, {name}], but gets {value}"
             )
             raise self.session.note(error, self._place())
         if given is not None and width.value not in (None, given.value):
             error = ShapeError(
                 f"`{name}={written(given)}` does not fit: {value} arrives, "
-                f"whose width is {width.value}",
+                f"of width {width.value}",
                 f"leave `{name}` out, or make the layer before it {given.value} wide",
             )
             raise self.session.note(error, self._place())
@@ -186,7 +186,7 @@ class Entry(Evaluation):
         if length and isinstance(longest, int) and length > longest:
             error = ShapeError(
                 f"`{self.block.name}` takes at most {longest:,} steps (`{LONGEST}`), "
-                f"and gets {value}",
+                f"but gets {value}",
                 f"give it {LONGEST}={length}",
             )
             raise self.session.note(error, self._place())

@@ -90,7 +90,11 @@ class Session:
             span = calls[-1].span  # the author's own line
         if len(self.trail) > 1 and of_shapes:
             chain = " → ".join(self.trail[-4:])
-            hint = f"{hint}; it came by: {chain}" if hint else f"it came by: {chain}"
+            hint = (
+                f"{hint}; called through: {chain}"
+                if hint
+                else f"called through: {chain}"
+            )
         self.problems.add("E0301", span, hint=hint, reason=error.message)
         return Stop()
 
@@ -180,13 +184,13 @@ class Evaluation(ABC):
             if len(values) != len(names):
                 error = ShapeError(
                     f"`{statement.value.span.text}` gives {len(values)}, "
-                    f"and {len(names)} names stand before the `=`"
+                    f"but {len(names)} names stand before the `=`"
                 )
                 raise self.session.note(error, statement.value)
         elif isinstance(value, Several):
             error = ShapeError(
                 f"`{statement.value.span.text}` gives {len(value.value)} values",
-                "a chain passes on one; equations name each: `a, b = layer(x)`",
+                "a chain passes on only one; equations name each: `a, b = layer(x)`",
             )
             raise self.session.note(error, statement.value)
         for name, one in zip(names, values, strict=True):
@@ -199,7 +203,7 @@ class Evaluation(ABC):
         value = self.evaluate(condition)
         if isinstance(value, Tensor):
             error = ShapeError(
-                "a condition must be known when compiling, and this is a tensor"
+                "a condition must be known when compiling, but this is a tensor"
             )
             raise self.session.note(error, condition)
         outcome = bool(value.value)
@@ -411,7 +415,7 @@ class Evaluation(ABC):
         return result
 
     def _floored(self, call: tree.Call) -> Length | None:
-        """`floor(n / 2)` of a length, which need not divide without a rest."""
+        """`floor(n / 2)` of a length, which need not divide exactly."""
         quotient = call.arguments[0].value if len(call.arguments) == 1 else None
         if not isinstance(quotient, tree.Binary) or quotient.operator != "/":
             return None
@@ -509,7 +513,7 @@ def _matrix_of(use: LayerUse | None, made: Instance | None) -> Tensor:
     sizes = MATRICES.get(use.target.name)
     if sizes is None:
         raise ShapeError(
-            f"`{use.name}` has no matrix to share, being a {use.target.name}",
+            f"`{use.name}` has no matrix to share, as it is a {use.target.name}",
             f"weight takes one of {', '.join(MATRICES)}; the name of a Weight "
             "stands for its array",
         )

@@ -183,7 +183,7 @@ class _Run(Entry):
         if self.instance.layer_count > MAX_LAYERS:
             error = ShapeError(
                 f"`{self.block.name}` holds {self.instance.layer_count:,} layers, "
-                f"and at most {MAX_LAYERS:,} are allowed"
+                f"but at most {MAX_LAYERS:,} are allowed"
             )
             raise self.session.note(error, self._place())
         return self.instance
@@ -224,7 +224,7 @@ class _Run(Entry):
         assert step is not None
         use = self.uses.get(step.function.text)
         if use is None or use.repeat is not None:
-            error = ShapeError(f"`{step.function.text}` is no single layer here")
+            error = ShapeError(f"`{step.function.text}` is not a single layer here")
             raise self.session.note(error, call)
         inputs = self._inputs(use, step)
         mask = scan_mask(call)
@@ -322,7 +322,7 @@ class _Run(Entry):
             if count > 1 and len(parts[-1].outputs) > 1:
                 error = ShapeError(
                     f"`{use.name}` gives {len(parts[-1].outputs)} values, "
-                    "and its next repeat takes one"
+                    "but its next repeat takes one"
                 )
                 raise self.session.note(error, call)
             output = parts[-1].output
@@ -344,7 +344,7 @@ class _Run(Entry):
         for one, other, hint in pairs:
             if not is_same_layer(one, other):
                 error = ShapeError(
-                    f"`{use.name}` gets {other.inputs[0]} here and {one.inputs[0]} "
+                    f"`{use.name}` gets {other.inputs[0]} here but {one.inputs[0]} "
                     "before: its sizes fit only one of the two",
                     hint,
                 )
@@ -487,7 +487,7 @@ def _missing(
     size = use.arguments.get(_WIDTHS.get(use.target.name, ""))
     if isinstance(value, Static) and size is not None:
         hint = (
-            "an array that is learned and goes by its name alone is "
+            "a learned array that is used by its name is "
             f'`{use.name} = Weight({size.span.text}, "ones")`'
         )
     return ShapeError(f"`{use.name}` needs a tensor for `{name}`", hint)

@@ -32,8 +32,8 @@ def one_step(use: LayerUse, inputs: Inputs) -> Tensor:
         raise ShapeError(f"scan gives `{use.name}` the steps of (batch, time, …)")
     if len(inputs) < 2 or not isinstance(inputs[1], Tensor):
         raise ShapeError(
-            f"`{use.name}` has no state: it is called with a step and at least one",
-            "what needs no state takes all steps at once",
+            f"`{use.name}` has no state: it takes a step and at least one state",
+            "a layer that needs no state takes all steps at once",
         )
     return x.like(x.dims[0], Dim(1), *x.dims[2:]).at(x.along)
 
@@ -57,11 +57,11 @@ def starting_states(
     states: list[Tensor] = []
     for name, state, new in zip(names, inputs[1:], after, strict=False):
         if not isinstance(state, Tensor):
-            raise ShapeError(f"the state `{name}` of `{use.name}` is no tensor")
+            raise ShapeError(f"the state `{name}` of `{use.name}` is not a tensor")
         fits = state.rank == new.rank and all(map(same, state.dims[1:], new.dims[1:]))
         if not fits or state.dtype != new.dtype:
             raise ShapeError(
-                f"the state `{name}` of `{use.name}` goes in as {state} and comes out "
+                f"the state `{name}` of `{use.name}` goes in as {state} but comes out "
                 f"as {new}",
                 "a step returns its output, then its states in the order it takes them"
                 + _start_of(new),
@@ -72,7 +72,7 @@ def starting_states(
         states.append(state if fits else placed)
     if len(states) < len(after):
         raise ShapeError(
-            f"`{use.name}` gives {len(after)} states and takes {len(states)}"
+            f"`{use.name}` gives {len(after)} states but takes {len(states)}"
         )
     return tuple(states)
 
@@ -107,8 +107,8 @@ def over_time(
     if step.rank < 2 or step.dims[1].value != 1:
         _blame_start(use, step, states)
         raise ShapeError(
-            f"`{use.name}` gives {step} at one step, and its steps stand in a row",
-            "it is given a sequence of one step, (batch, 1, …), and gives one too",
+            f"`{use.name}` gives {step} at one step, but these are joined along time",
+            "it takes a sequence of one step, (batch, 1, …), and returns one too",
         )
     dims = (whole.dims[0], whole.dims[1], *step.dims[2:])
     output = Tensor(dims, step.dtype, step.roots).at(whole.along)

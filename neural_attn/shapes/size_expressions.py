@@ -110,7 +110,7 @@ def note_features(
         earlier = entry.features.setdefault((use.name, of_part(*size)), dim)
         if earlier.value != dim.value:
             error = ShapeError(
-                f"`{use.name}` gets {dim} numbers here and {earlier} before: "
+                f"`{use.name}` gets {dim} numbers here but {earlier} before: "
                 "its weights fit only one width",
                 APART if use.is_shared else TWO_CALLS,
             )

@@ -49,15 +49,15 @@ def _check_start(
         wanted = f"{len(names)} states" if len(names) > 1 else "one state"
         raise ShapeError(
             f"`{use.name}` starts from {wanted}, each {state}",
-            f"write `{INITIAL_STATE}={written}` with the tensors that it starts from",
+            f"write `{INITIAL_STATE}={written}` with the tensors to start from",
         )
     for name, one in zip(names, found, strict=True):
         if not isinstance(one, Tensor) or one.dtype != "float" or not _fits(one, state):
-            what = one if isinstance(one, Tensor) else "no tensor"
+            what = one if isinstance(one, Tensor) else "a value of another kind"
             is_flat = isinstance(one, Tensor) and one.rank == 2
             raise ShapeError(
-                f"the {name.replace('_', ' ')} state of `{use.name}` is {state}, and "
-                f"gets {what}",
+                f"the {name.replace('_', ' ')} state of `{use.name}` is {state}, not "
+                f"{what}",
                 "states are sequences of one step: "
                 f"`reshape(state, (-1, 1, {state.width}))`"
                 if is_flat

@@ -82,7 +82,7 @@ class Vain:
 def _hint(target: Block, name: str) -> str:
     declared = target.parameter(name)
     if declared is not None and declared.default is None:
-        return "it has to be given; whatever it is, nothing changes"
+        return "it must be given, but its value changes nothing"
     if target.span.source is prelude().span.source:
         return f"leave it out, or see `neural layers {target.name}`"
     return "leave it out"

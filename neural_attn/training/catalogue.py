@@ -184,7 +184,7 @@ LOSSES = (
 )
 
 METRICS = (
-    Entry("accuracy", "share of right answers", aliases=("acc",)),
+    Entry("accuracy", "share of correct answers", aliases=("acc",)),
     Entry("mean_squared_error", "", aliases=("mse",)),
     Entry("mean_absolute_error", "", aliases=("mae",)),
 )

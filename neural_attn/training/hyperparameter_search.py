@@ -163,7 +163,7 @@ def _trouble(kind: str, values: tuple[object, ...]) -> str:
         return "needs a low and a high end, both numbers"
     low, high, *step = numbers
     if low >= high:
-        return f"needs a low end below its high end, and {low} is not below {high}"
+        return f"needs a low end below its high end, but {low} is not below {high}"
     if step and step[0] <= 0:
         return "needs a step above 0"
     if kind == "log_range" and low <= 0:

@@ -35,7 +35,7 @@ def trains(checked, backend):
 
 
 @pytest.mark.filterwarnings("ignore:You are using a softmax over axis:UserWarning")
-@pytest.mark.thorough("tensorflow", every=8)
+@pytest.mark.thorough("tensorflow", every=20)
 @pytest.mark.parametrize("backend", TRAINING)
 @pytest.mark.parametrize("name", WITH_LOSS)
 def test_a_network_with_a_loss_is_trained(name, backend):

@@ -90,6 +90,7 @@ def test_networks_run_and_are_drawn(path, backend, tmp_path):
     }
 
 
+@pytest.mark.thorough
 def test_sample_data_is_reproducible_and_fits(samples, monkeypatch):
     first, printed = samples
     second = first.parent / "second"

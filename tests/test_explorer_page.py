@@ -679,6 +679,7 @@ def saved(page, button):
     return download.value.suggested_filename, Path(download.value.path()).read_bytes()
 
 
+@pytest.mark.thorough(every=3)
 @pytest.mark.parametrize("view", [*VIEWS, "compare"])
 def test_every_view_is_saved(visit, pages, view):
     page = visit(pages("two"), f"#layer=1&head=1&view={view}")

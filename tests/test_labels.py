@@ -69,6 +69,7 @@ def assert_labels(figure, count: int) -> None:
 
 
 # The case that failed: with 26 tokens a grid of heads labelled every second one.
+@pytest.mark.thorough("byte", "arabic")
 @pytest.mark.parametrize(
     ("script", "count", "heads"),
     [("latin", 26, 12), ("korean", 60, 1), ("byte-level", 60, 4), ("arabic", 128, 2)],

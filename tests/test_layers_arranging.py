@@ -42,6 +42,7 @@ CASES = [
 ]
 
 
+@pytest.mark.thorough("tensorflow", every=4)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("layer", "shape", "sizes"), CASES)
 def test_every_backend_gives_what_numpy_gives(
@@ -133,6 +134,7 @@ def merge_output(checked, backend, dtype, a, b):
         return loaded.backend.array(loaded.model(given))
 
 
+@pytest.mark.thorough("tensorflow", every=4)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("layer", "left", "right", "sizes"), MERGES)
 def test_merges_give_what_numpy_gives(backend, dtype, layer, left, right, sizes):
@@ -193,12 +195,14 @@ def test_three_tensors_merge_as_well(tmp_path, backend, layer, function):
     assert ruff_complaints(emit(checked, get(backend)), tmp_path) == ""
 
 
+@pytest.mark.thorough(every=4)
 @pytest.mark.parametrize(("layer", "left", "right", "sizes"), MERGES)
 def test_generated_merges_are_formatted(tmp_path, backend, layer, left, right, sizes):
     source = emit(merged(layer, left, right), get(backend))
     assert ruff_complaints(source, tmp_path) == ""
 
 
+@pytest.mark.thorough(every=4)
 @pytest.mark.parametrize(("layer", "shape", "sizes"), CASES)
 def test_generated_code_is_formatted(tmp_path, backend, layer, shape, sizes):
     source = emit(one_layer(layer, shape), get(backend))

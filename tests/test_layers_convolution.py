@@ -83,7 +83,7 @@ CASES = [
 NOT_IN_KERAS = ("strides=(2, 1), use_bias=false",)
 
 
-@pytest.mark.thorough("tensorflow", every=3)
+@pytest.mark.thorough("tensorflow", every=8)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("layer", "shape", "sizes"), CASES)
 def test_every_backend_gives_what_numpy_gives(

@@ -127,6 +127,7 @@ def test_one_scale_for_all_a_layer_or_a_head():
     assert tops(mean=True, scale="shared") == [0.9, 0.9]
 
 
+@pytest.mark.thorough("shared", "layer", "head")
 @pytest.mark.parametrize("scale", SCALES)
 def test_each_scale_is_named_in_every_picture(tmp_path, scale):
     look = neural_attn.figures.look.Look(scale=scale)

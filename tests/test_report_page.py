@@ -86,6 +86,7 @@ def test_nothing_is_wider_than_a_phone(visit, width):
     assert "transformer_encoder_5" in rows[-1].inner_text()
 
 
+@pytest.mark.thorough(but=("390-dark",))
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_accessibility_checker_finds_nothing(visit, scheme, width):

@@ -69,7 +69,7 @@ def test_watching_survives_a_mistake_and_ends_in_one_line(watched, tmp_path):
     assert "error" not in until_watching(process)
     assert picture.exists()
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=60)
     assert said == "stopped: what was written is whole\n"
 
 
@@ -124,6 +124,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.thorough("visualize", "analyze")
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_colours_where_nobody_wants_them(name, tmp_path):
     arguments = list(COMMANDS[name])

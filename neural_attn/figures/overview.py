@@ -80,7 +80,7 @@ def draw_overview(
     total = left + width + _BAR * len(scales) + _EDGE
     notes = [WORDS[look.scale], *dict.fromkeys(n for one in seen for n in one.notes)]
     if paint.relative:
-        notes.append("an even share has no one place on the bar")
+        notes.append("uniform attention has no single place on the bar")
     lines = _heading(maps, items, title, total, notes, theme)
     top = 2 * _EDGE + _NUMBERS + _LINE * len(lines)
     size = (total, top + height + _EDGE)

@@ -107,7 +107,7 @@ def read_array(
     pickled = stream.read(1) == b"\x80"
     stream.seek(start)
     if pickled:
-        raise ArrayFileError(f"{name} has no array's magic string: it {OBJECTS}")
+        raise ArrayFileError(f"{name} does not begin as an array does: it {OBJECTS}")
     version = np.lib.format.read_magic(stream)
     if version not in _HEADERS:
         raise ArrayFileError(f"{name} is of array format {version}")

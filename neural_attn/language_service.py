@@ -32,16 +32,16 @@ _LABEL = re.compile(r"\b(\w+)\s*=\s*[A-Za-z_]\w*\s*\(")
 SETTINGS = {
     "input": "the shape of the input, without the batch",
     "layers": "the layers, one after another",
-    "loss": "what training makes small",
+    "loss": "what training minimizes",
     "optimizer": "how training changes the weights",
-    "metrics": "what training reports beside the loss",
+    "metrics": "what training reports besides the loss",
     "train": "epochs, batch size and the like",
 }
 _KEYWORDS = {
     "network": "a network: its input, its layers, how it is trained",
     "define": "a block of your own, with parameters",
     "forward": "the equations of a define",
-    "return": "what the equations give",
+    "return": "what the equations return",
     "if": "a choice by parameters, made when compiling",
 }
 

@@ -170,7 +170,7 @@ def _choose_backend(request: Request) -> tuple[Request, list[str]]:
         return request, []
     if not isinstance(request.model, Path) or holds_arrays(request.model):
         return replace(request, backend="auto"), []  # nothing is run
-    why = "no framework has to be loaded for it (--backend chooses another)"
+    why = "it needs no framework (--backend chooses another)"
     quickest = backends.QUICKEST
     return replace(request, backend=quickest), [f"run with {quickest}: {why}"]
 

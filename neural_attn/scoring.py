@@ -139,7 +139,7 @@ def _count(
     written: Sequence[str], right: Sequence[str], tokenize: str
 ) -> Mapping[str, _Counted]:
     if not right or len(written) != len(right):
-        raise ValueError(f"{len(written)} texts against {len(right)} right ones")
+        raise ValueError(f"{len(written)} texts but {len(right)} references")
     hits = [is_match(a, b) for a, b in zip(written, right, strict=True)]
     ones = np.stack([np.array(hits, np.float64), np.ones(len(hits))], axis=1)
     exact = _Counted(ones, lambda sums: float(100 * sums[0] / sums[1]))

@@ -57,7 +57,7 @@ def _check_classes(checked: Checked, problems: Problems) -> None:
         shape=output,
         place="place" if is_picture else "step",
         pooling=f"`{pooling}`",
-        each=f"`Conv{output.rank - 2}D({output.width.value}, 1)` in its stead"
+        each=f"`Conv{output.rank - 2}D({output.width.value}, 1)` instead"
         if is_picture
         else f"`TimeDistributed({call})`",
     )

@@ -199,7 +199,10 @@ def test_layers_stand_side_by_side_in_the_page():
     ("maps", "reason"),
     [
         (stack_maps(time=65), "the first text has 65 tokens.*at most 64"),
-        (AttentionMaps.from_arrays({"c": layers(2, 5)[:, :3]}), "no stack of self-att"),
+        (
+            AttentionMaps.from_arrays({"c": layers(2, 5)[:, :3]}),
+            "not a stack of self-att",
+        ),
     ],
 )
 def test_where_there_is_no_flow_a_note_says_why(maps, reason):

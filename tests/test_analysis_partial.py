@@ -172,16 +172,16 @@ HOSTILE = [
     ("another schema", ("schema",), "x", "its schema is another"),
     ("a later version", ("schema_version",), 5, "version 5; this program reads 4"),
     ("other metrics", ("layout", "scores"), [], "other metrics"),
-    ("a text for a number", (*TALLY, "texts"), "1", "no whole number"),
-    ("a negative count", (*TALLY, "texts"), -1, "no whole number"),
-    ("a huge count", ("analyzer", "texts"), 10**400, "no whole number"),
-    ("truth for a number", ("left_out",), True, "no whole number"),
+    ("a text for a number", (*TALLY, "texts"), "1", "not a whole number"),
+    ("a negative count", (*TALLY, "texts"), -1, "not a whole number"),
+    ("a huge count", ("analyzer", "texts"), 10**400, "not a whole number"),
+    ("truth for a number", ("left_out",), True, "not a whole number"),
     ("a wrong shape", (*TALLY, "expected"), [[1.0]], "numbers belong"),
     ("ragged rows", (*TALLY, "variance"), [[1.0], [1.0, 2.0]], "inhomogeneous|form"),
-    ("nan", (*TALLY, "values", "mean", 0, 0), math.nan, "no analysis gives"),
+    ("nan", (*TALLY, "values", "mean", 0, 0), math.nan, "no analysis can give"),
     ("a text in numbers", (*TALLY, "values", "mean", 0, 0), "1", "numbers belong"),
     ("a negative square", (*TALLY, "values", "squares", 0, 0), -1.0, "no analysis"),
-    ("half a query", (*TALLY, "entropy_histogram", 0, 0), 0.5, "no whole number"),
+    ("half a query", (*TALLY, "entropy_histogram", 0, 0), 0.5, "not a whole number"),
     ("another kind", ("analyzer", "places", "a", "kind"), "x", "no network has"),
     ("one head twice", ("analyzer", "places", "a", "head_indices", 0), 1, "no network"),
     ("a group of a map that is not there", ("analyzer", "places"), {}, "has no 'a'"),
@@ -189,11 +189,11 @@ HOSTILE = [
     ("markup for notes", ("notes",), [1], "in a wrong place"),
     ("an unknown code", ("findings",), [UNKNOWN], "input doctor"),
     ("more keys", ("findings",), [{"x": 1}], "the form of one"),
-    ("links that are not there", ("links", "links"), 99, "not as many"),
+    ("links that are not there", ("links", "links"), 99, "another number"),
     ("links of another map", ("links", "maps"), {"z": LINKS_OF}, "contradict"),
     ("links of other heads", ("links", "maps", "a"), LINKS_OF, "contradict"),
-    ("more found than given", ("links", "maps", "a", "found", 0), 9, "not as many"),
-    ("no text of links", ("links", "maps", "a", "texts"), 0, "not as many"),
+    ("more found than given", ("links", "maps", "a", "found", 0), 9, "another number"),
+    ("no text of links", ("links", "maps", "a", "texts"), 0, "another number of"),
     ("an unknown row", ("links", "row"), "x", "not one of"),
 ]  # fmt: skip
 
@@ -206,7 +206,7 @@ def test_what_is_no_part_is_refused(tmp_path, keys, value, message):
     edited(path, *keys, value=value)
     with pytest.raises(ValueError, match=message) as caught:
         PartialAnalysis.load(path)
-    assert str(caught.value).startswith(f"{path} is no part of an analysis: ")
+    assert str(caught.value).startswith(f"{path} is not a part of an analysis: ")
 
 
 @pytest.mark.parametrize(

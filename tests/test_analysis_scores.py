@@ -186,7 +186,7 @@ def test_one_position_is_found_under_a_causal_mask():
     (head,) = analyzer.heads()
     assert head.pattern.name == "sink"
     assert head.statistics["top_key_share"].mean > 0.8
-    assert "one position from everywhere" in head.sentence
+    assert "one position from every query" in head.sentence
 
 
 @pytest.mark.parametrize("tokens", [2, 3])

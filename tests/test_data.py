@@ -166,7 +166,7 @@ def test_equal_tokens_are_equal_in_a_sample(body):
     (one,) = found.inputs
     assert (one[0] == one[3]).all()
     assert not (one[0] == one[1]).all()
-    assert any("labels alone: no text was read" in note for note in found.notes)
+    assert any("only labels: no text was read" in note for note in found.notes)
 
 
 def test_a_sample_is_as_long_as_the_tokens():

@@ -798,7 +798,7 @@ def test_a_head_that_is_stored_again_must_be_the_table(family, tmp_path):
     notes = import_model(tmp_path / "theirs", tmp_path / "small.neural").notes
     assert any(name in note for note in notes)
     save_file(tensors | {name: table + 1}, path)
-    with pytest.raises(NeuralError, match="and the two differ"):
+    with pytest.raises(NeuralError, match="but the two differ"):
         import_model(tmp_path / "theirs", tmp_path / "small.neural")
 
 
@@ -856,7 +856,7 @@ def test_a_head_that_no_architecture_names_is_left_out(
     del values["architectures"]
     (folder / "config.json").write_text(json.dumps(values))
     notes = import_model(folder, tmp_path / "small.neural").notes
-    assert f"left out the head of a task: {', '.join(left_out)}" in notes
+    assert f"left out a task head: {', '.join(left_out)}" in notes
 
 
 def test_a_clip_says_where_padding_belongs_that_ends_a_text(tmp_path):

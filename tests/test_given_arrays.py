@@ -184,7 +184,7 @@ def test_local_windows_are_put_where_they_stand():
     (one,) = taken.maps
     assert one.kind == "encoder_self"
     assert one.query_tokens == one.key_tokens == (("a", "b", "c", "d"),)
-    assert taken.notes == ["layer_0: local windows of 3 keys, put where they stand"]
+    assert taken.notes == ["layer_0: local windows of 3 keys, put in their places"]
 
 
 def test_cross_attention_is_no_window():

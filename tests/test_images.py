@@ -191,7 +191,7 @@ def test_without_settings_the_mean_is_said():
 
 def test_patches_of_one_s_own_are_numbered():
     said = network("Conv2D(8, 4, strides=4)\n    Reshape((-1, 8))")
-    assert "where patches lie is not known" in said
+    assert "the places of the patches are not known" in said
 
 
 FILES = {

@@ -216,7 +216,7 @@ def test_prefix_of_a_model_around_is_understood(model, tmp_path, plain):
         "left out the heads of pretraining: cls.predictions.bias",
         "left out the pooler, which comes after the last attention: "
         "bert.pooler.dense.bias",
-        "left out what is no part of this kind of model: my_own_head.weight",
+        "left out what is not part of this kind of model: my_own_head.weight",
     ]
 
 

@@ -123,7 +123,7 @@ def backwards(config):
         (setting("Bidirectional", merge_mode=None), "E0626", "merge_mode None"),
         (training, "E0626", "called with"),
         (twice, "E0626", "called twice"),
-        (backwards, "E0626", "two ways that differ"),
+        (backwards, "E0626", "two directions that differ"),
         (lambda c: layer(c, "Dropout").update(class_name="Lambda"), "E0626", "Lambda"),
         (lambda c: layer(c, "AdditiveAttention").update(class_name="Dropout"),
          "E0626", "0 layers AdditiveAttention"),
@@ -160,15 +160,15 @@ def with_datasets(**datasets):
 @pytest.mark.parametrize(
     ("weights", "code", "message"),
     [
-        (lambda: b"no HDF5", "E0627", "no sound HDF5 file"),
+        (lambda: b"no HDF5", "E0627", "not a valid HDF5 file"),
         (lambda: with_datasets(), "E0628", "fills"),
         (lambda: with_datasets(x=lambda g, n: g.create_dataset(
-            n, (10**6, 10**6), "f4", chunks=(1, 1))), "E0627", "no plain array"),
+            n, (10**6, 10**6), "f4", chunks=(1, 1))), "E0627", "not a plain array"),
         (lambda: with_datasets(x=lambda g, n: g.create_dataset(
             n, (4,), "f4", external=[("/etc/hostname", 0, 16)])),
-         "E0627", "no plain array"),
+         "E0627", "not a plain array"),
         (lambda: with_datasets(x=lambda g, n: g.create_dataset(n, (4,), "i4")),
-         "E0627", "no plain array"),
+         "E0627", "not a plain array"),
         (lambda: with_datasets(x=lambda g, n: g.create_dataset(n, (4,), "f4")),
          "E0631", "layers/x"),
     ],
@@ -188,7 +188,7 @@ def test_a_size_that_is_no_number_of_bytes_is_refused(saved, tmp_path):
     assert int.from_bytes(whole[said], "little") < len(whole)
     damaged = whole[: said.start] + b"\xff" * 8 + whole[said.stop :]
     path = edited(saved, tmp_path, weights=damaged)
-    with pytest.raises(NeuralError, match="no sound HDF5 file"):
+    with pytest.raises(NeuralError, match="not a valid HDF5 file"):
         import_model(path, tmp_path / "out.neural")
 
 
@@ -196,7 +196,7 @@ def test_a_size_that_is_no_number_of_bytes_is_refused(saved, tmp_path):
 def test_what_is_no_archive_is_refused(tmp_path, content):
     path = tmp_path / "x.keras"
     path.write_bytes(content)
-    with pytest.raises(NeuralError, match="no archive"):
+    with pytest.raises(NeuralError, match="not an archive"):
         import_model(path, tmp_path / "out.neural")
 
 

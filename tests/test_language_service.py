@@ -62,7 +62,7 @@ def test_nothing_is_offered_in_comments_and_texts(text):
         (BODY + "transformerencoder|(2)", "TransformerEncoder\n\nSelf-attention"),
         ("define B() { forward(x): y = att|end(x) }", "attend\n\nScaled"),
         ("net|work A { }", "a network:"),
-        ("network A { lo|ss: mse }", "what training makes small"),
+        ("network A { lo|ss: mse }", "what training minimizes"),
     ],
 )
 def test_help_at_a_place(text, expected):

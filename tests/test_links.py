@@ -230,16 +230,16 @@ def test_other_rows_do_not_merge():
 @pytest.mark.parametrize(
     ("links", "message"),
     [
-        ([(0, 99)], "0 to 99 leaves a text of 15"),
-        ([(99, 2)], "leaves a text of 15"),
-        ([(3, 3)], "linked with itself"),
-        ([(3, 0)], r"leads to \[CLS\], which is no candidate"),
+        ([(0, 99)], "0 to 99 is outside a text of 15"),
+        ([(99, 2)], "is outside a text of 15"),
+        ([(3, 3)], "linked to itself"),
+        ([(3, 0)], r"leads to \[CLS\], which is not a candidate"),
         ({"links": [(3, 2)], "candidates": [4]}, "leads to no candidate"),
-        ({"links": [(3, 2)], "candidates": [2, 99]}, "candidate 99 leaves a text"),
+        ({"links": [(3, 2)], "candidates": [2, 99]}, "candidate 99 is outside a text"),
         ({"links": [(3, 2)], "candidate": [2]}, "did you mean `candidates`"),
         ({"candidates": [2]}, 'there is no list "links"'),
-        ([3, 2], "3 is no link"),
-        ([(3, 2, 1)], "is no link"),
+        ([3, 2], "3 is not a link"),
+        ([(3, 2, 1)], "is not a link"),
         ([(3, -2)], "has '-2' for a position"),
         ([(3, 2.0)], "has '2.0' for a position"),
         ([(True, 2)], "has 'True' for a position"),
@@ -261,12 +261,12 @@ def test_links_that_do_not_fit_are_refused(links, message):
 @pytest.mark.parametrize(
     ("maps", "settings", "links", "message"),
     [
-        (small("decoder_self", causal=True), {}, [(1, 3)], "no head may see it"),
+        (small("decoder_self", causal=True), {}, [(1, 3)], "no head may attend to it"),
         (small("cross"), {"row": "predicting"}, [(0, 3)], "token 0 has no row that"),
         (small("decoder_self", queries=2), {}, [(1, 0)], "token 1 has no row of its"),
         (small(), {"row": "predicting"}, [(1, 0)], "these maps are of an encoder"),
         (small(), {"kind": "cross"}, [(1, 0)], "no map of the kind cross"),
-        (small("cross"), {}, [(5, 0)], "leaves a text of 5 × 5"),
+        (small("cross"), {}, [(5, 0)], "is outside a text of 5 × 5"),
     ],
 )
 def test_rows_that_are_not_there_are_refused(maps, settings, links, message):
@@ -296,8 +296,8 @@ def test_as_many_links_as_texts():
     [
         ("nonsense", "it is not JSON"),
         ("[" * 100_000, "it is not JSON"),
-        ("[]", "no JSON object"),
-        ('{"text": 1, "links": []}', '"text" is no text'),
+        ("[]", "not a JSON object"),
+        ('{"text": 1, "links": []}', '"text" is not a text'),
         ('{"text": "a"}', 'no list "links"'),
         ('{"text": "a", "link": [[0, 1]]}', "did you mean `links`"),
         ('{"text": "a", "links": [[0, 1.5]]}', "has '1.5' for a position"),

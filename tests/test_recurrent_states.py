@@ -346,7 +346,7 @@ REFUSED = {
     "y, _, _, h, c = both(x) y, h, _ = lstm(x, initial_state=(h, c, c)) return y": (
         "`lstm` starts from 2 states"
     ),
-    "return several(x)": "and its next repeat takes one",
+    "return several(x)": "but its next repeat takes one",
     "return dense(x, initial_state=x)": "`dense` has no parameter `initial_state`",
 }
 

@@ -148,7 +148,7 @@ def test_what_does_not_align_is_left_out_and_counted():
 
 
 def test_an_arc_stays_in_its_text():
-    with pytest.raises(ValueError, match="leaves a text of 1 words"):
+    with pytest.raises(ValueError, match="is outside a text of 1 words"):
         Parse(("he",), (Arc(0, 99, "det"),))
 
 
@@ -191,9 +191,9 @@ def test_a_treebank_is_read_as_it_is_written(tmp_path):
     [
         ("1\ta", "it has 2 columns, not 10"),
         ("2\ta\t_\t_\t_\t_\t0\troot\t_\t_", "word 2 follows word 0"),
-        ("x\ta\t_\t_\t_\t_\t0\troot\t_\t_", "ID 'x' is no number"),
-        ("1\ta\t_\t_\t_\t_\t_\troot\t_\t_", "HEAD '_' is no number"),
-        ("1\ta\t_\t_\t_\t_\t9\tdet\t_\t_\n", "leaves a text of 1 words"),
+        ("x\ta\t_\t_\t_\t_\t0\troot\t_\t_", "ID 'x' is not a number"),
+        ("1\ta\t_\t_\t_\t_\t_\troot\t_\t_", "HEAD '_' is not a number"),
+        ("1\ta\t_\t_\t_\t_\t9\tdet\t_\t_\n", "is outside a text of 1 words"),
     ],
     ids=["columns", "gap", "id", "head", "outside"],
 )
@@ -247,7 +247,7 @@ def test_a_part_is_not_believed(tmp_path, where, value):
         place = place[key]
     place[where[-1]] = value
     path.write_text(json.dumps(data), "utf-8")
-    with pytest.raises(ValueError, match="is no part of an analysis"):
+    with pytest.raises(ValueError, match="is not a part of an analysis"):
         PartialAnalysis.load(path)
 
 

@@ -44,8 +44,8 @@ NOTHING = "nothing special was found: each token gives itself"
             np.eye(20)[None, None],
             {},
             "as if 1.0 keys shared it evenly (uniform attention: 20.0)",
-            "1 of 1 heads attends to the query's own position more than chance, most of all "
-            "head 0: 1.00, chance 0.05, p 1e-26, 20 rows of 1 text",
+            "1 of 1 heads attends to the query's own position more than chance, most "
+            "of all head 0: 1.00, chance 0.05, p 1e-26, 20 rows of 1 text",
         ),
         (
             np.roll(np.eye(20), 1, axis=1)[None, None],

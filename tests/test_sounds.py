@@ -109,9 +109,9 @@ SHORT = shorts(chirp(40))
 FLOATS = np.array([0.1, np.nan], "<f4").tobytes()
 ENDLESS = np.array([1e308, 1e308], "<f8").tobytes()
 HOSTILE = {
-    "no sound": (b"no sound", "no WAV"),
-    "another RIFF": (b"RIFF\0\0\0\0AVI LIST", "no WAV"),
-    "empty": (b"", "no WAV"),
+    "no sound": (b"no sound", "not a WAV"),
+    "another RIFF": (b"RIFF\0\0\0\0AVI LIST", "not a WAV"),
+    "empty": (b"", "not a WAV"),
     "no samples": (wav(b""), "has no samples"),
     "no data": (b"RIFF\0\0\0\0WAVE", "has no samples"),
     "many parts": (b"RIFF\0\0\0\0WAVE" + 2_000 * b"LIST\0\0\0\0", "has no samples"),
@@ -120,14 +120,14 @@ HOSTILE = {
     "cut": (wav(SHORT)[:-7], "ends after 73 of 80 bytes"),
     "more than there is": (wav(SHORT, size=2**20), "ends after 80 of 1,048,576"),
     "huge": (wav(SHORT, size=2**32 - 2), "ends after 80 of 4,294,967,294"),
-    "half a sample": (wav(SHORT[:-1]), "no whole number of samples"),
+    "half a sample": (wav(SHORT[:-1]), "not hold a whole number of samples"),
     "compressed": (wav(SHORT, tag=85), r"\(85, 16 bits\)"),
     "12 bits": (wav(SHORT, bits=12), r"\(1, 12 bits\)"),
     "no channels": (wav(SHORT, channels=0), "0 channels"),
     "no rate": (wav(SHORT, rate=0), "0 samples a second"),
     "fast": (wav(SHORT, rate=2**32 - 1 >> 1), "2,147,483,647 samples a second"),
-    "no numbers": (wav(FLOATS, 3, bits=32), "are no sound"),
-    "endless": (wav(ENDLESS, 3, channels=2, bits=64), "are no sound"),
+    "no numbers": (wav(FLOATS, 3, bits=32), "are not sound"),
+    "endless": (wav(ENDLESS, 3, channels=2, bits=64), "are not sound"),
 }  # fmt: skip
 
 
@@ -149,7 +149,7 @@ def test_files_that_end_anywhere_are_no_files_or_too_long():
     with Path("large.wav").open("wb") as stream:  # of zeros that take no place
         stream.write(wav(b"", size=2**29))
         stream.truncate(2**29 + 44)
-    told = {"large.wav": "536,870,912 bytes", "none.wav": "none.wav", ".": "ordinary"}
+    told = {"large.wav": "536,870,912 bytes", "none.wav": "none.wav", ".": "regular"}
     for path, words in told.items():
         with pytest.raises(NeuralError, match=words):
             open_sound(Path(path), RATE)
@@ -281,8 +281,8 @@ def test_what_the_decoder_reads(whisper):
     batch = heard(where, [write()])
     assert [*batch.prepared.inputs["target"][0]] == [0, 1]
     said = " ".join(batch.notes)
-    assert "reads its 2 first tokens alone" in said
-    assert "silence was put behind the sound, up to 0.5 s" in said
+    assert "reads only its first 2 tokens" in said
+    assert "silence was added after the sound, up to 0.5 s" in said
     # a text with its own start, and two sounds
     sounds = [write(), write("other.wav", 8_000)]
     batch = heard(where, sounds, ["<|start|> <|en|> cat", "<|start|> <|en|> sat"])
@@ -318,7 +318,7 @@ def test_a_network_of_one_s_own_hears_too():
     assert len(maps.maps[0].key_tokens[0]) == 5
     done = run("visualize", "hears.neural", "--attention", "-b", "numpy", "--dpi", 20,
                "--audio", "sound.wav")  # fmt: skip
-    assert "as Whisper does it, in 12 mel bands, at 16,000 Hz" in done.stderr
+    assert "done as in Whisper, with 12 mel bands, at 16,000 Hz" in done.stderr
 
 
 def test_sounds_exclude_what_they_are_not(whisper):

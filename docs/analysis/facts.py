@@ -9,7 +9,7 @@ TYPES = {
     "next_token": "Looks one token ahead.",
     "same_token": "Looks at the token itself.",
     "duplicate_token": "Looks at other copies of the token.",
-    "induction": "Looks at what followed the token before.",
+    "induction": "Looks at what followed the same token earlier.",
     "punctuation": (
         "Looks at punctuation, wherever it stands: without the full stop not at the\n"
         "end of the text. In fewer than 5 texts a mark that stands in one place\n"

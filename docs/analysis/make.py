@@ -159,24 +159,24 @@ METRICS_PAGE = """\
 # The metrics
 
 One section for each number of `heads[].statistics`. A *score* (from `previous_token`
-on) is a mean over the queries that have a choice: whose allowed keys are neither all
-inside nor all outside the pattern. Scores have a baseline, z and p; see
-[the analysis](README.md#more-than-chance). Padding and rows that may attend to nothing
-count nowhere. Pictures are planted heads ({length} tokens, {noise} noise), and the
-value is that of the head in the picture.
+on) is a mean over the queries that have a choice: those whose allowed keys are neither
+all inside nor all outside the pattern. Scores have a baseline, z and p; see [the
+analysis](README.md#more-than-chance). Padding and rows that may attend to nothing are
+not counted. Pictures are planted heads ({length} tokens, {noise} noise), and the value
+is that of the head in the picture.
 """
 
 PATTERNS_PAGE = """\
 # Types of heads
 
-A score decides by c, the part of the way from chance to 1: c = (score - chance) /
-(1 - chance), where chance is uniform attention under the same mask. It must have
-evidence (corrected p < 0.01). Narrow types (previous, next, same, duplicate, induction,
+A score decides by c, the part of the way from chance to 1: c = (score - chance) / (1 -
+chance), where chance is uniform attention under the same mask. It must have evidence
+(corrected p < 0.01). Narrow types (previous, next, same, duplicate, induction,
 punctuation, delimiter, sink) are tried before wide ones (local, prefix, suffix, block,
-diagonal), then uniform; a wide type that is mostly one narrow one inside it does not
+diagonal), then uniform; a wide type that is mostly one narrow type inside it does not
 count. What is left is sparse if nothing explains its few keys, and mixed otherwise. The
 confidence is the distance of the deciding number from its threshold, from 0 to 1: a
-margin, no probability. All thresholds stand in `neural_attn.analysis.THRESHOLDS`:
+margin, not a probability. All thresholds are in `neural_attn.analysis.THRESHOLDS`:
 
 | threshold | value | of what |
 | --- | ---: | --- |
@@ -191,16 +191,17 @@ the order of words.
 
 ## undefined
 
-No query has a choice: each may attend to one key only. Or the weights are signed
-(`undefined: signed`), and no shares of attention.
+No query has a choice: each may attend to only one key. Or the weights are signed
+(`undefined: signed`), and so not shares of attention.
 
 ## How often it is right
 
-{heads} heads of each type, planted by `held_out.py`, and what they were taken for. It
-shares nothing with the heads on which the thresholds were set: it has tokens, lengths,
-strengths, targets and noise of its own (rows of a Dirichlet distribution, or logits
-with normal noise and a random low-rank part). These were drawn after the last change of
-a threshold. About a third are causal; mixed heads mix two types, 30 % to 40 % each.
+{heads} heads of each type, planted by `held_out.py`, and what they were taken for. They
+share nothing with the heads on which the thresholds were set: they have tokens,
+lengths, strengths, targets and noise of their own (rows of a Dirichlet distribution, or
+logits with normal noise and a random low-rank part). These were drawn after the last
+change of a threshold. About a third are causal; mixed heads mix two types, 30 % to 40 %
+each.
 
 {matrix}
 """
@@ -209,7 +210,7 @@ DOCTOR_PAGE = """\
 # The input doctor
 
 It looks at captured weights before anything is drawn or counted. A finding that stops
-leaves its map out of the analysis, and `neural visualize` draws nothing then.
+leaves its map out of the analysis, and `neural visualize` then draws nothing.
 
 | code | finds | stops |
 | --- | --- | --- |
@@ -221,7 +222,7 @@ guess: a trained network may attend evenly on purpose.
 ```python
 from neural_attn.maps.validation import admit
 
-maps, findings = admit(())  # what a fused kernel hands out
+maps, findings = admit(())  # what a fused kernel returns
 assert findings[0].code == "W0808"
 print(findings[0].hint)
 ```
@@ -230,9 +231,9 @@ print(findings[0].hint)
 CONNECTIONS_PAGE = """\
 # Strong connections
 
-Weights above 0.1 in the mean over a layer's heads (of signed weights also those below
--0.1), a token's own left out, each with a category and the rule that gave it. Rules are
-tried in this order, and the first that applies decides:
+Weights above 0.1 in the mean over a layer's heads (for signed weights also those below
+-0.1), without those of tokens on themselves, each with a category and the rule that
+gave it. Rules are tried in this order, and the first that applies decides:
 
 | category | rule |
 | --- | --- |
@@ -242,16 +243,15 @@ ROWS
 `--threshold` and `--top` (`threshold=`, `top=` in Python) say which weights are strong,
 and how many are taken.
 
-The word list is English and crude: it holds a, an, the, this, that, these and those.
-It names no relation: the category is `other`, and the rule says determiner → any word.
-With parts of speech (`--spacy en_core_web_sm`, or any `tagger=` of yours) it is not
-used. A strong weight alone does not make two words related, so what no rule knows is
-called other.
+The word list is English and crude: a, an, the, this, that, these and those. It names no
+relation: the category is `other`, and the rule says determiner → any word. With parts
+of speech (`--spacy en_core_web_sm`, or any `tagger=` of yours) it is not used. A strong
+weight alone does not make two words related, so what no rule covers is called other.
 
 ![weights on other copies of the same word](images/duplicate_token.svg)
 
 The head above has connections of the category semantic, by the rule `the same word`;
-one that looks one back has positional ones, a sink those of special_token.
+a head that looks one token back has positional ones, a sink those of special_token.
 
 Your own categories:
 

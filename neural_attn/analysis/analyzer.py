@@ -98,7 +98,7 @@ class Analyzer:
                     if was.rows != place.rows:
                         raise ValueError(
                             f"{one.name} promised rows that are {was.rows}, "
-                            f"and promises {place.rows}"
+                            f"and now promises {place.rows}"
                         )
                     raise ValueError(
                         f"{one.name} was layer {was.layer} with {len(was.head_indices)}"
@@ -110,7 +110,7 @@ class Analyzer:
             told = self.places[one.name].rows
             if told != one.rows:
                 raise ValueError(
-                    f"the rows of {one.name} are {one.rows}, and its model says {told}"
+                    f"the rows of {one.name} are {one.rows}, but its model says {told}"
                 )
 
     def count(self, parts: Sequence[Part], tokens: int, group: str = "") -> None:

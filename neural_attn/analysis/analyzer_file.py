@@ -99,7 +99,7 @@ def _place(data: dict[str, Any]) -> Place:
     several = typed(data["several"], bool)
     promised = [rows for rows in ROWS if rows == data.get("rows", SHARES)]
     if not promised:
-        raise ValueError("its rows promise what no rows do")
+        raise ValueError("its rows are of an unknown kind")
     return Place(count(data["layer"]), kind, heads, several, *promised)
 
 
@@ -109,7 +109,7 @@ def _tally(data: dict[str, Any], place: Place) -> Tally:
     rows = counts(data["rows"], scores).astype(np.float64)
     fewest = counts(data["fewest"], scores).astype(np.float64)
     if (fewest > rows).any() or ((fewest == 0) != (rows == 0)).any():
-        raise ValueError("its rows are not as many as it says")
+        raise ValueError("it has another number of rows than it says")
     return Tally(
         count(data["texts"]),
         _moments(data["values"], heads),

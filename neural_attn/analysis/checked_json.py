@@ -26,7 +26,7 @@ def numbers(
         raise ValueError(f"where {shape} numbers belong are {array.dtype}{array.shape}")
     exact = array.astype(np.float64)
     if not np.isfinite(exact).all() or (exact < least).any():
-        raise ValueError("it holds a number that no analysis gives")
+        raise ValueError("it holds a number that no analysis can give")
     return exact
 
 
@@ -34,14 +34,14 @@ def counts(value: Any, shape: tuple[int, ...]) -> NDArray[np.int64]:
     """Whole numbers of this shape, none below 0."""
     exact = numbers(value, shape, least=0.0)
     if (exact > MOST_COUNT).any() or (exact != np.floor(exact)).any():
-        raise ValueError("it holds a count that is no whole number")
+        raise ValueError("it holds a count that is not a whole number")
     return exact.astype(np.int64)
 
 
 def count(value: Any) -> int:
     """A whole number, 0 or more."""
     if type(value) is not int or not 0 <= value <= MOST_COUNT:
-        raise ValueError("it holds a count that is no whole number")
+        raise ValueError("it holds a count that is not a whole number")
     return value
 
 

@@ -93,15 +93,15 @@ def why_no_flow(maps: AttentionMaps) -> str | None:
         return "no attention flow: nothing flows through layers of signed weights"
     if layers is None:
         return (
-            "no attention flow: the layers are no stack of self-attention over one "
-            "sequence, so nothing flows from one to the next"
+            "no attention flow: the layers are not a stack of self-attention over "
+            "one sequence, so nothing flows from one to the next"
         )
     tokens = len(layers[0].key_tokens)
     if tokens > MOST_TOKENS:
         return (
-            f"no attention flow: the first text has {tokens} tokens, and every "
-            f"pair of tokens is a maximum flow of its own; at most {MOST_TOKENS} are "
-            "taken, so put a shorter text first"
+            f"no attention flow: the first text has {tokens} tokens, and each "
+            f"pair of tokens needs a maximum flow of its own; at most {MOST_TOKENS} "
+            "are taken, so put a shorter text first"
         )
     return None
 

@@ -118,7 +118,7 @@ def _head(
     if place.rows not in NONNEGATIVE:
         pattern = Pattern("undefined", "undefined: signed", 0.0, {}, NO_SHARES)
     elif 0 < queries < FEWEST_ROWS:
-        few = f"{queries} rows have a choice, and fewer than {FEWEST_ROWS} say nothing"
+        few = f"{queries} rows have a choice, but fewer than {FEWEST_ROWS} say nothing"
         pattern = Pattern("undefined", "undefined: too few rows", 0.0, {}, few)
     else:
         pattern = _pattern(statistics, evidence)

@@ -94,7 +94,9 @@ class LinkFinder:
             seen |= (chance > 0).any(axis=0)
         for (query, keys), there in zip(given.pairs, seen.tolist(), strict=True):
             if items and not there:
-                raise ValueError(f"{_words(query, keys)}: no head may see it there")
+                raise ValueError(
+                    f"{_words(query, keys)}: no head may attend to it there"
+                )
         for name, one in counted.items():
             self.maps[name] = self.maps[name] + one if name in self.maps else one
         in_tokens = (key - query for query, keys in given.pairs for key in keys)
@@ -211,7 +213,7 @@ def _candidates(item: AttentionItem, given: GivenLinks) -> Bool:
         among = np.zeros(keys, dtype=bool)
         outside = [key for key in given.candidates if key >= keys]
         if outside:
-            raise ValueError(f"candidate {outside[0]} leaves a text of {keys}")
+            raise ValueError(f"candidate {outside[0]} is outside a text of {keys}")
         among[list(given.candidates)] = True
         return np.broadcast_to(among, (len(given.pairs), keys))
     ordinary = np.array([not is_special(token) for token in item.key_tokens])
@@ -230,18 +232,18 @@ def _check(
     words = _words(query, ends)
     if query >= queries or max(ends) >= keys:
         size = f"{queries} × {keys}" if item.kind == "cross" else f"{keys}"
-        raise ValueError(f"{words} leaves a text of {size}")
+        raise ValueError(f"{words} is outside a text of {size}")
     if given.candidates is not None:
         if not set(ends) <= set(given.candidates):
             raise ValueError(f"{words} leads to no candidate")
         return
     if item.kind != "cross" and query in ends:
-        raise ValueError(f"token {query} is linked with itself")
+        raise ValueError(f"token {query} is linked to itself")
     special = [item.key_tokens[key] for key in ends if is_special(item.key_tokens[key])]
     if special:
         raise ValueError(
-            f"{words} leads to {special[0]}, which is no candidate unless candidates "
-            "are given"
+            f"{words} leads to {special[0]}, which is not a candidate unless "
+            "candidates are given"
         )
 
 

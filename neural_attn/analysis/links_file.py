@@ -87,7 +87,7 @@ def read_relations(data: dict[str, Any] | None) -> RelationFinder | None:
             raise ValueError("it holds a relation that no analysis looks for")
         finders[name, to_head] = read_links(links)
         if not finders[name, to_head].links:
-            raise ValueError("its links are not as many as it says")
+            raise ValueError("it has another number of links than it says")
     totals = (count(data[name]) for name in ("arcs", "left_out", "unparsed"))
     return RelationFinder(typed(data["parser"], str), finders, *totals)
 
@@ -98,8 +98,8 @@ def check_links(links: LinkFinder) -> None:
     # a link with several right keys has several offsets
     most = max(links.narrowed, *offsets, 0)
     if not most <= links.links <= sum(offsets):
-        raise ValueError("its links are not as many as it says")
+        raise ValueError("it has another number of links than it says")
     for one in links.maps.values():
         right = 0 < one.texts <= one.links <= min(links.links, one.link_squares)
         if not right or (one.found > one.links).any() or (one.chance > one.links).any():
-            raise ValueError("its links are not as many as it says")
+            raise ValueError("it has another number of links than it says")

@@ -147,7 +147,7 @@ class Tally:
         if self.expected.shape != other.expected.shape:
             raise ValueError(
                 f"a layer has {len(self.expected)} heads in one part "
-                f"and {len(other.expected)} in the other"
+                f"but {len(other.expected)} in the other"
             )
         return Tally(
             self.texts + other.texts,

@@ -73,7 +73,7 @@ def read_partial(path: str | os.PathLike[str]) -> PartialAnalysis:
         # a hundred times what the heads of a large model take
         text = read_text_bytes(Path(path), TEXT_MEGABYTES)
     except TooLargeError as error:
-        raise ValueError(f"{path} is no part of an analysis: {error}") from None
+        raise ValueError(f"{path} is not a part of an analysis: {error}") from None
     try:
         part = _part(json.loads(text))
         _check(part)
@@ -86,7 +86,7 @@ def read_partial(path: str | os.PathLike[str]) -> PartialAnalysis:
             reason = "it does not have the form of one"
         elif isinstance(error, json.JSONDecodeError):
             reason = "it is not JSON"
-        raise ValueError(f"{path} is no part of an analysis: {reason}") from None
+        raise ValueError(f"{path} is not a part of an analysis: {reason}") from None
 
 
 def _part(data: dict[str, Any]) -> PartialAnalysis:

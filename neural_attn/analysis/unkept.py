@@ -29,7 +29,7 @@ _DOCTORS_ROWS = 64  # of each map, evenly spaced
 _PLANNED_CELLS = 1 << 24  # of geometries whose plans are kept for the next layer
 
 NO_MATRIX = (
-    'no rollout and no connections: keep="metrics" kept no matrix; for those, '
+    'no rollout and no connections: keep="metrics" kept no matrix; for these, '
     "capture some layers= without it"
 )
 

@@ -24,7 +24,7 @@ DIFFUSE = 0.7  # normalized entropy of the sharpest head of cross-attention
 SAME = 0.5  # part of the way from uniform to 1 of the most attended key, in every head
 UNFOUNDED, FEWEST = 0.2, 3  # share of produced tokens without a source, and how many
 SHOWN = 12
-DATA = "train on more pairs: of few of them no alignment is learnt"
+DATA = "train on more pairs: from only a few no alignment is learnt"
 SPLIT = "look at the tokens of the source: does the tokenizer split it as in training?"
 REMEDIES = {
     "diffuse": (
@@ -103,7 +103,7 @@ def _unfounded(heads: Sequence[Head], record: Record) -> Fault | None:
     if count < FEWEST or count < UNFOUNDED * seen.rows:
         return None
     number = Number(
-        "share of produced tokens without a peak in any head",
+        "share of written tokens without a peak in any head",
         count / seen.rows, UNFOUNDED, True, seen.rows, seen.texts,
     )  # fmt: skip
     says = f"{count} of {seen.rows} rows have no peak in any head of cross-attention"
@@ -122,7 +122,7 @@ HALLUCINATION = Check(
     "Hallucination: output that does not come from the source",
     "all heads of cross-attention together: how sharp the sharpest is, whether all "
     "look "
-    "at one and the same key, and which produced tokens no head has a peak for",
+    "at one and the same key, and for which written tokens no head has a peak",
     "A decoder that does not look at the source writes what is likely without it. One "
     "sharp head that moves with the output is enough to align, so only all together "
     "are "

@@ -17,12 +17,12 @@ EVEN = 0.9  # normalized entropy of every head
 BLUR = 0.1  # rise of the normalized entropy of the sharpest head
 LENGTH = "train on texts as long as these: the network has not seen such positions"
 RELATIVE = (
-    "use positions that go on beyond the training: `RotaryEncoder`, or a bias by "
+    "use positions that extend beyond those of training: `RotaryEncoder`, or a bias by "
     "distance, `LinearBiasAttention`"
 )
 REMEDIES = {
     "ends": (
-        "give it positions for so many tokens: `PositionalEncoding(max_len=…)`",
+        "give it positions for this many tokens: `PositionalEncoding(max_len=…)`",
         RELATIVE,
         LENGTH,
     ),
@@ -111,11 +111,11 @@ LONG_INPUTS = Check(
     KIND,
     "Long inputs: attention that does not reach",
     f"texts of {LONG_KEYS} tokens or more: whether all heads of cross-attention (where "
-    "there is none, all heads) are even, whether they hold to the first and last "
+    "there is none, all heads) are even, whether they cling to the first and last "
     "tokens, "
     "and whether they are less sharp than on shorter texts",
-    "Positions beyond those of the training mean nothing to the network, and a softmax "
-    "over more keys has to be surer of each to stay sharp.",
+    "Positions beyond those of training mean nothing to the network, and a softmax "
+    "over more keys needs larger differences of its scores to stay sharp.",
     {
         "ends": Threshold(
             ENDS,

@@ -28,19 +28,19 @@ NAMES = {
 REMEDIES = {
     "nan": (
         "a row whose keys are all hidden gives NaN after a softmax: let each row see "
-        "one",
+        "one key",
         "lower the learning rate, or clip gradients: weights that are NaN give NaN",
         "compute the softmax in float32 where weights are float16",
     ),
     "later": (
         "say `causal=true`: `TransformerDecoder(causal=true)`, or "
         "`MultiHeadAttention(…, causal=true)`; train again, as it has learnt to cheat",
-        "of a decoder that writes all tokens at once this is right: take no notice",
+        "for a decoder that writes all tokens at once this is right: ignore it",
     ),
     "padding": (
         "say `Embedding(…, mask_zero=true)`, and pad with 0: the mask then follows the "
         "tokens through the network",
-        "of a model of your own, pass `attention_mask`",
+        "in a model of your own, pass `attention_mask`",
     ),
     "masked": (
         "add the mask to the scores before the softmax, not to the weights after it: "
@@ -50,7 +50,7 @@ REMEDIES = {
         "the mask hides every key of these rows: is it the right way round (True may "
         "be "
         "attended), and of the shape [batch, 1, 1, keys]?",
-        "a text of padding alone has nothing to attend to: leave it out",
+        "a text of nothing but padding has nothing to attend to: leave it out",
     ),
 }
 

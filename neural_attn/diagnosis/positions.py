@@ -13,11 +13,11 @@ FEWEST_ROWS = 8
 SHOWN = 8
 REMEDIES = {
     "blind": (
-        "put `PositionalEncoding()` behind the `Embedding`, in each branch",
-        "was the checkpoint trained with positions? A file without them takes it all "
-        "the "
-        "same, as sinusoidal ones have no weights",
-        "where the order of tokens does not matter, this is right: take no notice",
+        "put `PositionalEncoding()` after the `Embedding`, in each branch",
+        "was the checkpoint trained with positions? A file without them loads all the "
+        "same, "
+        "as sinusoidal positions have no weights",
+        "where the order of tokens does not matter, this is right: ignore it",
     ),
 }
 
@@ -43,7 +43,7 @@ def examine(record: Record) -> tuple[list[Fault], Checked]:
 def _fault(record: Record, name: str) -> Fault:
     copies, place = record.copies, record.analyzer.places[name]
     number = Number(
-        "difference of the weights on copies of a token, most of all heads",
+        "difference of the weights on copies of a token, the greatest of all heads",
         float(copies.apart(name).max()), APART, False,
         copies.rows[name], copies.texts[name], 0.0, "a layer without positions",
     )  # fmt: skip

@@ -22,7 +22,7 @@ REMEDIES = {
         "if the scores are good, the layer needs fewer heads: `num_heads=1`",
     ),
     "redundant": (
-        "these heads can be one: try a smaller `num_heads`, and compare the scores",
+        "these heads could be one: try a smaller `num_heads`, and compare the scores",
         "raise the dropout: `TransformerEncoder(dropout=0.2, …)`",
     ),
 }

@@ -97,9 +97,8 @@ def _fault(
             )
         )
     shown = " ".join(longest.tokens)
-    says = (
-        f"text {longest.text} goes round in circles: “{shown}” {longest.times} times; "
-        + (f"{len(copying)} heads look at the copies" if copying else "heads are alike")
+    says = f"text {longest.text} repeats itself: “{shown}” {longest.times} times; " + (
+        f"{len(copying)} heads look at the copies" if copying else "heads are alike"
     )
     cause = "copying" if copying else "alike"
     return Fault(
@@ -143,7 +142,7 @@ def _alike(record: Record, heads: Sequence[Head]) -> float | None:
 
 REPETITION = Check(
     KIND,
-    "Repetition: output that goes round in circles",
+    "Repetition: output that repeats itself",
     f"what causal self-attention reads: the same tokens {TIMES} times or more one "
     "after "
     f"another ({FEWEST_TOKENS} tokens in all); in such texts, attention on copies of a "

@@ -12,7 +12,7 @@ EVEN = 0.9  # normalized entropy of every head of a network that looks untrained
 REMEDIES = {
     "random": ("give `--checkpoint` with trained weights",),
     "even": (
-        "does the checkpoint hold this network's weights, of the end of the training? "
+        "does the checkpoint hold this network's weights, from the end of training? "
         "Try a later one",
         "look at the loss: is it far below that of guessing? Train longer, or raise "
         "the "

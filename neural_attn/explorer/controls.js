@@ -73,15 +73,15 @@ function layerName(source, map) {
 
 /** What rows promise that do not sum to 1, and what that means for the numbers. */
 const PROMISES = {
-  parts: "Rows sum to at most 1. Metrics are of each row divided by its sum, except weight … and effective rank.",
-  gates: "Rows sum to anything. Metrics are of each row divided by its sum, except weight … and effective rank.",
-  signed: "Signed weights: blue above 0, orange below. They are no shares of attention: metrics are not defined (–), except weight … and effective rank.",
+  parts: "Rows sum to at most 1. Metrics are those of each row divided by its sum, except weight … and effective rank.",
+  gates: "Rows sum to anything. Metrics are those of each row divided by its sum, except weight … and effective rank.",
+  signed: "Signed weights: blue above 0, orange below. They are not shares of attention: metrics are not defined (–), except weight … and effective rank.",
 };
 
 /** Views that show what the network computed, whatever is hidden in others. */
 const OWN_WEIGHTS = {
   image: "This view has the network's own weights", steps: "This view has the network's own weights",
-  measures: "Metrics are of the network's own weights",
+  measures: "Metrics are those of the network's own weights",
 };
 
 /** What the reader must know to read the picture right. */
@@ -103,12 +103,12 @@ export function notesOf(scene, view) {
   if (special) notes.push(["Special tokens are hidden."]);
   if (sinks) {
     const names = (view?.sinks ?? []).map((p) => about.keyText.shown[example.key_start + p]);
-    if (state.view === "model") notes.push(["Of each head its own sinks are hidden."]);
+    if (state.view === "model") notes.push(["Each head's own sinks are hidden."]);
     else notes.push([names.length ? `Hidden as sinks of this head: ${names.slice(0, 6).join(", ")}.` : "No key of this head is a sink."]);
   }
   if (pair !== "all") notes.push([`Only sentence ${pair[0]} to sentence ${pair[1]}.`]);
   if (unit !== "token") notes.push([`By ${unit}: mean over its queries, sum over its keys.`]);
-  if (renormalize) notes.push(["Rows are renormalized to sum 1: these are not the network's own weights."]);
+  if (renormalize) notes.push(["Rows are renormalized to sum to 1: these are not the network's own weights."]);
   return notes;
 }
 

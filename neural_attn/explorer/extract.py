@@ -127,8 +127,8 @@ class _Page:
             kept = example["exact_heads"].get(str(head))
             if kept is None:
                 raise PageError(
-                    f"{entry['name']} is kept with less detail (tiles of "
-                    f"{example['tile']}): its weights cannot be given back"
+                    f"{entry['name']} is kept in less detail (tiles of "
+                    f"{example['tile']}): its weights cannot be recovered"
                 )
             block = kept
         if self.precision.shares and entry.get("rows", SHARES) in NONNEGATIVE:

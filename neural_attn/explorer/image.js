@@ -84,7 +84,7 @@ export class ImageView {
     this.layers = [
       { what: `What ${name} attends to`, values: weights.row(query) },
       { what: "Mean over all queries", values: meanRow(weights), isMean: true },
-      { what: `Rollout: what is in ${name} after layer ${scene.map.layer}`, values: rollout?.row(query), isRollout: true },
+      { what: `Rollout: what ${name} contains after layer ${scene.map.layer}`, values: rollout?.row(query), isRollout: true },
     ];
     this.heading.replaceChildren("What ", isolated(name), ` attends to: ${scene.headName()}`);
     this.showTokens();
@@ -123,7 +123,7 @@ export class ImageView {
     const { width, height } = this.image;
     const scale = this.side / Math.max(width, height);
     const { rows, columns } = this.picture;
-    this.about.textContent = `The image as the network saw it: ${width} × ${height} pixels, ${columns} × ${rows} patches. A click on a patch asks what it attends to.`;
+    this.about.textContent = `The image as the network saw it: ${width} × ${height} pixels, ${columns} × ${rows} patches. Click a patch to see what it attends to.`;
     this.layers.forEach((layer, number) => {
       const { canvas, caption, figure } = this.places[number];
       figure.hidden = !layer.values;

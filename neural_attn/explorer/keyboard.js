@@ -9,10 +9,10 @@ export const KEYS = [
   ["Shift + ↑ ↓", "previous, next query"],
   ["Shift + ← →", "previous, next key"],
   ["1 – 8", "all heads, matrix, lines, token, metrics, compare, image, writing"],
-  ["← →", "in the writing: previous, next token"],
+  ["← →", "in the generation: previous, next token"],
   ["+ − 0", "zoom the matrix in, out, fit"],
   ["/", "search a token; Enter goes to the next"],
-  ["Esc", "let go of query and key"],
+  ["Esc", "release query and key"],
   ["?", "these keys"],
 ];
 

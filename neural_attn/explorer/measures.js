@@ -57,7 +57,7 @@ export class MeasuresView {
   undefinedHint() {
     const { maps } = this.scene.source;
     const without = maps.some((_, map) => this.scene.isSigned(map) && this.value(this.measure.key, map, 0) === null);
-    return without ? " Not defined (–) for signed weights, which are no shares of attention." : "";
+    return without ? " Not defined (–) for signed weights, which are not shares of attention." : "";
   }
 
   heatmap() {
@@ -120,6 +120,6 @@ export class MeasuresView {
         ...this.measures.map(({ key }) => numberCell(short(this.value(key, entry.map, entry.head)))));
       return line;
     });
-    return tableBox("All measures of all heads", heads, rows);
+    return tableBox("All metrics of all heads", heads, rows);
   }
 }

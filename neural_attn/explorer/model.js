@@ -139,7 +139,7 @@ export class ModelView {
       this.grid.append(el("span", { className: "axis layer", textContent: label, title }), ...cells.map((cell) => this.button(...cell)),
         ...Array.from({ length: this.most - cells.length }, () => el("span")));
     }
-    const rows = typed ? "rows: types of heads, under each layer · head" : "rows: layers · columns: heads";
+    const rows = typed ? "rows: types of heads, layer · head under each" : "rows: layers · columns: heads";
     const intro = el("div", { className: "row" }, el("h2", { textContent: "All heads" }), this.orders(),
       hint(`${rows} · each on its own scale`, "span"));
     this.panel.replaceChildren(intro, el("div", { className: "scroll", tabIndex: -1 }, this.grid));

@@ -169,7 +169,7 @@ export class Payload {
   constructor(page) {
     this.page = page;
     this.header = JSON.parse(page.getElementById("header").textContent);
-    if (this.header.version !== 2) throw new Error("this page is of another version");
+    if (this.header.version !== 2) throw new Error("this page has another version");
     this.kept = new Map();
     this.used = 0;
   }

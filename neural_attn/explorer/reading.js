@@ -94,7 +94,7 @@ export class ReadingView {
       : [hint("Queries"), this.text("Queries", queryText, example.query_start, rows, first, end, (r) => ({ row: r, key: -1 })),
         hint("Keys"), this.text("Keys", keyText, example.key_start, columns, ...windowOf(columns.labels.length, 0), (c) => ({ row: -1, key: c }))];
     const left = rows.labels.length - (end - first);
-    this.body.replaceChildren(...parts, left ? hint(`${end - first} of ${rows.labels.length} are shown, those around the query.`) : "");
+    this.body.replaceChildren(...parts, left ? hint(`Shown: ${end - first} of ${rows.labels.length}, those around the query.`) : "");
   }
 
   /** One text; `roles` says which query and which key a group is. */

@@ -81,7 +81,7 @@ export class StepsView {
     this.all.checked = this.scene.state.mean;
     [this.before.disabled, this.after.disabled] = [step === 0, step === steps.length - 1];
     this.heading.replaceChildren(`Token ${step + 1} of ${steps.length}: `, isolated(tokens[first + step + 1]));
-    const fed = el("p", { className: "readout" }, "Fed ", el("b", {}, isolated(tokens[first + step])), forced ? ", the token that was given is " : ", the network wrote ",
+    const fed = el("p", { className: "readout" }, "Fed ", el("b", {}, isolated(tokens[first + step])), forced ? ", the given token is " : ", the network wrote ",
       el("b", {}, isolated(tokens[first + step + 1])), `: ${percent(steps[step].p)}.`);
     const scrolled = this.body.querySelector(".strip")?.scrollTop ?? 0;
     this.body.replaceChildren(this.text(), el("div", { className: "columns" },
@@ -124,7 +124,7 @@ export class StepsView {
       const name = el("td", { className: "token" }, isolated(token), chosen ? " ✓" : "");
       return el("tr", { className: chosen ? "chosen" : "" }, name, el("td", {}, bar, percent(share)));
     });
-    const title = `Probability of what was ${this.written.forced ? "given" : "written"} (✓) and of its rivals`;
+    const title = `Probability of the token ${this.written.forced ? "given" : "written"} (✓) and of its alternatives`;
     return el("div", {}, hint(title), tableBox(title, ["Token", "Probability"].map((text) => headCell(text)), rows));
   }
 

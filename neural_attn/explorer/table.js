@@ -56,7 +56,7 @@ const caption = (text) => el("caption", { className: "unseen", textContent: text
 
 /** Tables for a view of one head. */
 export function matrixTables(view, group) {
-  if (view.tiles) return [hint("Too long for a table: save CSV.")];
+  if (view.tiles) return [hint("Too long for a table: save it as CSV.")];
   const width = view.columns.labels.length;
   const cell = (r, c) => {
     const hidden = view.allowed && !view.allowed[r * width + c];
@@ -74,6 +74,6 @@ export function matrixTables(view, group) {
   const rows = order.map((c) => el("tr", {}, numberCell(view.columns.members[c][0]),
     el("td", { className: "token" }, isolated(view.columns.labels[c])), cell(row, c)));
   const title = el("caption", {}, "Keys of query ", isolated(view.rows.labels[row]),
-    `, the strongest ${order.length} of ${width}. Choose another query above; CSV has all.`);
+    `, the strongest ${order.length} of ${width}. Choose another query above; the CSV has all.`);
   return [el("table", {}, title, head(...["position", "key", "weight"].map((text) => headCell(text))), el("tbody", {}, ...rows))];
 }

@@ -39,7 +39,7 @@ def why_untold(maps: AttentionMaps, metrics: str) -> str:
         return "quick metrics were asked for"
     size = sum(one.weights.size for one in maps.maps)
     if metrics == "auto" and size > MOST_ANALYZED:
-        most = f"the {MOST_ANALYZED:,} that are analyzed while a page is made"
+        most = f"the {MOST_ANALYZED:,} that are analysed while a page is made"
         return f'{size:,} weights are more than {most}; metrics="all" waits for it'
     if len({len(one.weights) for one in maps.maps}) > 1:
         return "the maps are of different numbers of texts"

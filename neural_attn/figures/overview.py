@@ -86,7 +86,7 @@ def draw_overview(
     total = left + width + _BAR * len(scales) + _EDGE
     notes = [WORDS[look.scale], *dict.fromkeys(n for one in seen for n in one.notes)]
     if paint.relative:
-        notes.append("an even share has no one place on the bar")
+        notes.append("uniform attention has no single place on the bar")
     grown = palette.type_growth(width)
     lines = _heading(maps, items, title, total, notes, theme, grown)
     top = 2 * _EDGE + _NUMBERS + _LINE * grown * len(lines)

@@ -264,7 +264,7 @@ class Sheet:
             lines.append((self._text(self.subtitle), self._theme.muted))
         notes = [WORDS[self.scale], *self._left_out(), *self._odd_letters()]
         if self._has_own_bars and self._even is not None:
-            notes[0] += "; line across each bar: an even share"
+            notes[0] += "; line across each bar: uniform attention"
         if self.style.annotate and self._value_size() is None:
             notes.append("no values: the cells have no room for them")
         block = self._block()

@@ -169,7 +169,7 @@ def plot_metrics(
     seaborn = _seaborn()
     names = list(metrics)
     if len(names) < 2:
-        raise ValueError("a pair plot is of two metrics or more")
+        raise ValueError("a pair plot needs two metrics or more")
     if hue not in ("layer", "type", "kind"):
         raise ValueError(f"hue is layer, type or kind, not {hue!r}")
     table = _known(analysis, names)

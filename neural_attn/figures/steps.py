@@ -52,7 +52,7 @@ def _draw(steps: Steps, trained: bool | None, theme: Theme) -> Figure:
     left.set(xlabel="entropy of a row, nats (lower: more focused)")
     _histogram(right, steps.rows, "max_weight", theme)
     right.set(xlabel="greatest weight of a row (higher: more focused)", xlim=(0, 1.01))
-    left.set(ylabel="steps, of all heads")
+    left.set(ylabel="steps, over all heads")
     texts = f"{steps.texts:,} text{'s' * (steps.texts != 1)}"
     title = f"Attention at each step that was written: {texts}"
     figure.suptitle(title, x=EDGE / _SIZE[0], ha="left")

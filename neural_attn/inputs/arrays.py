@@ -73,7 +73,7 @@ def prepare(
         )
         if labels:
             notes.append(
-                "the tokens are labels alone: no text was read, and what stands for "
+                "the tokens are only labels: no text was read, and the input for "
                 "each was drawn at random, the same for equal tokens"
             )
     else:
@@ -196,8 +196,8 @@ def _check_lengths(
         shapes[given.name] = sizes
         if given.shape and given.shape[0] not in (None, sizes[0]):
             notes.append(
-                f"the network declares {given.shape[0]} positions, and the data has "
-                f"{sizes[0]}: it runs at {sizes[0]}"
+                f"the network declares {given.shape[0]} positions, but the data have "
+                f"{sizes[0]}: it runs with {sizes[0]}"
             )
     given_shapes = ", ".join(str(array.shape) for array in arrays.values())
     declared = "it declares " + ", ".join(_declared(i) for i in checked.network.inputs)

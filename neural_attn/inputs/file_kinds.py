@@ -12,14 +12,16 @@ ARRAYS = frozenset({".npz", ".npy", ".safetensors"})
 
 _TORCH = "a file that PyTorch wrote"
 _SAVE_MAPS = (
-    "of attention weights, save the tensors: "
+    "if it holds attention weights, save the tensors: "
     "safetensors.torch.save_file({name: tensor, …}, 'maps.safetensors')"
 )
-_CHECKPOINT = "of a model, give its .neural file, and this one with --checkpoint"
+_CHECKPOINT = (
+    "if it holds a model, give its .neural file, and this one with --checkpoint"
+)
 _IMPORT = "neural import takes the folder of a pretrained model"
 _TABLE = (
-    "a table, and attention has more axes than rows and columns",
-    "save an array of all of it: np.save('maps.npy', weights), with --axes",
+    "a table, but attention has more axes than rows and columns",
+    "save all of it as one array: np.save('maps.npy', weights), with --axes",
 )
 _PICTURE = ("a picture", "give a model's .neural file, and --image for the picture")
 _KINDS = {

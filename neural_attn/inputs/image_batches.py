@@ -60,7 +60,7 @@ def prepare_images(
     prepared = prepare(checked, {given.name: numbers, **arrays}, tokens)
     layout = Layout.of(checked)
     if layout is None:
-        notes.append("where patches lie is not known: the steps are numbered")
+        notes.append("the places of the patches are not known: the steps are numbered")
     return replace(
         prepared,
         notes=[*notes, *prepared.notes],

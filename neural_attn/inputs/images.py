@@ -106,7 +106,9 @@ def open_image(path: Path, channels: int) -> Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=_FORMATS) as image:
                 if image.mode.startswith(("I", "F")):
-                    fail("E0438", path=path, reason="it has more than 8 bits a colour")
+                    fail(
+                        "E0438", path=path, reason="it has more than 8 bits per colour"
+                    )
                 upright = ImageOps.exif_transpose(image)
                 if "transparency" in upright.info:
                     upright = upright.convert("RGBA")
@@ -114,7 +116,7 @@ def open_image(path: Path, channels: int) -> Image:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         fail("E0438", path=path, reason="it is too large")
     except UnidentifiedImageError:
-        fail("E0438", path=path, reason="it is no PNG or JPEG file")
+        fail("E0438", path=path, reason="it is not a PNG or JPEG file")
     except (OSError, SyntaxError, ValueError) as error:
         said = reason(error) if isinstance(error, OSError) else str(error)
         fail("E0438", path=path, reason=said)

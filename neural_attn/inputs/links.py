@@ -64,7 +64,7 @@ def take_links(given: Any) -> GivenLinks:
     for name in fields:
         if name not in _FIELDS:
             near = did_you_mean(str(name), _FIELDS) or f"there are {', '.join(_FIELDS)}"
-            raise ValueError(f"{str(name)[:40]!r} is no field of links: {near}")
+            raise ValueError(f"{str(name)[:40]!r} is not a field of links: {near}")
     pairs: Any = fields.get("links")
     among = fields.get("candidates")
     if not _is_list(pairs):
@@ -75,7 +75,7 @@ def take_links(given: Any) -> GivenLinks:
 
 def _pair(given: Any) -> tuple[int, tuple[int, ...]]:
     if not _is_list(given) or len(given) != 2:
-        raise ValueError(f"{str(given)[:40]} is no link: two positions, [from, to]")
+        raise ValueError(f"{str(given)[:40]} is not a link: two positions, [from, to]")
     query, key = given
     (start,) = _positions([query], "a link")
     return start, _positions(key if _is_list(key) else [key], "a link")
@@ -138,10 +138,10 @@ def _linked(line: str, number: int) -> LinkedText:
     except (ValueError, RecursionError):
         raise ValueError("it is not JSON") from None
     if not isinstance(row, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     text = row.get("text")
     if "text" in row and not isinstance(text, str):
-        raise ValueError('its "text" is no text')
+        raise ValueError('its "text" is not a text')
     return LinkedText(text, take_links(row), number)
 
 

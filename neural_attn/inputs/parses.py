@@ -52,7 +52,7 @@ class Parse:
         count = len(self.words)
         for arc in self.arcs:
             if not (0 <= arc.word < count and 0 <= arc.head < count):
-                raise ValueError(f"{arc} leaves a text of {count} words")
+                raise ValueError(f"{arc} is outside a text of {count} words")
 
 
 # None: it has no parse of this text
@@ -238,5 +238,5 @@ class _Sentence:
 
 def _number(text: str, column: str) -> int:
     if not (text.isascii() and text.isdecimal()):
-        raise ValueError(f"{column} {text[:20]!r} is no number")
+        raise ValueError(f"{column} {text[:20]!r} is not a number")
     return int(text)

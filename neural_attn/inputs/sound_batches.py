@@ -51,15 +51,15 @@ def prepare_sounds(
     if settings is None:
         settings = SoundPreparation(bands or SoundPreparation.bands)
         notes.append(
-            "how sound is prepared is not said: as Whisper does it, "
-            f"in {settings.bands} mel bands, at {settings.rate:,} Hz"
+            "how sound is prepared is not known: done as in Whisper, "
+            f"with {settings.bands} mel bands, at {settings.rate:,} Hz"
         )
     numbers, silent = _frames(paths, settings, frames)
     if len({len(one) for one in numbers}) > 1:
         fail("E0439.lengths", network=checked.network.name)
     if frames is not None and silent:
         until = settings.seconds(frames)
-        notes.append(f"silence was put behind the sound, up to {until:g} s")
+        notes.append(f"silence was added after the sound, up to {until:g} s")
     arrays: dict[str, NDArray[Any]] = {given.name: np.stack(numbers)}
     tokens: dict[str, Labels] = {given.name: _times(settings, len(numbers[0]))}
     steps = _times(settings, len(numbers[0]), 2) if _halves(checked) else ()
@@ -101,7 +101,7 @@ def _frames(
 def start_alone(encoded: Encoded) -> Encoded:
     """Of empty texts: what stands before a text, without what ends it."""
     width = max(1, encoded.inputs["input_ids"].shape[1] - 1)
-    note = f"no text given: the decoder reads its {width} first tokens alone"
+    note = f"no text given: the decoder reads only its first {width} tokens"
     return replace(_steps(encoded, slice(0, width)), notes=[note])
 
 

@@ -54,7 +54,7 @@ def open_sound(path: Path, rate: int, longest: float | None = None) -> Samples:
     rate is wanted and SciPy is not installed.
     """
     if path.exists() and not path.is_file():
-        fail("E0439", path=path, reason="it is no ordinary file")
+        fail("E0439", path=path, reason="it is not a regular file")
     try:
         with path.open("rb") as stream:
             form, size = _find_samples(path, stream)
@@ -64,7 +64,7 @@ def open_sound(path: Path, rate: int, longest: float | None = None) -> Samples:
         fail("E0439", path=path, reason=reason(error))
     numbers = _numbers(raw, form)
     if not (abs(numbers) <= _LOUDEST).all():  # nor is NaN
-        _refuse(path, "it holds numbers that are no sound")
+        _refuse(path, "it holds numbers that are not sound")
     samples: Samples = numbers.reshape(-1, form.channels).mean(axis=1)
     return samples if form.rate == rate else _resampled(path, samples, form.rate, rate)
 
@@ -73,7 +73,7 @@ def _find_samples(path: Path, stream: BinaryIO) -> tuple[_Format, int]:
     """The format, and the bytes of samples, at whose first the stream then stands."""
     head = stream.read(12)
     if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        _refuse(path, "it is no WAV file")
+        _refuse(path, "it is not a WAV file")
     form = None
     for _ in range(_MOST_CHUNKS):
         start = stream.read(8)
@@ -85,7 +85,7 @@ def _find_samples(path: Path, stream: BinaryIO) -> tuple[_Format, int]:
                 _refuse(path, "it does not say what its samples are")
             _check_size(path, size, os.fstat(stream.fileno()).st_size - stream.tell())
             if size < form.step or size % form.step:
-                _refuse(path, f"{size:,} bytes hold no whole number of samples")
+                _refuse(path, f"{size:,} bytes do not hold a whole number of samples")
             return form, size
         at = stream.tell()
         if name == b"fmt ":
@@ -105,7 +105,7 @@ def _read_format(path: Path, raw: bytes) -> _Format:
         _refuse(path, f"its samples are of a kind ({tag}, {bits} bits) not known here")
     form = _Format(tag, channels, rate, bits)
     if not channels or step != form.step:
-        _refuse(path, f"{channels} channels do not take {step} bytes")
+        _refuse(path, f"{channels} channels do not fill {step} bytes")
     if rate not in _RATES:
         _refuse(path, f"it has {rate:,} samples a second")
     return form

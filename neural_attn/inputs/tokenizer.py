@@ -138,7 +138,7 @@ class Tokenizer:
                         f"takes {max_length}"
                     )
         if any(isinstance(text, tuple) for text in texts) and not self._parts_pairs:
-            notes.append("this tokenizer sets nothing between the texts of a pair")
+            notes.append("this tokenizer puts nothing between the texts of a pair")
         return self._batch(found, notes)
 
     @property

@@ -77,7 +77,7 @@ def read_tokens(path: Path) -> Tokens:
     except TooLargeError as error:
         fail("E0436", path=path, reason=error)
     except UnicodeDecodeError:
-        fail("E0436", path=path, reason="it is no text in UTF-8")
+        fail("E0436", path=path, reason="it is not UTF-8 text")
     if path.suffix == ".json":
         return _from_json(path, text)
     lines = text.split("\n")
@@ -92,10 +92,10 @@ def _from_json(path: Path, text: str) -> Tokens:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
-        fail("E0436", path=path, reason="it is no JSON")
+        fail("E0436", path=path, reason="it is not JSON")
     lists = found.values() if isinstance(found, dict) else [found]
     if not all(_are_texts(one) for one in lists) or not found:
-        fail("E0436", path=path, reason="its JSON holds no lists of texts")
+        fail("E0436", path=path, reason="its JSON holds no list of tokens")
     return found  # type: ignore[no-any-return]
 
 

@@ -203,8 +203,8 @@ def check_name(name: object) -> None:
     steps = name.split("/")
     if not name.isprintable() or "\\" in name or {"", ".", ".."} & set(steps):
         raise ValueError(
-            "a map's name is printable, holds no \\, and between / neither nothing "
-            f"nor dots alone: {name[:80]!r} is not"
+            "a map's name is printable, holds no \\, and has no empty or "
+            f"dots-only part between /: {name[:80]!r} is not"
         )
     if steps[0] == RESERVED and len(steps) > 1:
         raise ValueError(f"a map's name does not begin with {RESERVED}/: {name[:80]!r}")
@@ -291,7 +291,7 @@ def _checked_tokens(
     if tokens is None:
         return (_positions(length),) * batch
     if isinstance(tokens, str):
-        raise TypeError(f"{name}: {side} tokens are one text, not a list of texts")
+        raise TypeError(f"{name}: {side} tokens are one text, not a list of tokens")
     rows: list[Any] = list(tokens)
     if all(isinstance(row, str) for row in rows):
         rows = [rows] * batch

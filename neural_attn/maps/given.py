@@ -159,7 +159,7 @@ def _without_windows(
     if queries == keys or claims.own is False:
         return array
     if is_window(array):
-        taken.say(f"local windows of {keys} keys, put where they stand", name)
+        taken.say(f"local windows of {keys} keys, put in their places", name)
         return unroll(array)
     if claims.own and keys < queries:
         found = Finding.of("W0812.window", name, queries=queries, keys=keys)

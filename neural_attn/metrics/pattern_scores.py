@@ -67,7 +67,7 @@ SCORES: dict[str, Score] = {
             "the previous token",
             formula="share of attention on k = q - 1",
             range="0 to 1",
-            reading="Above 0.5 the head looks one back.",
+            reading="Above 0.5 the head looks back by one.",
             source=f"{CLARK}; Voita et al. 2019, arXiv:1905.09418",
             picture="previous_token",
             grid=True,
@@ -80,7 +80,7 @@ SCORES: dict[str, Score] = {
             formula="share of attention on k = q + 1",
             range="0 to 1",
             reading=(
-                "Above 0.5 the head looks one ahead; impossible under a causal mask."
+                "Above 0.5 the head looks ahead by one; impossible under a causal mask."
             ),
             source=CLARK,
             picture="next_token",
@@ -107,7 +107,7 @@ SCORES: dict[str, Score] = {
                 "(special ones not)"
             ),
             range="0 to 1",
-            reading="Only queries whose token comes again count.",
+            reading="Only queries whose token occurs again count.",
             source="Wang et al. 2022, arXiv:2211.00593",
             picture="duplicate_token",
         ),
@@ -246,7 +246,7 @@ SCORES: dict[str, Score] = {
             ),
             range="0 to 1",
             reading=(
-                "Tells a block from a window: it is at chance or below in a local head."
+                "Tells a block from a window: in a local head it is at or below chance."
             ),
             source="this project; `block` and `local` overlap",
             picture="block",

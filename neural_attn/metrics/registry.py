@@ -399,8 +399,8 @@ MEASURES = (
         formula="mean of all weights in rows that have any",
         range="0 to 1, if rows are shares",
         reading=(
-            "1 / keys by construction where rows sum to 1: a check of the input, no"
-            " finding."
+            "1 / keys by construction where rows sum to 1: a check of the input, not "
+            "a finding."
         ),
         source=GUIDE,
         picture="uniform",
@@ -476,7 +476,7 @@ _OWN_BESIDE = (
         ),
         range="0 to 1",
         reading=(
-            "What a head does beside resting on a sink: near 1 it spreads the "
+            "What a head does besides resting on a sink: near 1 it spreads the "
             "rest evenly, near 0 it picks a key."
         ),
         source="entropy without [CLS] and [SEP], as Clark et al. 2019 set them aside",

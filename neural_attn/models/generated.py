@@ -330,13 +330,13 @@ def make(
     if isinstance(given, str | os.PathLike):
         claims = {name: options.pop(name, None) for name in ("axes", "causal", "mask")}
         claims["rows"] = rows
-        refuse_options(claims, "a .neural file, whose networks say it")
+        refuse_options(claims, "a .neural file, whose networks say this themselves")
         options |= {"tokenizer": tokenizer, "seed": seed}
         return GeneratedModel.open(Path(given), network, **options)
     options |= {"network": network, "rows": rows}
     if isinstance(given, LoadedModel):
         model: Any = GeneratedModel.of(given, tokenizer)
-        own, what = given.backend, "a model that is loaded"
+        own, what = given.backend, "a model that is already loaded"
     elif callable(getattr(given, "attention_layers", None)):
         model, options["tokenizer"] = BareModel(given), tokenizer
         own, what = model.backend, "a model without its file"

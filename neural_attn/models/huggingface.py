@@ -91,7 +91,7 @@ class _Transformers(Module):
             arrays["decoder_input_ids"] = first
             tokens["decoder_input_ids"] = self._words(first)
             notes.append(
-                "the decoder saw its start token alone: for more, give input_ids and "
+                "the decoder saw only its start token: for more, give input_ids and "
                 "decoder_input_ids as data"
             )
         return replace(self.prepare(arrays, tokens), cut=notes)

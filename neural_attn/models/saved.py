@@ -165,7 +165,7 @@ def make(given: Any, *, seed: int = 0, **options: Any) -> SavedModel | None:
     if not (is_path or isinstance(given, Sequence | Mapping) or is_array(given)):
         return None
     claims = {name: options.pop(name, None) for name in CLAIMS}
-    refuse_options(options, "attention that is at hand")
+    refuse_options(options, "attention that is already there")
     if is_path:
         return read_saved(Path(given), **claims)
     if isinstance(given, AttentionMaps):

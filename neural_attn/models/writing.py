@@ -253,7 +253,7 @@ class Writer:
         count = self.how.max_new_tokens
         if self._longest is not None and count > self._longest - given + 1:
             count = self._longest - given + 1
-            note = f"the network takes {self._longest} tokens: {count} new ones at most"
+            note = f"the network takes {self._longest} tokens: at most {count} new ones"
             self.notes += [note] if note not in self.notes else []
         return count
 
@@ -264,7 +264,7 @@ class Writer:
         target = self.sides.target
         if any(one >= target.vocabulary_size for one in ids):
             self.notes.append(
-                "the target tokenizer knows no token of some ids that were written: "
+                "the target tokenizer has no token for some ids that were written: "
                 "they are shown as numbers"
             )
         source_tokens = self.sides.source(given.source) if self.sides.source else []
@@ -365,7 +365,7 @@ class Writer:
             begin = self.sides.target([self.start or 0])[0]
             notes = [
                 f"the network wrote the target: greedily, from {begin}, "
-                f"{most} tokens at most"
+                f"at most {most} tokens"
             ]
         cut, self.notes = list(dict.fromkeys(self.notes)), []  # said once
         return Prepared(inputs, tokens, notes, cut, written=written)

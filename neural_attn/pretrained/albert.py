@@ -8,7 +8,7 @@ from neural_attn.pretrained.conversion.encoders import HEADS, Kin, encoder_plan
 from neural_attn.pretrained.conversion.family import Extra, Family, Plan
 from neural_attn.pretrained.conversion.heads import MASKED, PRETRAINING
 
-_ALIKE = "only one layer, applied again and again, is supported"
+_ALIKE = "only one layer, applied repeatedly, is supported"
 _KIN = Kin(
     "ALBERT",
     masked=(
@@ -43,7 +43,7 @@ _KIN = Kin(
         Extra(r"pooler\..*", "the pooler, which comes after the last attention"),
         Extra(
             r"(predictions|sop_classifier\.\w+|classifier|qa_outputs)\..*",
-            "the head of a task",
+            "a task head",
         ),
     ),
     shared=True,

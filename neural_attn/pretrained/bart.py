@@ -63,7 +63,7 @@ _EPSILON = {"epsilon": 1e-5}  # PyTorch's own
 def plan(config: Config) -> Plan:
     """The network of a config.json of BART's kin."""
     kin = _KIN[config.text("model_type")]
-    shared = "source and target must share one table of tokens"
+    shared = "source and target must share one token embedding"
     refuse(config, {"share_encoder_decoder_embeddings": ((True,), shared)})
     width, heads = width_and_heads(config, "d_model", "encoder_attention_heads")
     width_and_heads(config, "d_model", "decoder_attention_heads")
@@ -109,10 +109,10 @@ _APART = {
     "encoder.embed_tokens": "source_token",
     "decoder.embed_tokens": "target_token",
 }
-_UNUSED = Extra(r"shared\.weight", "a table of tokens that neither side uses")
+_UNUSED = Extra(r"shared\.weight", "a token embedding that neither side uses")
 _COPIES = Extra(
     r"(en|de)coder\.embed_tokens\.weight",
-    "copies of the table of tokens",
+    "copies of the token embedding",
     "token.weight",
 )
 _COMPUTED = Extra(

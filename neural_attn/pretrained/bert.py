@@ -41,7 +41,7 @@ _EXTRAS = (
     Extra(r"embeddings\.(position|token_type)_ids", "constants that are computed here"),
     Extra(r"pooler\..*", "the pooler, which comes after the last attention"),
     Extra(r"cls\..*", "the heads of pretraining"),
-    Extra(r"(classifier|qa_outputs)\..*", "the head of a task"),
+    Extra(r"(classifier|qa_outputs)\..*", "a task head"),
 )
 _KIN = Kin(
     "BERT",

@@ -124,7 +124,7 @@ def plan(config: Config) -> Plan:
             Extra(r".*embeddings\.position_ids", "constants that are computed here"),
             Extra(
                 r"post_layernorm\..*|vision_model\.post_layernorm\..*",
-                "the norm of a class token that is not asked for",
+                "the norm of a class token that is not used",
             ),
         ]
         if not both
@@ -155,7 +155,7 @@ def _notes(config: Config, towers: Sequence[_Tower]) -> list[str]:
     end = config.whole("eos_token_id", 49407)
     if _TEXT not in towers or config.whole("pad_token_id", 1) != end:
         return []
-    return [f"padding has the id that ends a text, {end}: it belongs behind the text"]
+    return [f"padding has the id that ends a text, {end}: it belongs after the text"]
 
 
 def _layers(config: Config, tower: _Tower) -> list[Layer]:

@@ -42,7 +42,7 @@ _KIN = Kin(
     extras=(
         Extra(
             r"(vocab_\w+|pre_classifier|classifier|qa_outputs)\..*",
-            "the head of a task",
+            "a task head",
         ),
     ),
     segments=False,

@@ -30,7 +30,7 @@ _KIN = Kin(
         Extra(r"embeddings\.position_ids", "constants that are computed here"),
         Extra(
             r"(generator_\w+|discriminator_predictions|classifier|qa_outputs)\..*",
-            "the head of a task",
+            "a task head",
         ),
     ),
 )

@@ -50,9 +50,9 @@ def plan(config: Config) -> Plan:
         {
             "use_bidirectional_attention": (
                 (False,),
-                "each step must see the past alone",
+                "each step must see only the past",
             ),
-            "tie_word_embeddings": ((True,), "the head must be the table of tokens"),
+            "tie_word_embeddings": ((True,), "the head must be the token embedding"),
         },
     )
     width, depth = config.size("hidden_size"), decoder_depth(config)

@@ -43,7 +43,7 @@ _OUTER = {
 
 def plan(config: Config) -> Plan:
     """The network of a GPT-2 config.json."""
-    scaled = "logits are scaled by 1 / sqrt(size) alone"
+    scaled = "logits are scaled only by 1 / sqrt(size)"
     refuse(
         config,
         {

@@ -95,7 +95,7 @@ def _arguments(
     biased = config.flag("attention_bias", True)
     limit = config.number("swiglu_limit", 7.0, 1e12)
     turned = config.has("rope_scaling") or config.has("rope_parameters")
-    config.check(turned, "rope_parameters", "how positions are turned")
+    config.check(turned, "rope_parameters", "the rotations of positions")
     return {
         **sizes,
         "ff_dim": config.size("intermediate_size"),

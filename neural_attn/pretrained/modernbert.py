@@ -64,8 +64,11 @@ def plan(config: Config) -> Plan:
     refuse(
         config,
         {
-            "tie_word_embeddings": ((True,), "the head must be the table of tokens"),
-            "classifier_pooling": (("cls",), "a text is told by its first token"),
+            "tie_word_embeddings": ((True,), "the head must be the token embedding"),
+            "classifier_pooling": (
+                ("cls",),
+                "a text is represented by its first token",
+            ),
         },
     )
     width, heads = width_and_heads(config)
@@ -109,7 +112,7 @@ def plan(config: Config) -> Plan:
         ],
         extras=[
             *([tied_head("decoder.weight")] if config.head == MASKED else []),
-            Extra(r"(head|decoder|classifier)\..*", "the head of a task"),
+            Extra(r"(head|decoder|classifier)\..*", "a task head"),
         ],
         body=("embeddings.", "layers.", "final_norm."),
         zeros=(r".*norm\.bias", r"model\.(bias|transform\.bias)"),

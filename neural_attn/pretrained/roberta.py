@@ -24,7 +24,7 @@ _KIN = Kin(
     extras=(
         Extra(r"embeddings\.position_ids", "constants that are computed here"),
         Extra(r"pooler\..*", "the pooler, which comes after the last attention"),
-        Extra(r"(lm_head|classifier|qa_outputs)\..*", "the head of a task"),
+        Extra(r"(lm_head|classifier|qa_outputs)\..*", "a task head"),
     ),
     counts_real=True,
 )

@@ -84,7 +84,7 @@ def plan(config: Config) -> Plan:
         extras=[
             Extra(
                 r"(en|de)coder\.embed_tokens\.weight",
-                "copies of the table of tokens",
+                "copies of the token embedding",
                 "token.weight",
             ),
             # an old checkpoint has one that was never used

@@ -54,7 +54,7 @@ def plan(config: Config) -> Plan:
     dropout = config.number("hidden_dropout_prob", 0.0)
     height, wide = config.pair("image_size", 224)
     patch, other = config.pair("patch_size", 16)
-    config.check(patch == other, "patch_size", "one number: patches are squares here")
+    config.check(patch == other, "patch_size", "one number: patches are square here")
     tokens = ["distillation_token", "class_token"][kind == "vit" :]
     steps = (height // patch) * (wide // patch) + len(tokens)
     epsilon: dict[str, Argument] = {"epsilon": config.number("layer_norm_eps", 1e-12)}
@@ -120,7 +120,7 @@ def plan(config: Config) -> Plan:
             *rules(_LAYER, "encoder.layer.#.", "encoder.#."),
         ],
         extras=[
-            Extra(r"embeddings\.mask_token", "a token that is used in training alone"),
+            Extra(r"embeddings\.mask_token", "a token that is used only in training"),
             Extra(r"pooler\..*", "the pooler, which comes after the last attention"),
         ],
         body=("embeddings.", "encoder.", "layernorm."),

@@ -39,7 +39,7 @@ def lesson(checked: Checked) -> Lesson:
 def targets(
     classes: int, smoothing: float, shown: int | None = None
 ) -> NDArray[np.float64]:
-    """What each class asks for when it is the right one: [right class, class].
+    """What each class asks for when it is the right one: [correct class, class].
 
     The right one gets 1 - smoothing, and all of them alike the rest (Szegedy et al.,
     2016, section 7), as both frameworks have it. `shown` is how many of the classes.
@@ -50,7 +50,7 @@ def targets(
 def crossentropy(
     right: NDArray[np.float64], classes: int, smoothing: float
 ) -> NDArray[np.float64]:
-    """The loss in nats where the right class gets `right` and others alike the rest."""
+    """The loss in nats where the correct class gets `right`, the others the rest."""
     if classes == 1 or smoothing == 0:
         return -np.log(right)
     target = _right_share(classes, smoothing)
@@ -59,7 +59,7 @@ def crossentropy(
 
 
 def _right_share(classes: int, smoothing: float) -> float:
-    """What the right class asks for."""
+    """What the correct class asks for."""
     return 1 - smoothing + smoothing / classes
 
 
@@ -82,7 +82,7 @@ def _target_cells(classes: int, smoothing: float, *, padded: bool) -> Cells:
         values[0] = np.nan  # steps that are padding are not counted
     about = [f"label_smoothing={smoothing:g}, {classes:,} classes"]
     right, other = _right_share(classes, smoothing), smoothing / classes
-    about.append(f"right {right:.4g}, each other {other:.3g}")
+    about.append(f"correct {right:.4g}, each other {other:.3g}")
     if shown < classes:
         about.append(f"the first {shown} are shown")
     if padded:
@@ -94,9 +94,9 @@ def _target_cells(classes: int, smoothing: float, *, padded: bool) -> Cells:
         values,
         names,
         names,
-        "right class",
+        "correct class",
         "class",
-        value_title="probability asked for",
+        value_title="target probability",
     )
 
 
@@ -114,12 +114,12 @@ def _loss_curves(classes: int, smoothing: float) -> Curves:
         )
         least = crossentropy(np.array([best]), classes, smoothing)[0]
         marks = {best: f"least: {least:.3g} nats at {best:.4g}"}
-        about = "being surer than the target costs again"
+        about = "being surer than the target costs more again"
     return Curves(
         "Loss of one step",
-        f"{about}; other classes share the rest alike",
+        f"{about}; the other classes share the rest evenly",
         right,
-        "predicted probability of the right class",
+        "predicted probability of the correct class",
         "loss (nats)",
         lines,
         marks,
@@ -130,7 +130,7 @@ def _of_two() -> Curves:
     share = np.linspace(0.002, 0.998, POINTS)
     return Curves(
         "Loss of one answer",
-        "-ln of what the right answer gets",
+        "-ln of the probability of the correct answer",
         share,
         "predicted probability of 1",
         "loss (nats)",

@@ -63,7 +63,7 @@ def lesson(loaded: LoadedModel, length: int | None = None) -> Lesson:
         title = first.name if first is last else f"{first.name} … {last.name}"
         said = random if first.part.has_weights else ""
         charts += _KINDS[first.what][1](title, said, first, numbers)
-    return Lesson("positions", "How positions are told apart", charts)
+    return Lesson("positions", "How positions are encoded", charts)
 
 
 def find(part: Instance, layer: Any, name: str = "") -> Iterator[Found]:
@@ -192,7 +192,7 @@ def _rotary_charts(
     charts: list[Chart] = [
         Curves(
             title,
-            f"{about}; what is kept of a number, as its pair turns",
+            f"{about}; what is kept of a number as its pair rotates",
             x,
             "position",
             "cosine of the angle",

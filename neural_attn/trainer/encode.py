@@ -90,7 +90,9 @@ def texts(
     notes = []
     if most is not None and len(pieces) > len(ids):
         parted = sum(len(row) - 1 > step for row in ids)
-        notes = [f"{parted} texts are longer than {most} tokens: they go on in pieces"]
+        notes = [
+            f"{parted} texts are longer than {most} tokens: they are cut into pieces"
+        ]
     inputs: Column = [piece[:-1] for piece in pieces]
     targets = [piece[1:] for piece in pieces]
     width = task.target.shape[0]

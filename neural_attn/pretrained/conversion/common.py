@@ -23,7 +23,7 @@ ABSOLUTE_POSITIONS: Mapping[str, tuple[Sequence[object], str]] = {
 
 def tied_head(name: str) -> Extra:
     """A head that is the table of tokens, stored once more."""
-    meaning = "the head, which is the table of tokens"
+    meaning = "the head, which is the token embedding"
     return Extra(re.escape(name), meaning, "token.weight")
 
 
@@ -111,7 +111,7 @@ def refuse(config: Config, options: Mapping[str, tuple[Sequence[object], str]]) 
 
 
 _ALWAYS: dict[str, tuple[Sequence[object], str]] = {
-    "pruned_heads": ((), "models with heads cut out are not supported"),
+    "pruned_heads": ((), "models with pruned heads are not supported"),
     "quantization_config": ((), "quantized weights are not supported"),
 }
 # of families whose stack can serve as an encoder or as a decoder

@@ -162,7 +162,7 @@ def _config(
     def size(name: str, axis: int) -> int:
         shape = stored[name].shape if name in stored else ()
         if axis >= len(shape):
-            fail("E0627.ctranslate2", path=path, what=f"it has no sound `{name}`")
+            fail("E0627.ctranslate2", path=path, what=f"it has no valid `{name}`")
         return shape[axis]
 
     token, head = "decoder.embed_tokens.weight", stored.get("proj_out.weight")
@@ -224,7 +224,7 @@ class _Reader:
         shape = tuple(self._number("<I") for _ in range(axes))
         dtype, size = self._number("<B"), self._number("<I")
         if dtype >= len(_DTYPES):
-            self._stop(f"`{name}` is of type {dtype}, which there is not")
+            self._stop(f"`{name}` is of type {dtype}, which does not exist")
         if math.prod(shape) * _BYTES[dtype] != size or size == 0:
             self._stop(f"`{name}` {shape} does not take {size} bytes")
         offset = self.stream.tell()
@@ -240,7 +240,7 @@ class _Reader:
     def _count(self) -> int:
         count = self._number("<I")
         if count > _MOST_VARIABLES:
-            self._stop(f"it says that it has {count} variables")
+            self._stop(f"it claims to have {count} variables")
         return count
 
     def _text(self) -> str:
@@ -251,7 +251,7 @@ class _Reader:
         try:
             text = raw.decode()
         except UnicodeDecodeError:
-            self._stop("a name in it is no text")
+            self._stop("a name in it is not text")
         if not text.endswith("\0"):
             self._stop("a name in it does not end")
         return text[:-1]

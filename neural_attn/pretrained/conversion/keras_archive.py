@@ -113,7 +113,7 @@ def read_archive(path: Path) -> tuple[Plan, dict[str, StoredTensor]]:
     except OSError as error:
         fail("E0622", path=path, reason=reason(error))
     except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError):
-        _broken(path, "it is no archive")
+        _broken(path, "it is not an archive")
     except (KeyError, IndexError, TypeError, AttributeError, ValueError):
         _broken(path, f"its {_CONFIG} is not that of a network")
     except RecursionError:
@@ -162,13 +162,13 @@ def _tensors(raw: bytes, path: Path) -> Iterator[tuple[str, StoredTensor]]:
                     _broken(path, f"its {_WEIGHTS} claims more than it holds")
                 yield f"layers/{name}", stored
     except _DAMAGED:
-        _broken(path, f"its {_WEIGHTS} is no sound HDF5 file")
+        _broken(path, f"its {_WEIGHTS} is not a valid HDF5 file")
 
 
 def _values(one: Any, raw: bytes, path: Path) -> Array:
     plain = one.chunks is None and not one.external and not one.is_virtual
     if not plain or one.dtype.kind != "f" or one.nbytes > len(raw):
-        _broken(path, f"`{one.name}` is no plain array of numbers")
+        _broken(path, f"`{one.name}` is not a plain array of numbers")
     values: Array = np.asarray(one[()]).astype(np.float32)
     return values
 
@@ -348,7 +348,7 @@ class _Graph:
             if self._inner("GRU", back) != self._inner(
                 "GRU", values["layer"]["config"]
             ):
-                self._refuse("Bidirectional with two ways that differ")
+                self._refuse("Bidirectional with two directions that differ")
             block = node.kind
             if values["merge_mode"] not in ("concat", "sum", "mul", "ave"):
                 self._refuse(f"Bidirectional with merge_mode {values['merge_mode']}")
@@ -430,5 +430,5 @@ def _length(node: _Node) -> str:
 
 def _size(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**31:
-        raise ValueError(f"{value!r} is no size")
+        raise ValueError(f"{value!r} is not a size")
     return value

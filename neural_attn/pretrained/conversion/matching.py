@@ -83,7 +83,7 @@ def match(
                 _no_place(name, tensor, f"there is no `{target}`")
             if target in found:
                 first = found[target].name
-                _no_place(name, tensor, f"`{first}` fills `{target}` already")
+                _no_place(name, tensor, f"`{first}` already fills `{target}`")
             filling = Filling(target, shape, name, tensor, rule)
             if rule.convert is unchanged:
                 _check_shape(filling, tensor.shape)
@@ -148,15 +148,15 @@ def _extra(plan: Plan, family: Family, name: str, tensor: StoredTensor) -> Extra
         if re.fullmatch(extra.pattern, plain):
             return extra
     if plain.startswith(tuple(plan.body)):
-        _no_place(name, tensor, "without it the result would not be that of the model")
+        _no_place(name, tensor, "without it the result would differ from the model's")
     if any(rule.target_of(plain) for rule in plan.rules):
-        return Extra("", "the head of a task")
-    return Extra("", "what is no part of this kind of model")
+        return Extra("", "a task head")
+    return Extra("", "what is not part of this kind of model")
 
 
 def _check_copy(name: str, tensor: StoredTensor, filling: Source) -> None:
     if not np.array_equal(tensor.read(name), filling.read()):
-        why = f"config.json ties it to `{filling.name}`, and the two differ"
+        why = f"config.json ties it to `{filling.name}`, but the two differ"
         _no_place(name, tensor, why)
 
 

@@ -110,7 +110,7 @@ def checked_name(name: str) -> str:
     """A name that somebody chose for the network. Raises NeuralError (E0632)."""
     trouble = trouble_with_variable(name)
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
-        trouble = f"`{name}` is no name for a network"
+        trouble = f"`{name}` cannot be the name of a network"
     if trouble:
         fail("E0632", why=trouble)
     return name

@@ -35,7 +35,7 @@ def rotary(
     arguments: dict[str, Argument] = {"theta": int(base) if base == int(base) else base}
     if not partial:
         for place in (config, found):
-            place.refuse("partial_rotary_factor", (1,), "all of a head must be turned")
+            place.refuse("partial_rotary_factor", (1,), "all of a head must be rotated")
     name = found.text("rope_type", found.text("type", "default"))
     known = ["default", "linear", "llama3", *(["yarn"] if yarn else [])]
     if name not in known:

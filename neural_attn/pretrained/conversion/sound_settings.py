@@ -28,7 +28,7 @@ def sound_settings(folder: Path) -> SoundPreparation | None:
         "feature_extractor_type", (_EXTRACTOR,), "sound is prepared as Whisper does it"
     )
     config.refuse("dither", (0,), "no noise is added here")
-    config.refuse("padding_value", (0,), "silence is put behind a sound")
+    config.refuse("padding_value", (0,), "silence is added after a sound")
     found = SoundPreparation(
         config.size("feature_size", _USUAL.bands, 1_000),
         config.size("sampling_rate", _USUAL.rate, 400_000),

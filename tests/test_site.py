@@ -4,6 +4,7 @@
 """
 
 import re
+import runpy
 
 from docs.make_cli import PAGE, page
 from tests.test_readme import ROOT
@@ -18,6 +19,13 @@ def test_every_page_has_its_place():
         found = (ROOT / folder).rglob("*.md")
         pages |= {str(path.relative_to(ROOT)) for path in found}
     assert set(named) == pages
+
+
+def test_pictures_are_made_by_the_commands_on_their_pages():
+    made = runpy.run_path(str(ROOT / "docs" / "make_pictures.py"))["MADE"]
+    for picture, (page_of_it, command, _, _) in made.items():
+        assert f"neural {command}" in (ROOT / page_of_it).read_text("utf-8")
+        assert (ROOT / picture).is_file()
 
 
 def test_the_reference_of_commands_is_up_to_date():

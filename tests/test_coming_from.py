@@ -103,6 +103,6 @@ def test_a_row_in_which_nothing_runs_says_why():
         assert any(runnable(here)) or excused, f"line {line}: {here}"
 
 
-def test_each_of_the_three_has_its_rows():
+def test_the_tables_have_their_rows():
     assert len(list(rows())) >= 50
     assert len(list(cases())) >= 40

@@ -30,6 +30,14 @@ def test_open_opens_what_was_drawn(tmp_path, monkeypatch):
     assert all(Path(path).is_file() for path in opened)
 
 
+def test_it_says_where_nothing_can_open_a_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))  # which has no xdg-open
+    arguments = ["visualize", str(EXAMPLE), "--open", "-o", str(tmp_path)]
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 0, done.output
+    assert re.search(r"note: .+\.svg was not opened", done.stderr)
+
+
 @pytest.fixture
 def watched(tmp_path):
     file = tmp_path / "model.neural"

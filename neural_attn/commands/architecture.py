@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from neural_attn.commands.options import note, say
+from neural_attn.commands.options import note, open_file, say
 from neural_attn.commands.printing import write
 from neural_attn.diagnostics.errors import fail, printable
 
@@ -41,4 +41,4 @@ def draw_architecture(file: Path, options: dict[str, Any]) -> None:
         path = atomic_write(folder / f"{stem}.{kind}", writers[kind](checked))
         click.echo(f"  - {printable(str(path))}")
         if options["show"]:
-            click.launch(str(path))
+            open_file(path)

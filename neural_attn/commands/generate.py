@@ -16,6 +16,7 @@ from neural_attn.commands.options import (
     NETWORK,
     examples,
     note,
+    open_file,
     progress,
     say,
     sides,
@@ -126,7 +127,7 @@ def generate(file: Path, **options: Any) -> None:
     for path in files.values():
         click.echo(f"  - {printable(str(path))}")
         if options["show"] and path.suffix == ".html":
-            click.launch(str(path))
+            open_file(path)
 
 
 def _print(one: Written) -> None:

@@ -228,6 +228,12 @@ def note(notes: Sequence[str]) -> None:
         click.echo(f"note: {printable(one)}", err=True)
 
 
+def open_file(path: Path) -> None:
+    """Open what was drawn in the system's program for it, if there is one."""
+    if click.launch(str(path)):
+        note([f"{path} was not opened: this system has no program for it"])
+
+
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
     """Say on a terminal what is going on; nothing in a pipe."""

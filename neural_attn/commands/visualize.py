@@ -33,6 +33,7 @@ from neural_attn.commands.options import (
     examples,
     is_given,
     note,
+    open_file,
     progress,
     say,
     sides,
@@ -395,4 +396,4 @@ def _list_files(written: dict[str, Path], options: dict[str, Any]) -> None:
     if options["show"]:
         for path in written.values():
             if path.suffix in (".html", ".png"):
-                click.launch(str(path))
+                open_file(path)

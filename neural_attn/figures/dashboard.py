@@ -31,8 +31,9 @@ from neural_attn.figures.colorbar import weight_text
 from neural_attn.figures.look import PLAIN, Look
 from neural_attn.figures.of_maps import shared_tops
 from neural_attn.figures.plotly_page import (
-    SLIDERS,
+    CHOOSE,
     TITLE_PLACE,
+    controls,
     escaped,
     page_of,
     plain,
@@ -67,7 +68,14 @@ HOVER = (
     "query <b>%{y}</b><br>key <b>%{x}</b><br>weight <b>%{z:.4f}</b>"
     "<extra>%{fullData.name}</extra>"
 )
-BAR_INCHES = 2.4  # of a colour bar, about
+BAR_PIXELS = 280
+NAME_PIXELS = 44  # of a weight at the bar
+# On a page the bar lies above the matrix, which then has the width of a telephone to
+# itself. Plotly moves all its titles where a bar lies: HTML says what they would.
+LYING = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom",
+         "lenmode": "pixels", "len": BAR_PIXELS, "thickness": 12, "tickangle": 0,
+         "title_side": "top", "xpad": 0, "ypad": 4}  # fmt: skip
+AXES = "Rows: queries, which attend. Columns: keys, which are attended to."
 LINE_LENGTH = 46  # characters
 AVERAGE = "Average over heads"
 
@@ -96,9 +104,9 @@ class _Layer:
             # Plotly's bar goes by the weight, whatever the colours go by
             norm = WeightNorm("layer", top, signed=self.signed)
             marked = [one for one in [self.even] if one is not None and one <= top]
-            ticks = norm.ticks(BAR_INCHES, marked)
+            ticks = norm.ticks(BAR_PIXELS, marked, NAME_PIXELS)
             values.append([float(f"{one:.4g}") for one in ticks])
-            texts.append([weight_text(one) + " even" * (one in marked)
+            texts.append([weight_text(one) + "<br>even" * (one in marked)
                           for one in ticks])  # fmt: skip
         return {"tickvals": values, "ticktext": texts}
 
@@ -249,8 +257,15 @@ def write_dashboard(
     """
     figure = build_dashboard(maps, batch_index, look)
     source = f" in {readable(maps.source, 80)}" if maps.source else ""
-    plot = plot_of(figure, "attention", "100%")
-    page = page_of(f"Attention{source}", SLIDERS + plot, theme=look.theme)
+    above = controls(figure, ["Layer", "Head"], AXES)
+    figure.update_traces(colorbar=LYING)
+    figure.update_xaxes(title_text="", constraintoward="left")
+    figure.update_yaxes(title_text="")
+    figure.update_layout(title_text="", margin={"t": 60, "l": 10, "r": 14, "b": 36})
+    for menu in figure.layout.updatemenus:
+        menu.visible = False
+    plot = plot_of(figure, "attention", "100%", script=CHOOSE)
+    page = page_of(f"Attention{source}", above + plot, theme=look.theme)
     return atomic_write(path, page)
 
 

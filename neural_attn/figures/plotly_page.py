@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from string import Template
 
 import plotly.graph_objects as go
@@ -11,7 +12,15 @@ from neural_attn.figures.choices import ThemeName
 from neural_attn.figures.palette import DARK, LIGHT, SANS, css_variables
 from neural_attn.figures.token_labels import readable
 
-__all__ = ["SLIDERS", "TITLE_PLACE", "escaped", "page_of", "plain", "plot_of"]
+__all__ = [
+    "CHOOSE",
+    "TITLE_PLACE",
+    "controls",
+    "escaped",
+    "page_of",
+    "plain",
+    "plot_of",
+]
 
 LABEL_LENGTH = 28
 TITLE_PLACE = {
@@ -51,33 +60,29 @@ function follow() {
 }
 dark.addEventListener("change", follow);
 follow();
-document.querySelectorAll("#sliders input").forEach((slider, index) => {
-  const menu = page.layout.updatemenus[index];
-  slider.parentElement.hidden = menu.buttons.length < 2;
-  slider.max = menu.buttons.length - 1;
-  const tell = (at) => {
-    slider.value = at;
-    slider.setAttribute("aria-valuetext", menu.buttons[at].label);
-  };
-  tell(0);
-  slider.addEventListener("input", async () => {
-    const at = Number(slider.value);
-    const { method, args } = page.layout.updatemenus[index].buttons[at];
-    await Plotly[method](page, ...args);
-    await Plotly.relayout(page, { [`updatemenus[${index}].active`]: at });
-    tell(at);
-  });
-  page.on("plotly_buttonclicked", (event) => {
-    if (event.menu._index === index) tell(event.active);
-  });
-});
 """
 
-# One for each of the two menus; the script says how far they go.
-SLIDERS = """<div id="sliders">
-<label hidden>Layer <input type="range" min="0" value="0"></label>
-<label hidden>Head <input type="range" min="0" value="0"></label>
-</div>
+# The lists and sliders of a page do what the buttons of its figure's menus do, and its
+# heading is the figure's title, which HTML can wrap. Both are markup that is escaped.
+CHOOSE = """
+document.querySelectorAll("#choices > div").forEach((row) => {
+  const { buttons } = page.layout.updatemenus[row.dataset.menu];
+  const [list, slider] = row.querySelectorAll("select, input");
+  const tell = (at) => {
+    list.value = slider.value = at;
+    slider.setAttribute("aria-valuetext", list.options[at].text);
+  };
+  const choose = ({ target }) => {
+    tell(target.value);
+    const { args } = buttons[target.value];
+    const [data, { "title.text": title, ...layout } = {}] = args;
+    if (title) document.getElementById("heading").innerHTML = title;
+    Plotly.update(page, data, layout);
+  };
+  tell(0);
+  list.addEventListener("input", choose);
+  slider.addEventListener("input", choose);
+});
 """
 
 PAGE = Template("""<!DOCTYPE html>
@@ -96,12 +101,20 @@ font-src data:">
   :root[data-theme="dark"] { $dark }
   html, body { height: 100%; margin: 0; background: var(--ground); color: var(--ink);
     font: 14px/1.4 $sans; }
-  body > div:not(#sliders) { height: 100%; min-height: 32rem; }
-  #sliders + div { height: calc(100% - 2.6rem) !important; } /* Plotly says 100% */
-  #sliders { display: flex; flex-wrap: wrap; gap: 0 1.5rem; padding: .5rem 1.2rem 0; }
-  #sliders label { display: flex; gap: .5rem; align-items: center; }
-  #sliders label[hidden] { display: none; }
-  #sliders input { accent-color: var(--accent); width: 9rem; }
+  header { padding: .6rem 1.2rem 0; }
+  #heading { margin: .8rem 0 0; }
+  body { display: flex; flex-direction: column; }
+  body > div { flex: 1; min-height: 32rem; }
+  #choices { display: flex; flex-wrap: wrap; gap: .5rem 2rem; }
+  #choices > div { display: flex; gap: .5rem; align-items: center; min-width: 0; }
+  #choices label { width: 3rem; }
+  #choices select { font: inherit; color: inherit; background: var(--raised);
+    padding: .3rem; border: 1px solid var(--line); border-radius: 6px; min-width: 0; }
+  #choices input { accent-color: var(--accent); width: 9rem; min-width: 4rem; }
+  @media (max-width: 600px) {
+    #choices > div { width: 100%; }
+    #choices select { flex: 1; }
+  }
   /* below the plot, where no title is */
   @media (max-width: 600px) {
     .modebar-container { top: auto !important; bottom: 0; height: 2rem !important; }
@@ -115,6 +128,30 @@ $plot
 """)
 
 
+def controls(figure: go.Figure, names: Sequence[str], axes: str) -> str:
+    """What stands above a figure: see `CHOOSE`.
+
+    A list and a slider for each menu that has a choice, the figure's title, and a line
+    that says what its axes are.
+    """
+    rows = []
+    for place, (name, menu) in enumerate(
+        zip(names, figure.layout.updatemenus, strict=True)
+    ):
+        # A button's label is as Plotly reads it, which is as HTML does.
+        options = [f"<option value={at}>{button.label}</option>"
+                   for at, button in enumerate(menu.buttons)]  # fmt: skip
+        if len(options) > 1:
+            rows.append(
+                f'<div data-menu="{place}"><label for="list-{place}">{name}</label>'
+                f'<select id="list-{place}">{"".join(options)}</select>'
+                f'<input type="range" min="0" max="{len(options) - 1}" value="0" '
+                f'aria-label="{name}"></div>'
+            )
+    heading = f'<div id="heading" aria-live="polite">{figure.layout.title.text}</div>'
+    return f'<header><div id="choices">{"".join(rows)}</div>{heading}{axes}</header>'
+
+
 def plain(text: str, length: int = LABEL_LENGTH) -> str:
     """A token as text that Plotly shows as it is."""
     return escaped(readable(text, length))
@@ -126,7 +163,9 @@ def escaped(text: str) -> str:
     return html.escape(text, quote=False).replace("$", "&#36;")
 
 
-def plot_of(figure: go.Figure, name: str, height: str, *, first: bool = True) -> str:
+def plot_of(
+    figure: go.Figure, name: str, height: str, *, first: bool = True, script: str = ""
+) -> str:
     """A figure as part of a page, whose first plot brings the library along."""
     made: str = figure.to_html(
         full_html=False,
@@ -134,7 +173,7 @@ def plot_of(figure: go.Figure, name: str, height: str, *, first: bool = True) ->
         div_id=name,
         default_height=height,
         config={"responsive": True, "displaylogo": False, "scrollZoom": True},
-        post_script=SCRIPT,
+        post_script=SCRIPT + script,
     )
     return made
 

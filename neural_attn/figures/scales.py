@@ -79,10 +79,13 @@ class WeightNorm(Normalize):
             part = np.clip(1 + decades, 0, 1)
         return part
 
-    def ticks(self, length: float, keep: Sequence[float] = ()) -> list[float]:
+    def ticks(
+        self, length: float, keep: Sequence[float] = (), room: float = TICK_ROOM
+    ) -> list[float]:
         """Weights to name on a bar of `length` inches, so that no two names meet.
 
-        Those in `keep` come first, then the ends, then round numbers.
+        Those in `keep` come first, then the ends, then round numbers; `room` is what a
+        name takes along the bar, in the same unit.
         """
         ends = [self.top, 0.0, *([-self.top] if self.signed else [])]
         decades = 10.0 ** np.arange(np.floor(np.log10(self.top)), -6, -1)
@@ -92,7 +95,7 @@ class WeightNorm(Normalize):
         kept: list[float] = []
         for one in (*keep, *ends, *round_ones):
             at = float(self(one)) * length
-            if all(abs(float(self(k)) * length - at) >= TICK_ROOM for k in kept):
+            if all(abs(float(self(k)) * length - at) >= room for k in kept):
                 kept.append(one)
         return sorted(kept)
 

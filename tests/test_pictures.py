@@ -264,6 +264,18 @@ def test_long_names_of_layers_are_told_apart_where_they_differ():
     assert differing(["a", "a.b"]) == ["a", "a.b"]
 
 
+def test_a_long_name_in_the_title_is_shortened_to_the_figure():
+    name = "a_decoder.with_a_long_name." * 6
+    for size in (2, 12):
+        figure = plot_heatmap(softmax(size, size), title=f"{name}: head 0")
+        assert_legible(figure)
+        figure.canvas.draw()
+        for text in figure.texts:
+            box = text.get_window_extent(figure.canvas.get_renderer())
+            assert box.x1 <= figure.bbox.width
+        assert any("head 0" in text for text in texts_of(figure))
+
+
 def test_a_lone_strong_link_survives_being_drawn_small():
     weights = np.zeros((4, 1000, 1000), np.float32)
     weights[0, 502, 77] = 1  # not the first of any block

@@ -55,7 +55,7 @@ from neural_attn.figures.scales import (
     even_share,
     top_of,
 )
-from neural_attn.figures.token_labels import differing, readable, shortened
+from neural_attn.figures.token_labels import differing, quoted, readable, shortened
 from neural_attn.promises import NONNEGATIVE, SHARES, Rows
 
 __all__ = ["Sheet", "Style"]
@@ -136,7 +136,8 @@ class Sheet:
         colors = colors.with_extremes(bad=(0, 0, 0, 0))
         length = self.style.label_length
         queries, keys = (
-            labels(t, length) for t in (self.query_tokens, self.key_tokens)
+            [quoted(text) for text in labels(tokens, length)]
+            for tokens in (self.query_tokens, self.key_tokens)
         )
         self.fonts = choose_fonts([*queries, *keys, *self._header_texts()])
         # Again: a code is longer than the character that it stands for.

@@ -104,6 +104,8 @@ def _stand_apart(texts: Sequence[str], size: float, cell: float, fonts: Fonts) -
     One may be wider than its cell where those beside it are narrow; the first and the
     last stay clear of the next panel's.
     """
+    if cell <= LABEL_PAD:
+        return False  # and thousands of labels need not be measured
     widths = [text_width(text, size, fonts.families) for text in texts]
     apart = all((a + b) / 2 + LABEL_PAD <= cell for a, b in pairwise(widths))
     return apart and max(widths[0], widths[-1]) + LABEL_PAD <= cell + GAP * POINTS

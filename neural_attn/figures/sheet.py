@@ -429,7 +429,14 @@ class Sheet:
         below = self._bottom - self._x.depth - 0.08
         across, along = self.axis_titles
         self._write(middle, below, across, SIZE_NOTE, ha="center", va="top", muted=True)
-        middle = self._bottom + (self._grid_height - self._panel_title) / 2
+        top = self._bottom + self._grid_height - self._panel_title
+        lowest = EDGE + LEGEND * self._grown * self._has_masked()
+        room = (top - lowest) / self._grown
+        along = shorten(along, SIZE_NOTE, room, self.fonts)
+        size = SIZE_NOTE * self._grown
+        length = text_width(along, size, self.fonts.families) / POINTS
+        # beside the middle of the panels; where these are low, from their top down
+        middle = min((self._bottom + top) / 2, top - length / 2)
         self._write(
             EDGE,
             middle,

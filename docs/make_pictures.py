@@ -24,7 +24,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 FAULTS = ROOT / "docs" / "faults.md"
 IMAGES = ROOT / "docs" / "images"
-LARGE, SMALL = 150, 80  # dots per inch
+LARGE, SMALL, BESIDE = 150, 80, 120  # dots per inch; of pictures side by side
 
 # Picture -> the page with the command, how the command goes on behind `neural`, the
 # file that it writes, and dots per inch where it takes them.
@@ -130,7 +130,7 @@ def draw_faults(folder: Path) -> None:
             continue
         for line in code.splitlines():
             if line.startswith("neural visualize"):
-                call = [*shlex.split(line)[1:], "--dpi", str(SMALL)]
+                call = [*shlex.split(line)[1:], "--dpi", str(BESIDE)]
                 python(folder, "-m", "neural_attn", *call)
             elif not line.startswith("neural diagnose"):
                 subprocess.run(["bash", "-c", line], cwd=folder, check=True)  # noqa: S603, S607

@@ -86,6 +86,13 @@ def test_labels_of_every_script_size_and_number_of_heads(script, count, heads):
     assert_labels(draw(script, count, heads), count)
 
 
+def test_a_mark_that_is_hardly_seen_is_quoted():
+    tokens = ["It", "'", "s", ".", "。", "!", "?"]
+    figure = plot_heatmap(np.full((7, 7), 1 / 7), tokens, tokens)
+    drawn = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert drawn == ["It", "“'”", "s", "“.”", "“。”", "!", "?"]
+
+
 def test_one_wide_label_among_narrow_ones_does_not_turn_them_all():
     tokens = [*"alphabet", "</s>"]
     figure = plot_heads(np.full((2, 9, 9), 1 / 9), tokens, tokens)

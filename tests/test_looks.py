@@ -64,7 +64,7 @@ def test_special_tokens_are_hidden_and_the_picture_says_so():
 
 def test_sinks_are_hidden_and_rows_divided_by_what_is_left():
     figure = plot(MAPS, layers="b", hide_sinks=True, renormalize=True)
-    assert 'hidden: sinks ".";' in said(figure)  # a stop alone is quoted
+    assert "hidden: sinks “.”;" in said(figure)  # a stop alone is quoted
     assert "each row divided by its sum" in said(figure)
     keys = [0, 1, 2, 3, 4, 6]
     for head, shown in enumerate(matrices(figure)):
@@ -76,7 +76,7 @@ def test_sinks_are_hidden_and_rows_divided_by_what_is_left():
 
 def test_panels_of_several_layers_hide_the_sinks_of_each():
     figure = plot(MAPS, mean=True, hide_sinks=True)
-    assert 'hidden: sinks ".", [SEP]' in said(figure)
+    assert "hidden: sinks “.”, [SEP]" in said(figure)
     assert [shown.shape for shown in matrices(figure)] == [(7, 5)] * 2
     # every head: the same columns in each layer, and told once
     assert said(plot(MAPS, hide_sinks=True)).count("hidden: sinks") == 1

@@ -264,6 +264,35 @@ def test_long_names_of_layers_are_told_apart_where_they_differ():
     assert differing(["a", "a.b"]) == ["a", "a.b"]
 
 
+@pytest.mark.parametrize("size", [(4.4, 2.6), (5, 3.2), (5, 4)])
+def test_the_name_of_rows_keeps_clear_of_the_title_in_a_low_figure(size):
+    weights = softmax(2, 9, 9, mask=np.tri(9, dtype=bool))
+    figure = plot_heads(
+        weights, mask=np.tri(9, dtype=bool), figsize=size,
+        query_title="Query: token fed→token predicted",
+    )  # fmt: skip
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()
+    (upright,) = (text for text in figure.texts if text.get_rotation() == 90)
+    box = upright.get_window_extent(renderer)
+    assert box.y0 >= 0
+    for text in figure.texts:
+        if text is not upright:
+            assert not box.overlaps(text.get_window_extent(renderer)), text
+
+
+def test_a_long_name_in_the_title_is_shortened_to_the_figure():
+    name = "a_decoder.with_a_long_name." * 6
+    for size in (2, 12):
+        figure = plot_heatmap(softmax(size, size), title=f"{name}: head 0")
+        assert_legible(figure)
+        figure.canvas.draw()
+        for text in figure.texts:
+            box = text.get_window_extent(figure.canvas.get_renderer())
+            assert box.x1 <= figure.bbox.width
+        assert any("head 0" in text for text in texts_of(figure))
+
+
 def test_a_lone_strong_link_survives_being_drawn_small():
     weights = np.zeros((4, 1000, 1000), np.float32)
     weights[0, 502, 77] = 1  # not the first of any block

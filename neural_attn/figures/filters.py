@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.figures.reading import labels, read_tokens
+from neural_attn.figures.token_labels import quoted
 from neural_attn.maps.attention_map import AttentionItem
 from neural_attn.metrics.sinks import find_sinks
 from neural_attn.promises import NONNEGATIVE, SHARES
@@ -110,11 +111,8 @@ def _hide_sinks(items: Sequence[AttentionItem], keys: NDArray[np.bool_]) -> str:
 
 
 def _named(tokens: Sequence[str]) -> str:
-    """Which tokens, each once, as they are drawn; a full stop alone is quoted."""
-    names = [
-        name if any(map(str.isalnum, name)) else f'"{name}"'
-        for name in dict.fromkeys(labels(tokens))
-    ]
+    """Which tokens, each once, as they are drawn."""
+    names = list(dict.fromkeys(map(quoted, labels(tokens))))
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
 

@@ -27,6 +27,7 @@ LABEL_PAD = 6.0  # points between two labels on one line, and from label to axis
 # Up to so many cells on a side each has its label: panels are made as large as that
 # takes. Beyond it some are left out, and the picture says how many.
 MOST_LABELLED = 60
+SHRUNK = 0.85  # of their size, before labels are turned to stand upright
 SMALLEST_LABEL = 6.0  # points; smaller is not read on paper
 BETWEEN = 1.06  # of a line's own height, so that two lines do not touch
 
@@ -69,11 +70,10 @@ def fit_labels(
     largest, smallest : font size in points
     """
     cell = length * POINTS / len(texts)
-    if horizontal_axis and _stand_apart(texts, largest, cell, fonts):
-        depth = (largest * LINE + LABEL_PAD) / POINTS
-        return AxisLabels(
-            list(range(len(texts))), list(texts), largest, depth, vertical=False
-        )
+    for size in (largest, SHRUNK * largest) if horizontal_axis else ():
+        if _stand_apart(texts, size, cell, fonts):
+            depth = (size * LINE + LABEL_PAD) / POINTS
+            return AxisLabels(list(range(len(texts))), list(texts), size, depth)
     line = line_height(texts, fonts.families) * BETWEEN
     size = min(largest, max(smallest, cell / max(line, LINE)))
     if size * line > cell:
@@ -104,6 +104,8 @@ def _stand_apart(texts: Sequence[str], size: float, cell: float, fonts: Fonts) -
     One may be wider than its cell where those beside it are narrow; the first and the
     last stay clear of the next panel's.
     """
+    if cell <= LABEL_PAD:
+        return False  # and thousands of labels need not be measured
     widths = [text_width(text, size, fonts.families) for text in texts]
     apart = all((a + b) / 2 + LABEL_PAD <= cell for a, b in pairwise(widths))
     return apart and max(widths[0], widths[-1]) + LABEL_PAD <= cell + GAP * POINTS
@@ -125,10 +127,13 @@ def _round_step(step: int) -> int:
     return min(n for n in (power, 2 * power, 5 * power, 10 * power) if n >= step)
 
 
-def shorten(text: str, size: float, width: float, fonts: Fonts) -> str:
+def shorten(
+    text: str, size: float, width: float, fonts: Fonts, weight: str = "normal"
+) -> str:
     """Leave out the middle of `text` until it is at most `width` inches wide."""
     shorter, kept = text, len(text)
-    while kept > 3 and text_width(shorter, size, fonts.families) > width * POINTS:
+    room = width * POINTS
+    while kept > 3 and text_width(shorter, size, fonts.families, weight) > room:
         kept -= 1
         shorter = shortened(text, kept)
     return shorter
@@ -157,9 +162,13 @@ def grid_shape(panels: int, aspect: float = 1.0) -> tuple[int, int]:
 def wrap(
     text: str, size: float, width: float, fonts: Fonts, weight: str = "normal"
 ) -> list[str]:
-    """Break `text` between words into lines of at most `width` inches."""
+    """Break `text` between words into lines of at most `width` inches.
+
+    A word that is longer than a line is shortened.
+    """
     lines: list[str] = []
-    for word in text.split(" "):
+    words = [shorten(one, size, width, fonts, weight) for one in text.split(" ")]
+    for word in words:
         longer = f"{lines[-1]} {word}" if lines else word
         wide = text_width(longer, size, fonts.families, weight)
         fits = wide <= width * POINTS

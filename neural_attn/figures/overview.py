@@ -277,7 +277,7 @@ def _heading(
     return [
         (shown, points * grown, color, weight)
         for text, points, color, weight in lines
-        for shown in wrap(readable_line(text), points, room, fonts)
+        for shown in wrap(readable_line(text), points, room, fonts, weight)
     ]
 
 

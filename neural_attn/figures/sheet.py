@@ -55,7 +55,7 @@ from neural_attn.figures.scales import (
     even_share,
     top_of,
 )
-from neural_attn.figures.token_labels import differing, readable, shortened
+from neural_attn.figures.token_labels import differing, quoted, readable, shortened
 from neural_attn.promises import NONNEGATIVE, SHARES, Rows
 
 __all__ = ["Sheet", "Style"]
@@ -136,7 +136,8 @@ class Sheet:
         colors = colors.with_extremes(bad=(0, 0, 0, 0))
         length = self.style.label_length
         queries, keys = (
-            labels(t, length) for t in (self.query_tokens, self.key_tokens)
+            [quoted(text) for text in labels(tokens, length)]
+            for tokens in (self.query_tokens, self.key_tokens)
         )
         self.fonts = choose_fonts([*queries, *keys, *self._header_texts()])
         # Again: a code is longer than the character that it stands for.
@@ -428,7 +429,14 @@ class Sheet:
         below = self._bottom - self._x.depth - 0.08
         across, along = self.axis_titles
         self._write(middle, below, across, SIZE_NOTE, ha="center", va="top", muted=True)
-        middle = self._bottom + (self._grid_height - self._panel_title) / 2
+        top = self._bottom + self._grid_height - self._panel_title
+        lowest = EDGE + LEGEND * self._grown * self._has_masked()
+        room = (top - lowest) / self._grown
+        along = shorten(along, SIZE_NOTE, room, self.fonts)
+        size = SIZE_NOTE * self._grown
+        length = text_width(along, size, self.fonts.families) / POINTS
+        # beside the middle of the panels; where these are low, from their top down
+        middle = min((self._bottom + top) / 2, top - length / 2)
         self._write(
             EDGE,
             middle,

@@ -12,13 +12,16 @@ import re
 from collections.abc import Sequence
 from itertools import takewhile
 
-__all__ = ["differing", "readable", "shortened"]
+__all__ = ["differing", "quoted", "readable", "shortened"]
 
 _VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 
 # Zero-width joiner and the variation selectors choose between looks of the character
 # before them, and are drawn as an empty box where the font does not know them.
 _JOINERS = frozenset("\u200d\ufe0e\ufe0f")
+
+# Marks that are hardly seen by themselves, and at the end of a sentence not at all.
+_SMALL = frozenset(".,·:;'`´‘’‚،؛。、，．・-‐‑")
 
 # What is not cut in two: an escape, or a character.
 _UNIT = re.compile(r"\\U[0-9a-f]{8}|\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|.", re.DOTALL)
@@ -52,6 +55,11 @@ def shortened(text: str, max_length: int = 24) -> str:
         ends[at].append(units.pop(at))
         room -= len(ends[at][-1])
     return "".join([*ends[0], "…", *reversed(ends[1])])
+
+
+def quoted(text: str) -> str:
+    """Give “.” for a full stop alone, and so for all that is as easily overlooked."""
+    return f"“{text}”" if text and set(text) <= _SMALL else text
 
 
 def differing(names: Sequence[str]) -> list[str]:

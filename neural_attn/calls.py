@@ -1,4 +1,4 @@
-"""What a notebook calls with a model at hand: to capture, plot, analyze, diagnose."""
+"""What a notebook calls on a model: capture, plot, analyze, diagnose."""
 
 from __future__ import annotations
 
@@ -72,49 +72,49 @@ def capture(
     keep: Literal["maps", "metrics"] = "maps",
     generate: Mapping[str, Any] | None = None,
 ) -> AttentionMaps | PartialAnalysis:
-    """Run a model once and take its attention, exact, before dropout.
+    """Run a model once and return its exact attention, before dropout.
 
     A PyTorch module, also of `transformers`, or a Keras model computes what it would
-    compute without this, by the same kernels; the weights are computed beside it. It is
-    left as it was.
+    compute otherwise, by the same kernels; the weights are computed separately. The
+    model is not changed.
 
     Parameters
     ----------
     model : a PyTorch module (of `transformers`), a Keras model, or what `explore` takes
         A PyTorch module must be in evaluation mode.
     inputs : a text, a list of texts, an array or tensor, a tuple of them, or a mapping
-        A mapping has them by name, as a tokenizer gives them. In a list, a tuple of two
-        texts is a pair.
+        A mapping has them by name, as a tokenizer returns them. In a list, a tuple of
+        two texts is a pair.
     tokenizer : a tokenizer of `transformers` or `tokenizers`, or a path
         For texts; with ids it labels them.
-    layers : names of maps, beginnings of names, or numbers of layers; None: all
-        -1 is the last layer. Of a module, only what is asked for is computed.
-    heads : numbers of heads; None: all
+    layers : names of maps, prefixes of names, or layer numbers; None: all
+        -1 is the last layer. For a module, only what is asked for is computed.
+    heads : head numbers; None: all
     tokens : labels of the first input, or of several by name
     budget : int or None
-        The most bytes that maps of a module may take; None: half of what is free.
+        The most bytes that the maps of a module may take; None: half of the free
+        memory.
     keep : "maps" or "metrics"
-        "metrics" keeps no matrix: of a module, weights are made a few rows at a time
-        and measured.
-
-    generate : options of the `generate` of a model of `transformers`, or None
-        With them (`{}` for none) the model writes, and each map has a row for every
-        token of the prompt and for every one that it wrote but the last. Greedily or
-        by sampling; its tokens need a tokenizer.
+        "metrics" keeps no matrix: for a module, weights are computed a few
+        rows at a time and measured.
+    generate : options for the `generate` of a `transformers` model, or None
+        If given (`{}` for no options), the model writes, greedily or by sampling, and
+        each map has a row for every token of the prompt and every written one but the
+        last. Token labels need a tokenizer.
 
     Returns
     -------
     AttentionMaps
         float32 [batch, heads, queries, keys] by name, with masks, kinds and tokens.
-        With keep="metrics" a `PartialAnalysis`, which `analyze` finishes, alone or with
-        others; its numbers are those of the whole maps.
+        With keep="metrics" a `PartialAnalysis`, which `analyze` finishes, alone or
+        with others; its numbers are those of the full maps.
 
     Raises
     ------
     NeuralError
-        For inputs that do not fit, a layer or head that there is not, a module in
-        training mode, one whose attention cannot be seen, or maps beyond the budget.
-        Where some of it cannot be seen, a warning says which.
+        If inputs do not fit, a layer or head does not exist, a module is in training
+        mode or its attention cannot be seen, or maps exceed the budget. If only some of
+        it cannot be seen, a warning says which.
     """
     if keep not in KEEP:
         fail("E0414.keep", keep=keep)
@@ -133,7 +133,7 @@ def capture(
             return opened.watch(prepared)[1]
         return count_measured(*opened.measure(prepared, MapMeasurer()))
     options = {"budget": budget, "generate": generate}
-    refuse_options(options, "what is no PyTorch module or Keras model")
+    refuse_options(options, "what is not a PyTorch module or Keras model")
     captured = opened.run(_prepared(opened, inputs, tokens))
     refuse_lies(captured, None)
     selected = _selected(captured.maps, layers, heads)
@@ -157,15 +157,15 @@ def plot(
     """Draw maps, or the attention of a model on inputs.
 
     One head is one matrix, several heads of a layer are a grid, one head each of
-    several layers stand side by side, and all heads of all layers are one sheet.
+    several layers are side by side, and all heads of all layers are one sheet.
 
     Parameters
     ----------
     given : AttentionMaps, or a model as `capture` takes it
-    inputs, tokenizer, tokens : of a model, as in `capture`
+    inputs, tokenizer, tokens : for a model, as in `capture`
     layers, heads : which maps and heads, as in `capture`
-    mean : whether heads are averaged
-    example : which of the batch, from 0
+    mean : whether to average over heads
+    example : which example of the batch, from 0
     axes : what the axes of plain arrays are, as in `neural_attn.maps.given.take`
     cmap : name of a Matplotlib colour map
     look : fields of `neural_attn.figures.look.Look`
@@ -174,16 +174,17 @@ def plot(
     Returns
     -------
     matplotlib.figure.Figure
-        A notebook shows it; `figure.savefig(path)` writes it.
+        A notebook displays it; `figure.savefig(path)` writes it.
 
     Raises
     ------
     NeuralError
-        For what is wrong with a model, its inputs, or the choice of layers and heads.
+        If something is wrong with the model, its inputs, or the choice of layers and
+        heads.
     ValueError
         If there is no such colour map, scale or theme.
     TypeError
-        If a look has no such field.
+        If `Look` has no such field.
     """
     from neural_attn.figures.look import Look
     from neural_attn.figures.of_maps import plot_maps
@@ -216,24 +217,25 @@ def analyze(
     heads: Heads = None,
     **options: Any,
 ) -> Analysis:
-    """Say what each head does: of maps, or of a model on texts or arrays.
+    """Say what each head does, in maps or in a model on texts or arrays.
 
     Parameters
     ----------
     given : AttentionMaps, batches of them, a PyTorch module, or another model
-        Maps are analysed as they are; a model is run on `inputs` first. What
-        `capture(…, keep="metrics")` gave, or several of them, is finished.
-    inputs, tokenizer : of a model, as in `capture`
-    layers, heads : of which to say it, as in `capture`; None: all
-    options : as in `neural_attn.analysis.analyze_maps.analyze`; of a model those of
-        `neural_attn.pipeline.Request` that are of numbers (`threshold`, `flow`, …)
+        Maps are analysed as they are; a model is run on `inputs` first. One or
+        several results of `capture(…, keep="metrics")` are finished.
+    inputs, tokenizer : for a model, as in `capture`
+    layers, heads : which ones, as in `capture`; None: all
+    options : as in `neural_attn.analysis.analyze_maps.analyze`; for a model, those
+    fields of `neural_attn.pipeline.Request` that concern numbers (`threshold`, `flow`,
+    …)
 
     Raises
     ------
     NeuralError
-        For whatever is wrong with a model or its inputs.
+        If something is wrong with the model or its inputs.
     ValueError
-        If batches hold maps of one name with different heads.
+        If batches have maps with the same name but different heads.
     """
     parts = [given] if isinstance(given, PartialAnalysis) else given
     if _are_all(PartialAnalysis, parts):
@@ -266,8 +268,8 @@ def diagnose(
     Parameters
     ----------
     given : AttentionMaps, an iterable of batches of them, or a model as `capture` takes
-    inputs, tokenizer : of a model, as in `capture`
-    checkpoint, options : as `neural_attn.pipeline.Request` has them (`tokens`, …)
+    inputs, tokenizer : for a model, as in `capture`
+    checkpoint, options : as in `neural_attn.pipeline.Request` (`tokens`, …)
 
     Returns
     -------
@@ -277,9 +279,9 @@ def diagnose(
     Raises
     ------
     NeuralError
-        For whatever is wrong with a model or its inputs.
+        If something is wrong with the model or its inputs.
     ValueError
-        If batches hold maps of one name with different heads.
+        If batches have maps with the same name but different heads.
     """
     if isinstance(given, AttentionMaps) or _are_batches(given):
         told = {"inputs": inputs, "tokenizer": tokenizer, "checkpoint": checkpoint}
@@ -318,7 +320,7 @@ def _prepared(model: AttentionModel, inputs: Any, tokens: Tokens | None) -> Prep
 
 
 def _selected(maps: AttentionMaps, layers: Any, heads: Any) -> AttentionMaps:
-    """Some layers and heads of maps that are there."""
+    """Some layers and heads of existing maps."""
     wanted: Any = Choice.of(layers, heads).layers
     try:
         names = {name for one in wanted or [None] for name in maps.select(one)}

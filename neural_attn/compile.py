@@ -31,10 +31,10 @@ def compile_file(
 ) -> str:
     """Compile a .neural file to source text for a backend.
 
-    `backend` is a name or alias (the framework need not be installed), or "auto".
-    With `output`, the text is also written there; with `library`, what networks share
-    (attention, writing, saving) goes into that file beside it, which the text imports.
-    Raises NeuralError with every problem of the file.
+    `backend` is a name or alias (the framework need not be installed), or "auto". With
+    `output`, the text is also written there; with `library`, the code that networks
+    share (attention, generation, saving) goes into that file beside it, which the text
+    imports. Raises NeuralError with every problem of the file.
     """
     return compile_with_warnings(path, backend, output, network, library)[0]
 
@@ -46,7 +46,7 @@ def compile_with_warnings(
     network: str | None,
     library: str | Path | None = None,
 ) -> tuple[str, list[Diagnostic], str]:
-    """The same, with the warnings and the name of the backend that was taken."""
+    """The same, with the warnings and the name of the chosen backend."""
     module = _module(library, output) if library is not None else ""
     networks, warnings = check_file(path)
     checked = choose(networks, network)

@@ -58,7 +58,7 @@ def _is_better(
 ) -> bool:
     """Whether a problem is gone, and no mistake of syntax came for it.
 
-    A mistake of syntax hides others behind it, which may come to light.
+    A syntax error hides others behind it, which may come to light.
     """
     if _is_syntax(problem):
         old = sum(_is_syntax(d) and _start(d) <= _start(problem) for d in before)

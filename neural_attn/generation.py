@@ -31,10 +31,10 @@ Step = Callable[[str], None]
 class Generated:
     """What a network wrote.
 
-    `written` has one for each text, `maps` their attention, if it was asked for: each
-    of one text, whose decoder rows are those of `written.fed`. `checkpoint` is where
-    the weights came from; without it they are random and what is written means
-    nothing. `notes` are for people, `warnings` those of the file.
+    `written` has one entry for each text, `maps` their attention, if it was asked for:
+    each for one text, whose decoder rows are those of `written.fed`. `checkpoint` is
+    where the weights came from; without it they are random and what is written means
+    nothing. `notes` are for people, `warnings` are those of the file.
     """
 
     written: Sequence[Written]
@@ -50,7 +50,7 @@ class Generated:
         return [one.text for one in self.written]
 
     def explore(self, index: int = 0) -> ExplorerPage:
-        """A page of one text, on which its writing is seen step by step.
+        """A page of one text that shows its generation step by step.
 
         Raises ValueError where its attention was not kept.
         """
@@ -69,10 +69,10 @@ class Generated:
         }
 
     def save(self, folder: Path) -> dict[str, Path]:
-        """Write `generation.json`, and of each text its page and its maps.
+        """Write `generation.json`, and for each text its page and its maps.
 
-        Returns what was written, by name. Of several texts each has a folder of its
-        own. Raises OSError where a file cannot be written.
+        Returns the written files, by name. If there are several texts, each has a
+        folder of its own. Raises OSError where a file cannot be written.
         """
         text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1)
         files = {"generation.json": atomic_write(folder / "generation.json", text)}
@@ -98,20 +98,20 @@ def generate(
     step: Step = lambda begins: None,
     **how: Any,
 ) -> Generated:
-    """Let a network go on with texts, or write one for each that it reads.
+    """Let a network continue texts, or write one for each that it reads.
 
     Parameters
     ----------
     model : the path of a .neural file, the folder of a pretrained model, or LoadedModel
-        Of a file without `checkpoint`, the weights beside it (`name.safetensors`, or
-        that in `name_trained`) are used; without any they are random. What a folder
-        becomes is kept in `output_dir`.
+        For a file without `checkpoint`, the weights beside it (`name.safetensors`, or
+        those in `name_trained`) are used; without any they are random. What a folder is
+        converted to is kept in `output_dir`.
     inputs : a text, or a list of texts
         A tuple of two is a source and the target that the network is made to write
         (teacher forcing): the result says how likely each of its tokens is.
     tokenizer : a path or a `Tokenizer`, or a mapping of "source" and "target" to them
-        Else those beside the file: `source.tokenizer.json` and `target.tokenizer.json`,
-        or `tokenizer.json`.
+        By default those beside the file: `source.tokenizer.json` and
+        `target.tokenizer.json`, or `tokenizer.json`.
     network, backend : as in `load_model`
     attention : whether the attention of every step is kept
     how : max_new_tokens=50, beams=1, temperature=0, top_k, start, end, seed=0
@@ -121,8 +121,8 @@ def generate(
     Raises
     ------
     NeuralError
-        For a network that writes no text, a tokenizer or weights that do not fit, a
-        text that is empty, or a request that means nothing.
+        If the network does not write text, a tokenizer or weights do not fit, a text is
+        empty, or an option cannot be used.
     """
     unknown = [name for name in how if name not in _HOW]
     if unknown:

@@ -67,7 +67,7 @@ class Block:
     """A `define` of the author's or the prelude's, or a network.
 
     `observes` says that its map is what it observes, not what it attends by.
-    `loses_padding` names a layer in it behind which padding is not known any more, one
+    `loses_padding` names a layer in it after which padding is no longer known, one
     that asks for it, and what would help.
     """
 

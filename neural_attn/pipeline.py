@@ -1,6 +1,6 @@
-"""The one way from an input to what is seen of it.
+"""The one way from an input to its pictures and numbers.
 
-A `Request` says what gives attention, on what, and what is wanted; the rest is
+A `Request` says which model, on which inputs, and what is wanted; the rest is
 input -> model -> maps -> numbers -> pictures. The commands, `AttentionVisualizer` and
 `explore` differ only in where they stop.
 """
@@ -100,7 +100,7 @@ class Request:
     flow: bool = False
     rank: bool = False
     steps: bool = False  # also every step of what the network writes
-    most_texts: int | None = None  # the first so many of all texts
+    most_texts: int | None = None  # only this many texts, the first ones
     # pictures
     layer: str | int | None = None
     head: int | None = None
@@ -120,7 +120,7 @@ class Request:
 
     @property
     def linked(self) -> Path | None:
-        """The links, where their file brings the texts: else they are of the data."""
+        """The links, if their file brings the texts; otherwise they are of the data."""
         return self.links if self.links and bring_texts(self.links) else None
 
     @property
@@ -245,7 +245,7 @@ def _attend_to_media(model: AttentionModel, request: Request) -> Iterator[Batch]
 
 
 def _links_of_data(request: Request, count: int) -> list[LinkedText]:
-    """Those of each example, of which there are so many; none if none are given."""
+    """The links of each of `count` examples; none if none are given."""
     if request.links is None:
         return []
     links = list(read_links(request.links))
@@ -510,22 +510,22 @@ def explore(
     backend: str = "auto",
     **options: Any,
 ) -> ExplorerPage:
-    """Make a page on which every head of a model can be looked at, offline.
+    """Make an offline page that shows every head of a model.
 
-    In a notebook the result shows itself; elsewhere `.save(path)` writes it.
+    A notebook displays the result; elsewhere `.save(path)` writes it.
 
     Parameters
     ----------
     model : AttentionMaps, a path, arrays, a PyTorch module, a Keras or another model
-        Maps are shown as they are; anything else is opened and run first. Arrays come
-        as a library hands them out: `outputs.attentions`, or `outputs`. The `.neural`
-        file of a pretrained model's folder is kept in `attention_outputs`.
+        Maps are shown as they are; anything else is opened and run first. Arrays are as
+        a library returns them: `outputs.attentions`, or `outputs`. The `.neural` file
+        of a pretrained model's folder is kept in `attention_outputs`.
     inputs : a text, a list of texts, an array, a mapping of them, a Path, or None
         In a list, a tuple of two texts is a pair. A Path is the file of an image, or of
-        sound (.wav); a list may hold several. None takes a random sample, where the
-        model does not bring its attention.
-    tokens, rows, axes, causal, mask : of arrays, as in `neural_attn.maps.given.take`
-    tokenizer, checkpoint, backend : as `Request` has them
+        sound (.wav); a list may hold several. None takes a random sample, unless the
+        model already holds its attention.
+    tokens, rows, axes, causal, mask : for arrays, as in `neural_attn.maps.given.take`
+    tokenizer, checkpoint, backend : as in `Request`
         The tokenizer of a module may be one of `transformers` or `tokenizers`.
     options : as in `neural_attn.explorer.page.explore`
 
@@ -534,8 +534,7 @@ def explore(
     ValueError
         If there are no maps, or no such option.
     NeuralError
-        For whatever is wrong with the model or its inputs, or where a page would not
-        be true.
+        If something is wrong with the model or its inputs, or a page would not be true.
     """
     if isinstance(model, AttentionMaps):
         given = {"inputs": inputs, "tokens": tokens, "rows": rows}

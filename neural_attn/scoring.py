@@ -20,7 +20,7 @@ from neural_attn.diagnostics.errors import fail
 __all__ = ["BLEU", "EXACT", "Difference", "Score", "compare", "is_match", "score"]
 
 EXACT, BLEU = "exact_match", "bleu"
-RESAMPLED = 2000  # times that the texts are drawn anew
+RESAMPLED = 2000  # times that the texts are resampled
 _TAILS = (2.5, 97.5)  # percent: what lies between is the interval of 95 %
 
 Float = NDArray[np.float64]

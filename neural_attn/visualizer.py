@@ -39,11 +39,11 @@ class AttentionVisualizer:
     Parameters
     ----------
     model : a PyTorch module, a Keras model, a LoadedModel, a generated model, or None
-        Whatever `neural_attn.models.opening.open_model` takes; None where only
+        Whatever `neural_attn.models.opening.open_model` takes; None if only
         `visualize_from_dsl` is used.
     backend : "tensorflow", "pytorch", "numpy" or "auto"
-        What `visualize_from_dsl` compiles for unless told otherwise; auto takes
-        TensorFlow, else PyTorch, else NumPy, whichever is installed.
+        What `visualize_from_dsl` compiles for unless told otherwise; auto takes the
+        first installed of TensorFlow, PyTorch and NumPy.
     """
 
     def __init__(self, model: Any = None, backend: str = "auto") -> None:
@@ -69,7 +69,7 @@ class AttentionVisualizer:
         Raises
         ------
         NeuralError
-            If the model has no attention, or no layer of such a name.
+            If the model has no attention, or no layer with such a name.
         """
         maps = self._maps(input_data)
         if layer_names is None:
@@ -151,7 +151,7 @@ class AttentionVisualizer:
         Raises
         ------
         NeuralError
-            With every problem of the file, or what is wrong with the data.
+            With every problem of the file or the data.
         """
         from neural_attn.figures.look import Look
 
@@ -202,8 +202,8 @@ class AttentionVisualizer:
         """Write the interactive page; returns its path.
 
         `attention_weights` maps names to arrays [batch, heads, queries, keys], as
-        `extract_attention_weights` gives them, whose rows promise `rows`; or is the
-        `maps` of a result, which also know that, kinds, masks and tokens.
+        `extract_attention_weights` returns them, whose rows promise `rows`; or is the
+        `maps` of a result, which also know this, kinds, masks and tokens.
         """
         from neural_attn.figures.dashboard import write_dashboard
 
@@ -258,7 +258,7 @@ class AttentionVisualizer:
     def analyze_attention_patterns(
         self, attention_weights: NDArray[np.floating]
     ) -> AttentionPatterns:
-        """Entropy, strength and diagonality per head (`neural_attn.analysis`)."""
+        """Entropy, maximum weight and diagonality per head (`neural_attn.analysis`)."""
         return analyze_attention_patterns(_array(attention_weights))
 
     @property

@@ -182,7 +182,7 @@ def test_a_tokenizer_that_does_not_part_a_pair_is_named(model):
     file = str(model / "tokenizer.json")
     plain = json.loads(Path(file).read_text()) | {"post_processor": None}
     Path(file).write_text(json.dumps(plain))
-    assert "sets nothing between" in visualize(model, "--pair", *PAIR)[1]
+    assert "puts nothing between" in visualize(model, "--pair", *PAIR)[1]
     tokenizer = Tokenizer.from_file(file)
     page = explore(model, [PAIR, "cat"], tokenizer=tokenizer, backend="numpy")
     assert page.maps.maps[0].key_tokens[0] == (*"the cat ##s sat on the mat .".split(),)

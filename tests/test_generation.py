@@ -465,8 +465,8 @@ def test_texts_that_end_at_once_and_none_at_all(backend, tmp_path):
 
 
 MEANINGLESS = [
-    ((START[:, :0], 2), {}, "there is nothing to go on with"),
-    ((START[:, :0], 0), {"beams": 2}, "there is nothing to go on with"),
+    ((START[:, :0], 2), {}, "there is nothing to continue"),
+    ((START[:, :0], 0), {"beams": 2}, "there is nothing to continue"),
     ((START, -1), {}, "max_new_tokens is 0 or more, not -1"),
     ((START, 2), {"beams": 0}, "beams is 1 or more, not 0"),
     ((START, 2), {"temperature": -1.0}, "temperature is 0 or more"),

@@ -139,7 +139,7 @@ def _text(top: list[str], parts: list[str]) -> str:
 
 
 def _marks(checked: Checked, backend: Backend, found: Generation | None) -> set[str]:
-    """What the code that goes on with a text must know of the network."""
+    """What the code that continues a text must know of the network."""
     if found is None:
         return set()
     marks = {"KEEPS": found.keeps_steps, "PADDED": found.pads}
@@ -150,7 +150,7 @@ def _marks(checked: Checked, backend: Backend, found: Generation | None) -> set[
 
 
 def _loop(text: str, values: Mapping[str, str]) -> str:
-    """The training loop with the file's numbers, its first lines laid out anew."""
+    """The training loop with the file's numbers, its first lines laid out again."""
     head, _, body = runtime_source.inlined(text, values).partition("):\n")
     first = " ".join(head.split()).replace("( ", "(").rstrip(",")
     return "\n".join([*lay_out(f"{first}):"), *_laid_out(body.split("\n"))])

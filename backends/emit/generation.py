@@ -1,4 +1,4 @@
-"""Which networks can go on with their own output, and how their forward is split.
+"""Which networks can continue their own output, and how their forward is split.
 
 A network of one input of ids that gives, at each step, a share for each id, and in
 which no step sees a later one, is a language model; it may take a mask of its padding.
@@ -24,7 +24,7 @@ from neural_attn.shapes.instance import Checked, Instance
 
 
 def generation(checked: Checked) -> Generation | None:
-    """How a network goes on with its output; None where it cannot."""
+    """How a network continues its output; None where it cannot."""
     inputs = [i for i in checked.network.inputs if not is_mask(i.name)]
     masks = [i for i in checked.network.inputs if is_mask(i.name)]
     if not 1 <= len(inputs) <= 2 or len(masks) > (len(inputs) == 1):

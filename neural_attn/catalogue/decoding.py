@@ -1,4 +1,4 @@
-"""What remembers earlier steps while a network goes on with its own output."""
+"""What remembers earlier steps while a network continues its own output."""
 
 from __future__ import annotations
 

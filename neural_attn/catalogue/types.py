@@ -85,13 +85,13 @@ class Positions(Tensor):
 
 @dataclass(frozen=True, eq=False)
 class LastState(Tensor):
-    """A state behind the last step, which has read all steps of an input."""
+    """A state after the last step, which has read all steps of an input."""
 
     of: int | None = None
 
 
 def last_state(state: Tensor, x: object) -> LastState:
-    """A tensor as the state behind the last step of `x`."""
+    """A tensor as the state after the last step of `x`."""
     of = x.along if isinstance(x, Tensor) else None
     return LastState(state.dims, state.dtype, state.roots, of=of)
 

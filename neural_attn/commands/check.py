@@ -40,8 +40,8 @@ def check(
 ) -> None:
     """Parse, resolve and infer shapes; show all problems at once.
 
-    --fix changes the characters that are wrong and no others: misspelled names, commas,
-    quotes, colons, a pooling before an output of classes. What is left is shown.
+    --fix changes only the characters that are wrong: misspelt names, commas, quotes,
+    colons, a pooling before an output of classes. What is left is shown.
     """
     found: list[Diagnostic] = []
     lines: list[str] = []

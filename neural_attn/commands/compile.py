@@ -1,4 +1,4 @@
-"""`neural compile`: a network as Python code that stands alone."""
+"""`neural compile`: a network as self-contained Python code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def compile_command(
     library: Path | None,
     network: str | None,
 ) -> None:
-    """Write the network as Python code that stands alone."""
+    """Write the network as self-contained Python code."""
     from neural_attn.compile import compile_with_warnings
 
     if output == Path("-"):  # as elsewhere on the command line

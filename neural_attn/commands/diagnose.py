@@ -77,10 +77,10 @@ ANY = "any"
 def diagnose(file: Path, **options: Any) -> None:
     """Say what is wrong with a model, as its attention on texts or data shows.
 
-    Looks for masks that are missing, untrained weights, positions that are missing,
-    hallucination, repetition, long inputs that are not reached, and heads that do the
-    same. Each fault has its layers, heads and tokens, the numbers behind it, and what
-    to try. FILE is as `neural analyze` takes it. Faults are data: the exit code is 0
+    Looks for missing masks, untrained weights, missing positions, hallucination,
+    repetition, long inputs that attention does not reach, and heads that do the same.
+    Each fault has its layers, heads and tokens, the numbers behind it, and what to try.
+    FILE is as in `neural analyze`. Faults are results, not errors: the exit code is 0
     unless --fail-on says otherwise.
     """
     check_kept_in(file)

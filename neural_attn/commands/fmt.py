@@ -29,7 +29,7 @@ STDIN = Path("-")
 def fmt(files: Sequence[Path], check: bool, diff: bool) -> None:
     """Rewrite files in the one canonical form; `-` reads stdin, writes stdout.
 
-    Comments stay where they are, and the meaning stays what it is. Exit code 1 if a
+    Comments stay where they are, and the meaning does not change. Exit code 1 if a
     file has a syntax error, or, with --check or --diff, is not in that form.
     """
     failed = changes = 0

@@ -1,4 +1,4 @@
-"""`neural generate`: a network goes on with a text, or writes one for another."""
+"""`neural generate`: a network continues a text, or reads one and writes another."""
 
 from __future__ import annotations
 
@@ -83,12 +83,12 @@ FOLDER = Path("attention_outputs")
     'neural generate translate.neural --pair "Guten Tag" "Good day"',
 )
 def generate(file: Path, **options: Any) -> None:
-    """Let a network go on with a text, or write one for another that it reads.
+    """Let a network continue a text, or read one and write another.
 
     FILE is a .neural file, whose weights beside it (NAME.safetensors) are used unless
     --checkpoint names others, or the folder of a pretrained model. The most likely
-    token is taken, or with --beams the best of several texts, or with --temperature
-    one is drawn.
+    token is taken, or with --beams the best of several texts, or with --temperature one
+    is sampled.
     """
     from neural_attn import generation
     from neural_attn.folder_lock import alone_in

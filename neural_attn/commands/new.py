@@ -20,7 +20,7 @@ from neural_attn.diagnostics.errors import fail, printable
 def new(
     template: str | None, output: Path | None, name: str | None, force: bool
 ) -> None:
-    """Write a starting file, named like it unless told otherwise; list them all."""
+    """Write a template as a starting file; without one, list the templates."""
     from neural_attn.files import atomic_write
     from neural_attn.templates import summary, templates
     from neural_attn.templates import template as text_of

@@ -31,8 +31,8 @@ def _backend(auto: str) -> Callable[[Any], Any]:
     )
 
 
-BACKEND = _backend("tensorflow, else pytorch, else numpy, whichever is installed")
-QUICKEST = _backend("numpy, for which no framework has to be loaded")
+BACKEND = _backend("the first installed of tensorflow, pytorch, numpy")
+QUICKEST = _backend("numpy, which needs no framework")
 CHECKPOINT = click.option(
     "--checkpoint", type=FILE,
     help="Weights: .safetensors, .pt or .pth; by default those beside FILE.",

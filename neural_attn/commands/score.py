@@ -61,8 +61,8 @@ WORDS = {"exact_match": "exact match, %", "bleu": "BLEU"}
 def score(files: tuple[Path, ...], **options: Any) -> None:
     """Let networks write for the sources of pairs, and compare with the targets.
 
-    Says the exact match (but for white space) and BLEU, each with an interval of 95 %.
-    Of several FILEs, the first is compared with each other one on the same pairs.
+    Gives the exact match (except for white space) and BLEU, each with a 95 % interval.
+    Of several FILEs, the first is compared with each of the others on the same pairs.
     BLEU needs the extra `score`.
     """
     from neural_attn.scoring import compare

@@ -82,9 +82,9 @@ if TYPE_CHECKING:
 def train(file: Path, as_json: bool, **options: Any) -> None:
     """Train a network of FILE, and keep the weights of its best epoch.
 
-    The file's `train` block gives what no option says. NAME_trained/ gets
+    The file's `train` block has the defaults of the options. NAME_trained/ gets
     NAME.safetensors (for --checkpoint), the tokenizers, history.csv, loss.png, and
-    checkpoint/, from which --resume goes on.
+    checkpoint/, from which --resume continues.
     """
     from neural_attn.trainer.progress import watching
     from neural_attn.trainer.run import Request, StoppedError, train_file

@@ -108,7 +108,7 @@ if TYPE_CHECKING:
 @click.option("--cmap", metavar="NAME", help="A Matplotlib colour map.")
 @click.option(
     "--figsize", nargs=2, type=click.FloatRange(2, 60), metavar="W H",
-    help="Width and height of a picture, in inches; else what fits.",
+    help="Width and height of a picture, in inches; by default what fits.",
 )  # fmt: skip
 @click.option(
     "--annotate", is_flag=True, help="Write values into all cells with room for them."
@@ -134,7 +134,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--row", type=click.Choice(ROW_NAMES),
-    help="Which token names a row of a decoder that writes; both, if not said.",
+    help="Which token names a row of a decoder that writes; by default both.",
 )  # fmt: skip
 @click.option("--max-src", type=click.IntRange(1), help="Draw this many source tokens.")
 @click.option("--max-trg", type=click.IntRange(1), help="Draw this many target tokens.")
@@ -148,7 +148,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--watch", "watching", is_flag=True,
-    help="Draw again whenever FILE or a file of its input changes; Ctrl-C ends it.",
+    help="Draw again whenever FILE or its input changes; Ctrl-C ends it.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @NETWORK

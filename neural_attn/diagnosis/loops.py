@@ -39,7 +39,7 @@ def find_loops(items: Sequence[AttentionItem], text: int) -> Iterator[Loop]:
 
 
 def is_read_back(item: AttentionItem) -> bool:
-    """Whether a decoder reads there what it wrote, or a text that it goes on with."""
+    """Whether a decoder reads there what it wrote, or a text that it continues."""
     return item.kind != "cross" and (item.causal or item.kind == "decoder_self")
 
 

@@ -103,9 +103,9 @@ def explore(
     layer: str | int | None = None,
     head: int | None = None,
 ) -> ExplorerPage:
-    """Make a page on which every head of `maps` can be looked at, offline.
+    """Make an offline page that shows every head of `maps`.
 
-    In a notebook the result shows itself; elsewhere `.save(path)` writes it.
+    A notebook displays the result; elsewhere `.save(path)` writes it.
 
     Parameters
     ----------
@@ -113,26 +113,26 @@ def explore(
     other : AttentionMaps or None
         A second model, framework or text, to see side by side with the difference.
     labels : two texts
-        How `maps` and `other` are called; else by their source, backend or A and B.
+        Names of `maps` and `other`; by default their source, their backend or A and B.
     precision : "compact", "fine" or "full"
         How weights are kept; see `neural_attn.explorer.quantize`. "full" is float32.
     title : str or None
-        Over the page; else the source of the maps.
+        The title of the page; by default the source of the maps.
     detail : Detail or None
-        What is kept of texts too long to be kept in full.
+        What to keep of texts too long to be kept in full.
     metrics : "auto", "all" or "quick"
         "all" has a sentence on each head and, for short texts, the slow metrics;
         "quick" has neither; "auto" is quick where there are more than 2**24 weights.
     examples : int or None
-        Only so many, the first, of a batch.
+        Only this many examples of a batch, the first ones.
     layer, head : as in `AttentionMaps.select`
-        The page holds all and opens on this one; else on the head of the first
-        sentence of what stands out.
+        The page holds all heads and opens on this one; by default on the head of the
+        first sentence of what stands out.
 
     Raises
     ------
     ValueError
-        If there are no maps, or no such precision or choice of metrics.
+        If there are no maps, or the precision or choice of metrics is unknown.
     SelectionError
         If there is no such layer or head.
     """
@@ -171,7 +171,7 @@ def write_explorer(
     precision: str = "compact",
     detail: Detail | None = None,
 ) -> Path:
-    """Write a page of maps that come one by one, so that never all are in memory.
+    """Write a page of maps that come one by one, so that they are never all in memory.
 
     The other parameters are those of `AttentionMaps` and `explore`.
 

@@ -20,7 +20,7 @@ from neural_attn.figures.token_labels import readable, shortened
 __all__ = ["Reading", "labels", "read_tokens"]
 
 SHOWN_LENGTH = 120
-GOES_ON = "·"  # in front of what goes on with a word
+GOES_ON = "·"  # in front of what continues a word
 
 _SPECIAL = re.compile(
     r"\[(?:CLS|SEP|PAD|BOS|EOS|DIST)\]|</?(?:s|pad|bos|eos|cls|sep)>|<\|[^|]{1,40}\|>"
@@ -38,7 +38,7 @@ class Reading:
 
     `words` and `sentences` number the groups from 0, in order. `shown` is safe to show
     anywhere (see `neural_attn.figures.token_labels.readable`). It has no marks of the
-    spelling; what goes on with a word begins with a dot: `token`, `·ization`.
+    spelling; what continues a word begins with a dot: `token`, `·ization`.
     """
 
     scheme: str

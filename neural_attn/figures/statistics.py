@@ -1,8 +1,8 @@
 """Statistics of heads as the field draws them, by seaborn, on Matplotlib axes.
 
-Each takes a finished analysis and gives the figure. What is not said here (fonts, size,
-colours of axes) is the reader's own, from `matplotlib.rcParams`. Nothing goes through
-pyplot, so no figure stays open.
+Each takes a finished analysis and returns the figure. What is not set here (fonts,
+size, colours of axes) comes from the user's own `matplotlib.rcParams`. Nothing goes
+through pyplot, so no figure stays open.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ def plot_distributions(
     over: Literal["heads", "rows"] = "heads",
     ax: Axes | None = None,
 ) -> Figure:
-    """Draw how a metric is spread in each layer.
+    """Draw the distribution of a metric in each layer.
 
     Parameters
     ----------
-    analysis : as `neural_attn.analyze` gives it
+    analysis : as `neural_attn.analyze` returns it
     metric : a column of `analysis.to_frame()`; entropy is in nats
     over : what is counted
         "heads": a violin for each layer with a point for each head, its mean over
@@ -69,7 +69,7 @@ def plot_distributions(
     NeuralError
         If seaborn or pandas is not installed (E0502).
     ValueError
-        If there is no such metric, or none of it is known of any head.
+        If there is no such metric, or it is known of no head.
     """
     seaborn = _seaborn()
     if over not in ("heads", "rows"):
@@ -100,7 +100,7 @@ def plot_distributions(
 def plot_head_distances(
     analysis: Analysis, *, ax: Axes | None = None, cmap: str | None = None
 ) -> Figure:
-    """Draw how far heads are from each other, those that attend alike side by side.
+    """Draw the distances between heads, with similar heads side by side.
 
     The distance is the square root of the mean Jensen-Shannon divergence of their rows,
     from 0 (the same) to 1; the tree is average linkage (UPGMA), as in the clusters of
@@ -108,7 +108,7 @@ def plot_head_distances(
 
     Parameters
     ----------
-    analysis : as `neural_attn.analyze` gives it
+    analysis : as `neural_attn.analyze` returns it
     ax : where to draw, the tree above it; None: a figure of its own
     cmap : name of a Matplotlib colour map
 
@@ -151,11 +151,11 @@ def plot_head_distances(
 def plot_metrics(
     analysis: Analysis, metrics: Sequence[str] = PAIRED, *, hue: str = "layer"
 ) -> Figure:
-    """Draw metrics in pairs, a point for each head; on the diagonal how many have what.
+    """Draw metrics in pairs, a point for each head, with histograms on the diagonal.
 
     Parameters
     ----------
-    analysis : as `neural_attn.analyze` gives it
+    analysis : as `neural_attn.analyze` returns it
     metrics : two or more columns of `analysis.to_frame()`
     hue : what colours stand for: "layer", "type" or "kind"
 
@@ -164,7 +164,7 @@ def plot_metrics(
     NeuralError
         If seaborn or pandas is not installed (E0502).
     ValueError
-        If there is no such metric or hue, or no head of which all are known.
+        If there is no such metric or hue, or no head for which all are known.
     """
     seaborn = _seaborn()
     names = list(metrics)

@@ -68,7 +68,7 @@ class SoundPreparation(Preparation):
         return frames * self.hop / self.rate
 
     def numbers(self, samples: Float, frames: int | None) -> NDArray[np.float32]:
-        """Samples [time] as float32 [frames, bands], with silence behind them.
+        """Samples [time] as float32 [frames, bands], with silence after them.
 
         The log of the power of each band, no more than 8 powers of ten below the
         loudest, moved to about -1 to 1. `frames` is None where any number will do.

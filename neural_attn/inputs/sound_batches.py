@@ -39,7 +39,7 @@ def prepare_sounds(
 ) -> Prepared:
     """Sound files, and what was encoded of texts, as checked inputs of a network.
 
-    Silence is put behind them where the network takes so many frames. Without settings
+    Silence is added after them where the network takes so many frames. Without settings
     they are prepared as Whisper does it, at 16,000 Hz.
 
     Raises NeuralError (E0439) for a file that is no WAV, or too long, or files of
@@ -77,7 +77,7 @@ def _padded(
 ) -> dict[str, NDArray[np.bool_]]:
     """What is no padding in texts of different length; {} where all are as long.
 
-    Raises NeuralError (E0439.texts) where a token would see the padding behind it.
+    Raises NeuralError (E0439.texts) where a token would see the padding after it.
     """
     if min(encoded.lengths) == max(encoded.lengths):
         return {}

@@ -47,7 +47,7 @@ class Written:
     Parameters
     ----------
     source : str
-        What it was given: the text to translate, or the beginning to go on with.
+        What it was given: the text to translate, or the beginning to continue.
     text : str
         What it wrote, without the tokens that only start or end a text.
     source_ids, source_tokens : of the text that was read; empty where there is one text

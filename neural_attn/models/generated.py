@@ -359,11 +359,11 @@ def load_model(
 ) -> LoadedModel:
     """Compile a network, build it in its framework and load its weights.
 
-    Without `checkpoint` (.safetensors, .pt, .pth) the weights are drawn with `seed`,
-    the same ones for every backend. `dtype` is "float32" or "float64".
+    Without `checkpoint` (.safetensors, .pt, .pth) the weights are random, drawn with
+    `seed` and the same for every backend. `dtype` is "float32" or "float64".
 
-    Raises NeuralError where the file has problems, the framework is not installed
-    or the weights do not fit.
+    Raises NeuralError if the file has problems, the framework is not installed or the
+    weights do not fit.
     """
     checked = (
         path if isinstance(path, Checked) else choose(check_file(path)[0], network)

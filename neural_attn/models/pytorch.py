@@ -147,7 +147,7 @@ class ModuleModel(AttentionModel):
         """Call the module without gradients; its output, and its maps as they are.
 
         Raises NeuralError for a module in training mode, one in which no attention was
-        seen, a layer or head that there is not, or maps beyond the budget.
+        seen, a layer or head that does not exist, or maps beyond the budget.
         """
         return self._run(prepared, None)[:2]
 

@@ -72,7 +72,7 @@ def translates(checked: Checked) -> bool:
 
 @dataclass(frozen=True)
 class _Given:
-    """A text as it is written from: ids that are read, and those that are gone on with.
+    """A text as it is written from: ids that are read, and those that are continued.
 
     `forced` are the ids that it is made to write.
     """
@@ -190,7 +190,7 @@ class Writer:
         return ids
 
     def _prompt(self, text: str, number: int) -> list[int]:
-        """A text to go on with: without the token that ends it."""
+        """A text to continue: without the token that ends it."""
         if not text:
             if self.start is None:
                 fail("E0462.empty", number=number)
@@ -372,7 +372,7 @@ class Writer:
 
 
 def hide_padding(one: AttentionMap, written: Sequence[Written]) -> AttentionMap:
-    """The same map, in which rows behind the end of what was written are hidden.
+    """The same map, in which rows after the end of what was written are hidden.
 
     Where texts of a batch are of different length and the network cannot tell padding,
     such rows are of nothing that was fed.

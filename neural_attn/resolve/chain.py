@@ -164,7 +164,7 @@ class Chain:
                 self.problems.add("W0120.branch", span, hint=hint, name=text)
 
     def _reader_of(self, branch: str, end: int) -> str:
-        """How a layer behind a branch could attend to it, "" where none can."""
+        """How a layer after a branch could attend to it, "" where none can."""
         taken = {
             statement.value.function.text
             for statement in self.wiring.body

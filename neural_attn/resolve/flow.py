@@ -31,7 +31,7 @@ class Flow:
     `value` is the variable that holds it now, `variable` the one that the next layer
     assigns, `mask` the variable of its padding mask, "" while it has none. `is_encoded`
     says that it went through attention of an encoder: it can be a decoder's memory.
-    `lost_at` is the layer behind which the mask fitted no more; `states` are the
+    `lost_at` is the layer after which the mask no longer fits; `states` are the
     variables of the states that the last recurrent layer of it gave.
     """
 
@@ -102,7 +102,7 @@ def turns_round(use: LayerUse) -> bool:
 
 
 def keeps_time(block: Block) -> bool:
-    """Whether a padding mask still fits behind a block: each layer in it keeps time."""
+    """Whether a padding mask still fits after a block: each layer in it keeps time."""
     seen, waiting = {block}, [block]
     if any(map(_has_other_steps, _returned(block.forward.body))):
         return False

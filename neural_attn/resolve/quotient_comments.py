@@ -20,7 +20,7 @@ _FACTORS = ("*", "/", "%", "@", "**")
 
 
 def note_quotients(file: tree.File, problems: Problems) -> None:
-    """Warn of comments behind an expression that hold only a number."""
+    """Warn of comments after an expression that hold only a number."""
     source = file.span.source
     found = {match.start(): match for match in _QUOTIENT.finditer(source.text)}
     if not found:

@@ -28,7 +28,7 @@ class Wiring:
     """The state of a chain: its layers and statements so far, and who takes what.
 
     A padding mask reaches every layer that takes one, until a layer changes the time
-    axis; the last encoder's output reaches the decoders behind it.
+    axis; the last encoder's output reaches the decoders after it.
     """
 
     def __init__(self, scope: Scope, node: tree.NetworkNode | tree.Define) -> None:
@@ -43,7 +43,7 @@ class Wiring:
         self.waiting: list[Input] = []  # inputs of ids that no layer has taken yet
         self.pads_with = ""
         self.labels: set[str] = set()  # the names that the author gives to layers
-        # in a define: the layer behind which padding is unknown, one that asks, a hint
+        # in a define: the layer after which padding is unknown, one that asks, a hint
         self.loses_padding: tuple[str, str, str] | None = None
         self.memory = Flow("")  # what decoders attend to, as it was remembered
         # the variables of states, by the layer that gives them and its branch; and
@@ -68,7 +68,7 @@ class Wiring:
         return fresh
 
     def remember(self, flow: Flow, span: Span | None = None) -> None:
-        """Keep the encoder's output, and its mask, for the decoders behind it."""
+        """Keep the encoder's output, and its mask, for the decoders after it."""
         if span is not None:
             self.assign(MEMORY, tree.Name(span, flow.value), span)
             if flow.mask:
@@ -184,7 +184,7 @@ class Wiring:
         return flow
 
     def behind(self, use: LayerUse, flow: Flow) -> Flow:
-        """The flow behind a layer: whether its padding is still known."""
+        """The flow after a layer: whether its padding is still known."""
         target = use.target
         if not flow.mask or self._keeps(use):
             return flow

@@ -219,7 +219,7 @@ class _Run(Entry):
         return results[0] if len(results) == 1 else Several(results)
 
     def scan(self, call: tree.Call) -> Value:
-        """Call a layer at each step: what it gives, and the states behind the last."""
+        """Call a layer at each step: what it gives, and the states after the last."""
         step = step_call(call)
         assert step is not None
         use = self.uses.get(step.function.text)

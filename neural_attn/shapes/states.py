@@ -22,7 +22,7 @@ def states_behind(
     given: Mapping[str, Static],
     inputs: Sequence[Value | None],
 ) -> tuple[Tensor, ...]:
-    """The states of a layer [batch, 1, units] behind the last step; () for most layers.
+    """The states of a layer [batch, 1, units] after the last step; () for most layers.
 
     Raises ShapeError where the call gives other states to start from.
     """

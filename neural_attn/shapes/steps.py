@@ -114,7 +114,7 @@ def _ranks(x: Tensor) -> bool:
 
 
 def _has_heads(x: Tensor) -> bool:
-    """Whether the steps stand behind the heads, as split_heads puts them."""
+    """Whether the steps come after the heads, as split_heads puts them."""
     return x.step_axis == -2
 
 
@@ -143,7 +143,7 @@ def _joined_by_shape(given: Mapping[str, Value], result: Value) -> Iterator[Join
 def _keeps_rows(x: Tensor, dims: Sequence[Dim], sizes: Sequence[object]) -> bool:
     """Whether the numbers of each step stay together, and the steps in their order.
 
-    What stands behind the axis of the steps is then as much as before.
+    What stands after the axis of the steps is then as much as before.
     """
     # all steps of all texts in a row
     is_flat = x.rank == 2 and x.dims[0].value is None and x.dims[0].label != BATCH

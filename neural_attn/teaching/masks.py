@@ -52,7 +52,7 @@ def lesson(maps: AttentionMaps, notes: Sequence[str] = ()) -> Lesson:
 def why_hidden(one: AttentionMap, example: int, head: int = 0) -> NDArray[np.int64]:
     """Places in LEVELS, [queries, keys], of one head of one example.
 
-    What no query sees is padding. Of a causal layer, what stands behind the query is
+    What no query sees is padding. Of a causal layer, what comes after the query is
     later; anything else that is hidden is out of the layer's reach.
     """
     allowed = one.allowed[example, head]

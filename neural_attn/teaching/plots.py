@@ -36,9 +36,9 @@ def plot_masks(
     ----------
     source : a .neural file, or the folder of a pretrained model
     inputs : a text, a list of texts, an array, or a mapping of arrays by input name
-        None takes a random sample whose last steps are padding, where the network masks
-        padding. Of several examples, the one of which most is hidden is drawn.
-    layer : a name, the beginning of one, or an index, as in `AttentionMaps.select`
+        None takes a random sample whose last steps are padding, if the network masks
+        padding. Of several examples, the one with the most hidden is drawn.
+    layer : a name, a prefix of one, or an index, as in `AttentionMaps.select`
     tokens : labels, as `capture` has them
     checkpoint, network, tokenizer, theme : as the options of `neural visualize`
 
@@ -50,7 +50,7 @@ def plot_masks(
     Raises
     ------
     NeuralError
-        For whatever is wrong with the file or the inputs, or without any attention.
+        If something is wrong with the file or the inputs, or there is no attention.
     """
     texts = as_texts(inputs)
     found = Source(
@@ -74,22 +74,22 @@ def plot_positions(
     network: str | None = None,
     theme: ThemeName = "light",
 ) -> Figure:
-    """Draw how the layers of a network tell positions apart.
+    """Draw how the layers of a network encode positions.
 
     Sinusoidal and learned encodings as they are added, rotary angles, and biases by
-    distance (ALiBi, T5), all measured on what the layers give.
+    distance (ALiBi, T5), all measured on the outputs of the layers.
 
     Parameters
     ----------
     source : a .neural file, or the folder of a pretrained model
     length : how many positions; None: 100, or as many as the network takes
     checkpoint, network, theme : as the options of `neural visualize`
-        Learned ones without weights are random, and the picture says so.
+        Learned encodings without weights are random, and the picture says so.
 
     Raises
     ------
     NeuralError
-        If no layer tells positions apart (E0481), or the file has problems.
+        If no layer encodes positions (E0481), or the file has problems.
     """
     weights = None if checkpoint is None else Path(checkpoint)
     return draw(Source(source, network, weights).positions(length), theme)
@@ -104,8 +104,8 @@ def plot_schedule(
 ) -> Figure:
     """Draw the learning rate of each training step, as the optimizer gets it.
 
-    Of a file with several networks there is a curve for each, unless `network` names
-    one. `steps` is how many steps are drawn; None shows the schedule whole. `theme` is
+    A file with several networks gives a curve for each, unless `network` names one.
+    `steps` is how many steps are drawn; None shows the whole schedule. `theme` is
     "light" or "dark".
 
     Raises
@@ -121,8 +121,8 @@ def plot_loss(
 ) -> Figure:
     """Draw what the loss of a network asks for, and what an error costs.
 
-    Of cross-entropy the target distribution, smoothed as the file says, and the loss
-    over the probability that the right class gets. `theme` is "light" or "dark".
+    For cross-entropy: the target distribution, smoothed as the file says, and the loss
+    over the probability of the correct class. `theme` is "light" or "dark".
 
     Raises
     ------

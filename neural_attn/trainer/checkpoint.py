@@ -26,7 +26,7 @@ Row = dict[str, float]  # an epoch of the history
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state behind an epoch: arrays, the history so far, and what it is of."""
+    """The state after an epoch: arrays, the history so far, and what it is of."""
 
     state: Mapping[str, NDArray[Any]]
     history: list[Row]

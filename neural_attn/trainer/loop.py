@@ -71,7 +71,7 @@ def fit(
     keep: Callable[[History, bool], None],
     watcher: Watcher,
 ) -> None:
-    """Train from where the history ends; `keep` is called behind each epoch.
+    """Train from where the history ends; `keep` is called after each epoch.
 
     It is told whether this epoch is the best so far. Raises NeuralError (E0708) where
     the loss is no number any more, before anything of that epoch is kept.

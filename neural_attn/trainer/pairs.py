@@ -12,7 +12,7 @@ Pair = tuple[str, str]
 def read_pairs(path: Path, sides: tuple[str, str] = ("source", "target")) -> list[Pair]:
     """The pairs of a file in their order; `sides` name the columns in messages.
 
-    Columns behind the second are left aside. Raises NeuralError, with the number of the
+    Columns after the second are ignored. Raises NeuralError, with the number of the
     line, for one without a tab or with an empty side; lines of spaces alone count for
     nothing.
     """

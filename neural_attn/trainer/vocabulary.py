@@ -26,7 +26,7 @@ _ENDS = (END, "[END]", "[SEP]", "<eos>", "[EOS]", "<|endoftext|>")
 
 Role = Literal["source", "target", "read", "write"]
 # What a tokenizer adds to a text: a source ends, a target begins and ends; what is only
-# read stays as it is; what is to be gone on with only begins.
+# read stays as it is; what is to be continued only begins.
 _TEMPLATES: dict[Role, str] = {
     "source": f"$A {END}",
     "target": f"{START} $A {END}",

@@ -15,7 +15,7 @@ __all__ = ["milestones", "rate_at"]
 
 
 def rate_at(schedule: Named, step: int) -> float:
-    """The learning rate of the batch behind `step` others.
+    """The learning rate of the batch after `step` others.
 
     Formulas and sources stand in `training.catalogue.SCHEDULES`.
     """

@@ -43,7 +43,7 @@ class Layer:
         return self
 
     def initialize(self, seed=None):
-        """Draw every matrix anew (Glorot and Bengio, 2010); return the layer."""
+        """Draw every matrix again (Glorot and Bengio, 2010); return the layer."""
         rng = np.random.default_rng(seed)
         for name, weight in self.named_weights().items():
             if weight.ndim > 1 and ".weight" in f".{name}":

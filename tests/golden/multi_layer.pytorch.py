@@ -87,7 +87,7 @@ def embedded(x, embedding):
 
 
 class PositionalEncoding(nn.Module):
-    """Adds to x [batch, time, d_model] vectors that tell each position where it stands."""
+    """Adds to x [batch, time, d_model] vectors that tell each position where it is."""
 
     def forward(self, x):
         # j, j + 1 turn at the rate 10000 ** (-j / d_model) (Vaswani et al., 2017, 3.5)

@@ -98,7 +98,7 @@ class BahdanauDecoder(Layer):
     """A recurrent decoder that attends before each step (Bahdanau et al., 2015).
 
     x [batch, time, width], memory [batch, keys, width]: its states [batch, time, units].
-    The first state is read off the mean of the memory.
+    The first state is computed from the mean of the memory.
     """
 
     def __init__(self, memory_width, x_width, units):

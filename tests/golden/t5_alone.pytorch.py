@@ -34,7 +34,7 @@ class RelativePositionBias(nn.Module):
             key = query
         steps = relative_positions(query, key)
         if self.bidirectional:
-            # one half is for the keys before a query, the other for those behind it
+            # one half is for the keys before a query, the other for those after it
             size = math.floor(32 / 2)
             first = size * (steps > 0).to(steps.dtype)
             distance = torch.abs(steps)

@@ -35,7 +35,7 @@ class RelativePositionBias(layers.Layer):
             key = query
         steps = relative_positions(query, key)
         if self.bidirectional:
-            # one half is for the keys before a query, the other for those behind it
+            # one half is for the keys before a query, the other for those after it
             size = math.floor(32 / 2)
             first = size * ops.cast(steps > 0, steps.dtype)
             distance = ops.abs(steps)

@@ -46,7 +46,7 @@ class Layer:
         return self
 
     def initialize(self, seed=None):
-        """Draw every matrix anew (Glorot and Bengio, 2010); return the layer."""
+        """Draw every matrix again (Glorot and Bengio, 2010); return the layer."""
         rng = np.random.default_rng(seed)
         for name, weight in self.named_weights().items():
             if weight.ndim > 1 and ".weight" in f".{name}":
@@ -249,7 +249,7 @@ def softmax(x):
 
 
 class PositionalEncoding(Layer):
-    """Adds to x [batch, time, d_model] vectors that tell each position where it stands."""
+    """Adds to x [batch, time, d_model] vectors that tell each position where it is."""
 
     def forward(self, x):
         # j, j + 1 turn at the rate 10000 ** (-j / d_model) (Vaswani et al., 2017, 3.5)

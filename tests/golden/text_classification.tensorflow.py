@@ -114,7 +114,7 @@ def masked_mean(x, mask):
 
 
 class PositionalEncoding(layers.Layer):
-    """Adds to x [batch, time, d_model] vectors that tell each position where it stands."""
+    """Adds to x [batch, time, d_model] vectors that tell each position where it is."""
 
     def call(self, x):
         # j, j + 1 turn at the rate 10000 ** (-j / d_model) (Vaswani et al., 2017, 3.5)

@@ -10,7 +10,7 @@ def masked_step(network, skip_padding, mask):
     skip_padding(network, mask): its positions count from the first that is none.
     """
     if (mask[:, -1] == 0).any():
-        raise ValueError("padding stands before a text that is to go on, not behind it")
+        raise ValueError("padding goes before a text that is continued, not after it")
 
     def step(ids):
         shown = np.ones_like(ids)

@@ -33,7 +33,7 @@ def upsample(x, size, interpolation="nearest"):
 
 
 def permute(x, dims):
-    """Put the axes behind the batch in the order `dims`, counted from 1."""
+    """Put the axes after the batch in the order `dims`, counted from 1."""
     return x.transpose(0, *dims)
 
 

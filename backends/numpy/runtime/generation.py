@@ -47,7 +47,7 @@ class Positions(Layer):
 
 
 class GeneratingNetwork(Network):
-    """A network that goes on with a text."""
+    """A network that continues a text."""
 
     def generate(
         self,
@@ -112,7 +112,7 @@ class TranslatingNetwork(Network):
         seed=None,
         top_k=None,
     ):
-        """Read source [batch, time], and go on with target ids [batch, 1 or more].
+        """Read source [batch, time], and continue target ids [batch, 1 or more].
 
         Returns the target with all that follows. beams: how many continuations are
         kept, of which the best is returned. temperature: 0 takes the likeliest token,
@@ -141,7 +141,7 @@ def go_on(network, step, ids, count, beams, end, drawing):
         return ids
     # only with PADDED:
     if (ids[:, -1] == 0).any():
-        raise ValueError("padding stands before a text that is to go on, not behind it")
+        raise ValueError("padding goes before a text that is continued, not after it")
 
     def scores_of(ids):
         return log_shares(step(ids))

@@ -49,7 +49,7 @@ class Recurrence(Layer):
         mask: boolean [batch, 1, 1, time]; hidden steps keep the state, and give 0.
         initial_state: the state before the first step [batch, 1, units], or several:
         hidden and cell, then those of the way back. With return_state, the states
-        behind the last step follow the output.
+        after the last step follow the output.
         """
         if not x.shape[1]:
             raise ValueError("there is no step to read")

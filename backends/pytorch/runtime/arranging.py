@@ -40,7 +40,7 @@ def upsample(x, size, interpolation="nearest"):
 
 
 def permute(x, dims):
-    """Put the axes behind the batch in the order `dims`, counted from 1."""
+    """Put the axes after the batch in the order `dims`, counted from 1."""
     return x.permute(0, *dims)
 
 

@@ -255,7 +255,7 @@ def near(
     """Return at which distances, 1 - keys to queries - 1, a key is seen.
 
     # only with causal:
-    causal: not behind the query.
+    causal: not after the query.
     # only with window:
     window: fewer than so many steps away.
     """

@@ -48,7 +48,7 @@ class Positions(nn.Module):
 
 
 class GeneratingNetwork(Network):
-    """A network that goes on with a text."""
+    """A network that continues a text."""
 
     @torch.no_grad()
     def generate(
@@ -108,7 +108,7 @@ class TranslatingNetwork(Network):
         return_attention=False,
         top_k=None,
     ):
-        """Read source [batch, time], and go on with target ids [batch, 1 or more].
+        """Read source [batch, time], and continue target ids [batch, 1 or more].
 
         Returns the target with all that follows. beams: how many continuations are
         kept, of which the best is returned. temperature: 0 takes the likeliest token,
@@ -138,7 +138,7 @@ def masked_step(network, step, mask):
     mask [batch, time] is that of the first ids, 0 for padding. What follows is none.
     """
     if (mask[:, -1] == 0).any():
-        raise ValueError("padding stands before a text that is to go on, not behind it")
+        raise ValueError("padding goes before a text that is continued, not after it")
 
     def masked(ids):
         shown = torch.ones_like(ids)
@@ -156,7 +156,7 @@ def go_on(network, step, ids, count, beams, end, temperature, top_k):
         return ids
     # only with PADDED:
     if (ids[:, -1] == 0).any():
-        raise ValueError("padding stands before a text that is to go on, not behind it")
+        raise ValueError("padding goes before a text that is continued, not after it")
     keep_steps(network, True)
     # only with PADDED:
     skip_padding(network, ids.repeat_interleave(beams, dim=0))

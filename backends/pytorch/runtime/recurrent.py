@@ -45,13 +45,13 @@ class Recurrence(nn.RNNBase):
         mask: boolean [batch, 1, 1, time]; hidden steps keep the state, and give 0.
         initial_state: the state before the first step [batch, 1, units], or several:
         hidden and cell, then those of the way back. With return_state, the states
-        behind the last step follow the output.
+        after the last step follow the output.
         """
         output, *states = self.both_ways(x, mask, initial_state)
         return (output, *states) if self.return_state else output
 
     def both_ways(self, x, mask, initial_state):
-        """Return the output, and the states behind the last step [batch, 1, units]."""
+        """Return the output, and the states after the last step [batch, 1, units]."""
         if self.go_backwards:
             x, mask = x.flip(1), None if mask is None else mask.flip(-1)
         # The same features are dropped at every step (Gal and Ghahramani, 2016).

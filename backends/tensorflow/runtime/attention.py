@@ -105,7 +105,7 @@ class BlockwiseAttentionLayer(AttentionLayer):
 
 
 def steps_between(queries, keys, rows=slice(None)):
-    """Return how many steps behind each query each key stands: [rows, keys]."""
+    """Return how many steps after each query each key is: [rows, keys]."""
     return ops.arange(keys) - (ops.arange(queries)[rows, None] + (keys - queries))
 
 
@@ -122,7 +122,7 @@ def visible(
     """Return which keys these rows see, [rows, keys], and `mask` lets them see.
 
     # only with causal:
-    causal: no key behind the query.
+    causal: no key after the query.
     # only with window:
     window: only keys fewer than so many steps away.
     """

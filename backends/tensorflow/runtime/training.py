@@ -51,7 +51,7 @@ class Noam(keras.optimizers.schedules.LearningRateSchedule):
         self.options["scale"] = scale
 
     def __call__(self, step):
-        """Return the rate of the batch behind `step` others."""
+        """Return the rate of the batch after `step` others."""
         step = ops.cast(step, "float32") + 1
         slope = ops.minimum(step**-0.5, step * self.options["warmup_steps"] ** -1.5)
         return self.options["scale"] * self.options["d_model"] ** -0.5 * slope

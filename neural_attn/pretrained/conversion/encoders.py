@@ -168,7 +168,7 @@ def _add_embeddings(text: _Text, config: Config, kin: Kin, width: int) -> None:
     text.equations.append(f"x = {total}")
     if kin.counts_real:
         text.equations += [
-            "# positions count what is no padding, and begin behind that of padding",
+            "# positions count what is not padding, and begin after that of padding",
             f"real = minimum(abs(input_ids - {padding}), 1)",
             f"x = x + position(cumsum(real, axis=1) * real + {padding})",
         ]

@@ -226,9 +226,9 @@ def analyze(
         several results of `capture(…, keep="metrics")` are finished.
     inputs, tokenizer : for a model, as in `capture`
     layers, heads : which ones, as in `capture`; None: all
-    options : as in `neural_attn.analysis.analyze_maps.analyze`; for a model, those
-    fields of `neural_attn.pipeline.Request` that concern numbers (`threshold`, `flow`,
-    …)
+    options : as in `neural_attn.analysis.analyze_maps.analyze`
+        For a model, those fields of `neural_attn.pipeline.Request` that concern numbers
+        (`threshold`, `flow`, …).
 
     Raises
     ------

@@ -373,7 +373,7 @@ def test_padding_before_a_text_changes_nothing(padded, backend, tmp_path):
 
 def test_padding_behind_a_text_is_refused(backend, tmp_path):
     model = Runner(TEXTS["learned"], backend, tmp_path)
-    with pytest.raises(ValueError, match="padding stands before a text"):
+    with pytest.raises(ValueError, match="padding goes before a text"):
         model.generate(np.pad(START, ((0, 0), (0, 1))), 2)
     with pytest.raises(ValueError, match="give one"):
         model.generate(START, 2, beams=2, temperature=1.0)

@@ -125,9 +125,9 @@ def test_a_matplotlib_that_writes_backwards_says_so(monkeypatch):
     monkeypatch.setattr("matplotlib.__version_info__", (3, 10, 9, "final", 0))
     even = np.full((1, 1), 1.0)
     arabic = plot_heatmap(even, ["على"], ["cat"])
-    assert any("right to left" in text.get_text() for text in arabic.texts)
+    assert any("right-to-left" in text.get_text() for text in arabic.texts)
     latin = plot_heatmap(even, ["cat"], ["cat"])
-    assert not any("right to left" in text.get_text() for text in latin.texts)
+    assert not any("right-to-left" in text.get_text() for text in latin.texts)
 
 
 @pytest.mark.parametrize(

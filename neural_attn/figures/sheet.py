@@ -301,8 +301,8 @@ class Sheet:
             notes.append(f"{what} drawn as codes: no installed font has them")
         if drawn_backwards([*self.query_tokens, *self.key_tokens]):
             notes.append(
-                "letters that are written from right to left are drawn the other way, "
-                "one by one; Matplotlib 3.11 writes them"
+                "right-to-left text is drawn from left to right, its letters apart: "
+                "joining them takes Matplotlib 3.11"
             )
         return notes
 

@@ -60,7 +60,7 @@ def reading(otherwise: str) -> Iterator[None]:
         zipfile.BadZipFile,
         zlib.error,
         EOFError,
-        ValueError,  # of array headers, of JSON, of names that are no text
+        ValueError,  # of array headers, of JSON, of names that are not text
         TypeError,
         AttributeError,  # of JSON that holds something else in a place
         LookupError,

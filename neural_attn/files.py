@@ -123,7 +123,7 @@ def safe_name(text: str, max_bytes: int = 100) -> str:
     """Make one path component out of any text.
 
     Letters and digits of every script, `.`, `_` and `-` are kept; all else becomes
-    `_`. The result is never empty, never starts with a dot, is no device name and is
+    `_`. The result is never empty, never starts with a dot, is not a device name and is
     at most `max_bytes` long in UTF-8, so that a prefix and an extension still fit.
     Different texts may give the same name: see `safe_names`.
     """

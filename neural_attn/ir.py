@@ -117,7 +117,7 @@ SCAN = "scan"
 UNUSED = "_"  # stands before `=` for a value that is not needed
 
 
-SEEN = "mask"  # what scan takes by name: which steps of x are no padding
+SEEN = "mask"  # what scan takes by name: which steps of x are not padding
 
 
 def step_call(call: tree.Call) -> tree.Call | None:

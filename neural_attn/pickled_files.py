@@ -42,7 +42,7 @@ def load_pickled(path: Path) -> Any:
 
 
 def form_of(tensor: Any) -> str:
-    """How a tensor is kept where it is no plain array in memory, "" where it is one."""
+    """How a tensor is kept if it is not a plain array in memory; else ""."""
     import torch
 
     if tensor.device.type != "cpu":  # meta: a shape without numbers

@@ -35,7 +35,7 @@ def generation(checked: Checked) -> Generation | None:
     if checked.network.takes_embedded or not _continues(checked, target):
         return None
     part, name, within = checked.root, target.name, None
-    # what depends on the mask alone is no reading of a source
+    # what depends on the mask alone is not a reading of a source
     given = {name, *(mask.name for mask in masks)}
     before, after, handed = _split(part, given)
     if sources and not handed and (found := _only_layer(part)):

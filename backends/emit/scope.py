@@ -252,7 +252,7 @@ class Scope:
     def in_constructor(self, expr: tree.Expr) -> ast.expr | None:
         """How a name is spelled in the constructor; notes what it must be given.
 
-        Whole numbers divide without a rest there; others, and in functions, do not.
+        Whole numbers divide exactly there; others, and in functions, do not.
         """
         if isinstance(expr, tree.Binary) and expr.operator == "/":
             if self._has_fractions(expr.left) or self._has_fractions(expr.right):

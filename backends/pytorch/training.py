@@ -21,7 +21,7 @@ from neural_attn.shapes.instance import Checked
 
 _OPTIMIZERS = {"Nadam": "NAdam"}  # others are called as in Keras
 _SUM = 'reduction="sum"'
-# The targets that are no padding: one at least, for a batch without any.
+# The targets that are not padding: one at least, for a batch without any.
 _REAL = "        real = (targets != -100).sum().clamp(min=1)"
 _NAMES = {"learning_rate": "lr", "epsilon": "eps", "rho": "alpha"}
 # What PyTorch does anyway.

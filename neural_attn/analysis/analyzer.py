@@ -203,7 +203,7 @@ def measured_parts(
     `heads` are their numbers in each map, and `weights` [heads, queries, keys] theirs.
     """
     found = measure(plan, weights, rank=rank)
-    # Over one key all heads are alike, and signed rows are no distributions.
+    # Over one key all heads are alike, and signed rows are not distributions.
     compared = geometry.keys > 1 and geometry.rows in NONNEGATIVE
     step = -(-geometry.queries // _MOST_ROWS)
     parts, start = [], 0

@@ -51,7 +51,7 @@ def number_or_none(value: Any) -> float | None:
 
 
 def typed(value: Any, *types: type) -> Any:
-    """A value of exactly one of these types: True is no int here."""
+    """A value of exactly one of these types: True is not an int here."""
     if type(value) not in types:
         raise ValueError(f"it holds {str(value)[:40]!r} in a wrong place")
     return value

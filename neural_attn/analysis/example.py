@@ -31,8 +31,8 @@ MOST_TOKENS = 64
 class Example:
     """The tokens of one text, and what its layers do together.
 
-    `raw` and `rollout` are lists [layers][time][time], rounded to 6 digits; empty
-    where the maps are no stack of self-attention, or the text is longer than 64 tokens.
+    `raw` and `rollout` are lists [layers][time][time], rounded to 6 digits; empty where
+    the maps are not a stack of self-attention, or the text is longer than 64 tokens.
     `agreement` is, per layer, the correlation of raw attention with rollout. `flow`
     [time][time] is attention flow from the last layer to the inputs, empty unless it
     was asked for; `flow_agreement` is its correlation with rollout.

@@ -97,7 +97,7 @@ class Relation:
 class Relations:
     """What was found of all relations by one parser.
 
-    Of `arcs` that are of these relations, `left_out` lie on words that are no tokens of
+    Of `arcs` that are of these relations, `left_out` lie on words without tokens of
     their own; rows that may not see where they lead are not counted. `unparsed` texts
     have no parse.
     """

@@ -82,7 +82,7 @@ class Steps:
         """Add the steps of every text that the maps are of.
 
         Of each text those that predict a token which the network wrote; in maps of
-        signed weights, which are no shares, there are none.
+        signed weights, which are not shares, there are none.
         """
         for number, written in enumerate(maps.written):
             items = [maps.item(name, number) for name in maps]

@@ -143,7 +143,7 @@ def observe(given: Given) -> Tensor:
 def promise_of(given: Given) -> Rows:
     """What the rows of the weights promise: a softmax's, unless `rows` says more.
 
-    A sink takes its part of each row, and is no key.
+    A sink takes its part of each row, and is not a key.
     """
     if isinstance(given.get("sink"), Tensor):
         return PARTS

@@ -99,7 +99,7 @@ def tensors(given: Given, name: str) -> list[Tensor]:
 def check_steps_mask(
     name: str, x: Tensor, mask: Value | None, *, exactly: bool = False
 ) -> None:
-    """Refuse what does not say which steps of x are no padding. Raises ShapeError.
+    """Refuse what does not say which steps of x are not padding. Raises ShapeError.
 
     x [batch, time, …], and the mask that the layer or function `name` is called with;
     `exactly` where it must speak of each step, and not of all of them at once.

@@ -81,7 +81,7 @@ _MERGE_MODE = Parameter(
 
 
 def _sequence(name: str, x: Tensor) -> None:
-    """Refuse what is no sequence of vectors. Raises ShapeError."""
+    """Refuse what is not a sequence of vectors. Raises ShapeError."""
     need_numbers(name, x)
     if x.rank != 3:
         if x.rank > 3:

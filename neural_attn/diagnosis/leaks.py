@@ -63,7 +63,7 @@ def _decoders(maps: AttentionMaps) -> set[str]:
 
 
 def _real(maps: AttentionMaps, one: AttentionMap) -> Bool:
-    """Queries that are no padding, [batch, 1, queries, 1]."""
+    """Queries that are not padding, [batch, 1, queries, 1]."""
     batch, _, queries, _ = one.weights.shape
     real = np.zeros((batch, 1, queries, 1), bool)
     for index in range(batch):

@@ -44,7 +44,7 @@ def plot_attention(
     Raises
     ------
     ValueError
-        If it is no matrix of numbers, or nothing is left of it.
+        If it is not a matrix of numbers, or nothing is left of it.
     """
     if hasattr(attention, "detach"):
         attention = attention.detach().cpu()

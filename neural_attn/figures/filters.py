@@ -44,7 +44,7 @@ class Filters:
     Parameters
     ----------
     hide_special : bool
-        Queries and keys that are no part of the text: [CLS], </s>, <|endoftext|>.
+        Queries and keys that are not part of the text: [CLS], </s>, <|endoftext|>.
     hide_sinks : bool
         Keys that are a sink of any matrix drawn (`neural_attn.metrics.sinks`).
     renormalize : bool

@@ -211,8 +211,8 @@ def _charmap(family: str) -> frozenset[int]:
         )
         return frozenset(font_manager.get_font(path).get_charmap())
     except (OSError, RuntimeError, ValueError):
-        # A font that is broken, or was removed since Matplotlib listed it, is no font
-        # to draw with; the search goes on, and what stays missing is said.
+        # A font that is broken, or was removed since Matplotlib listed it, cannot be
+        # used; the search goes on, and what stays missing is said.
         return frozenset()
 
 

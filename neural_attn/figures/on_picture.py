@@ -53,7 +53,7 @@ def plot_on_picture(
     panel_titles : one text per panel
     cmap : name of a Matplotlib colour map; None is one from yellow to red
     measure : what the weights are
-    look : whose scale and theme are taken; what it hides is no part of an image, which
+    look : whose scale and theme are taken; what it hides is not part of an image, which
         the subtitle says
 
     The rest is as in `neural_attn.figures.heatmap.plot_heatmap`.

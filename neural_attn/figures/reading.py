@@ -147,7 +147,7 @@ def _decode_bytes(
 ) -> tuple[list[str], list[str]]:
     """Decode each token; where it holds a part of a character, say which: " 1/3".
 
-    Those that are `whole` are no part of anything, and stay as they are.
+    Those that are `whole` are not part of anything, and stay as they are.
     """
     texts: list[str] = []
     parts: list[str] = []

@@ -527,7 +527,7 @@ class Sheet:
 def _mute_special(
     drawn: Sequence[Text], shown: AxisLabels, tokens: Sequence[str], muted: str
 ) -> None:
-    """Labels of tokens that are no part of the text, such as [CLS], in grey."""
+    """Labels of tokens that are not part of the text, such as [CLS], in grey."""
     special = read_tokens(tokens).special
     for label, position in zip(drawn, shown.positions, strict=True):
         if special[position]:

@@ -36,7 +36,7 @@ def prepare_images(
     Without settings, images are resized to what the network takes, and their mean and
     deviation are taken to be 0.5.
 
-    Raises NeuralError (E0438) for a file that is no image, or images of different
+    Raises NeuralError (E0438) for a file that is not an image, or images of different
     sizes, and as `prepare` does.
     """
     given = image_input(checked)

@@ -28,8 +28,8 @@ class Prepared:
     `batch` is the number of examples; `cut` says what texts lost at their end;
     `pictures` are what image files became, one for each example; `steps` label the
     positions that no input has; `real` says of inputs by name, bool [batch, time], what
-    is no padding, where the network is not told; `written` is what the network wrote of
-    its input, one for each example.
+    is not padding, where the network is not told; `written` is what the network wrote
+    of its input, one for each example.
     """
 
     inputs: Any

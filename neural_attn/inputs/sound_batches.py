@@ -75,7 +75,7 @@ def prepare_sounds(
 def _padded(
     checked: Checked, name: str, encoded: Encoded
 ) -> dict[str, NDArray[np.bool_]]:
-    """What is no padding in texts of different length; {} where all are as long.
+    """What is not padding in texts of different lengths; {} where all are as long.
 
     Raises NeuralError (E0439.texts) where a token would see the padding after it.
     """

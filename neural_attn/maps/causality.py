@@ -24,7 +24,7 @@ def looks_causal(weights: NDArray[Any], real: Flags) -> bool:
     weights : float [batch, heads, queries, keys]
         With fewer queries than keys, the last query stands at the last key.
     real : bool [batch, queries]
-        Rows that are no padding; the others are not looked at.
+        Rows that are not padding; the others are not looked at.
     """
     queries, keys = weights.shape[2:]
     if not 1 < queries <= keys:
@@ -44,7 +44,7 @@ def looks_causal(weights: NDArray[Any], real: Flags) -> bool:
 
 
 def promise_of(weights: NDArray[Any], real: Flags) -> Rows:
-    """Say "parts" where each row that is no padding sums to something, none above 1.
+    """Say "parts" where each row that is not padding sums to something, none above 1.
 
     So it is with a learned sink. Rows that all sum to 1, and all else, are "shares".
     """

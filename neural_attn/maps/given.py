@@ -25,7 +25,7 @@ from neural_attn.promises import SHARES, Rows
 
 __all__ = ["MASK", "TOKENS", "take", "take_layers"]
 
-# members of a mapping or a file that are no layers
+# members of a mapping or a file that are not layers
 MASK, TOKENS = "attention_mask", "tokens"
 
 

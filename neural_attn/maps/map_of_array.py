@@ -127,7 +127,7 @@ def _is_of_keys(mask: NDArray[Any] | None) -> bool:
 def _fitting_mask(
     name: str, weights: NDArray[Any], claims: Claims
 ) -> NDArray[Any] | None:
-    """The mask as a map takes it; what was generated after a prompt is no padding.
+    """The mask as a map takes it; what was generated after a prompt is not padding.
 
     Raises NeuralError (E0437) for one that does not fit.
     """
@@ -156,7 +156,7 @@ def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
 def _real_rows(
     weights: NDArray[Any], mask: NDArray[Any] | None, claims: Claims, *, own: bool
 ) -> NDArray[np.bool_]:
-    """Rows that are no padding, [batch, queries]."""
+    """Rows that are not padding, [batch, queries]."""
     batch, _, queries, keys = weights.shape
     real = np.ones((batch, queries), dtype=bool)
     if not own and claims.query_mask is not None:

@@ -172,7 +172,7 @@ def _layers(value: Any, pattern: str) -> list[Found]:
 def _claims(
     layers: Sequence[Found], of: _Of, claims: Claims, tokenizer: Any
 ) -> Claims | Finding:
-    """What is known of a group; or that its examples are no texts of the inputs."""
+    """What is known of a group; or that its examples are not texts of the inputs."""
     there = [one.value for one in layers if one.value is not None]
     if not there:
         return replace(claims, own=of.own)
@@ -242,7 +242,7 @@ def _cut(values: Ids, length: int, batch: int, *, grows: bool = False) -> Ids:
 def _grown(mask: Ids, length: int) -> Ids:
     if mask is None or mask.shape[1] == length:
         return mask
-    more = length - mask.shape[1]  # what was generated is no padding
+    more = length - mask.shape[1]  # what was generated is not padding
     return np.pad(mask, ((0, 0), (0, more)), constant_values=1)
 
 

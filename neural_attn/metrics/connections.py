@@ -54,7 +54,7 @@ Tagger = Callable[[Sequence[str]], Sequence[str]]
 class Pair:
     """What a rule sees; tags are universal parts of speech, or None without a tagger.
 
-    Tokens are empty where only their places are known: a place's number is no word.
+    Tokens are empty where only their places are known: a place's number is not a word.
     `distance` is key position minus query position, None for cross-attention.
     """
 

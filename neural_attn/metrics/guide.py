@@ -71,7 +71,7 @@ def analyze_attention_patterns(
     batch_index : int
         The example described, where there is a batch.
     cross : bool
-        Queries and keys are different tokens, so that there is no diagonal even
+        Queries and keys are different tokens, so there is no diagonal even
         where their numbers agree. Other than square weights never have one.
     rows : "shares", "parts", "gates" or "signed"
         What each row promises. Rows that need not sum to 1 are divided by their sum

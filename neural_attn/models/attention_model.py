@@ -26,8 +26,9 @@ __all__ = ["AttentionModel", "Captured", "Vocabulary", "refuse_options"]
 class Captured:
     """What one run gave: the output, and the attention maps.
 
-    `findings` is what is wrong with the weights; a layer whose weights are no attention
-    at all (NaN) is not among the maps. `output` is None where nothing was run.
+    `findings` is what is wrong with the weights; a layer whose weights are not
+    attention at all (NaN) is not among the maps. `output` is None where nothing was
+    run.
     """
 
     output: Any

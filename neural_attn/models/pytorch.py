@@ -334,7 +334,7 @@ class _Plain(Module):
         return inputs.prepare(self.module, inputs.by_name(data), tokens)
 
     def encode(self, texts: Sequence[Text]) -> Prepared:
-        """Ids for the first input; texts of different length need an attention_mask."""
+        """Ids for the first input; texts of unequal lengths need an attention_mask."""
         from inspect import signature
 
         from neural_attn.inputs.readers import read_texts

@@ -37,7 +37,7 @@ __all__ = ["SavedModel", "make", "read_saved"]
 class SavedModel(AttentionModel):
     """What one run of a model left: it gives these maps again.
 
-    `findings` is what is wrong with them or with arrays that are no maps; `every` has
+    `findings` is what is wrong with them or with arrays that are not maps; `every` has
     the layers and heads of all, for their numbers.
     """
 

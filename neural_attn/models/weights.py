@@ -117,7 +117,7 @@ def check_shapes(
 def read_header(path: Path) -> dict[str, dict[str, Any]]:
     """The tensors of a safetensors file: name to dtype and shape.
 
-    Raises NeuralError where the file is missing or is no safetensors file.
+    Raises NeuralError where the file is missing or is not a safetensors file.
     """
     try:
         with path.open("rb") as stream:

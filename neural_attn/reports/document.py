@@ -118,7 +118,7 @@ def _is_shown(name: str, heads: Sequence[Head]) -> bool:
 
 
 def _weight_table(heads: Sequence[Head]) -> list[Part]:
-    """The weights of heads that are no shares, as they are."""
+    """The weights of heads that are not shares, as they are."""
     names = ("weight_min", "weight_mean", "weight_max", "weight_std")
     rows = tuple(
         (head.label, head.rows, *(_mean(head, name) for name in names))

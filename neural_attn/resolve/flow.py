@@ -52,7 +52,7 @@ def function_call(function: str, *values: tree.Expr) -> tree.Call:
 
 
 def is_encoder(block: Block) -> bool:
-    """Whether a block computes attention, itself or in a part, and is no decoder.
+    """Whether a block computes attention, itself or in a part, and is not a decoder.
 
     What a decoder gives is nobody's memory: a stack of them is a language model.
     """
@@ -166,7 +166,7 @@ def fits_mask(use: LayerUse) -> bool:
 def take_wiring(
     node: tree.LayerNode, target: NativeLayer | Block | None, problems: Problems
 ) -> tuple[bool, tree.Name | None, tree.LayerNode]:
-    """Split off `mode=…` and `memory=NAME`, which are no parameters.
+    """Split off `mode=…` and `memory=NAME`, which are not parameters.
 
     Only of blocks that have an input for the memory; to others they are unknown.
     Gives whether the keys come from the memory, its name, and the rest.

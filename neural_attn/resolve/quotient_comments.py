@@ -55,5 +55,5 @@ def _expressions(file: tree.File) -> Iterator[tree.Expr]:
         if isinstance(node, tree.Expr):
             yield node
         is_named = isinstance(node, tree.Setting) and isinstance(node.value, tree.Call)
-        # `optimizer: Adam(…)` is no number, what it is given may be
+        # `optimizer: Adam(…)` is not a number, what it is given may be
         nodes += tree.inside(node.value if is_named else node)

@@ -142,7 +142,7 @@ def _split_repeat(
 def _split_shared(
     scope: Scope, node: tree.LayerNode, target: NativeLayer | Block
 ) -> tuple[tree.Argument | None, tree.LayerNode]:
-    """Split off `shared=true`, which is no parameter; none where it says nothing."""
+    """Split off `shared=true`, which is not a parameter; none where it says nothing."""
     if target.parameter(SHARED):
         return None, node
     given = [a for a in node.arguments if a.name == SHARED]

@@ -31,12 +31,12 @@ _NUMBER = re.compile(
 
 DEVICES = ("cpu", "gpu", "cuda", "tpu", "mps", "xpu", "xla", "npu", "hip")
 
-# `Linear(8)` is no activation, but what PyTorch calls a dense layer
+# `Linear(8)` is not an activation, but what PyTorch calls a dense layer
 _FUNCTIONS = {n.replace("_", ""): n for n in ACTIVATIONS if n != "linear"}
 
 
 def check_repeat(problems: Problems, count: object, span: Span) -> bool:
-    """Note a repeat that is no whole number from 1 to MAX_REPEAT."""
+    """Note a repeat that is not a whole number from 1 to MAX_REPEAT."""
     if type(count) is int and 1 <= count <= MAX_REPEAT:
         return True
     problems.add("E0216", span, most=MAX_REPEAT, count=written(count))
@@ -44,7 +44,7 @@ def check_repeat(problems: Problems, count: object, span: Span) -> bool:
 
 
 def note_device(problems: Problems, node: tree.LayerNode) -> None:
-    """Warn of the device of a layer, where it has one; refuse what is no device."""
+    """Warn of the device of a layer, where it has one; refuse what is not a device."""
     if node.device is None:
         return
     device = str(node.device.value)
@@ -115,7 +115,7 @@ def check_value(
 
 
 def check_static(problems: Problems, expr: tree.Expr, known: Collection[str]) -> None:
-    """Note what is no constant: a call, a name that is no `known` parameter."""
+    """Note what is not a constant: a call, a name that is no `known` parameter."""
     if isinstance(expr, tree.Name):
         if expr.text not in known:
             unknown_name(problems, expr, known)

@@ -68,7 +68,7 @@ def why_hidden(one: AttentionMap, example: int, head: int = 0) -> NDArray[np.int
 def pad_sample(checked: Checked, prepared: Prepared) -> Prepared:
     """The same sample with its last steps as padding, where the network masks it.
 
-    Tokens that somebody gave are no padding: such a sample stays as it is.
+    Tokens that somebody gave are not padding: such a sample stays as it is.
     """
     padded = _padded_inputs(checked)
     if prepared.tokens is not None or not padded:

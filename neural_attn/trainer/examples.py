@@ -85,7 +85,7 @@ def _stacked(
 
 
 def weight(targets: NDArray[Any]) -> int:
-    """How many targets count; of numbers that are no ids, how many examples."""
+    """How many targets count; of numbers that are not ids, how many examples."""
     if targets.dtype.kind != "i":
         return len(targets)
     return int((targets != IGNORED).sum())

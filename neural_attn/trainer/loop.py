@@ -74,7 +74,7 @@ def fit(
     """Train from where the history ends; `keep` is called after each epoch.
 
     It is told whether this epoch is the best so far. Raises NeuralError (E0708) where
-    the loss is no number any more, before anything of that epoch is kept.
+    the loss is no longer a number, before anything of that epoch is kept.
     """
     learned, held = examples
     held = None if held is None else by_length(held)

@@ -110,7 +110,7 @@ def train_file(request: Request, watcher: Watcher | None = None) -> Trained:
     ------
     NeuralError
         For a file with problems, data that do not fit it, results in the way, a
-        checkpoint of something else, a loss that is no number, a file that cannot be
+        checkpoint of something else, a loss that is not a number, a file that cannot be
         written. What was there before stays.
     StoppedError
         Where the run is interrupted (Ctrl-C).

@@ -185,7 +185,7 @@ class EntryReader:
         return None
 
     def refuse(self, what: str, span: Span, entries: tuple[Entry, ...]) -> None:
-        """Note a value that is no name at all."""
+        """Note a value that is not a name at all."""
         self.problems.add("E0243.value", span, hint=_listed(entries), what=what)
 
     def _unknown(

@@ -155,7 +155,7 @@ _EXAMPLES = {
 
 
 def _trouble(kind: str, values: tuple[object, ...]) -> str:
-    """Why these values are no search space of the kind, or ""."""
+    """Why these values are not a search space of the kind, or ""."""
     if kind == "choice":
         return "" if values else "needs values to choose from"
     numbers = [v for v in values if isinstance(v, int | float)]

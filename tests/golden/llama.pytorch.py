@@ -120,7 +120,7 @@ def check_request(ids, count, beams, temperature, top_k):
         raise ValueError(f"max_new_tokens is 0 or more, not {count}")
     if beams < 1:
         raise ValueError(f"beams is 1 or more, not {beams}")
-    if not 0 <= temperature < float("inf"):  # nor what is no number
+    if not 0 <= temperature < float("inf"):  # nor what is not a number
         raise ValueError(f"temperature is 0 or more, not {temperature}")
     if beams > 1 and temperature > 0:
         raise ValueError("beams keep the likeliest, a temperature samples: give one")

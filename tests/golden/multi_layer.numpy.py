@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 class Layer:
     """Part of a network: calling it runs `forward`; its arrays are its weights."""
 
-    results = ("attention_weights", "attention_mask")  # arrays that are no weights
+    results = ("attention_weights", "attention_mask")  # arrays that are not weights
 
     def __call__(self, *args, **kwargs):
         """Run `forward`."""

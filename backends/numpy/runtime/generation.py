@@ -180,7 +180,7 @@ def keep_steps(network, flag):
 
 
 def skip_padding(network, ids):
-    """Count positions from the first id [batch, time] that is no padding."""
+    """Count positions from the first id [batch, time] that is not padding."""
     for layer in layers_in(network):
         if hasattr(layer, "skipped"):
             layer.skipped = (ids.cumsum(axis=1) == 0).sum(axis=1, keepdims=True)

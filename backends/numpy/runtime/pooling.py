@@ -34,7 +34,7 @@ class MaxPooling(Pooling):
 
 
 class AveragePooling(Pooling):
-    """Mean of each window, of what is no padding."""
+    """Mean of each window, of what is not padding."""
 
     def forward(self, x):
         """Pool x [batch, *sizes, channels]."""

@@ -187,7 +187,7 @@ def keep_steps(network, flag):
 
 
 def skip_padding(network, ids):
-    """Count positions from the first id [batch, time] that is no padding."""
+    """Count positions from the first id [batch, time] that is not padding."""
     for layer in network.modules():
         layer.skipped = (ids.cumsum(1) == 0).sum(1, keepdim=True)
 

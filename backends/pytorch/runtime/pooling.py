@@ -32,7 +32,7 @@ class MaxPooling(nn.Module):
 
 
 class AveragePooling(MaxPooling):
-    """Mean of each window, of what is no padding."""
+    """Mean of each window, of what is not padding."""
 
     def forward(self, x):
         """Pool x [batch, *sizes, channels]."""

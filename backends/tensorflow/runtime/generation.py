@@ -183,7 +183,7 @@ def keep_steps(network, flag):
 
 
 def skip_padding(network, ids):
-    """Count positions from the first id [batch, time] that is no padding."""
+    """Count positions from the first id [batch, time] that is not padding."""
     for layer in network._flatten_layers():
         layer.skipped = (ids.cumsum(axis=1) == 0).sum(axis=1, keepdims=True)
 

@@ -106,7 +106,7 @@ def read_whisper(path: Path) -> tuple[Config, dict[str, StoredTensor]]:
 
     Raises NeuralError: E0622 where the file cannot be read, E0624 where it is of
     another version or of no Whisper, E0626 where it computes something else, E0627
-    where it is no sound file.
+    where it is not a valid file.
     """
     try:
         with path.open("rb") as stream:

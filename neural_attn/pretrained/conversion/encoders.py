@@ -61,7 +61,7 @@ class Kin:
     tell the whole (pool, head), with the activation of each, None for the model's own;
     `detecting` those of a head that tells tokens that were replaced. `widen` is what
     stands between embeddings and layers of another width. With `counts_real`,
-    positions count what is no padding; with `shared`, all layers are one.
+    positions count what is not padding; with `shared`, all layers are one.
     """
 
     title: str

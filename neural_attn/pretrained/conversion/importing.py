@@ -74,8 +74,8 @@ def import_folder(
     """Take for the folder of a pretrained model the `.neural` file that it becomes.
 
     That is kept in `output_dir`, and used again; the notes say where it is, and what an
-    import left out. `step` is told when an import begins. What is no folder stays as it
-    is. Raises NeuralError where the folder cannot be imported.
+    import left out. `step` is told when an import begins. What is not a folder stays as
+    it is. Raises NeuralError where the folder cannot be imported.
     """
     if not isinstance(model, str | os.PathLike) or not Path(model).is_dir():
         return ModelFiles(model, checkpoint, [])

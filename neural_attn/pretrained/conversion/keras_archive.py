@@ -103,7 +103,7 @@ def read_archive(path: Path) -> tuple[Plan, dict[str, StoredTensor]]:
     """The network of a `.keras` archive, and its tensors; nothing in it is executed.
 
     Raises NeuralError: E0622 where it or h5py cannot be read, E0626 where the network
-    is another kind, E0627 where it is no sound archive.
+    is another kind, E0627 where it is not a valid archive.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -73,7 +73,7 @@ class SafeTensor:
     def read(self, name: str) -> Array:
         """The values as float32.
 
-        Raises NeuralError (E0629) where they are no floating-point numbers, or hold
+        Raises NeuralError (E0629) where they are not floating-point numbers, or hold
         NaN or infinity.
         """
         if self.dtype not in _DTYPES:

@@ -37,7 +37,7 @@ class PickledTensor:
     def read(self, name: str) -> NDArray[np.float32]:
         """The values as float32.
 
-        Raises NeuralError (E0629) where they are no floating-point numbers, or hold
+        Raises NeuralError (E0629) where they are not floating-point numbers, or hold
         NaN or infinity.
         """
         if not self.tensor.is_floating_point():
@@ -54,7 +54,7 @@ def pickled_tensors(path: Path) -> dict[str, PickledTensor]:
 
     Raises NeuralError: E0622 where PyTorch is not installed or the file cannot be
     read, E0627 where it holds anything but tensors by name, or claims too much, E0629
-    where one of them is no plain array.
+    where one of them is not a plain array.
     """
     try:
         import torch

@@ -4,10 +4,8 @@ import json
 import re
 import runpy
 import shlex
-import shutil
 import subprocess
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,8 +19,8 @@ from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.metrics.planted import planted_head, planted_tokens
+from tests.test_readme import ROOT, copy_examples
 
-ROOT = Path(__file__).resolve().parent.parent
 SOURCE, TARGET = planted_tokens(14, seed=1), planted_tokens(12, seed=2)
 T, S = len(TARGET), len(SOURCE)
 RANDOM = np.random.default_rng(0)
@@ -410,7 +408,7 @@ def test_the_gallery_shows_every_kind_beside_a_healthy_network():
 
 def test_the_gallery_shows_what_is_found(tmp_path, monkeypatch):
     pytest.importorskip("tokenizers")
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    copy_examples(tmp_path)
     monkeypatch.chdir(tmp_path)
     before, kinds = gallery()
     (bash,) = re.findall(r"```bash\n(.*?)```", before, re.S)

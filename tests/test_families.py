@@ -771,7 +771,7 @@ def test_beams_and_maps_behind_padding(backend, tmp_path):
     for one, other in zip(maps.values(), whole.attentions, strict=True):
         own = ours.backend.array(one).swapaxes(1, 2)
         assert_close(own[mask != 0], other.transpose(1, 2).numpy()[mask != 0])
-    with pytest.raises(ValueError, match="padding stands before a text"):
+    with pytest.raises(ValueError, match="padding goes before a text"):
         ours.model.generate(ids, 5, attention_mask=1 - shown)
 
 

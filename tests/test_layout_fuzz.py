@@ -154,7 +154,7 @@ def test_text_that_is_out_to_exhaust(text):
 
 @pytest.mark.parametrize(
     ("count", "why"),
-    [(12, ""), (30, "layers, and at most 200,000"), (40, "nested more than 32 levels")],
+    [(12, ""), (30, "layers, but at most 200,000"), (40, "nested more than 32 levels")],
 )
 def test_blocks_that_double(count, why):
     if not why:

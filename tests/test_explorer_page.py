@@ -386,7 +386,7 @@ def test_signed_weights_keep_their_sign_on_the_page(visit, folder, scheme):
     assert red > blue + 20  # orange
     red, _, blue, _ = page.evaluate(COLOR, list(map(int, best)))
     assert blue > red + 20
-    assert "no shares of attention" in page.inner_text("#notes")
+    assert "not shares of attention" in page.inner_text("#notes")
     assert page.is_disabled("#renormalize")
     assert page.is_disabled("#sinks")
     _, csv = saved(page, "#save-csv")
@@ -427,7 +427,7 @@ def test_filters_are_said_on_screen(visit, pages):
     notes = page.locator("#notes .note")
     page.get_by_text("By word").wait_for()
     said = " ".join(notes.all_text_contents())
-    for part in ("Special tokens are hidden", "sink", "renormalized to sum 1"):
+    for part in ("Special tokens are hidden", "sink", "renormalized to sum to 1"):
         assert part in said
     sums = page.evaluate(
         "[...document.documentElement.explorer.views.matrix.sums.byRow]"
@@ -455,7 +455,7 @@ def test_what_is_hidden_is_hidden_in_the_thumbnails_too(visit, folder):
     hidden = [[3, pytest.approx(0.05, abs=0.004)], [3, pytest.approx(0.85)]]
     assert page.evaluate(greatest) == hidden
     page.keyboard.press("5")
-    page.get_by_text("Metrics are of the network's own weights").wait_for()
+    page.get_by_text("Metrics are those of the network's own weights").wait_for()
 
 
 def test_a_text_of_special_tokens_alone_may_be_hidden(visit, folder):

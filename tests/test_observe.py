@@ -471,7 +471,7 @@ def test_signed_numbers_are_the_same_everywhere(capsys):
     }
     for name, text in texts.items():
         assert least in text, name
-        assert "no shares of attention" in text, name
+        assert "not shares of attention" in text, name
         assert "–" in text, name
         assert "nan" not in text.lower().replace("<svg", ""), name
     (item,) = (maps_of("signed").item("a"),)

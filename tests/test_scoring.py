@@ -65,7 +65,7 @@ def test_a_network_differs_from_another_and_not_from_itself():
 def test_bleu_of_unknown_words_and_without_its_package_are_errors(monkeypatch):
     with pytest.raises(NeuralError, match="E0464"):
         scoring.score(NEAR, RIGHT, tokenize="klingon")
-    with pytest.raises(ValueError, match="1 texts against 2"):
+    with pytest.raises(ValueError, match="1 texts but 2 references"):
         scoring.score(["a"], ["a", "b"])
     monkeypatch.setitem(__import__("sys").modules, "sacrebleu", None)
     with pytest.raises(NeuralError, match="E0502"):

@@ -255,5 +255,5 @@ def test_a_layer_called_twice_has_one_width():
       forward(x): return dense(dense(x))
     }
     network N { input: (8, 4) layers: Twice() }"""
-    with pytest.raises(NeuralError, match="`dense` gets 3 numbers here and 4 before"):
+    with pytest.raises(NeuralError, match="`dense` gets 3 numbers here but 4 before"):
         check_text(text)

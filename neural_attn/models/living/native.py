@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from neural_attn.models.living.scores import Scores
+from neural_attn.models.living.scores import Scores, require_readable
 
 __all__ = [
     "KINDS",
@@ -178,6 +178,7 @@ def _projected(
     if add_zero_attn:
         keys = functional.pad(keys, (0, 0, 0, 1))
     mask = _merged(attn_mask, key_padding_mask, batch, keys.shape[2])
+    require_readable(queries, keys, mask)
     return Scores(queries, keys, mask, own=own)
 
 

@@ -34,7 +34,7 @@ class Scores:
     With `own`, both are of one sequence, to whose keys some may have been added. With
     `softmax`, a row of weights is of a softmax: all of it is NaN or none.
 
-    Raises UnreadError for tensors without values of their own, and where none are.
+    Raises UnreadError where there are no weights at all.
     """
 
     query: Any
@@ -46,7 +46,6 @@ class Scores:
     softmax: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        require_readable(self.query, self.key, self.mask)
         heads, shared = self.query.shape[1], self.key.shape[1]
         if 0 in self.shape or heads % shared:
             raise UnreadError
@@ -57,6 +56,8 @@ class Scores:
 
         What stands before the last three axes counts as the batch; three axes are
         [batch, queries, size] of one head.
+
+        Raises UnreadError for tensors without values of their own.
         """
         require_readable(query, key, mask)
         if mask is not None and query.dim() == 3 == mask.dim():

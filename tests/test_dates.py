@@ -84,9 +84,10 @@ def test_it_learns_what_its_page_says(scripts, tmp_path):
     from neural_attn.trainer.pairs import read_pairs
 
     pairs = read_pairs(unseen)
+    sources = [a for a, _ in pairs]
     texts = [
         generate(
-            FOLDER / f"{name}.neural", [a for a, _ in pairs], checkpoint=path
+            FOLDER / f"{name}.neural", sources, checkpoint=path, backend="numpy"
         ).texts
         for name, path in zip(names, weights, strict=True)
     ]

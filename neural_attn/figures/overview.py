@@ -30,7 +30,7 @@ from neural_attn.figures.scales import (
     even_share,
     top_of,
 )
-from neural_attn.figures.token_labels import differing, readable, shortened
+from neural_attn.figures.token_labels import readable, shortened, told_apart
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps, SelectionError
 from neural_attn.promises import NONNEGATIVE
 
@@ -77,9 +77,7 @@ def draw_overview(
     paint = _Paint(items, maps.trained, look.scale, cmap, theme)
     image = _image(items, columns, dots, paint)
     full = [readable(item.name, 120) for item in items]
-    names = [shortened(name, _LONGEST_NAME) for name in full]
-    if len(set(names)) < len(set(full)):
-        names = [shortened(name, _LONGEST_NAME) for name in differing(full)]
+    names = told_apart(full, lambda name: shortened(name, _LONGEST_NAME))
     left = max(len(name) for name in names) * _LETTER + 2 * _EDGE
     height, width = image.shape[0] / DOTS, image.shape[1] / DOTS
     scales = [some for some in _by_scale(items) if some]

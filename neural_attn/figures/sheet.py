@@ -55,7 +55,7 @@ from neural_attn.figures.scales import (
     even_share,
     top_of,
 )
-from neural_attn.figures.token_labels import differing, quoted, readable, shortened
+from neural_attn.figures.token_labels import quoted, readable, shortened, told_apart
 from neural_attn.promises import NONNEGATIVE, SHARES, Rows
 
 __all__ = ["Sheet", "Style"]
@@ -373,14 +373,9 @@ class Sheet:
     def _panel_titles(self) -> list[str]:
         """Titles that fit above their panels, and are told apart if they were."""
         titles = [self._text(panel.title or "") for panel in self.panels]
-
-        def fitted(texts: Sequence[str]) -> list[str]:
-            room = self.style.panel_width / self._grown
-            return [shorten(text, SIZE_NOTE, room, self.fonts) for text in texts]
-
-        short = fitted(titles)
-        return (
-            short if len(set(short)) == len(set(titles)) else fitted(differing(titles))
+        room = self.style.panel_width / self._grown
+        return told_apart(
+            titles, lambda text: shorten(text, SIZE_NOTE, room, self.fonts)
         )
 
     def _add_axes(self, index: int, title: str) -> Axes:

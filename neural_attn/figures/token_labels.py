@@ -9,10 +9,10 @@ whoever writes the markup.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 
-__all__ = ["differing", "quoted", "readable", "shortened"]
+__all__ = ["differing", "quoted", "readable", "shortened", "told_apart"]
 
 _VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 
@@ -74,6 +74,14 @@ def differing(names: Sequence[str]) -> list[str]:
     start = max(0, start - 1)
     middles = ["".join(one[start : len(one) - end]).rstrip("./ ") for one in parts]
     return [f"{'…' * (start > 0)}{middle}{'…' * (end > 0)}" for middle in middles]
+
+
+def told_apart(texts: Sequence[str], cut: Callable[[str], str]) -> list[str]:
+    """Give texts as `cut` shortens them; what differs of them, where that is lost."""
+    short = [cut(text) for text in texts]
+    if len(set(short)) == len(set(texts)):
+        return short
+    return [cut(text) for text in differing(texts)]
 
 
 def _common(lists: Sequence[Sequence[str]]) -> int:

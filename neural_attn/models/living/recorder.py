@@ -233,12 +233,10 @@ class Recorder:
 
     def _weigh(self, call: _Call, scores: Any) -> None:
         batch, all_heads, queries, keys = scores.shape
-        heads: Sequence[int] = range(all_heads)
-        if self._choice.heads is not None:
+        if self._choice.heads is not None or self._measure is not None:
             self._name()
-            heads = self._choice.of_heads(call.place.name, all_heads)
+        heads = self._choice.of_heads(call.place.name, all_heads)
         if self._measure is not None:
-            self._name()
             self._measure_only(call, scores, heads, self._measure)
             return
         size = 4 * batch * len(heads) * queries * keys

@@ -73,7 +73,7 @@ def unpacked(module: Any, scores: Any) -> Any:
 
     `transformers` does so for a single query of grouped heads (its `pack_gqa`).
     """
-    groups = getattr(module, "num_key_value_groups", 1)
+    groups = vars(module).get("num_key_value_groups", 1)
     if groups < 2 or not isinstance(scores, Scores):
         return scores
     config = getattr(module, "config", None)

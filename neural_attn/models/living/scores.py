@@ -139,7 +139,7 @@ class Scores:
         mask = _of_heads(self.mask, heads)
         if mask is not None:
             mask = mask.expand(self.shape[0], mask.shape[1], *self.shape[2:])
-        fits = query.dtype == torch.float32 and query.device.type == "cpu"
+        fits = query.is_cpu and query.dtype == torch.float32
 
         def fill(array: Any, example: int, some: slice, rows: slice) -> None:
             to = torch.from_numpy(array)

@@ -70,7 +70,7 @@ class _Frame:
     guard: Any = None  # turns the mode off or on for as long as it runs
     is_off: bool = False
     attended: bool = False
-    last: Any = None  # what the last kernel in it was called with
+    last: Any = None  # what the last kernel in it was called with, and versions
 
 
 class _Here(threading.local):
@@ -167,7 +167,9 @@ class Watch:
             return
         if self._calls.is_paused:
             self._calls.go_on()
-        elif self._frames and not self._passes(module):
+        elif self._frames and (
+            self._frames[-1].module is module or not self._passes(module)
+        ):
             self._leave(module, args, *rest)
 
     def _leave(self, module: Any, args: Any, *rest: Any) -> None:
@@ -224,12 +226,11 @@ class Watch:
         """
         if not self._frames or _here.watch is not self:
             return False
-        given = {**dict(zip(_SDPA_NAMES, args, strict=False)), **kwargs}
-        given.pop("value", None)
+        frame = self._frames[-1]
         with torch._C.DisableTorchFunction():
-            now = {name: (one, _version(one)) for name, one in given.items()}
-            before, self._frames[-1].last = self._frames[-1].last, now
-            return bool(before) and _are_same(before, now)
+            now = args, kwargs, [_version(one) for one in (*args, *kwargs.values())]
+            before, frame.last = frame.last, now
+            return before is not None and _are_same(_given(*before), _given(*now))
 
     def _tell_running(self, scores: Callable[[], Any]) -> None:
         if _here.watch is not self:
@@ -300,6 +301,15 @@ _SDPA_NAMES = (
     *("query", "key", "value", "attn_mask"),
     *("dropout_p", "is_causal", "scale", "enable_gqa"),
 )
+
+
+def _given(args: Any, kwargs: Any, versions: Any) -> dict[str, tuple[Any, object]]:
+    """What decides the weights of a kernel, by name, each with its version."""
+    names = (*_SDPA_NAMES[: len(args)], *kwargs)
+    values = (*args, *kwargs.values())
+    given = dict(zip(names, zip(values, versions, strict=True), strict=True))
+    given.pop("value", None)
+    return given
 
 
 def _are_same(before: Any, now: Any) -> bool:

@@ -489,23 +489,127 @@ def test_attention_of_keras_hub_by_the_function_and_what_it_hides(monkeypatch):
     assert (maps.maps[0].rows, maps.maps[0].causal) == ("parts", True)
 
 
-def test_models_of_keras_hub():
-    hub = pytest.importorskip("keras_hub")
-    sizes = {"num_layers": 1, "hidden_dim": 16, "intermediate_dim": 32}
-    ids, real = IDS[:1], np.array([[1, 1, 1, 1, 0]])
-    heads = {"num_query_heads": 4, "num_key_value_heads": 2}
-    model = hub.models.Llama3Backbone(vocabulary_size=20, **heads, **sizes)
-    _, maps = watched(model, {"token_ids": ids, "padding_mask": real})
-    (weights,) = maps.values()
-    assert weights.shape == (1, 4, 5, 5)
-    np.testing.assert_allclose(weights.sum(-1), 1, **EXACT)
-    for head in weights[0]:
-        np.testing.assert_array_equal(head > 0, np.tri(5) * real > 0)
+TEXT = {"token_ids": IDS[:1], "padding_mask": np.array([[1, 1, 1, 1, 0]])}
+SEGMENTS = {**TEXT, "segment_ids": np.zeros_like(IDS[:1])}
+PAIR = {
+    f"{side}_{n}": one for side in ("encoder", "decoder") for n, one in TEXT.items()
+}
+SOUND = np.random.default_rng(0).random((1, 16, 8), np.float32)
+PICTURE = np.random.default_rng(1).random((1, 16, 16, 3), np.float32)
+SMALL = {"vocabulary_size": 20, "num_layers": 1, "hidden_dim": 16}
+ALIKE = {**SMALL, "intermediate_dim": 32, "num_heads": 2}
+SHARED = {**SMALL, "intermediate_dim": 32, "num_query_heads": 4}
+SHARED["num_key_value_heads"] = 2
+EXPERTS = {**SHARED, "num_experts": 2, "top_k": 2}
+EYE = {"image_shape": (16, 16, 3), "patch_size": 8, "num_layers": 1, "num_heads": 2}
+EYE["hidden_dim"] = 8
 
-    heads = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 16}
-    model = hub.models.T5Backbone(vocabulary_size=20, **heads)
-    given = {"encoder_token_ids": ids, "encoder_padding_mask": real}
-    given |= {"decoder_token_ids": ids, "decoder_padding_mask": real}
-    _, maps = watched(model, given)
+# models of keras-hub by what they read: sizes, inputs
+ENCODERS = {
+    "Bert": (ALIKE, SEGMENTS),
+    "Roberta": (ALIKE, TEXT),
+    "DistilBert": (ALIKE, TEXT),
+    "Albert": ({**ALIKE, "embedding_dim": 8}, SEGMENTS),
+    "DebertaV3": ({**ALIKE, "bucket_size": 4}, TEXT),
+    "ViT": ({**EYE, "mlp_dim": 16}, PICTURE),
+    "DeiT": ({**EYE, "intermediate_dim": 16}, PICTURE),
+}
+DECODERS = {
+    "GPT2": (ALIKE, TEXT),
+    "GPTNeoX": (ALIKE, TEXT),
+    "OPT": (ALIKE, TEXT),
+    "Bloom": (ALIKE, TEXT),
+    "Llama3": (SHARED, TEXT),
+    "Mistral": ({**SHARED, "sliding_window": 3}, TEXT),
+    "Gemma": ({**SHARED, "head_dim": 4}, TEXT),
+    "Gemma3": (
+        {**SHARED, "head_dim": 4, "image_size": 16, "vision_encoder": None},
+        TEXT,
+    ),
+    "Phi3": (SHARED, TEXT),
+    "Qwen3": ({**SHARED, "head_dim": 4}, TEXT),
+    "Mixtral": (EXPERTS, TEXT),
+    "GptOss": ({**EXPERTS, "head_dim": 4}, TEXT),
+}
+PAIRS = {
+    "T5": (ALIKE, PAIR),
+    "Bart": (ALIKE, PAIR),
+    "Whisper": (
+        {
+            **ALIKE,
+            "num_mels": 8,
+            "max_encoder_sequence_length": 16,
+            "max_decoder_sequence_length": 8,
+        },
+        {"encoder_features": SOUND, **dict(list(PAIR.items())[2:])},
+    ),
+}
+
+
+def hub_model(name, sizes):
+    hub = pytest.importorskip("keras_hub")
+    keras.utils.set_random_seed(0)
+    return getattr(hub.models, f"{name}Backbone")(**sizes)
+
+
+def same(one, other):
+    for left, right in zip(
+        keras.tree.flatten(one), keras.tree.flatten(other), strict=True
+    ):
+        np.testing.assert_array_equal(left, right)
+
+
+def sums_of(one):
+    """Of all rows that see a key; a sink takes what lacks in gpt-oss."""
+    sums = one.weights.sum(-1)
+    return sums if one.rows == "shares" else np.where(sums < 1, 1, sums)
+
+
+@pytest.mark.thorough("Roberta", "Albert", "DebertaV3", "DistilBert", "DeiT")
+@pytest.mark.parametrize("name", ENCODERS)
+def test_encoders_of_keras_hub(name):
+    sizes, inputs = ENCODERS[name]
+    model = hub_model(name, sizes)
+    output, maps = watched(model, inputs)
+    same(output, model(inputs))
+    ((weights,), (one,)) = maps.values(), maps.maps
+    assert (one.kind, one.causal) == ("encoder_self", False)
+    np.testing.assert_allclose(sums_of(one), 1, **EXACT)
+    if inputs is not PICTURE:
+        assert not weights[..., 4].any()  # padding
+        assert (weights[..., :4] > 0).all()
+
+
+@pytest.mark.thorough(*[name for name in DECODERS if name not in ("Llama3", "GptOss")])
+@pytest.mark.parametrize("name", DECODERS)
+def test_decoders_of_keras_hub(name):
+    sizes, inputs = DECODERS[name]
+    model = hub_model(name, sizes)
+    output, maps = watched(model, inputs)
+    same(output, model(inputs))
+    (one,) = maps.maps
+    assert (one.kind, one.causal) == ("decoder_self", True)
+    assert one.weights.shape == (1, sizes.get("num_query_heads", 2), 5, 5)
+    np.testing.assert_allclose(sums_of(one), 1, **EXACT)
+    window = np.tri(5) - np.tri(5, k=-sizes.get("sliding_window", 5))
+    seen = window * inputs["padding_mask"] > 0
+    for head in one.weights[0]:
+        np.testing.assert_array_equal(head > 0, seen)
+    # what comes later moves nothing
+    later = {**inputs, "token_ids": np.array([[5, 3, 8, 9, 2]])}
+    (moved,) = watched(model, later)[1].values()
+    np.testing.assert_allclose(moved[:, :, :3], one.weights[:, :, :3], **EXACT)
+    assert np.abs(moved[:, :, 3] - one.weights[:, :, 3]).max() > 1e-5
+
+
+@pytest.mark.thorough("Bart", "Whisper")
+@pytest.mark.parametrize("name", PAIRS)
+def test_encoders_and_decoders_of_keras_hub(name):
+    sizes, inputs = PAIRS[name]
+    model = hub_model(name, sizes)
+    output, maps = watched(model, inputs)
+    same(output, model(inputs))
     kinds = [(one.kind, one.causal) for one in maps.maps]
     assert kinds == [("encoder_self", False), ("decoder_self", True), ("cross", False)]
+    for one in maps.maps:
+        np.testing.assert_allclose(sums_of(one), 1, **EXACT)

@@ -180,6 +180,24 @@ def test_a_mask_that_says_what_is_hidden_is_read_as_that():
         assert (one.kind, one.causal, one.mask) == ("decoder_self", True, None)
 
 
+def test_padding_that_goes_by_another_name_is_read():
+    both = {"src_vocab_size": 99, "tgt_vocab_size": 99, "encoder_layers": 1}
+    sizes = {**HALVES, **both, "langs": ["en", "de"], "use_cache": False}
+    model = build("FSMTModel", "FSMTConfig", sizes)
+    maps = capture(model, PAIR)
+    theirs = without(model, PAIR, output_attentions=True)
+    sides = (
+        theirs.encoder_attentions,
+        theirs.decoder_attentions,
+        theirs.cross_attentions,
+    )
+    for one, (expected,) in zip(maps.maps, sides, strict=True):
+        np.testing.assert_allclose(one.weights, expected.numpy(), **EXACT)
+    encoder, decoder, cross = maps.maps
+    assert (encoder.key_range(1), cross.key_range(1)) == (slice(0, 6), slice(0, 6))
+    assert (decoder.causal, decoder.mask, cross.kind) == (True, None, "cross")
+
+
 def test_masks_are_those_of_our_own_models():
     case = MODELS["bert"]
     one = capture(build(*case[:3]), TEXT).get_map("layer_1")

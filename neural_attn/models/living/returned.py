@@ -13,6 +13,7 @@ from neural_attn.models.living.scores import Given, Scores, is_dense
 __all__ = ["unpacked", "weights_in"]
 
 _MASKS = ("attention_mask", "mask")  # T5 has the shorter name
+_PADDING = "key_padding_mask"  # [batch, keys], in FSMT
 
 
 def weights_in(module: Any, args: Any, kwargs: Any, output: Any) -> Given | None:
@@ -57,7 +58,7 @@ def _heads(module: Any) -> set[int]:
 
 
 def _mask(module: Any, args: Any, kwargs: Any) -> Any:
-    """The mask [batch, 1, queries, keys] that a module was called with."""
+    """The mask [batch, 1, 1 or queries, keys] that a module was called with."""
     try:
         given = named(type(module).forward, (module, *args), kwargs)
     except TypeError:  # its forward was wrapped
@@ -65,7 +66,9 @@ def _mask(module: Any, args: Any, kwargs: Any) -> Any:
     given = {**given, **given.get("kwargs", {})}
     masks = (given.get(name) for name in _MASKS)
     found = (m for m in masks if isinstance(m, torch.Tensor) and m.dim() == 4)
-    return next(found, None)
+    padding = given.get(_PADDING)
+    is_padding = isinstance(padding, torch.Tensor) and padding.dim() == 2
+    return next(found, padding[:, None, None] if is_padding else None)
 
 
 def unpacked(module: Any, scores: Any) -> Any:

@@ -114,6 +114,7 @@ font-src data:">
   @media (max-width: 600px) {
     #choices > div { width: 100%; }
     #choices select { flex: 1; }
+    #choices input { width: 6rem; }
   }
   /* below the plot, where no title is */
   @media (max-width: 600px) {

@@ -14,6 +14,7 @@ from neural_attn.architecture.draw import (
 )
 from neural_attn.architecture.nodes import block_nodes, network_nodes
 from neural_attn.compile import check_text
+from neural_attn.figures.palette import DARK, LIGHT
 from neural_attn.figures.svg import packed, text_width, wrapped
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -286,6 +287,15 @@ def test_light_and_dark():
     assert "prefers-color-scheme: dark" in svg
     assert "url(" not in svg
     assert "@import" not in svg
+
+
+@pytest.mark.parametrize("draw", [draw_architecture, architecture_html])
+def test_dark_is_dark_for_every_reader(draw):
+    for theme, grounds in (("dark", {DARK}), ("light", {LIGHT, DARK})):
+        drawn = draw(checked(BERT), theme)
+        papers = set(re.findall(r"paper { fill: (#\w+)", drawn))
+        assert papers == {one.ground for one in grounds}
+        assert ("prefers-color-scheme" in drawn) is (theme == "light")
 
 
 TABLE = """\

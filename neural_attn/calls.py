@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -18,15 +17,15 @@ from neural_attn.diagnosis.faults import Diagnosis
 from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.texts import as_texts
-from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
 from neural_attn.models.attention_model import AttentionModel, refuse_options
 from neural_attn.models.capture import LoadedModel
 from neural_attn.models.keras import is_keras
-from neural_attn.models.living.choice import Choice, Heads, Layers
+from neural_attn.models.living.choice import Heads, Layers
 from neural_attn.models.opening import open_model
 from neural_attn.models.pytorch import ModuleModel, is_module
 from neural_attn.pipeline import Request, refuse_lies, run_analysis
+from neural_attn.selection import select_some
 
 if TYPE_CHECKING:  # Matplotlib takes half a second, and `capture` needs none
     from matplotlib.figure import Figure
@@ -136,7 +135,7 @@ def capture(
     refuse_options(options, "what is not a PyTorch module or Keras model")
     captured = opened.run(_prepared(opened, inputs, tokens))
     refuse_lies(captured, None)
-    selected = _selected(captured.maps, layers, heads)
+    selected = select_some(captured.maps, layers, heads)
     return selected if keep == "maps" else count_maps(selected)
 
 
@@ -197,7 +196,7 @@ def plot(
         told = {"inputs": inputs, "tokenizer": tokenizer, "tokens": tokens}
         told["axes"] = axes
         refuse_options(told, "maps")
-        maps = _selected(given, layers, heads)
+        maps = select_some(given, layers, heads)
     else:
         maps = capture(given, inputs, tokenizer, layers, heads, tokens=tokens)
     if isinstance(example, bool) or not hasattr(type(example), "__index__"):
@@ -317,24 +316,3 @@ def _prepared(model: AttentionModel, inputs: Any, tokens: Tokens | None) -> Prep
     if tokens is not None:
         fail("E0414.texts")
     return model.encode(texts)
-
-
-def _selected(maps: AttentionMaps, layers: Any, heads: Any) -> AttentionMaps:
-    """Some layers and heads of existing maps."""
-    wanted: Any = Choice.of(layers, heads).layers
-    try:
-        names = {name for one in wanted or [None] for name in maps.select(one)}
-    except SelectionError as error:
-        fail("E0442", reason=str(error))
-    kept = [_some_heads(one, heads) for one in maps.maps if one.name in names]
-    return replace(maps, maps=kept)
-
-
-def _some_heads(one: AttentionMap, heads: Any) -> AttentionMap:
-    choice = Choice.of(None, heads)
-    at = choice.of_heads(one.name, one.weights.shape[1])
-    mask = one.mask
-    if mask is not None and mask.ndim > 2 and mask.shape[-3] > 1:
-        mask = mask[..., at, :, :]
-    indices = tuple(one.head_indices[index] for index in at)
-    return replace(one, weights=one.weights[:, at], mask=mask, head_indices=indices)

@@ -45,9 +45,12 @@ from neural_attn.models.attention_model import (
     Captured,
     refuse_options,
 )
+from neural_attn.models.living.choice import Choice, Heads, Layers
 from neural_attn.models.opening import open_model
+from neural_attn.models.pytorch import ModuleModel
 from neural_attn.pretrained.conversion.importing import import_folder
 from neural_attn.promises import Rows
+from neural_attn.selection import select_some
 
 __all__ = [
     "Batch", "Outcome", "Request", "attend", "collect", "diagnose", "explore",
@@ -254,12 +257,23 @@ def _links_of_data(request: Request, count: int) -> list[LinkedText]:
     return links
 
 
-def capture(request: Request) -> Batch:
-    """Run all inputs of a request at once."""
+def capture(request: Request, layers: Layers = None, heads: Heads = None) -> Batch:
+    """Run all inputs of a request at once; keep some layers and heads.
+
+    Raises NeuralError as `neural_attn.capture`.
+    """
+    Choice.of(layers, heads)  # before anything runs
     _check_inputs(request)
     request, notes = _find_files(request)
-    batch = next(attend(open_request(request), replace(request, batch_size=None)))
-    return replace(batch, notes=[*notes, *batch.notes])
+    model = open_request(request)
+    if isinstance(model, ModuleModel):
+        model = model.choosing(layers, heads, None)
+    batch = next(attend(model, replace(request, batch_size=None)))
+    captured = batch.captured
+    if not isinstance(model, ModuleModel):
+        maps = select_some(captured.maps, layers, heads)
+        captured = replace(captured, maps=maps)
+    return replace(batch, captured=captured, notes=[*notes, *batch.notes])
 
 
 # --- numbers ------------------------------------------------------------------------
@@ -508,6 +522,8 @@ def explore(
     tokenizer: Any = None,
     checkpoint: str | Path | None = None,
     backend: str = "auto",
+    layers: Layers = None,
+    heads: Heads = None,
     **options: Any,
 ) -> ExplorerPage:
     """Make an offline page that shows every head of a model.
@@ -527,6 +543,8 @@ def explore(
     tokens, rows, axes, causal, mask : for arrays, as in `neural_attn.maps.given.take`
     tokenizer, checkpoint, backend : as in `Request`
         The tokenizer of a module may be one of `transformers` or `tokenizers`.
+    layers, heads : which are in the page, as in `neural_attn.capture`; None: all
+        `layer` and `head`, of `options`, say which of them it opens on.
     options : as in `neural_attn.explorer.page.explore`
 
     Raises
@@ -541,7 +559,7 @@ def explore(
         given |= {"axes": axes, "causal": causal, "mask": mask}
         given |= {"tokenizer": tokenizer, "checkpoint": checkpoint, "backend": backend}
         refuse_options(given, "maps")
-        return page.explore(model, **options)
+        return page.explore(select_some(model, layers, heads), **options)
     texts, paths = as_texts(inputs), as_paths(inputs)
     sounds = [path for path in paths if path.suffix.lower() == ".wav"]
     request = Request(
@@ -559,7 +577,7 @@ def explore(
         checkpoint=None if checkpoint is None else Path(checkpoint),
         backend=backend,
     )
-    batch = capture(request)
+    batch = capture(request, layers, heads)
     refuse_lies(batch.captured, None)
     maps = batch.captured.maps
     said = tuple(dict.fromkeys([*maps.notes, *batch.notes]))

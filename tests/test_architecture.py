@@ -14,6 +14,7 @@ from neural_attn.architecture.draw import (
 )
 from neural_attn.architecture.nodes import block_nodes, network_nodes
 from neural_attn.compile import check_text
+from neural_attn.figures.palette import DARK, LIGHT
 from neural_attn.figures.svg import packed, text_width, wrapped
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -185,6 +186,28 @@ def test_side_inputs_are_wired():
     assert "attention_mask → padding_mask" in straight
 
 
+def test_a_side_input_does_not_cross_the_mask_beside_it():
+    svg = drawing("""network N {
+      input: { source: (6,), target: (6,) }
+      layers:
+        source: { Embedding(10, 8, mask_zero=true) TransformerEncoder(2, 16) }
+        target: { Embedding(10, 8, mask_zero=true) TransformerDecoder(2, 16) }
+    }""")
+    (path,) = (
+        path.get("d")
+        for path in svg.iter(f"{SVG}path")
+        if path.findtext(f"{SVG}title") == "target → embedding_1"
+    )
+    tops = [
+        (float(box.get("y")), float(box.get("y")) + float(box.get("height")))
+        for box in svg.iter(f"{SVG}rect")
+        if box.get("class") == "pill"
+    ]
+    turned = float(re.search(r"Q\S+ (\S+)", path)[1])
+    assert tops
+    assert all(not top <= turned <= bottom for top, bottom in tops)
+
+
 def test_nodes_of_a_block_follow_its_conditions():
     before = checked(BASIC.replace("ff_dim=128", "ff_dim=128, norm_first=true"))
     names = [
@@ -286,6 +309,15 @@ def test_light_and_dark():
     assert "prefers-color-scheme: dark" in svg
     assert "url(" not in svg
     assert "@import" not in svg
+
+
+@pytest.mark.parametrize("draw", [draw_architecture, architecture_html])
+def test_dark_is_dark_for_every_reader(draw):
+    for theme, grounds in (("dark", {DARK}), ("light", {LIGHT, DARK})):
+        drawn = draw(checked(BERT), theme)
+        papers = set(re.findall(r"paper { fill: (#\w+)", drawn))
+        assert papers == {one.ground for one in grounds}
+        assert ("prefers-color-scheme" in drawn) is (theme == "light")
 
 
 TABLE = """\

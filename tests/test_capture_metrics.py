@@ -71,7 +71,7 @@ def test_eager_weights_are_measured_too():
 def test_some_layers_and_heads_of_it():
     model = build(*MODELS["bert"][:3])
     part = capture(model, TEXT, layers=-1, heads=[1, 3], keep="metrics")
-    assert [head.label for head in analyze(part).heads] == ["L0H1", "L0H3"]
+    assert [head.label for head in analyze(part).heads] == ["L1H1", "L1H3"]
     assert repr(part).startswith("PartialAnalysis(2 heads of 1 map over 2 texts")
 
 

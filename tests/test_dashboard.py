@@ -250,6 +250,7 @@ PLACES = """() => {
   return {
     matrix: box(document.querySelector("#attention .heatmaplayer image")),
     names: all(".cbaxis text, .cbtitle text, .xtick text, .ytick text"),
+    header: document.querySelector("header").getBoundingClientRect().bottom,
     height: document.documentElement.scrollHeight,
     width: document.documentElement.scrollWidth,
   };
@@ -339,6 +340,7 @@ def test_the_matrix_has_the_room_that_there_is(size, least, visit, tmp_path):
     assert (seen["width"], seen["height"]) == size
     matrix = seen["matrix"]
     assert matrix["width"] > least
+    assert min(one["top"] for one in seen["names"]) - seen["header"] < 16
     assert matrix["width"] == pytest.approx(matrix["height"], abs=1)
     for n, one in enumerate(seen["names"]):
         assert 0 <= one["left"] <= one["right"] <= size[0]

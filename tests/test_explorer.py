@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import neural_attn
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.cli import cli
+from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.explorer.arrange import arrange, restore
 from neural_attn.explorer.comparison import compare_maps
 from neural_attn.explorer.extract import PageError, read_page
@@ -488,6 +490,31 @@ def test_wrong_calls_are_refused():
         explore(maps_of(), precision="exact")
     with pytest.raises(ValueError, match="1 labels for 2"):
         _ = explore(maps_of(), other=maps_of(), labels=["a"]).html
+
+
+# --- which layers and heads are in it ---
+
+
+def test_a_page_of_some_layers_and_heads_has_their_own_numbers():
+    shares = {f"a{n}": np.full((1, 4, 3, 3), 1 / 3, np.float32) for n in range(5)}
+    maps = AttentionMaps.from_arrays(shares)
+    page = neural_attn.explore(maps, layers=[1, -1], heads=[0, 3], layer=4, head=3)
+    header = header_of(page.html)
+    kept = header["sources"][0]["maps"]
+    assert [(one["name"], one["layer"]) for one in kept] == [("a1", 1), ("a4", 4)]
+    assert [one["heads"] for one in kept] == [[0, 3]] * 2
+    assert header["opens"] == [1, 1]
+    with pytest.raises(NeuralError, match="E0442"):
+        neural_attn.explore(maps, layers=5)
+
+
+def test_a_model_runs_for_the_layers_and_heads_of_its_page():
+    torch = pytest.importorskip("torch", reason="PyTorch is missing")
+    layer = torch.nn.TransformerEncoderLayer(8, 2, 8, batch_first=True)
+    model = torch.nn.TransformerEncoder(layer, 3, enable_nested_tensor=False).eval()
+    page = neural_attn.explore(model, torch.zeros(1, 4, 8), layers=1, heads=1)
+    (one,) = page.maps.maps
+    assert (page.maps.layer_numbers, one.head_indices) == ((1,), (1,))
 
 
 # --- where it is shown ---

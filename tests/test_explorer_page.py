@@ -545,6 +545,33 @@ def test_a_phone_s_first_screen_shows_the_matrix(visit, first_look):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_a_phone_s_list_of_layers_is_shown_in_full(visit, pages):
+    page = visit(pages("encoder_decoder"), size=(390, 844))
+    layers = page.locator("#layer option")
+    assert layers.all_text_contents()[1:4] == ["1", "2 dec", "2 cross"]
+    least = page.evaluate("""() => {
+      const list = document.getElementById("layer");
+      const width = list.offsetWidth;
+      list.style = "width: max-content; max-width: none";
+      return [width, list.offsetWidth];
+    }""")
+    assert least[0] == least[1]
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.get_by_text("2 · cross-attention").wait_for(state="attached")
+
+
+@pytest.mark.parametrize(("light", "ground"), [("true", "255"), ("false", "20")])
+def test_the_page_in_a_notebook_has_its_theme(browser, light, ground):
+    page = browser.new_page(color_scheme="light")
+    shown = explore(encoder_decoder())._repr_html_()
+    page.set_content(f'<body data-jp-theme-light="{light}"><p>{shown}</p></body>')
+    frame = page.locator("iframe").element_handle().content_frame()
+    frame.wait_for_selector("html[data-thumbnails=done]", state="attached")
+    color = frame.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.close()
+    assert color.startswith(f"rgb({ground},")
+
+
 def test_a_sentence_leads_to_its_heads(visit, first_look, minilm):
     page = visit(first_look, "#layer=5&head=3&view=measures")
     told = header_of(first_look)["sources"][0]

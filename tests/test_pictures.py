@@ -385,6 +385,19 @@ def test_a_character_without_a_font_is_a_code_and_a_hint(monkeypatch, caplog):
     assert "\n" not in record.getMessage()
 
 
+@pytest.mark.parametrize(
+    ("character", "package"),
+    [("안", "fonts-noto-cjk"), ("🙂", "fonts-symbola"), ("ก", "fonts-noto-core")],
+)
+def test_the_hint_names_the_font_that_has_the_character(character, package):
+    assert fonts.Fonts((), frozenset(character)).packages == package
+
+
+def test_a_title_is_bold_where_its_fonts_are():
+    assert fonts.choose_fonts(["the"]).title_weight == "bold"
+    assert fonts.Fonts(("STIXGeneral", "cmr10"), frozenset()).title_weight == "normal"
+
+
 def test_a_damaged_font_is_passed_over(monkeypatch):
     def broken(*_arguments, **_options):
         raise RuntimeError("cannot open resource")

@@ -347,7 +347,8 @@ def test_pictures_and_page_are_dark_where_that_is_asked_for(tmp_path):
     for name in ("masks", "positions", "loss"):
         assert Image.open(tmp_path / f"{name}.png").getpixel((2, 2))[:3] == GROUND
     page = (tmp_path / "teaching.html").read_text("utf-8")
-    assert '<html lang="en" data-theme="dark">' in page
+    assert ":root { color-scheme: dark; --ground: #14171a;" in page
+    assert "prefers-color-scheme: dark) {" not in page
 
 
 @pytest.mark.parametrize("name", THEMES)

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from neural_attn.figures.heatmap import save_figure
+from neural_attn.figures.palette import LIGHT, chart_style
 from neural_attn.inputs.tokenizer import Tokenizer
 from neural_attn.pipeline import Request, capture
 
@@ -30,17 +32,24 @@ HEADS = (
 )
 
 
-def draw(axes: Axes, weights: Any, tokens: list[str], given: dict[str, Any]) -> None:
+def draw(
+    axes: Axes, weights: Any, tokens: list[str], given: dict[str, Any]
+) -> AxesImage:
     """One head, weights [tokens, steps]; a frame round the steps of each word."""
     count, steps = weights.shape
     extent = (0, steps / STEPS, count - 0.5, -0.5)
-    axes.imshow(weights, aspect="auto", extent=extent, vmin=0, interpolation="nearest")
+    image = axes.imshow(
+        weights, aspect="auto", extent=extent, vmin=0, interpolation="nearest"
+    )
     for at, keys in given["links"]:
         corner = (keys[0] / STEPS, at - given["links"][0][0] - 0.5)
         width = (keys[-1] - keys[0]) / STEPS
-        axes.add_patch(Rectangle(corner, width, 1, fill=False, ec="#e4572e", lw=1.5))
+        frame = Rectangle(corner, width, 1, fill=False, ec="#e4572e", lw=1.5)
+        frame.set_clip_on(False)
+        axes.add_patch(frame)
     axes.set_yticks(range(count), tokens)
     axes.set_xlabel("seconds")
+    return image
 
 
 def main() -> None:
@@ -61,15 +70,18 @@ def main() -> None:
     first, last = given["links"][0][0], given["links"][-1][0]
     tokenizer = Tokenizer(args.folder / "whisper.tokenizer.json")
     tokens = tokenizer(data["target"][0, first : last + 1].tolist())
-    figure = Figure(figsize=(11, 8.5), layout="constrained")
-    for axes, (layer, head, before, what) in zip(
-        figure.subplots(2, 1), HEADS, strict=True
-    ):
-        rows = slice(first - before, last + 1 - before)
-        weights = cross[layer].weights[0, head, rows][:, given["candidates"]]
-        draw(axes, weights, [token.replace("Ġ", "") for token in tokens], given)
-        axes.set_title(f"Decoder layer {layer}, head {head}: {what}", loc="left")
-    save_figure(figure, args.picture)
+    tokens = [token.replace("Ġ", "") for token in tokens]
+    with chart_style(LIGHT):
+        figure = Figure(figsize=(11, 8.5), layout="constrained")
+        for axes, (layer, head, before, what) in zip(
+            figure.subplots(2, 1), HEADS, strict=True
+        ):
+            rows = slice(first - before, last + 1 - before)
+            weights = cross[layer].weights[0, head, rows][:, given["candidates"]]
+            image = draw(axes, weights, tokens, given)
+            figure.colorbar(image, label="attention weight", pad=0.01)
+            axes.set_title(f"Decoder layer {layer}, head {head}: {what}")
+        save_figure(figure, args.picture)
     print(f"wrote {args.picture}")
 
 

@@ -76,7 +76,7 @@ def main() -> None:
     figure = plot_heatmap(
         captured.maps.maps[0].weights[0, 0],
         [name.replace("VOWEL ", "").lower().replace(" ", "_") for name in names],
-        [*args.name, *"·" * (PADDED - len(args.name))],
+        [*args.name, *"○" * (PADDED - len(args.name))],
         f"{args.name}: each row writes one Khmer letter",
         subtitle="the row that predicts the letter",
     )

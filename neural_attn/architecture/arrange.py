@@ -20,6 +20,7 @@ from neural_attn.architecture.wires import (
     is_side,
     most_lanes,
 )
+from neural_attn.figures.choices import ThemeName
 from neural_attn.figures.svg import BOLD, SANS, Svg, text_width, wrapped
 
 __all__ = ["draw_nodes"]
@@ -29,7 +30,11 @@ MARGIN = 28
 
 
 def draw_nodes(
-    nodes: list[Node], title: str, subtitle: str, totals: tuple[str, str, str]
+    nodes: list[Node],
+    title: str,
+    subtitle: str,
+    totals: tuple[str, str, str],
+    theme: ThemeName | None = None,
 ) -> str:
     """An SVG of `nodes`; `totals` are the shape, parameters and remark at the end."""
     shown = [*nodes, *(part for node in nodes for part in node.inner)]
@@ -40,7 +45,7 @@ def draw_nodes(
     counts += [text_width(totals[1], 13), text_width("parameters", TEXT, SANS)]
     end = shape_x + max(90, *shapes) + 24 + max(counts)
     column = Column(shape_x, end)
-    svg = Svg()
+    svg = Svg(theme)
     y = _heading(svg, left, title, subtitle, column)
     boxes, y = _place(svg, nodes, left, y, column)
     draw_wires(svg, boxes, left, left + CARD)

@@ -9,6 +9,8 @@ from pathlib import PurePath
 from neural_attn.architecture.arrange import draw_nodes
 from neural_attn.architecture.nodes import Node, block_nodes, literal, network_nodes
 from neural_attn.diagnostics.errors import printable
+from neural_attn.figures.choices import ThemeName
+from neural_attn.figures.palette import page_colors
 from neural_attn.figures.svg import escaped
 from neural_attn.ir import Block
 from neural_attn.shapes.instance import Checked, Instance
@@ -20,37 +22,32 @@ PAGE = """<!DOCTYPE html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
 style-src 'unsafe-inline'">
 <title>{title}</title>
 <style>
-  body {{ margin: 0; padding: 0 1rem 3rem; color: #1b1f24; background: #ffffff;
+  {colors}
+  body {{ margin: 0; padding: 0 1rem 3rem; color: var(--ink); background: var(--ground);
     font: 15px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; }}
   main {{ max-width: 68rem; margin: 0 auto; }}
   .unseen {{ position: absolute; clip-path: inset(50%); }}
   figure {{ margin: 0; overflow-x: auto; }}
   h2 {{ font-size: 1.15rem; margin: 2.5rem 0 .75rem; }}
-  details {{ border: 1px solid #c3c8ce; border-radius: 8px; margin: .6rem 0; }}
+  details {{ border: 1px solid var(--masked-line); border-radius: 8px;
+    margin: .6rem 0; }}
   summary {{ padding: .6rem .9rem; cursor: pointer; }}
   details > div {{ padding: 0 .9rem .9rem; overflow-x: auto; }}
-  pre {{ background: #f6f8fa; padding: .8rem; border-radius: 6px; overflow-x: auto; }}
+  pre {{ background: var(--raised); padding: .8rem; border-radius: 6px;
+    overflow-x: auto; }}
   pre, code, td.figure {{ font-family: ui-monospace, "DejaVu Sans Mono", Menlo,
     Consolas, monospace; font-size: 13px; }}
   .scroll {{ overflow-x: auto; }}
   table {{ border-collapse: collapse; width: 100%; }}
-  caption {{ text-align: left; color: #59636e; padding-bottom: .5rem; }}
+  caption {{ text-align: left; color: var(--muted); padding-bottom: .5rem; }}
   th, td {{ text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
-    border-bottom: 1px solid #d4d9de; }}
+    border-bottom: 1px solid var(--line); }}
   th:last-child, td:last-child {{ text-align: right; padding-right: 0; }}
   td.figure {{ white-space: nowrap; }}
-  @media (prefers-color-scheme: dark) {{
-    body {{ color: #e6e8eb; background: #14171a; }}
-    details {{ border-color: #4a525b; }}
-    pre {{ background: #1e2328; }}
-    caption {{ color: #a3acb6; }}
-    th, td {{ border-color: #3a4149; }}
-  }}
 </style>
 </head>
 <body>
@@ -66,32 +63,35 @@ style-src 'unsafe-inline'">
 """
 
 
-def draw_architecture(checked: Checked) -> str:
+def draw_architecture(checked: Checked, theme: ThemeName | None = None) -> str:
     """Draw a network as SVG: layers, shapes (batch first), parameters, wiring.
 
     The text of one SVG file, which needs no other. Blocks are opened one level deep
-    where they first occur; repeats are one stack of cards.
+    where they first occur; repeats are one stack of cards. Colours follow the reader's
+    system, where the viewer knows it, unless `theme` is "dark".
     """
     nodes = network_nodes(checked)
     layers = sum(node.count for node in nodes if node.kind == "layer")
     total = checked.root.parameter_count
     source = PurePath(checked.network.source).name
     subtitle = f"{source}: {_count(layers, 'layer')}, {_count(total, 'parameter')}"
-    return draw_nodes(nodes, checked.network.name, subtitle, _totals(checked))
+    totals = _totals(checked)
+    return draw_nodes(nodes, checked.network.name, subtitle, totals, theme)
 
 
-def architecture_html(checked: Checked) -> str:
+def architecture_html(checked: Checked, theme: ThemeName | None = None) -> str:
     """Make an HTML page: the drawing, every block to open, and a table of the facts.
 
-    It holds no script and loads nothing.
+    It holds no script and loads nothing. `theme` is that of `draw_architecture`.
     """
-    blocks = "".join(_block(node) for node in _distinct(checked.root))
+    blocks = "".join(_block(node, theme) for node in _distinct(checked.root))
     if blocks:
         blocks = f"<h2>Inside the blocks</h2>\n{blocks}"
     title = escaped(f"Architecture of {checked.network.name}")
     return PAGE.format(
         title=title,
-        drawing=draw_architecture(checked),
+        colors=page_colors(theme),
+        drawing=draw_architecture(checked, theme),
         blocks=blocks,
         table=_table(checked),
     )
@@ -210,14 +210,14 @@ def _distinct(root: Instance) -> Iterator[Instance]:
                 waiting.append(part)
 
 
-def _block(instance: Instance) -> str:
+def _block(instance: Instance, theme: ThemeName | None) -> str:
     block = instance.target
     assert isinstance(block, Block)
     values = ", ".join(f"{n}={literal(v)}" for n, v in instance.values.items())
     count = _count(instance.parameter_count, "parameter")
     totals = (str(instance.output), f"{instance.parameter_count:,}", "one such block")
     drawing = draw_nodes(
-        block_nodes(instance), block.name, values or "no parameters", totals
+        block_nodes(instance), block.name, values or "no parameters", totals, theme
     )
     doc = f"<p>{escaped(block.doc)}</p>" if block.doc else ""
     # a chain of layers has no equations of its own

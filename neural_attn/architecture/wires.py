@@ -138,24 +138,27 @@ def _beside(svg: Svg, source: Box, box: Box) -> None:
 
 def _start(
     boxes: list[Box], source: int, side: bool, entry: float | None, led_on: bool
-) -> tuple[float, float]:
-    """Where a detour leaves its source."""
+) -> list[tuple[float, float]]:
+    """How a detour leaves its source."""
     if source < 0:
         assert entry is not None
-        return boxes[0].spine, entry
+        return [(boxes[0].spine, entry)]
     box = boxes[source]
+    if side and any(o.node.beside and o.node.sources[0] == source for o in boxes):
+        x = box.x + box.w - 20  # and on below what stands beside it
+        return [(x, box.bottom), (x, box.bottom + 7)]
     if side:
-        return box.x + box.w, box.middle
+        return [(box.x + box.w, box.middle)]
     if box.node.kind == "sum" and entry is not None and not led_on:
-        return box.spine, box.middle + 8  # below what arrives at its side
+        return [(box.spine, box.middle + 8)]  # below what arrives at its side
     if not led_on:
-        return box.x, box.middle + 6
-    return box.spine, box.bottom + (4 if entry is not None else 7)
+        return [(box.x, box.middle + 6)]
+    return [(box.spine, box.bottom + (4 if entry is not None else 7))]
 
 
 def _detour(
     svg: Svg,
-    start: tuple[float, float],
+    start: list[tuple[float, float]],
     box: Box,
     lane: float,
     kind: str,
@@ -169,7 +172,7 @@ def _detour(
         tip = box.spine - 8 if inner else box.x
     y = box.middle - (4 if kind == "skip" and box.node.kind != "sum" else 0)
     source = _called(nodes[ends[0]]) if ends[0] >= 0 else "the input"
-    path = [start, (lane, start[1]), (lane, y), (tip + away, y)]
+    path = [*start, (lane, start[-1][1]), (lane, y), (tip + away, y)]
     svg.wire(path, kind, f"{source} → {_called(box.node)}")
     svg.arrow(tip, y, direction, f"{kind}-head")
 

@@ -38,7 +38,8 @@ def draw_architecture(file: Path, options: dict[str, Any]) -> None:
     }
     click.echo("Output files:")
     for kind in options["formats"] or ("svg",):
-        path = atomic_write(folder / f"{stem}.{kind}", writers[kind](checked))
+        drawn = writers[kind](checked, options["theme"])
+        path = atomic_write(folder / f"{stem}.{kind}", drawn)
         click.echo(f"  - {printable(str(path))}")
         if options["show"]:
             open_file(path)

@@ -130,7 +130,8 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--theme", type=click.Choice(THEME_NAMES), default="light", show_default=True,
-    help="The background of pictures; dark also for the Plotly pages.",
+    help="The background of pictures. Plotly pages and the architecture follow the "
+    "reader's system, unless this is dark.",
 )  # fmt: skip
 @click.option(
     "--row", type=click.Choice(ROW_NAMES),
@@ -216,7 +217,7 @@ def _visualize(file: Path, attention: bool, options: dict[str, Any]) -> None:
 
 # what also has a meaning for the architecture, and for maps that were saved
 _OF_ARCHITECTURE = ("file", "attention", "network", "output_dir", "formats", "show",
-    "watching",
+    "theme", "watching",
 )  # fmt: skip
 _OF_MAPS = (
     "file", "attention", "output_dir", "formats", "show", "layer", "head",

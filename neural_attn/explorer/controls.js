@@ -1,7 +1,7 @@
 // The controls above the views: they show the state and change it.
 
 import { byId, el, isDark, slideTo } from "./dom.js";
-import { KINDS } from "./scene.js";
+import { KINDS, KINDS_SHORT } from "./scene.js";
 import { VIEWS } from "./state.js";
 import { writtenOf } from "./steps.js";
 
@@ -17,6 +17,9 @@ function choose(select, value) {
   if (select.value !== String(value)) select.value = value;
 }
 
+// The width below which explorer.css has a telephone's layout.
+const narrow = matchMedia("(max-width: 700px)");
+
 export function showControls(scene) {
   const { state, header, source, map } = scene;
   byId("source-field").hidden = header.sources.length < 2;
@@ -26,7 +29,7 @@ export function showControls(scene) {
   byId("example-field").hidden = map.examples.length < 2;
   setOptions(byId("example"), at, () => map.examples.map((_, i) => [i, exampleName(scene, i)]));
   choose(byId("example"), state.example);
-  setOptions(byId("layer"), String(state.source), () => source.maps.map((one, i) => [i, layerName(source, one)]));
+  setOptions(byId("layer"), `${state.source},${narrow.matches}`, () => source.maps.map((one, i) => [i, layerName(source, one)]));
   choose(byId("layer"), state.map);
   setOptions(byId("head"), at, () => map.heads.map((number, i) => [i, String(number)]));
   choose(byId("head"), state.head);
@@ -68,6 +71,7 @@ function exampleName(scene, number) {
 
 function layerName(source, map) {
   const parts = source.maps.filter((other) => other.layer === map.layer);
+  if (narrow.matches) return parts.length > 1 ? `${map.layer} ${KINDS_SHORT[map.kind]}` : String(map.layer);
   return parts.length > 1 ? `${map.layer} · ${KINDS[map.kind]}` : `${map.layer} · ${map.name}`;
 }
 
@@ -174,4 +178,5 @@ export function listenToControls(scene, exporter, { announce, search, link, redr
     redraw();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  narrow.addEventListener("change", () => showControls(scene));
 }

@@ -2,7 +2,7 @@
 
 import { byId, el, hint, isDark, sizeCanvas } from "./dom.js";
 import { placeOf, ramp } from "./colors.js";
-import { KINDS } from "./scene.js";
+import { KINDS, KINDS_SHORT } from "./scene.js";
 import { poolView } from "./axes.js";
 import { Reduced } from "./payload.js";
 
@@ -112,9 +112,8 @@ export class ModelView {
   rows() {
     if (this.isTyped) return rowsByType(this.maps, this.most);
     const several = new Set(this.maps.map((map) => map.kind)).size > 1;
-    const short = { encoder_self: "enc", decoder_self: "dec", cross: "cross" };
     return this.maps.map((map, place) => ({
-      label: several ? `${map.layer} ${short[map.kind]}` : String(map.layer),
+      label: several ? `${map.layer} ${KINDS_SHORT[map.kind]}` : String(map.layer),
       title: `${map.name}: ${KINDS[map.kind]}`, cells: map.heads.map((_, head) => [place, head]),
     }));
   }

@@ -30,6 +30,13 @@ EXPLORER = "attention_explorer.html"  # the name of a page where nobody gives on
 # Above this a notebook would grow and slow down: it shows a link to do instead.
 MOST_INLINE_BYTES = 24 * 2**20
 INLINE_HEIGHT = 760
+# In a dark notebook the page before it is dark, whatever the system is. Where a
+# notebook runs no scripts, the page follows the system.
+_THEMED = """<script>{
+  const frame = document.currentScript?.previousElementSibling;
+  if (frame && document.body.dataset.jpThemeLight === "false")
+    frame.srcdoc = frame.srcdoc.replace("<html", '<html data-theme="dark"');
+}</script>"""
 
 
 @dataclass(frozen=True)
@@ -72,14 +79,15 @@ class ExplorerPage:
             return (
                 f"<p>This page has {len(page) / 2**20:.0f} MB, too many for a "
                 "notebook: <code>explore(maps).save('attention.html')</code> writes "
-                "it to a file; <code>maps.select(layer)</code> makes it smaller.</p>"
+                "it to a file; <code>layers=</code> and <code>heads=</code> of "
+                "<code>neural_attn.explore</code> make it smaller.</p>"
             )
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.maps.notes)
         return (
             f'{notes}<iframe title="Attention explorer" '
             'sandbox="allow-scripts allow-downloads" '
             f'style="width:100%;height:{INLINE_HEIGHT}px;border:0" '
-            f'srcdoc="{html.escape(page)}"></iframe>'
+            f'srcdoc="{html.escape(page)}"></iframe>{_THEMED}'
         )
 
     def _write(self, stream: BinaryIO) -> None:

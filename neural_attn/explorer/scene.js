@@ -8,6 +8,8 @@ export const KINDS = {
   decoder_self: "decoder self-attention",
   cross: "cross-attention",
 };
+/** The same where there is no room. */
+export const KINDS_SHORT = { encoder_self: "enc", decoder_self: "dec", cross: "cross" };
 
 /** To one digit, and never less than it is. */
 export function roundedUp(error) {

@@ -71,10 +71,12 @@ HOVER = (
 BAR_PIXELS = 280
 NAME_PIXELS = 44  # of a weight at the bar
 # On a page the bar lies above the matrix, which then has the width of a telephone to
-# itself. Plotly moves all its titles where a bar lies: HTML says what they would.
-LYING = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom",
-         "lenmode": "pixels", "len": BAR_PIXELS, "thickness": 12, "tickangle": 0,
-         "title_side": "top", "xpad": 0, "ypad": 4}  # fmt: skip
+# itself. Plotly moves all its titles where a bar lies: HTML says what they would. It
+# leaves half the bar's height free above one that lies at 1: this lies just below.
+LYING = {"orientation": "h", "x": 0, "xanchor": "left", "y": 0.9999,
+         "yanchor": "bottom", "lenmode": "pixels", "len": BAR_PIXELS,
+         "thickness": 12, "tickangle": 0, "title_side": "top",
+         "xpad": 0, "ypad": 4}  # fmt: skip
 AXES = "Rows: queries, which attend. Columns: keys, which are attended to."
 LINE_LENGTH = 46  # characters
 AVERAGE = "Average over heads"

@@ -30,10 +30,11 @@ PREFERRED = {
     "HIRAGANA": ("Noto Sans CJK JP", "Noto Sans JP", "Yu Gothic", "Hiragino Sans"),
     "KATAKANA": ("Noto Sans CJK JP", "Noto Sans JP", "Yu Gothic", "Hiragino Sans"),
     "CJK": ("Noto Sans CJK SC", "Noto Sans SC", "Microsoft YaHei", "PingFang SC"),
-    "": ("Noto Sans", "Noto Emoji", "Symbola", "Segoe UI", "Segoe UI Symbol"),
+    "SYMBOL": ("Noto Emoji", "Symbola", "Segoe UI Symbol"),  # emoji among them
+    "": ("Noto Sans", "Segoe UI"),
 }
 
-# Bitmap colour fonts, which Matplotlib cannot draw, and the one of empty boxes.
+# Fonts of coloured bitmaps, which Matplotlib cannot draw, and the one of empty boxes.
 _UNUSABLE = ("color", "colour", "lastresort", "last resort")
 
 PACKAGES = {
@@ -41,7 +42,8 @@ PACKAGES = {
     "HIRAGANA": "fonts-noto-cjk",
     "KATAKANA": "fonts-noto-cjk",
     "CJK": "fonts-noto-cjk",
-    "": "fonts-noto-core fonts-symbola",
+    "SYMBOL": "fonts-symbola",
+    "": "fonts-noto-core",
 }
 
 _log = logging.getLogger("neural_attn")
@@ -59,17 +61,27 @@ class Fonts:
         """One line that says what to install, or None where nothing is missing."""
         if not self.missing:
             return None
-        packages = {
-            name
-            for script in {_script(character) for character in self.missing}
-            for name in PACKAGES[script].split()
-        }
         shown = " ".join(sorted(self.missing)[:5])
         return (
             f"no installed font has {shown}{' …' if len(self.missing) > 5 else ''}: "
             "drawn as codes. Install one, for example with: "
-            f"apt install {' '.join(sorted(packages))}"
+            f"apt install {self.packages}"
         )
+
+    @property
+    def packages(self) -> str:
+        """The packages of Debian and Ubuntu that have what is missing."""
+        return " ".join(sorted({PACKAGES[_script(one)] for one in self.missing}))
+
+    @property
+    def title_weight(self) -> str:
+        """Bold, where every family has it: of others, Matplotlib warns."""
+        bold = {
+            entry.name
+            for entry in font_manager.fontManager.ttflist
+            if entry.weight in (700, "bold")
+        }
+        return "bold" if bold.issuperset(self.families) else "normal"
 
     def drawable(self, text: str) -> str:
         """Give `text` with each character that has no glyph replaced by its code."""
@@ -195,7 +207,9 @@ def _candidates(characters: frozenset[str]) -> list[str]:
 
 def _script(character: str) -> str:
     name = unicodedata.name(character, "")
-    return next((script for script in PREFERRED if script and script in name), "")
+    other = "SYMBOL" if unicodedata.category(character).startswith("S") else ""
+    scripts = (script for script in PREFERRED if script not in ("SYMBOL", ""))
+    return next((script for script in scripts if script in name), other)
 
 
 def _covered(family: str, characters: frozenset[str]) -> frozenset[str]:

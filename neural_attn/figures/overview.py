@@ -263,7 +263,7 @@ def _heading(
         about += "; each dot is the greatest of a block"
     about = "; ".join([about, *notes])
     lines = [
-        (title, palette.SIZE_TITLE, theme.ink, "bold"),
+        (title, palette.SIZE_TITLE, theme.ink, choose_fonts([title]).title_weight),
         (about, palette.SIZE_NOTE, theme.muted, "normal"),
     ]
     if maps.trained is False:
@@ -283,8 +283,8 @@ def _write(
     figure: Figure, lines: Sequence[tuple[str, float, str, str]], line: float
 ) -> None:
     y = float(figure.get_figheight()) - _EDGE
-    families = list(choose_fonts([text for text, *_ in lines]).families)
     for text, points, color, weight in lines:
+        families = list(choose_fonts([text]).families)
         figure.text(
             _EDGE, y, text, size=points, color=color, weight=weight, va="top",
             parse_math=False, family=families, transform=figure.dpi_scale_trans,

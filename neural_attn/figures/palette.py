@@ -1,7 +1,7 @@
 """The look of every picture and page: colours, type scale and grid, in one place.
 
 Static pictures, the Plotly page and the explorer have the same names for the same
-colours; `css_variables` writes them as a page has them.
+colours; `page_colors` writes them as a page has them.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
-from matplotlib.colors import Colormap, LinearSegmentedColormap
+from neural_attn.figures.choices import THEME_NAMES, ThemeName
 
-from neural_attn.figures.choices import THEME_NAMES
+if TYPE_CHECKING:  # SVG and pages need the colours alone
+    from matplotlib.colors import Colormap
 
 __all__ = [
     "DARK", "DEFAULT_CMAP", "DIVERGING", "DIVERGING_DARK", "EDGE", "GAP", "LEVELS",
     "LEVELS_DARK", "LIGHT", "LINES", "LINES_DARK", "MOST_GROWN", "OVER_PICTURE",
     "SANS", "SIZE_LABEL", "SIZE_NOTE", "SIZE_TITLE", "THEMES", "Theme",
     "chart_style", "colormap", "css_variables", "levels_of",
-    "lines_of", "theme_of", "type_growth",
+    "lines_of", "page_colors", "theme_of", "type_growth",
 ]  # fmt: skip
 
 # Type scale, in points: titles; subtitles, axes and panels; labels of cells and bars.
@@ -135,6 +135,8 @@ def levels_of(theme: Theme) -> tuple[str, ...]:
 @contextmanager
 def chart_style(theme: Theme) -> Iterator[None]:
     """Charts that are made inside stand on the ground of a theme, by our type scale."""
+    import matplotlib
+
     settings: Any = {  # the stub lists every key there is by its own name
         **dict.fromkeys(("figure.facecolor", "axes.facecolor"), theme.ground),
         **dict.fromkeys(("text.color", "axes.labelcolor"), theme.ink),
@@ -163,6 +165,18 @@ def css_variables(theme: Theme) -> str:
     )
 
 
+def page_colors(theme: ThemeName | None) -> str:
+    """Write the CSS of a page's colours, as variables.
+
+    They follow the reader's system, also while the page is open, unless `theme` is
+    "dark".
+    """
+    if theme == "dark":
+        return f":root {{ color-scheme: dark; {css_variables(DARK)} }}"
+    return f""":root {{ color-scheme: light dark; {css_variables(LIGHT)} }}
+  @media (prefers-color-scheme: dark) {{ :root {{ {css_variables(DARK)} }} }}"""
+
+
 def colormap(
     name: str | None = None, *, signed: bool = False, theme: Theme = LIGHT
 ) -> Colormap:
@@ -173,6 +187,9 @@ def colormap(
     ValueError
         If Matplotlib has none of this name; suggests those that are alike.
     """
+    import matplotlib
+    from matplotlib.colors import LinearSegmentedColormap
+
     if name is None and signed:
         stops = DIVERGING_DARK if theme is DARK else DIVERGING
         return LinearSegmentedColormap.from_list("orange-blue", stops)

@@ -9,7 +9,7 @@ from string import Template
 import plotly.graph_objects as go
 
 from neural_attn.figures.choices import ThemeName
-from neural_attn.figures.palette import DARK, LIGHT, SANS, css_variables
+from neural_attn.figures.palette import SANS, page_colors
 from neural_attn.figures.token_labels import readable
 
 __all__ = [
@@ -32,9 +32,8 @@ TITLE_PLACE = {
     "pad": {"t": 24},
 }
 
-# Colours follow the reader's system, also while the page is open, unless the page is
-# told which to have; their names are those of `figures.palette`. `{plot_id}` is the
-# plot's, and other braces are of the script.
+# Colours are those that `page_colors` gives the page. `{plot_id}` is the plot's, and
+# other braces are of the script.
 SCRIPT = """
 const page = document.getElementById("{plot_id}");
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
@@ -86,19 +85,16 @@ document.querySelectorAll("#choices > div").forEach((row) => {
 """
 
 PAGE = Template("""<!DOCTYPE html>
-<html lang="en"$theme>
+<html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="$schemes">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
 script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; \
 font-src data:">
 <title>$title</title>
 <style>
-  :root { $light }
-  @media (prefers-color-scheme: dark) { :root:not([data-theme]) { $dark } }
-  :root[data-theme="dark"] { $dark }
+  $colors
   html, body { height: 100%; margin: 0; background: var(--ground); color: var(--ink);
     font: 14px/1.4 $sans; }
   header { padding: .6rem 1.2rem 0; }
@@ -114,6 +110,7 @@ font-src data:">
   @media (max-width: 600px) {
     #choices > div { width: 100%; }
     #choices select { flex: 1; }
+    #choices input { width: 6rem; }
   }
   /* below the plot, where no title is */
   @media (max-width: 600px) {
@@ -183,13 +180,9 @@ def page_of(title: str, plots: str, theme: ThemeName | None = None) -> str:
 
     `theme` "dark" is dark for every reader; else the page follows their system.
     """
-    told = theme == "dark"
     return PAGE.substitute(
         title=html.escape(title),
         plot=plots,
-        light=css_variables(LIGHT),
-        dark=css_variables(DARK),
+        colors=page_colors(theme),
         sans=SANS,
-        theme=' data-theme="dark"' if told else "",
-        schemes="dark" if told else "light dark",
     )

@@ -213,7 +213,9 @@ class Sheet:
             self._bottom += LEGEND * grown
         room = (width - 2 * EDGE) / grown
         title = self._text(self.title)
-        self._title_lines = wrap(title, SIZE_TITLE, room, self.fonts, "bold")
+        self._title_fonts = choose_fonts([title])
+        weight = self._title_fonts.title_weight
+        self._title_lines = wrap(title, SIZE_TITLE, room, self._title_fonts, weight)
         self._subtitle_lines = [
             (line, color)
             for text, color in self._subtitles()
@@ -298,7 +300,11 @@ class Sheet:
         if self.fonts.missing:
             count = len(self.fonts.missing)
             what = f"{count} characters are" if count > 1 else "a character is"
-            notes.append(f"{what} drawn as codes: no installed font has them")
+            them = "them" if count > 1 else "it"
+            notes.append(
+                f"{what} drawn as codes: no installed font has {them} "
+                f"(install {self.fonts.packages})"
+            )
         if drawn_backwards([*self.query_tokens, *self.key_tokens]):
             notes.append(
                 "right-to-left text is drawn from left to right, its letters apart: "
@@ -476,7 +482,11 @@ class Sheet:
     def _draw_header(self) -> None:
         y = float(self.figure.get_figheight()) - EDGE
         for line in self._title_lines:
-            self._write(EDGE, y, line, SIZE_TITLE, va="top", weight="bold")
+            self._write(
+                EDGE, y, line, SIZE_TITLE, va="top",
+                weight=self._title_fonts.title_weight,
+                family=list(self._title_fonts.families),
+            )  # fmt: skip
             y -= TITLE_LINE * self._grown
         for line, color in self._subtitle_lines:
             self._write(EDGE, y, line, SIZE_NOTE, va="top", color=color)
@@ -506,12 +516,12 @@ class Sheet:
         `size` is that of a small figure.
         """
         how.setdefault("color", self._theme.muted if muted else self._theme.ink)
+        how.setdefault("family", list(self.fonts.families))
         self.figure.text(
             x,
             y,
             text,
             size=size * self._grown,
-            family=list(self.fonts.families),
             parse_math=False,
             usetex=False,
             transform=self.figure.dpi_scale_trans,

@@ -5,62 +5,60 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from dataclasses import asdict
+from string import Template
 
 from neural_attn.diagnostics.errors import printable
+from neural_attn.figures.choices import ThemeName
+from neural_attn.figures.palette import DARK, LIGHT, lines_of
 
 __all__ = ["Svg", "escaped", "packed", "text_width", "wrapped"]
 
 # Widths of letters in parts of the font size: generous, as fonts differ.
 MONO, SANS, BOLD = 0.615, 0.58, 0.65
 
-# Okabe and Ito's colours, told apart by colour-blind eyes; each also has a word or a
-# line of its own. No CSS variables: many viewers do not know them.
-STYLE = """
+FONTS = """
 .arch text { font-family: system-ui, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans",
-  "DejaVu Sans", sans-serif; fill: #1b1f24; white-space: pre; }
+  "DejaVu Sans", sans-serif; white-space: pre; }
 .arch .mono { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas,
   "Liberation Mono", monospace; }
 .arch .bold { font-weight: 600; }
-.arch .muted { fill: #59636e; }
-.arch .paper { fill: #ffffff; }
-.arch .card { fill: #f6f8fa; stroke: #c3c8ce; }
-.arch .part { fill: #ffffff; stroke: #d4d9de; }
-.arch .pill { fill: #e3eef8; stroke: #0072b2; }
-.arch .badge { fill: #1b1f24; }
-.arch .badge-text { fill: #ffffff; }
-.arch .attends { stroke: #b04a00; stroke-width: 1.5; }
-.arch .attention { fill: #b04a00; }
-.arch .attention-text { fill: #ffffff; }
-.arch .rule { stroke: #d4d9de; }
-.arch .wire { fill: none; stroke: #59636e; stroke-width: 1.5; }
-.arch .head { fill: #59636e; }
-.arch .skip { fill: none; stroke: #0072b2; stroke-width: 1.75; }
-.arch .skip-head { fill: #0072b2; }
-.arch .side { fill: none; stroke: #8b3a72; stroke-width: 1.75; stroke-dasharray: 5 3; }
-.arch .side-head { fill: #8b3a72; }
-.arch .sign { fill: #ffffff; stroke: #0072b2; stroke-width: 1.75; }
-@media (prefers-color-scheme: dark) {
-  .arch text { fill: #e6e8eb; }
-  .arch .muted { fill: #a3acb6; }
-  .arch .paper { fill: #14171a; }
-  .arch .card { fill: #1e2328; stroke: #4a525b; }
-  .arch .part { fill: #272d33; stroke: #434b54; }
-  .arch .pill { fill: #16293a; stroke: #56b4e9; }
-  .arch .badge { fill: #e6e8eb; }
-  .arch .badge-text { fill: #14171a; }
-  .arch .attends { stroke: #f0a35e; }
-  .arch .attention { fill: #f0a35e; }
-  .arch .attention-text { fill: #14171a; }
-  .arch .rule { stroke: #3a4149; }
-  .arch .wire { stroke: #a3acb6; }
-  .arch .head { fill: #a3acb6; }
-  .arch .skip { stroke: #56b4e9; }
-  .arch .skip-head { fill: #56b4e9; }
-  .arch .side { stroke: #dd9ac4; }
-  .arch .side-head { fill: #dd9ac4; }
-  .arch .sign { fill: #14171a; stroke: #56b4e9; }
-}
 """
+# Colours of a theme, in which whatever has one also has a word or a line of its own. No
+# CSS variables: many viewers do not know them.
+COLORS = Template("""
+.arch text { fill: $ink; }
+.arch .muted { fill: $muted; }
+.arch .paper { fill: $ground; }
+.arch .card { fill: $raised; stroke: $masked_line; }
+.arch .part { fill: $ground; stroke: $line; }
+.arch .pill { fill: $ground; stroke: $accent; }
+.arch .badge { fill: $ink; }
+.arch .badge-text { fill: $ground; }
+.arch .attends { stroke: $warn; stroke-width: 1.5; }
+.arch .attention { fill: $warn; }
+.arch .attention-text { fill: $ground; }
+.arch .rule { stroke: $line; }
+.arch .wire { fill: none; stroke: $muted; stroke-width: 1.5; }
+.arch .head { fill: $muted; }
+.arch .skip { fill: none; stroke: $accent; stroke-width: 1.75; }
+.arch .skip-head { fill: $accent; }
+.arch .side { fill: none; stroke: $side; stroke-width: 1.75; stroke-dasharray: 5 3; }
+.arch .side-head { fill: $side; }
+.arch .sign { fill: $ground; stroke: $accent; stroke-width: 1.75; }
+""")
+_GREEN = 2  # of `palette.LINES`: neither skip connections nor attention
+
+
+def _style(theme: ThemeName | None) -> str:
+    """Fonts and colours: the reader's system says which, unless `theme` is "dark"."""
+    light, dark = (
+        COLORS.substitute(asdict(one), side=lines_of(one)[_GREEN])
+        for one in (LIGHT, DARK)
+    )
+    if theme == "dark":
+        return FONTS + dark
+    return f"{FONTS}{light}@media (prefers-color-scheme: dark) {{{dark}}}\n"
 
 
 def escaped(text: str) -> str:
@@ -108,8 +106,9 @@ def packed(items: tuple[str, ...], width: float, size: float) -> list[str]:
 class Svg:
     """Collects the elements of one drawing."""
 
-    def __init__(self) -> None:
+    def __init__(self, theme: ThemeName | None = None) -> None:
         self.parts: list[str] = []
+        self.theme = theme
 
     def text(
         self, x: float, y: float, text: str, size: float, names: str = "", end: str = ""
@@ -175,7 +174,7 @@ class Svg:
             f'width="{width:g}" height="{height:g}" '
             f'viewBox="0 0 {width:g} {height:g}">\n'
             f"<title>{escaped(title)}</title>\n<desc>{escaped(about)}</desc>\n"
-            f"<style>{STYLE}</style>\n"
+            f"<style>{_style(self.theme)}</style>\n"
             f'<rect width="{width:g}" height="{height:g}" class="paper"/>\n'
             f"{body}\n</svg>\n"
         )

@@ -90,7 +90,7 @@ class ModuleModel(AttentionModel):
     steps: bool = False  # calls of one part are the steps of a generation
 
     def __post_init__(self) -> None:
-        self._seen: list[tuple[str, Kind, tuple[int, ...], Rows]] = []
+        self._seen: list[tuple[str, Kind, tuple[int, ...], Rows, int | None]] = []
         self._warnings: list[Diagnostic] = []
 
     def choosing(self, layers: Any, heads: Any, budget: int | None) -> ModuleModel:
@@ -173,7 +173,9 @@ class ModuleModel(AttentionModel):
             output, recorder = self._watched(prepared, choice, measure)
         source, backend = type(self.module).__name__, self.library.backend
         maps = recorder.maps(source=source, backend=backend)
-        self._seen = [(m.name, m.kind, m.head_indices, m.rows) for m in maps.maps]
+        self._seen = [
+            (m.name, m.kind, m.head_indices, m.rows, m.layer) for m in maps.maps
+        ]
         for one in self._warnings:  # whoever runs it must not take a part for the whole
             warnings.warn(f"{one.message} ({one.hint})", stacklevel=4)
         return output, maps, recorder.measured
@@ -204,10 +206,12 @@ def _is_size(given: object) -> bool:
     return is_number and bool(given >= 0)  # type: ignore[operator]
 
 
-def _dot(name: str, kind: Kind, heads: tuple[int, ...], rows: Rows) -> AttentionMap:
+def _dot(
+    name: str, kind: Kind, heads: tuple[int, ...], rows: Rows, layer: int | None
+) -> AttentionMap:
     """A map of one cell, which has the name, kind and heads of another."""
     dots = np.ones((1, len(heads), 1, 1), np.float32)
-    return AttentionMap(name, dots, kind, head_indices=heads, rows=rows)
+    return AttentionMap(name, dots, kind, head_indices=heads, rows=rows, layer=layer)
 
 
 @dataclass

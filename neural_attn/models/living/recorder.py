@@ -330,8 +330,18 @@ class Recorder:
             if call.weighed is not None
         ]
         kept = _of_all_steps(kept) if self._steps else kept
+        numbers: dict[str, int] = {}
+        if self._choice.layers is not None:  # of some, the place is not the number
+            numbers = {
+                name: call.layer
+                for name, call in zip(self.names, self._calls, strict=True)
+            }
         return AttentionMaps(
-            [_map(name, place, one, self._labels) for name, place, one in kept], **about
+            [
+                _map(name, place, one, self._labels, numbers.get(name))
+                for name, place, one in kept
+            ],
+            **about,
         )
 
 
@@ -375,7 +385,13 @@ def _shown(one: Weighed) -> NDArray[np.bool_]:
     return np.broadcast_to(allowed, (batch, allowed.shape[1], queries, keys))
 
 
-def _map(name: str, place: Place, kept: Weighed, labels: Sequence[Any]) -> AttentionMap:
+def _map(
+    name: str,
+    place: Place,
+    kept: Weighed,
+    labels: Sequence[Any],
+    layer: int | None = None,
+) -> AttentionMap:
     batch, _, queries, keys = kept.weights.shape
     kind = _kind(place, kept)
     asking = None if place.asking is None else labels[place.asking]
@@ -391,6 +407,7 @@ def _map(name: str, place: Place, kept: Weighed, labels: Sequence[Any]) -> Atten
             _fitting(asked, batch, keys),
             kept.heads,
             kept.rows,
+            layer,
             known=kept.known,
         )
     except ValueError:  # it looks at each weight: nobody needs to do so before

@@ -273,7 +273,14 @@ def test_layers_without_attention_keep_their_numbers():
              "linear_num_key_heads": 2, "linear_num_value_heads": 2,
              "linear_key_head_dim": 8, "linear_value_head_dim": 8}  # fmt: skip
     model = build("Qwen3NextForCausalLM", "Qwen3NextConfig", sizes)
-    assert list(capture(model, {"input_ids": IDS})) == ["layer_1"]
+    ids = {"input_ids": IDS}
+    maps = capture(model, ids)
+    assert (list(maps), maps.layer_numbers) == (["layer_1"], (1,))
+    assert {head.layer for head in analyze(maps).heads} == {1}
+    for there in (1, -1, "layer_1"):
+        assert list(capture(model, ids, layers=there)) == ["layer_1"]
+    with pytest.raises(NeuralError, match="no attention layer 0: there is layer_1"):
+        capture(model, ids, layers=0)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from neural_attn.maps.attention_map import (
     AttentionMap,
     Kind,
     TokensLike,
+    heads_there,
     true_range,
 )
 from neural_attn.maps.frame import frame_of
@@ -422,6 +423,8 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
         there = ", ".join(map(str, numbers[:most]))
         if numbers == tuple(range(last + 1)):
             there = f"0 to {last}"
+        if len(names) == 1:
+            return f"there is {shown} (layer {there}, or -1 for the last)"
         return f"there are {shown}{more} (layers {there}, or -1 for the last)"
 
 
@@ -441,10 +444,7 @@ def _one_head(one: AttentionMap, head: int) -> AttentionMap:
     last = max(one.head_indices)
     number = last if head == -1 else head
     if number not in one.head_indices:
-        if len(one.head_indices) == last + 1:
-            there = f"heads 0 to {last}, or -1 for the last"
-        else:
-            there = "heads " + ", ".join(map(str, one.head_indices))
+        there = heads_there(one.head_indices)
         raise SelectionError(f"{one.name} has no head {head}: it has {there}")
     at = one.head_indices.index(number)
     mask = one.mask

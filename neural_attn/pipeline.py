@@ -580,7 +580,8 @@ def explore(
     batch = capture(request, layers, heads)
     refuse_lies(batch.captured, None)
     maps = batch.captured.maps
-    said = tuple(dict.fromkeys([*maps.notes, *batch.notes]))
+    told = [*maps.notes, *batch.notes, *batch.captured.advice]
+    said = tuple(dict.fromkeys(told))
     return page.explore(replace(maps, notes=said), **options)
 
 

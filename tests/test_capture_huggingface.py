@@ -374,6 +374,26 @@ def test_texts_longer_than_the_model_are_cut_and_it_is_said(minilm, tokenizer):
     prepared = opened.encode(["cat " * 600])
     assert prepared.inputs["input_ids"].shape == (1, 512)
     assert "512 tokens" in prepared.cut[0]
+    with pytest.warns(UserWarning, match="512 tokens"):
+        maps = capture(minilm, "cat " * 600, tokenizer, layers=0, heads=0)
+    assert "512 tokens" in maps.notes[0]
+    with pytest.warns(UserWarning, match="512 tokens"):
+        part = capture(
+            minilm, "cat " * 600, tokenizer, layers=0, heads=0, keep="metrics"
+        )
+    assert "512 tokens" in part.notes[-1]
+
+
+def test_tokens_that_fit_nothing_are_said():
+    model = build(*MODELS["bert"][:3])
+    with pytest.warns(UserWarning, match="layer_0: 3 tokens for 9 keys: positions"):
+        maps = capture(model, TEXT, tokens=["a", "b", "c"])
+    assert maps.maps[0].key_tokens[0][:2] == ("0", "1")
+    assert "3 tokens for 9 keys" in maps.notes[0]
+    three = [list("abcdefghi")] * 3
+    with pytest.warns(UserWarning, match="tokens of 3 texts for 2 examples"):
+        explore(model, TEXT, tokens=three)
+    assert capture(model, TEXT, tokens=three[0]).maps[0].key_tokens[1][8] == "i"
 
 
 def test_what_cannot_be_seen_beside_what_can_is_said():
@@ -498,7 +518,7 @@ def test_numbers_of_any_library_choose():
     maps = capture(model, TEXT, layers=np.int64(1), heads=torch.tensor([0, 2]))
     assert (list(maps), maps.maps[0].head_indices) == (["layer_1"], (0, 2))
     assert len(analyze(model, TEXT, layers=1, heads=[0, 2]).heads) == 2
-    assert len(analyze(maps, heads=1).heads) == 1
+    assert len(analyze(maps, heads=2).heads) == 1
 
 
 @pytest.mark.parametrize("keep", ["maps", "metrics"])

@@ -61,7 +61,7 @@ def find_highlights(
     none = Highlight(
         f"{NOTHING}: no head of {len(heads)} has a choice between keys", ()
     )
-    return tuple(islice(found, MOST_SENTENCES)) or (none,)
+    return tuple(islice(found, MOST_SENTENCES)) or (*_in_part(heads),) or (none,)
 
 
 def _too_few(heads: Sequence[Head]) -> bool:
@@ -256,6 +256,27 @@ def _signed(heads: Sequence[Head]) -> Iterator[Highlight]:
             f"from {low:.2f} to {high:.2f}, in {counted(texts, 'text')}",
             tuple(head.label for head in signed),
         )
+
+
+def _in_part(heads: Sequence[Head]) -> Iterator[Highlight]:
+    """The head that does most of something, where no head does it clearly."""
+    some = [
+        head
+        for head in heads
+        if head.queries and any(found.shown for found in head.evidence.values())
+    ]
+    if some:
+        best = max(some, key=_most_in_part)
+        several = f"none of {len(heads)} heads has" if len(heads) > 1 else "no head has"
+        yield Highlight(
+            f"{several} one clear pattern; the most: {best.sentence}",
+            tuple(head.label for head in some),
+        )
+
+
+def _most_in_part(head: Head) -> float:
+    """How far the strongest part of a pattern is from chance."""
+    return max((above_chance(p.value, p.chance) for p in head.pattern.parts), default=0)
 
 
 def _nothing(heads: Sequence[Head]) -> Iterator[Highlight]:

@@ -98,7 +98,9 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
     axes: InitVar[str | None] = None
 
     def __post_init__(self, axes: str | None) -> None:
-        if axes is not None or not _are_maps(self.maps):
+        # a kernel that shows no weights gives an empty tuple
+        handed_out = self.maps == () or not _are_maps(self.maps)
+        if axes is not None or handed_out:
             self._set(*usable(take_any(self.maps, axes=axes)))
         self._set(self.maps, self.notes)
         if len(self._by_name) != len(self.maps):

@@ -35,6 +35,11 @@ class Captured:
     maps: AttentionMaps
     findings: tuple[Finding, ...] = ()
 
+    @property
+    def advice(self) -> list[str]:
+        """What the findings say that stop no picture."""
+        return [one.diagnostic.message for one in self.findings if not one.stops]
+
 
 @dataclass(frozen=True)
 class Vocabulary:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from neural_attn.diagnostics.errors import fail
 from neural_attn.maps.attention_map import AttentionMap, Kind
 from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
+from neural_attn.maps.findings import Finding
 from neural_attn.maps.steps import join_steps
 from neural_attn.models.living.budget import readable
 from neural_attn.models.living.choice import Choice
@@ -326,6 +327,41 @@ class Recorder:
             return {}
         of_calls = zip(self.names, self._calls, strict=True)
         return {name: call.layer for name, call in of_calls}
+
+    @property
+    def unlabelled(self) -> list[Finding]:
+        """Tokens that label nothing, as there are more or fewer of them than positions.
+
+        Where layers pool their positions, it is enough that they fit some.
+        """
+        found = []
+        for number, labels in enumerate(self._labels):
+            sides = [] if labels is None else self._sides(number)
+            if any(_fitting(labels, batch, length) for _, batch, length in sides):
+                continue
+            for name, batch, length in sides[:1]:
+                lengths = sorted({len(row) for row in labels})
+                count = ", ".join(map(str, lengths))
+                facts = {"count": count, "keys": length}
+                if lengths == [length]:
+                    facts = {"count": len(labels), "batch": batch}
+                kind = "W0807" if lengths != [length] else "W0807.texts"
+                found.append(Finding.of(kind, name, **facts))
+        return found
+
+    def _sides(self, number: int) -> list[tuple[str, int, int]]:
+        """What the tokens of an input label: a map, its examples, its positions."""
+        return [
+            (name, batch, length)
+            for name, call in zip(self.names, self._calls, strict=True)
+            if call.weighed is not None
+            for batch, _, queries, keys in [call.weighed.weights.shape]
+            for input_of, length in (
+                (call.place.asked, keys),
+                (call.place.asking, queries),
+            )
+            if input_of == number
+        ]
 
     @property
     def measured(self) -> list[Any]:

@@ -121,7 +121,7 @@ def capture(
         fail("E0414.keep", keep=keep)
     if isinstance(tokenizer, str):
         tokenizer = Path(tokenizer)
-    opened = open_model(model, tokenizer=tokenizer)
+    opened = open_model(model, tokenizer=tokenizer, tokens=tokens)
     if keep == "metrics":
         refuse_options({"budget": budget, "generate": generate}, 'keep="metrics"')
     if isinstance(opened, ModuleModel):
@@ -133,7 +133,8 @@ def capture(
         _warn(prepared.cut)
         if keep == "maps":
             maps = opened.watch(prepared)[1]
-            return replace(maps, notes=[*maps.notes, *prepared.cut])
+            said = [*maps.notes, *prepared.cut]
+            return replace(maps, notes=said) if prepared.cut else maps
         part = count_measured(*opened.measure(prepared, MapMeasurer()))
         part.note(prepared.cut)
         return part
@@ -142,7 +143,7 @@ def capture(
     prepared = _prepared(opened, inputs, tokens)
     captured = opened.run(prepared)
     refuse_lies(captured, None)
-    _warn([*prepared.cut, *captured.advice])
+    _warn([*prepared.cut, *captured.unlabelled])
     notes = [*captured.maps.notes, *prepared.cut, *captured.advice]
     selected = select_some(replace(captured.maps, notes=notes), layers, heads)
     return selected if keep == "maps" else count_maps(selected)

@@ -337,23 +337,23 @@ class Recorder:
         found = []
         for number, labels in enumerate(self._labels):
             sides = [] if labels is None else self._sides(number)
-            if any(_fitting(labels, batch, length) for _, batch, length in sides):
+            if any(_fitting(labels, *side) for side in sides):
                 continue
-            for name, batch, length in sides[:1]:
+            for batch, length in sides[:1]:
                 lengths = sorted({len(row) for row in labels})
                 count = ", ".join(map(str, lengths))
                 facts = {"count": count, "keys": length}
                 if lengths == [length]:
                     facts = {"count": len(labels), "batch": batch}
                 kind = "W0807" if lengths != [length] else "W0807.texts"
-                found.append(Finding.of(kind, name, **facts))
+                found.append(Finding.of(kind, "", **facts))
         return found
 
-    def _sides(self, number: int) -> list[tuple[str, int, int]]:
-        """What the tokens of an input label: a map, its examples, its positions."""
+    def _sides(self, number: int) -> list[tuple[int, int]]:
+        """What the tokens of an input label in each map: examples, positions."""
         return [
-            (name, batch, length)
-            for name, call in zip(self.names, self._calls, strict=True)
+            (batch, length)
+            for call in self._calls
             if call.weighed is not None
             for batch, _, queries, keys in [call.weighed.weights.shape]
             for input_of, length in (

@@ -98,9 +98,9 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
     axes: InitVar[str | None] = None
 
     def __post_init__(self, axes: str | None) -> None:
-        # a kernel that shows no weights gives an empty tuple
-        handed_out = self.maps == () or not _are_maps(self.maps)
-        if axes is not None or handed_out:
+        # a kernel that shows no weights hands out an empty tuple
+        handed_out = self.maps == () and not isinstance(self.maps, _Taken)
+        if axes is not None or handed_out or not _are_maps(self.maps):
             self._set(*usable(take_any(self.maps, axes=axes)))
         self._set(self.maps, self.notes)
         if len(self._by_name) != len(self.maps):
@@ -109,7 +109,7 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
             raise ValueError(f"two maps have the same name: {', '.join(twice)}")
 
     def _set(self, maps: Sequence[AttentionMap], notes: Sequence[str]) -> None:
-        object.__setattr__(self, "maps", tuple(maps))
+        object.__setattr__(self, "maps", _Taken(maps))
         object.__setattr__(self, "notes", tuple(notes))
 
     @classmethod
@@ -290,9 +290,9 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
         SelectionError
             If there is none: a KeyError whose message lists what exists.
         """
-        chosen = tuple(self.maps) if layer is None else self._find_layer(layer)
+        chosen = [*self.maps] if layer is None else [*self._find_layer(layer)]
         if head is not None:
-            chosen = tuple(_one_head(one, head) for one in chosen)
+            chosen = [_one_head(one, head) for one in chosen]
         return replace(self, maps=chosen)
 
     def item(self, name: str, batch_index: int = 0) -> AttentionItem:
@@ -428,6 +428,10 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
         if len(names) == 1:
             return f"there is {shown} (layer {there}, or -1 for the last)"
         return f"there are {shown}{more} (layers {there}, or -1 for the last)"
+
+
+class _Taken(tuple[AttentionMap, ...]):
+    """Maps that were taken, if only none of them."""
 
 
 def _are_maps(given: Any) -> bool:

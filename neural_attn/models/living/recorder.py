@@ -341,12 +341,12 @@ class Recorder:
                 continue
             for batch, length in sides[:1]:
                 lengths = sorted({len(row) for row in labels})
-                count = ", ".join(map(str, lengths))
-                facts = {"count": count, "keys": length}
                 if lengths == [length]:
                     facts = {"count": len(labels), "batch": batch}
-                kind = "W0807" if lengths != [length] else "W0807.texts"
-                found.append(Finding.of(kind, "", **facts))
+                    found.append(Finding.of("W0807.texts", "", **facts))
+                else:
+                    count = ", ".join(map(str, lengths))
+                    found.append(Finding.of("W0807", "", count=count, keys=length))
         return found
 
     def _sides(self, number: int) -> list[tuple[int, int]]:

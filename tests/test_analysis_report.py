@@ -30,6 +30,8 @@ from neural_attn.reports.elements import Table, number, spark
 from neural_attn.reports.html import to_html
 from neural_attn.reports.json import to_json
 from neural_attn.reports.markdown import to_markdown
+from neural_attn.reports.sections import layer_pictures
+from neural_attn.reports.svg import squares_svg
 from neural_attn.reports.terminal import print_analysis
 
 A_STEP = StepRow(0, 0, "<s>", "x", 0.5, "cross", "a", 0, 2, 0.5, 0.7, 0.8, "y", 1)
@@ -348,6 +350,16 @@ def test_many_batches_are_one_analysis():
     assert whole.head("L1H3").map == "encoder_1"
     with pytest.raises(KeyError, match="L9H9"):
         whole.head("L9H9")
+
+
+def test_maps_of_the_first_text_share_one_scale_whose_bar_marks_an_even_row():
+    example = analyze(planted_maps(planted_tokens(20))).example
+    large, layers = layer_pictures(example)
+    assert large.top == layers.top == max(map(np.max, (example.raw, example.rollout)))
+    for drawn in map(squares_svg, (large, layers)):
+        assert re.search(r">0\.05</text>", drawn)  # 1/20
+        assert drawn.count(">even</text>") == 1
+        assert f">{large.top:.2f}".rstrip("0") in drawn
 
 
 def test_spark():

@@ -51,8 +51,12 @@ def _head(name: str, tokens: tuple[str, ...]) -> NDArray[np.float64]:
 
 
 def _picture(name: str, tokens: tuple[str, ...]) -> str:
-    matrix = tuple(map(tuple, _head(name, tokens).tolist()))
-    return squares_svg(Squares((((name, matrix),),), tokens, f"a planted head: {name}"))
+    head = _head(name, tokens)
+    caption = f"a planted head: {name}"
+    rows = (((name, tuple(map(tuple, head.tolist()))),),)
+    return squares_svg(
+        Squares(rows, tokens, caption, float(head.max()), even=1 / len(tokens))
+    )
 
 
 def _layers(tokens: tuple[str, ...]) -> str:

@@ -118,14 +118,17 @@ Matrix = Sequence[Sequence[float]]
 
 @dataclass(frozen=True)
 class Squares:
-    """Square matrices over the same tokens: rows of (title, matrix).
+    """Square matrices over the same tokens, on one scale: rows of (title, matrix).
 
-    `side` is the width of one, in pixels.
+    `side` is the width of one, in pixels; `top` the end of the scale; `even` the weight
+    of a row that is spread evenly.
     """
 
     rows: tuple[tuple[tuple[str, Matrix], ...], ...]
     tokens: tuple[str, ...]
     caption: str
+    top: float
+    even: float | None = None
     side: int = 260
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
+
 from neural_attn.analysis.example import MOST_TOKENS, Example
 from neural_attn.analysis.heads import Head
 from neural_attn.analysis.link_counts import LinkScore
@@ -12,6 +14,7 @@ from neural_attn.analysis.sentences import NOTHING, p_text, rests_on
 from neural_attn.analysis.steps import MEASURED
 from neural_attn.figures.reading import labels
 from neural_attn.figures.token_labels import readable
+from neural_attn.promises import SHARES
 from neural_attn.reports.elements import (
     Heading,
     Part,
@@ -186,8 +189,14 @@ def _example(analysis: Analysis) -> list[Part]:
 
 
 def layer_pictures(example: Example) -> list[Squares]:
-    """The whole network in large, then its layers side by side."""
+    """The whole network in large, then its layers side by side, on one scale."""
+    from neural_attn.figures.scales import even_share
+
     tokens = tuple(labels(example.tokens, 16))
+    stacks = [example.raw, example.rollout, *([[example.flow]] if example.flow else [])]
+    top = max(float(np.max(stack)) for stack in stacks)
+    # of what some layer attends to: the example does not keep the masks
+    even = even_share(np.any(example.raw, axis=0), SHARES)
     large = [
         ("raw, last layer", example.raw[-1]),
         ("rollout through all layers", example.rollout[-1]),
@@ -204,8 +213,8 @@ def layer_pictures(example: Example) -> list[Squares]:
         rows.append(tuple((f"to layer {i}, rollout", example.rollout[i]) for i in some))
     below = f"Layers side by side: raw attention above, rollout below, {residual}"
     return [
-        Squares((tuple(large),), tokens, caption),
-        Squares(tuple(rows), tokens, below, side=130),
+        Squares((tuple(large),), tokens, caption, top, even),
+        Squares(tuple(rows), tokens, below, top, even, side=130),
     ]
 
 

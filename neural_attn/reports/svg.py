@@ -7,9 +7,13 @@ from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from neural_attn.figures.choices import DEFAULT_SCALE
 from neural_attn.figures.svg import escaped, text_width
 
 if TYPE_CHECKING:
+    from neural_attn.figures.scales import WeightNorm
     from neural_attn.reports.elements import Bars, Grid, Matrix, Squares
 
 __all__ = ["bars_svg", "grid_svg", "squares_svg"]
@@ -19,6 +23,8 @@ _STYLE = (
 )
 _CELL = 34
 _BAR, _BAR_HEIGHT = 22, 90
+_SCALE, _SCALE_HEIGHT = 280, 66  # of a colour bar, and all that is written at it
+_NAME = 44  # pixels that a weight takes at a colour bar
 
 
 @cache
@@ -31,9 +37,9 @@ def _color(step: int) -> str:
     return str(to_hex(colormap()(step)))
 
 
-def _shade(value: float, top: float = 1.0) -> tuple[str, str]:
-    """Colours of a cell and of the text on it."""
-    step = round(255 * min(max(value / top, 0.0), 1.0)) if top else 0
+def _shade(value: float) -> tuple[str, str]:
+    """Colours of a cell, whose value is from 0 to 1, and of the text on it."""
+    step = round(255 * min(max(value, 0.0), 1.0))
     # Viridis is light from here on: dark text has a contrast of 4.5 or more.
     return _color(step), "#000000" if step > 128 else "#ffffff"
 
@@ -102,7 +108,10 @@ def bars_svg(bars: Bars) -> str:
 
 
 def squares_svg(squares: Squares) -> str:
-    """Matrices side by side, each on its own scale, which is written below it."""
+    """Matrices side by side, and below them the bar of their one scale."""
+    from neural_attn.figures.scales import WeightNorm
+
+    norm = WeightNorm(DEFAULT_SCALE, squares.top)
     side, count = squares.side, len(squares.tokens)
     cell = side / max(count, 1)
     labels = cell >= 8  # narrower rows have no room for a letter
@@ -110,29 +119,55 @@ def squares_svg(squares: Squares) -> str:
     margin = max(text_width(t, size) for t in squares.tokens) + 8 if labels else 0
     body = []
     for line, row in enumerate(squares.rows):
-        y = line * (side + 50) + 24
+        y = line * (side + 34) + 24
         for column, (title, matrix) in enumerate(row):
             x = margin + column * (side + 20)
-            top = max(map(max, matrix))
             body += [
                 _text(x, y - 10, title, 12, 'font-weight="600"'),
-                _cells(x, y, side, matrix, top),
-                _text(x, y + side + 16, f"0 to {top:.3f}", 11),
+                _cells(x, y, side, matrix, norm),
             ]
         for index, token in enumerate(squares.tokens if labels else ()):
             middle = y + (index + 0.5) * cell + size / 3
             body.append(_text(margin - 6, middle, token, size, 'text-anchor="end"'))
-    width = margin + max(map(len, squares.rows)) * (side + 20)
-    height = len(squares.rows) * (side + 50)
-    return _svg(width, height, squares.caption, body)
+    height = len(squares.rows) * (side + 34)
+    body.append(_scale(margin, height, norm, squares.even))
+    width = margin + max(max(map(len, squares.rows)) * (side + 20), _SCALE + _NAME)
+    return _svg(width, height + _SCALE_HEIGHT, squares.caption, body)
 
 
-def _cells(x: float, y: float, side: float, matrix: Matrix, top: float) -> str:
+def _scale(x: float, y: float, norm: WeightNorm, even: float | None) -> str:
+    """The colour bar: round weights, its ends, and a mark at an even share."""
+    from neural_attn.figures.colorbar import weight_text
+    from neural_attn.figures.scales import WORDS
+
+    steps = 70
+    body = [_text(x, y + 12, WORDS[DEFAULT_SCALE], 11)]
+    for step in range(steps):
+        # half a pixel more, so that no ground shines through between two
+        width = _SCALE / steps + 0.5 * (step < steps - 1)
+        body.append(
+            f'<rect x="{x + step * _SCALE / steps:g}" y="{y + 20}" width="{width:g}" '
+            f'height="12" fill="{_shade(step / (steps - 1))[0]}"/>'
+        )
+    marked = [] if even is None or even > norm.top else [even]
+    for weight in norm.ticks(_SCALE, marked, _NAME):
+        at = x + float(norm(weight)) * _SCALE
+        if weight in marked:
+            body.append(f'<path d="M{at:g} {y + 17}v18" stroke="#ffffff" '
+                        'stroke-width="4"/>')  # fmt: skip
+            body.append(f'<path d="M{at:g} {y + 17}v18" stroke="#000000"/>')
+            body.append(_text(at, y + 58, "even", 11, 'text-anchor="middle"'))
+        anchor = f'text-anchor="{"middle" if weight else "start"}"'
+        body.append(_text(at, y + 46, weight_text(weight), 11, anchor))
+    return "".join(body)
+
+
+def _cells(x: float, y: float, side: float, matrix: Matrix, norm: WeightNorm) -> str:
     """The cells of a matrix: one path per colour, a stroke per run of equal cells."""
     runs: dict[str, list[str]] = {}
-    for row, values in enumerate(matrix):
+    for row, values in enumerate(norm.places(np.array(matrix)).tolist()):
         start = 0
-        for color, group in groupby(_shade(value, top)[0] for value in values):
+        for color, group in groupby(_shade(value)[0] for value in values):
             length = sum(1 for _ in group)
             runs.setdefault(color, []).append(f"M{start} {row}.5h{length}")
             start += length

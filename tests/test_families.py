@@ -6,6 +6,7 @@ tokens, where the model writes.
 """
 
 import json
+import re
 import warnings
 from dataclasses import dataclass, field
 
@@ -809,11 +810,42 @@ def test_an_expert_that_is_missing_is_named(tmp_path):
     name = "model.layers.0.block_sparse_moe.experts.{}.w3.weight"
     lost = tensors.pop(name.format(1))
     save_file(tensors, path)
-    with pytest.raises(NeuralError, match=r"feed_forward\.expand\[1\]"):
+    with pytest.raises(NeuralError, match=re.escape(f"`{name.format(1)}` is missing")):
         import_model(tmp_path / "theirs", tmp_path / "small.neural")
     save_file(tensors | {name.format(1): lost, name.format(3): lost}, path)
-    with pytest.raises(NeuralError, match=r"there is no `.*expand\[3\]`"):
+    with pytest.raises(NeuralError, match="describes does not have it"):
         import_model(tmp_path / "theirs", tmp_path / "small.neural")
+
+
+@pytest.mark.parametrize(
+    ("family", "number", "name"),
+    [
+        ("bert", 4, "bert.encoder.layer.1.attention.self.query.weight"),
+        ("gpt2", 0, "transformer.h.0.attn.c_attn.weight"),  # fills three of ours
+        ("llama", 0, "lm_head.weight"),
+        ("clip_text_model", 0, "text_model.final_layer_norm.bias"),
+    ],
+)
+def test_a_tensor_that_is_missing_has_the_name_that_the_files_give_it(
+    family, number, name, tmp_path
+):
+    made(ROWS[family][number], tmp_path / "theirs")
+    path = tmp_path / "theirs" / "model.safetensors"
+    tensors = load_file(path)
+    del tensors[name]
+    save_file(tensors, path)
+    with pytest.raises(NeuralError, match=re.escape(f"`{name}` is missing from")):
+        import_model(tmp_path / "theirs", tmp_path / "small.neural")
+
+
+def test_an_encoder_of_t5_alone_is_told_as_one(tmp_path):
+    config = transformers.T5Config(**t5())
+    transformers.T5EncoderModel(config).save_pretrained(tmp_path / "theirs")
+    with pytest.raises(NeuralError) as caught:
+        import_model(tmp_path / "theirs", tmp_path / "small.neural")
+    (problem,) = caught.value.diagnostics
+    assert "`decoder.block.0.layer.0.SelfAttention" in problem.message
+    assert "those of an encoder only" in problem.hint
 
 
 @pytest.mark.parametrize("tied", [False, True])

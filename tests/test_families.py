@@ -803,6 +803,20 @@ def test_a_head_that_is_stored_again_must_be_the_table(family, tmp_path):
         import_model(tmp_path / "theirs", tmp_path / "small.neural")
 
 
+@pytest.mark.parametrize("side", ["encoder", "decoder"])
+def test_positions_of_pegasus_that_are_no_sinusoids_are_refused(side, tmp_path):
+    made(ROWS["pegasus"][1], tmp_path / "theirs")
+    path = tmp_path / "theirs" / "model.safetensors"
+    tensors = load_file(path)
+    name = f"{side}.embed_positions.weight"
+    rounded = tensors[name].astype(np.float16)
+    save_file(tensors | {name: rounded}, path)
+    import_model(tmp_path / "theirs", tmp_path / "small.neural")
+    save_file(tensors | {name: tensors[name] + 0.1}, path)
+    with pytest.raises(NeuralError, match=rf"`{name}` .*differ by up to 0\.1"):
+        import_model(tmp_path / "theirs", tmp_path / "small.neural")
+
+
 def test_an_expert_that_is_missing_is_named(tmp_path):
     made(ROWS["mixtral"][1], tmp_path / "theirs")
     path = tmp_path / "theirs" / "model.safetensors"

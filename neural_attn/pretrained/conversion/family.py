@@ -112,12 +112,15 @@ def transposed(values: Array) -> Array:
 class Extra:
     """Tensors that the network has no use for, and what they are, for people.
 
-    Those that repeat a weight of ours name it: they must be equal.
+    Those that repeat a weight of ours name it: they must be equal. `computed` makes of
+    the shape of a table the values that the network works out itself, which these must
+    be too, but for the rounding of half precision.
     """
 
     pattern: str
     meaning: str
     copy_of: str = ""
+    computed: Callable[[tuple[int, ...]], NDArray[np.float64]] | None = None
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,7 @@ def match(
         if not targets:
             extra = _extra(plan, family, name, tensor)
             unused.setdefault(extra.meaning, []).append(name)
+            _check_computed(extra, name, tensor)
             if extra.copy_of:
                 copies[name] = plan.weight_name(extra.copy_of)
     for target, shape in expected.items():
@@ -166,6 +167,17 @@ def _extra(plan: Plan, family: Family, name: str, tensor: StoredTensor) -> Extra
     if any(rule.target_of(plain) for rule in plan.rules):
         return Extra("", "a task head")
     return Extra("", "what is not part of this kind of model")
+
+
+def _check_computed(extra: Extra, name: str, tensor: StoredTensor) -> None:
+    if extra.computed is None:
+        return
+    if len(tensor.shape) != 2:
+        _no_place(name, tensor, "it is not a table")
+    off = np.abs(tensor.read(name) - extra.computed(tensor.shape)).max(initial=0)
+    if off > 2**-8:  # what bfloat16 rounds below 1
+        what = extra.meaning.replace("that are", "are")
+        _no_place(name, tensor, f"{what}, and these differ by up to {off:.2g}")
 
 
 def _check_copy(name: str, tensor: StoredTensor, filling: Source) -> None:

@@ -220,6 +220,9 @@ ROWS = {
             attention_bias=True, classifier_bias=True, num_hidden_layers=1)),
         Row("ModernBertForSequenceClassification", modernbert(num_labels=3)),
         Row("ModernBertForTokenClassification", modernbert(decoder_bias=False)),
+        Row("ModernBertForMaskedLM", modernbert(tie_word_embeddings=False)),
+        Row("ModernBertForMaskedLM", modernbert(tie_word_embeddings=False,
+            decoder_bias=False, num_hidden_layers=1)),
         Row("ModernBertModel", modernbert(hidden_activation="silu")),
     ],
     "electra": [
@@ -296,6 +299,7 @@ ROWS = {
     ],
     "gemma": [
         Row("GemmaForCausalLM", llama(head_dim=4), writes=True),
+        Row("GemmaForCausalLM", llama(head_dim=2, tie_word_embeddings=False)),
         Row("GemmaModel", llama(head_dim=2, num_hidden_layers=1)),
         Row("GemmaModel", llama(head_dim=2, hidden_act="gelu_python")),
     ],
@@ -306,6 +310,8 @@ ROWS = {
         Row("Gemma2ForCausalLM", llama(head_dim=4, query_pre_attn_scalar=4,
             attention_bias=True, final_logit_softcapping=None,
             attn_logit_softcapping=None, num_hidden_layers=1), writes=True),
+        Row("Gemma2ForCausalLM", llama(head_dim=4, tie_word_embeddings=False),
+            writes=True),
         Row("Gemma2Model", llama(head_dim=2, sliding_window=2)),
     ],
     "gemma3_text": [
@@ -319,6 +325,7 @@ ROWS = {
     ],
     "vit": [
         Row("ViTForImageClassification", vit(num_labels=5), "image"),
+        Row("ViTModel", vit(qkv_bias=False), "image"),
         Row("ViTModel", vit(image_size=[8, 12], hidden_act="relu"), "image"),
     ],
     "deit": [
@@ -661,13 +668,11 @@ REFUSED = [
     ("llama", "quantization_config", {"bits": 4}),
     ("qwen2", "hidden_act", "gelu_fast_and_other"),
     ("gemma2", "use_bidirectional_attention", True),
-    ("gemma3_text", "tie_word_embeddings", False),
     ("gpt_oss", "swiglu_alpha", 1.5),
     ("gpt_oss", "quantization_config", {"quant_method": "mxfp4"}),
     ("qwen3_moe", "mlp_only_layers", [1]),
     ("qwen3_moe", "decoder_sparse_step", 2),
     ("modernbert", "classifier_pooling", "mean"),
-    ("vit", "qkv_bias", False),
     ("marian", "share_encoder_decoder_embeddings", False),
     ("whisper", "scale_embedding", True),
     ("t5", "is_decoder", True),
@@ -682,6 +687,12 @@ def test_what_would_change_the_result_is_refused_by_name(family, key, value, tmp
     assert problem.code == "E0626"
     inner = list(value)[-1] if isinstance(value, dict) else str(value)
     assert key in problem.message or inner in problem.message
+
+
+def test_a_share_that_turns_half_a_pair_is_told_by_its_own_name(tmp_path):
+    values = values_of(ROWS["gpt_neox"][0]) | {"rope_parameters": None}
+    with pytest.raises(NeuralError, match=r"rotary_pct is 0\.4, but must be .* not 3"):
+        text_of(values | {"rotary_pct": 0.4}, tmp_path)
 
 
 def test_a_small_roberta_is_no_bert_either(tmp_path):

@@ -762,11 +762,20 @@ def test_a_roberta_is_no_bert_whatever_its_type_says(
     assert message in problem.message
 
 
-def test_no_type_is_proposed_for_another(roberta, tmp_path):
-    kind = {"model_type": "roberta-prelayernorm"}
-    problem = refused(disguised(roberta, tmp_path / "model", **kind))
+@pytest.mark.parametrize(
+    ("kind", "meant"),
+    [
+        ("roberta-prelayernorm", ""),
+        ("umt5", ""),
+        ("xlm-roberta-xl", ""),
+        ("XLM_RoBERTa", "xlm-roberta"),
+    ],
+)
+def test_no_type_is_proposed_for_another(roberta, tmp_path, kind, meant):
+    problem = refused(disguised(roberta, tmp_path / "model", model_type=kind))
     assert problem.code == "E0624"
-    assert "did you mean" not in problem.hint
+    assert ("did you mean" in problem.hint) == bool(meant)
+    assert meant in problem.hint
 
 
 def test_a_name_is_fetched_from_the_hub(minilm_dir, tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ from neural_attn.array_files import (
     weigh,
 )
 from neural_attn.diagnostics.errors import NeuralError, fail, reason
+from neural_attn.inputs.file_kinds import is_table
 from neural_attn.inputs.limits import id_limits
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.sample import sample
@@ -35,6 +36,8 @@ def read_data(path: str | Path) -> NDArray[Any] | dict[str, NDArray[Any]]:
     Nothing in the file is executed. Raises NeuralError where it cannot be read.
     """
     path = Path(path)
+    if is_table(path) and path.is_file():
+        fail("E0404.table", path=path)
     try:
         with path.open("rb") as stream, reading("it is damaged"):
             if not zipfile.is_zipfile(stream):

@@ -342,8 +342,10 @@ class Recorder:
             for batch, length in sides[:1]:
                 lengths = sorted({len(row) for row in labels})
                 if lengths == [length]:
-                    facts = {"count": len(labels), "batch": batch}
-                    found.append(Finding.of("W0807.texts", "", **facts))
+                    texts = len(labels)
+                    found.append(
+                        Finding.of("W0807.texts", "", count=texts, batch=batch)
+                    )
                 else:
                     count = ", ".join(map(str, lengths))
                     found.append(Finding.of("W0807", "", count=count, keys=length))

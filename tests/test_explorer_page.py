@@ -673,7 +673,8 @@ def test_sentences_of_a_pair_are_told_apart(visit, folder):
     tokens = "[CLS] a b [SEP] c d [SEP]".split()
     weights = softmax((1, 2, 7, 7))
     one = AttentionMap("m", weights, query_tokens=tokens, key_tokens=tokens)
-    page = visit(explore(AttentionMaps([one])).save(folder / "pair.html"))
+    path = explore(AttentionMaps([one])).save(folder / "pair.html")
+    page = visit(path, "#layer=0&head=0")
     page.select_option("#pair", "AB")
     page.get_by_text("Only sentence A to sentence B.").wait_for()
     shown = page.evaluate(

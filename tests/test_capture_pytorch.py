@@ -832,3 +832,21 @@ def test_weights_that_were_never_loaded_are_said():
         model = nn.Sequential(nn.Linear(4, 4)).eval()
     with pytest.raises(NeuralError, match="E0447"):
         capture(model, torch.ones(1, 4))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_a_scripted_part_is_passed_by_and_named_where_it_may_attend():
+    layer = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True)
+    inputs = torch.randn(2, 5, 8)
+    plain = nn.Sequential(nn.Linear(8, 8), nn.ReLU())
+    for scripted in torch.jit.script(plain), torch.jit.trace(plain, inputs):
+        model = nn.Sequential(scripted, layer).eval()
+        maps = capture(model, inputs)
+        expected = layer.self_attn(*[plain(inputs)] * 3, **BY_HEAD)[1]
+        np.testing.assert_allclose(maps["1.self_attn"], expected.detach(), **EXACT)
+    attending = torch.jit.script(nn.Sequential(nn.Linear(8, 8), nn.Softmax(-1)))
+    with pytest.warns(UserWarning, match="could not be seen: 0"):
+        capture(nn.Sequential(attending, layer).eval(), inputs)
+    frozen = torch.jit.freeze(attending.eval())
+    with pytest.raises(NeuralError, match="no attention in it could be seen"):
+        capture(frozen, inputs)

@@ -507,6 +507,8 @@ def test_missing_tensor_is_named(model):
     change(model, **{"encoder.layer.1.output.dense.bias": None})
     problem = refused(model)
     assert problem.code == "E0628"
+    own = "`encoder.layer.1.output.dense.bias` is missing from"
+    assert problem.message.startswith(own)
     expected = "`transformer_encoder_layers.1.feed_forward.contract.bias` [8]"
     assert expected in problem.message
 

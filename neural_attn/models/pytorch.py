@@ -267,7 +267,7 @@ class Module(Living):
         for part in self.parts.values():
             if part._parameters and _is_empty(part):
                 fail("E0447", kind=type(self.module).__name__)
-        if any(part.training for part in self.parts.values()):
+        if any(getattr(part, "training", False) for part in self.parts.values()):
             fail("E0444", kind=type(self.module).__name__)
 
     @contextmanager

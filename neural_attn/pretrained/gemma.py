@@ -52,7 +52,6 @@ def plan(config: Config) -> Plan:
                 (False,),
                 "each step must see only the past",
             ),
-            "tie_word_embeddings": ((True,), "the head must be the token embedding"),
         },
     )
     width, depth = config.size("hidden_size"), decoder_depth(config)
@@ -75,14 +74,17 @@ def plan(config: Config) -> Plan:
     else:
         alike = layers[period > 1]
         decoder = Layer("LlamaDecoder", alike.arguments, depth, "layer")
+    tied = config.flag("tie_word_embeddings", True)
+    head: list[Layer] = []
     answer, cap = ["return norm(x)"], _cap(config, kind)
     if config.head == LANGUAGE:
-        answer = ["return norm(x) @ transpose(weight(token))"]
-    if config.head == LANGUAGE and cap:
-        answer = [
-            "logits = norm(x) @ transpose(weight(token))",
-            f"return {cap} * tanh(logits / {cap})",
-        ]
+        if not tied:
+            units: dict[str, Argument] = {"units": vocabulary, "use_bias": False}
+            head = [Layer("Dense", units, name="head")]
+        logits = "norm(x) @ transpose(weight(token))" if tied else "head(norm(x))"
+        answer = [f"return {logits}"]
+        if cap:
+            answer = [f"logits = {logits}", f"return {cap} * tanh(logits / {cap})"]
     table = {"input_dim": vocabulary, "output_dim": width}
     inner = "layer.#.layer." if mixed else "layer.#."
     names = LAYER if kind == "gemma" else {**LAYER, **_SANDWICH}
@@ -104,14 +106,15 @@ def plan(config: Config) -> Plan:
             Layer("Embedding", table, name="token"),
             decoder,
             Layer("RMSNorm", unless(DEFAULTS, **epsilon), name="norm"),
+            *head,
         ],
         rules=[
-            *rules({"embed_tokens": "token"}),
+            *rules({"embed_tokens": "token", "lm_head": "head"}),
             *rules({"norm.weight": "norm.scale"}, convert=_plus_one),
             *rules(others, "layers.#.", inner),
             *rules(norms, "layers.#.", inner, _plus_one),
         ],
-        extras=[COMPUTED, TIED_HEAD],
+        extras=[COMPUTED, *([TIED_HEAD] if tied else [])],
         body=("embed_tokens", "layers.", "norm."),
     )
 

@@ -62,8 +62,6 @@ def plan(config: Config) -> Plan:
     vocabulary = config.size("vocab_size")
     epsilon = config.number("layer_norm_eps", 1e-5)
     dropout = config.number("hidden_dropout", 0.0)
-    rope = config.inner("rope_parameters")
-    share = rope.number("partial_rotary_factor", config.number("rotary_pct", 0.25))
     base = config.number("rotary_emb_base", 10000.0, 1e12)
     turned = rotary(config, base=base, partial=True)
     decoder = Layer(
@@ -71,7 +69,7 @@ def plan(config: Config) -> Plan:
         {
             "num_heads": heads,
             "ff_dim": config.size("intermediate_size"),
-            "rotary_dim": int(width // heads * share),
+            "rotary_dim": _rotary_dim(config, width // heads),
             **unless(
                 _DEFAULTS,
                 **turned,
@@ -132,6 +130,17 @@ def plan(config: Config) -> Plan:
         body=("embed_in", "layers.", "final_layer_norm"),
         notes=rate_note(config, "attention_dropout", 0.0, "hidden_dropout", dropout),
     )
+
+
+def _rotary_dim(config: Config, size: int) -> int:
+    """How much of a head is turned, in pairs."""
+    place, key = config.inner("rope_parameters"), "partial_rotary_factor"
+    if not place.has(key):
+        place, key = config, "rotary_pct"
+    turned = int(size * place.number(key, 0.25))
+    pairs = f"a share that turns an even number of the {size} of a head, not {turned}"
+    place.check(turned > 0 and turned % 2 == 0, key, pairs)
+    return turned
 
 
 def _of_heads(heads: int, place: int, values: Array) -> Array:

@@ -190,6 +190,8 @@ ROWS = {
         Row("GPT2Model", gpt2(n_layer=1, n_inner=10, activation_function="relu")),
         Row("GPT2LMHeadModel", gpt2(tie_word_embeddings=False), writes=True),
         Row("GPT2ForTokenClassification", gpt2(num_labels=5)),
+        Row("GPT2ForSequenceClassification", gpt2(num_labels=3, pad_token_id=2),
+            pad=2),
     ],
     "roberta": [
         Row("RobertaForMaskedLM", bert(), pad=1, segments=2),
@@ -244,6 +246,9 @@ ROWS = {
             mlp_bias=True, num_hidden_layers=1, rms_norm_eps=1e-2), writes=True),
         Row("LlamaForTokenClassification", llama(rope_parameters=LINEAR, head_dim=4)),
         Row("LlamaForQuestionAnswering", llama(num_hidden_layers=1)),
+        Row("LlamaForSequenceClassification", llama(num_labels=3)),
+        Row("LlamaForSequenceClassification", llama(pad_token_id=2, num_labels=1,
+            tie_word_embeddings=True), pad=2),
     ],
     "mistral": [
         Row("MistralForCausalLM", llama(sliding_window=3, head_dim=4), writes=True),
@@ -287,6 +292,7 @@ ROWS = {
         Row("GPTNeoXForCausalLM", neox(use_parallel_residual=False, rotary_pct=1.0,
             attention_bias=False, tie_word_embeddings=True), writes=True),
         Row("GPTNeoXForTokenClassification", neox(hidden_act="gelu_new")),
+        Row("GPTNeoXForSequenceClassification", neox(pad_token_id=1), pad=1),
     ],
     "opt": [
         Row("OPTForCausalLM", opt(word_embed_proj_dim=7), writes=True),
@@ -295,11 +301,14 @@ ROWS = {
         Row("OPTForCausalLM", opt(enable_bias=False, tie_word_embeddings=False,
             layer_norm_elementwise_affine=False), writes=True),
         Row("OPTForQuestionAnswering", opt()),
+        Row("OPTForSequenceClassification", opt(word_embed_proj_dim=7, num_labels=3)),
+        Row("OPTForSequenceClassification", opt(pad_token_id=1), pad=1),
         Row("OPTModel", opt(_remove_final_layer_norm=True, num_hidden_layers=1)),
     ],
     "gemma": [
         Row("GemmaForCausalLM", llama(head_dim=4), writes=True),
         Row("GemmaForCausalLM", llama(head_dim=2, tie_word_embeddings=False)),
+        Row("GemmaForSequenceClassification", llama(head_dim=2, num_labels=3)),
         Row("GemmaModel", llama(head_dim=2, num_hidden_layers=1)),
         Row("GemmaModel", llama(head_dim=2, hidden_act="gelu_python")),
     ],
@@ -687,6 +696,16 @@ def test_what_would_change_the_result_is_refused_by_name(family, key, value, tmp
     assert problem.code == "E0626"
     inner = list(value)[-1] if isinstance(value, dict) else str(value)
     assert key in problem.message or inner in problem.message
+
+
+def test_the_last_step_of_a_text_is_told_wherever_padding_is(backend, tmp_path):
+    row = Row("LlamaForSequenceClassification", llama(num_labels=3))
+    model = made(row, tmp_path / "theirs")
+    imported = import_model(tmp_path / "theirs", tmp_path / "small.neural")
+    ours = load_model(imported.neural_path, backend, imported.weights_path)
+    inputs = inputs_of(row, model)
+    found, _ = run(ours.model, ours.backend, inputs)
+    assert_close(found, expected(model, inputs)[0])
 
 
 def test_a_share_that_turns_half_a_pair_is_told_by_its_own_name(tmp_path):

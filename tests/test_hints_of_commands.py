@@ -104,6 +104,7 @@ FOLLOWED = {
         "compile small.neural -b numpy -o o3.py --library layers.py",
     ),
     "E0419": ("analyze cut.npz", "analyze maps.npz"),
+    "E0419.empty": ("analyze empty.npz", "analyze plain.npz"),
     "E0419.part": ("analyze --merge noise.json", "analyze --merge part.json"),
     "E0422": (f"{READS} --file pairs.jsonl", f"{READS} --file links.jsonl"),
     "E0422.line": (f"{READS} --links links_cut.jsonl", f"{READS} --links links.jsonl"),

@@ -9,6 +9,7 @@ from neural_attn.pretrained.conversion.common import (
     described,
     every,
     kinds_of_layers,
+    last_step,
     refuse,
 )
 from neural_attn.pretrained.conversion.config import Config
@@ -23,7 +24,7 @@ from neural_attn.pretrained.conversion.family import (
     rules,
     unless,
 )
-from neural_attn.pretrained.conversion.heads import LANGUAGE
+from neural_attn.pretrained.conversion.heads import LANGUAGE, SEQUENCE
 from neural_attn.pretrained.conversion.network_text import two_kinds
 from neural_attn.pretrained.conversion.rotary import rotary
 from neural_attn.pretrained.llama import (
@@ -85,6 +86,10 @@ def plan(config: Config) -> Plan:
         answer = [f"return {logits}"]
         if cap:
             answer = [f"logits = {logits}", f"return {cap} * tanh(logits / {cap})"]
+    elif config.head == SEQUENCE:
+        labels: dict[str, Argument] = {"units": config.labels(), "use_bias": False}
+        head = [Layer("LastStep", {}, name="last"), Layer("Dense", labels, name="head")]
+        answer = [f"return head({last_step(config, 'norm(x)', 0)})"]
     table = {"input_dim": vocabulary, "output_dim": width}
     inner = "layer.#.layer." if mixed else "layer.#."
     names = LAYER if kind == "gemma" else {**LAYER, **_SANDWICH}
@@ -109,7 +114,7 @@ def plan(config: Config) -> Plan:
             *head,
         ],
         rules=[
-            *rules({"embed_tokens": "token", "lm_head": "head"}),
+            *rules({"embed_tokens": "token", "lm_head": "head", "score": "head"}),
             *rules({"norm.weight": "norm.scale"}, convert=_plus_one),
             *rules(others, "layers.#.", inner),
             *rules(norms, "layers.#.", inner, _plus_one),
@@ -204,4 +209,6 @@ def _kinds(config: Config, kind: str, depth: int) -> tuple[int, int]:
     return kinds_of_layers(config, depth, (usual - 1, usual))
 
 
-FAMILY = Family(tuple(_TITLES), plan, prefixes=("model.",), heads={LANGUAGE: ""})
+FAMILY = Family(
+    tuple(_TITLES), plan, prefixes=("model.",), heads={LANGUAGE: "", SEQUENCE: "score"}
+)

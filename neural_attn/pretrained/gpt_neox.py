@@ -9,6 +9,7 @@ from neural_attn.pretrained.conversion.common import (
     MAX_LAYERS,
     TEXT,
     described,
+    last_step,
     rate_note,
     refuse,
     tied_head,
@@ -26,7 +27,7 @@ from neural_attn.pretrained.conversion.family import (
     rules,
     unless,
 )
-from neural_attn.pretrained.conversion.heads import LANGUAGE, TAGS
+from neural_attn.pretrained.conversion.heads import LANGUAGE, SEQUENCE, TAGS
 from neural_attn.pretrained.conversion.rotary import rotary
 
 _LAYER = {
@@ -41,6 +42,7 @@ _OUTER = {
     "final_layer_norm": "norm",
     "embed_out": "head",
     "classifier": "head",
+    "score": "head",
 }
 _DEFAULTS = {
     "theta": 10000,
@@ -90,23 +92,26 @@ def plan(config: Config) -> Plan:
         Layer("LayerNormalization", {"epsilon": epsilon}, name="norm"),
     ]
     tied = config.head == LANGUAGE and config.flag("tie_word_embeddings", False)
-    if config.head == TAGS:
+    called = "x = layer(token(input_ids), attention_mask=attention_mask)"
+    answer = "norm(x) @ transpose(weight(token))"
+    if config.head == SEQUENCE:
+        head = {"units": config.labels(), "use_bias": False}
+        layers += [
+            Layer("LastStep", {}, name="last"),
+            Layer("Dense", head, name="head"),
+        ]
+        answer = f"head({last_step(config, 'norm(x)')})"
+    elif config.head == TAGS:
         layers.append(Layer("Dense", {"units": config.labels()}, name="head"))
     elif config.head and not tied:
         head = {"units": vocabulary, "use_bias": False}
         layers.append(Layer("Dense", head, name="head"))
-    block = Block(
-        "GPTNeoXModel",
-        [
-            "x = layer(token(input_ids), attention_mask=attention_mask)",
-            "return norm(x) @ transpose(weight(token))",
-        ],
-    )
+    block = Block("GPTNeoXModel", [called, f"return {answer}"])
     fused = r"layers\.(\d+)\.attention\.query_key_value\.(weight|bias)"
     return Plan(
         summary=described("GPT-NeoX", depth, heads),
         inputs=TEXT,
-        block=block if tied else None,
+        block=block if tied or config.head == SEQUENCE else None,
         layers=layers,
         rules=[
             *rules(_OUTER),
@@ -153,5 +158,5 @@ FAMILY = Family(
     ("gpt_neox",),
     plan,
     prefixes=("gpt_neox.",),
-    heads={LANGUAGE: "", TAGS: "classifier"},
+    heads={LANGUAGE: "", TAGS: "classifier", SEQUENCE: "score"},
 )

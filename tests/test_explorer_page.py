@@ -597,6 +597,19 @@ def test_a_sentence_leads_to_its_heads(visit, first_look, minilm):
             assert f"2 of {len(one['heads'])}" in card.inner_text()
 
 
+def test_a_sentence_about_no_head_is_a_card_that_leads_nowhere(visit, folder):
+    one = AttentionMaps.from_arrays({"m": np.ones((2, 1, 1), np.float32)}, ["a"])
+    path = explore(one).save(folder / "one_token.html")
+    (told,) = header_of(path)["sources"][0]["highlights"]
+    assert told["heads"] == []
+    page = visit(path)
+    assert page.text_content("#cards") == told["sentence"]
+    assert page.locator("#cards :is(button, canvas)").count() == 0
+    for view in VIEWS:
+        page.click(f"#tab-{view}")
+        page.wait_for_selector(f"#panel-{view}.shown h2")
+
+
 def test_what_is_not_analyzed_says_so(visit, folder):
     path = explore(encoder_decoder(), metrics="quick").save(folder / "quick.html")
     page = visit(path)

@@ -27,9 +27,12 @@ export class Cards {
   }
 
   card(sentence, heads) {
+    const said = el("span", { textContent: sentence });
+    // Of the whole network, or that too little is known: no head to show or to go to.
+    if (!heads.length) return { heads, button: el("div", { className: "card" }, said) };
     const picture = el("canvas", { "aria-hidden": "true" });
     const place = el("small");
-    const button = el("button", { className: "card", title: sentence }, picture, el("div", {}, el("span", { textContent: sentence }), place));
+    const button = el("button", { className: "card", title: sentence }, picture, el("div", {}, said, place));
     const card = { heads, picture, place, button, at: 0 };
     button.onclick = () => {
       const [map, head] = heads[card.chosen ? (card.at + 1) % heads.length : card.at];
@@ -44,6 +47,7 @@ export class Cards {
     const { map, head } = this.scene.state;
     for (const card of this.shown) {
       const { heads, button, place } = card;
+      if (!heads.length) continue;
       const at = heads.findIndex(([m, h]) => m === map && h === head);
       card.chosen = at >= 0;
       if (card.chosen) card.at = at;
@@ -59,7 +63,7 @@ export class Cards {
   /** Draw a head where a card shows it, once its thumbnail is there. */
   paint(map, head) {
     for (const { heads, at, picture } of this.shown) {
-      if (heads[at][0] !== map || heads[at][1] !== head) continue;
+      if (heads[at]?.[0] !== map || heads[at][1] !== head) continue;
       const side = CARD * (window.devicePixelRatio || 1);
       const thumbnail = this.model.thumbnail(`${map},${head}`, side);
       if (!thumbnail) continue;

@@ -14,7 +14,7 @@ export const DEFAULTS = {
 /** The head to open on where no link names one: what the page was made for, else what stands out. */
 export function opening({ opens, sources }, hash) {
   if (/\b(model|layer|head)=/.test(hash)) return {};
-  const [map, head] = opens ?? sources[0].highlights?.[0]?.heads[0] ?? [0, 0];
+  const [map, head] = opens ?? sources[0].highlights.find(({ heads }) => heads.length)?.heads[0] ?? [0, 0];
   return { map, head };
 }
 

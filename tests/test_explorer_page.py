@@ -16,6 +16,7 @@ from PIL import Image
 
 from neural_attn.explorer.page import Detail, explore, write_explorer
 from neural_attn.explorer.pyramid import group_head
+from neural_attn.figures.scales import even_share
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.maps.written import Likely, Step, Written
 from neural_attn.pipeline import Request, capture
@@ -397,6 +398,39 @@ def test_signed_weights_keep_their_sign_on_the_page(visit, folder, scheme):
     shown = page.inner_text("#panel-measures")
     assert "–" in shown
     assert "Not defined (–) for signed weights" in shown
+
+
+STAMP = """([key, row, column]) => {
+  const stamp = document.documentElement.explorer.views.model.thumbnail(key, 64);
+  return [...stamp.getContext("2d").getImageData(column, row, 1, 1).data];
+}"""
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_the_bar_marks_the_uniform_level_and_noise_has_a_scale_to_1(
+    visit, folder, trained
+):
+    maps = replace(encoder_decoder(), trained=trained)
+    page = visit(explore(maps).save(folder / f"even_{trained}.html"))
+    legend = page.locator("#panel-matrix .legend")
+    for number, kind in ((0, "encoder_self"), (2, "decoder_self"), (5, "cross")):
+        page.select_option("#layer", str(number))
+        page.wait_for_selector(f'html[data-head="{number},0"]', state="attached")
+        one = maps.maps[number]
+        level = even_share(maps.item(one.name, 0).allowed, one.rows)
+        top = 1.0 if not trained else one.weights[0, 0].max()
+        said = [f"uniform {level:.4f}", f"{top:.4f}"]
+        assert legend.inner_text().split("\n") == ["0", *said], kind
+        # a thumbnail has the colours of the matrix, and so its scale
+        assert page.evaluate(STAMP, [f"{number},0", 1, 1]) == page.evaluate(
+            COLOR, [1, 1]
+        )
+    assert ("all from 0 to 1" in page.inner_text("#panel-model")) == (not trained)
+    assert f"0 to {top:.4f}, {said[0]}" in saved(page, "#save-svg")[1].decode()
+    page.check("#renormalize")
+    page.select_option("#unit", "sentence")  # sums over keys have no such level
+    page.get_by_text("By sentence").wait_for()
+    assert "uniform" not in legend.inner_text()
 
 
 def test_search_marks_and_walks(visit, pages):

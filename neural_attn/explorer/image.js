@@ -152,7 +152,7 @@ export class ImageView {
     const [width, height] = [this.image.width * scale, this.image.height * scale];
     const signed = !layer.isRollout && this.scene.isSigned();
     const table = signed ? ramp("difference", false) : HEAT;
-    const [most] = this.greatest(layer);
+    const most = this.scene.topOf(this.greatest(layer)[0]);
     context.save();
     context.imageSmoothingEnabled = false;
     context.filter = "grayscale(1)";

@@ -1,6 +1,6 @@
 // What the selection means: which head, which tokens, which groups of them.
 
-import { findSinks, greatestOf, groupAllowed, makeAxis, segmentsOf, tileView, transform } from "./transform.js";
+import { evenShare, findSinks, greatestOf, groupAllowed, makeAxis, segmentsOf, tileView, transform } from "./transform.js";
 import { Reduced } from "./payload.js";
 
 export const KINDS = {
@@ -70,6 +70,11 @@ export class Scene {
     return this.isSigned(map, source) ? "difference" : this.state.palette;
   }
 
+  /** The end of a scale of colours: noise on a scale of its own looks like a finding. */
+  topOf(greatest, source = this.state.source) {
+    return this.header.sources[source].trained === false ? Math.max(1, greatest) : greatest;
+  }
+
   /** How a head is shown: as the state says, less what needs weights that are not there. */
   options(about = this.about(), head = this.state.head) {
     const units = this.reducedUnits(about, head);
@@ -127,6 +132,11 @@ export class Scene {
   }
 
   async makeView(about, head) {
+    const view = await this.matrixOf(about, head);
+    return { ...view, greatest: this.topOf(view.greatest, about.source) };
+  }
+
+  async matrixOf(about, head) {
     const { source, map, number, example } = about;
     const options = this.options(about, head);
     const signed = this.isSigned(map, source);
@@ -142,7 +152,11 @@ export class Scene {
     const found = options.sinks ? findSinks(weights.all(), weights.rows, weights.columns) : [];
     const { rows, columns } = this.axes(about, found, options);
     const shown = transform(weights, allowed, rows, columns, options.renormalize);
-    return { ...shown, about, weights, sinks: found, signed, palette };
+    const { rows: promised = "shares" } = about.whole;
+    const spread = options.unit === "token" && ["shares", "parts"].includes(promised);
+    const even = !spread ? NaN : options.renormalize ? evenShare(shown.allowed, columns.labels.length, rows.members.keys())
+      : evenShare(allowed, weights.columns, rows.members.flat());
+    return { ...shown, about, weights, sinks: found, signed, palette, even };
   }
 
   /** Whether a head is shown as the network computed it, with nothing hidden or grouped. */

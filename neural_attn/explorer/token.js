@@ -113,7 +113,7 @@ export class TokenView {
     const same = entries.filter((entry) => entry.row.length === sums.length
       && entry.kind === among[0].kind && maps[entry.map].rows === rows);
     for (const { row } of same) row.forEach((weight, i) => { sums[i] += weight / same.length; });
-    const most = greatestOf(sums);
+    const most = this.scene.topOf(greatestOf(sums));
     const { log } = this.scene.state;
     const signed = rows === "signed";
     const table = ramp(this.scene.paletteOf(among[0].map), isDark());

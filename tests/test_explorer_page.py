@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neural_attn.explorer.page import Detail, explore, write_explorer
+from neural_attn.explorer.page import EXPLORER, Detail, explore, write_explorer
 from neural_attn.explorer.pyramid import group_head
+from neural_attn.figures.look import Look
 from neural_attn.figures.scales import even_share
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.maps.written import Likely, Step, Written
-from neural_attn.pipeline import Request, capture
+from neural_attn.pipeline import Request, capture, visualize
 from tests.browser import axe_source
 from tests.small_models import seen_maps
 
@@ -506,6 +507,47 @@ def test_a_page_opens_on_the_head_it_is_made_for(visit, folder, opened, state, s
     assert visit(path, state).text_content("#panel-matrix h2") == shown
 
 
+def test_a_page_opens_with_the_options_of_pictures(visit, folder):
+    look = Look(
+        hide_special=True, hide_sinks=True, renormalize=True, scale="log", theme="dark"
+    )
+    request = Request(
+        encoder_decoder(), look=look, output_dir=folder / "look", examples=1
+    )
+    path = visualize(request).files[EXPLORER]
+    page = visit(path, color_scheme="light")
+    assert page.inner_text("#theme") == "Theme: dark"
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor")[4:6] == "20"
+    flags = ("special", "sinks", "renormalize", "log")
+    assert all(page.is_checked(f"#{name}") for name in flags)
+    page.uncheck("#special")
+    page.wait_for_url(lambda url: "special=0" in url and "log" not in url)
+    page.reload()  # the address says what is not as the page opens
+    assert [page.is_checked(f"#{name}") for name in flags] == [False, True, True, True]
+
+
+def test_a_scale_that_the_page_does_not_have_is_said(folder):
+    maps = encoder_decoder()
+    for scale, said in (("shared", "“shared” is for static pictures"), ("head", "")):
+        path = explore(maps, scale=scale).save(folder / "scale.html")
+        assert said in " ".join(header_of(path)["notes"])
+    assert not any(header_of(path)["shows"].values())
+    for option in ("scale", "theme"):
+        with pytest.raises(ValueError, match=f"{option} is .*, not 'loud'"):
+            explore(maps, **{option: "loud"})
+
+
+def test_a_page_says_no_folder_of_what_it_shows(folder):
+    maps = replace(encoder_decoder(), source="/home/someone/secret/net.neural")
+    other = replace(maps, source="C:\\home\\someone\\old\\net.neural")
+    path = explore(maps, other=other).save(folder / "source.html")
+    assert "someone" not in path.read_text()
+    header = header_of(path)
+    assert header["title"] == header["sources"][0]["source"] == "net.neural"
+    labels = [source["label"] for source in header["sources"]]
+    assert labels == ["secret/net.neural", "old/net.neural"]
+
+
 LONG = (
     "The young engineer who had been hired in spring gave the old manager her notes, "
     "because he had lost his own copy."
@@ -812,7 +854,7 @@ def test_hostile_tokens_are_text_everywhere(visit, folder):
         key_tokens=HOSTILE,
     )
     title = "<script>document.title='owned'</script>"
-    path = explore(AttentionMaps([one], source=title)).save(folder / "hostile.html")
+    path = explore(AttentionMaps([one]), title=title).save(folder / "hostile.html")
     page = visit(path)
     for number in range(1, 6):
         page.keyboard.press(str(number))

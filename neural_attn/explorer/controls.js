@@ -95,6 +95,7 @@ export function notesOf(scene, view) {
   const { example } = about;
   const notes = [];
   if (source.trained === false) notes.push(["Untrained (random) weights: this attention means nothing. Colours go from 0 to 1.", true]);
+  notes.push(...header.notes.map((note) => [note]));
   if (header.sources.length > 1) notes.push([`Model: ${source.label}.`]);
   if (about.whole.rows) notes.push([PROMISES[about.whole.rows]]);
   const { unit, special, sinks, pair, renormalize } = scene.options();

@@ -27,8 +27,11 @@ def inert_json(value: object) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def frame(title: str) -> tuple[bytes, bytes]:
-    """What stands before the blocks, and what after them."""
+def frame(title: str, theme: str | None = None) -> tuple[bytes, bytes]:
+    """What stands before the blocks, and what after them.
+
+    Without a `theme`, "light" or "dark", it is the one of the reader's system.
+    """
     code, style = script(), _style()
     policy = "; ".join(
         [
@@ -42,6 +45,7 @@ def frame(title: str) -> tuple[bytes, bytes]:
     )
     before, after = _unindented("explorer.html").split("<!-- blocks -->\n")
     values = {
+        "<!-- theme -->": f' data-theme="{theme}"' if theme else "",
         "<!-- title -->": html.escape(title),
         "<!-- policy -->": policy,
         "/* style */": style,

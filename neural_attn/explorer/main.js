@@ -61,7 +61,7 @@ export function findTokens(scene, text) {
 function start() {
   const payload = new Payload(document);
   const { header } = payload;
-  const store = new Store(clampState({ ...DEFAULTS, ...opening(header, location.hash), ...fromHash(location.hash, header) }, header));
+  const store = new Store(clampState({ ...DEFAULTS, ...header.shows, ...opening(header, location.hash), ...fromHash(location.hash, header) }, header));
   const scene = new Scene(payload, store);
   const panel = (name) => byId(`panel-${name}`);
   const views = {

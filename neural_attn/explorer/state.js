@@ -73,9 +73,7 @@ export function toHash(state, header) {
   put("with", state.others.map((head) => map.heads[head]).join(" "), "");
   put("unit", state.unit, "token");
   put("pair", state.pair, "all");
-  for (const flag of ["special", "sinks", "renormalize", "log"]) {
-    if (state[flag]) fields.set(flag, 1);
-  }
+  for (const [flag, usual] of Object.entries(header.shows)) put(flag, Number(state[flag]), Number(usual));
   put("palette", state.palette, DEFAULTS.palette);
   put("measure", state.measure, DEFAULTS.measure);
   put("order", state.order, DEFAULTS.order);

@@ -673,6 +673,29 @@ def test_a_sentence_leads_to_its_heads(visit, first_look, minilm):
             assert f"2 of {len(one['heads'])}" in card.inner_text()
 
 
+CUT = """() => [...document.querySelectorAll("#cards span")]
+  .filter((e) => e.scrollHeight > e.clientHeight).length"""
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844)])
+def test_each_sentence_can_be_read_in_full(visit, first_look, size):
+    page = visit(first_look, size=size, has_touch=True)
+    assert page.evaluate(CUT) > 0
+    page.tap("#in-full")
+    assert page.evaluate(CUT) == 0
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.focus("#in-full")
+    page.keyboard.press("Enter")
+    assert page.evaluate(CUT) > 0
+    assert page.get_attribute("#in-full", "aria-expanded") == "false"
+
+
+def test_sentences_that_fit_have_nothing_to_open(visit, pages):
+    page = visit(pages("encoder_decoder"))
+    assert page.evaluate(CUT) == 0
+    assert page.is_hidden("#in-full")
+
+
 def test_a_sentence_about_no_head_is_a_card_that_leads_nowhere(visit, folder):
     one = AttentionMaps.from_arrays({"m": np.ones((2, 1, 1), np.float32)}, ["a"])
     path = explore(one).save(folder / "one_token.html")

@@ -434,6 +434,18 @@ def test_the_bar_marks_the_uniform_level_and_noise_has_a_scale_to_1(
     assert "uniform" not in legend.inner_text()
 
 
+def test_the_control_names_the_query_that_a_view_is_of(visit, pages):
+    page = visit(pages("minilm"), "#view=token")
+    assert "Where the (1) attends" in page.text_content("#panel-token h2")
+    assert page.input_value("#query") == "1"
+    page.keyboard.press("Shift+ArrowDown")
+    page.get_by_text("Where animal (2) attends").wait_for()
+    page.keyboard.press("Escape")
+    page.keyboard.press("2")
+    page.wait_for_selector("#panel-matrix.shown")
+    assert page.input_value("#query") == "-1"
+
+
 def test_search_marks_and_walks(visit, pages):
     page = visit(pages("minilm"))
     page.keyboard.press("/")

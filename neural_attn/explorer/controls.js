@@ -37,7 +37,8 @@ export function showControls(scene) {
   const label = (_, p) => [p, `${p} ${queryText.shown[example.query_start + p]}`.slice(0, 60)];
   setOptions(byId("query"), `${example.query_text},${example.query_start},${example.rows}`,
     () => [[-1, "none"], ...Array.from({ length: example.rows }, label)]);
-  choose(byId("query"), state.query);
+  choose(byId("query"), scene.query);
+  byId("query").options[0].disabled = scene.query !== state.query;
   byId("pair-field").hidden = !scene.segments();
   for (const name of ["pair", "palette"]) choose(byId(name), state[name]);
   choose(byId("unit"), scene.options().unit);

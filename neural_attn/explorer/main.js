@@ -97,8 +97,7 @@ function start() {
       const current = views[state.view];
       if (state.view !== "model") await current.show(state, changed);
       const view = await scene.view();
-      views.matrix.view ??= view;
-      if (state.view === "head" || state.view === "token") views.matrix.view = view;
+      views.matrix.take(view); // for the tables of other views, and for when it is shown
       showNotes(scene, view);
       reading.show(view, state);
       for (const table of tables) table.refresh();

@@ -60,20 +60,24 @@ export class MatrixView {
     const turn = (this.turn = (this.turn ?? 0) + 1);
     const view = await this.scene.view();
     if (turn !== this.turn) return;
-    if (view !== this.view) {
-      const sameShape = this.view && this.view.rows.labels.length === view.rows.labels.length
-        && this.view.columns.labels.length === view.columns.labels.length;
-      if (!sameShape) this.zoom = { scale: 1, x: 0, y: 0 };
-      this.view = view;
-      this.sums = view.tiles ? sumsOfTiles(view)
-        : sumsOf(view.values, view.rows.labels.length, view.columns.labels.length);
-      this.sums.tellRows = !areAllOne(this.sums.byRow);
-      this.hover = null;
-    }
+    this.take(view);
     this.spare.push(...this.bitmaps.values());
     this.bitmaps.clear();
     this.draw();
     document.documentElement.dataset.head = `${this.scene.state.map},${this.scene.state.head}`;
+  }
+
+  /** Make a view the one that is drawn. */
+  take(view) {
+    if (view === this.view) return;
+    const sameShape = this.view && this.view.rows.labels.length === view.rows.labels.length
+      && this.view.columns.labels.length === view.columns.labels.length;
+    if (!sameShape) this.zoom = { scale: 1, x: 0, y: 0 };
+    this.view = view;
+    this.sums = view.tiles ? sumsOfTiles(view)
+      : sumsOf(view.values, view.rows.labels.length, view.columns.labels.length);
+    this.sums.tellRows = !areAllOne(this.sums.byRow);
+    this.hover = null;
   }
 
   fit() {

@@ -182,7 +182,24 @@ export class Scene {
     return unit === "token" && !renormalize;
   }
 
-  /** The selected query, or the first that is shown. */
+  /**
+   * The query that is shown: the selected one; views of one query alone, where none is, show
+   * the first of the text, or of an image its class token, else a patch in the middle.
+   */
+  get query() {
+    const { query, view } = this.state;
+    if (query >= 0 || !["token", "image"].includes(view)) return query;
+    const { queryText, example } = this.about();
+    const picture = view === "image" && this.header.pictures[example.picture];
+    if (picture) {
+      const { before, rows, columns } = picture;
+      return before ? 0 : Math.floor(rows / 2) * columns + Math.floor(columns / 2);
+    }
+    const special = queryText.special.slice(example.query_start, example.query_start + example.rows);
+    return Math.max(special.indexOf(0), 0);
+  }
+
+  /** The selected query as a group of a view; -1 without one. */
   queryGroup(view) {
     const { query } = this.state;
     return query >= 0 && query < view.rows.of.length ? view.rows.of[query] : -1;

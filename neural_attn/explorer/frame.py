@@ -98,10 +98,16 @@ def _plain_lines(module: str) -> Iterator[str]:
 
 
 def _tight(line: str) -> str:
-    # A line that could hold a text or a pattern keeps its spaces.
-    if re.search(r"[\"'`/\\]", line):
+    # A line that could hold a pattern, or a text within a text, keeps its spaces.
+    if re.search(r"['`/\\]", line):
         return line
-    return re.sub(r"\s*(=>|===|!==|[=,;{}])\s*", r"\1", line)
+    code_and_texts = line.split('"')
+    code_and_texts[::2] = [_without_spaces(code) for code in code_and_texts[::2]]
+    return '"'.join(code_and_texts)
+
+
+def _without_spaces(code: str) -> str:
+    return re.sub(r"\s*(=>|===|!==|&&|\|\||\?\?|[=,;{}?:*<>])\s*", r"\1", code)
 
 
 def _style() -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -117,9 +119,11 @@ def capture(
     """
     if keep not in KEEP:
         fail("E0414.keep", keep=keep)
+    if isinstance(model, PartialAnalysis):  # which `plot` may be given
+        fail("E0445", counted=model.counted)
     if isinstance(tokenizer, str):
         tokenizer = Path(tokenizer)
-    opened = open_model(model, tokenizer=tokenizer)
+    opened = open_model(model, tokenizer=tokenizer, tokens=tokens)
     if keep == "metrics":
         refuse_options({"budget": budget, "generate": generate}, 'keep="metrics"')
     if isinstance(opened, ModuleModel):
@@ -128,15 +132,29 @@ def capture(
             refuse_options({"tokens": tokens}, "what is generated")
             opened = opened.generating(generate)
         prepared = _prepared(opened, inputs, tokens)
+        _warn(prepared.cut)
         if keep == "maps":
-            return opened.watch(prepared)[1]
-        return count_measured(*opened.measure(prepared, MapMeasurer()))
+            maps = opened.watch(prepared)[1]
+            said = [*maps.notes, *prepared.cut]
+            return replace(maps, notes=said) if prepared.cut else maps
+        part = count_measured(*opened.measure(prepared, MapMeasurer()))
+        part.note(prepared.cut)
+        return part
     options = {"budget": budget, "generate": generate}
     refuse_options(options, "what is not a PyTorch module or Keras model")
-    captured = opened.run(_prepared(opened, inputs, tokens))
+    prepared = _prepared(opened, inputs, tokens)
+    captured = opened.run(prepared)
     refuse_lies(captured, None)
-    selected = select_some(captured.maps, layers, heads)
+    _warn([*prepared.cut, *captured.unlabelled])
+    notes = [*captured.maps.notes, *prepared.cut, *captured.advice]
+    selected = select_some(replace(captured.maps, notes=notes), layers, heads)
     return selected if keep == "maps" else count_maps(selected)
+
+
+def _warn(notes: Sequence[str]) -> None:
+    """Say what was taken otherwise than it was given, where `capture` was called."""
+    for note in notes:
+        warnings.warn(note, stacklevel=3)
 
 
 def plot(

@@ -34,7 +34,7 @@ def select_some(maps: AttentionMaps, layers: Layers, heads: Heads) -> AttentionM
 
 
 def _some_heads(one: AttentionMap, choice: Choice) -> AttentionMap:
-    at = choice.of_heads(one.name, one.weights.shape[1])
+    at = choice.of_heads(one.name, one.head_indices)
     mask = one.mask
     if mask is not None and mask.ndim > 2 and mask.shape[-3] > 1:
         mask = mask[..., at, :, :]

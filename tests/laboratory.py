@@ -82,6 +82,7 @@ TEXTS = {
     "noise.wav": "this is no sound",
     "noise.json": "{",
     "noise.npy": "no array",
+    "ids.csv": "1,2,3,4",
 }
 DATA = {
     "ids.npy": np.array([[1, 2, 3, 4]]),

@@ -148,6 +148,17 @@ def test_the_page_leads_with_sentences_and_types_and_folds_the_rest(analysis):
     assert " open>" not in folded
 
 
+def test_a_pattern_in_part_is_not_called_nothing():
+    weights = np.random.default_rng(0).random((1, 14, 14)) ** 2
+    weights[..., 0] = weights[..., 1:].sum(-1)  # half of it for the first token
+    weights /= weights.sum(-1, keepdims=True)
+    words = [f"w{index}" for index in range(14)]
+    analysis = analyze(AttentionMaps.from_arrays({"layer": weights}, words))
+    (only,) = analysis.highlights
+    assert only.sentence.startswith("no head has one clear pattern; the most: layer 0")
+    assert only.heads == ("L0H0",)
+
+
 def test_no_evidence_is_one_sentence_and_not_a_table_of_it():
     random = np.random.default_rng(0)
     probe = Analyzer()

@@ -273,7 +273,14 @@ def test_layers_without_attention_keep_their_numbers():
              "linear_num_key_heads": 2, "linear_num_value_heads": 2,
              "linear_key_head_dim": 8, "linear_value_head_dim": 8}  # fmt: skip
     model = build("Qwen3NextForCausalLM", "Qwen3NextConfig", sizes)
-    assert list(capture(model, {"input_ids": IDS})) == ["layer_1"]
+    ids = {"input_ids": IDS}
+    maps = capture(model, ids)
+    assert (list(maps), maps.layer_numbers) == (["layer_1"], (1,))
+    assert {head.layer for head in analyze(maps).heads} == {1}
+    for there in (1, -1, "layer_1"):
+        assert list(capture(model, ids, layers=there)) == ["layer_1"]
+    with pytest.raises(NeuralError, match="no attention layer 0: there is layer_1"):
+        capture(model, ids, layers=0)
 
 
 @pytest.mark.parametrize(
@@ -358,7 +365,8 @@ def test_both_sides_of_a_translation_have_their_words(tokenizer):
     cross = capture(model, given, tokenizer).get_map("decoder_layer_0.cross_attention")
     assert cross.key_tokens[0][1:3] == ("the", "cat")
     assert cross.query_tokens[0][1:] == ("[CLS]", "cat", "mat")  # moved by one
-    alone = capture(model, TEXTS, tokenizer)
+    with pytest.warns(UserWarning, match="saw only its start token"):
+        alone = capture(model, TEXTS, tokenizer)
     assert alone["decoder_layer_0.cross_attention"].shape == (2, 2, 1, 9)
 
 
@@ -367,6 +375,26 @@ def test_texts_longer_than_the_model_are_cut_and_it_is_said(minilm, tokenizer):
     prepared = opened.encode(["cat " * 600])
     assert prepared.inputs["input_ids"].shape == (1, 512)
     assert "512 tokens" in prepared.cut[0]
+    with pytest.warns(UserWarning, match="512 tokens"):
+        maps = capture(minilm, "cat " * 600, tokenizer, layers=0, heads=0)
+    assert "512 tokens" in maps.notes[0]
+    with pytest.warns(UserWarning, match="512 tokens"):
+        part = capture(
+            minilm, "cat " * 600, tokenizer, layers=0, heads=0, keep="metrics"
+        )
+    assert "512 tokens" in part.notes[-1]
+
+
+def test_tokens_that_fit_nothing_are_said():
+    model = build(*MODELS["bert"][:3])
+    with pytest.warns(UserWarning, match="3 tokens for 9 keys: positions"):
+        maps = capture(model, TEXT, tokens=["a", "b", "c"])
+    assert maps.maps[0].key_tokens[0][:2] == ("0", "1")
+    assert "3 tokens for 9 keys" in maps.notes[0]
+    three = [list("abcdefghi")] * 3
+    with pytest.warns(UserWarning, match="tokens of 3 texts for 2 examples"):
+        explore(model, TEXT, tokens=three)
+    assert capture(model, TEXT, tokens=three[0]).maps[0].key_tokens[1][8] == "i"
 
 
 def test_what_cannot_be_seen_beside_what_can_is_said():
@@ -491,7 +519,7 @@ def test_numbers_of_any_library_choose():
     maps = capture(model, TEXT, layers=np.int64(1), heads=torch.tensor([0, 2]))
     assert (list(maps), maps.maps[0].head_indices) == (["layer_1"], (0, 2))
     assert len(analyze(model, TEXT, layers=1, heads=[0, 2]).heads) == 2
-    assert len(analyze(maps, heads=1).heads) == 1
+    assert len(analyze(maps, heads=2).heads) == 1
 
 
 @pytest.mark.parametrize("keep", ["maps", "metrics"])

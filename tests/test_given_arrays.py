@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from neural_attn import AttentionMaps, analyze, explore
+from neural_attn import AttentionMaps, analyze, capture, explore
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.maps.given import take
 from neural_attn.maps.local_windows import is_window, unroll
@@ -437,3 +437,17 @@ def test_whatever_exports_its_memory_is_an_array():
     weights = softmax(1, 2, N, N)
     (one,) = take([Foreign(weights)]).maps
     np.testing.assert_allclose(one.weights, weights, rtol=1e-6)
+
+
+def test_the_empty_tuple_of_a_fused_kernel_is_refused_at_once():
+    with pytest.raises(ValueError, match="no attention weights; a fused kernel"):
+        AttentionMaps(())
+
+
+def test_labels_that_do_not_fit_are_said_at_every_door():
+    weights = {"a": np.eye(4)[None, None]}
+    with pytest.warns(UserWarning, match="a: 2 tokens for 4 keys"):
+        maps = capture(weights, tokens=["x", "y"])
+    page = explore(weights, tokens=["x", "y"])
+    for notes in (maps.notes, page.maps.notes):
+        assert any("2 tokens for 4 keys" in note for note in notes)

@@ -165,6 +165,10 @@ FOLLOWED = {
         lambda: capture(half_seen_bert(), TEXT),
         lambda: capture(seen_bert(), TEXT),
     ),
+    "W0807.texts": (
+        lambda: capture(bert(), TEXT, tokens=[list("abcdefghi")] * 5),
+        lambda: capture(bert(), TEXT, tokens=[list("abcdefghi")]),
+    ),
     "E0405.inputs": (lambda: capture(bert(), 5), lambda: capture(bert(), TEXT)),
     "E0405.ragged": (
         lambda: capture(bert(), [[5, 6, 7], [5, 6]]),

@@ -29,6 +29,7 @@ FOLLOWED = {
     "E0401": ("analyze plain.neural -b numpy", ANALYZE),
     "E0403.ordinary": (f"{READS} --file pipe", f"{READS} --file texts.txt"),
     "E0404": (f"{ANALYZE} -d noise.npy", f"{ANALYZE} -d ids.npy"),
+    "E0404.table": (f"{ANALYZE} -d ids.csv", f"{ANALYZE} -d ids.npy"),
     "E0405": (f"{TRANSLATES} -d named.npz", f"{TRANSLATES} -d both.npz"),
     "E0405.missing": (f"{TRANSLATES} -d source.npz", f"{TRANSLATES} -d both.npz"),
     "E0406.ids": (f"{ANALYZE} -d fractions.npy", f"{ANALYZE} -d ids.npy"),

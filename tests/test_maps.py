@@ -204,7 +204,7 @@ def test_one_head_keeps_its_number_and_its_mask():
     assert one.head_indices == (3,)
     assert np.array_equal(one.weights, maps["a"][:, 3:])
     assert one.allowed.all()
-    with pytest.raises(SelectionError, match="it has heads 3"):
+    with pytest.raises(SelectionError, match="it has head 3"):
         maps.select(head=3).select(head=0)
 
 

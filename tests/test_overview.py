@@ -1,6 +1,7 @@
 """The sheet of all heads shows every weight in its place, and text as text."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from neural_attn.figures import palette
 from neural_attn.figures.heatmap import save_figure
 from neural_attn.figures.overview import draw_overview
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, SelectionError
+from neural_attn.selection import select_some
 
 
 def previous_token_maps(layers=2, heads=3, length=20, **options):
@@ -24,6 +26,20 @@ def texts(figure):
     axes = [text.get_text() for ax in figure.axes for text in ax.get_xticklabels()]
     axes += [text.get_text() for ax in figure.axes for text in ax.get_yticklabels()]
     return axes + [text.get_text() for text in figure.texts]
+
+
+def test_heads_have_their_numbers_and_stand_below_one_another():
+    of_all = previous_token_maps(2, 8)
+    some = select_some(of_all, layers=None, heads=[1, 7])
+    assert texts(draw_overview(some))[:2] == ["head 1", "7"]
+    unlike = replace(
+        some, maps=[some.maps[0], select_some(of_all, layers=1, heads=3).maps[0]]
+    )
+    figure = draw_overview(unlike)
+    assert texts(figure)[:3] == ["head 1", "3", "7"]
+    image = figure.axes[0].images[0].get_array()
+    ground = image[0, len(image[0]) // 2]  # the upper row has no head 3
+    assert (image[: len(image) // 3, len(image[0]) // 2] == ground).all()
 
 
 def test_weights_stand_where_they_should():

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from neural_attn import AttentionMaps, plot
 from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.selection import select_some
 
 TOKENS = ["a", "b", "c"]
 
@@ -50,6 +51,15 @@ def test_the_title_says_what_is_drawn(chosen, title):
     figure = plot(MAPS, **chosen)
     assert isinstance(figure, Figure)
     assert title in texts(figure)
+
+
+def test_heads_and_layers_of_a_part_are_told_by_their_numbers():
+    part = select_some(MAPS, layers=1, heads=[1, 3])
+    assert "layer_1: head 3" in texts(plot(part, layers=1, heads=3))
+    with pytest.raises(NeuralError, match="layer_1 has no head 0: it has heads 1, 3"):
+        plot(part, heads=0)
+    with pytest.raises(NeuralError, match="no attention layer 0: there is layer_1"):
+        plot(part, layers=0)
 
 
 def test_a_notebook_shows_it():

@@ -37,7 +37,8 @@ export function showControls(scene) {
   const label = (_, p) => [p, `${p} ${queryText.shown[example.query_start + p]}`.slice(0, 60)];
   setOptions(byId("query"), `${example.query_text},${example.query_start},${example.rows}`,
     () => [[-1, "none"], ...Array.from({ length: example.rows }, label)]);
-  choose(byId("query"), state.query);
+  choose(byId("query"), scene.query);
+  byId("query").options[0].disabled = scene.query !== state.query;
   byId("pair-field").hidden = !scene.segments();
   for (const name of ["pair", "palette"]) choose(byId(name), state[name]);
   choose(byId("unit"), scene.options().unit);
@@ -94,7 +95,8 @@ export function notesOf(scene, view) {
   const about = scene.about();
   const { example } = about;
   const notes = [];
-  if (source.trained === false) notes.push(["Untrained (random) weights: this attention means nothing.", true]);
+  if (source.trained === false) notes.push(["Untrained (random) weights: this attention means nothing. Colours go from 0 to 1.", true]);
+  notes.push(...header.notes.map((note) => [note]));
   if (header.sources.length > 1) notes.push([`Model: ${source.label}.`]);
   if (about.whole.rows) notes.push([PROMISES[about.whole.rows]]);
   const { unit, special, sinks, pair, renormalize } = scene.options();

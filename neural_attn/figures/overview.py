@@ -71,8 +71,8 @@ def draw_overview(
     shown = {item.name: item for one in seen for item in one.items}
     items = [shown[name] for name in maps]
     evens = {name: even for one in seen for name, even in _even_shares(one).items()}
-    columns = max(len(item.head_indices) for item in items)
-    side = min(_LARGEST_SIDE, max(_SMALLEST_SIDE, 15.0 / columns))
+    columns = sorted({head for item in items for head in item.head_indices})
+    side = min(_LARGEST_SIDE, max(_SMALLEST_SIDE, 15.0 / len(columns)))
     dots = round(side * DOTS)
     paint = _Paint(items, maps.trained, look.scale, cmap, theme)
     image = _image(items, columns, dots, paint)
@@ -175,11 +175,11 @@ def _greatest(weights: NDArray[np.float32]) -> float:
 
 
 def _image(
-    items: Sequence[AttentionItem], columns: int, dots: int, paint: _Paint
+    items: Sequence[AttentionItem], columns: Sequence[int], dots: int, paint: _Paint
 ) -> NDArray[np.uint8]:
-    """All heads side by side, uint8 [dots, dots, 4]."""
+    """All heads side by side, uint8 [dots, dots, 4]; `columns` are their numbers."""
     step = dots + round(dots * _GAP)
-    shape = (step * len(items) - (step - dots), step * columns - (step - dots), 4)
+    shape = (step * len(items) - (step - dots), step * len(columns) - (step - dots), 4)
     ground, masked = (
         np.round(np.array(to_rgba(color)) * 255).astype(np.uint8)
         for color in (paint.theme.ground, paint.theme.masked)
@@ -187,13 +187,15 @@ def _image(
     image = np.full(shape, ground, dtype=np.uint8)
     for row, item in enumerate(items):
         small, shown = _reduced(item, dots)
-        for column, weights in enumerate(small):
-            share = paint.norm(item, column).places(weights)
+        for head, (number, weights) in enumerate(
+            zip(item.head_indices, small, strict=True)
+        ):
+            share = paint.norm(item, head).places(weights)
             cells = paint.tables[_is_signed(item)][(share * 255).astype(np.uint8)]
-            cells[~shown[column]] = masked
+            cells[~shown[head]] = masked
             rows = np.arange(dots) * cells.shape[0] // dots
             keys = np.arange(dots) * cells.shape[1] // dots
-            y, x = row * step, column * step
+            y, x = row * step, columns.index(number) * step
             image[y : y + dots, x : x + dots] = cells[rows][:, keys]
     return image
 
@@ -220,7 +222,7 @@ def _label(
     figure: Figure,
     items: Sequence[AttentionItem],
     names: Sequence[str],
-    columns: int,
+    columns: Sequence[int],
     dots: int,
     theme: palette.Theme,
 ) -> None:
@@ -233,8 +235,8 @@ def _label(
     }
     ax = figure.axes[0]
     ax.set_facecolor(theme.ground)  # seen at the edge of the image
-    ax.set_xticks([c * step + dots / 2 for c in range(columns)])
-    heads = ["head 0", *map(str, range(1, columns))]
+    ax.set_xticks([c * step + dots / 2 for c in range(len(columns))])
+    heads = [f"head {columns[0]}", *map(str, columns[1:])]
     ax.set_xticklabels(heads, fontsize=8, **plain)
     ax.set_yticks([r * step + dots / 2 for r in range(len(items))])
     ax.set_yticklabels(names, fontsize=8, **plain)

@@ -19,6 +19,7 @@ from neural_attn.array_files import (
 )
 from neural_attn.diagnostics.errors import NeuralError, fail, reason
 from neural_attn.inputs.by_name import by_name
+from neural_attn.inputs.file_kinds import is_table
 from neural_attn.inputs.limits import id_limits
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.sample import sample
@@ -36,6 +37,8 @@ def read_data(path: str | Path) -> NDArray[Any] | dict[str, NDArray[Any]]:
     Nothing in the file is executed. Raises NeuralError where it cannot be read.
     """
     path = Path(path)
+    if is_table(path) and path.is_file():
+        fail("E0404.table", path=path)
     try:
         with path.open("rb") as stream, reading("it is damaged"):
             if not zipfile.is_zipfile(stream):

@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from neural_attn.promises import KINDS, ROWS, SHARES, Kind, Rows
 
-__all__ = ["AttentionItem", "AttentionMap", "Kind", "Tokens", "TokensLike"]
+__all__ = [
+    "AttentionItem", "AttentionMap", "Kind", "Tokens", "TokensLike", "heads_there",
+]  # fmt: skip
 
 Tokens: TypeAlias = tuple[tuple[str, ...], ...]
 TokensLike: TypeAlias = Sequence[str] | Sequence[Sequence[str]] | None
@@ -190,6 +192,15 @@ class AttentionMap:
             self.rows,
             self.layer,
         )
+
+
+def heads_there(numbers: Sequence[int]) -> str:
+    """Heads with these numbers, as a message lists them."""
+    last = max(numbers)
+    if len(numbers) == last + 1:
+        return f"heads 0 to {last}, or -1 for the last"
+    several = "heads" if len(numbers) > 1 else "head"
+    return f"{several} {', '.join(map(str, numbers))}"
 
 
 def check_name(name: object) -> None:

@@ -26,6 +26,7 @@ from neural_attn.maps.attention_map import (
     AttentionMap,
     Kind,
     TokensLike,
+    heads_there,
     true_range,
 )
 from neural_attn.maps.frame import frame_of
@@ -97,7 +98,9 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
     axes: InitVar[str | None] = None
 
     def __post_init__(self, axes: str | None) -> None:
-        if axes is not None or not _are_maps(self.maps):
+        # a kernel that shows no weights hands out an empty tuple
+        handed_out = self.maps == () and not isinstance(self.maps, _Taken)
+        if axes is not None or handed_out or not _are_maps(self.maps):
             self._set(*usable(take_any(self.maps, axes=axes)))
         self._set(self.maps, self.notes)
         if len(self._by_name) != len(self.maps):
@@ -106,7 +109,7 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
             raise ValueError(f"two maps have the same name: {', '.join(twice)}")
 
     def _set(self, maps: Sequence[AttentionMap], notes: Sequence[str]) -> None:
-        object.__setattr__(self, "maps", tuple(maps))
+        object.__setattr__(self, "maps", _Taken(maps))
         object.__setattr__(self, "notes", tuple(notes))
 
     @classmethod
@@ -271,7 +274,7 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
     def select(
         self, layer: str | int | None = None, head: int | None = None
     ) -> AttentionMaps:
-        """Keep some layers, and one head of each layer.
+        """Keep some layers, which keep their numbers, and one head of each layer.
 
         Parameters
         ----------
@@ -287,10 +290,18 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
         SelectionError
             If there is none: a KeyError whose message lists what exists.
         """
-        chosen = tuple(self.maps) if layer is None else self._find_layer(layer)
+        chosen = [*self.maps] if layer is None else [*self._find_layer(layer)]
         if head is not None:
-            chosen = tuple(_one_head(one, head) for one in chosen)
-        return replace(self, maps=chosen)
+            chosen = [_one_head(one, head) for one in chosen]
+        selected = replace(self, maps=chosen)
+        own = {
+            one.name: number
+            for number, layer in zip(self.layer_numbers, self.layers, strict=True)
+            for one in layer
+        }
+        if selected.layer_numbers == tuple(own[m[0].name] for m in selected.layers):
+            return selected
+        return replace(self, maps=[replace(m, layer=own[m.name]) for m in chosen])
 
     def item(self, name: str, batch_index: int = 0) -> AttentionItem:
         """One example of the map `name`, without its padding.
@@ -422,7 +433,13 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
         there = ", ".join(map(str, numbers[:most]))
         if numbers == tuple(range(last + 1)):
             there = f"0 to {last}"
+        if len(names) == 1:
+            return f"there is {shown} (layer {there}, or -1 for the last)"
         return f"there are {shown}{more} (layers {there}, or -1 for the last)"
+
+
+class _Taken(tuple[AttentionMap, ...]):
+    """Maps that were taken, if only none of them."""
 
 
 def _are_maps(given: Any) -> bool:
@@ -441,10 +458,7 @@ def _one_head(one: AttentionMap, head: int) -> AttentionMap:
     last = max(one.head_indices)
     number = last if head == -1 else head
     if number not in one.head_indices:
-        if len(one.head_indices) == last + 1:
-            there = f"heads 0 to {last}, or -1 for the last"
-        else:
-            there = "heads " + ", ".join(map(str, one.head_indices))
+        there = heads_there(one.head_indices)
         raise SelectionError(f"{one.name} has no head {head}: it has {there}")
     at = one.head_indices.index(number)
     mask = one.mask

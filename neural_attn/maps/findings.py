@@ -8,10 +8,11 @@ from typing import Any
 from neural_attn.diagnostics.errors import Diagnostic
 from neural_attn.diagnostics.explanations import explanations
 
-__all__ = ["ADVICE", "Finding", "codes"]
+__all__ = ["ADVICE", "UNLABELLED", "Finding", "codes"]
 
 # Where only these are found, a picture may be drawn all the same.
-ADVICE = frozenset({"W0807", "W0809", "W0810"})
+UNLABELLED = "W0807"
+ADVICE = frozenset({UNLABELLED, "W0809", "W0810"})
 
 
 def codes() -> dict[str, str]:

@@ -65,4 +65,5 @@ def usable(taken: Taken) -> tuple[list[AttentionMap], list[str]]:
     refused = _refusals(taken)
     if not taken.maps:
         raise ValueError("; ".join(refused))
-    return taken.maps, [*taken.notes, *refused]
+    advice = [one.diagnostic.message for one in taken.findings if not one.stops]
+    return taken.maps, [*taken.notes, *refused, *advice]

@@ -17,7 +17,7 @@ from neural_attn.diagnostics.errors import Diagnostic, fail
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.tokenizer import Text
 from neural_attn.maps.attention_maps import AttentionMaps
-from neural_attn.maps.findings import Finding
+from neural_attn.maps.findings import UNLABELLED, Finding
 
 __all__ = ["AttentionModel", "Captured", "Vocabulary", "refuse_options"]
 
@@ -34,6 +34,17 @@ class Captured:
     output: Any
     maps: AttentionMaps
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def advice(self) -> list[str]:
+        """What the findings say that stop no picture."""
+        return [one.diagnostic.message for one in self.findings if not one.stops]
+
+    @property
+    def unlabelled(self) -> list[str]:
+        """What the findings say of labels that do not fit."""
+        labels = (one for one in self.findings if one.code == UNLABELLED)
+        return [one.diagnostic.message for one in labels]
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,10 @@ class ModuleModel(AttentionModel):
             choice = replace(choice, layers=(*(choice.layers or ()), *loosely))
             output, recorder = self._watched(prepared, choice, measure)
         source, backend = type(self.module).__name__, self.library.backend
-        maps = recorder.maps(source=source, backend=backend)
+        said = [one.diagnostic for one in recorder.unlabelled]
+        notes = [one.message for one in said]
+        maps = recorder.maps(source=source, backend=backend, notes=notes)
+        self._warnings += said
         self._seen = [
             (m.name, m.kind, m.head_indices, m.rows, m.layer) for m in maps.maps
         ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import index
 from typing import Any, TypeAlias
 
 from neural_attn.diagnostics.errors import fail
+from neural_attn.maps.attention_map import heads_there
 
 __all__ = ["Choice", "Heads", "Layers"]
 
@@ -50,29 +51,44 @@ class Choice:
             for one in self.layers
         )
 
-    def missing(self, names: Sequence[Sequence[str]], layers: int) -> list[str | int]:
-        """What is asked for and means nothing that ran."""
+    def counted(self, layers: Sequence[int]) -> Choice:
+        """The same, where numbers from the end are those of layers, in their order."""
+        if not self.counts_back:
+            return self
+        named = tuple(
+            layers[one] if isinstance(one, int) and -len(layers) <= one < 0 else one
+            for one in self.layers or ()
+        )
+        return Choice(named, self.heads)
+
+    def missing(
+        self, names: Sequence[Sequence[str]], layers: Collection[int]
+    ) -> list[str | int]:
+        """What is asked for and means nothing that ran: names, numbers of layers."""
         return [
             one
             for one in self.layers or ()
             if not (
-                -layers <= one < layers
+                one in layers or -len(layers) <= one < 0
                 if isinstance(one, int)
                 else any(_begins(own, one) for own in names)
             )
         ]
 
-    def of_heads(self, name: str, heads: int) -> list[int]:
-        """The numbers of the heads that are wanted of so many.
+    def of_heads(self, name: str, numbers: Sequence[int]) -> list[int]:
+        """The places of the heads that are wanted, of heads with these numbers.
 
         Raises NeuralError for a head that there is not.
         """
         if self.heads is None:
-            return list(range(heads))
+            return list(range(len(numbers)))
+        at = {number: place for place, number in enumerate(numbers)}
         for head in self.heads:
-            if not -heads <= head < heads:
-                fail("E0442.head", name=name, head=head, last=heads - 1)
-        return sorted({head % heads for head in self.heads})
+            if head not in at and not -len(numbers) <= head < 0:
+                there = heads_there(numbers)
+                fail("E0442.head", name=name, head=head, there=there)
+        wanted = {numbers[head] if head < 0 else head for head in self.heads}
+        return sorted(at[number] for number in wanted)
 
 
 def _several(given: Any, *, names: bool) -> tuple[str | int, ...] | None:

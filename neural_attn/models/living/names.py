@@ -33,7 +33,8 @@ class Place:
     `side` is the half of an encoder–decoder, or "decoder" where later tokens are
     hidden; with `own`, queries and keys are of one sequence, though some be pooled.
     `asking` and `asked` say whose tokens label queries and keys: 0 those of the first
-    input, 1 those of the second, None of neither, as in a vision tower.
+    input, 1 those of the second, None of neither, as in a vision tower. `number` is the
+    layer's own, in a model of one stack.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Place:
     own: bool = False
     asking: int | None = 0
     asked: int | None = 0
+    number: int | None = None
 
 
 class Named(Protocol):
@@ -149,7 +151,8 @@ class Family:
         text = 0 if is_text else None
         side = SIDES[1] if hides else ""
         asked = None if cross else text
-        return Place(name, cross, side, is_own(module), text, asked)
+        own_number = number if prefix == "" and not self.running else None
+        return Place(name, cross, side, is_own(module), text, asked, own_number)
 
 
 def _side(path: str) -> Side:

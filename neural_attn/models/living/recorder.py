@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from neural_attn.diagnostics.errors import fail
 from neural_attn.maps.attention_map import AttentionMap, Kind
 from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
+from neural_attn.maps.findings import Finding
 from neural_attn.maps.steps import join_steps
 from neural_attn.models.living.budget import readable
 from neural_attn.models.living.choice import Choice
@@ -181,12 +182,7 @@ class Recorder:
     def finish(self) -> None:
         """Weigh what was put off."""
         self._name()
-        layers = max((call.layer for call in self._calls), default=-1) + 1
-        wanted = tuple(
-            one % layers if isinstance(one, int) and -layers <= one < 0 else one
-            for one in self._choice.layers or ()
-        )
-        choice = Choice(wanted, self._choice.heads)
+        choice = self._choice.counted(self._layers)
         for call in self._calls:
             scores, call.scores = call.scores, None
             if scores is None or not self._is_wanted(call, choice):
@@ -219,10 +215,12 @@ class Recorder:
         call.number = self._of_name[call.place.name]
         self._of_module[path] += 1
         self._of_name[call.place.name] += 1
-        if before:
-            last = before[-1].layer
-            group = [one for one in before if one.layer == last]
-            call.layer = last + (not self._continues(call.place, group))
+        last = before[-1].layer if before else -1
+        group = [one for one in before if one.layer == last]
+        if group and self._continues(call.place, group):
+            call.layer = last
+        else:  # in a hybrid, some layers do not attend
+            call.layer = max(last + 1, call.place.number or 0)
 
     def _continues(self, place: Place, group: Sequence[_Call]) -> bool:
         """Whether it is of the same layer, as `AttentionMaps.layers` groups maps."""
@@ -235,7 +233,7 @@ class Recorder:
         batch, all_heads, queries, keys = scores.shape
         if self._choice.heads is not None or self._measure is not None:
             self._name()
-        heads = self._choice.of_heads(call.place.name, all_heads)
+        heads = self._choice.of_heads(call.place.name, range(all_heads))
         if self._measure is not None:
             self._measure_only(call, scores, heads, self._measure)
             return
@@ -278,6 +276,11 @@ class Recorder:
     # --- afterwards -----------------------------------------------------------------
 
     @property
+    def _layers(self) -> list[int]:
+        """The numbers of the layers that attended, in order."""
+        return sorted({call.layer for call in self._calls})
+
+    @property
     def saw_any(self) -> bool:
         """Whether any attention was seen, wanted or not."""
         return any(call.is_seen for call in self._calls)
@@ -305,13 +308,62 @@ class Recorder:
             name: "cross" if call.place.cross else "encoder_self"
             for name, call in zip(self.names, self._calls, strict=True)
         }
-        every = AttentionMaps([AttentionMap(n, dot, kinds[n]) for n in kinds])
+        numbers = self._numbers
+        every = AttentionMaps(
+            [AttentionMap(n, dot, kinds[n], layer=numbers.get(n)) for n in kinds]
+        )
         own = [call.names for call in self._calls]
-        missing = self._choice.missing(own, len(every.layers))
+        missing = self._choice.missing(own, self._layers)
         try:
             return [name for one in missing for name in every.select(one)]
         except SelectionError as error:
             fail("E0442", reason=str(error))
+
+    @property
+    def _numbers(self) -> dict[str, int]:
+        """The layer of each map by name, where its place does not tell the number."""
+        layers = self._layers
+        if self._choice.layers is None and layers == list(range(len(layers))):
+            return {}
+        of_calls = zip(self.names, self._calls, strict=True)
+        return {name: call.layer for name, call in of_calls}
+
+    @property
+    def unlabelled(self) -> list[Finding]:
+        """Tokens that label nothing, as there are more or fewer of them than positions.
+
+        Where layers pool their positions, it is enough that they fit some.
+        """
+        found = []
+        for number, labels in enumerate(self._labels):
+            sides = [] if labels is None else self._sides(number)
+            if any(_fitting(labels, *side) for side in sides):
+                continue
+            for batch, length in sides[:1]:
+                lengths = sorted({len(row) for row in labels})
+                if lengths == [length]:
+                    texts = len(labels)
+                    found.append(
+                        Finding.of("W0807.texts", "", count=texts, batch=batch)
+                    )
+                else:
+                    count = ", ".join(map(str, lengths))
+                    found.append(Finding.of("W0807", "", count=count, keys=length))
+        return found
+
+    def _sides(self, number: int) -> list[tuple[int, int]]:
+        """What the tokens of an input label in each map: examples, positions."""
+        return [
+            (batch, length)
+            for call in self._calls
+            if call.weighed is not None
+            for batch, _, queries, keys in [call.weighed.weights.shape]
+            for input_of, length in (
+                (call.place.asked, keys),
+                (call.place.asking, queries),
+            )
+            if input_of == number
+        ]
 
     @property
     def measured(self) -> list[Any]:
@@ -330,12 +382,7 @@ class Recorder:
             if call.weighed is not None
         ]
         kept = _of_all_steps(kept) if self._steps else kept
-        numbers: dict[str, int] = {}
-        if self._choice.layers is not None:  # of some, the place is not the number
-            numbers = {
-                name: call.layer
-                for name, call in zip(self.names, self._calls, strict=True)
-            }
+        numbers = self._numbers
         return AttentionMaps(
             [
                 _map(name, place, one, self._labels, numbers.get(name))

@@ -66,7 +66,7 @@ def _mask(module: Any, args: Any, kwargs: Any) -> Any:
     given = {**given, **given.get("kwargs", {})}
     masks = (given.get(name) for name in _MASKS)
     found = (m for m in masks if isinstance(m, torch.Tensor) and m.dim() == 4)
-    padding = given.get(_PADDING)
+    padding: Any = given.get(_PADDING)
     is_padding = isinstance(padding, torch.Tensor) and padding.dim() == 2
     return next(found, padding[:, None, None] if is_padding else None)
 

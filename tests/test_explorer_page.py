@@ -532,6 +532,7 @@ def test_a_page_opens_with_the_options_of_pictures(visit, folder):
     assert page.evaluate("getComputedStyle(document.body).backgroundColor")[4:6] == "20"
     flags = ("special", "sinks", "renormalize", "log")
     assert all(page.is_checked(f"#{name}") for name in flags)
+    assert "There are no special tokens to hide." in page.inner_text("#notes")
     page.uncheck("#special")
     page.wait_for_url(lambda url: "special=0" in url and "log" not in url)
     page.reload()  # the address says what is not as the page opens

@@ -106,7 +106,8 @@ export function notesOf(scene, view) {
   const own = OWN_WEIGHTS[state.view];
   if (own) return scene.isWhole() ? notes : [...notes, [`${own}: nothing is hidden, grouped or renormalized.`]];
   if (view && !view.values.length) notes.push(["No tokens are left to show: all are hidden.", true]);
-  if (special) notes.push(["Special tokens are hidden."]);
+  const some = [about.queryText, about.keyText].some((text) => text.special.includes(1));
+  if (special) notes.push([some ? "Special tokens are hidden." : "There are no special tokens to hide."]);
   if (sinks) {
     const names = (view?.sinks ?? []).map((p) => about.keyText.shown[example.key_start + p]);
     if (state.view === "model") notes.push(["Each head's own sinks are hidden."]);

@@ -52,13 +52,9 @@ class Weighed:
     ) -> Weighed:
         """Weights of a call, and what it says of them."""
         own = getattr(scores, "own", False)
-        known = getattr(scores, "softmax", False) and _has_no_nan(weights)
+        are_known = getattr(scores, "are_known", None)
+        known = bool(weights.flags.writeable and are_known and are_known(weights))
         return cls(weights, heads, scores.read_mask(heads), scores.rows, own, known)
-
-
-def _has_no_nan(weights: NDArray[np.float32]) -> bool:
-    """Whether no row of a softmax is NaN; then its first weight would be."""
-    return not np.isnan(weights[..., 0].sum())
 
 
 def require_finite(name: str, weights: NDArray[np.float32]) -> None:

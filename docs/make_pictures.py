@@ -105,7 +105,7 @@ TRAINED = {
         "examples/translation/README.md",
         f'{TRANSLATED}"%(instance_id)s 인스턴스가 구조 모드에 있지 않습니다"',
         "attention_outputs/cross_attention_layer1.png",
-        LARGE,
+        BESIDE,
     ),
     "examples/docstring_to_code/isdir.png": (
         "examples/docstring_to_code/README.md",

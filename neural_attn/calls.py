@@ -119,6 +119,8 @@ def capture(
     """
     if keep not in KEEP:
         fail("E0414.keep", keep=keep)
+    if isinstance(model, PartialAnalysis):  # which `plot` may be given
+        fail("E0445", counted=model.counted)
     if isinstance(tokenizer, str):
         tokenizer = Path(tokenizer)
     opened = open_model(model, tokenizer=tokenizer, tokens=tokens)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from neural_attn.explorer.page import INLINE_HEIGHT
+from neural_attn.explorer.page import INLINE_HEIGHT, ExplorerPage
+from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.pipeline import explore
 
-__all__ = ["widget"]
+__all__ = ["VIEWS", "widget"]
+
+_SELECTED = ("model", "example", "layer", "kind", "head", "query", "key", "view")
+
+# The views of a page, by their names in its links.
+VIEWS = ("model", "matrix", "head", "token", "measures", "compare", "image", "steps")
 
 
 def widget(given: Any, inputs: Any = None, **options: Any) -> Any:
@@ -35,7 +42,8 @@ def widget(given: Any, inputs: Any = None, **options: Any) -> Any:
     Raises
     ------
     NeuralError, ValueError
-        As `neural_attn.explore`; an input that fails leaves the page as it was.
+        As `neural_attn.explore`; an input that fails leaves the page as it was. A
+        ValueError too if a selection names what the page does not have.
     """
     try:
         kind = _kind()
@@ -70,8 +78,13 @@ def _kind() -> type:
 
         def _drawn(self, inputs: Any) -> str:
             made = explore(self._given, inputs, **self._options)
-            self.maps = made.maps
+            self.maps, self._made = made.maps, made
             return made.html
+
+        @traitlets.validate("selection")
+        def _check(self, proposal: Any) -> Any:
+            _check_selection(proposal["value"], self._made)
+            return proposal["value"]
 
         @traitlets.validate("inputs")
         def _redraw(self, proposal: Any) -> Any:
@@ -81,3 +94,56 @@ def _kind() -> type:
             return proposal["value"]
 
     return ExplorerWidget
+
+
+def _check_selection(selection: Mapping[str, Any], page: ExplorerPage) -> None:
+    """Refuse a selection of what a page does not have.
+
+    Raises
+    ------
+    ValueError
+        It says what there is.
+    """
+    given = {name: value for name, value in selection.items() if value is not None}
+    for name in given:
+        if name not in _SELECTED:
+            raise ValueError(f"a selection has {', '.join(_SELECTED)}, not {name!r}")
+    sources = [maps for maps in (page.maps, page.other) if maps is not None]
+    _refuse_others(given, "model", range(len(sources)))
+    maps = sources[given.get("model", 0)]
+    absent = {
+        "compare": page.other is None, "image": not maps.pictures,
+        "steps": not maps.written,
+    }  # fmt: skip
+    _refuse_others(given, "view", [one for one in VIEWS if not absent.get(one)])
+
+    def choices(name: str, number: int, one: AttentionMap) -> Collection[Any]:
+        if name in ("query", "key"):
+            shape = maps.item(one.name, given.get("example", 0)).weights.shape
+            return range(shape[1] if name == "query" else shape[2])
+        return {
+            "layer": (number,), "kind": (one.kind,), "head": one.head_indices,
+            "example": range(len(one.weights)),
+        }[name]  # fmt: skip
+
+    numbered = zip(maps.layer_numbers, maps.layers, strict=True)
+    left = [(number, one) for number, layer in numbered for one in layer]
+    # Each narrows down which maps may be meant, and so what the next may be.
+    for name in ("layer", "kind", "head", "example", "query", "key"):
+        if name in given:
+            every = [(one, choices(name, *one)) for one in left]
+            there = sorted({choice for _, some in every for choice in some})
+            _refuse_others(given, name, there)
+            left = [one for one, some in every if given[name] in some]
+
+
+def _refuse_others(given: Mapping[str, Any], name: str, there: Sequence[Any]) -> None:
+    """Raise ValueError where what is given under a name is not among what there is."""
+    one = given.get(name, there[0])
+    if one in there and not isinstance(one, bool):
+        return
+    if len(there) > 2 and list(there) == list(range(len(there))):
+        said = f"0 to {there[-1]}"
+    else:
+        said = ", ".join(map(str, there))
+    raise ValueError(f"in a selection {name} is {said}, not {one!r}")

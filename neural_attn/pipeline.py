@@ -27,7 +27,7 @@ from neural_attn.diagnosis.record import Record
 from neural_attn.diagnostics.errors import Diagnostic, NeuralError, fail
 from neural_attn.explorer import page
 from neural_attn.explorer.page import EXPLORER, ExplorerPage
-from neural_attn.figures.look import Look
+from neural_attn.figures.look import PLAIN, Look
 from neural_attn.files import atomic_write
 from neural_attn.inputs.file_kinds import holds_arrays
 from neural_attn.inputs.links import LinkedText, LinkRow, bring_texts, read_links
@@ -624,9 +624,20 @@ def _draw(
         examples=count,
         layer=request.layer,
         head=request.head,
+        **_look_of_page(request.look or PLAIN),
     )
     files[EXPLORER] = explorer.save(request.output_dir / EXPLORER)
     return files
+
+
+def _look_of_page(look: Look) -> dict[str, Any]:
+    """Of how pictures look what the explorer opens with: what differs from the usual.
+
+    Its own scale is another, and its theme that of the reader's system.
+    """
+    names = ("hide_special", "hide_sinks", "renormalize", "scale", "theme")
+    asked = {name: getattr(look, name) for name in names}
+    return {name: one for name, one in asked.items() if one != getattr(PLAIN, name)}
 
 
 # --- what cannot be -----------------------------------------------------------------

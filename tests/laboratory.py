@@ -82,6 +82,7 @@ TEXTS = {
     "noise.wav": "this is no sound",
     "noise.json": "{",
     "noise.npy": "no array",
+    "ids.csv": "1,2,3,4",
 }
 DATA = {
     "ids.npy": np.array([[1, 2, 3, 4]]),
@@ -125,6 +126,7 @@ def lay_out(folder: Path) -> None:
     real_files.maps(folder)
     plain = {"a": np.random.default_rng(0).dirichlet(np.ones(3), (1, 2, 3))}
     np.savez(folder / "plain.npz", **plain)
+    np.savez(folder / "empty.npz")
     weights = {"a.weight": np.ones((3, 3), np.float32)}
     save_file(weights, folder / "weights.safetensors")
     os.mkfifo(folder / "pipe")

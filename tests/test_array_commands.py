@@ -100,7 +100,11 @@ def test_causal_attention_is_said_and_undone(tmp_path):
         ("maps", pickle.dumps([1.0]), "a Python pickle, which could run any code"),
         ("maps.h5", b"\x89HDF\r\n", "an HDF5 file"),
         ("maps.dat", b"\x93NUMPY\x01", "a NumPy array"),
-        ("maps.csv", b"0.5,0.5\n", "a table, but attention has more axes"),
+        (
+            "maps.csv",
+            b"0.5,0.5\n",
+            "a table, and weights are read from files of arrays",
+        ),
         ("cat.png", b"\x89PNG", "a picture"),
     ],
 )

@@ -832,3 +832,56 @@ def test_weights_that_were_never_loaded_are_said():
         model = nn.Sequential(nn.Linear(4, 4)).eval()
     with pytest.raises(NeuralError, match="E0447"):
         capture(model, torch.ones(1, 4))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_a_scripted_part_is_passed_by_and_named_where_it_may_attend():
+    layer = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True)
+    inputs = torch.randn(2, 5, 8)
+    plain = nn.Sequential(nn.Linear(8, 8), nn.ReLU())
+    for scripted in torch.jit.script(plain), torch.jit.trace(plain, inputs):
+        model = nn.Sequential(scripted, layer).eval()
+        maps = capture(model, inputs)
+        expected = layer.self_attn(*[plain(inputs)] * 3, **BY_HEAD)[1]
+        np.testing.assert_allclose(maps["1.self_attn"], expected.detach(), **EXACT)
+    attending = torch.jit.script(nn.Sequential(nn.Linear(8, 8), nn.Softmax(-1)))
+    with pytest.warns(UserWarning, match="could not be seen: 0"):
+        capture(nn.Sequential(attending, layer).eval(), inputs)
+    frozen = torch.jit.freeze(attending.eval())
+    with pytest.raises(NeuralError, match="no attention in it could be seen"):
+        capture(frozen, inputs)
+
+
+class Wrapped(nn.Module):
+    """Takes one mapping, as the models of `sentence_transformers` do."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(50, 8)
+        self.attend = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, input: dict[str, torch.Tensor], **_options):  # noqa: A002
+        x, hidden = self.embed(input["input_ids"]), input["attention_mask"] == 0
+        return input | {"out": self.attend(x, x, x, key_padding_mask=hidden)[0]}
+
+
+class Letters:
+    """A tokenizer of letters."""
+
+    def __call__(self, text):
+        return {"input_ids": [ord(letter) - 90 for letter in text]}
+
+    def convert_ids_to_tokens(self, number):
+        return chr(number + 90)
+
+
+def test_a_mapping_is_the_one_input_of_a_module_that_takes_none_by_name():
+    model = Wrapped().eval()
+    given = {"input_ids": [[7, 8, 9]], "attention_mask": [[1, 1, 0]]}
+    expected = capture(model, ({n: torch.tensor(x) for n, x in given.items()},))
+    for module in model, nn.Sequential(model).eval():
+        (found,) = capture(module, given).maps
+        np.testing.assert_array_equal(found.weights, expected.maps[0].weights)
+    (texts,) = capture(model, ["abc", "d"], tokenizer=Letters()).maps
+    assert texts.query_tokens[0] == ("a", "b", "c")
+    assert (texts.weights[1, :, :, 1:] == 0).all()

@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neural_attn.explorer.page import Detail, explore, write_explorer
+from neural_attn.explorer.page import EXPLORER, Detail, explore, write_explorer
 from neural_attn.explorer.pyramid import group_head
+from neural_attn.figures.look import Look
+from neural_attn.figures.scales import even_share
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.maps.written import Likely, Step, Written
-from neural_attn.pipeline import Request, capture
+from neural_attn.pipeline import Request, capture, visualize
 from tests.browser import axe_source
 from tests.small_models import seen_maps
 
@@ -399,6 +401,51 @@ def test_signed_weights_keep_their_sign_on_the_page(visit, folder, scheme):
     assert "Not defined (–) for signed weights" in shown
 
 
+STAMP = """([key, row, column]) => {
+  const stamp = document.documentElement.explorer.views.model.thumbnail(key, 64);
+  return [...stamp.getContext("2d").getImageData(column, row, 1, 1).data];
+}"""
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_the_bar_marks_the_uniform_level_and_noise_has_a_scale_to_1(
+    visit, folder, trained
+):
+    maps = replace(encoder_decoder(), trained=trained)
+    page = visit(explore(maps).save(folder / f"even_{trained}.html"))
+    legend = page.locator("#panel-matrix .legend")
+    for number, kind in ((0, "encoder_self"), (2, "decoder_self"), (5, "cross")):
+        page.select_option("#layer", str(number))
+        page.wait_for_selector(f'html[data-head="{number},0"]', state="attached")
+        one = maps.maps[number]
+        level = even_share(maps.item(one.name, 0).allowed, one.rows)
+        top = 1.0 if not trained else one.weights[0, 0].max()
+        said = [f"uniform {level:.4f}", f"{top:.4f}"]
+        assert legend.inner_text().split("\n") == ["0", *said], kind
+        # a thumbnail has the colours of the matrix, and so its scale
+        assert page.evaluate(STAMP, [f"{number},0", 1, 1]) == page.evaluate(
+            COLOR, [1, 1]
+        )
+    assert ("all from 0 to 1" in page.inner_text("#panel-model")) == (not trained)
+    assert f"0 to {top:.4f}, {said[0]}" in saved(page, "#save-svg")[1].decode()
+    page.check("#renormalize")
+    page.select_option("#unit", "sentence")  # sums over keys have no such level
+    page.get_by_text("By sentence").wait_for()
+    assert "uniform" not in legend.inner_text()
+
+
+def test_the_control_names_the_query_that_a_view_is_of(visit, pages):
+    page = visit(pages("minilm"), "#view=token")
+    assert "Where the (1) attends" in page.text_content("#panel-token h2")
+    assert page.input_value("#query") == "1"
+    page.keyboard.press("Shift+ArrowDown")
+    page.get_by_text("Where animal (2) attends").wait_for()
+    page.keyboard.press("Escape")
+    page.keyboard.press("2")
+    page.wait_for_selector("#panel-matrix.shown")
+    assert page.input_value("#query") == "-1"
+
+
 def test_search_marks_and_walks(visit, pages):
     page = visit(pages("minilm"))
     page.keyboard.press("/")
@@ -470,6 +517,48 @@ def test_a_text_of_special_tokens_alone_may_be_hidden(visit, folder):
 def test_a_page_opens_on_the_head_it_is_made_for(visit, folder, opened, state, shown):
     path = explore(encoder_decoder(), **opened).save(folder / "opened.html")
     assert visit(path, state).text_content("#panel-matrix h2") == shown
+
+
+def test_a_page_opens_with_the_options_of_pictures(visit, folder):
+    look = Look(
+        hide_special=True, hide_sinks=True, renormalize=True, scale="log", theme="dark"
+    )
+    request = Request(
+        encoder_decoder(), look=look, output_dir=folder / "look", examples=1
+    )
+    path = visualize(request).files[EXPLORER]
+    page = visit(path, color_scheme="light")
+    assert page.inner_text("#theme") == "Theme: dark"
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor")[4:6] == "20"
+    flags = ("special", "sinks", "renormalize", "log")
+    assert all(page.is_checked(f"#{name}") for name in flags)
+    assert "There are no special tokens to hide." in page.inner_text("#notes")
+    page.uncheck("#special")
+    page.wait_for_url(lambda url: "special=0" in url and "log" not in url)
+    page.reload()  # the address says what is not as the page opens
+    assert [page.is_checked(f"#{name}") for name in flags] == [False, True, True, True]
+
+
+def test_a_scale_that_the_page_does_not_have_is_said(folder):
+    maps = encoder_decoder()
+    for scale, said in (("shared", "“shared” is for static pictures"), ("head", "")):
+        path = explore(maps, scale=scale).save(folder / "scale.html")
+        assert said in " ".join(header_of(path)["notes"])
+    assert not any(header_of(path)["shows"].values())
+    for option in ("scale", "theme"):
+        with pytest.raises(ValueError, match=f"{option} is .*, not 'loud'"):
+            explore(maps, **{option: "loud"})
+
+
+def test_a_page_says_no_folder_of_what_it_shows(folder):
+    maps = replace(encoder_decoder(), source="/home/someone/secret/net.neural")
+    other = replace(maps, source="C:\\home\\someone\\old\\net.neural")
+    path = explore(maps, other=other).save(folder / "source.html")
+    assert "someone" not in path.read_text()
+    header = header_of(path)
+    assert header["title"] == header["sources"][0]["source"] == "net.neural"
+    labels = [source["label"] for source in header["sources"]]
+    assert labels == ["secret/net.neural", "old/net.neural"]
 
 
 LONG = (
@@ -597,6 +686,42 @@ def test_a_sentence_leads_to_its_heads(visit, first_look, minilm):
             assert f"2 of {len(one['heads'])}" in card.inner_text()
 
 
+CUT = """() => [...document.querySelectorAll("#cards span")]
+  .filter((e) => e.scrollHeight > e.clientHeight).length"""
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844)])
+def test_each_sentence_can_be_read_in_full(visit, first_look, size):
+    page = visit(first_look, size=size, has_touch=True)
+    assert page.evaluate(CUT) > 0
+    page.tap("#in-full")
+    assert page.evaluate(CUT) == 0
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.focus("#in-full")
+    page.keyboard.press("Enter")
+    assert page.evaluate(CUT) > 0
+    assert page.get_attribute("#in-full", "aria-expanded") == "false"
+
+
+def test_sentences_that_fit_have_nothing_to_open(visit, pages):
+    page = visit(pages("encoder_decoder"))
+    assert page.evaluate(CUT) == 0
+    assert page.is_hidden("#in-full")
+
+
+def test_a_sentence_about_no_head_is_a_card_that_leads_nowhere(visit, folder):
+    one = AttentionMaps.from_arrays({"m": np.ones((2, 1, 1), np.float32)}, ["a"])
+    path = explore(one).save(folder / "one_token.html")
+    (told,) = header_of(path)["sources"][0]["highlights"]
+    assert told["heads"] == []
+    page = visit(path)
+    assert page.text_content("#cards") == told["sentence"]
+    assert page.locator("#cards :is(button, canvas)").count() == 0
+    for view in VIEWS:
+        page.click(f"#tab-{view}")
+        page.wait_for_selector(f"#panel-{view}.shown h2")
+
+
 def test_what_is_not_analyzed_says_so(visit, folder):
     path = explore(encoder_decoder(), metrics="quick").save(folder / "quick.html")
     page = visit(path)
@@ -673,7 +798,8 @@ def test_sentences_of_a_pair_are_told_apart(visit, folder):
     tokens = "[CLS] a b [SEP] c d [SEP]".split()
     weights = softmax((1, 2, 7, 7))
     one = AttentionMap("m", weights, query_tokens=tokens, key_tokens=tokens)
-    page = visit(explore(AttentionMaps([one])).save(folder / "pair.html"))
+    path = explore(AttentionMaps([one])).save(folder / "pair.html")
+    page = visit(path, "#layer=0&head=0")
     page.select_option("#pair", "AB")
     page.get_by_text("Only sentence A to sentence B.").wait_for()
     shown = page.evaluate(
@@ -765,7 +891,7 @@ def test_hostile_tokens_are_text_everywhere(visit, folder):
         key_tokens=HOSTILE,
     )
     title = "<script>document.title='owned'</script>"
-    path = explore(AttentionMaps([one], source=title)).save(folder / "hostile.html")
+    path = explore(AttentionMaps([one]), title=title).save(folder / "hostile.html")
     page = visit(path)
     for number in range(1, 6):
         page.keyboard.press(str(number))

@@ -6,6 +6,7 @@ tokens, where the model writes.
 """
 
 import json
+import re
 import warnings
 from dataclasses import dataclass, field
 
@@ -189,6 +190,8 @@ ROWS = {
         Row("GPT2Model", gpt2(n_layer=1, n_inner=10, activation_function="relu")),
         Row("GPT2LMHeadModel", gpt2(tie_word_embeddings=False), writes=True),
         Row("GPT2ForTokenClassification", gpt2(num_labels=5)),
+        Row("GPT2ForSequenceClassification", gpt2(num_labels=3, pad_token_id=2),
+            pad=2),
     ],
     "roberta": [
         Row("RobertaForMaskedLM", bert(), pad=1, segments=2),
@@ -219,6 +222,9 @@ ROWS = {
             attention_bias=True, classifier_bias=True, num_hidden_layers=1)),
         Row("ModernBertForSequenceClassification", modernbert(num_labels=3)),
         Row("ModernBertForTokenClassification", modernbert(decoder_bias=False)),
+        Row("ModernBertForMaskedLM", modernbert(tie_word_embeddings=False)),
+        Row("ModernBertForMaskedLM", modernbert(tie_word_embeddings=False,
+            decoder_bias=False, num_hidden_layers=1)),
         Row("ModernBertModel", modernbert(hidden_activation="silu")),
     ],
     "electra": [
@@ -240,6 +246,9 @@ ROWS = {
             mlp_bias=True, num_hidden_layers=1, rms_norm_eps=1e-2), writes=True),
         Row("LlamaForTokenClassification", llama(rope_parameters=LINEAR, head_dim=4)),
         Row("LlamaForQuestionAnswering", llama(num_hidden_layers=1)),
+        Row("LlamaForSequenceClassification", llama(num_labels=3)),
+        Row("LlamaForSequenceClassification", llama(pad_token_id=2, num_labels=1,
+            tie_word_embeddings=True), pad=2),
     ],
     "mistral": [
         Row("MistralForCausalLM", llama(sliding_window=3, head_dim=4), writes=True),
@@ -283,6 +292,7 @@ ROWS = {
         Row("GPTNeoXForCausalLM", neox(use_parallel_residual=False, rotary_pct=1.0,
             attention_bias=False, tie_word_embeddings=True), writes=True),
         Row("GPTNeoXForTokenClassification", neox(hidden_act="gelu_new")),
+        Row("GPTNeoXForSequenceClassification", neox(pad_token_id=1), pad=1),
     ],
     "opt": [
         Row("OPTForCausalLM", opt(word_embed_proj_dim=7), writes=True),
@@ -291,10 +301,14 @@ ROWS = {
         Row("OPTForCausalLM", opt(enable_bias=False, tie_word_embeddings=False,
             layer_norm_elementwise_affine=False), writes=True),
         Row("OPTForQuestionAnswering", opt()),
+        Row("OPTForSequenceClassification", opt(word_embed_proj_dim=7, num_labels=3)),
+        Row("OPTForSequenceClassification", opt(pad_token_id=1), pad=1),
         Row("OPTModel", opt(_remove_final_layer_norm=True, num_hidden_layers=1)),
     ],
     "gemma": [
         Row("GemmaForCausalLM", llama(head_dim=4), writes=True),
+        Row("GemmaForCausalLM", llama(head_dim=2, tie_word_embeddings=False)),
+        Row("GemmaForSequenceClassification", llama(head_dim=2, num_labels=3)),
         Row("GemmaModel", llama(head_dim=2, num_hidden_layers=1)),
         Row("GemmaModel", llama(head_dim=2, hidden_act="gelu_python")),
     ],
@@ -305,6 +319,8 @@ ROWS = {
         Row("Gemma2ForCausalLM", llama(head_dim=4, query_pre_attn_scalar=4,
             attention_bias=True, final_logit_softcapping=None,
             attn_logit_softcapping=None, num_hidden_layers=1), writes=True),
+        Row("Gemma2ForCausalLM", llama(head_dim=4, tie_word_embeddings=False),
+            writes=True),
         Row("Gemma2Model", llama(head_dim=2, sliding_window=2)),
     ],
     "gemma3_text": [
@@ -318,6 +334,7 @@ ROWS = {
     ],
     "vit": [
         Row("ViTForImageClassification", vit(num_labels=5), "image"),
+        Row("ViTModel", vit(qkv_bias=False), "image"),
         Row("ViTModel", vit(image_size=[8, 12], hidden_act="relu"), "image"),
     ],
     "deit": [
@@ -660,13 +677,11 @@ REFUSED = [
     ("llama", "quantization_config", {"bits": 4}),
     ("qwen2", "hidden_act", "gelu_fast_and_other"),
     ("gemma2", "use_bidirectional_attention", True),
-    ("gemma3_text", "tie_word_embeddings", False),
     ("gpt_oss", "swiglu_alpha", 1.5),
     ("gpt_oss", "quantization_config", {"quant_method": "mxfp4"}),
     ("qwen3_moe", "mlp_only_layers", [1]),
     ("qwen3_moe", "decoder_sparse_step", 2),
     ("modernbert", "classifier_pooling", "mean"),
-    ("vit", "qkv_bias", False),
     ("marian", "share_encoder_decoder_embeddings", False),
     ("whisper", "scale_embedding", True),
     ("t5", "is_decoder", True),
@@ -681,6 +696,22 @@ def test_what_would_change_the_result_is_refused_by_name(family, key, value, tmp
     assert problem.code == "E0626"
     inner = list(value)[-1] if isinstance(value, dict) else str(value)
     assert key in problem.message or inner in problem.message
+
+
+def test_the_last_step_of_a_text_is_told_wherever_padding_is(backend, tmp_path):
+    row = Row("LlamaForSequenceClassification", llama(num_labels=3))
+    model = made(row, tmp_path / "theirs")
+    imported = import_model(tmp_path / "theirs", tmp_path / "small.neural")
+    ours = load_model(imported.neural_path, backend, imported.weights_path)
+    inputs = inputs_of(row, model)
+    found, _ = run(ours.model, ours.backend, inputs)
+    assert_close(found, expected(model, inputs)[0])
+
+
+def test_a_share_that_turns_half_a_pair_is_told_by_its_own_name(tmp_path):
+    values = values_of(ROWS["gpt_neox"][0]) | {"rope_parameters": None}
+    with pytest.raises(NeuralError, match=r"rotary_pct is 0\.4, but must be .* not 3"):
+        text_of(values | {"rotary_pct": 0.4}, tmp_path)
 
 
 def test_a_small_roberta_is_no_bert_either(tmp_path):
@@ -802,6 +833,20 @@ def test_a_head_that_is_stored_again_must_be_the_table(family, tmp_path):
         import_model(tmp_path / "theirs", tmp_path / "small.neural")
 
 
+@pytest.mark.parametrize("side", ["encoder", "decoder"])
+def test_positions_of_pegasus_that_are_no_sinusoids_are_refused(side, tmp_path):
+    made(ROWS["pegasus"][1], tmp_path / "theirs")
+    path = tmp_path / "theirs" / "model.safetensors"
+    tensors = load_file(path)
+    name = f"{side}.embed_positions.weight"
+    rounded = tensors[name].astype(np.float16)
+    save_file(tensors | {name: rounded}, path)
+    import_model(tmp_path / "theirs", tmp_path / "small.neural")
+    save_file(tensors | {name: tensors[name] + 0.1}, path)
+    with pytest.raises(NeuralError, match=rf"`{name}` .*differ by up to 0\.1"):
+        import_model(tmp_path / "theirs", tmp_path / "small.neural")
+
+
 def test_an_expert_that_is_missing_is_named(tmp_path):
     made(ROWS["mixtral"][1], tmp_path / "theirs")
     path = tmp_path / "theirs" / "model.safetensors"
@@ -809,11 +854,42 @@ def test_an_expert_that_is_missing_is_named(tmp_path):
     name = "model.layers.0.block_sparse_moe.experts.{}.w3.weight"
     lost = tensors.pop(name.format(1))
     save_file(tensors, path)
-    with pytest.raises(NeuralError, match=r"feed_forward\.expand\[1\]"):
+    with pytest.raises(NeuralError, match=re.escape(f"`{name.format(1)}` is missing")):
         import_model(tmp_path / "theirs", tmp_path / "small.neural")
     save_file(tensors | {name.format(1): lost, name.format(3): lost}, path)
-    with pytest.raises(NeuralError, match=r"there is no `.*expand\[3\]`"):
+    with pytest.raises(NeuralError, match="describes does not have it"):
         import_model(tmp_path / "theirs", tmp_path / "small.neural")
+
+
+@pytest.mark.parametrize(
+    ("family", "number", "name"),
+    [
+        ("bert", 4, "bert.encoder.layer.1.attention.self.query.weight"),
+        ("gpt2", 0, "transformer.h.0.attn.c_attn.weight"),  # fills three of ours
+        ("llama", 0, "lm_head.weight"),
+        ("clip_text_model", 0, "text_model.final_layer_norm.bias"),
+    ],
+)
+def test_a_tensor_that_is_missing_has_the_name_that_the_files_give_it(
+    family, number, name, tmp_path
+):
+    made(ROWS[family][number], tmp_path / "theirs")
+    path = tmp_path / "theirs" / "model.safetensors"
+    tensors = load_file(path)
+    del tensors[name]
+    save_file(tensors, path)
+    with pytest.raises(NeuralError, match=re.escape(f"`{name}` is missing from")):
+        import_model(tmp_path / "theirs", tmp_path / "small.neural")
+
+
+def test_an_encoder_of_t5_alone_is_told_as_one(tmp_path):
+    config = transformers.T5Config(**t5())
+    transformers.T5EncoderModel(config).save_pretrained(tmp_path / "theirs")
+    with pytest.raises(NeuralError) as caught:
+        import_model(tmp_path / "theirs", tmp_path / "small.neural")
+    (problem,) = caught.value.diagnostics
+    assert "`decoder.block.0.layer.0.SelfAttention" in problem.message
+    assert "those of an encoder only" in problem.hint
 
 
 @pytest.mark.parametrize("tied", [False, True])

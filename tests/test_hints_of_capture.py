@@ -184,6 +184,10 @@ FOLLOWED = {
         lambda: capture(gpt(), TEXT, generate={**GREEDY, "num_beams": 2}),
         lambda: capture(gpt(), TEXT, generate={**GREEDY, "num_beams": 1}),
     ),
+    "E0433.values": (
+        lambda: AttentionMaps([torch.empty(1, 2, 3, 3, device="meta")]),
+        lambda: AttentionMaps([torch.ones(1, 2, 3, 3) / 3]),
+    ),
     "E0433.side": (
         lambda: AttentionMaps.from_transformers(
             eager(bart())(**PAIR, output_attentions=True).decoder_attentions,

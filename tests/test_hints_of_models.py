@@ -23,6 +23,7 @@ FOLLOWED = {
     "E0624": (IMPORT.format("mamba"), GOOD),
     "E0626.activation": (IMPORT.format("fast"), GOOD),
     "E0626.adapter": (IMPORT.format("adapter"), GOOD),
+    "E0627.named": (IMPORT.format("nested"), GOOD),
     "E0629.form": (IMPORT.format("sparse"), GOOD),
     "E0632": (f"{GOOD} --name 9lives", f"{GOOD} --name MiniLM"),
     "E0633.model": (
@@ -53,6 +54,8 @@ def _torch_files(folder):
         name = next(iter(state))
         state[name] = state[name].to_sparse()
         torch.save(state, path)
+    around = {"epoch": 3, "state_dict": state}
+    torch.save(around, folder / "nested" / "pytorch_model.bin")
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +67,13 @@ def laboratory(tmp_path_factory):
         "mamba": {"model_type": "mamba"},
         "fast": {"hidden_act": "gelu_fast"},
         "sparse": {},
+        "nested": {},
     }.items():
         (folder / name).mkdir()
         write_config(folder / name, **changes)
         save_file(bert_tensors(), folder / name / "model.safetensors")
-    (folder / "sparse" / "model.safetensors").unlink()
+    for name in "sparse", "nested":
+        (folder / name / "model.safetensors").unlink()
     _adapter(folder / "adapter")
     _torch_files(folder)
     tokenizer = json.loads((folder / "t.json").read_text("utf-8"))

@@ -507,6 +507,8 @@ def test_missing_tensor_is_named(model):
     change(model, **{"encoder.layer.1.output.dense.bias": None})
     problem = refused(model)
     assert problem.code == "E0628"
+    own = "`encoder.layer.1.output.dense.bias` is missing from"
+    assert problem.message.startswith(own)
     expected = "`transformer_encoder_layers.1.feed_forward.contract.bias` [8]"
     assert expected in problem.message
 
@@ -760,11 +762,20 @@ def test_a_roberta_is_no_bert_whatever_its_type_says(
     assert message in problem.message
 
 
-def test_no_type_is_proposed_for_another(roberta, tmp_path):
-    kind = {"model_type": "roberta-prelayernorm"}
-    problem = refused(disguised(roberta, tmp_path / "model", **kind))
+@pytest.mark.parametrize(
+    ("kind", "meant"),
+    [
+        ("roberta-prelayernorm", ""),
+        ("umt5", ""),
+        ("xlm-roberta-xl", ""),
+        ("XLM_RoBERTa", "xlm-roberta"),
+    ],
+)
+def test_no_type_is_proposed_for_another(roberta, tmp_path, kind, meant):
+    problem = refused(disguised(roberta, tmp_path / "model", model_type=kind))
     assert problem.code == "E0624"
-    assert "did you mean" not in problem.hint
+    assert ("did you mean" in problem.hint) == bool(meant)
+    assert meant in problem.hint
 
 
 def test_a_name_is_fetched_from_the_hub(minilm_dir, tmp_path, monkeypatch):
@@ -794,3 +805,17 @@ def test_a_hub_out_of_reach_is_said_and_nothing_is_left(tmp_path, monkeypatch):
     with pytest.raises(NeuralError, match="needs huggingface_hub"):
         import_model("nobody/nothing", "n.neural")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_imported_model_is_called_on_what_a_tokenizer_gives(model, tmp_path):
+    imported = import_model(model, tmp_path / "tiny.neural")
+    loaded = load_model(imported.neural_path, "numpy", imported.weights_path)
+    ids = np.array([[1, 2, 3]])
+    given = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+    whole = loaded(given | {"token_type_ids": np.zeros_like(ids)})
+    for fewer in given, {"input_ids": ids}, ids:
+        np.testing.assert_array_equal(loaded(fewer), whole)
+    with pytest.raises(NeuralError, match="no input `ids`"):
+        loaded({"ids": ids, "attention_mask": ids})
+    with pytest.raises(NeuralError, match="`input_ids`"):
+        loaded({"attention_mask": ids})

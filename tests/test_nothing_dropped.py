@@ -209,6 +209,7 @@ BLOCKS |= {
     "FrameEmbedding": ("d_model=4", "(8, 4)", "d_model=3"),
     "ClassToken": ("", "(8, 4)", "d_model=5"),
     "FirstStep": ("", "(8, 4)", "d_model=5"),
+    "LastStep": ("", "(8, 4)", "d_model=5"),
     "DifferentialAttention": (
         "num_heads=2",
         "(8, 8)",

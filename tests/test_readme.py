@@ -157,7 +157,7 @@ def test_the_first_command_writes_the_files_that_are_listed(folder):
     }
     page = (ROOT / "docs" / "start.md").read_text("utf-8")
     listed = re.findall(r"^\| `([\w.{}]+)`", page, re.M)
-    assert len(listed) == 8
+    assert len(listed) == 9
     for pattern in listed:
         wanted = re.sub(r"\\{\w+\\}", ".+", re.escape(pattern))
         assert any(re.fullmatch(wanted, name) for name in written), pattern

@@ -155,18 +155,18 @@ def test_an_encoder_and_its_decoder(t5):
     outputs = run(t5, **inputs)
     maps = AttentionMaps.from_transformers(outputs, Words(), inputs)
     assert {one.name: (one.kind, one.causal) for one in maps.maps} == {
-        "encoder_0": ("encoder_self", False),
-        "encoder_1": ("encoder_self", False),
-        "decoder_0.self_attention": ("decoder_self", True),
-        "decoder_0.cross_attention": ("cross", False),
-        "decoder_1.self_attention": ("decoder_self", True),
-        "decoder_1.cross_attention": ("cross", False),
+        "encoder_layer_0": ("encoder_self", False),
+        "encoder_layer_1": ("encoder_self", False),
+        "decoder_layer_0.self_attention": ("decoder_self", True),
+        "decoder_layer_0.cross_attention": ("cross", False),
+        "decoder_layer_1.self_attention": ("decoder_self", True),
+        "decoder_layer_1.cross_attention": ("cross", False),
     }
     assert len(maps.layers) == 4
     np.testing.assert_array_equal(
-        maps["decoder_1.cross_attention"], outputs.cross_attentions[1]
+        maps["decoder_layer_1.cross_attention"], outputs.cross_attentions[1]
     )
-    item = maps.item("decoder_0.cross_attention", 1)
+    item = maps.item("decoder_layer_0.cross_attention", 1)
     assert item.query_tokens == ("w0", "w22", "w1")
     assert item.key_tokens == ("w8", "w5", "w12", "w40", "w7")
     assert examine(maps) == []
@@ -180,9 +180,9 @@ def test_what_an_encoder_and_its_decoder_generate(t5):
     once = run(t5, **inputs, decoder_input_ids=answer)
     for field, part in (("decoder", "self"), ("cross", "cross")):
         for number, wanted in enumerate(once[f"{field}_attentions"]):
-            found = maps[f"decoder_{number}.{part}_attention"]
+            found = maps[f"decoder_layer_{number}.{part}_attention"]
             np.testing.assert_allclose(found, wanted, atol=1e-5)
-    item = maps.item("decoder_1.cross_attention", 0)
+    item = maps.item("decoder_layer_1.cross_attention", 0)
     assert item.query_tokens == tuple(f"w{number}" for number in answer[0])
 
 

@@ -16,6 +16,7 @@ import neural_attn
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.explorer.page import ExplorerPage
 from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.notebook import VIEWS
 from tests.conftest import installed
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,6 +36,34 @@ def test_new_inputs_redraw_it():
         shown.inputs = ids[:, :9] + 10**9
     assert shown.page == page
     np.testing.assert_array_equal(shown.inputs, ids[:, :9])
+
+
+def test_a_selection_of_what_is_not_there_is_refused():
+    pytest.importorskip("anywidget")
+    half = np.full((1, 4, 2, 2), 0.5)
+    maps = AttentionMaps.from_arrays({"a": half, "b": half}, ["x", "y"])
+    shown = neural_attn.widget(maps)
+    shown.selection = kept = {"layer": 1, "head": 3, "query": None, "view": "token"}
+    for wrong, said in (
+        ({"layer": 99}, "layer is 0, 1, not 99"),
+        ({"head": -1}, "head is 0 to 3, not -1"),
+        ({"layer": 0, "query": 2}, "query is 0, 1, not 2"),
+        ({"example": 1, "key": 0}, "example is 0, not 1"),
+        ({"kind": "cross"}, "kind is encoder_self, not 'cross'"),
+        ({"model": True}, "model is 0, not True"),
+        ({"view": "nosense"}, "view is model, matrix, head, token, measures, not"),
+        ({"view": "compare"}, "not 'compare'"),
+        ({"nolayer": 2}, "a selection has model, example, .*, not 'nolayer'"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            shown.selection = wrong
+        assert shown.selection == kept
+
+
+def test_views_are_named_as_the_page_names_them():
+    state = (ROOT / "neural_attn" / "explorer" / "state.js").read_text("utf-8")
+    views = re.search(r"VIEWS = (\[.*?\]);", state)[1]
+    assert json.loads(views) == list(VIEWS)
 
 
 def test_without_anywidget_it_is_the_page(monkeypatch):

@@ -21,7 +21,11 @@ from neural_attn.promises import NONNEGATIVE
 __all__ = ["Highlight", "find_highlights"]
 
 MOST_SENTENCES = 5
-_POSITIONS = ("previous_token", "next_token", "same_token")
+_PLAIN = ("previous_token", "next_token", "same_token", "punctuation", "delimiter")
+_REST = (
+    *("induction", "duplicate_token", "local", "block", "diagonal"),
+    *("prefix", "suffix", "sparse"),
+)
 
 
 @dataclass(frozen=True)
@@ -49,18 +53,19 @@ def find_highlights(
         *_links(heads, links),
         *_relations(heads, relations),
         *_sinks(heads),
-        *_strongest(heads, _POSITIONS),
+        *_strongest(heads, _PLAIN),
         *_induction(probe),
-        *_strongest(heads, ("induction", "duplicate_token", "local", "block")),
+        *_strongest(heads, _REST),
         *_even(heads),
         *_same(heads, clusters),
         *_focus(heads),
         *_signed(heads),
         *_nothing(heads),
     )
-    none = Highlight(
-        f"{NOTHING}: no head of {len(heads)} has a choice between keys", ()
+    whose = (
+        f"no head of {len(heads)} has a" if len(heads) > 1 else "the only head has no"
     )
+    none = Highlight(f"{NOTHING}: {whose} choice between keys", ())
     return tuple(islice(found, MOST_SENTENCES)) or (*_in_part(heads),) or (none,)
 
 
@@ -133,17 +138,22 @@ def _sinks(heads: Sequence[Head]) -> Iterator[Highlight]:
     words = ", ".join(f"{n} on {_keys(score)}" for score, n in deciding.most_common())
     verb = "is a sink" if len(sinks) == 1 else "are sinks"
     partly = sum(
-        head.pattern.name != "sink"
-        and any(p.name == "sink" for p in head.pattern.parts)
+        head.pattern.name == "mixed"
+        and [part.name for part in head.pattern.parts[:1]] == ["sink"]
         for head in heads
     )
     verbs = "is" if partly == 1 else "are"
     more = f"; {partly} more {verbs} partly so" if partly else ""
     yield Highlight(
-        f"{len(sinks)} of {len(heads)} heads {verb} ({words}){more}; the clearest: "
+        f"{_share(sinks, heads)} {verb} ({words}){more}; the clearest: "
         f"{first.sentence}",
         tuple(head.label for head in sinks),
     )
+
+
+def _share(some: Sequence[Head], heads: Sequence[Head]) -> str:
+    """How many of all heads."""
+    return f"{len(some)} of {len(heads)} heads" if len(heads) > 1 else "the only head"
 
 
 def _keys(score: str) -> str:
@@ -186,7 +196,7 @@ def _even(heads: Sequence[Head]) -> Iterator[Highlight]:
         verb = "spreads" if len(even) == 1 else "spread"
         least = min(head.statistics["normalized_entropy"].mean for head in even)
         yield Highlight(
-            f"{len(even)} of {len(heads)} heads {verb} attention evenly "
+            f"{_share(even, heads)} {verb} attention evenly "
             f"(normalized entropy at least {least:.2f}, {_rows(even)})",
             tuple(head.label for head in even),
         )
@@ -252,7 +262,7 @@ def _signed(heads: Sequence[Head]) -> Iterator[Highlight]:
         high = max(head.statistics["weight_max"].greatest for head in signed)
         texts = max(head.statistics["weight_max"].texts for head in signed)
         yield Highlight(
-            f"{len(signed)} of {len(heads)} heads {verb} signed weights, "
+            f"{_share(signed, heads)} {verb} signed weights, "
             f"from {low:.2f} to {high:.2f}, in {counted(texts, 'text')}",
             tuple(head.label for head in signed),
         )
@@ -285,11 +295,12 @@ def _nothing(heads: Sequence[Head]) -> Iterator[Highlight]:
         for head in heads
         if head.rows in NONNEGATIVE
         and head.queries
+        and head.pattern.name != "uniform"  # which `_even` tells
         and not any(found.shown for found in head.evidence.values())
     ]
     if none:
         yield Highlight(
-            f"{NOTHING} in {len(none)} of {len(heads)} heads: no score is more than "
+            f"{NOTHING} in {_share(none, heads)}: no score is more than "
             f"chance ({_rows(none)})",
             tuple(head.label for head in none),
         )

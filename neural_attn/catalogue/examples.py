@@ -195,6 +195,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "FrameEmbedding": (_SERIES, "FrameEmbedding(d_model=12)"),
     "ClassToken": (_SERIES, "ClassToken()"),
     "FirstStep": (_SERIES, "FirstStep()"),
+    "LastStep": (_SERIES, "LastStep()"),
     "DifferentialAttention": (
         _SERIES,
         "DifferentialAttention(num_heads=2, depth=index) * 2",

@@ -130,8 +130,8 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--theme", type=click.Choice(THEME_NAMES), default="light", show_default=True,
-    help="The background of pictures. Plotly pages and the architecture follow the "
-    "reader's system, unless this is dark.",
+    help="The background of pictures. Plotly pages, the explorer and the architecture "
+    "follow the reader's system, unless this is dark.",
 )  # fmt: skip
 @click.option(
     "--row", type=click.Choice(ROW_NAMES),

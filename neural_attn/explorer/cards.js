@@ -10,6 +10,16 @@ export class Cards {
     this.scene = scene;
     this.model = model;
     this.shown = [];
+    const [cards, opener] = [byId("cards"), byId("in-full")];
+    opener.onclick = () => {
+      const full = cards.classList.toggle("full");
+      opener.setAttribute("aria-expanded", String(full));
+      opener.textContent = full ? "Show less" : "Read in full";
+    };
+    // Where all sentences fit their cards, there is nothing to open.
+    new ResizeObserver(() => {
+      opener.hidden = !cards.matches(".full") && this.shown.every(({ said }) => said.scrollHeight <= said.clientHeight);
+    }).observe(cards);
     model.painted = (map, head) => this.paint(map, head);
   }
 
@@ -27,10 +37,13 @@ export class Cards {
   }
 
   card(sentence, heads) {
+    const said = el("span", { textContent: sentence });
+    // Of the whole network, or that too little is known: no head to show or to go to.
+    if (!heads.length) return { heads, said, button: el("div", { className: "card" }, said) };
     const picture = el("canvas", { "aria-hidden": "true" });
     const place = el("small");
-    const button = el("button", { className: "card", title: sentence }, picture, el("div", {}, el("span", { textContent: sentence }), place));
-    const card = { heads, picture, place, button, at: 0 };
+    const button = el("button", { className: "card" }, picture, el("div", {}, said, place));
+    const card = { heads, said, picture, place, button, at: 0 };
     button.onclick = () => {
       const [map, head] = heads[card.chosen ? (card.at + 1) % heads.length : card.at];
       const { view } = this.scene.state;
@@ -42,12 +55,17 @@ export class Cards {
   /** Say which cards are about the selected head, and which of their heads they show. */
   mark() {
     const { map, head } = this.scene.state;
+    let slid = false; // several may be about one head: the first comes into sight
     for (const card of this.shown) {
       const { heads, button, place } = card;
+      if (!heads.length) continue;
       const at = heads.findIndex(([m, h]) => m === map && h === head);
       card.chosen = at >= 0;
       if (card.chosen) card.at = at;
-      if (card.chosen && button.getAttribute("aria-pressed") !== "true") slideTo(button);
+      if (card.chosen && !slid && button.getAttribute("aria-pressed") !== "true") {
+        slideTo(button);
+        slid = true;
+      }
       button.setAttribute("aria-pressed", String(card.chosen));
       const [m, h] = heads[card.at];
       const name = this.scene.headName({ map: m, head: h });
@@ -59,7 +77,7 @@ export class Cards {
   /** Draw a head where a card shows it, once its thumbnail is there. */
   paint(map, head) {
     for (const { heads, at, picture } of this.shown) {
-      if (heads[at][0] !== map || heads[at][1] !== head) continue;
+      if (heads[at]?.[0] !== map || heads[at][1] !== head) continue;
       const side = CARD * (window.devicePixelRatio || 1);
       const thumbnail = this.model.thumbnail(`${map},${head}`, side);
       if (!thumbnail) continue;

@@ -37,7 +37,8 @@ export function showControls(scene) {
   const label = (_, p) => [p, `${p} ${queryText.shown[example.query_start + p]}`.slice(0, 60)];
   setOptions(byId("query"), `${example.query_text},${example.query_start},${example.rows}`,
     () => [[-1, "none"], ...Array.from({ length: example.rows }, label)]);
-  choose(byId("query"), state.query);
+  choose(byId("query"), scene.query);
+  byId("query").options[0].disabled = scene.query !== state.query;
   byId("pair-field").hidden = !scene.segments();
   for (const name of ["pair", "palette"]) choose(byId(name), state[name]);
   choose(byId("unit"), scene.options().unit);
@@ -94,7 +95,8 @@ export function notesOf(scene, view) {
   const about = scene.about();
   const { example } = about;
   const notes = [];
-  if (source.trained === false) notes.push(["Untrained (random) weights: this attention means nothing.", true]);
+  if (source.trained === false) notes.push(["Untrained (random) weights: this attention means nothing. Colours go from 0 to 1.", true]);
+  notes.push(...header.notes.map((note) => [note]));
   if (header.sources.length > 1) notes.push([`Model: ${source.label}.`]);
   if (about.whole.rows) notes.push([PROMISES[about.whole.rows]]);
   const { unit, special, sinks, pair, renormalize } = scene.options();
@@ -104,7 +106,8 @@ export function notesOf(scene, view) {
   const own = OWN_WEIGHTS[state.view];
   if (own) return scene.isWhole() ? notes : [...notes, [`${own}: nothing is hidden, grouped or renormalized.`]];
   if (view && !view.values.length) notes.push(["No tokens are left to show: all are hidden.", true]);
-  if (special) notes.push(["Special tokens are hidden."]);
+  const some = [about.queryText, about.keyText].some((text) => text.special.includes(1));
+  if (special) notes.push([some ? "Special tokens are hidden." : "There are no special tokens to hide."]);
   if (sinks) {
     const names = (view?.sinks ?? []).map((p) => about.keyText.shown[example.key_start + p]);
     if (state.view === "model") notes.push(["Each head's own sinks are hidden."]);

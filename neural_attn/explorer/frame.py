@@ -27,8 +27,11 @@ def inert_json(value: object) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def frame(title: str) -> tuple[bytes, bytes]:
-    """What stands before the blocks, and what after them."""
+def frame(title: str, theme: str | None = None) -> tuple[bytes, bytes]:
+    """What stands before the blocks, and what after them.
+
+    Without a `theme`, "light" or "dark", it is the one of the reader's system.
+    """
     code, style = script(), _style()
     policy = "; ".join(
         [
@@ -42,6 +45,7 @@ def frame(title: str) -> tuple[bytes, bytes]:
     )
     before, after = _unindented("explorer.html").split("<!-- blocks -->\n")
     values = {
+        "<!-- theme -->": f' data-theme="{theme}"' if theme else "",
         "<!-- title -->": html.escape(title),
         "<!-- policy -->": policy,
         "/* style */": style,
@@ -94,10 +98,16 @@ def _plain_lines(module: str) -> Iterator[str]:
 
 
 def _tight(line: str) -> str:
-    # A line that could hold a text or a pattern keeps its spaces.
-    if re.search(r"[\"'`/\\]", line):
+    # A line that could hold a pattern, or a text within a text, keeps its spaces.
+    if re.search(r"['`/\\]", line):
         return line
-    return re.sub(r"\s*(=>|===|!==|[=,;{}])\s*", r"\1", line)
+    code_and_texts = line.split('"')
+    code_and_texts[::2] = [_without_spaces(code) for code in code_and_texts[::2]]
+    return '"'.join(code_and_texts)
+
+
+def _without_spaces(code: str) -> str:
+    return re.sub(r"\s*(=>|===|!==|&&|\|\||\?\?|[=,;{}?:*<>])\s*", r"\1", code)
 
 
 def _style() -> str:

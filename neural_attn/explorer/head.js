@@ -23,7 +23,7 @@ export function linksOf(view, scene) {
   }
   const { weights } = view;
   const plain = scene.axes(view.about, [], TOKENS);
-  return { ...plain, greatest: greatestOf(weights.linkWeights), row: (r) => weights.row(plain.rows.members[r][0]), reduced: weights.links };
+  return { ...plain, greatest: scene.topOf(greatestOf(weights.linkWeights), view.about.source), row: (r) => weights.row(plain.rows.members[r][0]), reduced: weights.links };
 }
 
 /** How lines below 0 look beside those above. */

@@ -58,14 +58,6 @@ export class ImageView {
     return this.scene.header.pictures?.[example.picture];
   }
 
-  /** The query shown: the selected one, else the class token, else a patch in the middle. */
-  position() {
-    const { query } = this.scene.state;
-    const { before, rows, columns } = this.picture;
-    if (query >= 0) return query;
-    return before ? 0 : Math.floor(rows / 2) * columns + Math.floor(columns / 2);
-  }
-
   async show() {
     if (!this.picture) return;
     const turn = (this.turn = (this.turn ?? 0) + 1);
@@ -78,7 +70,7 @@ export class ImageView {
     if (turn !== this.turn) return;
     this.image = image;
     const { queryText } = scene.about();
-    const query = this.position();
+    const query = this.scene.query;
     const name = queryText.shown[query];
     this.name = name;
     this.layers = [
@@ -111,7 +103,7 @@ export class ImageView {
       const share = shareOf(Math.abs(values[p]), 1, false);
       button.style.background = cssColor(table, share);
       button.style.color = inkOn(table, share);
-      button.setAttribute("aria-pressed", String(p === this.position()));
+      button.setAttribute("aria-pressed", String(p === this.scene.query));
       button.onclick = () => this.scene.store.set({ query: p });
       return button;
     }));
@@ -152,7 +144,7 @@ export class ImageView {
     const [width, height] = [this.image.width * scale, this.image.height * scale];
     const signed = !layer.isRollout && this.scene.isSigned();
     const table = signed ? ramp("difference", false) : HEAT;
-    const [most] = this.greatest(layer);
+    const most = this.scene.topOf(this.greatest(layer)[0]);
     context.save();
     context.imageSmoothingEnabled = false;
     context.filter = "grayscale(1)";
@@ -174,7 +166,7 @@ export class ImageView {
       context.lineWidth = thick;
       context.strokeRect(x(patch - before) + 1, y(patch - before) + 1, width / columns - 2, height / rows - 2);
     };
-    if (!layer.isMean) outline(this.position(), "#0a5ca8", 3);
+    if (!layer.isMean) outline(this.scene.query, "#0a5ca8", 3);
     outline(this.hover ?? -1, "#1b1f24", 1.5);
     context.restore();
   }

@@ -24,7 +24,7 @@ export function step(scene, key, shift) {
   const across = key === "ArrowLeft" || key === "ArrowRight";
   const within = (value, length) => Math.min(Math.max(value, 0), length - 1);
   if (shift && across) return { key: within(state.key + by, example.columns) };
-  if (shift) return { query: within(state.query + by, example.rows) };
+  if (shift) return { query: within(scene.query + by, example.rows) };
   if (across) return { head: within(state.head + by, source.maps[state.map].heads.length) };
   const map = within(state.map + by, source.maps.length);
   return { map, head: within(state.head, source.maps[map].heads.length) };

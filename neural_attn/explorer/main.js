@@ -61,7 +61,7 @@ export function findTokens(scene, text) {
 function start() {
   const payload = new Payload(document);
   const { header } = payload;
-  const store = new Store(clampState({ ...DEFAULTS, ...opening(header, location.hash), ...fromHash(location.hash, header) }, header));
+  const store = new Store(clampState({ ...DEFAULTS, ...header.shows, ...opening(header, location.hash), ...fromHash(location.hash, header) }, header));
   const scene = new Scene(payload, store);
   const panel = (name) => byId(`panel-${name}`);
   const views = {
@@ -97,8 +97,7 @@ function start() {
       const current = views[state.view];
       if (state.view !== "model") await current.show(state, changed);
       const view = await scene.view();
-      views.matrix.view ??= view;
-      if (state.view === "head" || state.view === "token") views.matrix.view = view;
+      views.matrix.take(view); // for the tables of other views, and for when it is shown
       showNotes(scene, view);
       reading.show(view, state);
       for (const table of tables) table.refresh();

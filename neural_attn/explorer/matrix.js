@@ -2,7 +2,7 @@
 
 import { areAllOne, drawHovered, drawLabels, drawSums, poolView, SUMS, sumsOf, sumsOfTiles } from "./axes.js";
 import { byId, el, formatWeight, hint, isolated, onceAFrame, sizeCanvas, themeColors } from "./dom.js";
-import { channels, ramp } from "./colors.js";
+import { channels, placeOf, ramp } from "./colors.js";
 import { paintValues } from "./model.js";
 import { listenToPointer } from "./pointer.js";
 
@@ -36,7 +36,8 @@ export class MatrixView {
       el("button", { textContent: "Fit", onclick: () => this.fit() }),
       el("button", { textContent: "+", onclick: zoomTo(2), "aria-label": "Zoom in" }));
     tools.setAttribute("aria-label", "Zoom");
-    const scale = el("span", { className: "legend" }, this.ends[0], this.legend, this.ends[1]);
+    this.even = el("i");
+    const scale = el("span", { className: "legend" }, this.ends[0], el("span", {}, this.legend, this.even), this.ends[1]);
     this.table = el("div");
     this.sentence = el("p", { className: "hint" });
     panel.replaceChildren(el("div", { className: "row" }, this.heading, scale, tools),
@@ -59,20 +60,24 @@ export class MatrixView {
     const turn = (this.turn = (this.turn ?? 0) + 1);
     const view = await this.scene.view();
     if (turn !== this.turn) return;
-    if (view !== this.view) {
-      const sameShape = this.view && this.view.rows.labels.length === view.rows.labels.length
-        && this.view.columns.labels.length === view.columns.labels.length;
-      if (!sameShape) this.zoom = { scale: 1, x: 0, y: 0 };
-      this.view = view;
-      this.sums = view.tiles ? sumsOfTiles(view)
-        : sumsOf(view.values, view.rows.labels.length, view.columns.labels.length);
-      this.sums.tellRows = !areAllOne(this.sums.byRow);
-      this.hover = null;
-    }
+    this.take(view);
     this.spare.push(...this.bitmaps.values());
     this.bitmaps.clear();
     this.draw();
     document.documentElement.dataset.head = `${this.scene.state.map},${this.scene.state.head}`;
+  }
+
+  /** Make a view the one that is drawn. */
+  take(view) {
+    if (view === this.view) return;
+    const sameShape = this.view && this.view.rows.labels.length === view.rows.labels.length
+      && this.view.columns.labels.length === view.columns.labels.length;
+    if (!sameShape) this.zoom = { scale: 1, x: 0, y: 0 };
+    this.view = view;
+    this.sums = view.tiles ? sumsOfTiles(view)
+      : sumsOf(view.values, view.rows.labels.length, view.columns.labels.length);
+    this.sums.tellRows = !areAllOne(this.sums.byRow);
+    this.hover = null;
   }
 
   fit() {
@@ -194,7 +199,7 @@ export class MatrixView {
     this.heading.textContent = this.scene.headName();
     this.sentence.textContent = this.scene.sentence();
     const { log } = this.scene.state;
-    const { greatest, signed } = this.view;
+    const { greatest, signed, even } = this.view;
     const table = ramp(this.view.palette ?? this.scene.state.palette, colors.dark);
     if (table !== this.painted) {
       paintValues(this.legend, { width: 120, height: 1, greatest: 1, values: Float32Array.from({ length: 120 }, (_, i) => i / 119) }, table, {});
@@ -202,6 +207,9 @@ export class MatrixView {
     }
     this.ends[0].textContent = signed ? formatWeight(-greatest) : log ? formatWeight(greatest / 1e4) : "0";
     this.ends[1].textContent = formatWeight(greatest) + (log ? " (log)" : "");
+    this.even.hidden = !(even <= greatest);
+    this.even.textContent = `uniform ${formatWeight(even)}`;
+    this.even.style.left = `${100 * placeOf(even, greatest, log)}%`;
     const { queries, keys } = { queries: this.place.rows, keys: this.place.columns };
     this.canvas.setAttribute("aria-label",
       `Matrix of ${this.scene.headName()}: ${queries} queries by ${keys} keys. Numbers are in the data table below.`);

@@ -140,7 +140,7 @@ export class ModelView {
     }
     const rows = typed ? "rows: types of heads, layer · head under each" : "rows: layers · columns: heads";
     const intro = el("div", { className: "row" }, el("h2", { textContent: "All heads" }), this.orders(),
-      hint(`${rows} · each on its own scale`, "span"));
+      hint(`${rows} · ${this.scene.source.trained === false ? "all from 0 to 1" : "each on its own scale"}`, "span"));
     this.panel.replaceChildren(intro, el("div", { className: "scroll", tabIndex: -1 }, this.grid));
   }
 
@@ -237,7 +237,7 @@ export class ModelView {
     const { width, height, values, greatest } = small;
     const step = Math.max(1, Math.ceil(Math.max(width, height) / room));
     const pooled = poolView({ values, allowed: null }, height, width, step);
-    paintValues(this.stamp, { ...pooled, greatest }, ramp(this.scene.paletteOf(map), isDark()),
+    paintValues(this.stamp, { ...pooled, greatest: this.scene.topOf(greatest) }, ramp(this.scene.paletteOf(map), isDark()),
       { log, signed: this.scene.isSigned(map) });
     return this.stamp;
   }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from neural_attn.explorer.payload import FORMAT, VERSION, Detail, PayloadWriter
 from neural_attn.explorer.quantize import PRECISIONS
 from neural_attn.explorer.told import Told, tell, why_untold
 from neural_attn.explorer.writing import describe_written
+from neural_attn.figures.choices import SCALES, THEME_NAMES, Scale, ThemeName
+from neural_attn.figures.filters import Filters
 from neural_attn.files import atomic_writer
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.version import __version__
@@ -30,12 +33,12 @@ EXPLORER = "attention_explorer.html"  # the name of a page where nobody gives on
 # Above this a notebook would grow and slow down: it shows a link to do instead.
 MOST_INLINE_BYTES = 24 * 2**20
 INLINE_HEIGHT = 760
-# In a dark notebook the page before it is dark, whatever the system is. Where a
-# notebook runs no scripts, the page follows the system.
+# In a dark notebook the page before it is dark, whatever the system is, unless it was
+# made with a theme. Where a notebook runs no scripts, the page follows the system.
 _THEMED = """<script>{
   const frame = document.currentScript?.previousElementSibling;
   if (frame && document.body.dataset.jpThemeLight === "false")
-    frame.srcdoc = frame.srcdoc.replace("<html", '<html data-theme="dark"');
+    frame.srcdoc = frame.srcdoc.replace("<html lang", '<html data-theme="dark" lang');
 }</script>"""
 
 
@@ -51,6 +54,15 @@ class ExplorerPage:
     detail: Detail = field(default_factory=Detail)
     metrics: str = "auto"
     opens: tuple[str, int] | None = None  # a map and a head's place in it
+    filters: Filters = field(default_factory=Filters)
+    scale: Scale | None = None
+    theme: ThemeName | None = None
+
+    def __post_init__(self) -> None:
+        for name, known in (("scale", SCALES), ("theme", THEME_NAMES)):
+            given = getattr(self, name)
+            if given is not None and given not in known:
+                raise ValueError(f"{name} is {', '.join(known)}, not {given!r}")
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the page to `path`, whole or not at all, and return the path."""
@@ -110,6 +122,11 @@ def explore(
     examples: int | None = None,
     layer: str | int | None = None,
     head: int | None = None,
+    hide_special: bool = False,
+    hide_sinks: bool = False,
+    renormalize: bool = False,
+    scale: Scale | None = None,
+    theme: ThemeName | None = None,
 ) -> ExplorerPage:
     """Make an offline page that shows every head of `maps`.
 
@@ -125,7 +142,7 @@ def explore(
     precision : "compact", "fine" or "full"
         How weights are kept; see `neural_attn.explorer.quantize`. "full" is float32.
     title : str or None
-        The title of the page; by default the source of the maps.
+        The title of the page; by default the source of the maps, without its folder.
     detail : Detail or None
         What to keep of texts too long to be kept in full.
     metrics : "auto", "all" or "quick"
@@ -136,11 +153,18 @@ def explore(
     layer, head : as in `AttentionMaps.select`
         The page holds all heads and opens on this one; by default on the head of the
         first sentence of what stands out.
+    hide_special, hide_sinks, renormalize, scale : as in `neural_attn.figures.look.Look`
+        How the page opens; its controls change them. By default a colour is the weight,
+        each head on its own scale ("head"); the page also has "log", and says where a
+        scale was asked for that it does not have.
+    theme : "light", "dark" or None
+        What the page opens in; by default in the theme of the reader's system.
 
     Raises
     ------
     ValueError
-        If there are no maps, or the precision or choice of metrics is unknown.
+        If there are no maps, or the precision, choice of metrics, scale or theme is
+        unknown.
     SelectionError
         If there is no such layer or head.
     """
@@ -155,7 +179,11 @@ def explore(
         other = None if other is None else _first_examples(other, examples)
     opens = _find_head(maps, layer, head)
     labels = tuple(labels)
-    return ExplorerPage(maps, other, labels, precision, title, detail, metrics, opens)
+    filters = Filters(hide_special, hide_sinks, renormalize)
+    return ExplorerPage(
+        maps, other, labels, precision, title, detail, metrics, opens, filters, scale,
+        theme,
+    )  # fmt: skip
 
 
 def _find_head(
@@ -234,8 +262,8 @@ def _write_page(
     pair: tuple[AttentionMaps, AttentionMaps] | None,
 ) -> None:
     precision = PRECISIONS[page.precision]
-    title = page.title or sources[0][0].source or "Attention"
-    before, after = frame(title)
+    title = page.title or _file_name(sources[0][0].source) or "Attention"
+    before, after = frame(title, page.theme)
     stream.write(before)
     payload = PayloadWriter(stream, precision, page.detail)
     described = [
@@ -258,6 +286,8 @@ def _write_page(
         "sources": described,
         "differences": [] if pair is None else [d._asdict() for d in DIFFERENCES],
         "opens": _opens(page, described[0]["maps"]),
+        "shows": _shows(page),
+        "notes": _notes(page),
         "comparison": None if pair is None else compare_maps(*pair),
     }
     stream.write(b'<script type="application/json" id="header">')
@@ -272,6 +302,26 @@ def _opens(page: ExplorerPage, maps: Sequence[dict[str, Any]]) -> list[int] | No
         return None
     name, head = page.opens
     return [[one["name"] for one in maps].index(name), head]
+
+
+def _shows(page: ExplorerPage) -> dict[str, bool]:
+    """What is hidden, and how colours are scaled, by the names of the controls."""
+    filters = page.filters
+    return {
+        "special": filters.hide_special,
+        "sinks": filters.hide_sinks,
+        "renormalize": filters.renormalize,
+        "log": page.scale == "log",
+    }
+
+
+def _notes(page: ExplorerPage) -> list[str]:
+    """What was asked for and is not on the page."""
+    if page.scale in (None, "head", "log"):
+        return []
+    return [
+        f"The scale “{page.scale}” is for static pictures: here a colour is the weight."
+    ]
 
 
 def _write_source(
@@ -302,7 +352,7 @@ def _write_source(
     return {
         "label": label,
         "trained": about.trained,
-        "source": about.source,
+        "source": _file_name(about.source),
         "backend": about.backend,
         "highlights": told.highlights,
         "untold": untold,
@@ -330,8 +380,23 @@ def _labels(
         return [str(label) for label in page.labels]
     if page.labels:
         raise ValueError(f"{len(page.labels)} labels for {len(sources)} sets of maps")
-    for attribute in ("source", "backend"):
-        names = [str(getattr(about, attribute) or "") for about, _ in sources]
+    every = [about for about, _ in sources]
+    for names in (
+        [_file_name(about.source) for about in every],
+        [_file_name(about.source, folders=1) for about in every],
+        [about.backend for about in every],
+    ):
         if all(names) and len(set(names)) == len(names):
-            return names
+            return [str(name) for name in names]
     return ["A", "B"][: len(sources)]
+
+
+def _file_name(source: str | None, folders: int = 0) -> str | None:
+    """A source without the folders it is in, but for the last so many.
+
+    Pages are shared, and their readers need not know where their maker keeps files.
+    """
+    if source is None:
+        return None
+    parts = re.split(r"[/\\]", source.rstrip("/\\"))
+    return "/".join(parts[-1 - folders :])

@@ -50,7 +50,7 @@ export class ReadingView {
     this.build(view, links, query);
     this.said.textContent = said;
     const { accent, warn } = themeColors();
-    const most = weights ? greatestOf(weights) : 0;
+    const most = weights ? this.scene.topOf(greatestOf(weights)) : 0;
     const { log } = this.scene.state;
     for (const { word, key, row } of this.words) {
       const weight = weights && key >= 0 ? weights[key] : 0;

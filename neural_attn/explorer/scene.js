@@ -1,6 +1,6 @@
 // What the selection means: which head, which tokens, which groups of them.
 
-import { findSinks, greatestOf, groupAllowed, makeAxis, segmentsOf, tileView, transform } from "./transform.js";
+import { evenShare, findSinks, greatestOf, groupAllowed, makeAxis, segmentsOf, tileView, transform } from "./transform.js";
 import { Reduced } from "./payload.js";
 
 export const KINDS = {
@@ -70,6 +70,11 @@ export class Scene {
     return this.isSigned(map, source) ? "difference" : this.state.palette;
   }
 
+  /** The end of a scale of colours: noise on a scale of its own looks like a finding. */
+  topOf(greatest, source = this.state.source) {
+    return this.header.sources[source].trained === false ? Math.max(1, greatest) : greatest;
+  }
+
   /** How a head is shown: as the state says, less what needs weights that are not there. */
   options(about = this.about(), head = this.state.head) {
     const units = this.reducedUnits(about, head);
@@ -127,6 +132,11 @@ export class Scene {
   }
 
   async makeView(about, head) {
+    const view = await this.matrixOf(about, head);
+    return { ...view, greatest: this.topOf(view.greatest, about.source) };
+  }
+
+  async matrixOf(about, head) {
     const { source, map, number, example } = about;
     const options = this.options(about, head);
     const signed = this.isSigned(map, source);
@@ -142,7 +152,11 @@ export class Scene {
     const found = options.sinks ? findSinks(weights.all(), weights.rows, weights.columns) : [];
     const { rows, columns } = this.axes(about, found, options);
     const shown = transform(weights, allowed, rows, columns, options.renormalize);
-    return { ...shown, about, weights, sinks: found, signed, palette };
+    const { rows: promised = "shares" } = about.whole;
+    const spread = options.unit === "token" && ["shares", "parts"].includes(promised);
+    const even = !spread ? NaN : options.renormalize ? evenShare(shown.allowed, columns.labels.length, rows.members.keys())
+      : evenShare(allowed, weights.columns, rows.members.flat());
+    return { ...shown, about, weights, sinks: found, signed, palette, even };
   }
 
   /** Whether a head is shown as the network computed it, with nothing hidden or grouped. */
@@ -168,7 +182,24 @@ export class Scene {
     return unit === "token" && !renormalize;
   }
 
-  /** The selected query, or the first that is shown. */
+  /**
+   * The query that is shown: the selected one; views of one query alone, where none is, show
+   * the first of the text, or of an image its class token, else a patch in the middle.
+   */
+  get query() {
+    const { query, view } = this.state;
+    if (query >= 0 || !["token", "image"].includes(view)) return query;
+    const { queryText, example } = this.about();
+    const picture = view === "image" && this.header.pictures[example.picture];
+    if (picture) {
+      const { before, rows, columns } = picture;
+      return before ? 0 : Math.floor(rows / 2) * columns + Math.floor(columns / 2);
+    }
+    const special = queryText.special.slice(example.query_start, example.query_start + example.rows);
+    return Math.max(special.indexOf(0), 0);
+  }
+
+  /** The selected query as a group of a view; -1 without one. */
   queryGroup(view) {
     const { query } = this.state;
     return query >= 0 && query < view.rows.of.length ? view.rows.of[query] : -1;

@@ -14,7 +14,7 @@ export const DEFAULTS = {
 /** The head to open on where no link names one: what the page was made for, else what stands out. */
 export function opening({ opens, sources }, hash) {
   if (/\b(model|layer|head)=/.test(hash)) return {};
-  const [map, head] = opens ?? sources[0].highlights?.[0]?.heads[0] ?? [0, 0];
+  const [map, head] = opens ?? sources[0].highlights.find(({ heads }) => heads.length)?.heads[0] ?? [0, 0];
   return { map, head };
 }
 
@@ -73,9 +73,7 @@ export function toHash(state, header) {
   put("with", state.others.map((head) => map.heads[head]).join(" "), "");
   put("unit", state.unit, "token");
   put("pair", state.pair, "all");
-  for (const flag of ["special", "sinks", "renormalize", "log"]) {
-    if (state[flag]) fields.set(flag, 1);
-  }
+  for (const [flag, usual] of Object.entries(header.shows)) put(flag, Number(state[flag]), Number(usual));
   put("palette", state.palette, DEFAULTS.palette);
   put("measure", state.measure, DEFAULTS.measure);
   put("order", state.order, DEFAULTS.order);

@@ -70,7 +70,7 @@ export function matrixSvg(view, how, colors) {
   });
   body.push(text(left - 6, top - 24, "key → attends to", 'font-size="11" text-anchor="end" opacity="0.75"'));
   body.push(text(left - 6, top - 8, "attends from query ↓", 'font-size="11" text-anchor="end" opacity="0.75"'));
-  const scale = `${signed ? formatWeight(-greatest) : 0} to ${formatWeight(greatest)}${how.log ? ", log scale" : ""}`;
+  const scale = `${signed ? formatWeight(-greatest) : 0} to ${formatWeight(greatest)}${how.log ? ", log scale" : ""}${view.even && !signed ? `, uniform ${formatWeight(view.even)}` : ""}`;
   body.push(text(16, 46, [scale, ...how.notes].join(" · "), 'font-size="12" opacity="0.75"'));
   return frame(left + width * cell + 24, top + height * cell + 24, how.title, colors, body);
 }

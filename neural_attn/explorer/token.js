@@ -61,20 +61,9 @@ export class TokenView {
     return { columns, row };
   }
 
-  /** The query shown: the selected one, else the first with letters. */
-  position() {
-    const { state } = this.scene;
-    if (state.query >= 0) return state.query;
-    const { queryText, example } = this.scene.about();
-    for (let p = 0; p < example.rows; p++) {
-      if (!queryText.special[example.query_start + p]) return p;
-    }
-    return 0;
-  }
-
   async show() {
     const turn = (this.turn = (this.turn ?? 0) + 1);
-    const position = this.position();
+    const position = this.scene.query;
     const entries = await this.rows(position);
     if (turn !== this.turn) return;
     this.entries = entries;
@@ -113,7 +102,7 @@ export class TokenView {
     const same = entries.filter((entry) => entry.row.length === sums.length
       && entry.kind === among[0].kind && maps[entry.map].rows === rows);
     for (const { row } of same) row.forEach((weight, i) => { sums[i] += weight / same.length; });
-    const most = greatestOf(sums);
+    const most = this.scene.topOf(greatestOf(sums));
     const { log } = this.scene.state;
     const signed = rows === "signed";
     const table = ramp(this.scene.paletteOf(among[0].map), isDark());
@@ -127,7 +116,7 @@ export class TokenView {
       button.style.background = cssColor(table, share);
       button.style.color = inkOn(table, share);
       button.classList.toggle("special", columns.special?.[i] ?? false);
-      const chosen = !cross && columns.members[i].includes(this.position());
+      const chosen = !cross && columns.members[i].includes(this.scene.query);
       button.setAttribute("aria-pressed", String(chosen));
       button.tabIndex = -1;
       button.onclick = () => this.scene.store.set(cross ? { key: position } : { query: position });

@@ -132,6 +132,21 @@ export function greatestOf(values) {
   return greatest;
 }
 
+/**
+ * The weight of an even row, of those given: the mean of an allowed cell, as the static
+ * pictures mark it; NaN where nothing is allowed.
+ */
+export function evenShare(allowed, width, rows) {
+  if (!allowed) return 1 / width;
+  let [cells, told] = [0, 0];
+  for (const row of rows) {
+    const before = cells;
+    for (let i = row * width; i < (row + 1) * width; i++) cells += allowed[i];
+    if (cells > before) told++;
+  }
+  return told / cells;
+}
+
 /** A group may attend where any of its tokens may. */
 export function groupAllowed(allowed, stride, rows, columns) {
   const width = columns.members.length;

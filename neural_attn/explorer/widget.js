@@ -21,10 +21,10 @@ function fromLink(link) {
 
 const same = (a, b) => toLink(Object.fromEntries(Object.entries(a).sort())) === toLink(Object.fromEntries(Object.entries(b).sort()));
 
-/** The page in JupyterLab's theme; elsewhere it is in the system's. */
+/** The page in JupyterLab's theme, unless it has one; elsewhere it is in the system's. */
 function themed(page) {
   const theme = { true: "light", false: "dark" }[document.body.dataset.jpThemeLight];
-  return theme ? page.replace("<html", `<html data-theme="${theme}"`) : page;
+  return theme ? page.replace("<html lang", `<html data-theme="${theme}" lang`) : page;
 }
 
 function render({ model, el }) {

@@ -18,6 +18,8 @@ from neural_attn.array_files import (
     weigh,
 )
 from neural_attn.diagnostics.errors import NeuralError, fail, reason
+from neural_attn.inputs.by_name import by_name
+from neural_attn.inputs.file_kinds import is_table
 from neural_attn.inputs.limits import id_limits
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.sample import sample
@@ -35,6 +37,8 @@ def read_data(path: str | Path) -> NDArray[Any] | dict[str, NDArray[Any]]:
     Nothing in the file is executed. Raises NeuralError where it cannot be read.
     """
     path = Path(path)
+    if is_table(path) and path.is_file():
+        fail("E0404.table", path=path)
     try:
         with path.open("rb") as stream, reading("it is damaged"):
             if not zipfile.is_zipfile(stream):
@@ -77,7 +81,8 @@ def prepare(
                 "each was drawn at random, the same for equal tokens"
             )
     else:
-        arrays = _named(checked, data, notes)
+        named = by_name(checked, data, notes)
+        arrays = {name: np.asarray(array) for name, array in named.items()}
     arrays = {
         given.name: _checked(checked, given, arrays[given.name], notes)
         for given in inputs
@@ -90,31 +95,6 @@ def prepare(
         check_count(name, given_labels, arrays[name])
     result = arrays if len(inputs) > 1 else arrays[inputs[0].name]
     return Prepared(result, tokens, notes)
-
-
-def _named(checked: Checked, data: Any, notes: list[str]) -> dict[str, NDArray[Any]]:
-    """Arrays by input name; segment ids that are left out are 0."""
-    inputs = checked.network.inputs
-    names = [given.name for given in inputs]
-    if not isinstance(data, Mapping):
-        arrays = {names[0]: np.asarray(data)}
-    else:
-        arrays = {str(name): np.asarray(array) for name, array in data.items()}
-        if len(arrays) == len(names) == 1:
-            arrays = {names[0]: next(iter(arrays.values()))}
-    for name in arrays:
-        if name not in names:
-            fail("E0405", name=name, names=", ".join(names))
-    first = arrays.get(names[0])
-    for given in inputs:
-        if given.name in arrays or checked.may_lack(given):
-            continue
-        if given.name == "token_type_ids" and first is not None:
-            arrays[given.name] = np.zeros(np.shape(first), np.int64)
-            notes.append("token_type_ids not given: all tokens are of segment 0")
-            continue
-        fail("E0405.missing", input=given.name, names=", ".join(names))
-    return arrays
 
 
 def _checked(

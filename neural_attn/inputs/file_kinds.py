@@ -6,9 +6,10 @@ from pathlib import Path
 
 from neural_attn.diagnostics.errors import fail
 
-__all__ = ["holds_arrays", "refuse_others"]
+__all__ = ["holds_arrays", "is_table", "refuse_others"]
 
 ARRAYS = frozenset({".npz", ".npy", ".safetensors"})
+TABLES = (".csv", ".tsv", ".xlsx", ".parquet")
 
 _TORCH = "a file that PyTorch wrote"
 _SAVE_MAPS = (
@@ -20,8 +21,8 @@ _CHECKPOINT = (
 )
 _IMPORT = "neural import takes the folder of a pretrained model"
 _TABLE = (
-    "a table, but attention has more axes than rows and columns",
-    "save all of it as one array: np.save('maps.npy', weights), with --axes",
+    "a table, and weights are read from files of arrays",
+    "save them as one array: np.save('maps.npy', weights), with --axes",
 )
 _PICTURE = ("a picture", "give a model's .neural file, and --image for the picture")
 _KINDS = {
@@ -37,10 +38,7 @@ _KINDS = {
     ".keras": ("a model that Keras saved", _SAVE_MAPS),
     ".onnx": ("an ONNX model", _SAVE_MAPS),
     ".gguf": ("a GGUF file of weights", _IMPORT),
-    ".csv": _TABLE,
-    ".tsv": _TABLE,
-    ".xlsx": _TABLE,
-    ".parquet": _TABLE,
+    **dict.fromkeys(TABLES, _TABLE),
     ".txt": (
         "a text",
         "texts go to a model: give its .neural file, and --file texts.txt",
@@ -71,6 +69,11 @@ _MAGIC = {
 def holds_arrays(path: Path) -> bool:
     """Whether it is a file of arrays, by its name: attention, not a network."""
     return path.suffix.lower() in ARRAYS
+
+
+def is_table(path: Path) -> bool:
+    """Whether it is a table of numbers or texts, by its name."""
+    return path.suffix.lower() in TABLES
 
 
 def refuse_others(path: Path) -> None:

@@ -274,7 +274,7 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
     def select(
         self, layer: str | int | None = None, head: int | None = None
     ) -> AttentionMaps:
-        """Keep some layers, and one head of each layer.
+        """Keep some layers, which keep their numbers, and one head of each layer.
 
         Parameters
         ----------
@@ -293,7 +293,15 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
         chosen = [*self.maps] if layer is None else [*self._find_layer(layer)]
         if head is not None:
             chosen = [_one_head(one, head) for one in chosen]
-        return replace(self, maps=chosen)
+        selected = replace(self, maps=chosen)
+        own = {
+            one.name: number
+            for number, layer in zip(self.layer_numbers, self.layers, strict=True)
+            for one in layer
+        }
+        if selected.layer_numbers == tuple(own[m[0].name] for m in selected.layers):
+            return selected
+        return replace(self, maps=[replace(m, layer=own[m.name]) for m in chosen])
 
     def item(self, name: str, batch_index: int = 0) -> AttentionItem:
         """One example of the map `name`, without its padding.

@@ -36,6 +36,8 @@ def as_array(values: Any) -> NDArray[Any]:
     array.
     """
     if hasattr(values, "detach"):  # PyTorch: NumPy refuses gradients and bfloat16
+        if values.is_meta:
+            raise TypeError("a tensor on the meta device has a shape and no values")
         values = values.detach().cpu()
         if values.dtype.is_floating_point:
             values = values.to_dense().float()

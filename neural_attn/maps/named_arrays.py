@@ -71,7 +71,7 @@ def _of_array(given: Any, axes: str | None, name: str) -> list[Found]:
 def _of_list(given: Sequence[Any], axes: str | None, name: str) -> list[Found]:
     there = [one for one in given if one is not None]
     if there and all(map(is_array, there)):
-        arrays = [None if one is None else as_array(one) for one in given]
+        arrays = [None if one is None else _values(one) for one in given]
         if axes is not None and _is_of_list(axes, arrays):
             return _of_array(_stacked(arrays), axes, name)
         return [Found(_numbered(name, n), one, n) for n, one in enumerate(arrays)]
@@ -80,6 +80,13 @@ def _of_list(given: Sequence[Any], axes: str | None, name: str) -> list[Found]:
     if not there:
         return [Found(_numbered(name, n), None, n) for n in range(len(given))]
     fail("E0433.mixed")
+
+
+def _values(one: Any) -> Any:
+    try:
+        return as_array(one)
+    except TypeError as error:
+        fail("E0433.values", reason=error)
 
 
 def _is_of_list(axes: str, arrays: Sequence[Any]) -> bool:
@@ -106,7 +113,7 @@ def _of_steps(steps: Sequence[Any], name: str) -> list[Found]:
         there = [one for one in arrays if one is not None]
         if not all(map(is_array, there)):
             fail("E0433.mixed")
-        value = Steps([as_array(one) for one in there]) if there else None
+        value = Steps([_values(one) for one in there]) if there else None
         layers.append(Found(_numbered(name, number), value, number))
     return layers
 

@@ -140,17 +140,17 @@ def _groups(
     of = partial(_Of, texts=texts, generated=written is not None)
     crossed = bool(outputs.get("cross_attentions"))
     fields = {
-        "encoder_attentions": ("encoder_{}", of(True, first, first)),
+        "encoder_attentions": ("encoder_layer_{}", of(True, first, first)),
         "attentions": (
-            "decoder_{}.self_attention" if crossed else "layer_{}",
+            "decoder_layer_{}.self_attention" if crossed else "layer_{}",
             of(True, alone, alone),
         ),
         "decoder_attentions": (
-            "decoder_{}.self_attention",
+            "decoder_layer_{}.self_attention",
             of(True, second, second),
         ),
         "cross_attentions": (
-            "decoder_{}.cross_attention",
+            "decoder_layer_{}.cross_attention",
             # a decoder alone, with the states of another model: of no known text
             of(False, second, first) if decodes else of(False, first, _Side()),
         ),

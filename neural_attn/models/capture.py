@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from neural_attn import backends
 from neural_attn.backends.emit.base import Backend
 from neural_attn.diagnostics.errors import fail
+from neural_attn.inputs.by_name import by_name
 from neural_attn.inputs.prepared import Inputs, Labels, Tokens
 from neural_attn.inputs.tokens import by_input, count
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
@@ -45,8 +46,15 @@ class LoadedModel:
     module: Any = None
 
     def __call__(self, inputs: Inputs) -> Any:
-        """The framework's output for an array, or a mapping of input name to array."""
-        return self.model(_tensors(self.backend, inputs))
+        """The framework's output for an array, or a mapping of input name to array.
+
+        Segment ids that are left out are 0. Raises NeuralError for a name that is not
+        an input's, and for an input that is missing.
+        """
+        arrays = by_name(self.checked, inputs, [])
+        several = len(self.checked.network.inputs) > 1
+        given = arrays if several else next(iter(arrays.values()))
+        return self.model(_tensors(self.backend, given))
 
     @property
     def decoder(self) -> Decoder:

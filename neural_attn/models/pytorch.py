@@ -267,7 +267,7 @@ class Module(Living):
         for part in self.parts.values():
             if part._parameters and _is_empty(part):
                 fail("E0447", kind=type(self.module).__name__)
-        if any(part.training for part in self.parts.values()):
+        if any(getattr(part, "training", False) for part in self.parts.values()):
             fail("E0444", kind=type(self.module).__name__)
 
     @contextmanager
@@ -341,15 +341,21 @@ class _Plain(Module):
         return inputs.prepare(self.module, inputs.by_name(data), tokens)
 
     def encode(self, texts: Sequence[Text]) -> Prepared:
-        """Ids for the first input; texts of unequal lengths need an attention_mask."""
+        """Ids for the first input; texts of unequal lengths need an attention_mask.
+
+        A module whose input is a mapping, as of `sentence_transformers`, gets all.
+        """
         from inspect import signature
 
         from neural_attn.inputs.readers import read_texts
+        from neural_attn.models.living.inputs import takes_mapping
 
         encoded = read_texts(self.tokenizer, texts)
         arrays = {"0": encoded.inputs["input_ids"]}
         mask = encoded.inputs["attention_mask"]
-        if "attention_mask" in signature(self.module.forward).parameters:
+        if takes_mapping(self.module):
+            arrays = dict(encoded.inputs)
+        elif "attention_mask" in signature(self.module.forward).parameters:
             arrays["attention_mask"] = mask
         elif not mask.all():
             fail("E0409.padding")

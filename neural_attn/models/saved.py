@@ -123,8 +123,11 @@ def read_saved(file: Path, **claims: Any) -> SavedModel:
         If the file is neither, or there are claims for saved maps.
     """
     if file.suffix != ".npz" or _is_plain(file):
+        arrays = read_arrays(file)
+        if isinstance(arrays, Mapping) and not arrays:
+            fail("E0419.empty", path=file)
         try:
-            return SavedModel.of_arrays(read_arrays(file), **claims)
+            return SavedModel.of_arrays(arrays, **claims)
         except ValueError as error:  # a name that no map may have
             fail("E0419.arrays", path=file, reason=error)
     if claims.get("tokens") is not None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from neural_attn.pretrained.conversion.activations import activation
 from neural_attn.pretrained.conversion.common import (
     MAX_LAYERS,
@@ -115,8 +118,19 @@ _COPIES = Extra(
     "copies of the token embedding",
     "token.weight",
 )
+
+
+def _halves(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """The sines, then the cosines, as `PositionalEncoding` has them."""
+    steps, width = shape
+    angles = np.arange(steps)[:, None] / 10000 ** (np.arange(0, width, 2) / width)
+    return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)[:, :width]
+
+
 _COMPUTED = Extra(
-    r"(en|de)coder\.embed_positions\.weight", "positions that are computed here"
+    r"(en|de)coder\.embed_positions\.weight",
+    "positions that are computed here",
+    computed=_halves,
 )
 
 

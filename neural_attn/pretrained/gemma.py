@@ -9,6 +9,7 @@ from neural_attn.pretrained.conversion.common import (
     described,
     every,
     kinds_of_layers,
+    last_step,
     refuse,
 )
 from neural_attn.pretrained.conversion.config import Config
@@ -23,7 +24,7 @@ from neural_attn.pretrained.conversion.family import (
     rules,
     unless,
 )
-from neural_attn.pretrained.conversion.heads import LANGUAGE
+from neural_attn.pretrained.conversion.heads import LANGUAGE, SEQUENCE
 from neural_attn.pretrained.conversion.network_text import two_kinds
 from neural_attn.pretrained.conversion.rotary import rotary
 from neural_attn.pretrained.llama import (
@@ -52,7 +53,6 @@ def plan(config: Config) -> Plan:
                 (False,),
                 "each step must see only the past",
             ),
-            "tie_word_embeddings": ((True,), "the head must be the token embedding"),
         },
     )
     width, depth = config.size("hidden_size"), decoder_depth(config)
@@ -75,14 +75,21 @@ def plan(config: Config) -> Plan:
     else:
         alike = layers[period > 1]
         decoder = Layer("LlamaDecoder", alike.arguments, depth, "layer")
+    tied = config.flag("tie_word_embeddings", True)
+    head: list[Layer] = []
     answer, cap = ["return norm(x)"], _cap(config, kind)
     if config.head == LANGUAGE:
-        answer = ["return norm(x) @ transpose(weight(token))"]
-    if config.head == LANGUAGE and cap:
-        answer = [
-            "logits = norm(x) @ transpose(weight(token))",
-            f"return {cap} * tanh(logits / {cap})",
-        ]
+        if not tied:
+            units: dict[str, Argument] = {"units": vocabulary, "use_bias": False}
+            head = [Layer("Dense", units, name="head")]
+        logits = "norm(x) @ transpose(weight(token))" if tied else "head(norm(x))"
+        answer = [f"return {logits}"]
+        if cap:
+            answer = [f"logits = {logits}", f"return {cap} * tanh(logits / {cap})"]
+    elif config.head == SEQUENCE:
+        labels: dict[str, Argument] = {"units": config.labels(), "use_bias": False}
+        head = [Layer("LastStep", {}, name="last"), Layer("Dense", labels, name="head")]
+        answer = [f"return head({last_step(config, 'norm(x)', 0)})"]
     table = {"input_dim": vocabulary, "output_dim": width}
     inner = "layer.#.layer." if mixed else "layer.#."
     names = LAYER if kind == "gemma" else {**LAYER, **_SANDWICH}
@@ -104,14 +111,15 @@ def plan(config: Config) -> Plan:
             Layer("Embedding", table, name="token"),
             decoder,
             Layer("RMSNorm", unless(DEFAULTS, **epsilon), name="norm"),
+            *head,
         ],
         rules=[
-            *rules({"embed_tokens": "token"}),
+            *rules({"embed_tokens": "token", "lm_head": "head", "score": "head"}),
             *rules({"norm.weight": "norm.scale"}, convert=_plus_one),
             *rules(others, "layers.#.", inner),
             *rules(norms, "layers.#.", inner, _plus_one),
         ],
-        extras=[COMPUTED, TIED_HEAD],
+        extras=[COMPUTED, *([TIED_HEAD] if tied else [])],
         body=("embed_tokens", "layers.", "norm."),
     )
 
@@ -201,4 +209,6 @@ def _kinds(config: Config, kind: str, depth: int) -> tuple[int, int]:
     return kinds_of_layers(config, depth, (usual - 1, usual))
 
 
-FAMILY = Family(tuple(_TITLES), plan, prefixes=("model.",), heads={LANGUAGE: ""})
+FAMILY = Family(
+    tuple(_TITLES), plan, prefixes=("model.",), heads={LANGUAGE: "", SEQUENCE: "score"}
+)

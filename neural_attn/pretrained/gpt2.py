@@ -8,6 +8,7 @@ from neural_attn.pretrained.conversion.common import (
     TEXT,
     TIED_HEAD,
     described,
+    last_step,
     rate_note,
     refuse,
     width_and_heads,
@@ -22,7 +23,7 @@ from neural_attn.pretrained.conversion.family import (
     rules,
     transposed,
 )
-from neural_attn.pretrained.conversion.heads import LANGUAGE, TAGS
+from neural_attn.pretrained.conversion.heads import LANGUAGE, SEQUENCE, TAGS
 
 _QKV = ("query_projection", "key_projection", "value_projection")
 _DENSE = {
@@ -38,6 +39,7 @@ _OUTER = {
     "ln_f": "norm",
     "lm_head": "head",
     "classifier": "head",
+    "score": "head",
 }
 
 
@@ -91,6 +93,9 @@ def plan(config: Config) -> Plan:
         bias = {} if config.head == TAGS else {"use_bias": False}
         layers.append(Layer("Dense", {"units": units, **bias}, name="head"))
         answer = "head(norm(x))"
+    if config.head == SEQUENCE:
+        layers.append(Layer("LastStep", {}, name="last"))
+        answer = f"head({last_step(config, 'norm(x)')})"
     return Plan(
         summary=described("GPT-2", depth, heads),
         inputs=TEXT,
@@ -121,5 +126,5 @@ FAMILY = Family(
     ("gpt2",),
     plan,
     prefixes=("transformer.",),
-    heads={LANGUAGE: "", TAGS: "classifier"},
+    heads={LANGUAGE: "", TAGS: "classifier", SEQUENCE: "score"},
 )

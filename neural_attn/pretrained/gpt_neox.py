@@ -9,6 +9,7 @@ from neural_attn.pretrained.conversion.common import (
     MAX_LAYERS,
     TEXT,
     described,
+    last_step,
     rate_note,
     refuse,
     tied_head,
@@ -26,7 +27,7 @@ from neural_attn.pretrained.conversion.family import (
     rules,
     unless,
 )
-from neural_attn.pretrained.conversion.heads import LANGUAGE, TAGS
+from neural_attn.pretrained.conversion.heads import LANGUAGE, SEQUENCE, TAGS
 from neural_attn.pretrained.conversion.rotary import rotary
 
 _LAYER = {
@@ -41,6 +42,7 @@ _OUTER = {
     "final_layer_norm": "norm",
     "embed_out": "head",
     "classifier": "head",
+    "score": "head",
 }
 _DEFAULTS = {
     "theta": 10000,
@@ -62,8 +64,6 @@ def plan(config: Config) -> Plan:
     vocabulary = config.size("vocab_size")
     epsilon = config.number("layer_norm_eps", 1e-5)
     dropout = config.number("hidden_dropout", 0.0)
-    rope = config.inner("rope_parameters")
-    share = rope.number("partial_rotary_factor", config.number("rotary_pct", 0.25))
     base = config.number("rotary_emb_base", 10000.0, 1e12)
     turned = rotary(config, base=base, partial=True)
     decoder = Layer(
@@ -71,7 +71,7 @@ def plan(config: Config) -> Plan:
         {
             "num_heads": heads,
             "ff_dim": config.size("intermediate_size"),
-            "rotary_dim": int(width // heads * share),
+            "rotary_dim": _rotary_dim(config, width // heads),
             **unless(
                 _DEFAULTS,
                 **turned,
@@ -92,23 +92,26 @@ def plan(config: Config) -> Plan:
         Layer("LayerNormalization", {"epsilon": epsilon}, name="norm"),
     ]
     tied = config.head == LANGUAGE and config.flag("tie_word_embeddings", False)
-    if config.head == TAGS:
+    called = "x = layer(token(input_ids), attention_mask=attention_mask)"
+    answer = "norm(x) @ transpose(weight(token))"
+    if config.head == SEQUENCE:
+        head = {"units": config.labels(), "use_bias": False}
+        layers += [
+            Layer("LastStep", {}, name="last"),
+            Layer("Dense", head, name="head"),
+        ]
+        answer = f"head({last_step(config, 'norm(x)')})"
+    elif config.head == TAGS:
         layers.append(Layer("Dense", {"units": config.labels()}, name="head"))
     elif config.head and not tied:
         head = {"units": vocabulary, "use_bias": False}
         layers.append(Layer("Dense", head, name="head"))
-    block = Block(
-        "GPTNeoXModel",
-        [
-            "x = layer(token(input_ids), attention_mask=attention_mask)",
-            "return norm(x) @ transpose(weight(token))",
-        ],
-    )
+    block = Block("GPTNeoXModel", [called, f"return {answer}"])
     fused = r"layers\.(\d+)\.attention\.query_key_value\.(weight|bias)"
     return Plan(
         summary=described("GPT-NeoX", depth, heads),
         inputs=TEXT,
-        block=block if tied else None,
+        block=block if tied or config.head == SEQUENCE else None,
         layers=layers,
         rules=[
             *rules(_OUTER),
@@ -134,6 +137,17 @@ def plan(config: Config) -> Plan:
     )
 
 
+def _rotary_dim(config: Config, size: int) -> int:
+    """How much of a head is turned, in pairs."""
+    place, key = config.inner("rope_parameters"), "partial_rotary_factor"
+    if not place.has(key):
+        place, key = config, "rotary_pct"
+    turned = int(size * place.number(key, 0.25))
+    pairs = f"a share that turns an even number of the {size} of a head, not {turned}"
+    place.check(turned > 0 and turned % 2 == 0, key, pairs)
+    return turned
+
+
 def _of_heads(heads: int, place: int, values: Array) -> Array:
     """The rows of the queries, keys or values, which stand together for each head."""
     parts = values.reshape(heads, 3, -1, *values.shape[1:])
@@ -144,5 +158,5 @@ FAMILY = Family(
     ("gpt_neox",),
     plan,
     prefixes=("gpt_neox.",),
-    heads={LANGUAGE: "", TAGS: "classifier"},
+    heads={LANGUAGE: "", TAGS: "classifier", SEQUENCE: "score"},
 )

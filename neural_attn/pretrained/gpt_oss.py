@@ -7,7 +7,6 @@ from functools import partial
 
 from neural_attn.pretrained.conversion.common import (
     TEXT,
-    TIED_HEAD,
     described,
     every,
     kinds_of_layers,
@@ -35,6 +34,7 @@ from neural_attn.pretrained.llama import (
     OUTER,
     decoder_depth,
     head_sizes,
+    tied_to,
     with_head,
 )
 
@@ -84,7 +84,7 @@ def plan(config: Config) -> Plan:
             *rules(_LAYER, "layers.#.", inner),
             *_experts(inner.replace("#", r"\1") + "feed_forward."),
         ],
-        extras=[COMPUTED, *([TIED_HEAD] if block else [])],
+        extras=[COMPUTED, *tied_to(config)],
         body=("embed_tokens", "layers.", "norm."),
     )
 

@@ -11,6 +11,7 @@ from neural_attn.pretrained.conversion.common import (
     TEXT,
     TIED_HEAD,
     described,
+    last_step,
     refuse,
 )
 from neural_attn.pretrained.conversion.config import Config
@@ -24,7 +25,7 @@ from neural_attn.pretrained.conversion.family import (
     rules,
     unless,
 )
-from neural_attn.pretrained.conversion.heads import LANGUAGE, SPAN, TAGS
+from neural_attn.pretrained.conversion.heads import LANGUAGE, SEQUENCE, SPAN, TAGS
 from neural_attn.pretrained.conversion.rotary import rotary
 
 LAYER = {
@@ -48,7 +49,7 @@ OUTER = {
     "qa_outputs": "head",
 }
 COMPUTED = Extra(r".*rotary_emb\.inv_freq", "constants that are computed here")
-HEADS = {LANGUAGE: "", TAGS: "score", SPAN: "qa_outputs"}
+HEADS = {LANGUAGE: "", TAGS: "score", SEQUENCE: "score", SPAN: "qa_outputs"}
 _TITLES = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3"}
 # what a LlamaDecoder has where nobody says anything else
 DEFAULTS: dict[str, Argument] = {
@@ -131,7 +132,7 @@ def plan(config: Config) -> Plan:
         block=block,
         layers=layers,
         rules=[*rules(OUTER), *rules(LAYER, "layers.#.", "layer.#.")],
-        extras=[COMPUTED, *([TIED_HEAD] if block else [])],
+        extras=[COMPUTED, *tied_to(config)],
         body=("embed_tokens", "layers.", "norm."),
     )
 
@@ -140,17 +141,27 @@ def with_head(
     config: Config, layers: list[Layer], name: str
 ) -> tuple[list[Layer], Block | None]:
     """Layers with that of the task behind them; a block of them where it is tied."""
-    tied = config.flag("tie_word_embeddings", False)
-    if config.head == LANGUAGE and tied:
-        equations = [
-            "x = layer(token(input_ids), attention_mask=attention_mask)",
-            "return norm(x) @ transpose(weight(token))",
-        ]
-        return layers, Block(name, equations)
+    called = "x = layer(token(input_ids), attention_mask=attention_mask)"
+    if tied_to(config):
+        return layers, Block(
+            name, [called, "return norm(x) @ transpose(weight(token))"]
+        )
     head: dict[str, Argument] = {"units": config.size("vocab_size"), "use_bias": False}
     if config.head in (TAGS, SPAN):
         head = {"units": config.labels() if config.head == TAGS else 2}
+    if config.head == SEQUENCE:
+        head["units"] = config.labels()
+        layers = [*layers, Layer("LastStep", {}, name="last")]
+        layers.append(Layer("Dense", head, name="head"))
+        answer = f"return head({last_step(config, 'norm(x)')})"
+        return layers, Block(name, [called, answer])
     return layers + ([Layer("Dense", head, name="head")] if config.head else []), None
+
+
+def tied_to(config: Config) -> list[Extra]:
+    """What is stored again where the head is the table of tokens."""
+    tied = config.flag("tie_word_embeddings", False)
+    return [TIED_HEAD] if config.head == LANGUAGE and tied else []
 
 
 def decoder_depth(config: Config) -> int:

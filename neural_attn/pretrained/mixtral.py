@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from neural_attn.pretrained.conversion.activations import activation
 from neural_attn.pretrained.conversion.common import (
     TEXT,
-    TIED_HEAD,
     described,
     refuse,
 )
@@ -31,6 +30,7 @@ from neural_attn.pretrained.llama import (
     OUTER,
     decoder_depth,
     head_sizes,
+    tied_to,
     with_head,
 )
 
@@ -92,7 +92,7 @@ def plan(config: Config) -> Plan:
             *rules(names, "layers.#.", "layer.#."),
             *_experts(kin),
         ],
-        extras=[COMPUTED, *([TIED_HEAD] if block else [])],
+        extras=[COMPUTED, *tied_to(config)],
         body=("embed_tokens", "layers.", "norm."),
     )
 

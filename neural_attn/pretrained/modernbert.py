@@ -45,6 +45,7 @@ _OUTER = {
     "final_norm": "norm",
     "head.dense": "transform",
     "head.norm": "transform_norm",
+    "decoder": "head",
     "decoder.bias": "bias",
     "classifier": "head",
 }
@@ -64,7 +65,6 @@ def plan(config: Config) -> Plan:
     refuse(
         config,
         {
-            "tie_word_embeddings": ((True,), "the head must be the token embedding"),
             "classifier_pooling": (
                 ("cls",),
                 "a text is represented by its first token",
@@ -111,12 +111,21 @@ def plan(config: Config) -> Plan:
             *rules(_FUSED, "layers.#.", "layer.#.layer."),
         ],
         extras=[
-            *([tied_head("decoder.weight")] if config.head == MASKED else []),
+            *([tied_head("decoder.weight")] if _is_tied(config) else []),
             Extra(r"(head|decoder|classifier)\..*", "a task head"),
         ],
         body=("embeddings.", "layers.", "final_norm."),
-        zeros=(r".*norm\.bias", r"model\.(bias|transform\.bias)"),
+        zeros=(
+            r".*norm\.bias",
+            r"model\.(bias|transform\.bias)",
+            *([] if config.flag("decoder_bias", True) else [r"model\.head\.bias"]),
+        ),
     )
+
+
+def _is_tied(config: Config) -> bool:
+    """Whether what guesses tokens is the table of them."""
+    return config.head == MASKED and config.flag("tie_word_embeddings", True)
 
 
 def _arguments(config: Config, heads: int, *, local: bool) -> dict[str, Argument]:
@@ -154,8 +163,8 @@ def _head(
         Layer("Dense", {"units": width, "activation": function}, name="transform"),
         Layer("LayerNormalization", norm, name="transform_norm"),
     ]
-    if config.head == MASKED:
-        vocabulary = config.size("vocab_size")
+    vocabulary = config.size("vocab_size")
+    if _is_tied(config):
         layers.append(
             Layer("Weight", {"shape": vocabulary, "start": "zeros"}, name="bias")
         )
@@ -163,7 +172,8 @@ def _head(
             "x = transform_norm(transform(x))",
             "return x @ transpose(weight(token)) + bias",
         ]
-    layers.append(Layer("Dense", {"units": config.labels()}, name="head"))
+    units = vocabulary if config.head == MASKED else config.labels()
+    layers.append(Layer("Dense", {"units": units}, name="head"))
     if config.head == SEQUENCE:
         layers.append(Layer("FirstStep", {}, name="first"))
         return ["return head(transform_norm(transform(first(x))))"]

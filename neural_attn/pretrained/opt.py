@@ -8,6 +8,7 @@ from neural_attn.pretrained.conversion.common import (
     TEXT,
     TIED_HEAD,
     described,
+    last_step,
     rate_note,
     refuse,
     width_and_heads,
@@ -21,7 +22,7 @@ from neural_attn.pretrained.conversion.family import (
     Plan,
     rules,
 )
-from neural_attn.pretrained.conversion.heads import LANGUAGE, SPAN
+from neural_attn.pretrained.conversion.heads import LANGUAGE, SEQUENCE, SPAN
 
 _LAYER = {
     "self_attn.q_proj": "self_attention.query_projection",
@@ -40,6 +41,7 @@ _OUTER = {
     "project_out": "narrow",
     "lm_head": "head",
     "qa_outputs": "head",
+    "score": "head",
 }
 _EPSILON = {"epsilon": 1e-5}  # PyTorch's own
 
@@ -79,6 +81,10 @@ def plan(config: Config) -> Plan:
     answer = "x"
     if tied:
         answer = "x @ transpose(weight(token))"
+    elif config.head == SEQUENCE:
+        layers.append(Layer("LastStep", {}, name="last"))
+        layers.append(_dense("head", config.labels()))
+        answer = f"head({last_step(config, 'x', 1)})"
     elif config.head:
         is_span = config.head == SPAN
         head = Layer("Dense", {"units": 2}, name="head")
@@ -138,5 +144,5 @@ FAMILY = Family(
     ("opt",),
     plan,
     prefixes=("model.decoder.", "decoder.", "model."),
-    heads={LANGUAGE: "", SPAN: "qa_outputs"},
+    heads={LANGUAGE: "", SEQUENCE: "score", SPAN: "qa_outputs"},
 )

@@ -48,7 +48,7 @@ _OUTER = {
 def plan(config: Config) -> Plan:
     """The network of a config.json of ViT's kin."""
     kind = config.text("model_type")
-    refuse(config, {"qkv_bias": ((True,), "queries, keys and values have a bias")})
+    refuse(config, {})
     width, heads = width_and_heads(config)
     depth = config.size("num_hidden_layers", maximum=MAX_LAYERS)
     dropout = config.number("hidden_dropout_prob", 0.0)
@@ -124,6 +124,9 @@ def plan(config: Config) -> Plan:
             Extra(r"pooler\..*", "the pooler, which comes after the last attention"),
         ],
         body=("embeddings.", "encoder.", "layernorm."),
+        zeros=[]
+        if config.flag("qkv_bias", True)
+        else [r".*\.(query|key|value)_projection\.bias"],
         notes=rate_note(
             config, "attention_probs_dropout_prob", 0.0, "hidden_dropout_prob", dropout
         ),

@@ -109,8 +109,9 @@ def _section(heading: Heading, parts: Sequence[Part]) -> str:
 def _folded(heading: Heading, parts: Sequence[Part]) -> str:
     opened = " open" if heading.asked else ""
     return (
-        f'<details id="{_anchor(heading)}"{opened}><summary><h2>{_safe(heading.text)}'
-        f"</h2></summary>{_all(parts)}</details>"
+        f"<details{opened}><summary><h2>{_safe(heading.text)}</h2></summary>"
+        # a link to what is folded away unfolds it
+        f'<div class="folded" id="{_anchor(heading)}">{_all(parts)}</div></details>'
     )
 
 

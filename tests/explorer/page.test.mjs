@@ -15,12 +15,19 @@ const map = (layer, kind, heads) => ({ layer, kind, heads, examples: [example] }
 const HEADER = {
   measures: [{ key: "entropy" }],
   differences: [],
+  shows: { special: false, sinks: false, renormalize: false, log: false },
   sources: [{ maps: [map(0, "decoder_self", [3, 7]), map(0, "cross", [3, 7]), map(1, "decoder_self", [0, 1])] }],
 };
 
 test("a link names layers and heads by their numbers", () => {
   const state = { ...DEFAULTS, map: 1, head: 1, query: 2 };
   assert.equal(toHash(state, HEADER), "#layer=0&kind=cross&head=7&query=2");
+});
+
+test("a link says what is not as the page opens", () => {
+  const header = { ...HEADER, shows: { ...HEADER.shows, special: true } };
+  assert.equal(toHash(DEFAULTS, header), "#layer=0&kind=decoder_self&head=3&special=0");
+  assert.equal(toHash({ ...DEFAULTS, special: true }, header), "#layer=0&kind=decoder_self&head=3");
 });
 
 for (const patch of [{}, { map: 2, head: 1, view: "token", log: true, others: [0], unit: "word", special: true }, { mean: false, step: 3 }]) {
@@ -39,7 +46,7 @@ test("a page opens on what it is made for, else on what stands out, and a link c
   const sources = [{ highlights: [{ heads: [[2, 1], [0, 0]] }] }];
   assert.deepEqual(opening({ opens: [1, 0], sources }, ""), { map: 1, head: 0 });
   assert.deepEqual(opening({ opens: null, sources }, "#query=2"), { map: 2, head: 1 });
-  assert.deepEqual(opening({ opens: null, sources: [{}] }, ""), { map: 0, head: 0 });
+  assert.deepEqual(opening({ opens: null, sources: [{ highlights: [{ heads: [] }] }] }, ""), { map: 0, head: 0 });
   assert.deepEqual(opening({ opens: [1, 0], sources }, "#layer=0"), {});
 });
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +13,15 @@ from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.tokens import rows
 
-__all__ = ["by_name", "call", "in_batches", "is_numbers", "labels_of", "prepare"]
+__all__ = [
+    "by_name",
+    "call",
+    "in_batches",
+    "is_numbers",
+    "labels_of",
+    "prepare",
+    "takes_mapping",
+]
 
 
 def by_name(data: Any, first: str = "0") -> dict[str, Any]:
@@ -31,7 +41,35 @@ def by_name(data: Any, first: str = "0") -> dict[str, Any]:
 def prepare(module: Any, given: Mapping[str, Any], tokens: Tokens | None) -> Prepared:
     """Arrays as tensors where the module is; all else as it is."""
     tensors = {name: _tensor(value, module) for name, value in given.items()}
+    if _takes_whole(module, tensors):
+        tensors = {"0": tensors}
     return Prepared(tensors, tokens)
+
+
+def _takes_whole(module: Any, given: Mapping[str, Any]) -> bool:
+    """Whether a mapping is the one input of a module, and does not name its inputs.
+
+    So it is where a single one must be given, which no name is that of.
+    """
+    if not given or any(name.isdecimal() for name in given):
+        return False
+    parameters = _parameters(module)
+    needed = [one.name for one in parameters.values() if one.default is one.empty]
+    return len(needed) == 1 and parameters.keys().isdisjoint(given)
+
+
+def takes_mapping(module: Any) -> bool:
+    """Whether a module says of its first input that it is a mapping."""
+    first = next(iter(_parameters(module).values()), None)
+    said = "" if first is None else str(first.annotation)
+    return bool(re.search(r"([Dd]ict|Mapping)\b", said.partition("[")[0]))
+
+
+def _parameters(module: Any) -> dict[str, inspect.Parameter]:
+    """What a module is called with by position or name."""
+    found = inspect.signature(module.forward).parameters
+    kinds = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return {name: one for name, one in found.items() if one.kind in kinds}
 
 
 # what `transformers` calls ids and what goes along with them, [batch, time]

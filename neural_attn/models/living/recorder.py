@@ -52,13 +52,9 @@ class Weighed:
     ) -> Weighed:
         """Weights of a call, and what it says of them."""
         own = getattr(scores, "own", False)
-        known = getattr(scores, "softmax", False) and _has_no_nan(weights)
+        are_known = getattr(scores, "are_known", None)
+        known = bool(weights.flags.writeable and are_known and are_known(weights))
         return cls(weights, heads, scores.read_mask(heads), scores.rows, own, known)
-
-
-def _has_no_nan(weights: NDArray[np.float32]) -> bool:
-    """Whether no row of a softmax is NaN; then its first weight would be."""
-    return not np.isnan(weights[..., 0].sum())
 
 
 def require_finite(name: str, weights: NDArray[np.float32]) -> None:
@@ -342,8 +338,10 @@ class Recorder:
             for batch, length in sides[:1]:
                 lengths = sorted({len(row) for row in labels})
                 if lengths == [length]:
-                    facts = {"count": len(labels), "batch": batch}
-                    found.append(Finding.of("W0807.texts", "", **facts))
+                    texts = len(labels)
+                    found.append(
+                        Finding.of("W0807.texts", "", count=texts, batch=batch)
+                    )
                 else:
                     count = ", ".join(map(str, lengths))
                     found.append(Finding.of("W0807", "", count=count, keys=length))

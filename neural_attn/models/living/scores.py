@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,8 +31,7 @@ class Scores:
     where the batch may be 1 and key heads may be shared by groups of heads. `mask`
     broadcasts; it is True where attending is allowed, or is added to the scaled scores.
     `causal` hides the keys right of the diagonal from the upper left, as `is_causal`.
-    With `own`, both are of one sequence, to whose keys some may have been added. With
-    `softmax`, a row of weights is of a softmax: all of it is NaN or none.
+    With `own`, both are of one sequence, to whose keys some may have been added.
 
     Raises UnreadError where there are no weights at all.
     """
@@ -43,7 +42,6 @@ class Scores:
     causal: bool = False
     scale: float | None = None
     own: bool = False
-    softmax: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         heads, shared = self.query.shape[1], self.key.shape[1]
@@ -113,6 +111,15 @@ class Scores:
                         rows = slice(row, min(row + step, queries))
                         fill(found[example, some, rows], example, some, rows)
         return found
+
+    @staticmethod
+    def are_known(weights: NDArray[np.float32]) -> bool:
+        """Whether weights of a softmax need not be looked at: unless some are NaN.
+
+        PyTorch adds them up where they were made, in the caches of all cores.
+        """
+        with torch.no_grad(), torch._C.DisableTorchFunction():
+            return not np.isnan(float(torch.from_numpy(weights).sum()))
 
     def rows_of(self, heads: Sequence[int]) -> RowsOf:
         """What makes some rows of one example, without the rest."""

@@ -39,6 +39,7 @@ from neural_attn.models.living.flex import (
     running,
 )
 from neural_attn.models.living.scores import Scores, is_dense
+from neural_attn.models.living.scripted import is_scripted, may_attend
 
 __all__ = ["Listener", "Watch"]
 
@@ -200,6 +201,9 @@ class Watch:
             )
         elif self._listener.ended(path, module, args, kwargs, output):
             self._mark()
+        elif is_scripted(module):
+            if may_attend(module):
+                self._listener.unseen.append(path)
         elif self._names_compiled(type(module)) or keeps_compiled(module):
             self._listener.unseen.append(path)
 

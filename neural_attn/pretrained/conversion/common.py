@@ -73,6 +73,19 @@ def padding_of(config: Config, default: int) -> list[str]:
     ]
 
 
+def last_step(config: Config, x: str, default: int | None = None) -> str:
+    """The last step of x that is no padding, which `transformers` tells by its id.
+
+    `default` is the id of padding where config.json has none; None is the last of all.
+    """
+    padding = default if config.lacks("pad_token_id") else None
+    if config.has("pad_token_id"):
+        padding = config.whole("pad_token_id", 0)
+    if padding is None:
+        return f"last({x})"
+    return f"last({x}, input_ids - {padding})" if padding else f"last({x}, input_ids)"
+
+
 def counted(number: int, thing: str) -> str:
     """`1 layer`, `2 layers`."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

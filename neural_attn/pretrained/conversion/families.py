@@ -6,11 +6,12 @@ value is a `Family`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
-from neural_attn.diagnostics.errors import did_you_mean, fail
+from neural_attn.diagnostics.errors import Suggestion, fail
 from neural_attn.extensions import load
 from neural_attn.pretrained.conversion.config import Config
 from neural_attn.pretrained.conversion.family import Family
@@ -32,6 +33,16 @@ def known_families() -> dict[str, Family]:
     return {kind: one for one in reversed(found) for kind in one.model_types}
 
 
+def _respelled(model_type: str, families: Iterable[str]) -> str:
+    """A hint where a name differs in capitals and punctuation alone."""
+    same = [one for one in families if _letters(one) == _letters(model_type)]
+    return Suggestion(model_type, same[0]) if same else ""
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).lower()
+
+
 def family_of(config: Config) -> Family:
     """The family of a model. Raises NeuralError (E0624) where none knows it."""
     model_type = config.text("model_type")
@@ -40,9 +51,9 @@ def family_of(config: Config) -> Family:
         known = ", ".join(sorted(families))
         fail(
             "E0624",
-            # A slip of the pen, no more: that `roberta` is like `bert` in its letters
+            # Another spelling, no more: that `roberta` is like `bert` in its letters
             # has led people to write the one for the other.
-            hint=did_you_mean(model_type, families, cutoff=0.85),
+            hint=_respelled(model_type, families),
             path=config.path,
             model_type=model_type,
             known=known,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,31 @@ class Rule:
         """Our name for this tensor, or None where the rule is not about it."""
         match = re.fullmatch(self.pattern, name)
         return match.expand(self.target) if match else None
+
+    def sources_of(self, target: str) -> list[str]:
+        """The names of tensors that would fill this weight of ours, if they are known.
+
+        They are where the pattern is a plain name but for its groups, of which one may
+        be optional.
+        """
+        ours = re.sub(r"\\\\(\d)", r"(?P<group\1>.*)", re.escape(self.target))
+        match = re.fullmatch(ours, target)
+        if not match:
+            return []
+        filled = match.groupdict()
+        with_it = re.sub(r"\(\?:([^()]*)\)\?", r"\1", self.pattern)
+        without = re.sub(r"\(\?:([^()]*)\)\?", "", self.pattern)
+        names = [_plain(pattern, filled) for pattern in (with_it, without)]
+        return [name for name in names if self.target_of(name) == target]
+
+
+def _plain(pattern: str, filled: Mapping[str, str]) -> str:
+    """A pattern with its groups filled."""
+    numbers = count(1)
+    name = re.sub(
+        r"\([^()]*\)", lambda _: filled.get(f"group{next(numbers)}", ""), pattern
+    )
+    return re.sub(r"\\(.)", r"\1", name)
 
 
 def rules(
@@ -86,12 +112,15 @@ def transposed(values: Array) -> Array:
 class Extra:
     """Tensors that the network has no use for, and what they are, for people.
 
-    Those that repeat a weight of ours name it: they must be equal.
+    Those that repeat a weight of ours name it: they must be equal. `computed` makes of
+    the shape of a table the values that the network works out itself, which these must
+    be too, but for the rounding of half precision.
     """
 
     pattern: str
     meaning: str
     copy_of: str = ""
+    computed: Callable[[tuple[int, ...]], NDArray[np.float64]] | None = None
 
 
 @dataclass(frozen=True)
@@ -196,6 +225,16 @@ class Plan:
                 target = f"{layer.attribute}.{alone}"
                 break
         return f"model.{target}" if self.block else target
+
+    def rule_names(self, weight: str) -> list[str]:
+        """The targets of rules that may have become this name (see `weight_name`)."""
+        plain = weight.removeprefix("model.") if self.block else weight
+        for layer in self.layers:
+            rest = plain.removeprefix(f"{layer.attribute}.")
+            if rest != plain:
+                name = layer.name or snake_case(layer.block)
+                return [f"{name}.{rest}", f"{name}.0.{rest}"]
+        return [plain]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import NoReturn
 
 import numpy as np
@@ -80,7 +81,7 @@ def match(
         for rule, target in targets:
             shape = _shape_of(target, expected)
             if shape is None:
-                _no_place(name, tensor, f"there is no `{target}`")
+                _no_place(name, tensor, "what config.json describes does not have it")
             if target in found:
                 first = found[target].name
                 _no_place(name, tensor, f"`{first}` already fills `{target}`")
@@ -91,16 +92,17 @@ def match(
         if not targets:
             extra = _extra(plan, family, name, tensor)
             unused.setdefault(extra.meaning, []).append(name)
+            _check_computed(extra, name, tensor)
             if extra.copy_of:
                 copies[name] = plan.weight_name(extra.copy_of)
     for target, shape in expected.items():
         if target not in found:
-            other = _constant(plan, target, shape)
-            parts = _parts(target, shape, found)
-            lacking = next((name for name in parts if name not in found), "")
-            if parts and not lacking:
-                other = Stacked(target, shape, tuple(found[name] for name in parts))
-            found[target] = other or _missing(lacking or target, shape, stored, unused)
+            other = _stacked(target, shape, found) or _constant(plan, target, shape)
+            if other is None:
+                lacking = _lacking(target, shape, found)
+                name = _source_name(plan, family, stored, lacking)
+                _missing(name, lacking, shape, stored, unused)
+            found[target] = other
     for name, target in copies.items():
         _check_copy(name, stored[name], found[target])
     notes = [
@@ -119,10 +121,23 @@ def _shape_of(target: str, expected: Mapping[str, Shape]) -> Shape | None:
     return shape[1:] if int(place) < shape[0] else None
 
 
-def _parts(target: str, shape: Shape, found: Mapping[str, Source]) -> list[str]:
-    """The names of the parts of a weight, if the source has any of them."""
-    names = [f"{target}[{place}]" for place in range(shape[0] if shape else 0)]
-    return names if any(name in found for name in names) else []
+def _parts(target: str, shape: Shape) -> list[str]:
+    return [f"{target}[{place}]" for place in range(shape[0] if shape else 0)]
+
+
+def _stacked(target: str, shape: Shape, found: Mapping[str, Source]) -> Source | None:
+    """A weight whose parts the source has, all of them."""
+    names = _parts(target, shape)
+    if not names or any(name not in found for name in names):
+        return None
+    return Stacked(target, shape, tuple(found[name] for name in names))
+
+
+def _lacking(target: str, shape: Shape, found: Mapping[str, Source]) -> str:
+    """The weight that is not there, or a part of one of which others are."""
+    names = _parts(target, shape)
+    none = all(name not in found for name in names)
+    return target if none else next(name for name in names if name not in found)
 
 
 def _constant(plan: Plan, target: str, shape: Shape) -> Source | None:
@@ -154,6 +169,17 @@ def _extra(plan: Plan, family: Family, name: str, tensor: StoredTensor) -> Extra
     return Extra("", "what is not part of this kind of model")
 
 
+def _check_computed(extra: Extra, name: str, tensor: StoredTensor) -> None:
+    if extra.computed is None:
+        return
+    if len(tensor.shape) != 2:
+        _no_place(name, tensor, "it is not a table")
+    off = np.abs(tensor.read(name) - extra.computed(tensor.shape)).max(initial=0)
+    if off > 2**-8:  # what bfloat16 rounds below 1
+        what = extra.meaning.replace("that are", "are")
+        _no_place(name, tensor, f"{what}, and these differ by up to {off:.2g}")
+
+
 def _check_copy(name: str, tensor: StoredTensor, filling: Source) -> None:
     if not np.array_equal(tensor.read(name), filling.read()):
         why = f"config.json ties it to `{filling.name}`, but the two differ"
@@ -176,16 +202,61 @@ def _check_shape(filling: Filling, shape: Shape) -> None:
         )
 
 
+def _source_name(
+    plan: Plan, family: Family, stored: Mapping[str, StoredTensor], target: str
+) -> str:
+    """What the files would call the tensor that fills a weight of ours, or "".
+
+    Of several names that which is most like those in the files.
+    """
+    plains = [family.plain_name(name) for name in stored]
+    begins = {plain.partition(".")[0] for plain in plains}
+    found: dict[str, tuple[bool, bool]] = {}
+    for whole in (target, f"{target}[0]"):
+        for rule, ours in product(plan.rules, plan.rule_names(whole)):
+            for plain in rule.sources_of(ours):
+                if plan.weight_name(ours) == whole:
+                    used = any(rule.target_of(one) for one in plains)
+                    found[plain] = used, plain.partition(".")[0] in begins
+    best = max(found, key=lambda plain: found[plain], default="")
+    return _prefix(plan, family, stored, best) + best
+
+
+def _prefix(
+    plan: Plan, family: Family, stored: Mapping[str, StoredTensor], plain: str
+) -> str:
+    """What stands before the names of the files that begin as this one."""
+    first = plain.partition(".")[0]
+    begins = [first, *(plan.body if plain.startswith(tuple(plan.body)) else ())]
+    for prefix in family.prefixes:
+        if any(
+            name.startswith(tuple(prefix + one for one in begins)) for name in stored
+        ):
+            return prefix
+    return ""
+
+
 def _missing(
+    name: str,
     target: str,
     shape: Shape,
     stored: Mapping[str, StoredTensor],
     unused: Mapping[str, list[str]],
 ) -> NoReturn:
-    unknown = [name for names in unused.values() for name in names]
+    unknown = [other for names in unused.values() for other in names]
     hint = f"the weights have {len(stored)} tensors"
     if unknown:
         hint += f"; not known here are {', '.join(unknown[:3])}" + (
             ", …" if len(unknown) > 3 else ""
         )
-    fail("E0628", hint=hint, target=target, shape=list(shape))
+    if not name:
+        fail("E0628", hint=hint, target=target, shape=list(shape))
+    part = name.partition(".")[0]
+    sides = {side for one in stored for side in one.split(".")}
+    if part == "decoder" and part not in sides and "encoder" in sides:
+        hint = "the weights are those of an encoder only, and this type has a decoder"
+    paths = {one.path for one in stored.values()}
+    path = min(paths) if len(paths) == 1 else "the files of weights"
+    fail(
+        "E0628.named", hint=hint, name=name, path=path, target=target, shape=list(shape)
+    )

@@ -108,13 +108,13 @@ def weight_files(folder: Path) -> list[Path]:
         if (folder / f"{name}.index.json").is_file():
             return _indexed(folder / f"{name}.index.json")
     others = [name for name in _OTHERS if (folder / name).is_file()]
-    hint = "the weights must be in the safetensors format"
+    hint = "weights are read from safetensors or .bin files, shards by their index"
     if others:
         hint = (
             f"{others[0]} is in another format; transformers turns it into this "
             "one: AutoModel.from_pretrained(DIR).save_pretrained(NEW_DIR)"
         )
-    fail("E0622.weights", hint=hint, path=folder, single=SINGLE)
+    fail("E0622.weights", hint=hint, path=folder, names=" or ".join(_FILES))
 
 
 def _indexed(index: Path) -> list[Path]:

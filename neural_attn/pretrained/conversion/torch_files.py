@@ -68,13 +68,12 @@ def pickled_tensors(path: Path) -> dict[str, PickledTensor]:
         fail("E0627.large", path=path, reason=error)
     except ValueError:
         fail("E0627.torch", path=path)
-    named = isinstance(state, dict) and all(
-        isinstance(name, str) and isinstance(value, torch.Tensor)
-        for name, value in state.items()
-    )
-    if not named:
-        fail("E0627.torch", path=path)
+    if not isinstance(state, dict):
+        fail("E0627.named", path=path, what=f"a {type(state).__name__}")
     for name, value in state.items():
+        if not (isinstance(name, str) and isinstance(value, torch.Tensor)):
+            what = f"a {type(value).__name__} under the name {name!r}"
+            fail("E0627.named", path=path, what=what)
         if form := form_of(value):
             fail("E0629.form", path=path, name=name, form=form)
     return {name: PickledTensor(path, value) for name, value in state.items()}

@@ -120,6 +120,18 @@ def test_pairs_of_metrics(analysis):
     np.testing.assert_allclose(points, table[["entropy", "max_weight"]])
 
 
+def test_pairs_inside_axes_that_are_given(analysis):
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    assert plot_metrics(analysis, ["entropy", "max_weight"], ax=left) is figure
+    inside = [axes for axes in left.child_axes if axes.collections]
+    table = analysis.to_frame()
+    expected = table[["max_weight", "entropy"]]
+    np.testing.assert_allclose(inside[0].collections[0].get_offsets(), expected)
+    assert inside[0].get_ylabel()  # which its row has nowhere else
+    assert not right.has_data()
+
+
 def test_a_figure_of_one_s_own_and_its_rcparams(analysis):
     figure = Figure()
     left, right = figure.subplots(1, 2)

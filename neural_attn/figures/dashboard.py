@@ -68,7 +68,7 @@ HOVER = (
     "query <b>%{y}</b><br>key <b>%{x}</b><br>weight <b>%{z:.4f}</b>"
     "<extra>%{fullData.name}</extra>"
 )
-BAR_PIXELS = 280
+BAR_PIXELS = 200  # beside the tokens it has no more room on a telephone
 NAME_PIXELS = 44  # of a weight at the bar
 # On a page the bar lies above the matrix, which then has the width of a telephone to
 # itself. Plotly moves all its titles where a bar lies: HTML says what they would. It
@@ -339,7 +339,7 @@ def _title(item: AttentionItem, warnings: Sequence[str], notes: Sequence[str]) -
     )
     causal = "causal " if item.causal else ""
     heads = len(item.head_indices)
-    count = "1 head" if heads == 1 else f"{heads} heads"
+    count = f"head {item.head_indices[0]}" if heads == 1 else f"{heads} heads"
     promise = "" if item.rows == SHARES else f"; {PROMISES[item.rows]}"
     if item.rows not in NONNEGATIVE:
         promise += "; orange is below 0, blue above"

@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from neural_attn.analysis.result import Analysis
@@ -149,7 +150,11 @@ def plot_head_distances(
 
 
 def plot_metrics(
-    analysis: Analysis, metrics: Sequence[str] = PAIRED, *, hue: str = "layer"
+    analysis: Analysis,
+    metrics: Sequence[str] = PAIRED,
+    *,
+    hue: str = "layer",
+    ax: Axes | None = None,
 ) -> Figure:
     """Draw metrics in pairs, a point for each head, with histograms on the diagonal.
 
@@ -158,6 +163,7 @@ def plot_metrics(
     analysis : as `neural_attn.analyze` returns it
     metrics : two or more columns of `analysis.to_frame()`
     hue : what colours stand for: "layer", "type" or "kind"
+    ax : where to draw, with axes for each pair inside; None: a figure of its own
 
     Raises
     ------
@@ -173,9 +179,7 @@ def plot_metrics(
     if hue not in ("layer", "type", "kind"):
         raise ValueError(f"hue is layer, type or kind, not {hue!r}")
     table = _known(analysis, names)
-    side = 1.0 + 1.9 * len(names)
-    figure = NotebookFigure(side + 1.2, side, layout="constrained", ground=None)
-    grid = figure.subplots(len(names), len(names), sharex="col", squeeze=False)
+    grid = _grid(ax, len(names))
     colors = _colors(table, hue)
     look = {"data": table, "hue": hue, "palette": colors, "legend": False}
     for row, below in enumerate(names):
@@ -184,14 +188,42 @@ def plot_metrics(
             if row == column:
                 seaborn.histplot(**look, x=name, multiple="stack", bins=12, ax=axes)
                 axes.set_ylabel("heads")
+                axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
             else:
                 seaborn.scatterplot(**look, x=name, y=below, ax=axes, s=22)
-                axes.set_ylabel(_axis_name(below) if not column else "")
+                first = column == (row == 0)  # beside the histogram, or at the left
+                axes.set_ylabel(_axis_name(below) if first else "")
             axes.set_xlabel(_axis_name(name) if row == len(names) - 1 else "")
-    _legend(figure, colors, hue)
+            axes.tick_params(labelbottom=row == len(names) - 1)
     told = f"{len(table)} heads" + (f"; {_UNTRAINED}" * (analysis.trained is False))
-    figure.suptitle(f"Metrics in pairs: {told}")
+    figure = _root(grid[0, 0])
+    if ax is None:
+        figure.suptitle(f"Metrics in pairs: {told}")
+        _legend(figure, colors, hue)
+    else:
+        ax.set_title(f"Metrics in pairs: {told}")
+        _legend(ax, colors, hue)
     return figure
+
+
+def _grid(ax: Axes | None, count: int) -> NDArray[Any]:
+    """Axes in a square: of a figure of their own, or inside those that are given."""
+    if ax is None:
+        side = 1.0 + 1.9 * count
+        own = NotebookFigure(side + 1.2, side, layout="constrained", ground=None)
+        made: NDArray[Any] = own.subplots(count, count, sharex="col", squeeze=False)
+        return made
+    ax.set_axis_off()
+    step, side = 1 / count, 0.64 / count
+    return np.array(
+        [
+            [
+                ax.inset_axes((column * step, 1 - row * step - side, side, side))
+                for column in range(count)
+            ]
+            for row in range(count)
+        ]
+    )
 
 
 def write_statistics(
@@ -336,11 +368,16 @@ def _colors(table: Any, hue: str) -> dict[Any, Any]:
     return {value: palette.LINES[i % most] for i, value in enumerate(values)}
 
 
-def _legend(figure: Figure, colors: dict[Any, Any], hue: str) -> None:
+def _legend(around: Figure | Axes, colors: dict[Any, Any], hue: str) -> None:
+    """At the right, outside of a figure or of axes."""
     from matplotlib.lines import Line2D
 
     marks = [
         Line2D([], [], marker="o", linestyle="", color=color, label=str(value))
         for value, color in colors.items()
     ]
-    figure.legend(handles=marks, title=hue, loc="outside right center")
+    if isinstance(around, Axes):
+        beside = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
+        around.legend(handles=marks, title=hue, **beside)
+    else:
+        around.legend(handles=marks, title=hue, loc="outside right center")

@@ -377,7 +377,7 @@ def _legend(around: Figure | Axes, colors: dict[Any, Any], hue: str) -> None:
         for value, color in colors.items()
     ]
     if isinstance(around, Axes):
-        beside = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
-        around.legend(handles=marks, title=hue, **beside)
+        place = (1, 0.5)
+        around.legend(handles=marks, title=hue, loc="center left", bbox_to_anchor=place)
     else:
         around.legend(handles=marks, title=hue, loc="outside right center")

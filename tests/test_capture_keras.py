@@ -559,6 +559,14 @@ def same(one, other):
         np.testing.assert_array_equal(left, right)
 
 
+def hub_maps(name, sizes, inputs):
+    """A model and its maps, which are captured without changing what it gives."""
+    model = hub_model(name, sizes)
+    output, maps = watched(model, inputs)
+    same(output, model(inputs))
+    return model, maps
+
+
 def sums_of(one):
     """Of all rows that see a key; a sink takes what lacks in gpt-oss."""
     sums = one.weights.sum(-1)
@@ -569,9 +577,7 @@ def sums_of(one):
 @pytest.mark.parametrize("name", ENCODERS)
 def test_encoders_of_keras_hub(name):
     sizes, inputs = ENCODERS[name]
-    model = hub_model(name, sizes)
-    output, maps = watched(model, inputs)
-    same(output, model(inputs))
+    _, maps = hub_maps(name, sizes, inputs)
     ((weights,), (one,)) = maps.values(), maps.maps
     assert (one.kind, one.causal) == ("encoder_self", False)
     np.testing.assert_allclose(sums_of(one), 1, **EXACT)
@@ -584,9 +590,7 @@ def test_encoders_of_keras_hub(name):
 @pytest.mark.parametrize("name", DECODERS)
 def test_decoders_of_keras_hub(name):
     sizes, inputs = DECODERS[name]
-    model = hub_model(name, sizes)
-    output, maps = watched(model, inputs)
-    same(output, model(inputs))
+    model, maps = hub_maps(name, sizes, inputs)
     (one,) = maps.maps
     assert (one.kind, one.causal) == ("decoder_self", True)
     assert one.weights.shape == (1, sizes.get("num_query_heads", 2), 5, 5)
@@ -606,9 +610,7 @@ def test_decoders_of_keras_hub(name):
 @pytest.mark.parametrize("name", PAIRS)
 def test_encoders_and_decoders_of_keras_hub(name):
     sizes, inputs = PAIRS[name]
-    model = hub_model(name, sizes)
-    output, maps = watched(model, inputs)
-    same(output, model(inputs))
+    _, maps = hub_maps(name, sizes, inputs)
     kinds = [(one.kind, one.causal) for one in maps.maps]
     assert kinds == [("encoder_self", False), ("decoder_self", True), ("cross", False)]
     for one in maps.maps:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -159,6 +159,15 @@ class AttentionMap:
         if self.causal:
             allowed = allowed & np.tri(queries, keys, keys - queries, dtype=bool)
         return np.broadcast_to(allowed, self.weights.shape)
+
+    def take_heads(self, places: Sequence[int]) -> AttentionMap:
+        """The heads at these places, which keep their numbers."""
+        at, mask = list(places), self.mask
+        if mask is not None and mask.ndim > 2 and mask.shape[-3] > 1:
+            mask = mask[..., at, :, :]
+        numbers = tuple(self.head_indices[place] for place in at)
+        weights = self.weights[:, at]
+        return replace(self, weights=weights, mask=mask, head_indices=numbers)
 
     def key_range(self, batch_index: int = 0) -> slice:
         """Give the real keys of one example, from the first to the last visible.

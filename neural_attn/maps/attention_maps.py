@@ -293,7 +293,11 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
         chosen = [*self.maps] if layer is None else [*self._find_layer(layer)]
         if head is not None:
             chosen = [_one_head(one, head) for one in chosen]
-        selected = replace(self, maps=chosen)
+        return self.keep(chosen)
+
+    def keep(self, some: Sequence[AttentionMap]) -> AttentionMaps:
+        """Some of these maps, or parts of them, whose layers keep their numbers."""
+        selected = replace(self, maps=[*some])
         own = {
             one.name: number
             for number, layer in zip(self.layer_numbers, self.layers, strict=True)
@@ -301,7 +305,7 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
         }
         if selected.layer_numbers == tuple(own[m[0].name] for m in selected.layers):
             return selected
-        return replace(self, maps=[replace(m, layer=own[m.name]) for m in chosen])
+        return replace(self, maps=[replace(m, layer=own[m.name]) for m in some])
 
     def item(self, name: str, batch_index: int = 0) -> AttentionItem:
         """One example of the map `name`, without its padding.
@@ -460,10 +464,4 @@ def _one_head(one: AttentionMap, head: int) -> AttentionMap:
     if number not in one.head_indices:
         there = heads_there(one.head_indices)
         raise SelectionError(f"{one.name} has no head {head}: it has {there}")
-    at = one.head_indices.index(number)
-    mask = one.mask
-    if mask is not None and mask.ndim >= 3 and mask.shape[-3] > 1:
-        mask = mask[..., at : at + 1, :, :]
-    return replace(
-        one, weights=one.weights[:, at : at + 1], mask=mask, head_indices=(number,)
-    )
+    return one.take_heads([one.head_indices.index(number)])

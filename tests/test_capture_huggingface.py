@@ -15,6 +15,8 @@ transformers = pytest.importorskip("transformers")
 
 pytestmark = [pytest.mark.requires_torch, pytest.mark.requires_transformers]
 
+from neural_attn.models.living import watch  # noqa: E402
+
 EXACT = {"rtol": 0, "atol": 1e-5}
 
 SIZES = {
@@ -133,11 +135,18 @@ def queries(one, inputs):
 
 
 @pytest.mark.parametrize("case", MODELS)
-def test_a_fused_model_shows_what_the_eager_one_returns(case):
+def test_a_fused_model_shows_what_the_eager_one_returns(case, monkeypatch):
     *made, inputs = MODELS[case]
     model = build(*made)
     assert model.config._attn_implementation == "sdpa"  # what is given by default
     output, maps = watched(model, inputs)
+    with monkeypatch.context() as patch:  # the same, where all modules are followed
+        patch.setattr(watch, "attending", lambda parts: None)
+        every = capture(model, inputs)
+    assert [(m.name, m.kind, m.layer) for m in every.maps] == [
+        (m.name, m.kind, m.layer) for m in maps.maps
+    ]
+    assert all(map(np.array_equal, every.values(), maps.values()))
     plain = without(model, inputs)
     for name, value in plain.items():
         if isinstance(value, torch.Tensor):
@@ -431,6 +440,56 @@ def test_each_layer_has_one_map_of_its_own_kind(name, config, sizes, kinds):
     maps = capture(build(name, config, sizes), TEXT)
     assert [one.kind for one in maps.maps] == kinds
     analyze(maps)
+
+
+def hooks(module):
+    return len(module._forward_hooks) + len(module._forward_pre_hooks)
+
+
+@pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt])
+def test_only_what_is_called_attention_is_followed_and_only_while_it_runs(error):
+    model = build(*MODELS["bert"][:3])
+    before, inside = {id(m): list(vars(m)) for m in model.modules()}, []
+
+    def look(*_):
+        followed = [type(one).__name__ for one in model.modules() if hooks(one)]
+        every = torch.nn.modules.module._global_forward_hooks
+        inside.append((followed, len(every)))
+        if error is not None:
+            raise error
+
+    model.pooler.activation.register_forward_hook(look)
+    if error is None:
+        capture(model, TEXT)
+    else:
+        with pytest.raises(error):
+            capture(model, TEXT)
+    assert inside == [(["BertAttention", "BertSelfAttention"] * 2 + ["Tanh"], 0)]
+    model.pooler.activation._forward_hooks.clear()
+    assert {id(m): list(vars(m)) for m in model.modules()} == before
+    assert not any(map(hooks, model.modules()))
+
+
+@pytest.mark.parametrize("change", ["a class", "a method", "a module"])
+def test_a_part_whose_name_tells_nothing_is_followed(change):
+    def attend(x, *args, **kwargs):
+        one = x.unsqueeze(1)
+        return torch.nn.functional.scaled_dot_product_attention(one, one, one)[:, 0]
+
+    class Mixer(torch.nn.Module):
+        forward = staticmethod(attend)
+
+    model = build(*MODELS["bert"][:3])
+    output = model.encoder.layer[1].output
+    if change == "a method":  # as `accelerate` wraps it
+        dense = output.dense.forward
+        output.dense.forward = lambda x: attend(dense(x))
+    else:
+        output.dropout = Mixer().eval()
+    if change == "a class":
+        Mixer.__module__ = "transformers.models.mixer"
+    names = ["layer_0", "layer_1_0", "layer_1_1"]
+    assert list(capture(model, TEXT)) == names
 
 
 class Wrapper(torch.nn.Module):

@@ -24,7 +24,7 @@ from neural_attn.models.living.rows import RowsOf, all_rows, blocks_of_rows
 from neural_attn.models.living.scores import require_readable
 from neural_attn.promises import SHARES, Rows
 
-__all__ = ["FlexScores", "asks_device", "keeps_compiled", "names_compiled", "running"]
+__all__ = ["FlexScores", "asks_device", "keeps_compiled", "names_compiled", "reading"]
 
 _MODULE = "torch.nn.attention.flex_attention"
 _ASKS = torch.Tensor.device  # as its check reads it
@@ -35,7 +35,7 @@ def asks_device(func: Any) -> bool:
     return getattr(func, "__self__", None) is _ASKS
 
 
-def running(args: Any) -> Callable[[], FlexScores] | None:
+def reading(args: Any) -> Callable[[], FlexScores] | None:
     """What reads the call of `flex_attention` that asks for a device; None if none.
 
     It is to be called by what a mode calls.

@@ -1,15 +1,16 @@
 """Watches one call of a PyTorch module: which module runs, and each attention in it.
 
-Nothing is patched and no module gets a hook of its own (PyTorch leaves its fast paths
-where it finds one): the calls are seen by a `TorchFunctionMode`, which is of this
-thread alone, and the stack of modules by hooks on the calls of all modules, which other
-threads pass. What the model computes is left as it is.
+Nothing is patched: the calls are seen by a `TorchFunctionMode`, which is of this thread
+alone, and the stack of modules by hooks, which other threads pass. Where the modules
+that attend are known by their names, they get the hooks; elsewhere the calls of all
+modules have them, as PyTorch leaves its fast paths where a module has a hook of its
+own. What the model computes is left as it is.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
@@ -36,8 +37,9 @@ from neural_attn.models.living.flex import (
     asks_device,
     keeps_compiled,
     names_compiled,
-    running,
+    reading,
 )
+from neural_attn.models.living.modules import attending, is_quiet, running
 from neural_attn.models.living.scores import Scores, is_dense
 from neural_attn.models.living.scripted import is_scripted, may_attend
 
@@ -89,7 +91,8 @@ class Watch:
     def __init__(self, parts: Mapping[str, Any], listener: Listener) -> None:
         """Take the modules in the model that will be called, by their paths."""
         self._paths = {id(module): path for path, module in parts.items()}
-        self._is_quiet: Callable[[type], bool] = cache(_is_quiet)
+        self._attending = attending(parts)
+        self._is_quiet: Callable[[type], bool] = cache(is_quiet)
         self._names_compiled: Callable[[type], bool] = cache(names_compiled)
         self._listener = listener
         self._frames: list[_Frame] = []
@@ -103,14 +106,10 @@ class Watch:
             exits.callback(setattr, _here, "watch", _here.watch)
             if not torch._C._is_torch_function_enabled():
                 exits.enter_context(torch._C._EnableTorchFunction())
-            began = register_module_forward_pre_hook(self._began)
-            exits.callback(began.remove)
-            ended = register_module_forward_hook(
-                self._ended, with_kwargs=True, always_call=True
-            )
-            exits.callback(ended.remove)
-            # which `remove` forgets (PyTorch 2.13)
-            exits.callback(_global_forward_hooks_with_kwargs.pop, ended.id, None)
+            if self._attending is None:
+                self._follow_all(exits)
+            else:
+                self._follow(self._attending, exits)
             exits.enter_context(self._calls)
             exits.callback(self._close_all)
             _here.watch = self
@@ -120,6 +119,25 @@ class Watch:
     def __exit__(self, *raised: object) -> None:
         """End; nothing is left behind."""
         self._exits.close()
+
+    def _follow_all(self, exits: ExitStack) -> None:
+        began = register_module_forward_pre_hook(self._began)
+        exits.callback(began.remove)
+        ended = register_module_forward_hook(
+            self._ended, with_kwargs=True, always_call=True
+        )
+        exits.callback(ended.remove)
+        # which `remove` forgets (PyTorch 2.13)
+        exits.callback(_global_forward_hooks_with_kwargs.pop, ended.id, None)
+
+    def _follow(self, modules: Sequence[Any], exits: ExitStack) -> None:
+        for module in modules:
+            began = module.register_forward_pre_hook(self._began)
+            exits.callback(began.remove)
+            ended = module.register_forward_hook(
+                self._ended, with_kwargs=True, always_call=True
+            )
+            exits.callback(ended.remove)
 
     def _close_all(self) -> None:
         if self._calls.is_paused:
@@ -135,8 +153,7 @@ class Watch:
 
     def _passes(self, module: Any) -> bool:
         """Whether no attention can stand in the code of a module itself."""
-        quiet: bool = self._is_quiet(type(module))
-        return quiet and "forward" not in module.__dict__
+        return self._is_quiet(type(module)) and "forward" not in module.__dict__
 
     def _began(self, module: Any, args: Any) -> None:
         if _here.watch is not self:
@@ -239,8 +256,13 @@ class Watch:
     def _tell_running(self, scores: Callable[[], Any]) -> None:
         if _here.watch is not self:
             return
-        frame = self._frames[-1] if self._frames else _Frame(None, "", ())
-        self._tell(frame.path, frame.module, scores)
+        if self._attending is not None:
+            path, module = running(self._paths)
+        elif self._frames:
+            path, module = self._frames[-1].path, self._frames[-1].module
+        else:
+            path, module = "", None
+        self._tell(path, module, scores)
 
     def _tell(self, path: str, module: Any, scores: Callable[[], Any]) -> None:
         self._mark()
@@ -292,7 +314,7 @@ class _Calls(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped here
     ) -> Any:
         kwargs = kwargs or {}
         if asks_device(func) and not torch.compiler.is_dynamo_compiling():
-            scores = running(args)
+            scores = reading(args)
             if scores is not None:
                 self._flexible(scores)
         output = func(*args, **kwargs)
@@ -372,12 +394,6 @@ def _sdpa(
 
 def _called_scores(args: Any, kwargs: Any) -> Scores:
     return _sdpa(*args, **kwargs)
-
-
-def _is_quiet(kind: type) -> bool:
-    """Whether modules of a class are PyTorch's own, and none that attend."""
-    own = kind.__module__.startswith("torch.nn.modules.")
-    return own and not issubclass(kind, native.KINDS)
 
 
 def _is_plain(module: Any, args: Any) -> bool:

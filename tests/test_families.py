@@ -328,8 +328,8 @@ ROWS = {
             layer_types=["sliding_attention", "full_attention"],
             query_pre_attn_scalar=9), writes=True),
         Row("Gemma3ForCausalLM", llama(head_dim=4, sliding_window=3,
-            num_hidden_layers=3, rope_parameters=GEMMA3, layer_types=[
-            "sliding_attention", "sliding_attention", "full_attention"])),
+            num_hidden_layers=3, rope_parameters=GEMMA3, tie_word_embeddings=False,
+            layer_types=["sliding_attention", "sliding_attention", "full_attention"])),
         Row("Gemma3TextModel", llama(head_dim=4, query_pre_attn_scalar=4)),
     ],
     "vit": [
@@ -369,6 +369,8 @@ ROWS = {
         Row("BartForConditionalGeneration", bart(scale_embedding=True,
             tie_word_embeddings=False), "translation", 1, writes=True),
         Row("BartModel", bart(activation_function="relu"), "translation", 1),
+        Row("BartForSequenceClassification", bart(num_labels=4, eos_token_id=2,
+            decoder_start_token_id=5), "labelled", 1),
     ],
     "mbart": [
         Row("MBartForConditionalGeneration", bart(), "translation", 1, writes=True),
@@ -435,6 +437,9 @@ def inputs_of(row, model):
         return images | inputs
     if row.segments:
         inputs["token_type_ids"] = random.integers(0, row.segments, SHOWN.shape)
+    if row.inputs == "labelled":  # each text by the token that ends it
+        last = SHOWN.shape[1] - 1 - SHOWN[:, ::-1].argmax(axis=1)
+        np.put_along_axis(inputs["input_ids"], last[:, np.newaxis], 2, axis=1)
     if row.inputs == "translation":
         inputs["decoder_input_ids"] = ids[:, :4]
     return inputs

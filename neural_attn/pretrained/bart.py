@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +11,11 @@ from numpy.typing import NDArray
 from neural_attn.pretrained.conversion.activations import activation
 from neural_attn.pretrained.conversion.common import (
     MAX_LAYERS,
+    TEXT,
     TIED_HEAD,
     TRANSLATION,
     counted,
+    last_step,
     padding_of,
     rate_note,
     refuse,
@@ -29,25 +32,43 @@ from neural_attn.pretrained.conversion.family import (
     Rule,
     rules,
 )
-from neural_attn.pretrained.conversion.heads import LANGUAGE
+from neural_attn.pretrained.conversion.heads import LANGUAGE, SEQUENCE
 
 
 @dataclass(frozen=True)
 class _Kin:
-    """How a family differs: learned positions, norms behind embeddings or first."""
+    """How a family differs: learned positions, norms behind embeddings or first.
+
+    `labelled`: where it gives labels to a text, the decoder reads the text again, with
+    a start of its own before it (mBART's begins with the text's last token).
+    """
 
     title: str
     learned: bool = True
     embedding_norm: bool = True
     norm_first: bool = False
+    labelled: bool = False
 
 
 _KIN = {
-    "bart": _Kin("BART"),
+    "bart": _Kin("BART", labelled=True),
     "mbart": _Kin("mBART", norm_first=True),
     "pegasus": _Kin("Pegasus", learned=False, embedding_norm=False, norm_first=True),
     "marian": _Kin("Marian", learned=False, embedding_norm=False),
 }
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """What the ids of both sides are called, and the mask of the first."""
+
+    source: str
+    target: str
+    mask: str
+
+
+_TRANSLATED = _Texts("source", "target", "memory_mask")
+_LABELLED = _Texts("input_ids", "shifted", "attention_mask")  # its own second text
 SIDES = {"encoder": "source", "decoder": "target"}
 _ATTENTION = {
     "q_proj": "query_projection",
@@ -78,19 +99,22 @@ def plan(config: Config) -> Plan:
     layers = [Layer("Embedding", table, name=name) for name in tables]
     for side in SIDES:
         layers += _side(config, kin, side)
-    answer = "y"
+    texts = _TRANSLATED
     if config.head == LANGUAGE:
         answer = _add_head(config, layers, tied=tied)
+    elif config.head == SEQUENCE and kin.labelled:
+        texts = _LABELLED
+        answer = _add_labels(config, layers)
+    else:
+        answer = "y"
     depths = [counted(config.size(f"{side}_layers"), "layer") for side in SIDES]
     return Plan(
         summary=f"{kin.title} with {' + '.join(depths)} of {counted(heads, 'head')}",
-        inputs=TRANSLATION,
+        inputs=TEXT if texts is _LABELLED else TRANSLATION,
         block=Block(
             f"{kin.title}Model",
             [
-                *padding_of(config, 1),
-                *_equations(config, kin, "encoder", tables[0]),
-                *_equations(config, kin, "decoder", tables[-1]),
+                *_equations(config, kin, tables, texts),
                 f"return {answer}",
             ],
         ),
@@ -169,21 +193,39 @@ def _side(config: Config, kin: _Kin, side: str) -> list[Layer]:
     return [*found, last] if kin.norm_first else found
 
 
-def _equations(config: Config, kin: _Kin, side: str, table: str) -> list[str]:
-    name, x = SIDES[side], "x" if side == "encoder" else "y"
-    vectors = f"{table}({name})"
-    if config.flag("scale_embedding", False):
-        vectors += f" * sqrt({config.size('d_model')})"
-    embedded = f"{name}_position({vectors})"
-    if kin.embedding_norm:
-        embedded = f"{name}_norm({embedded})"
-    call = (
-        "encoder(x, attention_mask=memory_mask)"
-        if side == "encoder"
-        else "decoder(y, memory, memory_mask=memory_mask)"
-    )
-    call = f"{side}_norm({call})" if kin.norm_first else call
-    return [f"{x} = {embedded}", f"{'memory' if side == 'encoder' else 'y'} = {call}"]
+def _equations(
+    config: Config, kin: _Kin, tables: Sequence[str], texts: _Texts
+) -> list[str]:
+    """From ids to the vectors of the decoder, which are `y`."""
+
+    def embedded(side: str, table: str, ids: str) -> str:
+        vectors = f"{table}({ids})"
+        if config.flag("scale_embedding", False):
+            vectors += f" * sqrt({config.size('d_model')})"
+        placed = f"{SIDES[side]}_position({vectors})"
+        return f"{SIDES[side]}_norm({placed})" if kin.embedding_norm else placed
+
+    def normed(side: str, call: str) -> str:
+        return f"{side}_norm({call})" if kin.norm_first else call
+
+    memory = normed("encoder", f"encoder(x, attention_mask={texts.mask})")
+    answer = normed("decoder", f"decoder(y, memory, memory_mask={texts.mask})")
+    shifted = []
+    if texts is _LABELLED:
+        start = config.whole("decoder_start_token_id", 2)
+        shifted = [
+            f"start = slice({texts.source}, 0, 1, axis=1) * 0 + {start}",
+            f"text = slice({texts.source}, 0, -1, axis=1)",
+            f"{texts.target} = concatenate([start, text], axis=1)",
+        ]
+    return [
+        *([] if shifted else padding_of(config, 1)),
+        f"x = {embedded('encoder', tables[0], texts.source)}",
+        f"memory = {memory}",
+        *shifted,
+        f"y = {embedded('decoder', tables[-1], texts.target)}",
+        f"y = {answer}",
+    ]
 
 
 def _add_head(config: Config, layers: list[Layer], *, tied: bool) -> str:
@@ -200,6 +242,16 @@ def _add_head(config: Config, layers: list[Layer], *, tied: bool) -> str:
         )
         answer += " + bias"
     return answer
+
+
+def _add_labels(config: Config, layers: list[Layer]) -> str:
+    """Labels of a text, by the step of the decoder that has read all of it."""
+    layers += [
+        Layer("LastStep", {}, name="last"),
+        Layer("Dense", {"units": config.size("d_model")}, name="pool"),
+        Layer("Dense", {"units": config.labels()}, name="head"),
+    ]
+    return f"head(tanh(pool({last_step(config, 'y', 1)})))"
 
 
 def layer_rules() -> list[Rule]:
@@ -220,6 +272,12 @@ def layer_rules() -> list[Rule]:
 def _rules(kin: _Kin) -> list[Rule]:
     found = [
         *rules({"lm_head": "head"}),
+        *rules(
+            {
+                "classification_head.dense": "pool",
+                "classification_head.out_proj": "head",
+            }
+        ),
         Rule("final_logits_bias", "bias", _only_row),
         *layer_rules(),
     ]
@@ -240,4 +298,9 @@ def _only_row(values: Array) -> Array:
     return values.reshape(-1)
 
 
-FAMILY = Family(tuple(_KIN), plan, prefixes=("model.",), heads={LANGUAGE: ""})
+FAMILY = Family(
+    tuple(_KIN),
+    plan,
+    prefixes=("model.",),
+    heads={LANGUAGE: "", SEQUENCE: r"classification_head\.out_proj"},
+)

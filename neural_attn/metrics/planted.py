@@ -71,6 +71,7 @@ PLANTED: dict[str, Callable[[Geometry, np.random.Generator], Float]] = {
     "previous_token": _follow("previous_token"),
     "next_token": _follow("next_token"),
     "same_token": _follow("same_token"),
+    "reverse_order": _follow("reverse_order"),
     "duplicate_token": _follow("duplicate_token"),
     "induction": _follow("induction"),
     "punctuation": _follow("punctuation"),

@@ -44,6 +44,7 @@ from neural_attn.commands.printing import write_json
 from neural_attn.diagnostics.errors import printable
 from neural_attn.figures.choices import (
     DEFAULT_SCALE,
+    INCHES,
     ROW_NAMES,
     SCALES,
     THEME_NAMES,
@@ -107,7 +108,7 @@ if TYPE_CHECKING:
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True)
 @click.option("--cmap", metavar="NAME", help="A Matplotlib colour map.")
 @click.option(
-    "--figsize", nargs=2, type=click.FloatRange(2, 60), metavar="W H",
+    "--figsize", nargs=2, type=click.FloatRange(*INCHES), metavar="W H",
     help="Width and height of a picture, in inches; by default what fits.",
 )  # fmt: skip
 @click.option(

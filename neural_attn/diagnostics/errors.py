@@ -240,8 +240,13 @@ def reason(error: OSError) -> str:
 
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """A hint (`Suggestion`) naming the nearest known word, or "" where none is near."""
-    near = _nearest(word.lower(), tuple(known), cutoff)
+    near = nearest(word, known, cutoff)
     return Suggestion(word, near) if near else ""
+
+
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The nearest known word, whatever its case, or "" where none is near."""
+    return _nearest(word.lower(), tuple(known), cutoff)
 
 
 @functools.lru_cache(maxsize=256)  # a repeat can ask for one word a thousand times

@@ -372,7 +372,7 @@ def test_signed_weights_keep_their_sign_on_the_page(visit, folder, scheme):
     np.testing.assert_array_equal(page.evaluate(ROWS, [0, 1, 0]), weights[0, 1])
     assert f"{weights[0, 1].min():.4f}" in page.inner_text("#panel-matrix .readout")
     size = f"{np.abs(weights[0, 1]).max():.4f}"
-    assert page.inner_text("#panel-matrix .legend").split() == [f"-{size}", size, "(√)"]
+    assert page.inner_text("#panel-matrix .legend").split() == [f"-{size}", size, "√"]
     red, _, blue, _ = page.evaluate(COLOR, [int(row), int(column)])
     assert red > blue + 20  # orange
     red, _, blue, _ = page.evaluate(COLOR, list(map(int, best)))
@@ -421,7 +421,7 @@ def test_the_bar_marks_the_uniform_level_and_noise_has_a_scale_to_1(
         level = even_share(maps.item(one.name, 0).allowed, one.rows)
         top = 1.0 if not trained else one.weights[0, 0].max()
         said = [f"uniform {level:.4f}", f"{top:.4f}"]
-        assert legend.inner_text().split("\n") == ["0", said[0], f"{said[1]} (√)"], kind
+        assert legend.inner_text().split("\n") == ["0", said[0], f"{said[1]} √"], kind
         # a thumbnail has the colours of the matrix, and so its scale
         assert page.evaluate(STAMP, [f"{number},0", 1, 1]) == page.evaluate(
             COLOR, [1, 1]

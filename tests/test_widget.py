@@ -53,7 +53,7 @@ def test_a_selection_of_what_is_not_there_is_refused():
         ({"model": True}, "model is True; it may be 0"),
         (
             {"view": "nosense"},
-            "view is 'nosense'; it may be model, matrix, head, token, measures",
+            "view is 'nosense'; it may be model, matrix, head, token, m",
         ),
         ({"view": "compare"}, "view is 'compare'; it may be model"),
         ({"nolayer": 2}, "no part of a selection 'nolayer': .*; did you mean 'layer'"),

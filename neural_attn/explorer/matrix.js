@@ -37,7 +37,7 @@ export class MatrixView {
       el("button", { textContent: "+", onclick: zoomTo(2), "aria-label": "Zoom in" }));
     tools.setAttribute("aria-label", "Zoom");
     this.even = el("i");
-    const scale = el("span", { className: "legend" }, this.ends[0], el("span", {}, this.legend, this.even), this.ends[1]);
+    const scale = el("span", { className: "legend", title: "√: by the square root; log: by the logarithm; else linear" }, this.ends[0], el("span", {}, this.legend, this.even), this.ends[1]);
     this.table = el("div");
     this.sentence = el("p", { className: "hint" });
     panel.replaceChildren(el("div", { className: "row" }, this.heading, scale, tools),
@@ -206,7 +206,7 @@ export class MatrixView {
       this.painted = table;
     }
     this.ends[0].textContent = signed ? formatWeight(-greatest) : scale === "log" ? formatWeight(greatest / 1e4) : "0";
-    this.ends[1].textContent = formatWeight(greatest) + { head: "", sqrt: " (√)", log: " (log)" }[scale];
+    this.ends[1].textContent = formatWeight(greatest) + { head: "", sqrt: " √", log: " log" }[scale];
     this.even.hidden = !(even <= greatest);
     this.even.textContent = `uniform ${formatWeight(even)}`;
     this.even.style.left = `${100 * placeOf(even, greatest, scale)}%`;

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from neural_attn.commands import completion
 from neural_attn.commands.options import (
     AXES,
     BACKEND,
@@ -150,8 +151,9 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
 )  # fmt: skip
 @click.option("--top", type=click.IntRange(1), help="The most connections per layer.")
 @click.option(
-    "--spacy", metavar="PIPELINE", help="Parts of speech for connections, by spaCy."
-)
+    "--spacy", metavar="PIPELINE", shell_complete=completion.pipelines,
+    help="Parts of speech for connections, by spaCy.",
+)  # fmt: skip
 @click.option(
     "--flow", is_flag=True, help="Also attention flow of the first text, with SciPy."
 )

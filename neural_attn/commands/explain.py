@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from neural_attn.commands import completion
 from neural_attn.commands.options import examples
 from neural_attn.commands.printing import write
 
 
 @click.command()
-@click.argument("code", required=False)
+@click.argument("code", required=False, shell_complete=completion.codes)
 @examples("neural explain E0203", "neural explain")
 def explain(code: str | None) -> None:
     """Say what a code means, with a wrong and a right example; list all codes."""

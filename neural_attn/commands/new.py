@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from neural_attn.commands import completion
 from neural_attn.commands.options import FILE, examples
 from neural_attn.commands.printing import write
 from neural_attn.diagnostics.errors import fail, printable
 
 
 @click.command()
-@click.argument("template", required=False)
+@click.argument("template", required=False, shell_complete=completion.templates)
 @click.option("-o", "--output", type=FILE, help="Write here; `-` prints.")
 @click.option("--name", help="The name of the network.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")

@@ -14,6 +14,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from neural_attn.commands import completion
 from neural_attn.diagnostics.errors import Diagnostic, fail, printable
 from neural_attn.promises import ROWS as PROMISED
 
@@ -27,6 +28,7 @@ def _backend(auto: str) -> Callable[[Any], Any]:
         default="auto",
         show_default=True,
         metavar="NAME",
+        shell_complete=completion.backends,
         help=f"numpy, pytorch (torch), tensorflow (tf, keras), or auto: {auto}.",
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from neural_attn.commands import completion
 from neural_attn.commands.options import (
     BACKEND,
     BEAMS,
@@ -48,6 +49,7 @@ WORDS = {"exact_match": "exact match, %", "bleu": "BLEU"}
 @BEAMS
 @click.option(
     "--tokenize", default="13a", show_default=True, metavar="NAME",
+    shell_complete=completion.splits,
     help="How BLEU splits words, as sacrebleu names it: 13a, char, zh, ko-mecab, …",
 )  # fmt: skip
 @BACKEND

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from neural_attn.commands import completion
 from neural_attn.commands.options import FILE, NETWORK, examples, note, say
 from neural_attn.commands.printing import write_json
 from neural_attn.diagnostics.errors import printable
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "-b", "--backend", default="auto", show_default=True, metavar="NAME",
+    shell_complete=completion.trainers,
     help="pytorch (torch) or tensorflow (tf, keras); auto: one that is installed.",
 )  # fmt: skip
 @click.option("--epochs", type=click.IntRange(1), help="Passes through the data.")
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     help="The share of the data to hold out (0.1), or a file of such data.",
 )  # fmt: skip
 @click.option(
-    "--tokenizer", metavar="KIND|FILE",
+    "--tokenizer", metavar="KIND|FILE", shell_complete=completion.tokenizers,
     help="bpe (the default), word or char, made from the data; or a tokenizer.json.",
 )  # fmt: skip
 @click.option(

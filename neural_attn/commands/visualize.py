@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from neural_attn.commands import completion
 from neural_attn.commands.architecture import draw_architecture
 from neural_attn.commands.lessons import (
     chosen,
@@ -106,7 +107,10 @@ if TYPE_CHECKING:
     show_default=True, help="How the explorer keeps weights; full is float32.",
 )  # fmt: skip
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True)
-@click.option("--cmap", metavar="NAME", help="A Matplotlib colour map.")
+@click.option(
+    "--cmap", metavar="NAME", shell_complete=completion.colour_maps,
+    help="A Matplotlib colour map.",
+)  # fmt: skip
 @click.option(
     "--figsize", nargs=2, type=click.FloatRange(*INCHES), metavar="W H",
     help="Width and height of a picture, in inches; by default what fits.",

@@ -92,6 +92,9 @@ def test_the_verdict_follows_punctuation_and_not_the_end(stop):
 
 
 def test_every_type_can_be_named():
+    meant = "there is no pattern 'sinks'; did you mean 'sink'"
+    with pytest.raises(KeyError, match=meant):
+        planted_head("sinks", ["a", "b"])
     assert set(PLANTED) | {"diagonal", "undefined"} == set(PATTERNS)
 
 

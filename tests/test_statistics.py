@@ -165,7 +165,7 @@ def test_what_cannot_be_drawn_is_said(analysis, monkeypatch):
         analysis.head("L9H9")
     with pytest.raises(ValueError, match="no head has effective_rank"):
         plot_distributions(analysis, "effective_rank")
-    with pytest.raises(ValueError, match="rows are counted by"):
+    with pytest.raises(ValueError, match="metric of rows is 'distance', not one of"):
         plot_distributions(analysis, "distance", over="rows")
     with pytest.raises(ValueError, match="two heads"):
         plot_head_distances(analyze(maps_of(1, 1)))

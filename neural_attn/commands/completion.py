@@ -106,7 +106,8 @@ def codes() -> Iterable[str]:
 @_completes
 def layers() -> list[str]:
     """Layers, blocks and the layers around layers."""
-    from neural_attn.language_help import WRAPPERS, entries
+    from neural_attn.language_help import entries
+    from neural_attn.resolve.wrappers import WRAPPERS
 
     return [*entries(), *WRAPPERS]
 

@@ -273,7 +273,10 @@ def plot_attention_summary(
     if isinstance(cross_attn, (list, tuple)) and np.ndim(cross_attn[0]) >= 3:
         layers = cross_attn
         if not -len(layers) <= layer_idx < len(layers):
-            raise IndexError(f"there is no layer {layer_idx}: there are {len(layers)}")
+            raise IndexError(
+                f"there is no layer {layer_idx}: there are {len(layers)}, "
+                "numbered from 0"
+            )
         cross_attn = layers[layer_idx]
         name = f"layer {layer_idx % len(layers)}"
     array = np.asarray(cross_attn)

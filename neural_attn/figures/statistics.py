@@ -21,7 +21,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from neural_attn.analysis.result import Analysis
-from neural_attn.diagnostics.choices import check_choice, no_such, not_one_of
+from neural_attn.diagnostics.choices import check_choice, no_such
 from neural_attn.diagnostics.errors import fail
 from neural_attn.figures import palette
 from neural_attn.figures.choices import ThemeName
@@ -74,9 +74,8 @@ def plot_distributions(
     """
     seaborn = _seaborn()
     check_choice("over", over, ("heads", "rows"))
-    if over == "rows" and metric not in HISTOGRAMS:
-        known = not_one_of("metric", metric, HISTOGRAMS)
-        raise ValueError(f"{known}: rows are counted by no other")
+    if over == "rows":
+        check_choice("metric of rows", metric, HISTOGRAMS)
     table = _known(analysis, [metric])
     axes = _axes(ax)
     if over == "heads":

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_attn.diagnostics.choices import no_such
 from neural_attn.metrics.geometry import Geometry
 from neural_attn.metrics.one_pass import plan_for
 from neural_attn.metrics.pattern_scores import SCORES
@@ -105,6 +106,8 @@ def planted_head(
     KeyError
         If there is no such pattern.
     """
+    if pattern not in PLANTED:
+        raise KeyError(no_such("pattern", pattern, PLANTED))
     random = np.random.default_rng(seed)
     count = len(tokens)
     allowed = np.tri(count, dtype=bool) if causal else np.ones((count, count), bool)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neural_attn.commands import completion
 from neural_attn.commands.architecture import draw_architecture
+from neural_attn.commands.completion import completes
 from neural_attn.commands.lessons import (
     chosen,
     lesson_options,
@@ -57,6 +57,12 @@ if TYPE_CHECKING:
     from neural_attn.pipeline import Request
     from neural_attn.teaching.charts import Lesson
     from neural_attn.teaching.source import Source
+
+
+def _colour_maps() -> Iterable[str]:
+    import matplotlib
+
+    return matplotlib.colormaps
 
 
 @click.command()
@@ -108,7 +114,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True)
 @click.option(
-    "--cmap", metavar="NAME", shell_complete=completion.colour_maps,
+    "--cmap", metavar="NAME", shell_complete=completes(_colour_maps),
     help="A Matplotlib colour map.",
 )  # fmt: skip
 @click.option(

@@ -6,13 +6,15 @@ the pages of `diagnostics`.
 
 from __future__ import annotations
 
+import difflib
+import functools
 from collections.abc import Callable, Iterable
 from inspect import signature
 from typing import Any
 
-from neural_attn.diagnostics.errors import nearest
-
-__all__ = ["check_choice", "check_options", "keywords", "no_such", "not_one_of"]
+__all__ = [
+    "check_choice", "check_options", "keywords", "nearest", "no_such", "not_one_of",
+]  # fmt: skip
 
 _FEW = 12  # words that are listed though the one that was meant is known
 
@@ -70,3 +72,15 @@ def check_options(
 def _meant(given: object, known: Iterable[str]) -> str:
     near = nearest(given, known) if isinstance(given, str) else ""
     return f"; did you mean {near!r}?" if near else ""
+
+
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The nearest known word, whatever its case, or "" where none is near."""
+    return _nearest(word.lower(), tuple(known), cutoff)
+
+
+@functools.lru_cache(maxsize=256)  # a repeat can ask for one word a thousand times
+def _nearest(word: str, known: tuple[str, ...], cutoff: float) -> str:
+    by_lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word, by_lower, n=1, cutoff=cutoff)
+    return by_lower[near[0]] if near else ""

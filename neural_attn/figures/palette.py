@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from neural_attn.diagnostics.choices import check_choice
-from neural_attn.diagnostics.errors import nearest
+from neural_attn.diagnostics.choices import check_choice, nearest
 from neural_attn.figures.choices import THEME_NAMES, ThemeName
 
 if TYPE_CHECKING:  # SVG and pages need the colours alone

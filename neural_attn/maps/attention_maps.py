@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neural_attn.diagnostics.errors import nearest
+from neural_attn.diagnostics.choices import nearest
 from neural_attn.extensions import load
 from neural_attn.maps.attention_map import (
     AttentionItem,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -16,6 +16,7 @@ from neural_attn.analysis.shard import PartialAnalysis, finish
 from neural_attn.analysis.unkept import MapMeasurer, count_maps, count_measured
 from neural_attn.diagnosis.diagnose import diagnose_maps
 from neural_attn.diagnosis.faults import Diagnosis
+from neural_attn.diagnostics.choices import check_options, keywords
 from neural_attn.diagnostics.errors import fail
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.texts import as_texts
@@ -26,7 +27,13 @@ from neural_attn.models.keras import is_keras
 from neural_attn.models.living.choice import Heads, Layers
 from neural_attn.models.opening import open_model
 from neural_attn.models.pytorch import ModuleModel, is_module
-from neural_attn.pipeline import Request, refuse_lies, run_analysis
+from neural_attn.pipeline import (
+    OF_ANALYSES,
+    OF_RUNS,
+    Request,
+    refuse_lies,
+    run_analysis,
+)
 from neural_attn.selection import select_some
 
 if TYPE_CHECKING:  # Matplotlib takes half a second, and `capture` needs none
@@ -201,13 +208,12 @@ def plot(
     ValueError
         If there is no such colour map, scale or theme.
     TypeError
-        If `Look` has no such field.
+        If there is no such option.
     """
-    from neural_attn.figures.look import Look
+    from neural_attn.figures.look import look_of
     from neural_attn.figures.of_maps import plot_maps
 
-    drawn = Look(**look)
-
+    drawn = look_of(plot, look)
     if axes is not None and not isinstance(given, AttentionMaps):
         given, axes = open_model(given, axes=axes), None
     if isinstance(given, AttentionMaps):
@@ -253,7 +259,10 @@ def analyze(
         If something is wrong with the model or its inputs.
     ValueError
         If batches have maps with the same name but different heads.
+    TypeError
+        If there is no such option.
     """
+    check_options(analyze, options, (*_OF_MAPS, *OF_ANALYSES))
     parts = [given] if isinstance(given, PartialAnalysis) else given
     if _are_all(PartialAnalysis, parts):
         told = {"inputs": inputs, "tokenizer": tokenizer, **options}
@@ -262,14 +271,25 @@ def analyze(
         return finish(reduce(PartialAnalysis.merge, parts))
     if layers is not None or heads is not None:
         some = capture(given, inputs, tokenizer, layers, heads)
-        return analyze_maps.analyze(some, **options)
+        return analyze_maps.analyze(some, **_of(_OF_MAPS, options, "maps"))
     living = is_module(given) or is_keras(given)
     if not (living or isinstance(given, AttentionModel | LoadedModel)):
         if tokenizer is not None:
             options["tokenizer"] = tokenizer
         own = () if inputs is None else (inputs,)
-        return analyze_maps.analyze(given, *own, **options)
+        return analyze_maps.analyze(given, *own, **_of(_OF_MAPS, options, "maps"))
+    options = _of(OF_ANALYSES, options, "a model")
     return run_analysis(_request(given, inputs, tokenizer=tokenizer, **options))[0]
+
+
+# what `analyze` takes for maps or arrays
+_OF_MAPS = (*keywords(analyze_maps.analyze), *analyze_maps.CLAIMS)
+
+
+def _of(known: Collection[str], given: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """The options that have an effect; raises NeuralError (E0414) for any other."""
+    refuse_options({n: v for n, v in given.items() if n not in known}, what)
+    return {name: value for name, value in given.items() if name in known}
 
 
 def diagnose(
@@ -299,7 +319,10 @@ def diagnose(
         If something is wrong with the model or its inputs.
     ValueError
         If batches have maps with the same name but different heads.
+    TypeError
+        If there is no such option.
     """
+    check_options(diagnose, options, OF_RUNS)
     if isinstance(given, AttentionMaps) or _are_batches(given):
         told = {"inputs": inputs, "tokenizer": tokenizer, "checkpoint": checkpoint}
         refuse_options({**told, **options}, "maps")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from neural_attn.check import check_file, choose
+from neural_attn.diagnostics.choices import check_options
 from neural_attn.diagnostics.errors import Diagnostic, NeuralError, fail
 from neural_attn.explorer.page import EXPLORER, ExplorerPage, explore
 from neural_attn.files import atomic_write
@@ -123,10 +124,10 @@ def generate(
     NeuralError
         If the network does not write text, a tokenizer or weights do not fit, a text is
         empty, or an option cannot be used.
+    TypeError
+        If there is no such option.
     """
-    unknown = [name for name in how if name not in _HOW]
-    if unknown:
-        raise TypeError(f"generate has no option {unknown[0]!r}: {', '.join(_HOW)}")
+    check_options(generate, how, _HOW)
     texts = as_texts(inputs)
     if not texts:
         fail("E0643.list")

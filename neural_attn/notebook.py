@@ -8,9 +8,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from neural_attn.diagnostics.choices import check_options, no_such
 from neural_attn.explorer.page import INLINE_HEIGHT, ExplorerPage
 from neural_attn.maps.attention_map import AttentionMap
-from neural_attn.pipeline import explore
+from neural_attn.pipeline import OF_PAGES, explore
 
 __all__ = ["VIEWS", "widget"]
 
@@ -44,7 +45,10 @@ def widget(given: Any, inputs: Any = None, **options: Any) -> Any:
     NeuralError, ValueError
         As `neural_attn.explore`; an input that fails leaves the page as it was. A
         ValueError too if a selection names what the page does not have.
+    TypeError
+        If there is no such option.
     """
+    check_options(widget, options, OF_PAGES)
     try:
         kind = _kind()
     except ImportError:
@@ -107,7 +111,7 @@ def _check_selection(selection: Mapping[str, Any], page: ExplorerPage) -> None:
     given = {name: value for name, value in selection.items() if value is not None}
     for name in given:
         if name not in _SELECTED:
-            raise ValueError(f"a selection has {', '.join(_SELECTED)}, not {name!r}")
+            raise ValueError(no_such("part of a selection", name, _SELECTED))
     sources = [maps for maps in (page.maps, page.other) if maps is not None]
     _refuse_others(given, "model", range(len(sources)))
     maps = sources[given.get("model", 0)]
@@ -146,4 +150,4 @@ def _refuse_others(given: Mapping[str, Any], name: str, there: Sequence[Any]) ->
         said = f"0 to {there[-1]}"
     else:
         said = ", ".join(map(str, there))
-    raise ValueError(f"in a selection {name} is {said}, not {one!r}")
+    raise ValueError(f"in a selection {name} is {one!r}; it may be {said}")

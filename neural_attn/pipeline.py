@@ -24,6 +24,7 @@ from neural_attn.analysis.steps import Steps
 from neural_attn.diagnosis.diagnose import conclude
 from neural_attn.diagnosis.faults import Diagnosis
 from neural_attn.diagnosis.record import Record
+from neural_attn.diagnostics.choices import check_options, keywords
 from neural_attn.diagnostics.errors import Diagnostic, NeuralError, fail
 from neural_attn.explorer import page
 from neural_attn.explorer.page import EXPLORER, ExplorerPage
@@ -53,8 +54,8 @@ from neural_attn.promises import Rows
 from neural_attn.selection import select_some
 
 __all__ = [
-    "Batch", "Outcome", "Request", "attend", "collect", "diagnose", "explore",
-    "refuse_lies", "run_analysis", "visualize",
+    "OF_ANALYSES", "OF_PAGES", "OF_RUNS", "Batch", "Outcome", "Request", "attend",
+    "collect", "diagnose", "explore", "refuse_lies", "run_analysis", "visualize",
 ]  # fmt: skip
 
 Step = Callable[[str], None]  # what begins
@@ -135,6 +136,17 @@ class Request:
     def has_texts(self) -> bool:
         """Whether it runs on texts, not on arrays."""
         return bool(self.texts or self.files)
+
+
+# The fields that say how a model runs on its inputs, and with those what is counted.
+OF_RUNS = (
+    *("network", "backend", "checkpoint", "seed", "tokens", "rows", "axes", "causal"),
+    *("mask", "images", "sounds", "groups", "batch_size", "output_dir"),
+)
+OF_ANALYSES = (
+    *(*OF_RUNS, "links", "link_row", "link_kind", "probe", "threshold", "top", "spacy"),
+    *("relations", "parse", "flow", "rank", "steps", "most_texts"),
+)
 
 
 @dataclass(frozen=True)
@@ -461,6 +473,7 @@ def visualize(request: Request, step: Step = lambda begins: None) -> Outcome:
         files[request.save_maps.name] = request.save_maps
     notes = [*imported, *chosen, *batch.prepared.cut, *batch.prepared.notes]
     notes += _cut_notes(captured.maps, request.look)
+    notes += _explorer_notes(request)
     if count > request.examples:
         notes.append(f"drew {request.examples} of {count} examples (--num-examples)")
     warnings = [*model.warnings, *(one.diagnostic for one in captured.findings)]
@@ -502,6 +515,31 @@ def _cut_notes(maps: AttentionMaps, look: Look | None) -> list[str]:
                 f"(--max-{side}); the explorer and --save-maps have all"
             )
     return notes
+
+
+# options of pictures -> what the explorer has instead
+_OF_PICTURES = {
+    "cmap": "colours of its own",
+    "annotate": "each value under the pointer",
+    "figsize": "the size of its window",
+    "row": "rows by the token that was fed",
+}
+
+
+def _explorer_notes(request: Request) -> list[str]:
+    """What was asked for that the explorer does otherwise."""
+    look = request.look or PLAIN
+    given = {
+        "cmap": request.cmap is not None, "annotate": look.annotate,
+        "figsize": look.figsize is not None, "row": look.row is not None,
+    }  # fmt: skip
+    names = [name for name in _OF_PICTURES if given[name]]
+    if not names:
+        return []
+    options = " and ".join(f"--{name}" for name in names)
+    verb = "does" if len(names) == 1 else "do"
+    has = " and ".join(_OF_PICTURES[name] for name in names)
+    return [f"{options} {verb} not change the explorer, which has {has}"]
 
 
 def _examples(batch: Batch) -> int:
@@ -550,10 +588,13 @@ def explore(
     Raises
     ------
     ValueError
-        If there are no maps, or no such option.
+        If there are no maps, or an option has no such value.
+    TypeError
+        If there is no such option.
     NeuralError
         If something is wrong with the model or its inputs, or a page would not be true.
     """
+    check_options(explore, options, keywords(page.explore))
     if isinstance(model, AttentionMaps):
         given = {"inputs": inputs, "tokens": tokens, "rows": rows}
         given |= {"axes": axes, "causal": causal, "mask": mask}
@@ -583,6 +624,9 @@ def explore(
     told = [*maps.notes, *batch.notes, *batch.captured.advice]
     said = tuple(dict.fromkeys(told))
     return page.explore(replace(maps, notes=said), **options)
+
+
+OF_PAGES = (*keywords(explore), *keywords(page.explore))  # what `explore` takes by name
 
 
 def _draw(
@@ -633,7 +677,7 @@ def _draw(
 def _look_of_page(look: Look) -> dict[str, Any]:
     """Of how pictures look what the explorer opens with: what differs from the usual.
 
-    Its own scale is another, and its theme that of the reader's system.
+    Its theme is then that of the reader's system.
     """
     names = ("hide_special", "hide_sinks", "renormalize", "scale", "theme")
     asked = {name: getattr(look, name) for name in names}

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn import pipeline
+from neural_attn.diagnostics.choices import check_options, keywords
 from neural_attn.diagnostics.errors import fail
 from neural_attn.maps.attention_maps import AttentionMaps, SelectionError
 from neural_attn.metrics.guide import AttentionPatterns, analyze_attention_patterns
@@ -104,10 +105,10 @@ class AttentionVisualizer:
             `attention_weights`: name to array; `visualizations`: name to Figure.
         """
         from neural_attn.figures.heatmap import save_figure
-        from neural_attn.figures.look import Look
+        from neural_attn.figures.look import look_of
         from neural_attn.figures.of_maps import plot_maps
 
-        drawn = Look(**look)
+        drawn = look_of(AttentionVisualizer.visualize, look)
         maps = _selected(self._maps(input_data, tokens), layer_name, head_index)
         figures = {
             name: plot_maps(maps.select(name), mean=True, look=drawn) for name in maps
@@ -153,8 +154,9 @@ class AttentionVisualizer:
         NeuralError
             With every problem of the file or the data.
         """
-        from neural_attn.figures.look import Look
+        from neural_attn.figures.look import look_of
 
+        drawn = look_of(AttentionVisualizer.visualize_from_dsl, look)
         request = pipeline.Request(
             Path(dsl_file),
             backend=backend or self.backend,
@@ -165,7 +167,7 @@ class AttentionVisualizer:
             head=head_index,
             output_dir=Path(output_dir),
             seed=seed,
-            look=Look(**look) if look else None,
+            look=drawn if look else None,
         )
         outcome = pipeline.visualize(request)
         maps = _selected(outcome.maps, layer_name, None)
@@ -252,6 +254,7 @@ class AttentionVisualizer:
         """Draw one alignment, [target, source]; see `figures.alignment`."""
         from neural_attn.figures.alignment import plot_attention
 
+        check_options(AttentionVisualizer.plot_attention, how, keywords(plot_attention))
         given = (src_tokens, trg_tokens, title, save_path, max_src, max_trg)
         return plot_attention(attention, *given, **how)
 

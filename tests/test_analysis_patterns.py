@@ -11,7 +11,7 @@ from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.metrics.planted import PLANTED, planted_head, planted_tokens
 
 # Under a causal mask these do not exist.
-NOT_CAUSAL = {"next_token", "delimiter", "suffix"}
+NOT_CAUSAL = {"next_token", "reverse_order", "delimiter", "suffix"}
 
 
 def heads_of(patterns, tokens, noise, causal, seed):
@@ -92,6 +92,9 @@ def test_the_verdict_follows_punctuation_and_not_the_end(stop):
 
 
 def test_every_type_can_be_named():
+    meant = "there is no pattern 'sinks'; did you mean 'sink'"
+    with pytest.raises(KeyError, match=meant):
+        planted_head("sinks", ["a", "b"])
     assert set(PLANTED) | {"diagonal", "undefined"} == set(PATTERNS)
 
 
@@ -104,6 +107,40 @@ def test_a_diagonal_cross_attention_is_named():
     (head,) = analyzer.heads()
     assert head.pattern.name == "diagonal"
     assert head.statistics["monotonicity"].mean > 0.99
+
+
+def reversed_head(padding):
+    """Cross-attention to the tokens in reverse order, and a head at random."""
+    random = np.random.default_rng(5)
+    source, target = (*"abcdefgh", "</s>"), ("<s>", *"hgfedcb")
+    random_rows = random.dirichlet(np.ones(9), size=8)
+    ordered = 0.3 * random.dirichlet(np.ones(9), size=8)
+    ordered[range(8), range(7, -1, -1)] += 0.7
+    weights = np.zeros((1, 2, 8, 9 + sum(padding)))
+    there = slice(padding[0], padding[0] + 9)
+    weights[0, :, :, there] = ordered, random_rows
+    mask = np.zeros((1, 1, 1, weights.shape[-1]), bool)
+    mask[..., there] = True
+    keys = (*["<pad>"] * padding[0], *source, *["<pad>"] * padding[1])
+    return AttentionMap("x", weights, "cross", mask, None, (target,), (keys,))
+
+
+NAMED = ["reverse_order", "mixed"]
+REVERSED = (
+    "layer 0 head 0 attends to the tokens in reverse order: 0.75, chance 0.11, "
+    "p 7e-04, 7 rows of 1 text"
+)
+
+
+@pytest.mark.parametrize("padding", [(0, 0), (0, 4), (3, 0)])
+def test_a_reverse_order_is_named_wherever_padding_and_its_head_stand(padding):
+    one = reversed_head(padding)
+    for order in ([0, 1], [1, 0]):
+        analyzer = Analyzer()
+        analyzer.add(AttentionMaps([one.take_heads(order)]))
+        found = {head.head: head for head in analyzer.heads()}
+        assert [found[head].pattern.title for head in (0, 1)] == NAMED
+        assert found[0].sentence == REVERSED
 
 
 def test_one_token_has_no_choice():

@@ -16,7 +16,9 @@ from neural_attn.metrics.measure import BASED, COLUMNS, measure, plan_for
 from neural_attn.metrics.pattern_scores import SCORES
 from neural_attn.metrics.planted import planted_head, planted_tokens
 from neural_attn.metrics.registry import MEASURES
+from neural_attn.metrics.targets import reverse_order
 
+NOT_CAUSAL = ("next_token", "reverse_order", "last_token", "suffix")
 TOKENS = ("[CLS]", "a", "b", ".", "a", "b", "##b", "a", "!", "[SEP]")
 
 
@@ -48,6 +50,7 @@ def wanted(name, q, k, tokens):
         "previous_token": k == q - 1,
         "next_token": k == q + 1,
         "same_token": k == q,
+        "reverse_order": q + k == n - 1 and 0 < q < n - 1,  # not of [CLS] and [SEP]
         "duplicate_token": same and k != q,
         "induction": 0 < k <= q
         and tokens[k - 1] == tokens[q]
@@ -83,7 +86,7 @@ def test_a_score_is_its_definition(name, mask):
                 continue  # no choice
             keys = np.flatnonzero(allowed[q])
             rows.append(float(np.dot(weights[head, q, keys], cells)))
-        if name in ("next_token", "last_token", "suffix") and mask == "causal":
+        if name in NOT_CAUSAL and mask == "causal":
             assert math.isnan(found.values[head, at])
         else:
             assert found.values[head, at] == pytest.approx(np.mean(rows), abs=1e-12)
@@ -252,6 +255,26 @@ def test_monotonic_alignment_of_cross_attention():
     monotonicity = found.values[:, COLUMNS.index("monotonicity")]
     assert monotonicity == pytest.approx([1, -1, 0], abs=1e-6)
     assert math.isnan(found.values[0, COLUMNS.index("previous_token")])
+
+
+def mirrored(query_tokens, key_tokens, *, self_attention=False):
+    """The cells of the reverse order, as (query, key)."""
+    shape = len(query_tokens), len(key_tokens)
+    geometry = Geometry(np.ones(shape, bool), query_tokens, key_tokens, self_attention)
+    return list(zip(*np.nonzero(reverse_order(geometry)), strict=True))
+
+
+def test_the_reverse_order_counts_from_the_ends_without_special_tokens():
+    source = ("a", "b", "c", "</s>")
+    # a decoder's row counts as the token that it writes, the last row as none
+    assert mirrored(("<s>", "z", "y", "x"), source) == [(0, 2), (1, 1), (2, 0)]
+    assert mirrored(("<s>", "<ko>", "z", "y"), source) == [(1, 2), (2, 1)]
+    # rows that are told by their own tokens, and more of them than keys
+    assert mirrored(tuple("zyxwv"), source) == [(0, 2), (1, 1), (2, 0)]
+    assert mirrored(("z", "</s>", "y"), source) == [(0, 2), (2, 1)]
+    # with a cache the last query stands at the last key
+    assert mirrored(("d", "e"), tuple("abcde"), self_attention=True) == [(0, 1), (1, 0)]
+    assert mirrored(("<s>",), ("<s>", "</s>")) == []
 
 
 def test_induction_on_repeated_tokens_is_the_prefix_matching_score():

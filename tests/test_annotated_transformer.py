@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neural_attn import load_model
+from neural_attn import generate, load_model
+from neural_attn.analysis import analyze
 from tests.example_scripts import scripts_of
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples" / "annotated_transformer"
@@ -38,3 +39,12 @@ def test_letters_come_out_backwards_and_each_attends_to_its_own(unseen):
     cross = maps["transformer_decoder_0.cross_attention"].mean(axis=1)
     places = cross[:, :8, :8].argmax(axis=-1)  # of the rows that predict a letter
     assert np.mean(places == np.arange(8)[::-1]) >= 0.9
+
+
+def test_the_analysis_says_that_its_letters_are_in_reverse_order():
+    file = FOLDER / "reverse.neural"
+    made = generate(file, "alphabet", backend="numpy", attention=True)
+    found = analyze(made.maps[0])
+    assert [h.pattern.name for h in found.heads[-2:]] == ["reverse_order"] * 2
+    first = found.highlights[0].sentence
+    assert "(cross) head 1 attends to the tokens in reverse order: 0.79," in first

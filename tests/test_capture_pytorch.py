@@ -454,7 +454,7 @@ def test_only_what_is_asked_for_is_computed(stack, monkeypatch):
     ("asked", "said"),
     [
         ({"layers": 3}, "layers 0 to 2"),
-        ({"layers": "block_1"}, "Did you mean 'blocks.1'"),
+        ({"layers": "block_1"}, "did you mean 'blocks.1'"),
         ({"heads": 2}, "blocks.0 has no head 2: it has heads 0 to 1"),
     ],
 )

@@ -9,6 +9,7 @@ TABLES = [path.stem for path in Path(__file__).parent.glob("test_hints*.py")]
 # message -> why a table cannot hold it, or which test follows it
 ALONE = {
     "E0418.busy": "test_hints_of_calls: two runs, of which one ends",
+    "E0502.pipeline": "test_relations: a name that is none, and one it says is there",
     "E0502.tagger": "test_analysis_texts: a pipeline without, and with",
     "E0502.parser": "test_relations: a pipeline without, and the one to download",
     "E0706": "test_trainer: a full disk, then --resume",

@@ -372,7 +372,7 @@ def test_signed_weights_keep_their_sign_on_the_page(visit, folder, scheme):
     np.testing.assert_array_equal(page.evaluate(ROWS, [0, 1, 0]), weights[0, 1])
     assert f"{weights[0, 1].min():.4f}" in page.inner_text("#panel-matrix .readout")
     size = f"{np.abs(weights[0, 1]).max():.4f}"
-    assert page.inner_text("#panel-matrix .legend").split() == [f"-{size}", size]
+    assert page.inner_text("#panel-matrix .legend").split() == [f"-{size}", size, "√"]
     red, _, blue, _ = page.evaluate(COLOR, [int(row), int(column)])
     assert red > blue + 20  # orange
     red, _, blue, _ = page.evaluate(COLOR, list(map(int, best)))
@@ -421,13 +421,16 @@ def test_the_bar_marks_the_uniform_level_and_noise_has_a_scale_to_1(
         level = even_share(maps.item(one.name, 0).allowed, one.rows)
         top = 1.0 if not trained else one.weights[0, 0].max()
         said = [f"uniform {level:.4f}", f"{top:.4f}"]
-        assert legend.inner_text().split("\n") == ["0", *said], kind
+        assert legend.inner_text().split("\n") == ["0", said[0], f"{said[1]} √"], kind
         # a thumbnail has the colours of the matrix, and so its scale
         assert page.evaluate(STAMP, [f"{number},0", 1, 1]) == page.evaluate(
             COLOR, [1, 1]
         )
     assert ("all from 0 to 1" in page.inner_text("#panel-model")) == (not trained)
-    assert f"0 to {top:.4f}, {said[0]}" in saved(page, "#save-svg")[1].decode()
+    assert (
+        f"0 to {top:.4f}, by the square root, {said[0]}"
+        in saved(page, "#save-svg")[1].decode()
+    )
     page.check("#renormalize")
     page.select_option("#unit", "sentence")  # sums over keys have no such level
     page.get_by_text("By sentence").wait_for()
@@ -530,23 +533,30 @@ def test_a_page_opens_with_the_options_of_pictures(visit, folder):
     page = visit(path, color_scheme="light")
     assert page.inner_text("#theme") == "Theme: dark"
     assert page.evaluate("getComputedStyle(document.body).backgroundColor")[4:6] == "20"
-    flags = ("special", "sinks", "renormalize", "log")
+    flags = ("special", "sinks", "renormalize")
+    assert page.input_value("#scale") == "log"
     assert all(page.is_checked(f"#{name}") for name in flags)
     assert "There are no special tokens to hide." in page.inner_text("#notes")
     page.uncheck("#special")
-    page.wait_for_url(lambda url: "special=0" in url and "log" not in url)
+    page.wait_for_url(lambda url: "special=0" in url and "scale" not in url)
     page.reload()  # the address says what is not as the page opens
-    assert [page.is_checked(f"#{name}") for name in flags] == [False, True, True, True]
+    assert [page.is_checked(f"#{name}") for name in flags] == [False, True, True]
 
 
 def test_a_scale_that_the_page_does_not_have_is_said(folder):
     maps = encoder_decoder()
-    for scale, said in (("shared", "“shared” is for static pictures"), ("head", "")):
-        path = explore(maps, scale=scale).save(folder / "scale.html")
-        assert said in " ".join(header_of(path)["notes"])
-    assert not any(header_of(path)["shows"].values())
+    said = "The scale “shared” is for static pictures: here a colour is the weight, and"
+    for options, shown, notes in (
+        ({}, "sqrt", ""),
+        ({"scale": "log"}, "log", ""),
+        ({"scale": "shared"}, "head", said),
+    ):
+        header = header_of(explore(maps, **options).save(folder / "scale.html"))
+        assert header["shows"].pop("scale") == shown
+        assert not any(header["shows"].values())
+        assert " ".join(header["notes"])[: len(said)] == notes
     for option in ("scale", "theme"):
-        with pytest.raises(ValueError, match=f"{option} is .*, not 'loud'"):
+        with pytest.raises(ValueError, match=f"{option} is 'loud', not one of "):
             explore(maps, **{option: "loud"})
 
 
@@ -749,7 +759,7 @@ def test_the_text_shows_what_the_query_attends_to(visit, folder):
     page.get_by_text("Colour: what “the” attends to, up to 0.7000.").wait_for()
     first = words.evaluate_all(strength)
     assert first[1] == max(first)
-    assert first[1] == pytest.approx(7 * first[3], rel=0.1)
+    assert first[1] == pytest.approx(7**0.5 * first[3], rel=0.1)
     words.nth(2).click()
     page.get_by_text("Colour: what “·s” attends to").wait_for()
     assert np.argmax(words.evaluate_all(strength)) == 3
@@ -1158,7 +1168,7 @@ def test_an_image_is_shown_with_what_looks_where(visit, image_page, axe, scheme)
 
 
 def test_colours_lie_where_the_weights_are(visit, image_page):
-    page = visit(image_page, "#layer=0&head=0&view=image")
+    page = visit(image_page, "#layer=0&head=0&view=image&scale=head")
     page.wait_for_selector("#panel-image canvas")
     shot = io.BytesIO(page.locator("#panel-image canvas").first.screenshot())
     pixels = np.asarray(Image.open(shot).convert("RGB"), float)

@@ -265,7 +265,7 @@ def test_links_that_do_not_fit_are_refused(links, message):
         (small("cross"), {"row": "predicting"}, [(0, 3)], "token 0 has no row that"),
         (small("decoder_self", queries=2), {}, [(1, 0)], "token 1 has no row of its"),
         (small(), {"row": "predicting"}, [(1, 0)], "these maps are of an encoder"),
-        (small(), {"kind": "cross"}, [(1, 0)], "no map of the kind cross"),
+        (small(), {"kind": "cross"}, [(1, 0)], "no map of the kind 'cross'"),
         (small("cross"), {}, [(5, 0)], "is outside a text of 5 × 5"),
     ],
 )
@@ -375,7 +375,11 @@ def test_links_of_a_random_sample_are_refused(files, tmp_path):
     [
         (1, [], "number of texts: 1, not 3"),
         (3, ["--link-row", "predicting"], "line 1: no row predicts a token"),
-        (3, ["--link-kind", "cross"], "line 1: there is no map of the kind cross"),
+        (
+            3,
+            ["--link-kind", "cross"],
+            "line 1: there is no map of the kind 'cross': there is encoder_self",
+        ),
         (3, ["--text", "a b"], "bring no texts"),
         (0, [], "holds no links"),
     ],

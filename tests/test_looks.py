@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,29 @@ import pytest
 from click.testing import CliRunner
 
 import neural_attn
-from neural_attn import AttentionMaps, plot
+from neural_attn import (
+    AttentionMaps,
+    AttentionVisualizer,
+    analyze,
+    diagnose,
+    explore,
+    plot,
+    widget,
+)
+from neural_attn.analysis import analyze as analyze_maps
 from neural_attn.cli import cli
+from neural_attn.diagnostics.choices import no_such, not_one_of
+from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.figures import palette
 from neural_attn.figures.choices import SCALES, THEME_NAMES
 from neural_attn.figures.colorbar import BAR
+from neural_attn.figures.heatmap import plot_heads, plot_heatmap
 from neural_attn.figures.pictures import write_pictures
 from neural_attn.figures.scales import WeightNorm
 from neural_attn.metrics.sinks import find_sinks
 
+VISUALIZER = AttentionVisualizer("numpy")
+EYE = np.eye(2)
 TOKENS = ["[CLS]", "it", "is", "a", "cat", ".", "[SEP]"]
 COUNT = len(TOKENS)
 
@@ -194,12 +209,86 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_a_look_that_there_is_not_is_refused():
-    with pytest.raises(ValueError, match="scale is shared, layer, head, sqrt, log"):
-        plot(MAPS, scale="cube")
-    with pytest.raises(ValueError, match="theme is light, dark"):
+    scales = "not one of shared, layer, head, sqrt, log; did you mean 'sqrt'"
+    with pytest.raises(ValueError, match=f"scale is 'sqr', {scales}"):
+        plot(MAPS, scale="sqr")
+    with pytest.raises(ValueError, match=r"theme is 'grey', not one of light, dark$"):
         plot(MAPS, theme="grey")
-    with pytest.raises(TypeError):
-        plot(MAPS, hide_everything=True)
+    with pytest.raises(ValueError, match="max_src is 0: at least 1 token"):
+        plot(MAPS, max_src=0)
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        ((1, 1), r"figsize is \(1, 1\): width and height are 2 to 60 inches"),
+        ((8, float("nan")), "width and height are 2 to 60 inches"),
+        (5, "figsize is 5, not a width and a height in inches"),
+        (("wide", 3), "not a width and a height in inches"),
+    ],
+)
+def test_the_size_of_a_picture_has_the_limits_of_the_command(size, said):
+    draws = (
+        (plot, MAPS),
+        (plot_heatmap, EYE),
+        (VISUALIZER.plot_attention, EYE, "ab", "cd"),
+    )
+    for draw, *given in draws:
+        with pytest.raises(ValueError, match=said):
+            draw(*given, figsize=size)
+
+
+# a public function that takes options for others, with one that it has not
+MISSPELT = [
+    (
+        partial(plot, MAPS, nonsense=1),
+        "plot has no option 'nonsense': it has given, .*row",
+    ),
+    (partial(plot, MAPS, head=0), "plot has no option 'head'; did you mean 'heads'"),
+    (partial(explore, MAPS, title_="a"), "explore has no option 'title_'; .* 'title'"),
+    (partial(widget, MAPS, themes=1), "widget has no option 'themes'; .* 'theme'"),
+    (partial(analyze, MAPS, flows=1), "analyze has no option 'flows'; .* 'flow'"),
+    (partial(analyze_maps, MAPS, axe="bqk"), "analyze has no option 'axe'; .* 'axes'"),
+    (partial(diagnose, MAPS, seeds=1), "diagnose has no option 'seeds'; .* 'seed'"),
+    (partial(plot_heads, EYE[None], vmix=0), "plot_heads has no .* 'vmix'; .* 'vmax'"),
+    (
+        partial(VISUALIZER.visualize, EYE, anotate=True),
+        "^AttentionVisualizer.visualize has no option 'anotate'; .* 'annotate'",
+    ),
+    (
+        partial(VISUALIZER.visualize_from_dsl, "a.neural", zzz="magma"),
+        "^AttentionVisualizer.visualize_from_dsl has no option 'zzz': it has dsl_file",
+    ),
+    (
+        partial(VISUALIZER.plot_attention, EYE, "ab", "cd", dip=30),
+        "^AttentionVisualizer.plot_attention has no option 'dip'; .* 'dpi'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "said"), MISSPELT)
+def test_a_function_names_itself_where_it_has_no_such_option(call, said):
+    with pytest.raises(TypeError, match=said):
+        call()
+
+
+def test_an_option_of_models_has_no_effect_on_maps():
+    with pytest.raises(NeuralError, match="`probe` has no effect on maps"):
+        analyze(MAPS, probe=False)
+
+
+def test_what_is_not_there_is_told_with_what_is():
+    few, many = ("one", "two"), [f"name_{n}" for n in range(20)]
+    assert no_such("map", "x", ()) == "there is no map 'x': there are none"
+    assert no_such("map", "x", few) == "there is no map 'x': there are one, two"
+    meant = "; did you mean 'one'?"
+    assert (
+        no_such("map", "On", few) == f"there is no map 'On': there are one, two{meant}"
+    )
+    said = "there is no map 'nam_7'; did you mean 'name_7'?"
+    assert no_such("map", "nam_7", many) == said
+    assert no_such("map", "x", many).endswith("name_18, name_19")
+    assert not_one_of("row", 7, (None, *few)) == "row is 7, not one of one, two"
 
 
 def test_the_command_takes_them(tmp_path):
@@ -210,8 +299,13 @@ def test_the_command_takes_them(tmp_path):
     MAPS.save(tmp_path / "maps.npz")
     arguments = ["visualize", str(tmp_path / "maps.npz"), "-o", str(tmp_path / "out")]
     arguments += ["--hide-special", "--renormalize", "--scale", "head", "-f", "svg"]
-    arguments += ["--theme", "dark"]
-    assert CliRunner().invoke(cli, arguments).exit_code == 0
+    arguments += ["--theme", "dark", "--annotate", "--cmap", "magma"]
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 0
+    assert (
+        "note: --cmap and --annotate do not change the explorer, which has colours of "
+        "its own and each value under the pointer\n"
+    ) in done.stderr
     svg = (tmp_path / "out" / "attention_heads_a.svg").read_text("utf-8")
     told = re.sub(r"<[^>]+>|\s", "", svg)
     assert "hidden:specialtokens[CLS],[SEP]" in told

@@ -181,7 +181,7 @@ def test_layers_inside_one_block_are_counted_one_by_one():
 @pytest.mark.parametrize(
     ("layer", "head", "message"),
     [
-        ("transformer_encoder_9", None, "Did you mean 'transformer_encoder_"),
+        ("transformer_encoder_9", None, "did you mean 'transformer_encoder_"),
         ("", None, "no attention layer ''"),
         (4, None, "layers 0 to 3, or -1 for the last"),
         ("-5", None, "no attention layer -5: there are transformer_encoder_0, "),

@@ -315,7 +315,7 @@ def test_attention_of_nothing_but_zero_is_drawn():
         (lambda: plot_heatmap(softmax(2, 2), ["a"]), "1 query tokens.* have 2"),
         (lambda: plot_heatmap(softmax(2, 2), mask=np.ones((2, 2))), "not bool"),
         (lambda: plot_heatmap(softmax(2, 2), mask=np.ones(3, bool)), "broadcast"),
-        (lambda: plot_heatmap(softmax(2, 2), cmap="virdis"), "did you mean viridis"),
+        (lambda: plot_heatmap(softmax(2, 2), cmap="virdis"), "did you mean 'viridis'"),
         (lambda: plot_heads(softmax(1, 2, 2), head_indices=()), "0 panel titles"),
     ],
 )

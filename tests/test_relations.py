@@ -1,6 +1,7 @@
 """Grammatical relations by a parse: what heads find beside the best fixed offset."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -279,6 +280,20 @@ def test_spacy_parses_the_text_itself(tmp_path):
     found = json.loads(result.stdout)["relations"]
     assert found["parser"] == f"spaCy's {PIPELINE}"
     assert {one["name"] for one in found["found"]} == {"direct object", "determiner"}
+
+
+def test_a_pipeline_that_is_missing_is_told_from_spacy_itself(tmp_path):
+    pytest.importorskip(PIPELINE, reason="no English pipeline of spaCy")
+    next(batches()).save(tmp_path / "maps.npz")
+    chosen = "--relations", "--spacy", "en_core_web_none"
+    told = str(run(tmp_path / "maps.npz", *chosen).exception)
+    assert "spaCy is installed, but not its pipeline en_core_web_none" in told
+    command = "python -m spacy download en_core_web_none, or --spacy with one that is "
+    (names,) = re.findall(f"{command}installed: (.*)", told)
+    assert PIPELINE in names.split(", ")
+    assert spacy_parser(PIPELINE)("A cat sat.").words[0] == "A"
+    with pytest.raises(NeuralError, match=r"holds no pipeline of spaCy: .*meta\.json"):
+        spacy_parser(str(tmp_path))
 
 
 def test_a_spacy_pipeline_without_a_parser_is_refused(tmp_path):

@@ -100,6 +100,32 @@ def test_the_shell_gets_what_completes(shell, monkeypatch):
     assert "--watch" in found.output
 
 
+OFFERED = {
+    "visualize a.neural -b ": "auto numpy np pytorch torch tensorflow tf keras",
+    "visualize a.neural --backend t": "torch tensorflow tf",
+    "train a.neural -b n": "",
+    "train a.neural --tokenizer ": "bpe word char",
+    "visualize a.neural --cmap mag": "magma magma_r",
+    "visualize a.neural --scale s": "shared sqrt",
+    "analyze a.neural --rows ": "shares parts gates signed",
+    "diagnose a.neural --fail-on ma": "masking",
+    "new gp": "gpt",
+    "explain w081": "W0810 W0811 W0812",
+    "layers multihead": "MultiHeadAttention",
+}
+
+
+@pytest.mark.parametrize("words", OFFERED)
+def test_the_shell_completes_values(words):
+    line = f"neural {words}".split(" ")
+    where = {"COMP_WORDS": " ".join(line), "COMP_CWORD": str(len(line) - 1)}
+    found = CliRunner().invoke(
+        cli, [], prog_name="neural", env={"_NEURAL_COMPLETE": "bash_complete", **where}
+    )
+    names = [line.removeprefix("plain,") for line in found.output.split()]
+    assert names == OFFERED[words].split()
+
+
 def in_a_terminal(arguments, **variables):
     """What a command writes where both its streams are a terminal."""
     pty = pytest.importorskip("pty")

@@ -154,11 +154,18 @@ def test_untrained_weights_are_said():
 
 
 def test_what_cannot_be_drawn_is_said(analysis, monkeypatch):
-    with pytest.raises(ValueError, match="entropy"):
-        plot_distributions(analysis, "entropie")
+    meant = r"^there is no metric 'entropi'; did you mean 'entropy'\?$"
+    with pytest.raises(ValueError, match=meant):
+        plot_distributions(analysis, "entropi")
+    with pytest.raises(
+        ValueError, match="hue is 'types', not one of layer, type, kind; d"
+    ):
+        plot_metrics(analysis, hue="types")
+    with pytest.raises(KeyError, match="there is no head 'L9H9': there are L0H0, "):
+        analysis.head("L9H9")
     with pytest.raises(ValueError, match="no head has effective_rank"):
         plot_distributions(analysis, "effective_rank")
-    with pytest.raises(ValueError, match="rows are counted by"):
+    with pytest.raises(ValueError, match="metric of rows is 'distance', not one of"):
         plot_distributions(analysis, "distance", over="rows")
     with pytest.raises(ValueError, match="two heads"):
         plot_head_distances(analyze(maps_of(1, 1)))

@@ -45,15 +45,18 @@ def test_a_selection_of_what_is_not_there_is_refused():
     shown = neural_attn.widget(maps)
     shown.selection = kept = {"layer": 1, "head": 3, "query": None, "view": "token"}
     for wrong, said in (
-        ({"layer": 99}, "layer is 0, 1, not 99"),
-        ({"head": -1}, "head is 0 to 3, not -1"),
-        ({"layer": 0, "query": 2}, "query is 0, 1, not 2"),
-        ({"example": 1, "key": 0}, "example is 0, not 1"),
-        ({"kind": "cross"}, "kind is encoder_self, not 'cross'"),
-        ({"model": True}, "model is 0, not True"),
-        ({"view": "nosense"}, "view is model, matrix, head, token, measures, not"),
-        ({"view": "compare"}, "not 'compare'"),
-        ({"nolayer": 2}, "a selection has model, example, .*, not 'nolayer'"),
+        ({"layer": 99}, "layer is 99; it may be 0, 1"),
+        ({"head": -1}, "head is -1; it may be 0 to 3"),
+        ({"layer": 0, "query": 2}, "query is 2; it may be 0, 1"),
+        ({"example": 1, "key": 0}, "example is 1; it may be 0"),
+        ({"kind": "cross"}, "kind is 'cross'; it may be encoder_self"),
+        ({"model": True}, "model is True; it may be 0"),
+        (
+            {"view": "nosense"},
+            "view is 'nosense'; it may be model, matrix, head, token, m",
+        ),
+        ({"view": "compare"}, "view is 'compare'; it may be model"),
+        ({"nolayer": 2}, "no part of a selection 'nolayer': .*; did you mean 'layer'"),
     ):
         with pytest.raises(ValueError, match=said):
             shown.selection = wrong

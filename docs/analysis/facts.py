@@ -8,6 +8,15 @@ TYPES = {
     "previous_token": "Looks one token back.",
     "next_token": "Looks one token ahead.",
     "same_token": "Looks at the token itself.",
+    "reverse_order": (
+        "Looks at the key as far from the end as the query is from the beginning, as\n"
+        "a network does that writes a text backwards: query n at key K - 1 - n of K.\n"
+        "Special tokens are left out where they are known by how they are written\n"
+        "([CLS], `<s>`); queries beyond the number of keys do not count. In\n"
+        "cross-attention whose queries begin with a special token, `<s>`, each row\n"
+        "counts as the token that it writes, the next row's, and the last row does\n"
+        "not count. Not under a causal mask, which hides where the text ends."
+    ),
     "duplicate_token": "Looks at other copies of the token.",
     "induction": "Looks at what followed the same token earlier.",
     "punctuation": (
@@ -15,7 +24,7 @@ TYPES = {
         "end of the text. In fewer than 5 texts a mark that stands in one place\n"
         "alone is told as that position (`sink`)."
     ),
-    "delimiter": "Looks at special tokens after the first one: [SEP], </s>.",
+    "delimiter": "Looks at special tokens after the first one: [SEP], `</s>`.",
     "sink": "Rests on one position, mostly the first token, or on all special tokens.",
     "local": "Looks at a narrow band around the token.",
     "prefix": "Looks at the beginning, at more than its first token.",

@@ -22,6 +22,7 @@ HELD_OUT = (
     "previous_token",
     "next_token",
     "same_token",
+    "reverse_order",
     "duplicate_token",
     "induction",
     "punctuation",
@@ -36,11 +37,8 @@ HELD_OUT = (
     "mixed",
 )
 FIRST_SEED = 1_030_000  # drawn anew after the last change of a threshold
-NOT_CAUSAL = (
-    "next_token",
-    "delimiter",
-    "suffix",
-)  # these do not exist under a causal mask
+# these do not exist under a causal mask
+NOT_CAUSAL = ("next_token", "reverse_order", "delimiter", "suffix")
 
 _SYLLABLES = "ba ce di fo gu ka le mi no pu ra se ti vo zu".split()
 # begin, end, mark of a word's beginning
@@ -58,6 +56,7 @@ _MIXTURES = (
     ("sink", "duplicate_token"),
     ("duplicate_token", "previous_token"),
     ("suffix", "same_token"),
+    ("sink", "reverse_order"),
 )
 
 
@@ -187,6 +186,13 @@ class _Text:
 
     def _same_token(self, cells: Float) -> None:
         np.fill_diagonal(cells, 1)
+
+    def _reverse_order(self, cells: Float) -> None:
+        words = [place for place, _ in self._words()]
+        while words:
+            first, last = words[0], words[-1]
+            cells[first, last] = cells[last, first] = 1
+            words = words[1:-1]
 
     def _words(self) -> list[tuple[int, str]]:
         return [(i, t) for i, t in enumerate(self.tokens) if t[0] not in "[<"]

@@ -175,7 +175,7 @@ PATTERNS_PAGE = """\
 
 A score decides by c, the part of the way from chance to 1: c = (score - chance) / (1 -
 chance), where chance is uniform attention under the same mask. It must have evidence
-(corrected p < 0.01). Narrow types (previous, next, same, duplicate, induction,
+(corrected p < 0.01). Narrow types (previous, next, same, reverse, duplicate, induction,
 punctuation, delimiter, sink) are tried before wide ones (local, prefix, suffix, block,
 diagonal), then uniform; a wide type that is mostly one narrow type inside it does not
 count. What is left is sparse if nothing explains its few keys, and mixed otherwise. The

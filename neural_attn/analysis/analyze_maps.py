@@ -11,6 +11,7 @@ from neural_attn.analysis.links import LinkFinder
 from neural_attn.analysis.relation_finder import RelationFinder
 from neural_attn.analysis.result import Analysis
 from neural_attn.analysis.shard import PartialAnalysis, finish
+from neural_attn.diagnostics.choices import check_options
 from neural_attn.diagnostics.errors import NeuralError, fail
 from neural_attn.inputs.links import LinkRow
 from neural_attn.inputs.parses import Parser
@@ -26,7 +27,10 @@ from neural_attn.metrics.connections import (
     find_connections,
 )
 
-__all__ = ["analyze", "finish_example"]
+__all__ = ["CLAIMS", "analyze", "finish_example"]
+
+# what may be said of arrays, beside their tokens
+CLAIMS = ("tokenizer", "axes", "causal", "mask", "rows", "trained")
 
 
 def analyze(
@@ -77,7 +81,10 @@ def analyze(
     NeuralError
         If nothing in the arrays is attention, for claims that cannot be, or links that
         do not fit their text.
+    TypeError
+        If there is no such claim.
     """
+    check_options(analyze, claims, CLAIMS)
     part = PartialAnalysis(Analyzer(rank=rank), LinkFinder(link_row, link_kind))
     finder = part.relations = parser and RelationFinder("a given parser")
     given = None if links is None else list(links)

@@ -21,7 +21,10 @@ from neural_attn.promises import NONNEGATIVE
 __all__ = ["Highlight", "find_highlights"]
 
 MOST_SENTENCES = 5
-_PLAIN = ("previous_token", "next_token", "same_token", "punctuation", "delimiter")
+_PLAIN = (
+    *("previous_token", "next_token", "same_token", "reverse_order"),
+    *("punctuation", "delimiter"),
+)
 _REST = (
     *("induction", "duplicate_token", "local", "block", "diagonal"),
     *("prefix", "suffix", "sparse"),

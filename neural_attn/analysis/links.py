@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from neural_attn.analysis.link_counts import CountedLinks, LinkScore
 from neural_attn.analysis.significance import wilson
+from neural_attn.diagnostics.choices import check_choice, no_such
 from neural_attn.inputs.links import LINK_ROWS, GivenLinks, LinkRow, take_links
 from neural_attn.maps.attention_map import AttentionItem, AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps
@@ -51,10 +52,8 @@ class LinkFinder:
     narrowed: int = 0  # links whose candidates were given
 
     def __post_init__(self) -> None:
-        if self.row not in LINK_ROWS:
-            raise ValueError(f"row is {self.row!r}, not one of {', '.join(LINK_ROWS)}")
-        if self.kind not in (None, *KINDS):
-            raise ValueError(f"kind is {self.kind!r}, not one of {', '.join(KINDS)}")
+        check_choice("row", self.row, LINK_ROWS)
+        check_choice("kind", self.kind, (None, *KINDS))
 
     def add(
         self,
@@ -108,7 +107,7 @@ class LinkFinder:
         there: set[str] = {one.kind for one in maps.maps}
         if self.kind is not None:
             if there and self.kind not in there:
-                raise ValueError(f"there is no map of the kind {self.kind}")
+                raise ValueError(no_such("map of the kind", self.kind, sorted(there)))
             there = {self.kind}
         elif "cross" in there:
             there = {"cross"}

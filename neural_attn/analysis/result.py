@@ -17,6 +17,7 @@ from neural_attn.analysis.highlights import Highlight
 from neural_attn.analysis.link_counts import LinkScore
 from neural_attn.analysis.relations import Relations
 from neural_attn.analysis.steps import Steps
+from neural_attn.diagnostics.choices import no_such
 from neural_attn.extensions import load
 from neural_attn.maps.attention_maps import VIEWS, AttentionMaps
 from neural_attn.maps.findings import Finding
@@ -85,7 +86,7 @@ class Analysis:
         for head in self.heads:
             if head.label == label:
                 return head
-        raise KeyError(f"there is no head {label!r}")
+        raise KeyError(no_such("head", label, [head.label for head in self.heads]))
 
     def to_frame(self) -> Any:
         """Every head as a row of a pandas DataFrame.

@@ -51,6 +51,7 @@ NARROW: dict[str, tuple[str, ...]] = {
     "previous_token": ("previous_token",),
     "next_token": ("next_token",),
     "same_token": ("same_token",),
+    "reverse_order": ("reverse_order",),
     "duplicate_token": ("duplicate_token",),
     "induction": ("induction",),
     # token classes before positions: the last token is where a delimiter stands
@@ -78,6 +79,7 @@ CLASSES = ("punctuation", "delimiter")
 FAMILIES = (
     ("previous_token", "next_token", "same_token", "local", "block", "diagonal"),
     ("sink", "punctuation", "delimiter", "prefix", "suffix"),
+    ("reverse_order",),
     ("duplicate_token",),
     ("induction",),
 )

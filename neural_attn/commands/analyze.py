@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from neural_attn.commands.completion import completes
 from neural_attn.commands.options import (
     AXES,
     BACKEND,
@@ -69,6 +70,13 @@ _OF_A_RUN = {
     "relations": "--relations",
     "parse": "--parse",
 }
+
+
+def _pipelines() -> list[str]:
+    """The pipelines of spaCy that are installed; spaCy itself takes long to load."""
+    from importlib.metadata import entry_points
+
+    return sorted(one.name for one in entry_points(group="spacy_models"))
 
 
 def _formats(command: Callable[..., None]) -> Callable[..., None]:
@@ -150,8 +158,9 @@ def _formats(command: Callable[..., None]) -> Callable[..., None]:
 )  # fmt: skip
 @click.option("--top", type=click.IntRange(1), help="The most connections per layer.")
 @click.option(
-    "--spacy", metavar="PIPELINE", help="Parts of speech for connections, by spaCy."
-)
+    "--spacy", metavar="PIPELINE", shell_complete=completes(_pipelines),
+    help="Parts of speech for connections, by spaCy.",
+)  # fmt: skip
 @click.option(
     "--flow", is_flag=True, help="Also attention flow of the first text, with SciPy."
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from neural_attn.commands.completion import completes
 from neural_attn.commands.options import (
     AXES,
     BACKEND,
@@ -34,11 +35,18 @@ from neural_attn.commands.options import (
     tokens_of,
 )
 from neural_attn.commands.printing import write, write_json
+from neural_attn.diagnostics.choices import no_such
 
 if TYPE_CHECKING:
     from neural_attn.diagnosis.faults import Diagnosis
 
 ANY = "any"
+
+
+def _known_kinds() -> list[str]:
+    from neural_attn.diagnosis.diagnose import CHECKS
+
+    return [ANY, *CHECKS]
 
 
 @click.command()
@@ -59,6 +67,7 @@ ANY = "any"
 @sides
 @click.option(
     "--fail-on", "fail_on", multiple=True, metavar="KIND",
+    shell_complete=completes(_known_kinds),
     help="Exit with 1 if there is a fault of this kind, or `any`; repeatable.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
@@ -126,10 +135,8 @@ def _kinds(given: tuple[str, ...]) -> list[str]:
     """The kinds that fail, of which there must be such. Raises UsageError."""
     if not given:
         return []
-    from neural_attn.diagnosis.diagnose import CHECKS
-
-    unknown = [kind for kind in given if kind not in (ANY, *CHECKS)]
-    if unknown:
-        there = ", ".join([ANY, *CHECKS])
-        raise click.UsageError(f"--fail-on {unknown[0]!r}: there are {there}")
-    return list(CHECKS) if ANY in given else list(given)
+    known = _known_kinds()
+    for kind in given:
+        if kind not in known:
+            raise click.UsageError(f"--fail-on: {no_such('kind', kind, known)}")
+    return [one for one in known if one != ANY] if ANY in given else list(given)

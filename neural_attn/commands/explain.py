@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import click
 
+from neural_attn.commands.completion import completes
 from neural_attn.commands.options import examples
 from neural_attn.commands.printing import write
 
 
+def _codes() -> Iterable[str]:
+    from neural_attn.diagnostics.explanations import explanations
+
+    return explanations()
+
+
 @click.command()
-@click.argument("code", required=False)
+@click.argument("code", required=False, shell_complete=completes(_codes))
 @examples("neural explain E0203", "neural explain")
 def explain(code: str | None) -> None:
     """Say what a code means, with a wrong and a right example; list all codes."""

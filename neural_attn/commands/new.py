@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
+from neural_attn.commands.completion import completes
 from neural_attn.commands.options import FILE, examples
 from neural_attn.commands.printing import write
 from neural_attn.diagnostics.errors import fail, printable
 
 
+def _templates() -> Iterable[str]:
+    from neural_attn.templates import templates
+
+    return templates()
+
+
 @click.command()
-@click.argument("template", required=False)
+@click.argument("template", required=False, shell_complete=completes(_templates))
 @click.option("-o", "--output", type=FILE, help="Write here; `-` prints.")
 @click.option("--name", help="The name of the network.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")

@@ -14,10 +14,19 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from neural_attn.commands.completion import completes
 from neural_attn.diagnostics.errors import Diagnostic, fail, printable
 from neural_attn.promises import ROWS as PROMISED
 
 FILE = click.Path(path_type=Path)
+
+
+def backend_names(*, train: bool = False) -> list[str]:
+    """Every name of a backend, for a shell; with `train`, of those that train."""
+    from neural_attn.backends import known
+
+    found = [one for one in known().values() if one.training or not train]
+    return ["auto", *(name for one in found for name in (one.name, *one.aliases))]
 
 
 def _backend(auto: str) -> Callable[[Any], Any]:
@@ -27,6 +36,7 @@ def _backend(auto: str) -> Callable[[Any], Any]:
         default="auto",
         show_default=True,
         metavar="NAME",
+        shell_complete=completes(backend_names),
         help=f"numpy, pytorch (torch), tensorflow (tf, keras), or auto: {auto}.",
     )
 

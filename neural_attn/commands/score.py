@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from neural_attn.commands.completion import completes
 from neural_attn.commands.options import (
     BACKEND,
     BEAMS,
@@ -26,6 +28,16 @@ if TYPE_CHECKING:
     from neural_attn.scoring import Difference, Score
 
 WORDS = {"exact_match": "exact match, %", "bleu": "BLEU"}
+
+
+def _splits() -> Iterable[str]:
+    """How sacrebleu splits words; nothing where it is not installed."""
+    try:
+        from sacrebleu import BLEU
+    except ImportError:
+        return ()
+    names: Iterable[str] = BLEU.TOKENIZERS
+    return names
 
 
 @click.command()
@@ -48,6 +60,7 @@ WORDS = {"exact_match": "exact match, %", "bleu": "BLEU"}
 @BEAMS
 @click.option(
     "--tokenize", default="13a", show_default=True, metavar="NAME",
+    shell_complete=completes(_splits),
     help="How BLEU splits words, as sacrebleu names it: 13a, char, zh, ko-mecab, …",
 )  # fmt: skip
 @BACKEND

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from neural_attn.commands.options import FILE, NETWORK, examples, note, say
+from neural_attn.commands.completion import completes
+from neural_attn.commands.options import (
+    FILE,
+    NETWORK,
+    backend_names,
+    examples,
+    note,
+    say,
+)
 from neural_attn.commands.printing import write_json
 from neural_attn.diagnostics.errors import printable
 
 if TYPE_CHECKING:
     from neural_attn.trainer.run import Trained
+
+
+def _tokenizers() -> Iterable[str]:
+    from neural_attn.trainer.vocabulary import KINDS
+
+    return KINDS
 
 
 @click.command()
@@ -28,6 +44,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "-b", "--backend", default="auto", show_default=True, metavar="NAME",
+    shell_complete=completes(partial(backend_names, train=True)),
     help="pytorch (torch) or tensorflow (tf, keras); auto: one that is installed.",
 )  # fmt: skip
 @click.option("--epochs", type=click.IntRange(1), help="Passes through the data.")
@@ -44,6 +61,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--tokenizer", metavar="KIND|FILE",
+    shell_complete=completes(_tokenizers, files=True),
     help="bpe (the default), word or char, made from the data; or a tokenizer.json.",
 )  # fmt: skip
 @click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neural_attn.commands.architecture import draw_architecture
+from neural_attn.commands.completion import completes
 from neural_attn.commands.lessons import (
     chosen,
     lesson_options,
@@ -44,6 +45,7 @@ from neural_attn.commands.printing import write_json
 from neural_attn.diagnostics.errors import printable
 from neural_attn.figures.choices import (
     DEFAULT_SCALE,
+    INCHES,
     ROW_NAMES,
     SCALES,
     THEME_NAMES,
@@ -55,6 +57,12 @@ if TYPE_CHECKING:
     from neural_attn.pipeline import Request
     from neural_attn.teaching.charts import Lesson
     from neural_attn.teaching.source import Source
+
+
+def _colour_maps() -> Iterable[str]:
+    import matplotlib
+
+    return matplotlib.colormaps
 
 
 @click.command()
@@ -105,9 +113,12 @@ if TYPE_CHECKING:
     show_default=True, help="How the explorer keeps weights; full is float32.",
 )  # fmt: skip
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True)
-@click.option("--cmap", metavar="NAME", help="A Matplotlib colour map.")
 @click.option(
-    "--figsize", nargs=2, type=click.FloatRange(2, 60), metavar="W H",
+    "--cmap", metavar="NAME", shell_complete=completes(_colour_maps),
+    help="A Matplotlib colour map.",
+)  # fmt: skip
+@click.option(
+    "--figsize", nargs=2, type=click.FloatRange(*INCHES), metavar="W H",
     help="Width and height of a picture, in inches; by default what fits.",
 )  # fmt: skip
 @click.option(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import functools
 import re
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -11,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NoReturn
 
+from neural_attn.diagnostics.choices import nearest
 from neural_attn.diagnostics.explanations import message
 from neural_attn.record import record
 
@@ -240,15 +239,8 @@ def reason(error: OSError) -> str:
 
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """A hint (`Suggestion`) naming the nearest known word, or "" where none is near."""
-    near = _nearest(word.lower(), tuple(known), cutoff)
+    near = nearest(word, known, cutoff)
     return Suggestion(word, near) if near else ""
-
-
-@functools.lru_cache(maxsize=256)  # a repeat can ask for one word a thousand times
-def _nearest(word: str, known: tuple[str, ...], cutoff: float) -> str:
-    by_lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word, by_lower, n=1, cutoff=cutoff)
-    return by_lower[near[0]] if near else ""
 
 
 def _shortened(text: str, most: int = 1_000) -> str:

@@ -63,19 +63,20 @@ export function headColor(order, dark) {
   return family[order % family.length];
 }
 
-/** The share of the scale that a weight fills, 0 to 1. */
-export function shareOf(weight, greatest, log) {
+/** The share of a scale that a weight of 0 or more fills, 0 to 1; of "head" it is linear. */
+export function shareOf(weight, greatest, scale) {
   if (!(greatest > 0)) return 0;
   const share = Math.min(weight / greatest, 1);
-  if (!log) return share;
+  if (scale === "sqrt") return Math.sqrt(share);
+  if (scale === "head") return share;
   // Four decades: what is below one ten-thousandth of the greatest counts as 0.
   return share <= 1e-4 ? 0 : 1 + Math.log10(share) / 4;
 }
 
 /** Where a weight stands on its ramp, 0 to 1; 0 is in the middle of signed ones. */
-export function placeOf(weight, greatest, log, signed) {
-  if (!signed) return shareOf(weight, greatest, log);
-  return (1 + Math.sign(weight) * shareOf(Math.abs(weight), greatest, log)) / 2;
+export function placeOf(weight, greatest, scale, signed) {
+  if (!signed) return shareOf(weight, greatest, scale);
+  return (1 + Math.sign(weight) * shareOf(Math.abs(weight), greatest, scale)) / 2;
 }
 
 /** The colour of a signed weight: blue above 0, orange below. */

@@ -69,14 +69,14 @@ export class CompareView {
   card(label, view, values, most) {
     const { signed, isDifference } = view;
     const colors = themeColors();
-    const { palette, log } = this.scene.state;
+    const { palette, scale } = this.scene.state;
     const rows = view.rows.labels.length;
     const columns = view.columns.labels.length;
     const canvas = el("canvas", { role: "img" });
     canvas.setAttribute("aria-label", `${label}: ${rows} queries by ${columns} keys`);
     const step = Math.max(1, Math.ceil(Math.max(rows, columns) / 512));
     paintValues(canvas, { ...poolView({ values, allowed: null }, rows, columns, step), greatest: most },
-      ramp(signed ? "difference" : palette, colors.dark), { log: log && !isDifference, signed });
+      ramp(signed ? "difference" : palette, colors.dark), { scale: isDifference ? "head" : scale, signed });
     canvas.style.imageRendering = "pixelated";
     canvas.style.width = "100%";
     canvas.style.aspectRatio = `${columns} / ${rows}`;

@@ -40,9 +40,9 @@ export function showControls(scene) {
   choose(byId("query"), scene.query);
   byId("query").options[0].disabled = scene.query !== state.query;
   byId("pair-field").hidden = !scene.segments();
-  for (const name of ["pair", "palette"]) choose(byId(name), state[name]);
+  for (const name of ["pair", "scale", "palette"]) choose(byId(name), state[name]);
   choose(byId("unit"), scene.options().unit);
-  for (const name of ["special", "sinks", "renormalize", "log"]) byId(name).checked = state[name];
+  for (const name of ["special", "sinks", "renormalize"]) byId(name).checked = state[name];
   const units = scene.reducedUnits(scene.about());
   for (const name of ["pair", "special", "sinks", "renormalize"]) byId(name).disabled = units !== null;
   if (map.rows) byId("sinks").disabled = true;
@@ -142,10 +142,10 @@ export function listenToControls(scene, exporter, { announce, search, link, redr
   for (const [id, name] of Object.entries(numbers)) {
     byId(id).onchange = (event) => store.set({ [name]: Number(event.target.value) });
   }
-  for (const id of ["unit", "pair", "palette"]) {
+  for (const id of ["unit", "pair", "scale", "palette"]) {
     byId(id).onchange = (event) => store.set({ [id]: event.target.value });
   }
-  for (const id of ["special", "sinks", "renormalize", "log"]) {
+  for (const id of ["special", "sinks", "renormalize"]) {
     byId(id).onchange = (event) => store.set({ [id]: event.target.checked });
   }
   const stepHead = (by) => () => {

@@ -76,7 +76,7 @@ export class Exporter {
   async svg() {
     const { state } = this.scene;
     const colors = themeColors();
-    const how = { title: this.title, notes: this.scene.notes ?? [], palette: state.palette, log: state.log };
+    const how = { title: this.title, notes: this.scene.notes ?? [], palette: state.palette, scale: state.scale };
     if (state.view === "model") return pictureSvg(this.views.model.picture(), this.title, colors);
     if (state.view === "image") return pictureSvg(this.views.image.sheet(), this.title, colors);
     if (state.view === "steps") return gridSvg(this.title, this.views.steps.lines(), state.palette, colors);
@@ -96,7 +96,7 @@ export class Exporter {
   async differenceView(view) {
     const delta = this.views.compare.shown && difference(...this.views.compare.shown.views);
     if (!delta) return view;
-    return { ...view, values: delta, greatest: greatestOf(delta), signed: true, palette: "difference" };
+    return { ...view, values: delta, greatest: greatestOf(delta), signed: true, palette: "difference", scale: "head" };
   }
 
   image(view, colors) {
@@ -104,7 +104,7 @@ export class Exporter {
     const masked = channels(colors.masked);
     paintValues(canvas, { width: view.columns.labels.length, height: view.rows.labels.length,
       values: view.values, greatest: view.greatest, allowed: view.allowed },
-    ramp(view.palette ?? this.scene.state.palette, colors.dark), { log: this.scene.state.log, masked, signed: view.signed });
+    ramp(view.palette ?? this.scene.state.palette, colors.dark), { scale: view.scale ?? this.scene.state.scale, masked, signed: view.signed });
     return canvas.toDataURL("image/png");
   }
 
@@ -128,7 +128,7 @@ export class Exporter {
         label: `layer ${mine[0].layer}`,
         cells: mine.map((entry) => entry.columns.labels[entry.best]),
         palette: this.scene.paletteOf(place),
-        shares: mine.map((entry) => placeOf(entry.row[entry.best], 1, this.scene.state.log, this.scene.isSigned(place))),
+        shares: mine.map((entry) => placeOf(entry.row[entry.best], 1, this.scene.state.scale, this.scene.isSigned(place))),
       };
     });
   }

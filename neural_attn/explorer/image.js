@@ -100,7 +100,7 @@ export class ImageView {
     const table = ramp(this.scene.paletteOf(), themeColors().dark);
     this.tokens.replaceChildren(...Array.from({ length: this.picture.before }, (_, p) => {
       const button = el("button", { title: `weight ${formatWeight(values[p])}` }, isolated(queryText.shown[p]), ` ${formatWeight(values[p])}`);
-      const share = shareOf(Math.abs(values[p]), 1, false);
+      const share = shareOf(Math.abs(values[p]), 1, this.scene.state.scale);
       button.style.background = cssColor(table, share);
       button.style.color = inkOn(table, share);
       button.setAttribute("aria-pressed", String(p === this.scene.query));
@@ -155,8 +155,8 @@ export class ImageView {
     const [x, y] = [(p) => left + (p % columns) * width / columns, (p) => top + Math.floor(p / columns) * height / rows];
     for (let p = 0; p < rows * columns; p++) {
       const weight = layer.values[before + p];
-      context.globalAlpha = COVERS * Math.sqrt(shareOf(Math.abs(weight), most, state.log));
-      context.fillStyle = cssColor(table, placeOf(weight, most, state.log, signed));
+      context.globalAlpha = COVERS * shareOf(Math.abs(weight), most, state.scale === "log" ? "log" : "sqrt");
+      context.fillStyle = cssColor(table, placeOf(weight, most, state.scale, signed));
       context.fillRect(x(p), y(p), width / columns, height / rows);
     }
     context.globalAlpha = 1;

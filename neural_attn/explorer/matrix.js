@@ -37,7 +37,7 @@ export class MatrixView {
       el("button", { textContent: "+", onclick: zoomTo(2), "aria-label": "Zoom in" }));
     tools.setAttribute("aria-label", "Zoom");
     this.even = el("i");
-    const scale = el("span", { className: "legend" }, this.ends[0], el("span", {}, this.legend, this.even), this.ends[1]);
+    const scale = el("span", { className: "legend", title: "√: by the square root; log: by the logarithm; else linear" }, this.ends[0], el("span", {}, this.legend, this.even), this.ends[1]);
     this.table = el("div");
     this.sentence = el("p", { className: "hint" });
     panel.replaceChildren(el("div", { className: "row" }, this.heading, scale, tools),
@@ -149,7 +149,7 @@ export class MatrixView {
       const pooled = poolView(this.view, rows, columns, step);
       const table = ramp(this.view.palette ?? this.scene.state.palette, colors.dark);
       paintValues(canvas, { ...pooled, greatest: this.view.greatest }, table,
-        { log: this.scene.state.log, masked: channels(colors.masked), signed: this.view.signed });
+        { scale: this.scene.state.scale, masked: channels(colors.masked), signed: this.view.signed });
       this.bitmaps.set(step, canvas);
     }
     return this.bitmaps.get(step);
@@ -198,18 +198,18 @@ export class MatrixView {
   drawHeading(colors) {
     this.heading.textContent = this.scene.headName();
     this.sentence.textContent = this.scene.sentence();
-    const { log } = this.scene.state;
+    const { scale } = this.scene.state;
     const { greatest, signed, even } = this.view;
     const table = ramp(this.view.palette ?? this.scene.state.palette, colors.dark);
     if (table !== this.painted) {
       paintValues(this.legend, { width: 120, height: 1, greatest: 1, values: Float32Array.from({ length: 120 }, (_, i) => i / 119) }, table, {});
       this.painted = table;
     }
-    this.ends[0].textContent = signed ? formatWeight(-greatest) : log ? formatWeight(greatest / 1e4) : "0";
-    this.ends[1].textContent = formatWeight(greatest) + (log ? " (log)" : "");
+    this.ends[0].textContent = signed ? formatWeight(-greatest) : scale === "log" ? formatWeight(greatest / 1e4) : "0";
+    this.ends[1].textContent = formatWeight(greatest) + { head: "", sqrt: " √", log: " log" }[scale];
     this.even.hidden = !(even <= greatest);
     this.even.textContent = `uniform ${formatWeight(even)}`;
-    this.even.style.left = `${100 * placeOf(even, greatest, log)}%`;
+    this.even.style.left = `${100 * placeOf(even, greatest, scale)}%`;
     const { queries, keys } = { queries: this.place.rows, keys: this.place.columns };
     this.canvas.setAttribute("aria-label",
       `Matrix of ${this.scene.headName()}: ${queries} queries by ${keys} keys. Numbers are in the data table below.`);

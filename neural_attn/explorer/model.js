@@ -8,7 +8,7 @@ import { Reduced } from "./payload.js";
 
 const SIDE = 64;
 /** What changes thumbnails. */
-const DRAWN_BY = ["palette", "log", "theme", "unit", "pair", "special", "sinks", "renormalize"];
+const DRAWN_BY = ["palette", "scale", "theme", "unit", "pair", "special", "sinks", "renormalize"];
 const MOST_KEPT = 4000;
 
 /**
@@ -52,16 +52,12 @@ export function paintValues(canvas, { width, height, values, greatest, allowed }
   if (!values.length) return; // all tokens are hidden
   const context = canvas.getContext("2d");
   const image = context.createImageData(width, height);
-  const { log = false, masked = null, signed = false } = options;
+  const { scale = "head", masked = null, signed = false } = options;
   // A whole pixel at a time, red in the lowest byte: every browser is little-endian.
   const pixels = new Uint32Array(image.data.buffer);
   const packed = (r, g, b) => (255 << 24) | (b << 16) | (g << 8) | r;
   const colors = Uint32Array.from({ length: 256 }, (_, i) => packed(...table.subarray(3 * i, 3 * i + 3)));
-  const scale = greatest > 0 ? 255 / greatest : 0;
-  for (let i = 0; i < values.length; i++) {
-    const level = log || signed ? placeOf(values[i], greatest, log, signed) * 255 : Math.min(values[i] * scale, 255);
-    pixels[i] = colors[(level + 0.5) | 0];
-  }
+  for (let i = 0; i < values.length; i++) pixels[i] = colors[(placeOf(values[i], greatest, scale, signed) * 255 + 0.5) | 0];
   if (masked && allowed) {
     const hidden = packed(...masked);
     for (let i = 0; i < values.length; i++) if (!allowed[i]) pixels[i] = hidden;
@@ -230,7 +226,7 @@ export class ModelView {
 
   /** The thumbnail of a head on `room` pixels at most; none before it is unpacked. */
   thumbnail(key, room) {
-    const { log } = this.scene.state;
+    const { scale } = this.scene.state;
     const [map, head] = key.split(",").map(Number);
     const small = this.shrunk.get(this.scene.viewKey(this.scene.about({ map }), head));
     if (!small) return null;
@@ -238,7 +234,7 @@ export class ModelView {
     const step = Math.max(1, Math.ceil(Math.max(width, height) / room));
     const pooled = poolView({ values, allowed: null }, height, width, step);
     paintValues(this.stamp, { ...pooled, greatest: this.scene.topOf(greatest) }, ramp(this.scene.paletteOf(map), isDark()),
-      { log, signed: this.scene.isSigned(map) });
+      { scale, signed: this.scene.isSigned(map) });
     return this.stamp;
   }
 

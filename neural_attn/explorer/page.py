@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from neural_attn.diagnostics.choices import check_choice
 from neural_attn.explorer.comparison import DIFFERENCES, compare_maps
 from neural_attn.explorer.frame import frame, inert_json
 from neural_attn.explorer.measures import describe_measures
@@ -20,7 +21,13 @@ from neural_attn.explorer.payload import FORMAT, VERSION, Detail, PayloadWriter
 from neural_attn.explorer.quantize import PRECISIONS
 from neural_attn.explorer.told import Told, tell, why_untold
 from neural_attn.explorer.writing import describe_written
-from neural_attn.figures.choices import SCALES, THEME_NAMES, Scale, ThemeName
+from neural_attn.figures.choices import (
+    DEFAULT_SCALE,
+    SCALES,
+    THEME_NAMES,
+    Scale,
+    ThemeName,
+)
 from neural_attn.figures.filters import Filters
 from neural_attn.files import atomic_writer
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
@@ -29,6 +36,8 @@ from neural_attn.version import __version__
 __all__ = ["EXPLORER", "ExplorerPage", "explore", "write_explorer"]
 
 EXPLORER = "attention_explorer.html"  # the name of a page where nobody gives one
+# of the scales of pictures those that need no other head: of each, its own greatest
+PAGE_SCALES: tuple[Scale, ...] = ("head", "sqrt", "log")
 
 # Above this a notebook would grow and slow down: it shows a link to do instead.
 MOST_INLINE_BYTES = 24 * 2**20
@@ -55,14 +64,12 @@ class ExplorerPage:
     metrics: str = "auto"
     opens: tuple[str, int] | None = None  # a map and a head's place in it
     filters: Filters = field(default_factory=Filters)
-    scale: Scale | None = None
+    scale: Scale = DEFAULT_SCALE
     theme: ThemeName | None = None
 
     def __post_init__(self) -> None:
-        for name, known in (("scale", SCALES), ("theme", THEME_NAMES)):
-            given = getattr(self, name)
-            if given is not None and given not in known:
-                raise ValueError(f"{name} is {', '.join(known)}, not {given!r}")
+        check_choice("scale", self.scale, SCALES)
+        check_choice("theme", self.theme, (None, *THEME_NAMES))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the page to `path`, whole or not at all, and return the path."""
@@ -125,7 +132,7 @@ def explore(
     hide_special: bool = False,
     hide_sinks: bool = False,
     renormalize: bool = False,
-    scale: Scale | None = None,
+    scale: Scale = DEFAULT_SCALE,
     theme: ThemeName | None = None,
 ) -> ExplorerPage:
     """Make an offline page that shows every head of `maps`.
@@ -154,9 +161,10 @@ def explore(
         The page holds all heads and opens on this one; by default on the head of the
         first sentence of what stands out.
     hide_special, hide_sinks, renormalize, scale : as in `neural_attn.figures.look.Look`
-        How the page opens; its controls change them. By default a colour is the weight,
-        each head on its own scale ("head"); the page also has "log", and says where a
-        scale was asked for that it does not have.
+        How the page opens; its controls change them. Every head has its own scale, by
+        the square root of the weight ("sqrt"), as in pictures, by the weight ("head"),
+        or by its logarithm ("log"); where another was asked for, the page says so, and
+        opens with "head".
     theme : "light", "dark" or None
         What the page opens in; by default in the theme of the reader's system.
 
@@ -168,11 +176,10 @@ def explore(
     SelectionError
         If there is no such layer or head.
     """
-    if metrics not in ("auto", "all", "quick"):
-        raise ValueError(f"metrics is auto, all or quick, not {metrics!r}")
+    check_choice("metrics", metrics, ("auto", "all", "quick"))
     if not len(maps):
         raise ValueError("there are no attention maps to explore")
-    _check_precision(precision)
+    check_choice("precision", precision, PRECISIONS)
     detail = Detail() if detail is None else detail
     if examples is not None:
         maps = _first_examples(maps, examples)
@@ -216,7 +223,7 @@ def write_explorer(
     ValueError
         If there are no maps, two have the same name, or there is no such precision.
     """
-    _check_precision(precision)
+    check_choice("precision", precision, PRECISIONS)
     about = AttentionMaps([], trained=trained, source=source, backend=backend)
     page = ExplorerPage(about, precision=precision, detail=detail or Detail())
     with atomic_writer(path) as stream:
@@ -248,11 +255,6 @@ def _first_examples(maps: AttentionMaps, count: int) -> AttentionMaps:
 
     written = maps.written[:count]
     return replace(maps, maps=[cut(one) for one in maps.maps], written=written)
-
-
-def _check_precision(precision: str) -> None:
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision is {', '.join(PRECISIONS)}, not {precision!r}")
 
 
 def _write_page(
@@ -304,23 +306,24 @@ def _opens(page: ExplorerPage, maps: Sequence[dict[str, Any]]) -> list[int] | No
     return [[one["name"] for one in maps].index(name), head]
 
 
-def _shows(page: ExplorerPage) -> dict[str, bool]:
+def _shows(page: ExplorerPage) -> dict[str, bool | str]:
     """What is hidden, and how colours are scaled, by the names of the controls."""
     filters = page.filters
     return {
         "special": filters.hide_special,
         "sinks": filters.hide_sinks,
         "renormalize": filters.renormalize,
-        "log": page.scale == "log",
+        "scale": page.scale if page.scale in PAGE_SCALES else "head",
     }
 
 
 def _notes(page: ExplorerPage) -> list[str]:
     """What was asked for and is not on the page."""
-    if page.scale in (None, "head", "log"):
+    if page.scale in PAGE_SCALES:
         return []
     return [
-        f"The scale “{page.scale}” is for static pictures: here a colour is the weight."
+        f"The scale “{page.scale}” is for static pictures: here a colour is the "
+        "weight, and each head has its own scale."
     ]
 
 

@@ -51,10 +51,10 @@ export class ReadingView {
     this.said.textContent = said;
     const { accent, warn } = themeColors();
     const most = weights ? this.scene.topOf(greatestOf(weights)) : 0;
-    const { log } = this.scene.state;
+    const { scale } = this.scene.state;
     for (const { word, key, row } of this.words) {
       const weight = weights && key >= 0 ? weights[key] : 0;
-      const share = placeOf(Math.abs(weight), most, log, false);
+      const share = placeOf(Math.abs(weight), most, scale, false);
       // In whole percents, so that few words are painted again for another head.
       const depth = Math.round(100 * DEEPEST * share);
       const color = depth ? `rgb(${channels(weight < 0 ? warn : accent).join(" ")} / ${depth}%)` : "";

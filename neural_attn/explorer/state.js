@@ -8,7 +8,7 @@ const PAIRS = ["all", "AA", "AB", "BA", "BB"];
 export const DEFAULTS = {
   source: 0, example: 0, map: 0, head: 0, query: -1, key: -1, step: 0, mean: true, view: "matrix",
   others: [], unit: "token", special: false, sinks: false, renormalize: false,
-  pair: "all", log: false, palette: "viridis", measure: "", order: "layer",
+  pair: "all", scale: "sqrt", palette: "viridis", measure: "", order: "layer",
 };
 
 /** The head to open on where no link names one: what the page was made for, else what stands out. */
@@ -73,7 +73,9 @@ export function toHash(state, header) {
   put("with", state.others.map((head) => map.heads[head]).join(" "), "");
   put("unit", state.unit, "token");
   put("pair", state.pair, "all");
-  for (const [flag, usual] of Object.entries(header.shows)) put(flag, Number(state[flag]), Number(usual));
+  const { scale, ...flags } = header.shows;
+  for (const [flag, usual] of Object.entries(flags)) put(flag, Number(state[flag]), Number(usual));
+  put("scale", state.scale, scale);
   put("palette", state.palette, DEFAULTS.palette);
   put("measure", state.measure, DEFAULTS.measure);
   put("order", state.order, DEFAULTS.order);
@@ -112,10 +114,11 @@ export function fromHash(hash, header) {
   choice("view", VIEWS);
   choice("unit", UNITS);
   choice("pair", PAIRS);
+  choice("scale", ["head", "sqrt", "log"]);
   choice("palette", ["blue", "viridis", "grey"]);
   choice("order", ["layer", "type"]);
   choice("measure", [...header.measures, ...header.differences].map((m) => m.key));
-  for (const flag of ["special", "sinks", "renormalize", "log", "mean"]) {
+  for (const flag of ["special", "sinks", "renormalize", "mean"]) {
     if (fields.has(flag)) state[flag] = fields.get(flag) === "1";
   }
   return state;

@@ -129,13 +129,13 @@ export class StepsView {
   }
 
   strip({ title, labels, row, place }) {
-    const { log } = this.scene.state;
+    const { scale } = this.scene.state;
     const signed = this.scene.isSigned(place);
     const table = ramp(this.scene.paletteOf(place), isDark());
     const most = greatestOf(row);
     const strip = el("div", { className: "strip", role: "group", tabIndex: 0, "aria-label": title });
     labels.forEach((label, i) => {
-      const share = placeOf(row[i], this.scene.topOf(most), log, signed);
+      const share = placeOf(row[i], this.scene.topOf(most), scale, signed);
       const token = el("span", { className: "key", title: `weight ${formatWeight(row[i])}` }, isolated(label));
       token.style.background = cssColor(table, share);
       token.style.color = inkOn(table, share);
@@ -159,7 +159,7 @@ export class StepsView {
     const chances = [[tokens[first + this.step + 1], p], ...rivals];
     const looks = this.parts.map(({ title, labels, row, place }) => ({
       label: title.split(":")[0], cells: labels, palette: this.scene.paletteOf(place),
-      shares: Array.from(row, (weight) => placeOf(weight, this.scene.topOf(greatestOf(row)), this.scene.state.log, this.scene.isSigned(place))),
+      shares: Array.from(row, (weight) => placeOf(weight, this.scene.topOf(greatestOf(row)), this.scene.state.scale, this.scene.isSigned(place))),
     }));
     const cells = chances.map(([token, share]) => `${token} ${percent(share)}`);
     return [{ label: "Chosen, rivals", cells, shares: chances.map(([, share]) => share) }, ...looks];

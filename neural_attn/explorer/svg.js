@@ -36,13 +36,16 @@ function frame(width, height, title, colors, body) {
 
 const hex = (css) => `#${css.match(/\d+/g).map((n) => Number(n).toString(16).padStart(2, "0")).join("")}`;
 
+/** What is said of a scale beside its ends. */
+const SCALE_WORDS = { head: "", sqrt: ", by the square root", log: ", by the logarithm" };
+
 /**
  * One head as a matrix.
- * @param {{title: string, notes: string[], palette: string, log: boolean, image: string}} how
+ * @param {{title: string, notes: string[], palette: string, scale: string, image: string}} how
  *   `image` is a PNG data address, used where there are too many cells.
  */
 export function matrixSvg(view, how, colors) {
-  const { rows, columns, values, allowed, greatest, signed } = view;
+  const { rows, columns, values, allowed, greatest, signed, scale = how.scale } = view;
   const height = rows.labels.length;
   const width = columns.labels.length;
   const cell = Math.max(2, Math.min(22, Math.floor(900 / Math.max(height, width))));
@@ -55,7 +58,7 @@ export function matrixSvg(view, how, colors) {
   } else {
     values.forEach((value, i) => {
       const hidden = allowed && !allowed[i];
-      const fill = hidden ? colors.masked : hex(cssColor(table, placeOf(value, greatest, how.log, signed)));
+      const fill = hidden ? colors.masked : hex(cssColor(table, placeOf(value, greatest, scale, signed)));
       body.push(`<rect x="${left + (i % width) * cell}" y="${top + Math.floor(i / width) * cell}" width="${cell}" height="${cell}" fill="${fill}"/>`);
     });
   }
@@ -70,8 +73,8 @@ export function matrixSvg(view, how, colors) {
   });
   body.push(text(left - 6, top - 24, "key → attends to", 'font-size="11" text-anchor="end" opacity="0.75"'));
   body.push(text(left - 6, top - 8, "attends from query ↓", 'font-size="11" text-anchor="end" opacity="0.75"'));
-  const scale = `${signed ? formatWeight(-greatest) : 0} to ${formatWeight(greatest)}${how.log ? ", log scale" : ""}${view.even && !signed ? `, uniform ${formatWeight(view.even)}` : ""}`;
-  body.push(text(16, 46, [scale, ...how.notes].join(" · "), 'font-size="12" opacity="0.75"'));
+  const colored = `${signed ? formatWeight(-greatest) : 0} to ${formatWeight(greatest)}${SCALE_WORDS[scale]}${view.even && !signed ? `, uniform ${formatWeight(view.even)}` : ""}`;
+  body.push(text(16, 46, [colored, ...how.notes].join(" · "), 'font-size="12" opacity="0.75"'));
   return frame(left + width * cell + 24, top + height * cell + 24, how.title, colors, body);
 }
 

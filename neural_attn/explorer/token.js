@@ -103,14 +103,14 @@ export class TokenView {
       && entry.kind === among[0].kind && maps[entry.map].rows === rows);
     for (const { row } of same) row.forEach((weight, i) => { sums[i] += weight / same.length; });
     const most = this.scene.topOf(greatestOf(sums));
-    const { log } = this.scene.state;
+    const { scale } = this.scene.state;
     const signed = rows === "signed";
     const table = ramp(this.scene.paletteOf(among[0].map), isDark());
     const cross = among[0].kind === "cross";
     const strip = el("div", { className: "strip", role: "group", tabIndex: 0 });
     strip.setAttribute("aria-label", "Keys, coloured by the mean weight over all heads");
     columns.labels.forEach((label, i) => {
-      const share = placeOf(sums[i], most, log, signed);
+      const share = placeOf(sums[i], most, scale, signed);
       const position = columns.members[i][0];
       const button = el("button", { title: `mean over ${same.length} heads: ${formatWeight(sums[i])}` }, isolated(label));
       button.style.background = cssColor(table, share);
@@ -127,7 +127,7 @@ export class TokenView {
 
   /** Layers by heads; in each cell the head's strongest key. */
   grid(entries) {
-    const { log, map, head } = this.scene.state;
+    const { scale, map, head } = this.scene.state;
     const title = "Strongest key of each head";
     const rows = [...new Set(entries.map((entry) => entry.map))].map((place) => {
       const one = this.scene.source.maps[place];
@@ -136,7 +136,7 @@ export class TokenView {
         const key = entry.columns.labels[entry.best];
         const said = `${this.scene.headName(entry)}: ${formatWeight(weight)}`;
         return {
-          content: isolated(key), title: said, label: `${said} on ${key}`, share: placeOf(weight, 1, log, this.scene.isSigned(place)),
+          content: isolated(key), title: said, label: `${said} on ${key}`, share: placeOf(weight, 1, scale, this.scene.isSigned(place)),
           chosen: place === map && entry.head === head,
           choose: () => this.scene.store.set({ map: place, head: entry.head, key: entry.columns.members[entry.best][0] }),
         };

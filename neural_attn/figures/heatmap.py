@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from neural_attn.diagnostics.choices import check_choice, check_options, keywords
 from neural_attn.figures.cells import Panel
 from neural_attn.figures.choices import DEFAULT_SCALE, Scale, ThemeName
 from neural_attn.figures.layout import cell_size, grid_shape
@@ -76,7 +77,8 @@ def plot_heatmap(
     rows : what the rows promise; a matrix with a negative weight is signed in any case
     annotate : whether values are written into cells, where these have room for them;
         None: into those of small matrices
-    figsize : width and height of the figure in inches, about; None is what fits
+    figsize : width and height of the figure in inches, about, 2 to 60 each; None is
+        what fits
     query_title, key_title : under which name the rows and the columns stand
     scale : "sqrt", "log", or a linear one: "shared", "layer" or "head"
         Which of the linear ones it is says what else is on this scale: of "shared"
@@ -88,7 +90,8 @@ def plot_heatmap(
     Raises
     ------
     ValueError
-        If shapes or token counts do not fit, or there is no such colour map or theme.
+        If shapes or token counts do not fit, there is no such colour map or theme, or
+        the figure is too small or too large.
     """
     array = _checked(weights, 2)
     queries, keys = array.shape
@@ -144,6 +147,7 @@ def plot_heads(
 
     The rest is as in `plot_heatmap`.
     """
+    check_options(plot_heads, look, keywords(plot_panels))
     array = _checked(weights, 3)
     numbers = range(len(array)) if head_indices is None else head_indices
     return plot_panels(
@@ -269,7 +273,10 @@ def plot_attention_summary(
     if isinstance(cross_attn, (list, tuple)) and np.ndim(cross_attn[0]) >= 3:
         layers = cross_attn
         if not -len(layers) <= layer_idx < len(layers):
-            raise IndexError(f"there is no layer {layer_idx}: there are {len(layers)}")
+            raise IndexError(
+                f"there is no layer {layer_idx}: there are {len(layers)}, "
+                "numbered from 0"
+            )
         cross_attn = layers[layer_idx]
         name = f"layer {layer_idx % len(layers)}"
     array = np.asarray(cross_attn)
@@ -311,10 +318,7 @@ def save_figure(
     """
     target = Path(path)
     kind = (format or target.suffix.lstrip(".")).lower()
-    if kind not in FORMATS:
-        raise ValueError(
-            f"pictures are {', '.join(FORMATS)}, not {kind or 'nothing'!r}"
-        )
+    check_choice("format", kind, FORMATS)
     settings: Any = {  # the stub lists every key there is by its own name
         "svg.fonttype": "none",
         "svg.hashsalt": "neural-attn",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from neural_attn.diagnostics.choices import check_choice, check_options
 from neural_attn.figures.choices import (
     DEFAULT_SCALE,
     ROW_NAMES,
@@ -13,13 +15,14 @@ from neural_attn.figures.choices import (
     RowName,
     Scale,
     ThemeName,
+    check_figsize,
 )
 from neural_attn.figures.filters import Filters
 from neural_attn.figures.reading import read_tokens
 from neural_attn.maps.attention_map import AttentionItem
 from neural_attn.maps.written import Written, tells_rows
 
-__all__ = ["PLAIN", "Look", "Shown"]
+__all__ = ["PLAIN", "Look", "Shown", "look_of"]
 
 _ROW_TITLES = {
     "fed": "Query: the token that was fed",
@@ -44,7 +47,7 @@ class Look:
         off by one, depending on it. None is both.
     max_src, max_trg : int or None
         At most so many tokens of the source and of the target.
-    figsize : width and height in inches, or None
+    figsize : width and height in inches, 2 to 60 each, or None
     annotate : bool
         Whether values are written into all cells that have room for them.
     hide_special, hide_sinks, renormalize : bool
@@ -57,7 +60,7 @@ class Look:
     Raises
     ------
     ValueError
-        If there is no such row, scale or theme.
+        If there is no such row, scale or theme, or a size is out of its limits.
     """
 
     row: RowName | None = None
@@ -73,9 +76,12 @@ class Look:
 
     def __post_init__(self) -> None:
         for name, known in _NAMES.items():
-            if (given := getattr(self, name)) not in known:
-                names = ", ".join(str(one) for one in known if one is not None)
-                raise ValueError(f"{name} is {names}, not {given!r}")
+            check_choice(name, getattr(self, name), known)
+        check_figsize(self.figsize)
+        for name in ("max_src", "max_trg"):
+            given = getattr(self, name)
+            if given is not None and given < 1:
+                raise ValueError(f"{name} is {given}: at least 1 token is drawn")
 
     @property
     def filters(self) -> Filters:
@@ -123,6 +129,15 @@ class Look:
 
 
 PLAIN = Look()
+
+
+def look_of(function: Callable[..., Any], given: Mapping[str, Any]) -> Look:
+    """The look that a function was given as further options.
+
+    Raises TypeError, which names the function, where there is no such option.
+    """
+    check_options(function, given, Look.__dataclass_fields__)
+    return Look(**given)
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ colours; `page_colors` writes them as a page has them.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from neural_attn.diagnostics.choices import check_choice, nearest
 from neural_attn.figures.choices import THEME_NAMES, ThemeName
 
 if TYPE_CHECKING:  # SVG and pages need the colours alone
@@ -117,8 +117,7 @@ def type_growth(width: float) -> float:
 
 def theme_of(name: str) -> Theme:
     """Give the theme `name`. Raises ValueError if there is none."""
-    if name not in THEMES:
-        raise ValueError(f"themes are {', '.join(THEMES)}, not {name!r}")
+    check_choice("theme", name, THEMES)
     return THEMES[name]
 
 
@@ -196,7 +195,6 @@ def colormap(
     wanted = name or DEFAULT_CMAP
     if wanted in matplotlib.colormaps:
         return matplotlib.colormaps[wanted]
-    known = list(matplotlib.colormaps)
-    close = difflib.get_close_matches(wanted, known, n=3)
-    hint = f"did you mean {', '.join(close)}?" if close else "try viridis or magma"
-    raise ValueError(f"there is no colour map {wanted!r}: {hint}")
+    near = nearest(wanted, matplotlib.colormaps)
+    hint = f"did you mean {near!r}?" if near else "try 'viridis' or 'magma'"
+    raise ValueError(f"there is no colour map {wanted!r}; {hint}")

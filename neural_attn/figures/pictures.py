@@ -10,6 +10,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from neural_attn.diagnostics.choices import check_choice
 from neural_attn.figures import palette
 from neural_attn.figures.dashboard import write_dashboard
 from neural_attn.figures.filters import axes_of
@@ -79,8 +80,7 @@ def write_pictures(
         If a file cannot be written.
     """
     for name in formats:
-        if name not in FORMATS:
-            raise ValueError(f"pictures are {', '.join(FORMATS)}, not {name!r}")
+        check_choice("format", name, FORMATS)
     palette.colormap(cmap)
     chosen = maps.select(layer)
     if not len(chosen):

@@ -18,7 +18,12 @@ from matplotlib.text import Text
 
 from neural_attn.figures import palette
 from neural_attn.figures.cells import Panel, draw_cells, masked_patch
-from neural_attn.figures.choices import DEFAULT_SCALE, Scale, ThemeName
+from neural_attn.figures.choices import (
+    DEFAULT_SCALE,
+    Scale,
+    ThemeName,
+    check_figsize,
+)
 from neural_attn.figures.colorbar import draw_bar
 from neural_attn.figures.fonts import (
     Fonts,
@@ -91,6 +96,9 @@ class Style:
     show_values: bool = False  # in cells of any size; `annotate` asks if they fit
     annotate: bool = False
     figsize: tuple[float, float] | None = None  # of the whole figure, about
+
+    def __post_init__(self) -> None:
+        check_figsize(self.figsize)
 
 
 @dataclass

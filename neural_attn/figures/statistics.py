@@ -7,7 +7,6 @@ through pyplot, so no figure stays open.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +21,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from neural_attn.analysis.result import Analysis
+from neural_attn.diagnostics.choices import check_choice, no_such
 from neural_attn.diagnostics.errors import fail
 from neural_attn.figures import palette
 from neural_attn.figures.choices import ThemeName
@@ -73,10 +73,9 @@ def plot_distributions(
         If there is no such metric, or it is known of no head.
     """
     seaborn = _seaborn()
-    if over not in ("heads", "rows"):
-        raise ValueError(f"over is heads or rows, not {over!r}")
-    if over == "rows" and metric not in HISTOGRAMS:
-        raise ValueError(f"rows are counted by {', '.join(HISTOGRAMS)}, not {metric!r}")
+    check_choice("over", over, ("heads", "rows"))
+    if over == "rows":
+        check_choice("metric of rows", metric, HISTOGRAMS)
     table = _known(analysis, [metric])
     axes = _axes(ax)
     if over == "heads":
@@ -144,8 +143,10 @@ def plot_head_distances(
     above.add_collection(_lines(tree))
     above.set(xlim=(0, 10 * len(order)), ylim=(0, 1.05 * np.max(tree["dcoord"])))
     above.set_axis_off()
-    named = f", one of {step} named" if step > 1 else ""
-    _title(above, analysis, f"Distance of {len(order)} heads{named}")
+    heads = f"{len(order)} heads"
+    if step > 1:
+        heads += f", of which {len(shown)} are named"
+    _title(above, analysis, f"Distances between {heads}")
     return _root(axes)
 
 
@@ -176,8 +177,7 @@ def plot_metrics(
     names = list(metrics)
     if len(names) < 2:
         raise ValueError("a pair plot needs two metrics or more")
-    if hue not in ("layer", "type", "kind"):
-        raise ValueError(f"hue is layer, type or kind, not {hue!r}")
+    check_choice("hue", hue, ("layer", "type", "kind"))
     table = _known(analysis, names)
     grid = _grid(ax, len(names))
     colors = _colors(table, hue)
@@ -270,8 +270,7 @@ def _known(analysis: Analysis, metrics: Sequence[str]) -> Any:
     """The table of the heads of which these metrics are known."""
     for metric in metrics:
         if metric not in REGISTRY:
-            close = difflib.get_close_matches(metric, REGISTRY, n=3) or list(REGISTRY)
-            raise ValueError(f"there is no metric {metric!r}: {', '.join(close)}")
+            raise ValueError(no_such("metric", metric, REGISTRY))
     table = analysis.to_frame().dropna(subset=list(metrics))
     if table.empty:
         raise ValueError(f"no head has {' and '.join(metrics)}")

@@ -79,14 +79,21 @@ def joined(parses: list[Parse]) -> Parse:
 def spacy_pipeline(model: str) -> Any:
     """An installed pipeline of spaCy, or that of a folder.
 
-    Raises NeuralError (E0502) if spaCy or the pipeline is not installed.
+    Raises NeuralError (E0502) if spaCy or the pipeline is not installed, or the folder
+    holds none.
     """
     try:
         import spacy
-
-        return spacy.load(model)
-    except (ImportError, OSError):
+    except ImportError:
         fail("E0502.spacy", model=model)
+    try:
+        return spacy.load(model)
+    except (ImportError, OSError) as error:
+        if Path(model).exists():
+            fail("E0502.folder", model=model, reason=error)
+        others = ", ".join(spacy.util.get_installed_models())
+        installed = f", or --spacy with one that is installed: {others}" * bool(others)
+        fail("E0502.pipeline", model=model, installed=installed)
 
 
 def spacy_parser(model: str = "en_core_web_sm") -> Parser:

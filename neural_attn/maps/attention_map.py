@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neural_attn.diagnostics.choices import check_choice
 from neural_attn.promises import KINDS, ROWS, SHARES, Kind, Rows
 
 __all__ = [
@@ -120,10 +121,8 @@ class AttentionMap:
         known: bool = False,
     ) -> None:
         check_name(name)
-        if kind not in KINDS:
-            raise ValueError(f"{name}: kind is {kind!r}, not one of {', '.join(KINDS)}")
-        if rows not in ROWS:
-            raise ValueError(f"{name}: rows is {rows!r}, not one of {', '.join(ROWS)}")
+        check_choice(f"{name}: kind", kind, KINDS)
+        check_choice(f"{name}: rows", rows, ROWS)
         checked = _checked_weights(name, weights, rows, known)
         batch, heads, queries, keys = checked.shape
         indices = tuple(range(heads) if head_indices is None else head_indices)

@@ -8,7 +8,6 @@ whatever ran the network, all later steps take this container.
 
 from __future__ import annotations
 
-import difflib
 import html
 import os
 import re
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neural_attn.diagnostics.choices import nearest
 from neural_attn.extensions import load
 from neural_attn.maps.attention_map import (
     AttentionItem,
@@ -422,9 +422,9 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
 
     def _unknown(self, name: object) -> str:
         text = str(name)
-        close = difflib.get_close_matches(text, list(self), n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        return f"there is no attention layer {text!r}: {self._listing()}.{hint}"
+        near = nearest(text, self)
+        hint = f"; did you mean {near!r}?" if near else ""
+        return f"there is no attention layer {text!r}: {self._listing()}{hint}"
 
     def _listing(self, most: int = 20) -> str:
         if not self.maps:

@@ -185,7 +185,8 @@ def _one_example(
     if weights.ndim == 4:
         if not -len(weights) <= batch_index < len(weights):
             raise IndexError(
-                f"there is no example {batch_index}: there are {len(weights)}"
+                f"there is no example {batch_index}: there are {len(weights)}, "
+                "numbered from 0"
             )
         weights, allowed = weights[batch_index], allowed[batch_index]
     exact = weights.astype(np.float64)

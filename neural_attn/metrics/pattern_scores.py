@@ -98,6 +98,28 @@ SCORES: dict[str, Score] = {
             picture="same_token",
         ),
         Score(
+            "reverse_order",
+            "both",
+            targets.reverse_order,
+            "the tokens in reverse order",
+            formula=(
+                "share of attention on k = n - 1 - q, both counted without special "
+                "tokens, n the number of such keys; not under a causal mask"
+            ),
+            range="0 to 1",
+            reading=(
+                "Above 0.5 the head reads the text from its end. A row of a decoder "
+                "whose tokens begin with `<s>` counts as the token that it writes, the "
+                "next row's."
+            ),
+            source="this project; the mirror image of `same_token`",
+            picture="reverse_order",
+            meaning=(
+                "Share of attention on the key as far from the end as the query is "
+                "from the beginning."
+            ),
+        ),
+        Score(
             "duplicate_token",
             "both",
             targets.duplicate,
@@ -136,7 +158,7 @@ SCORES: dict[str, Score] = {
             "the first token",
             formula="share of attention on the first key",
             range="0 to 1",
-            reading="High: the first token ([CLS], <s>) is a sink.",
+            reading="High: the first token ([CLS], `<s>`) is a sink.",
             source=f"{CLARK}; Xiao et al. 2023, arXiv:2309.17453",
             picture="sink",
         ),
@@ -156,9 +178,7 @@ SCORES: dict[str, Score] = {
             "both",
             targets.on_keys(is_special),
             "special tokens",
-            formula=(
-                "share of attention on tokens written like [CLS], <s>, <|endoftext|>"
-            ),
+            formula=("share of attention on tokens like [CLS], `<s>`, `<|endoftext|>`"),
             range="0 to 1",
             reading="High: the head rests there when it has nothing else to do.",
             source=CLARK,
@@ -183,7 +203,7 @@ SCORES: dict[str, Score] = {
             "delimiters",
             formula="share of attention on special tokens after the first token",
             range="0 to 1",
-            reading="High: [SEP] or </s> is where the head rests.",
+            reading="High: [SEP] or `</s>` is where the head rests.",
             source=CLARK,
             picture="delimiter",
         ),

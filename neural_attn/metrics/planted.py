@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_attn.diagnostics.choices import no_such
 from neural_attn.metrics.geometry import Geometry
 from neural_attn.metrics.one_pass import plan_for
 from neural_attn.metrics.pattern_scores import SCORES
@@ -71,6 +72,7 @@ PLANTED: dict[str, Callable[[Geometry, np.random.Generator], Float]] = {
     "previous_token": _follow("previous_token"),
     "next_token": _follow("next_token"),
     "same_token": _follow("same_token"),
+    "reverse_order": _follow("reverse_order"),
     "duplicate_token": _follow("duplicate_token"),
     "induction": _follow("induction"),
     "punctuation": _follow("punctuation"),
@@ -104,6 +106,8 @@ def planted_head(
     KeyError
         If there is no such pattern.
     """
+    if pattern not in PLANTED:
+        raise KeyError(no_such("pattern", pattern, PLANTED))
     random = np.random.default_rng(seed)
     count = len(tokens)
     allowed = np.tri(count, dtype=bool) if causal else np.ones((count, count), bool)

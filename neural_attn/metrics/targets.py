@@ -5,12 +5,12 @@ A function here gives T whatever the mask, or None where the text has no such ce
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.metrics.geometry import Geometry, separators
+from neural_attn.metrics.geometry import Geometry, is_special, separators
 
 __all__ = [
     "BAND_SHARE",
@@ -28,6 +28,7 @@ __all__ = [
     "local",
     "on_keys",
     "prefix",
+    "reverse_order",
     "suffix",
 ]
 
@@ -66,11 +67,18 @@ def last(geometry: Geometry) -> NDArray[np.generic] | None:
 
 
 def _end(geometry: Geometry, start: int) -> NDArray[np.generic] | None:
-    # Under a causal mask the end is seen by the last queries alone, to which it is
-    # their own neighbourhood: no pattern of the text's end.
-    if geometry.allowed[:, start].mean() < 0.5:
+    if not _is_seen(geometry, start):
         return None
     return _columns(geometry, np.arange(geometry.keys) >= start)
+
+
+def _is_seen(geometry: Geometry, end: int) -> bool:
+    """Whether most queries may attend to a key at the end of the text.
+
+    Under a causal mask the last queries alone see the end, to which it is their own
+    neighbourhood: no pattern that begins at the text's end.
+    """
+    return bool(geometry.allowed[:, end].mean() >= 0.5)
 
 
 def _band(geometry: Geometry) -> int:
@@ -104,6 +112,33 @@ def induction(geometry: Geometry) -> NDArray[np.generic]:
     after[:, 1:] = geometry.same_text[:, :-1]
     # The earlier occurrence stands before the query, so its follower at most on it.
     return after & (geometry.offset <= 0)
+
+
+def reverse_order(geometry: Geometry) -> NDArray[np.bool_] | None:
+    """Mark the key as far from the end as the query is from the beginning.
+
+    Both are counted without special tokens: query n has the key (keys - 1 - n), and
+    none where the keys are fewer. Where the queries of cross-attention begin with a
+    special token (<s>), each row writes the next row's token, and counts as that one.
+    """
+    if not _is_seen(geometry, geometry.keys - 1):
+        return None
+    keys = _ordinary(geometry.key_tokens)
+    if geometry.self_attention:
+        rows = keys - (geometry.keys - geometry.queries)
+    else:
+        written = is_special(geometry.query_tokens[0])
+        rows = _ordinary(geometry.query_tokens) - written
+    cells = np.zeros((geometry.queries, geometry.keys), dtype=bool)
+    for row, key in zip(rows, keys[::-1], strict=False):
+        if row >= 0:
+            cells[row, key] = True
+    return cells
+
+
+def _ordinary(tokens: Sequence[str]) -> NDArray[np.int64]:
+    """The positions of tokens that are not special."""
+    return np.flatnonzero([not is_special(token) for token in tokens])
 
 
 def block(geometry: Geometry) -> NDArray[np.bool_] | None:

@@ -16,6 +16,7 @@ LETTERS = {
     "previous_token": "P",
     "next_token": "N",
     "same_token": "T",
+    "reverse_order": "R",
     "duplicate_token": "D",
     "induction": "I",
     "punctuation": "M",

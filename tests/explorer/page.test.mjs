@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { poolView, sumsOf } from "../../neural_attn/explorer/axes.js";
-import { cssColor, inkOn, ramp, shareOf } from "../../neural_attn/explorer/colors.js";
+import { cssColor, inkOn, placeOf, ramp, shareOf } from "../../neural_attn/explorer/colors.js";
 import { csvCell, toCsv } from "../../neural_attn/explorer/export.js";
 import { causalMask, Weights } from "../../neural_attn/explorer/payload.js";
 import { rowsByType, shrink } from "../../neural_attn/explorer/model.js";
@@ -15,7 +15,7 @@ const map = (layer, kind, heads) => ({ layer, kind, heads, examples: [example] }
 const HEADER = {
   measures: [{ key: "entropy" }],
   differences: [],
-  shows: { special: false, sinks: false, renormalize: false, log: false },
+  shows: { special: false, sinks: false, renormalize: false, scale: "sqrt" },
   sources: [{ maps: [map(0, "decoder_self", [3, 7]), map(0, "cross", [3, 7]), map(1, "decoder_self", [0, 1])] }],
 };
 
@@ -28,9 +28,11 @@ test("a link says what is not as the page opens", () => {
   const header = { ...HEADER, shows: { ...HEADER.shows, special: true } };
   assert.equal(toHash(DEFAULTS, header), "#layer=0&kind=decoder_self&head=3&special=0");
   assert.equal(toHash({ ...DEFAULTS, special: true }, header), "#layer=0&kind=decoder_self&head=3");
+  const linear = { ...HEADER, shows: { ...HEADER.shows, scale: "head" } };
+  assert.equal(toHash(DEFAULTS, linear), "#layer=0&kind=decoder_self&head=3&scale=sqrt");
 });
 
-for (const patch of [{}, { map: 2, head: 1, view: "token", log: true, others: [0], unit: "word", special: true }, { mean: false, step: 3 }]) {
+for (const patch of [{}, { map: 2, head: 1, view: "token", scale: "log", others: [0], unit: "word", special: true }, { mean: false, step: 3 }]) {
   test(`a link gives the state back: ${JSON.stringify(patch)}`, () => {
     const state = { ...DEFAULTS, ...patch };
     assert.deepEqual({ ...DEFAULTS, ...fromHash(toHash(state, HEADER), HEADER) }, state);
@@ -104,11 +106,13 @@ test("sums of rows and columns", () => {
   assert.deepEqual([[...byRow], [...byColumn]], [[3, 7], [4, 6]]);
 });
 
-test("the scale: linear, and four decades of logarithm", () => {
-  assert.equal(shareOf(0.5, 1, false), 0.5);
-  assert.equal(shareOf(0.01, 1, true), 0.5);
-  assert.equal(shareOf(0, 1, true), 0);
-  assert.equal(shareOf(1, 0, false), 0);
+test("the scale: linear, the square root, and four decades of logarithm", () => {
+  assert.equal(shareOf(0.5, 1, "head"), 0.5);
+  assert.equal(shareOf(0.5, 2, "sqrt"), 0.5);
+  assert.equal(shareOf(0.01, 1, "log"), 0.5);
+  assert.equal(shareOf(0, 1, "log"), 0);
+  assert.equal(shareOf(1, 0, "sqrt"), 0);
+  assert.equal(placeOf(-0.25, 1, "sqrt", true), 0.25);
 });
 
 for (const palette of ["blue", "viridis", "grey", "difference"]) {

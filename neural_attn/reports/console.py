@@ -65,7 +65,7 @@ class LayerReport:
     def interpretation(self) -> dict[str, str]:
         """What the averages amount to, a few words each; only what is defined."""
         words = {
-            "entropy": entropy_words(self.heads),
+            "entropy": entropy_words(self.patterns["avg_entropy"], self.heads),
             "max_attention": greatest_words(self.heads),
         }
         if self.patterns["diagonal_attention_strength"] is not None:

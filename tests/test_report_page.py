@@ -17,6 +17,13 @@ WIDE = """() => [...document.querySelectorAll('body *')]
   .filter(one => one.getBoundingClientRect().right > innerWidth + 0.5
     && !(one.closest('.scroll') && !one.closest('.types')))
   .map(one => one.outerHTML.slice(0, 90))"""
+SENTENCES = ".first section:first-child li"
+# whether pictures that are seen are the dark ones
+DARK = """() => [...document.querySelectorAll("picture")].map(one => {
+  const [source, image] = one.children;
+  return [source.srcset, image.src].indexOf(image.currentSrc) === 0
+    && image.naturalWidth > 0;
+})"""
 OPEN = "document.querySelectorAll('details').forEach(one => { one.open = true; })"
 
 
@@ -62,9 +69,9 @@ def visit(browser, report):
 
 def test_the_first_screen_holds_the_sentences_and_the_types(visit):
     page = visit(1280, 900)
-    assert page.locator(".first li").count() == 5
+    assert page.locator(SENTENCES).count() == 5
     assert page.locator(".types a").count() == LAYERS * HEADS
-    for part in ".first li", ".types a", ".legend":
+    for part in SENTENCES, ".types a", ".legend", ".below":
         for one in page.locator(part).all():
             box = one.bounding_box()
             assert box["x"] >= 0
@@ -82,8 +89,19 @@ def test_nothing_is_wider_than_a_phone(visit, width):
     boxes = [one.bounding_box() for one in page.locator(".types a").all()]
     assert len({(box["x"], box["y"]) for box in boxes}) == LAYERS * HEADS
     assert min(box["width"] for box in boxes) >= 20
+    keys = [one.bounding_box() for one in page.locator(".legend span").all()]
+    assert max(box["x"] + box["width"] for box in keys) <= width
     rows = page.locator(".types tbody tr").all()
     assert "transformer_encoder_5" in rows[-1].inner_text()
+
+
+def test_pictures_are_those_of_the_reader_s_colours_and_light_on_paper(visit):
+    page = visit(1280, 900, "dark")
+    page.evaluate(OPEN)
+    page.wait_for_function(f"({DARK})().every(Boolean)")
+    assert page.evaluate(DARK) == [True] * 4
+    page.emulate_media(media="print")
+    page.wait_for_function(f"!({DARK})().some(Boolean)")
 
 
 @pytest.mark.thorough(but=("390-dark",))

@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
@@ -19,6 +20,7 @@ from neural_attn import plot_distributions, plot_head_distances, plot_metrics
 from neural_attn.analysis import analyze
 from neural_attn.cli import cli
 from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.figures import palette
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.metrics.redundancy import js_divergence
 from neural_attn.reports.html import to_html
@@ -168,9 +170,34 @@ def test_what_cannot_be_drawn_is_said(analysis, monkeypatch):
     assert "not drawn: " in to_html(analysis)
 
 
-def test_the_page_has_the_picture(analysis):
-    (source,) = re.findall(r'src="data:image/png;base64,([^"]+)"', to_html(analysis))
-    assert imread(BytesIO(b64decode(source))).shape[1] > 300
+def test_the_page_has_every_picture_for_light_and_for_dark(analysis):
+    page = to_html(analysis)
+    titles = re.findall(r'<picture>.*?alt="([^"]+)"></picture>', page)
+    assert titles == [
+        "Normalized entropy by layer", "Greatest weight by layer",
+        "Distances between heads", "Metrics in pairs",
+    ]  # fmt: skip
+    pairs = re.findall(
+        r'<source media="screen and \(prefers-color-scheme: dark\)" '
+        r'srcset="data:image/png;base64,([^"]+)"><img src="data:image/png;base64,'
+        r'([^"]+)" width="(\d+)"',
+        page,
+    )
+    assert len(pairs) == page.count("<img ") == 4
+    for dark, light, width in pairs:
+        seen = [imread(BytesIO(b64decode(one))) for one in (dark, light)]
+        assert seen[0].shape == seen[1].shape
+        assert seen[0].shape[1] > 1.5 * int(width)
+        grounds = [to_hex(pixels[2, 2]) for pixels in seen]
+        assert grounds == [palette.DARK.ground, palette.LIGHT.ground]
+
+
+def test_pairs_are_drawn_once_in_a_corner(analysis):
+    figure = plot_metrics(analysis, ["entropy", "max_weight", "distance"], corner=True)
+    assert len(figure.axes) == 6
+    points = figure.axes[1].collections[0].get_offsets()
+    np.testing.assert_allclose(points, analysis.to_frame()[["entropy", "max_weight"]])
+    assert len(figure.legends) == 1
 
 
 def test_repr_is_one_short_line(analysis):

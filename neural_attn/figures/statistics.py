@@ -33,7 +33,7 @@ from neural_attn.metrics.registry import HISTOGRAMS, REGISTRY
 
 __all__ = [
     "PAIRED", "plot_distributions", "plot_head_distances", "plot_metrics",
-    "write_statistics",
+    "statistics_of", "write_statistics",
 ]  # fmt: skip
 
 # What is looked at together: how focused a head is, and where it looks.
@@ -86,7 +86,8 @@ def plot_distributions(
             **look, inner=None, cut=0, density_norm="width", color=color, alpha=0.5,
             linewidth=0,
         )  # fmt: skip
-        seaborn.stripplot(**look, size=3.5, color=palette.LINES[0], jitter=False)
+        ink = rcParams["text.color"]  # seen on the violin, whatever the ground is
+        seaborn.stripplot(**look, size=3.5, color=ink, jitter=False)
     else:
         counts = [analysis.histograms[name][metric] for name in table["map"].unique()]
         _rows(seaborn, np.array(counts, dtype=float), axes)
@@ -154,6 +155,7 @@ def plot_metrics(
     metrics: Sequence[str] = PAIRED,
     *,
     hue: str = "layer",
+    corner: bool = False,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw metrics in pairs, a point for each head, with histograms on the diagonal.
@@ -163,6 +165,7 @@ def plot_metrics(
     analysis : as `neural_attn.analyze` returns it
     metrics : two or more columns of `analysis.to_frame()`
     hue : what colours stand for: "layer", "type" or "kind"
+    corner : draw each pair once, below the diagonal
     ax : where to draw, with axes for each pair inside; None: a figure of its own
 
     Raises
@@ -179,12 +182,15 @@ def plot_metrics(
     if hue not in ("layer", "type", "kind"):
         raise ValueError(f"hue is layer, type or kind, not {hue!r}")
     table = _known(analysis, names)
-    grid = _grid(ax, len(names))
+    grid = _grid(ax, len(names), corner)
     colors = _colors(table, hue)
     look = {"data": table, "hue": hue, "palette": colors, "legend": False}
     for row, below in enumerate(names):
         for column, name in enumerate(names):
             axes = grid[row, column]
+            if corner and column > row:
+                axes.remove()
+                continue
             if row == column:
                 seaborn.histplot(**look, x=name, multiple="stack", bins=12, ax=axes)
                 axes.set_ylabel("heads")
@@ -199,18 +205,22 @@ def plot_metrics(
     figure = _root(grid[0, 0])
     if ax is None:
         figure.suptitle(f"Metrics in pairs: {told}")
-        _legend(figure, colors, hue)
+        _legend(figure, colors, hue, inside=corner)
     else:
         ax.set_title(f"Metrics in pairs: {told}")
         _legend(ax, colors, hue)
     return figure
 
 
-def _grid(ax: Axes | None, count: int) -> NDArray[Any]:
-    """Axes in a square: of a figure of their own, or inside those that are given."""
+def _grid(ax: Axes | None, count: int, corner: bool) -> NDArray[Any]:
+    """Axes in a square: of a figure of their own, or inside those that are given.
+
+    Only a full square needs room beside it for the legend.
+    """
     if ax is None:
         side = 1.0 + 1.9 * count
-        own = NotebookFigure(side + 1.2, side, layout="constrained", ground=None)
+        width = side if corner else side + 1.2
+        own = NotebookFigure(width, side, layout="constrained", ground=None)
         made: NDArray[Any] = own.subplots(count, count, sharex="col", squeeze=False)
         return made
     ax.set_axis_off()
@@ -235,10 +245,20 @@ def write_statistics(
     """
     heads = analysis.to_frame().to_csv(index=False)
     paths = [atomic_write(folder / "heads.csv", heads)]
-    with palette.chart_style(palette.theme_of(theme)):
-        for name, figure in _pictures(analysis):
-            paths.append(save_figure(figure, folder / f"{name}.png"))
+    for name, figure in statistics_of(analysis, theme):
+        paths.append(save_figure(figure, folder / f"{name}.png"))
     return paths
+
+
+def statistics_of(
+    analysis: Analysis, theme: ThemeName
+) -> Iterator[tuple[str, NotebookFigure]]:
+    """Draw every picture that can be drawn, each with its name.
+
+    Raises NeuralError (E0502) if seaborn or pandas is not installed.
+    """
+    with palette.chart_style(palette.theme_of(theme)):
+        yield from _pictures(analysis)
 
 
 def _pictures(analysis: Analysis) -> Iterator[tuple[str, Any]]:
@@ -249,7 +269,7 @@ def _pictures(analysis: Analysis) -> Iterator[tuple[str, Any]]:
     if _comparable(analysis):
         yield "head_distances", plot_head_distances(analysis)
     if known.issuperset(PAIRED):
-        yield "metrics_in_pairs", plot_metrics(analysis)
+        yield "metrics_in_pairs", plot_metrics(analysis, corner=True)
 
 
 def _comparable(analysis: Analysis) -> bool:
@@ -368,8 +388,10 @@ def _colors(table: Any, hue: str) -> dict[Any, Any]:
     return {value: palette.LINES[i % most] for i, value in enumerate(values)}
 
 
-def _legend(around: Figure | Axes, colors: dict[Any, Any], hue: str) -> None:
-    """At the right, outside of a figure or of axes."""
+def _legend(
+    around: Figure | Axes, colors: dict[Any, Any], hue: str, *, inside: bool = False
+) -> None:
+    """At the right, outside of a figure or of axes; `inside`, in a figure's corner."""
     from matplotlib.lines import Line2D
 
     marks = [
@@ -379,5 +401,8 @@ def _legend(around: Figure | Axes, colors: dict[Any, Any], hue: str) -> None:
     if isinstance(around, Axes):
         place = (1, 0.5)
         around.legend(handles=marks, title=hue, loc="center left", bbox_to_anchor=place)
+    elif inside:
+        place = (0.9, 0.9)
+        around.legend(handles=marks, title=hue, loc="upper right", bbox_to_anchor=place)
     else:
         around.legend(handles=marks, title=hue, loc="outside right center")

@@ -17,7 +17,9 @@ __all__ = [
     "Squares",
     "Table",
     "TypeCell",
+    "TypeKey",
     "TypeMap",
+    "legend_text",
     "number",
     "spark",
 ]
@@ -70,12 +72,24 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class TypeCell:
-    """One head of a map of types; `kind` is `whole` its type, or its strongest part."""
+class TypeKey:
+    """A letter of a map of types: `whole` heads of the type `kind`, or mixed ones.
+
+    Types of one `family` have one colour; `words` say what the letter stands for.
+    """
 
     letter: str
     kind: str
     whole: bool
+    family: str
+    words: str
+
+
+@dataclass(frozen=True)
+class TypeCell:
+    """One head of a map of types."""
+
+    key: TypeKey
     label: str
     head: int
     sentence: str
@@ -85,13 +99,14 @@ class TypeCell:
 class TypeMap:
     """Types by layer (rows) and head (columns).
 
-    `reach` has for each row the least and greatest normalized entropy, and those of the
-    greatest weight, as texts.
+    `legend` has for each family that is there its words, and its letters, each with the
+    number of its heads. `reach` has for each row the least and greatest normalized
+    entropy, and those of the greatest weight, as texts.
     """
 
     rows: tuple[str, ...]
     cells: tuple[tuple[TypeCell, ...], ...]
-    legend: tuple[str, ...]
+    legend: tuple[tuple[str, tuple[tuple[TypeKey, int], ...]], ...]
     reach: tuple[tuple[str, str], ...]
     caption: str
 
@@ -107,9 +122,15 @@ class Bars:
 
 @dataclass(frozen=True)
 class Image:
-    """A picture as a PNG, for formats that can show one."""
+    """A picture as two PNGs, on light and on dark ground; `width` is in CSS pixels.
 
-    png: bytes
+    `title` says what it shows, `caption` how to read it.
+    """
+
+    title: str
+    light: bytes
+    dark: bytes
+    width: int
     caption: str
 
 
@@ -140,6 +161,16 @@ def number(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
+
+
+def legend_text(part: TypeMap) -> str:
+    """The letters of a map of types in one line."""
+    families = (
+        f"{words}: "
+        + ", ".join(f"{key.letter} {key.words} {count}" for key, count in keys)
+        for words, keys in part.legend
+    )
+    return "; ".join(families)
 
 
 def spark(counts: Sequence[int]) -> str:

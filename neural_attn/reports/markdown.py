@@ -16,6 +16,7 @@ from neural_attn.reports.elements import (
     Sentences,
     Table,
     TypeMap,
+    legend_text,
     spark,
 )
 
@@ -52,14 +53,14 @@ def _markdown(part: Part) -> list[str]:
         return _markdown(Table(header, tuple(rows_), part.caption))
     if isinstance(part, TypeMap):
         letters = [
-            [name, *(" ".join(cell.letter for cell in cells), *reach)]
+            [name, " ".join(cell.key.letter for cell in cells), *reach]
             for name, cells, reach in zip(
                 part.rows, part.cells, part.reach, strict=True
             )
         ]
         header = ("layer", "heads", "normalized entropy", "greatest weight")
         table = Table(header, tuple(map(tuple, letters)), part.caption)
-        return [*_markdown(table), "", _plain(", ".join(part.legend))]
+        return [*_markdown(table), "", _plain(legend_text(part))]
     if isinstance(part, Bars):
         return [f"*{_plain(part.caption)}*", "", f"`0 {spark(part.counts)} 1`"]
     return [f"*{_plain(part.caption)}: pictures in the HTML report*"]

@@ -398,11 +398,11 @@ def _legend(
         Line2D([], [], marker="o", linestyle="", color=color, label=str(value))
         for value, color in colors.items()
     ]
+    place: dict[str, Any]
     if isinstance(around, Axes):
-        place = (1, 0.5)
-        around.legend(handles=marks, title=hue, loc="center left", bbox_to_anchor=place)
+        place = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
     elif inside:
-        place = (0.9, 0.9)
-        around.legend(handles=marks, title=hue, loc="upper right", bbox_to_anchor=place)
+        place = {"loc": "upper right", "bbox_to_anchor": (0.9, 0.9)}
     else:
-        around.legend(handles=marks, title=hue, loc="outside right center")
+        place = {"loc": "outside right center"}
+    around.legend(handles=marks, title=hue, **place)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -67,12 +67,14 @@ def drawn(analysis: Analysis) -> list[Part]:
 
 def _png(figure: NotebookFigure) -> bytes:
     """A picture in 256 colours, a third of the size that all would take."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image as Picture
 
     # drawn once: `savefig` lays a figure out, and then draws it anew
     figure.set_dpi(_DOTS)
-    figure.canvas.draw()
-    pixels = Picture.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
+    canvas: Any = FigureCanvasAgg(figure)  # Matplotlib does not annotate it
+    canvas.draw()
+    pixels = Picture.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
     stream = BytesIO()
     pixels.quantize(256, dither=Picture.Dither.NONE).save(stream, "png", optimize=True)
     return stream.getvalue()

@@ -28,7 +28,13 @@ from neural_attn.metrics.connections import Rule, find_connections
 from neural_attn.metrics.planted import PLANTED, planted_head, planted_tokens
 from neural_attn.reports import FORMATS
 from neural_attn.reports.document import document
-from neural_attn.reports.elements import Table, legend_text, number, spark
+from neural_attn.reports.elements import (
+    Table,
+    columns_of_words,
+    legend_lines,
+    number,
+    spark,
+)
 from neural_attn.reports.html import to_html
 from neural_attn.reports.json import to_json
 from neural_attn.reports.markdown import to_markdown
@@ -171,10 +177,10 @@ def test_the_legend_has_each_colour_and_letter_that_is_there_and_no_other(analys
     } == Counter((look, letter, words) for look, words, letter in cells)
     colours = {look.split()[1] for look, *_ in keys}
     assert legend.count("<li>") == len(colours) > 2
-    assert legend_text(type_map(analysis.heads)) in terminal(analysis)
-    assert legend_text(type_map(analysis.heads[:1])) == (
-        "keys at a distance: P previous_token 1"
-    )
+    lines = legend_lines(type_map(analysis.heads))
+    assert all(f"\n    {line}\n" in terminal(analysis) for line in lines)
+    (only,) = legend_lines(type_map(analysis.heads[:1]))
+    assert only == "keys at a distance: P previous_token 1"
 
 
 def test_every_type_has_a_letter_and_a_colour():
@@ -438,6 +444,13 @@ def test_maps_of_the_first_text_share_one_scale_whose_bar_marks_an_even_row():
         assert re.search(r">0\.05</text>", drawn)  # 1/20
         assert drawn.count(">even</text>") == 1
         assert f">{large.top:.2f}".rstrip("0") in drawn
+
+
+def test_columns_of_words_begin_at_the_left():
+    rows = (("L0H0", "sink", "–", "p < 1e-300"), ("L0H1", "rest", "-0.2", "p 0.10"))
+    table = Table(("head", "type", "gain", "corrected"), rows, "a caption")
+    assert columns_of_words(table) == [True, True, False, False]
+    assert columns_of_words(Table(("head", "gain"), (), "no rows")) == [True, True]
 
 
 def test_spark():

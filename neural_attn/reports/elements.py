@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,8 @@ __all__ = [
     "TypeCell",
     "TypeKey",
     "TypeMap",
-    "legend_text",
+    "columns_of_words",
+    "legend_lines",
     "number",
     "spark",
 ]
@@ -27,6 +29,7 @@ __all__ = [
 UNTRAINED = (
     "the weights are untrained (random): this attention says nothing about any task"
 )
+_NUMERIC = re.compile(r"[-+–]?\d|–|p ")  # how a cell begins that is no word
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
@@ -163,14 +166,21 @@ def number(value: float | None) -> str:
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
 
 
-def legend_text(part: TypeMap) -> str:
-    """The letters of a map of types in one line."""
-    families = (
+def columns_of_words(part: Table) -> list[bool]:
+    """Which columns of a table hold words, as the first does, and begin at the left."""
+    return [
+        not index or not any(_NUMERIC.match(row[index]) for row in part.rows)
+        for index in range(len(part.header))
+    ]
+
+
+def legend_lines(part: TypeMap) -> list[str]:
+    """The letters of a map of types, a line for each family."""
+    return [
         f"{words}: "
         + ", ".join(f"{key.letter} {key.words} {count}" for key, count in keys)
         for words, keys in part.legend
-    )
-    return "; ".join(families)
+    ]
 
 
 def spark(counts: Sequence[int]) -> str:

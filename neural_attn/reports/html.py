@@ -22,6 +22,7 @@ from neural_attn.reports.elements import (
     Table,
     TypeKey,
     TypeMap,
+    columns_of_words,
 )
 from neural_attn.reports.json import to_json
 from neural_attn.reports.svg import bars_svg, grid_svg, squares_svg
@@ -30,7 +31,6 @@ from neural_attn.reports.unbroken import UNBROKEN
 __all__ = ["to_html"]
 
 _LABEL = re.compile(r"\bL\d+H\d+(?:\.\w+)*")
-_NUMERIC = re.compile(r"[-+–]?\d|–|p ")  # how a cell begins that is no word
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -198,8 +198,7 @@ def _look(key: TypeKey) -> str:
 
 
 def _html_table(part: Table) -> str:
-    columns = zip(*part.rows, strict=True)
-    looks = [' class="words"' * (not any(map(_NUMERIC.match, one))) for one in columns]
+    looks = [' class="words"' * words for words in columns_of_words(part)]
     header = zip(part.header, looks, strict=True)
     # on paper the name of a metric may take two lines
     head = "".join(

@@ -21,7 +21,8 @@ from neural_attn.reports.elements import (
     Sentences,
     Table,
     TypeMap,
-    legend_text,
+    columns_of_words,
+    legend_lines,
     spark,
 )
 from neural_attn.reports.unbroken import print_line
@@ -105,13 +106,14 @@ def _terminal_types(part: TypeMap, width: int | None) -> list[Text]:
     for line in lines[: len(lines) // (len(rows) + 1)]:
         line.style = "dim"
     below = "¹ normalized (1: uniform), least and greatest of the heads"
-    return [*lines, Text(f"    {legend_text(part)}"), Text(f"    {below}", "dim")]
+    lines += [Text(f"    {line}") for line in legend_lines(part)]
+    return [*lines, Text(f"    {below}", "dim")]
 
 
 def _terminal_table(part: Table) -> list[Text]:
     table = RichTable(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
-    for index, name in enumerate(part.header):
-        side: Any = "left" if index == 0 else "right"
+    for name, words in zip(part.header, columns_of_words(part), strict=True):
+        side: Any = "left" if words else "right"
         # As `Text`: rich would obey markup in a plain string.
         table.add_column(Text(printable(name)), justify=side, no_wrap=True)
     for row in part.rows:

@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from base64 import b64decode
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from neural_attn.analysis import analyze
 from neural_attn.cli import cli
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.figures import palette
+from neural_attn.figures.statistics import light_and_dark
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.metrics.redundancy import js_divergence
 from neural_attn.reports.html import to_html
@@ -174,8 +176,7 @@ def test_the_page_has_every_picture_for_light_and_for_dark(analysis):
     page = to_html(analysis)
     titles = re.findall(r'<picture>.*?alt="([^"]+)"></picture>', page)
     assert titles == [
-        "Normalized entropy by layer", "Greatest weight by layer",
-        "Distances between heads", "Metrics in pairs",
+        "Normalized entropy by layer", "Distances between heads", "Metrics in pairs",
     ]  # fmt: skip
     pairs = re.findall(
         r'<source media="screen and \(prefers-color-scheme: dark\)" '
@@ -183,13 +184,26 @@ def test_the_page_has_every_picture_for_light_and_for_dark(analysis):
         r'([^"]+)" width="(\d+)"',
         page,
     )
-    assert len(pairs) == page.count("<img ") == 4
+    assert len(pairs) == page.count("<img ") == 3
     for dark, light, width in pairs:
         seen = [imread(BytesIO(b64decode(one))) for one in (dark, light)]
         assert seen[0].shape == seen[1].shape
         assert seen[0].shape[1] > 1.5 * int(width)
         grounds = [to_hex(pixels[2, 2]) for pixels in seen]
         assert grounds == [palette.DARK.ground, palette.LIGHT.ground]
+
+
+def test_a_picture_in_other_colours_is_the_one_that_is_drawn_for_dark_readers(analysis):
+    draw = {
+        "head_distances": plot_head_distances,
+        "metrics_in_pairs": partial(plot_metrics, corner=True),
+    }
+    for name, theme, figure in light_and_dark(analysis, draw):
+        figure.canvas.draw()
+        wanted = draw[name](analysis)  # by the style of the theme, inside the loop
+        wanted.canvas.draw()
+        seen, own = (np.asarray(one.canvas.buffer_rgba()) for one in (figure, wanted))
+        assert np.array_equal(seen, own), (name, theme)
 
 
 def test_pairs_are_drawn_once_in_a_corner(analysis):

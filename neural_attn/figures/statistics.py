@@ -8,7 +8,8 @@ through pyplot, so no figure stays open.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ import numpy as np
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -32,8 +33,8 @@ from neural_attn.metrics.measure import BINS
 from neural_attn.metrics.registry import HISTOGRAMS, REGISTRY
 
 __all__ = [
-    "PAIRED", "plot_distributions", "plot_head_distances", "plot_metrics",
-    "statistics_of", "write_statistics",
+    "PAIRED", "light_and_dark", "plot_distributions", "plot_head_distances",
+    "plot_metrics", "write_statistics",
 ]  # fmt: skip
 
 # What is looked at together: how focused a head is, and where it looks.
@@ -188,15 +189,17 @@ def plot_metrics(
     for row, below in enumerate(names):
         for column, name in enumerate(names):
             axes = grid[row, column]
-            if corner and column > row:
-                axes.remove()
+            if axes is None:
                 continue
             if row == column:
                 seaborn.histplot(**look, x=name, multiple="stack", bins=12, ax=axes)
                 axes.set_ylabel("heads")
                 axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
             else:
-                seaborn.scatterplot(**look, x=name, y=below, ax=axes, s=22)
+                ground = rcParams["axes.facecolor"]
+                seaborn.scatterplot(
+                    **look, x=name, y=below, ax=axes, s=22, edgecolor=ground
+                )
                 first = column == (row == 0)  # beside the histogram, or at the left
                 axes.set_ylabel(_axis_name(below) if first else "")
             axes.set_xlabel(_axis_name(name) if row == len(names) - 1 else "")
@@ -215,25 +218,29 @@ def plot_metrics(
 def _grid(ax: Axes | None, count: int, corner: bool) -> NDArray[Any]:
     """Axes in a square: of a figure of their own, or inside those that are given.
 
-    Only a full square needs room beside it for the legend.
+    In a corner, None stands above the diagonal, and the legend needs no room beside it.
     """
+    grid = np.full((count, count), None)
+    places = [
+        (row, column)
+        for row in range(count)
+        for column in range(row + 1 if corner else count)
+    ]
     if ax is None:
         side = 1.0 + 1.9 * count
         width = side if corner else side + 1.2
         own = NotebookFigure(width, side, layout="constrained", ground=None)
-        made: NDArray[Any] = own.subplots(count, count, sharex="col", squeeze=False)
-        return made
+        cells = own.add_gridspec(count, count)
+        for row, column in places:
+            above = grid[column if corner else 0, column]
+            grid[row, column] = own.add_subplot(cells[row, column], sharex=above)
+        return grid
     ax.set_axis_off()
     step, side = 1 / count, 0.64 / count
-    return np.array(
-        [
-            [
-                ax.inset_axes((column * step, 1 - row * step - side, side, side))
-                for column in range(count)
-            ]
-            for row in range(count)
-        ]
-    )
+    for row, column in places:
+        lower = 1 - row * step - side
+        grid[row, column] = ax.inset_axes((column * step, lower, side, side))
+    return grid
 
 
 def write_statistics(
@@ -245,31 +252,52 @@ def write_statistics(
     """
     heads = analysis.to_frame().to_csv(index=False)
     paths = [atomic_write(folder / "heads.csv", heads)]
-    for name, figure in statistics_of(analysis, theme):
-        paths.append(save_figure(figure, folder / f"{name}.png"))
+    with palette.chart_style(palette.theme_of(theme)):
+        for name, draw in _pictures(analysis).items():
+            paths.append(save_figure(draw(), folder / f"{name}.png"))
     return paths
 
 
-def statistics_of(
-    analysis: Analysis, theme: ThemeName
-) -> Iterator[tuple[str, NotebookFigure]]:
-    """Draw every picture that can be drawn, each with its name.
+def light_and_dark(
+    analysis: Analysis, names: Collection[str]
+) -> Iterator[tuple[str, ThemeName, Figure]]:
+    """Draw those pictures of `write_statistics` that can be drawn, once for each theme.
+
+    The dark one is the light one in other colours, which takes a third of the time: a
+    figure must be saved before the next one is asked for.
 
     Raises NeuralError (E0502) if seaborn or pandas is not installed.
     """
-    with palette.chart_style(palette.theme_of(theme)):
-        yield from _pictures(analysis)
+    pictures = {one: draw for one, draw in _pictures(analysis).items() if one in names}
+    changes = palette.light_to_dark()
+    if "metrics_in_pairs" in pictures:
+        count = _known(analysis, PAIRED)["layer"].nunique()
+        shades = [_shades(count, dark=dark) for dark in (False, True)]
+        changes |= dict(zip(*shades, strict=True))
+    for name, draw in pictures.items():
+        # Saved inside, too: Matplotlib makes some ticks as late as that.
+        with palette.chart_style(palette.LIGHT):
+            figure = draw()
+            yield name, "light", figure
+        with palette.chart_style(palette.DARK):
+            figure.set_layout_engine("none")  # all stays where it is
+            palette.recolor(figure, changes)
+            yield name, "dark", figure
 
 
-def _pictures(analysis: Analysis) -> Iterator[tuple[str, Any]]:
+def _pictures(analysis: Analysis) -> dict[str, Callable[[], Figure]]:
+    """Every picture that can be drawn."""
     known = {name for head in analysis.heads for name in head.statistics}
-    for metric in HISTOGRAMS:
-        if metric in known:
-            yield f"{metric}_by_layer", plot_distributions(analysis, metric)
+    found: dict[str, Callable[[], Figure]] = {
+        f"{metric}_by_layer": partial(plot_distributions, analysis, metric)
+        for metric in HISTOGRAMS
+        if metric in known
+    }
     if _comparable(analysis):
-        yield "head_distances", plot_head_distances(analysis)
+        found["head_distances"] = partial(plot_head_distances, analysis)
     if known.issuperset(PAIRED):
-        yield "metrics_in_pairs", plot_metrics(analysis, corner=True)
+        found["metrics_in_pairs"] = partial(plot_metrics, analysis, corner=True)
+    return found
 
 
 def _comparable(analysis: Analysis) -> bool:
@@ -380,12 +408,16 @@ def _title(axes: Axes, analysis: Analysis, title: str) -> None:
 def _colors(table: Any, hue: str) -> dict[Any, Any]:
     values = sorted(table[hue].unique())
     if hue == "layer":  # an order: along the scale of weights
-        # of light to dark, without what is not seen on the reader's ground
-        is_dark = sum(to_rgb(rcParams["axes.facecolor"])) < 1.5
-        places = np.linspace(0.3 * is_dark, 1 if is_dark else 0.9, len(values))
-        return dict(zip(values, palette.colormap()(places), strict=True))
+        dark = sum(to_rgb(rcParams["axes.facecolor"])) < 1.5
+        return dict(zip(values, _shades(len(values), dark=dark), strict=True))
     most = len(palette.LINES)
     return {value: palette.LINES[i % most] for i, value in enumerate(values)}
+
+
+def _shades(count: int, *, dark: bool) -> list[str]:
+    """Colours of light to dark, without what is not seen on the reader's ground."""
+    places = np.linspace(0.3 if dark else 0, 1 if dark else 0.9, count)
+    return [to_hex(color) for color in palette.colormap()(places)]
 
 
 def _legend(

@@ -12,7 +12,7 @@ from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.reports.elements import Heading, Image, Part, Sentences
 
 if TYPE_CHECKING:
-    from neural_attn.figures.notebook_figure import NotebookFigure
+    from matplotlib.figure import Figure
 
 __all__ = ["drawn"]
 
@@ -22,10 +22,6 @@ _SAID = {
         "Normalized entropy by layer",
         "A point is a head, from 0 (each query has one key) to 1 (all keys alike); "
         "shapes are wide where many heads are",
-    ),
-    "max_weight_by_layer": (
-        "Greatest weight by layer",
-        "A point is a head; near 1, each query has one key that takes nearly all",
     ),
     "head_distances": (
         "Distances between heads",
@@ -44,28 +40,25 @@ _DOTS = 144  # per inch: more, for screens that have more
 
 def drawn(analysis: Analysis) -> list[Part]:
     """How metrics are spread over heads, where seaborn is there to draw it."""
-    from neural_attn.figures.choices import THEME_NAMES
-    from neural_attn.figures.statistics import statistics_of
+    from neural_attn.figures.statistics import light_and_dark
 
     title = Heading(2, "Statistics of heads")
+    sources: dict[str, dict[str, bytes]] = {}
+    widths = {}
     try:
-        light, dark = (
-            {name: (figure.get_figwidth(), _png(figure))
-             for name, figure in statistics_of(analysis, theme)}
-            for theme in THEME_NAMES
-        )  # fmt: skip
+        for name, theme, figure in light_and_dark(analysis, _SAID):
+            sources.setdefault(name, {})[theme] = _png(figure)
+            widths[name] = round(figure.get_figwidth() * _PIXELS)
     except NeuralError as missing:  # the rest of the report needs no seaborn
         return [title, Sentences(((f"not drawn: {missing}", ()),))]
     images = [
-        Image(
-            _SAID[name][0], png, dark[name][1], round(inches * _PIXELS), _SAID[name][1]
-        )
-        for name, (inches, png) in light.items()
+        Image(width=widths[name], **pngs, title=_SAID[name][0], caption=_SAID[name][1])
+        for name, pngs in sources.items()
     ]
     return [title, *images] if images else []
 
 
-def _png(figure: NotebookFigure) -> bytes:
+def _png(figure: Figure) -> bytes:
     """A picture in 256 colours, a third of the size that all would take."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image as Picture
@@ -76,5 +69,5 @@ def _png(figure: NotebookFigure) -> bytes:
     canvas.draw()
     pixels = Picture.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
     stream = BytesIO()
-    pixels.quantize(256, dither=Picture.Dither.NONE).save(stream, "png", optimize=True)
+    pixels.quantize(256, dither=Picture.Dither.NONE).save(stream, "png")
     return stream.getvalue()

@@ -374,10 +374,19 @@ def test_the_matrix_has_the_room_that_there_is(
 
 
 def test_labels_that_have_room_again_are_not_called_left_out(visit, tmp_path):
-    maps = AttentionMaps.from_arrays({"a": softmax(1, 60, 60)})
+    # of this text Plotly draws fewer labels at first
+    tokens = "[CLS] when the sun rose over the hills , the farmers went out to".split()
+    tokens += "their fields , and the children who had slept until then went".split()
+    tokens += "to the river to play in the cold water until noon . [SEP]".split()
+    maps = AttentionMaps.from_arrays(
+        {"transformer_encoder_0": softmax(12, 39, 39)}, tokens
+    )
     page = visit(write_dashboard(maps, tmp_path / "a.html"), (390, 844))
     told = page.locator("#left-out")
-    assert "of 60 query labels" in told.inner_text()
+    page.wait_for_timeout(300)  # Plotly draws the labels twice
+    left_out = 39 - page.locator(".ytick text").count()
+    assert left_out > 12
+    assert f"{left_out} of 39 query labels and " in told.inner_text()
     page.evaluate(
         "Plotly.relayout('attention', {'xaxis.range': [-0.5, 5.5],"
         " 'yaxis.range': [5.5, -0.5]})"

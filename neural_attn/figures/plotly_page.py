@@ -106,7 +106,9 @@ function tellLeftOut() {
     Plotly.relayout(page, { autosize: true });
   }
 }
-page.on("plotly_afterplot", tellLeftOut);
+// Plotly draws labels anew after the last event that it tells of.
+new MutationObserver(tellLeftOut).observe(
+  page.querySelector(".cartesianlayer"), { childList: true, subtree: true });
 tellLeftOut();
 """
 

@@ -22,7 +22,7 @@ from neural_attn.analysis import analyze
 from neural_attn.cli import cli
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.figures import palette
-from neural_attn.figures.statistics import light_and_dark
+from neural_attn.figures.statistics import light_and_dark, write_statistics
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.metrics.redundancy import js_divergence
 from neural_attn.reports.html import to_html
@@ -155,6 +155,31 @@ def test_no_figure_stays_open(analysis):
 def test_untrained_weights_are_said():
     axes = plot_distributions(analyze(maps_of(trained=False))).axes[0]
     assert "untrained" in axes.get_title()
+
+
+def test_of_many_layers_some_are_named():
+    found = analyze(maps_of(30, 1))
+    (axes,) = plot_distributions(found, "max_weight").axes
+    assert [t.get_text() for t in axes.get_xticklabels()] == [
+        str(n) for n in range(0, 30, 2)
+    ]
+    figure = plot_metrics(found, ["entropy", "max_weight"], corner=True)
+    named = [int(text.get_text()) for text in figure.legends[0].get_texts()]
+    assert (len(named), named[0], named[-1]) == (9, 0, 29)
+
+
+def test_heads_that_are_all_the_same_are_drawn():
+    same = np.repeat(MAPS["layer_0"][:, :1], 3, axis=1)
+    axes = plot_head_distances(analyze(AttentionMaps.from_arrays({"a": same}))).axes[0]
+    assert not np.any(axes.collections[0].get_array())
+
+
+def test_no_pairs_are_drawn_where_no_head_has_all_metrics(tmp_path):
+    # a head that has no choice has no normalized entropy
+    found = analyze(maps_of(1, 2, 1))
+    written = write_statistics(found, tmp_path)
+    assert "metrics_in_pairs.png" not in {path.name for path in written}
+    assert "metrics_in_pairs" not in {n for n, _, _ in light_and_dark(found, [])}
 
 
 def test_what_cannot_be_drawn_is_said(analysis, monkeypatch):

@@ -40,6 +40,8 @@ __all__ = [
 # What is looked at together: how focused a head is, and where it looks.
 PAIRED = ("normalized_entropy", "max_weight", "distance", "first_token")
 _MOST_NAMED = 48  # heads along a side of the heatmap; of more, some are named
+_MOST_LAYERS = 24  # that are named along an axis, or have a line between them
+_MOST_COLORS = 9  # of an order, in a legend
 _UNTRAINED = "untrained weights: this says nothing about any task"
 
 
@@ -94,7 +96,9 @@ def plot_distributions(
         _rows(seaborn, np.array(counts, dtype=float), axes)
     names = _layer_names(table)
     shift = 0.5 if over == "rows" else 0.0  # cells begin at whole numbers
-    axes.set_xticks(np.arange(len(names)) + shift, names, rotation="horizontal")
+    step = -(-len(names) // _MOST_LAYERS)
+    places = np.arange(len(names))[::step] + shift
+    axes.set_xticks(places, names[::step], rotation="horizontal")
     axes.set(xlabel="layer", ylabel=_axis_name(metric))
     _title(axes, analysis, f"{_words(metric)} by layer: {_count(table, over)}")
     return _root(axes)
@@ -144,7 +148,8 @@ def plot_head_distances(
     axes.tick_params(axis="y", labelrotation=0)
     above = axes.inset_axes((0, 1.01, 1, 0.14))
     above.add_collection(_lines(tree))
-    above.set(xlim=(0, 10 * len(order)), ylim=(0, 1.05 * np.max(tree["dcoord"])))
+    top = 1.05 * np.max(tree["dcoord"]) or 1  # of heads that are all the same, 0
+    above.set(xlim=(0, 10 * len(order)), ylim=(0, top))
     above.set_axis_off()
     named = f", one of {step} named" if step > 1 else ""
     _title(above, analysis, f"Distance of {len(order)} heads{named}")
@@ -186,17 +191,20 @@ def plot_metrics(
     grid = _grid(ax, len(names), corner)
     colors = _colors(table, hue)
     look = {"data": table, "hue": hue, "palette": colors, "legend": False}
+    ground, line = rcParams["axes.facecolor"], 0.5 * (len(colors) <= _MOST_LAYERS)
     for row, below in enumerate(names):
         for column, name in enumerate(names):
             axes = grid[row, column]
             if axes is None:
                 continue
             if row == column:
-                seaborn.histplot(**look, x=name, multiple="stack", bins=12, ax=axes)
+                seaborn.histplot(
+                    **look, x=name, multiple="stack", bins=12, ax=axes,
+                    edgecolor=ground, linewidth=line,
+                )  # fmt: skip
                 axes.set_ylabel("heads")
                 axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
             else:
-                ground = rcParams["axes.facecolor"]
                 seaborn.scatterplot(
                     **look, x=name, y=below, ax=axes, s=22, edgecolor=ground
                 )
@@ -295,7 +303,7 @@ def _pictures(analysis: Analysis) -> dict[str, Callable[[], Figure]]:
     }
     if _comparable(analysis):
         found["head_distances"] = partial(plot_head_distances, analysis)
-    if known.issuperset(PAIRED):
+    if any(head.statistics.keys() >= set(PAIRED) for head in analysis.heads):
         found["metrics_in_pairs"] = partial(plot_metrics, analysis, corner=True)
     return found
 
@@ -423,9 +431,15 @@ def _shades(count: int, *, dark: bool) -> list[str]:
 def _legend(
     around: Figure | Axes, colors: dict[Any, Any], hue: str, *, inside: bool = False
 ) -> None:
-    """At the right, outside of a figure or of axes; `inside`, in a figure's corner."""
+    """At the right, outside of a figure or of axes; `inside`, in a figure's corner.
+
+    Of many layers, whose colours are an order, it names some.
+    """
     from matplotlib.lines import Line2D
 
+    if hue == "layer" and len(colors) > _MOST_COLORS:
+        chosen = np.linspace(0, len(colors) - 1, _MOST_COLORS).round().astype(int)
+        colors = {layer: colors[layer] for layer in np.array(list(colors))[chosen]}
     marks = [
         Line2D([], [], marker="o", linestyle="", color=color, label=str(value))
         for value, color in colors.items()

@@ -181,3 +181,9 @@ def minilm_dir() -> Path:
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         assert (folder / name).is_file(), f"{folder} holds no {name}"
     return folder
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Reports without their statistics of heads, which take seconds to draw."""
+    monkeypatch.setattr("neural_attn.reports.html.drawn", lambda analysis: [])

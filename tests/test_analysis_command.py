@@ -78,6 +78,7 @@ def test_a_network_without_weights_is_analysed_and_called_untrained(tiny):
     assert "\x1b" not in result.output
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_json_and_page(tiny, tmp_path):
     page = tmp_path / "deep" / "report.html"
     result = invoke(tiny, "-b", "numpy", "--json", "--html", page)

@@ -171,6 +171,7 @@ def stack_maps(time=7, count=3):
     return AttentionMaps.from_arrays(arrays, [f"t{i}" for i in range(time)])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_report_has_the_flow_that_was_asked_for():
     pytest.importorskip("scipy", reason="attention flow needs SciPy")
     analysis = analyze(stack_maps(), flow=True)
@@ -188,6 +189,7 @@ def test_every_report_has_the_flow_that_was_asked_for():
     assert analyze(stack_maps()).to_dict()["example"]["flow"] == []
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_layers_stand_side_by_side_in_the_page():
     page = to_html(analyze(stack_maps(count=8)))
     for index in range(8):
@@ -230,6 +232,7 @@ def test_ranks_are_measured_where_they_are_asked_for():
     assert r"effective\_rank" in to_markdown(analyze(maps, rank=True))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_tokens_shown_are_those_of_the_layers_that_are_stacked():
     draw = np.random.default_rng(0)
     cross = draw.dirichlet(np.ones(9), (1, 3, 7)).astype(np.float32)

@@ -230,6 +230,7 @@ def test_what_is_no_json_of_ours_is_refused(tmp_path, content, message):
     assert result.exception.diagnostics[0].code == "E0419"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_markup_in_a_part_is_text_in_the_page(tmp_path):
     path = part_of([0]).save(tmp_path / "part.json")
     edited(path, "notes", value=["<script>alert(1)</script>"])

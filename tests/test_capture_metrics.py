@@ -75,6 +75,7 @@ def test_some_layers_and_heads_of_it():
     assert repr(part).startswith("PartialAnalysis(2 heads of 1 map over 2 texts")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_parts_of_several_runs_are_one(tmp_path):
     model = build(*MODELS["bert"][:3])
     halves = [{name: ids[n : n + 1] for name, ids in LEFT.items()} for n in (0, 1)]

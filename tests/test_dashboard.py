@@ -11,6 +11,7 @@ import pytest
 from neural_attn.figures import dashboard
 from neural_attn.figures.dashboard import build_dashboard, write_dashboard
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, SelectionError
+from tests.browser import axe_source
 
 HOSTILE = [
     "the",
@@ -243,6 +244,12 @@ LOOK = """async () => {
     ink: page._fullLayout.font.color,
   };
 }"""
+# What pointing at a cell, [query, key], tells
+POINT = """([y, x]) => {
+  const page = document.getElementById("attention");
+  Plotly.Fx.hover(page, [{ xval: x, yval: y, curveNumber: 0 }]);
+  return page.querySelector(".hoverlayer").textContent;
+}"""
 # What is drawn of the first map: the matrix, and the names at the bar and the axes.
 PLACES = """() => {
   const box = (one) => one.getBoundingClientRect().toJSON();
@@ -329,13 +336,18 @@ def test_the_name_of_a_map_is_text(visit, tmp_path):
     assert page.title() == "Attention"
 
 
-@pytest.mark.parametrize(("size", "least"), [((390, 844), 270), ((1280, 900), 520)])
-def test_the_matrix_has_the_room_that_there_is(size, least, visit, tmp_path):
+@pytest.mark.parametrize(
+    ("size", "scheme", "least", "left_out"),
+    [((390, 844), "dark", 270, 12), ((1280, 900), "light", 520, 0)],
+)
+def test_the_matrix_has_the_room_that_there_is(
+    size, scheme, least, left_out, visit, tmp_path
+):
     tokens = "[CLS] the animal did not cross the street , it was too tired ;".split()
     tokens += "it waited until the long night was over . [SEP]".split()
     shares = {"encoder_0": softmax(12, len(tokens), len(tokens))}
     maps = AttentionMaps.from_arrays(shares, tokens)
-    page = visit(write_dashboard(maps, tmp_path / "a.html"), size)
+    page = visit(write_dashboard(maps, tmp_path / "a.html"), size, scheme)
     seen = page.evaluate(PLACES)
     assert (seen["width"], seen["height"]) == size
     matrix = seen["matrix"]
@@ -348,6 +360,38 @@ def test_the_matrix_has_the_room_that_there_is(size, least, visit, tmp_path):
             wide = min(one["right"], other["right"]) - max(one["left"], other["left"])
             high = min(one["bottom"], other["bottom"]) - max(one["top"], other["top"])
             assert min(wide, high) <= 1
+    told = page.locator("#left-out").inner_text()
+    sides = f"{left_out} of 24 query labels and {left_out} of 24 key labels"
+    assert told.startswith(f"No room for {sides}: " if left_out else "")
+    assert bool(told) == bool(left_out)
+    assert page.locator(".xtick text").count() == 24 - left_out
+    assert "query 1 the" in page.evaluate(POINT, [1, 3])
+    assert "key 3 did" in page.evaluate(POINT, [1, 3])
+    page.evaluate(axe_source())
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
+    assert page.locator("main h1").inner_text() == page.title() == "Attention"
+
+
+def test_labels_that_have_room_again_are_not_called_left_out(visit, tmp_path):
+    # of this text Plotly draws fewer labels at first
+    tokens = "[CLS] when the sun rose over the hills , the farmers went out to".split()
+    tokens += "their fields , and the children who had slept until then went".split()
+    tokens += "to the river to play in the cold water until noon . [SEP]".split()
+    maps = AttentionMaps.from_arrays(
+        {"transformer_encoder_0": softmax(12, 39, 39)}, tokens
+    )
+    page = visit(write_dashboard(maps, tmp_path / "a.html"), (390, 844))
+    told = page.locator("#left-out")
+    page.wait_for_timeout(300)  # Plotly draws the labels twice
+    left_out = 39 - page.locator(".ytick text").count()
+    assert left_out > 12
+    assert f"{left_out} of 39 query labels and " in told.inner_text()
+    page.evaluate(
+        "Plotly.relayout('attention', {'xaxis.range': [-0.5, 5.5],"
+        " 'yaxis.range': [5.5, -0.5]})"
+    )
+    assert told.inner_text() == ""
 
 
 def test_the_page_follows_a_dark_system(visit, tmp_path, seen):

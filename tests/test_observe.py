@@ -460,6 +460,7 @@ def test_rollout_flow_and_clusters_stay_away_from_signed_weights():
     assert len(signed) == (average < -0.1).sum()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_signed_numbers_are_the_same_everywhere(capsys):
     analysis = analyze(maps_of("signed"))
     least = number(float(DRAWN[0, 0].min()))

@@ -17,6 +17,16 @@ WIDE = """() => [...document.querySelectorAll('body *')]
   .filter(one => one.getBoundingClientRect().right > innerWidth + 0.5
     && !(one.closest('.scroll') && !one.closest('.types')))
   .map(one => one.outerHTML.slice(0, 90))"""
+SENTENCES = ".first section:first-child li"
+# whether pictures that are seen are all the dark ones, or all the light ones
+ALL = """async (dark) => {
+  const is = (one) => one.currentSrc === (dark ? one.previousSibling.srcset : one.src);
+  const images = [...document.querySelectorAll("picture img")];
+  for (let tries = 0; tries < 40 && !images.every(is); tries++)
+    await new Promise((done) => setTimeout(done, 50));
+  await Promise.all(images.map((one) => one.decode()));
+  return images.map(is);
+}"""
 OPEN = "document.querySelectorAll('details').forEach(one => { one.open = true; })"
 
 
@@ -62,9 +72,9 @@ def visit(browser, report):
 
 def test_the_first_screen_holds_the_sentences_and_the_types(visit):
     page = visit(1280, 900)
-    assert page.locator(".first li").count() == 5
+    assert page.locator(SENTENCES).count() == 5
     assert page.locator(".types a").count() == LAYERS * HEADS
-    for part in ".first li", ".types a", ".legend":
+    for part in SENTENCES, ".types a", ".legend", ".below":
         for one in page.locator(part).all():
             box = one.bounding_box()
             assert box["x"] >= 0
@@ -82,8 +92,18 @@ def test_nothing_is_wider_than_a_phone(visit, width):
     boxes = [one.bounding_box() for one in page.locator(".types a").all()]
     assert len({(box["x"], box["y"]) for box in boxes}) == LAYERS * HEADS
     assert min(box["width"] for box in boxes) >= 20
+    keys = [one.bounding_box() for one in page.locator(".legend span").all()]
+    assert max(box["x"] + box["width"] for box in keys) <= width
     rows = page.locator(".types tbody tr").all()
     assert "transformer_encoder_5" in rows[-1].inner_text()
+
+
+def test_pictures_are_those_of_the_reader_s_colours_and_light_on_paper(visit):
+    page = visit(1280, 900, "dark")
+    page.evaluate(OPEN)
+    assert page.evaluate(ALL, True) == [True] * 3
+    page.emulate_media(media="print")
+    assert page.evaluate(ALL, False) == [True] * 3
 
 
 @pytest.mark.thorough(but=("390-dark",))

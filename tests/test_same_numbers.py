@@ -67,6 +67,7 @@ def of_html(text):
     return table(rows)
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("write", "read"), [(to_markdown, of_markdown), (to_html, of_html)]
 )

@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from base64 import b64decode
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import matplotlib
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
@@ -19,6 +21,8 @@ from neural_attn import plot_distributions, plot_head_distances, plot_metrics
 from neural_attn.analysis import analyze
 from neural_attn.cli import cli
 from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.figures import palette
+from neural_attn.figures.statistics import light_and_dark, write_statistics
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.metrics.redundancy import js_divergence
 from neural_attn.reports.html import to_html
@@ -153,6 +157,31 @@ def test_untrained_weights_are_said():
     assert "untrained" in axes.get_title()
 
 
+def test_of_many_layers_some_are_named():
+    found = analyze(maps_of(30, 1))
+    (axes,) = plot_distributions(found, "max_weight").axes
+    assert [t.get_text() for t in axes.get_xticklabels()] == [
+        str(n) for n in range(0, 30, 2)
+    ]
+    figure = plot_metrics(found, ["entropy", "max_weight"], corner=True)
+    named = [int(text.get_text()) for text in figure.legends[0].get_texts()]
+    assert (len(named), named[0], named[-1]) == (9, 0, 29)
+
+
+def test_heads_that_are_all_the_same_are_drawn():
+    same = np.repeat(MAPS["layer_0"][:, :1], 3, axis=1)
+    axes = plot_head_distances(analyze(AttentionMaps.from_arrays({"a": same}))).axes[0]
+    assert not np.any(axes.collections[0].get_array())
+
+
+def test_no_pairs_are_drawn_where_no_head_has_all_metrics(tmp_path):
+    # a head that has no choice has no normalized entropy
+    found = analyze(maps_of(1, 2, 1))
+    written = write_statistics(found, tmp_path)
+    assert "metrics_in_pairs.png" not in {path.name for path in written}
+    assert "metrics_in_pairs" not in {n for n, _, _ in light_and_dark(found, [])}
+
+
 def test_what_cannot_be_drawn_is_said(analysis, monkeypatch):
     meant = r"^there is no metric 'entropi'; did you mean 'entropy'\?$"
     with pytest.raises(ValueError, match=meant):
@@ -175,9 +204,46 @@ def test_what_cannot_be_drawn_is_said(analysis, monkeypatch):
     assert "not drawn: " in to_html(analysis)
 
 
-def test_the_page_has_the_picture(analysis):
-    (source,) = re.findall(r'src="data:image/png;base64,([^"]+)"', to_html(analysis))
-    assert imread(BytesIO(b64decode(source))).shape[1] > 300
+def test_the_page_has_every_picture_for_light_and_for_dark(analysis):
+    page = to_html(analysis)
+    titles = re.findall(r'<picture>.*?alt="([^"]+)"></picture>', page)
+    assert titles == [
+        "Normalized entropy by layer", "Distances between heads", "Metrics in pairs",
+    ]  # fmt: skip
+    pairs = re.findall(
+        r'<source media="screen and \(prefers-color-scheme: dark\)" '
+        r'srcset="data:image/png;base64,([^"]+)"><img src="data:image/png;base64,'
+        r'([^"]+)" width="(\d+)"',
+        page,
+    )
+    assert len(pairs) == page.count("<img ") == 3
+    for dark, light, width in pairs:
+        seen = [imread(BytesIO(b64decode(one))) for one in (dark, light)]
+        assert seen[0].shape == seen[1].shape
+        assert seen[0].shape[1] > 1.5 * int(width)
+        grounds = [to_hex(pixels[2, 2]) for pixels in seen]
+        assert grounds == [palette.DARK.ground, palette.LIGHT.ground]
+
+
+def test_a_picture_in_other_colours_is_the_one_that_is_drawn_for_dark_readers(analysis):
+    draw = {
+        "head_distances": plot_head_distances,
+        "metrics_in_pairs": partial(plot_metrics, corner=True),
+    }
+    for name, theme, figure in light_and_dark(analysis, draw):
+        figure.canvas.draw()
+        wanted = draw[name](analysis)  # by the style of the theme, inside the loop
+        wanted.canvas.draw()
+        seen, own = (np.asarray(one.canvas.buffer_rgba()) for one in (figure, wanted))
+        assert np.array_equal(seen, own), (name, theme)
+
+
+def test_pairs_are_drawn_once_in_a_corner(analysis):
+    figure = plot_metrics(analysis, ["entropy", "max_weight", "distance"], corner=True)
+    assert len(figure.axes) == 6
+    points = figure.axes[1].collections[0].get_offsets()
+    np.testing.assert_allclose(points, analysis.to_frame()[["entropy", "max_weight"]])
+    assert len(figure.legends) == 1
 
 
 def test_repr_is_one_short_line(analysis):

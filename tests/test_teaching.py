@@ -399,6 +399,7 @@ def test_tokens_of_strangers_are_escaped(file):
     page = build_page([lesson], "<b>name</b>")
     assert "<script>alert" not in page
     assert "<title>What &lt;b&gt;name" in page
+    assert "<main>\n<h1>What &lt;b&gt;name" in page
     (figure,) = plotly_figures(lesson)
     assert figure.data[0].y[1] == "&#36;x&#36;"
     assert figure.data[0].text[0][0] == LEVELS[SEEN]

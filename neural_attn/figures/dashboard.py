@@ -32,6 +32,7 @@ from neural_attn.figures.look import PLAIN, Look
 from neural_attn.figures.of_maps import shared_tops
 from neural_attn.figures.plotly_page import (
     CHOOSE,
+    LEFT_OUT,
     TITLE_PLACE,
     controls,
     escaped,
@@ -258,16 +259,16 @@ def write_dashboard(
         If the file cannot be written.
     """
     figure = build_dashboard(maps, batch_index, look)
-    source = f" in {readable(maps.source, 80)}" if maps.source else ""
-    above = controls(figure, ["Layer", "Head"], AXES)
+    title = "Attention" + (f" in {readable(maps.source, 80)}" if maps.source else "")
+    above = controls(figure, title, ["Layer", "Head"], AXES)
     figure.update_traces(colorbar=LYING)
     figure.update_xaxes(title_text="", constraintoward="left")
     figure.update_yaxes(title_text="")
     figure.update_layout(title_text="", margin={"t": 60, "l": 10, "r": 14, "b": 36})
     for menu in figure.layout.updatemenus:
         menu.visible = False
-    plot = plot_of(figure, "attention", "100%", script=CHOOSE)
-    page = page_of(f"Attention{source}", above + plot, theme=look.theme)
+    plot = plot_of(figure, "attention", "100%", script=CHOOSE + LEFT_OUT)
+    page = page_of(title, above + plot, theme=look.theme)
     return atomic_write(path, page)
 
 

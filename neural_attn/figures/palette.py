@@ -6,7 +6,7 @@ colours; `page_colors` writes them as a page has them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,14 @@ from neural_attn.figures.choices import THEME_NAMES, ThemeName
 
 if TYPE_CHECKING:  # SVG and pages need the colours alone
     from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
 
 __all__ = [
     "DARK", "DEFAULT_CMAP", "DIVERGING", "DIVERGING_DARK", "EDGE", "GAP", "LEVELS",
     "LEVELS_DARK", "LIGHT", "LINES", "LINES_DARK", "MOST_GROWN", "OVER_PICTURE",
     "SANS", "SIZE_LABEL", "SIZE_NOTE", "SIZE_TITLE", "THEMES", "Theme",
-    "chart_style", "colormap", "css_variables", "levels_of",
-    "lines_of", "page_colors", "theme_of", "type_growth",
+    "chart_style", "colormap", "css_variables", "levels_of", "light_to_dark",
+    "lines_of", "page_colors", "recolor", "theme_of", "type_growth",
 ]  # fmt: skip
 
 # Type scale, in points: titles; subtitles, axes and panels; labels of cells and bars.
@@ -110,6 +111,10 @@ LEVELS = ("#0b3c70", "#e69f00", "#d4d8dd", "#cc79a7")
 LEVELS_DARK = ("#9ccbf7", "#b37a00", "#363c44", "#a0507c")
 
 
+# what of an artist has a colour, as its `get_…` and `set_…` call it
+_COLORED = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor")
+
+
 def type_growth(width: float) -> float:
     """How many times larger type is where all panels are `width` inches wide."""
     return min(MOST_GROWN, max(1.0, width / WIDE_FIGURE))
@@ -154,6 +159,38 @@ def chart_style(theme: Theme) -> Iterator[None]:
     }
     with matplotlib.rc_context(settings):
         yield
+
+
+def light_to_dark() -> dict[str, str]:
+    """The colours of the light theme, each with what the dark one has in its place."""
+    names = [field.name for field in fields(Theme)]
+    return {getattr(LIGHT, name): getattr(DARK, name) for name in names}
+
+
+def recolor(figure: Figure, changes: Mapping[str, str]) -> None:
+    """Give everything in a figure that has a colour of `changes` the other one.
+
+    Cells that a colour map colours stay as they are, and so does what is transparent.
+    """
+    import numpy as np
+    from matplotlib.colors import to_rgb, to_rgba_array
+
+    known = {to_rgb(one): to_rgb(other) for one, other in changes.items()}
+    for artist in figure.findobj():
+        for name in () if _is_mapped(artist) else _COLORED:
+            read = getattr(artist, f"get_{name}", None)
+            write = getattr(artist, f"set_{name}", None)
+            if read is None or write is None or str(now := read()) in ("none", "auto"):
+                continue
+            colors = to_rgba_array(now)
+            others = [(*known.get(tuple(one[:3]), one[:3]), one[3]) for one in colors]
+            if not np.array_equal(colors, others):
+                write(others if np.ndim(now) == 2 else others[0])
+
+
+def _is_mapped(artist: Any) -> bool:
+    """Whether a colour map gives it its colours."""
+    return getattr(artist, "get_array", lambda: None)() is not None
 
 
 def css_variables(theme: Theme) -> str:

@@ -14,6 +14,7 @@ from neural_attn.figures.token_labels import readable
 
 __all__ = [
     "CHOOSE",
+    "LEFT_OUT",
     "TITLE_PLACE",
     "controls",
     "escaped",
@@ -84,6 +85,33 @@ document.querySelectorAll("#choices > div").forEach((row) => {
 });
 """
 
+# Where labels are left out, as there is no room, the page says how many. What it says
+# takes room, too: the plot is then made smaller, and never larger again, lest the two
+# go on for ever.
+LEFT_OUT = """
+const leftOut = document.getElementById("left-out");
+function tellLeftOut() {
+  const trace = page._fullData.find((one) => one.visible === true);
+  const told = [["y", "query"], ["x", "key"]].flatMap(([axis, side]) => {
+    const [low, high] = [...page.layout[`${axis}axis`].range].sort((a, b) => a - b);
+    const count = trace[axis].filter((_, at) => low <= at && at <= high).length;
+    const left = count - page.querySelectorAll(`.${axis}tick text`).length;
+    return left > 0 ? [`${left} of ${count} ${side} labels`] : [];
+  });
+  leftOut.textContent = told.length
+    ? `No room for ${told.join(" and ")}: a cell names its own when pointed at.` : "";
+  const height = leftOut.offsetHeight;
+  if (height > parseFloat(leftOut.style.minHeight || 0)) {
+    leftOut.style.minHeight = `${height}px`;
+    Plotly.relayout(page, { autosize: true });
+  }
+}
+// Plotly draws labels anew after the last event that it tells of.
+new MutationObserver(tellLeftOut).observe(
+  page.querySelector(".cartesianlayer"), { childList: true, subtree: true });
+tellLeftOut();
+"""
+
 PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -97,18 +125,24 @@ font-src data:">
   $colors
   html, body { height: 100%; margin: 0; background: var(--ground); color: var(--ink);
     font: 14px/1.4 $sans; }
+  h1 { font-size: 1.15rem; line-height: 1.3; margin: .6rem 1.2rem;
+    overflow-wrap: anywhere; }
+  header p { font-size: 13px; margin: 0; }
   header { padding: .6rem 1.2rem 0; }
+  header h1 { margin: 0; }
+  .title { margin: 1.2rem 1.2rem 0; overflow-wrap: anywhere; }
   #heading { margin: .8rem 0 0; }
-  body { display: flex; flex-direction: column; }
-  body > div { flex: 1; min-height: 32rem; }
-  #choices { display: flex; flex-wrap: wrap; gap: .5rem 2rem; }
+  /* one plot below its choices fills the window */
+  main:has(header) { height: 100%; display: flex; flex-direction: column; }
+  header + div { flex: 1; min-height: 32rem; }
+  #choices { display: flex; flex-wrap: wrap; gap: .5rem 2rem; align-items: center; }
   #choices > div { display: flex; gap: .5rem; align-items: center; min-width: 0; }
   #choices label { width: 3rem; }
   #choices select { font: inherit; color: inherit; background: var(--raised);
     padding: .3rem; border: 1px solid var(--line); border-radius: 6px; min-width: 0; }
   #choices input { accent-color: var(--accent); width: 9rem; min-width: 4rem; }
   @media (max-width: 600px) {
-    #choices > div { width: 100%; }
+    #choices > * { width: 100%; }
     #choices select { flex: 1; }
     #choices input { width: 6rem; }
   }
@@ -119,17 +153,20 @@ font-src data:">
 </style>
 </head>
 <body>
+<main>
 $plot
+</main>
 </body>
 </html>
 """)
 
 
-def controls(figure: go.Figure, names: Sequence[str], axes: str) -> str:
-    """What stands above a figure: see `CHOOSE`.
+def controls(figure: go.Figure, title: str, names: Sequence[str], axes: str) -> str:
+    """What stands above a figure: see `CHOOSE` and `LEFT_OUT`.
 
-    A list and a slider for each menu that has a choice, the figure's title, and a line
-    that says what its axes are.
+    The page's title, which may be any text, a list and a slider for each menu that has
+    a choice, the figure's title, a line that says what its axes are, and room for one
+    that says which labels there was no room for.
     """
     rows = []
     for place, (name, menu) in enumerate(
@@ -146,7 +183,10 @@ def controls(figure: go.Figure, names: Sequence[str], axes: str) -> str:
                 f'aria-label="{name}"></div>'
             )
     heading = f'<div id="heading" aria-live="polite">{figure.layout.title.text}</div>'
-    return f'<header><div id="choices">{"".join(rows)}</div>{heading}{axes}</header>'
+    return (
+        f'<header><div id="choices"><h1>{html.escape(title)}</h1>{"".join(rows)}</div>'
+        f'{heading}<p>{axes}</p><p id="left-out" aria-live="polite"></p></header>'
+    )
 
 
 def plain(text: str, length: int = LABEL_LENGTH) -> str:

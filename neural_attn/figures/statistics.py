@@ -7,7 +7,8 @@ through pyplot, so no figure stays open.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ import numpy as np
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -32,13 +33,15 @@ from neural_attn.metrics.measure import BINS
 from neural_attn.metrics.registry import HISTOGRAMS, REGISTRY
 
 __all__ = [
-    "PAIRED", "plot_distributions", "plot_head_distances", "plot_metrics",
-    "write_statistics",
+    "PAIRED", "light_and_dark", "plot_distributions", "plot_head_distances",
+    "plot_metrics", "write_statistics",
 ]  # fmt: skip
 
 # What is looked at together: how focused a head is, and where it looks.
 PAIRED = ("normalized_entropy", "max_weight", "distance", "first_token")
 _MOST_NAMED = 48  # heads along a side of the heatmap; of more, some are named
+_MOST_LAYERS = 24  # that are named along an axis, or have a line between them
+_MOST_COLORS = 9  # of an order, in a legend
 _UNTRAINED = "untrained weights: this says nothing about any task"
 
 
@@ -85,13 +88,16 @@ def plot_distributions(
             **look, inner=None, cut=0, density_norm="width", color=color, alpha=0.5,
             linewidth=0,
         )  # fmt: skip
-        seaborn.stripplot(**look, size=3.5, color=palette.LINES[0], jitter=False)
+        ink = rcParams["text.color"]  # seen on the violin, whatever the ground is
+        seaborn.stripplot(**look, size=3.5, color=ink, jitter=False)
     else:
         counts = [analysis.histograms[name][metric] for name in table["map"].unique()]
         _rows(seaborn, np.array(counts, dtype=float), axes)
     names = _layer_names(table)
     shift = 0.5 if over == "rows" else 0.0  # cells begin at whole numbers
-    axes.set_xticks(np.arange(len(names)) + shift, names, rotation="horizontal")
+    step = -(-len(names) // _MOST_LAYERS)
+    places = np.arange(len(names))[::step] + shift
+    axes.set_xticks(places, names[::step], rotation="horizontal")
     axes.set(xlabel="layer", ylabel=_axis_name(metric))
     _title(axes, analysis, f"{_words(metric)} by layer: {_count(table, over)}")
     return _root(axes)
@@ -141,7 +147,8 @@ def plot_head_distances(
     axes.tick_params(axis="y", labelrotation=0)
     above = axes.inset_axes((0, 1.01, 1, 0.14))
     above.add_collection(_lines(tree))
-    above.set(xlim=(0, 10 * len(order)), ylim=(0, 1.05 * np.max(tree["dcoord"])))
+    top = 1.05 * np.max(tree["dcoord"]) or 1  # of heads that are all the same, 0
+    above.set(xlim=(0, 10 * len(order)), ylim=(0, top))
     above.set_axis_off()
     heads = f"{len(order)} heads"
     if step > 1:
@@ -155,6 +162,7 @@ def plot_metrics(
     metrics: Sequence[str] = PAIRED,
     *,
     hue: str = "layer",
+    corner: bool = False,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw metrics in pairs, a point for each head, with histograms on the diagonal.
@@ -164,6 +172,7 @@ def plot_metrics(
     analysis : as `neural_attn.analyze` returns it
     metrics : two or more columns of `analysis.to_frame()`
     hue : what colours stand for: "layer", "type" or "kind"
+    corner : draw each pair once, below the diagonal
     ax : where to draw, with axes for each pair inside; None: a figure of its own
 
     Raises
@@ -179,18 +188,26 @@ def plot_metrics(
         raise ValueError("a pair plot needs two metrics or more")
     check_choice("hue", hue, ("layer", "type", "kind"))
     table = _known(analysis, names)
-    grid = _grid(ax, len(names))
+    grid = _grid(ax, len(names), corner)
     colors = _colors(table, hue)
     look = {"data": table, "hue": hue, "palette": colors, "legend": False}
+    ground, line = rcParams["axes.facecolor"], 0.5 * (len(colors) <= _MOST_LAYERS)
     for row, below in enumerate(names):
         for column, name in enumerate(names):
             axes = grid[row, column]
+            if axes is None:
+                continue
             if row == column:
-                seaborn.histplot(**look, x=name, multiple="stack", bins=12, ax=axes)
+                seaborn.histplot(
+                    **look, x=name, multiple="stack", bins=12, ax=axes,
+                    edgecolor=ground, linewidth=line,
+                )  # fmt: skip
                 axes.set_ylabel("heads")
                 axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
             else:
-                seaborn.scatterplot(**look, x=name, y=below, ax=axes, s=22)
+                seaborn.scatterplot(
+                    **look, x=name, y=below, ax=axes, s=22, edgecolor=ground
+                )
                 first = column == (row == 0)  # beside the histogram, or at the left
                 axes.set_ylabel(_axis_name(below) if first else "")
             axes.set_xlabel(_axis_name(name) if row == len(names) - 1 else "")
@@ -199,31 +216,39 @@ def plot_metrics(
     figure = _root(grid[0, 0])
     if ax is None:
         figure.suptitle(f"Metrics in pairs: {told}")
-        _legend(figure, colors, hue)
+        _legend(figure, colors, hue, inside=corner)
     else:
         ax.set_title(f"Metrics in pairs: {told}")
         _legend(ax, colors, hue)
     return figure
 
 
-def _grid(ax: Axes | None, count: int) -> NDArray[Any]:
-    """Axes in a square: of a figure of their own, or inside those that are given."""
+def _grid(ax: Axes | None, count: int, corner: bool) -> NDArray[Any]:
+    """Axes in a square: of a figure of their own, or inside those that are given.
+
+    In a corner, None stands above the diagonal, and the legend needs no room beside it.
+    """
+    grid = np.full((count, count), None)
+    places = [
+        (row, column)
+        for row in range(count)
+        for column in range(row + 1 if corner else count)
+    ]
     if ax is None:
         side = 1.0 + 1.9 * count
-        own = NotebookFigure(side + 1.2, side, layout="constrained", ground=None)
-        made: NDArray[Any] = own.subplots(count, count, sharex="col", squeeze=False)
-        return made
+        width = side if corner else side + 1.2
+        own = NotebookFigure(width, side, layout="constrained", ground=None)
+        cells = own.add_gridspec(count, count)
+        for row, column in places:
+            above = grid[column if corner else 0, column]
+            grid[row, column] = own.add_subplot(cells[row, column], sharex=above)
+        return grid
     ax.set_axis_off()
     step, side = 1 / count, 0.64 / count
-    return np.array(
-        [
-            [
-                ax.inset_axes((column * step, 1 - row * step - side, side, side))
-                for column in range(count)
-            ]
-            for row in range(count)
-        ]
-    )
+    for row, column in places:
+        lower = 1 - row * step - side
+        grid[row, column] = ax.inset_axes((column * step, lower, side, side))
+    return grid
 
 
 def write_statistics(
@@ -236,20 +261,51 @@ def write_statistics(
     heads = analysis.to_frame().to_csv(index=False)
     paths = [atomic_write(folder / "heads.csv", heads)]
     with palette.chart_style(palette.theme_of(theme)):
-        for name, figure in _pictures(analysis):
-            paths.append(save_figure(figure, folder / f"{name}.png"))
+        for name, draw in _pictures(analysis).items():
+            paths.append(save_figure(draw(), folder / f"{name}.png"))
     return paths
 
 
-def _pictures(analysis: Analysis) -> Iterator[tuple[str, Any]]:
+def light_and_dark(
+    analysis: Analysis, names: Collection[str]
+) -> Iterator[tuple[str, ThemeName, Figure]]:
+    """Draw those pictures of `write_statistics` that can be drawn, once for each theme.
+
+    The dark one is the light one in other colours, which takes a third of the time: a
+    figure must be saved before the next one is asked for.
+
+    Raises NeuralError (E0502) if seaborn or pandas is not installed.
+    """
+    pictures = {one: draw for one, draw in _pictures(analysis).items() if one in names}
+    changes = palette.light_to_dark()
+    if "metrics_in_pairs" in pictures:
+        count = _known(analysis, PAIRED)["layer"].nunique()
+        shades = [_shades(count, dark=dark) for dark in (False, True)]
+        changes |= dict(zip(*shades, strict=True))
+    for name, draw in pictures.items():
+        # Saved inside, too: Matplotlib makes some ticks as late as that.
+        with palette.chart_style(palette.LIGHT):
+            figure = draw()
+            yield name, "light", figure
+        with palette.chart_style(palette.DARK):
+            figure.set_layout_engine("none")  # all stays where it is
+            palette.recolor(figure, changes)
+            yield name, "dark", figure
+
+
+def _pictures(analysis: Analysis) -> dict[str, Callable[[], Figure]]:
+    """Every picture that can be drawn."""
     known = {name for head in analysis.heads for name in head.statistics}
-    for metric in HISTOGRAMS:
-        if metric in known:
-            yield f"{metric}_by_layer", plot_distributions(analysis, metric)
+    found: dict[str, Callable[[], Figure]] = {
+        f"{metric}_by_layer": partial(plot_distributions, analysis, metric)
+        for metric in HISTOGRAMS
+        if metric in known
+    }
     if _comparable(analysis):
-        yield "head_distances", plot_head_distances(analysis)
-    if known.issuperset(PAIRED):
-        yield "metrics_in_pairs", plot_metrics(analysis)
+        found["head_distances"] = partial(plot_head_distances, analysis)
+    if any(head.statistics.keys() >= set(PAIRED) for head in analysis.heads):
+        found["metrics_in_pairs"] = partial(plot_metrics, analysis, corner=True)
+    return found
 
 
 def _comparable(analysis: Analysis) -> bool:
@@ -359,24 +415,39 @@ def _title(axes: Axes, analysis: Analysis, title: str) -> None:
 def _colors(table: Any, hue: str) -> dict[Any, Any]:
     values = sorted(table[hue].unique())
     if hue == "layer":  # an order: along the scale of weights
-        # of light to dark, without what is not seen on the reader's ground
-        is_dark = sum(to_rgb(rcParams["axes.facecolor"])) < 1.5
-        places = np.linspace(0.3 * is_dark, 1 if is_dark else 0.9, len(values))
-        return dict(zip(values, palette.colormap()(places), strict=True))
+        dark = sum(to_rgb(rcParams["axes.facecolor"])) < 1.5
+        return dict(zip(values, _shades(len(values), dark=dark), strict=True))
     most = len(palette.LINES)
     return {value: palette.LINES[i % most] for i, value in enumerate(values)}
 
 
-def _legend(around: Figure | Axes, colors: dict[Any, Any], hue: str) -> None:
-    """At the right, outside of a figure or of axes."""
+def _shades(count: int, *, dark: bool) -> list[str]:
+    """Colours of light to dark, without what is not seen on the reader's ground."""
+    places = np.linspace(0.3 if dark else 0, 1 if dark else 0.9, count)
+    return [to_hex(color) for color in palette.colormap()(places)]
+
+
+def _legend(
+    around: Figure | Axes, colors: dict[Any, Any], hue: str, *, inside: bool = False
+) -> None:
+    """At the right, outside of a figure or of axes; `inside`, in a figure's corner.
+
+    Of many layers, whose colours are an order, it names some.
+    """
     from matplotlib.lines import Line2D
 
+    if hue == "layer" and len(colors) > _MOST_COLORS:
+        chosen = np.linspace(0, len(colors) - 1, _MOST_COLORS).round().astype(int)
+        colors = {layer: colors[layer] for layer in np.array(list(colors))[chosen]}
     marks = [
         Line2D([], [], marker="o", linestyle="", color=color, label=str(value))
         for value, color in colors.items()
     ]
+    place: dict[str, Any]
     if isinstance(around, Axes):
-        place = (1, 0.5)
-        around.legend(handles=marks, title=hue, loc="center left", bbox_to_anchor=place)
+        place = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
+    elif inside:
+        place = {"loc": "upper right", "bbox_to_anchor": (0.9, 0.9)}
     else:
-        around.legend(handles=marks, title=hue, loc="outside right center")
+        place = {"loc": "outside right center"}
+    around.legend(handles=marks, title=hue, **place)

@@ -352,7 +352,10 @@ MEASURES = (
         lambda m: row_mean(np.exp(m.sums.entropy), m.counts),
         formula="mean over queries of exp(entropy of the row)",
         range="1 to allowed keys",
-        reading="The number of keys that a uniform head of the same entropy would use.",
+        reading=(
+            "How many keys would share each row evenly at its entropy, on average over "
+            "rows: more than exp of the mean entropy, where rows differ."
+        ),
         source="perplexity; Hill 1973",
         picture="sparse",
         uniform=lambda m: m.seen.mean(),

@@ -24,6 +24,7 @@ from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
 from neural_attn.metrics.guide import AttentionPatterns, analyze_attention_patterns
 from neural_attn.promises import NONNEGATIVE, PROMISES, SHARES, Rows
 from neural_attn.reports.elements import UNTRAINED
+from neural_attn.reports.unbroken import print_line
 from neural_attn.reports.words import (
     entropy_words,
     greatest_words,
@@ -65,7 +66,7 @@ class LayerReport:
     def interpretation(self) -> dict[str, str]:
         """What the averages amount to, a few words each; only what is defined."""
         words = {
-            "entropy": entropy_words(self.heads),
+            "entropy": entropy_words(self.patterns["avg_entropy"], self.heads),
             "max_attention": greatest_words(self.heads),
         }
         if self.patterns["diagonal_attention_strength"] is not None:
@@ -124,8 +125,7 @@ class AttentionReport:
         """Print the report, in colour where the console is a terminal that has it."""
         out = console or Console(highlight=False)
         for line in self._lines(heads):
-            # soft_wrap: a line of data stays one line when it goes to a file or pipe.
-            out.print(line, soft_wrap=True, highlight=False)
+            print_line(out, line)
 
     def _lines(self, heads: bool) -> list[Text]:
         lines = [Text("Attention Analysis:", style="bold")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,10 @@ __all__ = [
     "Squares",
     "Table",
     "TypeCell",
+    "TypeKey",
     "TypeMap",
+    "columns_of_words",
+    "legend_lines",
     "number",
     "spark",
 ]
@@ -25,6 +29,7 @@ __all__ = [
 UNTRAINED = (
     "the weights are untrained (random): this attention says nothing about any task"
 )
+_NUMERIC = re.compile(r"[-+–]?\d|–|p ")  # how a cell begins that is no word
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
@@ -70,12 +75,24 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class TypeCell:
-    """One head of a map of types; `kind` is `whole` its type, or its strongest part."""
+class TypeKey:
+    """A letter of a map of types: `whole` heads of the type `kind`, or mixed ones.
+
+    Types of one `family` have one colour; `words` say what the letter stands for.
+    """
 
     letter: str
     kind: str
     whole: bool
+    family: str
+    words: str
+
+
+@dataclass(frozen=True)
+class TypeCell:
+    """One head of a map of types."""
+
+    key: TypeKey
     label: str
     head: int
     sentence: str
@@ -85,13 +102,14 @@ class TypeCell:
 class TypeMap:
     """Types by layer (rows) and head (columns).
 
-    `reach` has for each row the least and greatest normalized entropy, and those of the
-    greatest weight, as texts.
+    `legend` has for each family that is there its words, and its letters, each with the
+    number of its heads. `reach` has for each row the least and greatest normalized
+    entropy, and those of the greatest weight, as texts.
     """
 
     rows: tuple[str, ...]
     cells: tuple[tuple[TypeCell, ...], ...]
-    legend: tuple[str, ...]
+    legend: tuple[tuple[str, tuple[tuple[TypeKey, int], ...]], ...]
     reach: tuple[tuple[str, str], ...]
     caption: str
 
@@ -107,9 +125,15 @@ class Bars:
 
 @dataclass(frozen=True)
 class Image:
-    """A picture as a PNG, for formats that can show one."""
+    """A picture as two PNGs, on light and on dark ground; `width` is in CSS pixels.
 
-    png: bytes
+    `title` says what it shows, `caption` how to read it.
+    """
+
+    title: str
+    light: bytes
+    dark: bytes
+    width: int
     caption: str
 
 
@@ -140,6 +164,23 @@ def number(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
+
+
+def columns_of_words(part: Table) -> list[bool]:
+    """Which columns of a table hold words, as the first does, and begin at the left."""
+    return [
+        not index or not any(_NUMERIC.match(row[index]) for row in part.rows)
+        for index in range(len(part.header))
+    ]
+
+
+def legend_lines(part: TypeMap) -> list[str]:
+    """The letters of a map of types, a line for each family."""
+    return [
+        f"{words}: "
+        + ", ".join(f"{key.letter} {key.words} {count}" for key, count in keys)
+        for words, keys in part.legend
+    ]
 
 
 def spark(counts: Sequence[int]) -> str:

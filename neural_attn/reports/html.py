@@ -7,11 +7,11 @@ import re
 from base64 import b64encode
 from collections.abc import Sequence
 from importlib.resources import files
-from io import BytesIO
 
 from neural_attn.analysis.result import Analysis
-from neural_attn.diagnostics.errors import NeuralError, printable
+from neural_attn.diagnostics.errors import printable
 from neural_attn.reports.document import document
+from neural_attn.reports.drawn import drawn
 from neural_attn.reports.elements import (
     Bars,
     Grid,
@@ -20,14 +20,17 @@ from neural_attn.reports.elements import (
     Part,
     Sentences,
     Table,
-    TypeCell,
+    TypeKey,
     TypeMap,
+    columns_of_words,
 )
 from neural_attn.reports.json import to_json
 from neural_attn.reports.svg import bars_svg, grid_svg, squares_svg
+from neural_attn.reports.unbroken import UNBROKEN
 
 __all__ = ["to_html"]
 
+_LABEL = re.compile(r"\bL\d+H\d+(?:\.\w+)*")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -37,7 +40,7 @@ def to_html(analysis: Analysis) -> str:
     Links lead from sentences to the rows of their heads. The JSON of the analysis is
     inside, in `<script type="application/json">`, which browsers do not run.
     """
-    body = _body([*document(analysis), *_drawn(analysis)])
+    body = _body([*document(analysis), *drawn(analysis)])
     data = to_json(analysis).replace("<", "\\u003c")
     css = files(__package__).joinpath("report.css").read_text("utf-8")
     return (
@@ -48,24 +51,6 @@ def to_html(analysis: Analysis) -> str:
         f'{body}\n<script type="application/json" id="analysis">{data}</script>\n'
         "</body></html>\n"
     )
-
-
-def _drawn(analysis: Analysis) -> list[Part]:
-    """How entropy is spread over heads, where seaborn is there to draw it."""
-    known = any("normalized_entropy" in head.statistics for head in analysis.heads)
-    title = Heading(2, "Spread over heads")
-    if not known:
-        return []
-    try:
-        from neural_attn.figures.statistics import plot_distributions
-
-        figure = plot_distributions(analysis, "normalized_entropy")
-    except NeuralError as missing:  # the rest of the report needs no seaborn
-        return [title, Sentences(((f"not drawn: {missing}", ()),))]
-    stream = BytesIO()
-    figure.savefig(stream, format="png", dpi=100, metadata={"Software": None})
-    caption = "Normalized entropy (1: uniform) by layer: a point is a head"
-    return [title, Image(stream.getvalue(), caption)]
 
 
 def _body(parts: Sequence[Part]) -> str:
@@ -124,25 +109,46 @@ def _html(part: Part) -> str:
         return "<ul>" + "".join(_html_sentence(*row) for row in part.rows) + "</ul>"
     if isinstance(part, Table):
         return _html_table(part)
-    caption = _safe(part.caption)
+    wide = ""
     if isinstance(part, Image):
-        source = f"data:image/png;base64,{b64encode(part.png).decode()}"
-        picture = f'<img src="{source}" alt="{caption}">'
+        picture = _picture(part)
+        wide = f' style="max-width: min(100%, {part.width}px)"'
     elif isinstance(part, Grid):
         picture = grid_svg(part)
     elif isinstance(part, Bars):
         picture = bars_svg(part)
     else:
         picture = squares_svg(part)
-    return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
+    caption = f"<figcaption>{_prose(part.caption)}</figcaption>"
+    return f"<figure{wide}>{picture}{caption}</figure>"
+
+
+def _picture(part: Image) -> str:
+    """An image for the reader's colours: light on paper too, whatever these are."""
+    light, dark = (
+        f"data:image/png;base64,{b64encode(png).decode()}"
+        for png in (part.light, part.dark)
+    )
+    return _scrolling(
+        '<picture><source media="screen and (prefers-color-scheme: dark)" '
+        f'srcset="{dark}"><img src="{light}" width="{part.width}" '
+        f'alt="{_safe(part.title)}"></picture>',
+        part.title,
+    )
 
 
 def _html_sentence(text: str, labels: Sequence[str]) -> str:
-    links = ", ".join(
-        f'<a href="#{_safe(one)}">{_safe(one)}</a>' for one in labels[:12]
-    )
+    """A sentence with links to its heads: where it names all of them, or at its end."""
+    shown = _prose(text)
+    if labels and set(labels) == set(_LABEL.findall(shown)):
+        return f"<li>{_LABEL.sub(lambda found: _link(found[0]), shown)}</li>"
+    links = ", ".join(map(_link, labels[:12]))
     more = f" and {len(labels) - 12} more" if len(labels) > 12 else ""
-    return f"<li>{_safe(text)}{f' ({links}{more})' if links else ''}</li>"
+    return f"<li>{shown}{f' ({links}{more})' if links else ''}</li>"
+
+
+def _link(label: str) -> str:
+    return f'<a href="#{_safe(label)}">{_safe(label)}</a>'
 
 
 def _html_types(part: TypeMap) -> str:
@@ -152,49 +158,83 @@ def _html_types(part: TypeMap) -> str:
     rows = []
     for name, cells, reach in zip(part.rows, part.cells, part.reach, strict=True):
         letters = "".join(
-            f'<td><a class="{"whole" if cell.whole else "partly"} {cell.kind}" '
+            f'<td><a class="{_look(cell.key)}" '
             f'href="#{_safe(cell.label)}" title="{_safe(cell.sentence)}" '
-            f'aria-label="{_safe(cell.label)}: {_said(cell)}">{cell.letter}</a></td>'
+            f'aria-label="{_safe(cell.label)}: {cell.key.words}">{cell.key.letter}</a>'
+            "</td>"
             for cell in cells
         )
         letters += "<td></td>" * (columns - len(cells))
         ends = "".join(f"<td>{end}</td>" for end in reach)
         rows.append(f'<tr><th scope="row">{_safe(name)}</th>{letters}{ends}</tr>')
-    legend = ", ".join(f"<span>{_safe(one)}</span>" for one in part.legend)
     table = (
-        f'<table class="types"><caption>{_safe(part.caption)}'
+        f'<table class="types"><caption>{_prose(part.caption)}'
         f'</caption><thead><tr><th scope="col">layer</th>{head}'
         '<th scope="col">entropy</th><th scope="col">greatest</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
     return (
-        f'{_scrolling(table, part.caption)}<p class="legend">{legend}. '
-        "Entropy (1: uniform) and greatest weight: least and greatest of the heads.</p>"
+        f"{_scrolling(table, part.caption)}{_legend(part)}"
+        '<p class="below">Entropy (1: uniform) and greatest weight: least and greatest '
+        "of the heads.</p>"
     )
 
 
-def _said(cell: TypeCell) -> str:
-    return cell.kind if cell.whole else f"partly {cell.kind}"
+def _legend(part: TypeMap) -> str:
+    """The colours of a map of types, and its letters, each as it stands in a cell."""
+    rows = []
+    for words, keys in part.legend:
+        letters = " ".join(
+            f'<span class="n"><i class="{_look(key)}">{key.letter}</i> {key.words} '
+            f"{count}</span>"
+            for key, count in keys
+        )
+        rows.append(f"<li><strong>{words}</strong> {letters}</li>")
+    return f'<ul class="legend">{"".join(rows)}</ul>'
+
+
+def _look(key: TypeKey) -> str:
+    return f"{'whole' if key.whole else 'partly'} {key.family}"
 
 
 def _html_table(part: Table) -> str:
-    head = "".join(f'<th scope="col">{_safe(name)}</th>' for name in part.header)
+    looks = [' class="words"' * words for words in columns_of_words(part)]
+    header = zip(part.header, looks, strict=True)
+    # on paper the name of a metric may take two lines
+    head = "".join(
+        f'<th scope="col"{look}>{_safe(name).replace("_", "_<wbr>")}</th>'
+        for name, look in header
+    )
     rows = []
     for row in part.rows:
-        cells = "".join(f"<td>{_safe(cell)}</td>" for cell in row)
+        cells = "".join(
+            f"<td{look}>{_safe(cell)}</td>"
+            for cell, look in zip(row, looks, strict=True)
+        )
         name = f' id="{_safe(row[0])}"' if part.anchor else ""
         rows.append(f"<tr{name}>{cells}</tr>")
     return _scrolling(
-        f"<table><caption>{_safe(part.caption)}</caption>"
+        f"<table><caption>{_prose(part.caption)}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>",
         part.caption,
     )
 
 
-def _scrolling(table: str, caption: str) -> str:
-    """A table in a box that scrolls where it is too wide, by the keyboard too."""
+def _scrolling(content: str, caption: str) -> str:
+    """A table or picture in a box that scrolls, by the keyboard too."""
     named = f'role="region" tabindex="0" aria-label="{_safe(caption)}"'
-    return f'<div class="scroll" {named}>{table}</div>'
+    return f'<div class="scroll" {named}>{content}</div>'
+
+
+def _prose(text: str) -> str:
+    """A sentence as HTML, whose lines break inside no number."""
+    shown, end = [], 0
+    plain = printable(text).replace("\n", " ")
+    for found in UNBROKEN.finditer(plain):
+        shown += [_safe(plain[end : found.start()]),
+                  f'<span class="n">{_safe(found[0])}</span>']  # fmt: skip
+        end = found.end()
+    return "".join((*shown, _safe(plain[end:])))
 
 
 def _safe(text: str) -> str:

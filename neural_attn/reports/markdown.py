@@ -16,6 +16,8 @@ from neural_attn.reports.elements import (
     Sentences,
     Table,
     TypeMap,
+    columns_of_words,
+    legend_lines,
     spark,
 )
 
@@ -36,7 +38,7 @@ def _markdown(part: Part) -> list[str]:
     if isinstance(part, Sentences):
         return [f"- {_plain(text)}{_names(text, labels)}" for text, labels in part.rows]
     if isinstance(part, Table):
-        rule = ["---", *("---:" for _ in part.header[1:])]
+        rule = ["---" if words else "---:" for words in columns_of_words(part)]
         rows = [part.header, rule, *part.rows]
         cells = ["| " + " | ".join(map(_plain, row)) + " |" for row in rows]
         cells[1] = "| " + " | ".join(rule) + " |"
@@ -52,14 +54,14 @@ def _markdown(part: Part) -> list[str]:
         return _markdown(Table(header, tuple(rows_), part.caption))
     if isinstance(part, TypeMap):
         letters = [
-            [name, *(" ".join(cell.letter for cell in cells), *reach)]
+            [name, " ".join(cell.key.letter for cell in cells), *reach]
             for name, cells, reach in zip(
                 part.rows, part.cells, part.reach, strict=True
             )
         ]
         header = ("layer", "heads", "normalized entropy", "greatest weight")
         table = Table(header, tuple(map(tuple, letters)), part.caption)
-        return [*_markdown(table), "", _plain(", ".join(part.legend))]
+        return [*_markdown(table), "", _plain("; ".join(legend_lines(part)))]
     if isinstance(part, Bars):
         return [f"*{_plain(part.caption)}*", "", f"`0 {spark(part.counts)} 1`"]
     return [f"*{_plain(part.caption)}: pictures in the HTML report*"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -19,8 +21,11 @@ from neural_attn.reports.elements import (
     Sentences,
     Table,
     TypeMap,
+    columns_of_words,
+    legend_lines,
     spark,
 )
+from neural_attn.reports.unbroken import print_line
 
 __all__ = ["print_analysis"]
 
@@ -35,18 +40,20 @@ def print_analysis(
 ) -> None:
     """Print what comes first, and what was asked for; `heads` prints all."""
     out = console or Console(highlight=False)
+    width = out.width if out.is_terminal else None
     shown = True
     for part in document(analysis):
         if isinstance(part, Heading):
             shown = heads or part.lead or part.asked
-        for line in _terminal(part) if shown else ():
-            # A line of data stays one line when it goes to a file or a pipe.
-            out.print(line, soft_wrap=True, highlight=False)
+        for line in _terminal(part, width) if shown else ():
+            print_line(out, line)
     if not heads and analysis.heads:
-        out.print(Text(f"\n  {_MORE}", style="dim"), soft_wrap=True)
+        out.print()
+        print_line(out, Text(f"  {_MORE}", style="dim"))
 
 
-def _terminal(part: Part) -> list[Any]:
+def _terminal(part: Part, width: int | None) -> list[Text]:
+    """The lines of a part; `width` is that of a terminal, None of a file or pipe."""
     if isinstance(part, Heading):
         return [Text(), Text(printable(part.text), style="bold")]
     if isinstance(part, Sentences):
@@ -54,13 +61,13 @@ def _terminal(part: Part) -> list[Any]:
     if isinstance(part, Table):
         return _terminal_table(part)
     if isinstance(part, TypeMap):
-        return _terminal_types(part)
+        return _terminal_types(part, width)
     if isinstance(part, Grid):
-        lines = [Text(f"  {printable(part.caption)}")]
-        for name, row in zip(part.rows, part.values, strict=True):
-            cells = " ".join("  – " if v is None else f"{v:.2f}" for v in row)
-            lines.append(Text(f"    {printable(name):<28} {cells}"))
-        return lines
+        cells = [
+            " ".join("  – " if v is None else f"{v:.2f}" for v in row)
+            for row in part.values
+        ]
+        return [Text(f"  {printable(part.caption)}"), *_named(part.rows, cells, width)]
     if isinstance(part, Bars):
         return [
             Text(f"  {printable(part.caption)}"),
@@ -71,25 +78,42 @@ def _terminal(part: Part) -> list[Any]:
     ]
 
 
-def _terminal_types(part: TypeMap) -> list[Any]:
-    columns = max(map(len, part.cells))
-    wide = max(map(len, part.rows))
-    head = f"    {'layer':<{wide}}  {'heads':<{2 * columns}}"
-    lines = [Text(f"{head} entropy¹   greatest weight", style="dim")]
-    for name, cells, (entropy, greatest) in zip(
-        part.rows, part.cells, part.reach, strict=True
-    ):
-        letters = " ".join(cell.letter for cell in cells)
-        row = f"    {printable(name):<{wide}}  {letters:<{2 * columns}} "
-        lines.append(Text(f"{row}{entropy:<9}  {greatest}"))
+def _named(names: Sequence[str], cells: Sequence[str], width: int | None) -> list[Text]:
+    """Rows of cells beside their names; below them where a terminal is too narrow."""
+    shown = [printable(name) for name in names]
+    wide = max(map(cell_len, shown))
+    if width is None or 6 + wide + max(map(cell_len, cells)) <= width:
+        return [
+            Text(f"    {name}{' ' * (wide - cell_len(name))}  {row}".rstrip())
+            for name, row in zip(shown, cells, strict=True)
+        ]
+    return [
+        Text(line)
+        for name, row in zip(shown, cells, strict=True)
+        for line in (f"    {name}", f"      {row}".rstrip())
+    ]
+
+
+def _terminal_types(part: TypeMap, width: int | None) -> list[Text]:
+    columns = 2 * max(map(len, part.cells))
+    rows = [
+        f"{' '.join(cell.key.letter for cell in cells):<{columns}} "
+        f"{entropy:<9}  {greatest}"
+        for cells, (entropy, greatest) in zip(part.cells, part.reach, strict=True)
+    ]
+    head = f"{'heads':<{columns}} entropy¹   greatest weight"
+    lines = _named(["layer", *part.rows], [head, *rows], width)
+    for line in lines[: len(lines) // (len(rows) + 1)]:
+        line.style = "dim"
     below = "¹ normalized (1: uniform), least and greatest of the heads"
-    return [*lines, Text(f"    {', '.join(part.legend)}"), Text(f"    {below}", "dim")]
+    lines += [Text(f"    {line}") for line in legend_lines(part)]
+    return [*lines, Text(f"    {below}", "dim")]
 
 
-def _terminal_table(part: Table) -> list[Any]:
+def _terminal_table(part: Table) -> list[Text]:
     table = RichTable(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
-    for index, name in enumerate(part.header):
-        side: Any = "left" if index == 0 else "right"
+    for name, words in zip(part.header, columns_of_words(part), strict=True):
+        side: Any = "left" if words else "right"
         # As `Text`: rich would obey markup in a plain string.
         table.add_column(Text(printable(name)), justify=side, no_wrap=True)
     for row in part.rows:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from neural_attn.analysis.heads import Head
 from neural_attn.figures.token_labels import readable
-from neural_attn.reports.elements import TypeCell, TypeMap
+from neural_attn.reports.elements import TypeCell, TypeKey, TypeMap
 
-__all__ = ["LETTERS", "type_map"]
+__all__ = ["FAMILIES", "LETTERS", "type_map"]
 
 # type -> its letter; small where it is only a part of what a head does
 LETTERS = {
@@ -32,6 +32,24 @@ LETTERS = {
 }
 _NONE = {"mixed": "·", "undefined": "-"}
 _NONE_WORDS = {"mixed": "nothing clear", "undefined": "not defined, or too few rows"}
+# family -> what its types have in common, and which they are; one colour for each
+FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "fixed": (
+        "the same keys from all queries",
+        ("sink", "prefix", "suffix", "punctuation", "delimiter"),
+    ),
+    "place": (
+        "keys by their place",
+        (
+            *("previous_token", "next_token", "same_token", "reverse_order"),
+            *("local", "diagonal"),
+        ),
+    ),
+    "repeat": ("keys that repeat", ("duplicate_token", "induction")),
+    "spread": ("a region, all keys or few", ("block", "uniform", "sparse")),
+    "none": ("no type", tuple(_NONE)),
+}
+_FAMILY_OF = {kind: name for name, (_, kinds) in FAMILIES.items() for kind in kinds}
 
 
 def type_map(heads: Sequence[Head]) -> TypeMap:
@@ -51,33 +69,31 @@ def type_map(heads: Sequence[Head]) -> TypeMap:
     )
 
 
-def _kind(head: Head) -> tuple[str, bool]:
-    """The type or strongest part of a head, and whether it is the whole type."""
-    if head.pattern.name == "mixed" and head.pattern.parts:
-        return head.pattern.parts[0].name, False
-    return head.pattern.name, head.pattern.name not in _NONE
-
-
-def _letter(kind: str, *, whole: bool) -> str:
-    letter = LETTERS.get(kind) or _NONE[kind]
-    return letter if whole else letter.lower()
+def _key(head: Head) -> TypeKey:
+    """The letter of a head: of its type, or small, of its strongest part."""
+    kind, whole = head.pattern.name, head.pattern.name not in _NONE
+    if kind == "mixed" and head.pattern.parts:
+        kind = head.pattern.parts[0].name
+    letter, words = LETTERS.get(kind) or _NONE[kind], _NONE_WORDS.get(kind, kind)
+    if not whole and kind not in _NONE:
+        letter, words = letter.lower(), f"partly {kind}"
+    return TypeKey(letter, kind, whole, _FAMILY_OF[kind], words)
 
 
 def _cell(head: Head) -> TypeCell:
-    kind, whole = _kind(head)
-    letter = _letter(kind, whole=whole)
-    return TypeCell(letter, kind, whole, head.label, head.head, head.sentence)
+    return TypeCell(_key(head), head.label, head.head, head.sentence)
 
 
-def _legend(heads: Sequence[Head]) -> list[str]:
-    """The letters that are there, each with its type and how many heads have it."""
-    counts = Counter(_kind(head) for head in heads)
-    words = []
-    for (kind, whole), count in counts.most_common():
-        name = _NONE_WORDS.get(kind, kind)
-        partly = "" if whole or kind in _NONE else " partly"
-        words.append(f"{_letter(kind, whole=whole)} {name}{partly} {count}")
-    return words
+def _legend(
+    heads: Sequence[Head],
+) -> Iterator[tuple[str, tuple[tuple[TypeKey, int], ...]]]:
+    """The letters that are there by family: types before parts, frequent ones first."""
+    counts = Counter(map(_key, heads)).most_common()
+    counts.sort(key=lambda one: not one[0].whole)
+    for name, (words, _) in FAMILIES.items():
+        keys = tuple((key, count) for key, count in counts if key.family == name)
+        if keys:
+            yield words, keys
 
 
 def _reach(heads: Sequence[Head], metric: str) -> str:

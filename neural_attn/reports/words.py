@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import exp
 from statistics import fmean
 
 from neural_attn.analysis.evidence import FEWEST_ROWS
@@ -12,13 +13,17 @@ from neural_attn.analysis.sentences import NOTHING, TOO_FEW, p_text, rests_on
 __all__ = ["entropy_words", "greatest_words", "own_position_words"]
 
 
-def entropy_words(heads: Sequence[Head]) -> str | None:
-    """What the mean entropy amounts to: so many keys that share all evenly."""
-    found = _means(heads, "effective_keys")
-    if found is None:
+def entropy_words(average: float | None, heads: Sequence[Head]) -> str | None:
+    """What an average entropy, in nats, amounts to: so many keys that share evenly.
+
+    The exponential of the average, as `average` is printed beside it; `effective_keys`,
+    the mean of the exponentials of rows, is more.
+    """
+    found = _means(heads, "entropy")
+    if average is None or found is None:
         return None
-    mean, uniform = found
-    return f"as if {mean:.1f} keys shared it evenly (uniform attention: {uniform:.1f})"
+    keys, uniform = exp(average), exp(found[1])
+    return f"as if {keys:.1f} keys shared it evenly (uniform attention: {uniform:.1f})"
 
 
 def greatest_words(heads: Sequence[Head]) -> str | None:

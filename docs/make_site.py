@@ -35,7 +35,7 @@ def pages() -> set[Path]:
 
 def led_to(page: Path) -> set[Path]:
     """The files of the repository that a page shows or links to."""
-    targets = map("".join, LINK.findall(page.read_text("utf-8")))
+    targets = ["".join(found) for found in LINK.findall(page.read_text("utf-8"))]
     files = [(page.parent / target).resolve() for target in targets]
     return {file for file in files if file.is_file() and file.is_relative_to(ROOT)}
 
@@ -45,7 +45,7 @@ def lay_out() -> None:
     shutil.rmtree(PAGES, ignore_errors=True)
     shutil.copytree(LOOK, PAGES / "look", ignore=shutil.ignore_patterns("templates"))
     kept = pages()
-    for file in kept.union(*map(led_to, kept)):
+    for file in kept.union(*(led_to(page) for page in kept)):
         copy = PAGES / file.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, copy)

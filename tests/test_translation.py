@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import zipfile
 from pathlib import Path
@@ -169,6 +170,9 @@ def test_the_commands_of_the_page_run_on_a_few_pairs(wheels, tmp_path):
     ids = np.load(tmp_path / "links.npz")
     assert ids["source"].shape[0] == ids["target"].shape[0]
     assert max(first["links"][0][1]) in first["candidates"]
+    command = re.findall("^    neural (visualize .*)$", PAGE, re.M)[0]
+    run(tmp_path, "-m", "neural_attn", *shlex.split(command), "-b", "numpy")
+    assert (tmp_path / "attention_outputs" / "cross_attention_layer1.png").is_file()
 
 
 def run(folder, *arguments):

@@ -6,6 +6,7 @@ so that numbers and pictures cannot fall behind the code.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
@@ -78,14 +79,19 @@ def metrics_page() -> str:
         metric = REGISTRY[name]
         pattern = metric.picture
         parts.append(
-            f"\n## {name}\n\n- **Formula**: {metric.formula}.\n"
+            f"\n## {name}\n\n- **Formula**: {_shown(metric.formula)}.\n"
             f"- **Range**: {metric.range}.\n"
-            f"- **Reading**: {metric.reading}\n- **Rows**: {_rows(metric)}.\n"
+            f"- **Reading**: {_shown(metric.reading)}\n- **Rows**: {_rows(metric)}.\n"
             f"- **Source**: {metric.source}.\n\n"
             f"![a head with the pattern {pattern}](images/{pattern}.svg)\n\n"
             f"{_value(name, pattern, tokens)}\n"
         )
     return "".join(parts)
+
+
+def _shown(text: str) -> str:
+    """Tokens like </s> as code, or Markdown would take them for tags of HTML."""
+    return re.sub(r"<[^\s<>]+>", r"`\g<0>`", text)
 
 
 def _rows(metric: Metric | Score) -> str:
@@ -111,7 +117,7 @@ def _value(name: str, pattern: str, tokens: tuple[str, ...]) -> str:
 def _patterns() -> str:
     limits = [f"| `{n}` | {value:g} | {LIMITS[n]} |" for n, value in THRESHOLDS.items()]
     types = [
-        f"\n## {name}\n\n{words}\n\n![{name}](images/{name}.svg)\n"
+        f"\n## {name}\n\n{_shown(words)}\n\n![{name}](images/{name}.svg)\n"
         for name, words in TYPES.items()
     ]
     return PATTERNS_PAGE.format(

@@ -44,7 +44,7 @@ def test_a_picture_and_its_dark_twin_stand_together():
             (dark,) = re.findall(r'dark\)" srcset="([^"]+)-dark\.\w+"', part)
             (light,) = re.findall(r'<img src="([^"]+)\.\w+"', part)
             assert light.removesuffix("-light") == dark
-            assert re.search(r'alt="[^"]{20,}"', part)
+            assert re.search(r'alt="[^"]{15,}"', part)
 
 
 def test_the_reference_of_commands_is_up_to_date():

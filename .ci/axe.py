@@ -1,7 +1,7 @@
 """Runs the accessibility checker over every page of the site, which is built first.
 
     python docs/make_site.py
-    python .ci/axe.py [PART OF A PATH ...]
+    python .ci/axe.py [--share 1/4] [PART OF A PATH ...]
 
 Each page is looked at on a wide screen and in light, and once more on a narrow one in
 the dark, by the rules that depend on these; `--all` looks at both screens in both, by
@@ -100,12 +100,16 @@ def main() -> int:
     """Look at all pages, or at those that are named; 1 where something is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--all", action="store_true", help="each in both, by all rules")
+    parser.add_argument("--share", help="2/4: the second quarter of the pages")
     parser.add_argument("parts", nargs="*", help="only pages with one in their path")
     given = parser.parse_args()
     paths = [path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html")]
     wanted = [one for one in sorted(paths) if one not in LEFT_OUT]
     if given.parts:
         wanted = [one for one in wanted if any(part in one for part in given.parts)]
+    if given.share:
+        number, of = map(int, given.share.split("/"))
+        wanted = wanted[number - 1 :: of]
     if not wanted:
         raise SystemExit(f"no such page in {SITE}: run python docs/make_site.py first")
     looks: Iterable[Look] = FEW

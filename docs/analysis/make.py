@@ -6,7 +6,6 @@ so that numbers and pictures cannot fall behind the code.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,7 +54,7 @@ def _picture(name: str, tokens: tuple[str, ...]) -> str:
     head = _head(name, tokens)
     caption = f"a planted head: {name}"
     rows = (((name, tuple(map(tuple, head.tolist()))),),)
-    return squares_svg(
+    return _on_white(
         Squares(rows, tokens, caption, float(head.max()), even=1 / len(tokens))
     )
 
@@ -68,7 +67,12 @@ def _layers(tokens: tuple[str, ...]) -> str:
     }
     example = look_closely(AttentionMaps.from_arrays(heads, tokens), flow=True)
     assert example is not None
-    return squares_svg(layer_pictures(example)[0])
+    return _on_white(layer_pictures(example)[0])
+
+
+def _on_white(squares: Squares) -> str:
+    """As a picture of its own, which cannot know how dark the page around it is."""
+    return squares_svg(squares).replace("<svg ", '<svg style="background:#fff" ', 1)
 
 
 def metrics_page() -> str:
@@ -79,19 +83,14 @@ def metrics_page() -> str:
         metric = REGISTRY[name]
         pattern = metric.picture
         parts.append(
-            f"\n## {name}\n\n- **Formula**: {_shown(metric.formula)}.\n"
+            f"\n## {name}\n\n- **Formula**: {metric.formula}.\n"
             f"- **Range**: {metric.range}.\n"
-            f"- **Reading**: {_shown(metric.reading)}\n- **Rows**: {_rows(metric)}.\n"
+            f"- **Reading**: {metric.reading}\n- **Rows**: {_rows(metric)}.\n"
             f"- **Source**: {metric.source}.\n\n"
             f"![a head with the pattern {pattern}](images/{pattern}.svg)\n\n"
             f"{_value(name, pattern, tokens)}\n"
         )
     return "".join(parts)
-
-
-def _shown(text: str) -> str:
-    """Tokens like </s> as code, or Markdown would take them for tags of HTML."""
-    return re.sub(r"<[^\s<>]+>", r"`\g<0>`", text)
 
 
 def _rows(metric: Metric | Score) -> str:
@@ -117,7 +116,7 @@ def _value(name: str, pattern: str, tokens: tuple[str, ...]) -> str:
 def _patterns() -> str:
     limits = [f"| `{n}` | {value:g} | {LIMITS[n]} |" for n, value in THRESHOLDS.items()]
     types = [
-        f"\n## {name}\n\n{_shown(words)}\n\n![{name}](images/{name}.svg)\n"
+        f"\n## {name}\n\n{words}\n\n![{name}](images/{name}.svg)\n"
         for name, words in TYPES.items()
     ]
     return PATTERNS_PAGE.format(

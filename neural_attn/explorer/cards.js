@@ -1,6 +1,6 @@
 // What stands out: the sentences of the analysis, each with a picture of a head that it is about.
 
-import { byId, el, hint, slideTo } from "./dom.js";
+import { byId, el, hint, slideTo, unbroken } from "./dom.js";
 
 const CARD = 56;
 
@@ -37,7 +37,7 @@ export class Cards {
   }
 
   card(sentence, heads) {
-    const said = el("span", { textContent: sentence });
+    const said = el("span", { textContent: unbroken(sentence) });
     // Of the whole network, or that too little is known: no head to show or to go to.
     if (!heads.length) return { heads, said, button: el("div", { className: "card" }, said) };
     const picture = el("canvas", { "aria-hidden": "true" });

@@ -15,6 +15,9 @@ export const byId = (id) => document.getElementById(id);
 
 export const hint = (text, tag = "p") => el(tag, { className: "hint", textContent: text });
 
+/** A sentence in which no line breaks inside a number: 3e-34. */
+export const unbroken = (text) => text.replace(/(\de)-(?=\d)/g, "$1-\u2060");
+
 /** Text of strangers, kept from turning the direction of what stands around it. */
 export function isolated(text) {
   return el("bdi", { textContent: text });

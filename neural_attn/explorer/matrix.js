@@ -1,7 +1,7 @@
 // One head as a matrix: zoom, pan, the value under the pointer, sums of rows and columns.
 
 import { areAllOne, drawHovered, drawLabels, drawSums, poolView, SUMS, sumsOf, sumsOfTiles } from "./axes.js";
-import { byId, el, formatWeight, hint, isolated, onceAFrame, sizeCanvas, themeColors } from "./dom.js";
+import { byId, el, formatWeight, hint, isolated, onceAFrame, sizeCanvas, themeColors, unbroken } from "./dom.js";
 import { channels, placeOf, ramp } from "./colors.js";
 import { paintValues } from "./model.js";
 import { listenToPointer } from "./pointer.js";
@@ -197,7 +197,7 @@ export class MatrixView {
 
   drawHeading(colors) {
     this.heading.textContent = this.scene.headName();
-    this.sentence.textContent = this.scene.sentence();
+    this.sentence.textContent = unbroken(this.scene.sentence());
     const { scale } = this.scene.state;
     const { greatest, signed, even } = this.view;
     const table = ramp(this.view.palette ?? this.scene.state.palette, colors.dark);

@@ -719,6 +719,34 @@ def test_a_share_that_turns_half_a_pair_is_told_by_its_own_name(tmp_path):
         text_of(values | {"rotary_pct": 0.4}, tmp_path)
 
 
+@pytest.mark.parametrize("family", ROWS)
+def test_a_class_of_another_family_is_refused_whatever_the_type_says(family, tmp_path):
+    kind = getattr(transformers, ROWS[family][0].model)
+    config = kind.config_class(architectures=[kind.__name__]).to_dict()
+    family_of(Config(tmp_path / "config.json", config, ""))
+    wrong = config | {"architectures": ["HeliumForCausalLM"]}
+    with pytest.raises(NeuralError, match=f"HeliumForCausalLM, which is no {family}"):
+        family_of(Config(tmp_path / "config.json", wrong, ""))
+
+
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [("llama", "MistralModel"), ("gemma", "Gemma2Model"), ("bart", "MBartModel"),
+     ("qwen3", "Qwen3MoeForCausalLM"), ("bert", "DistilBertModel")],
+)  # fmt: skip
+def test_kin_is_told_apart(family, name, tmp_path):
+    values = {"model_type": family, "architectures": [name]}
+    with pytest.raises(NeuralError, match=f"architectures names {name}"):
+        family_of(Config(tmp_path / "config.json", values, ""))
+
+
+def test_a_window_that_no_llama_has_is_refused(tmp_path):
+    values = values_of(ROWS["llama"][0]) | {"max_position_embeddings": 20}
+    text_of(values | {"sliding_window": 20}, tmp_path)  # hides nothing
+    with pytest.raises(NeuralError, match="sliding_window is 3"):
+        text_of(values | {"sliding_window": 3}, tmp_path)
+
+
 def test_a_small_roberta_is_no_bert_either(tmp_path):
     claims = {"model_type": "bert", "architectures": ["BertModel"]}
     claims |= {"type_vocab_size": 1, "pad_token_id": 1}

@@ -748,7 +748,7 @@ def disguised(roberta, folder, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({}, "architectures names RobertaModel, which is not BERT"),
+        ({}, "architectures names RobertaModel, which is no bert"),
         ({"architectures": None}, "514 positions and the padding token 1"),
         ({"architectures": None, "pad_token_id": 0}, "row 1 of the table of positions"),
     ],

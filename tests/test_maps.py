@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.files import atomic_write, atomic_writer, safe_name, safe_names
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps, SelectionError
 from neural_attn.maps.map_file import HEADER, MapFileError
@@ -135,6 +136,30 @@ def test_from_arrays_puts_tokens_where_they_fit():
     assert maps.get_map("b").kind == "cross"
     assert maps.get_map("b").key_tokens == (("x", "y", "z"),)
     assert maps.get_map("b").query_tokens == (("0", "1", "2", "3"),)
+
+
+def test_an_array_alone_is_taken_and_what_has_no_names_is_told_where_it_goes():
+    weights = softmax((1, 2, 5, 5))
+    for maps in (AttentionMaps(weights), AttentionMaps(weights, axes="bhqk")):
+        np.testing.assert_array_equal(maps["attention"], weights)
+    with pytest.raises(TypeError, match=r"not a ndarray: AttentionMaps\(array\) takes"):
+        AttentionMaps.from_arrays(weights)
+    with pytest.raises(NeuralError, match="does not name the axes"):
+        AttentionMaps(weights, axes=3)
+
+
+def test_a_layer_of_one_map_has_a_number():
+    maps = encoder_decoder()
+    assert maps[1] is maps["transformer_encoder_1"]
+    assert maps.get_map(np.int64(0)).name == "transformer_encoder_0"
+    last = maps.layers[-1]
+    with pytest.raises(SelectionError, match=f"layer -1 has {len(last)} maps: "):
+        maps[-1]
+    with pytest.raises(SelectionError, match=r"layer 9: .*\(layers 0 to 3"):
+        maps[9]
+    alone = AttentionMaps.from_arrays({"a": softmax((2, 3, 3))})
+    with pytest.raises(SelectionError, match=r"there is a \(layer 0, or -1"):
+        alone[1]
 
 
 # --- choosing layers and heads ----------------------------------------------------

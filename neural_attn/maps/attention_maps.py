@@ -99,7 +99,8 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
 
     def __post_init__(self, axes: str | None) -> None:
         # a kernel that shows no weights hands out an empty tuple
-        handed_out = self.maps == () and not isinstance(self.maps, _Taken)
+        given = self.maps
+        handed_out = isinstance(given, tuple) and not (given or type(given) is _Taken)
         if axes is not None or handed_out or not _are_maps(self.maps):
             self._set(*usable(take_any(self.maps, axes=axes)))
         self._set(self.maps, self.notes)
@@ -174,7 +175,15 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
         fits, otherwise for the queries. `rows` is what the rows of all promise. A
         square map without any weight on later keys is causal, unless `causal` is False.
         Build `AttentionMap`s to specify more.
+
+        Raises TypeError for arrays without names, which `AttentionMaps` itself takes.
         """
+        if not hasattr(arrays, "items"):
+            kind = type(arrays).__name__
+            raise TypeError(
+                f"from_arrays takes arrays by the names of their layers, not a {kind}: "
+                "AttentionMaps(array) takes one without a name, or a list, and axes="
+            )
         maps = [
             plain_map(name, values, tokens, rows, causal)
             for name, values in arrays.items()
@@ -187,7 +196,7 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
     def _by_name(self) -> dict[str, AttentionMap]:
         return {m.name: m for m in self.maps}
 
-    def __getitem__(self, name: str) -> NDArray[np.float32]:
+    def __getitem__(self, name: str | int) -> NDArray[np.float32]:
         return self.get_map(name).weights
 
     def __iter__(self) -> Iterator[str]:
@@ -226,16 +235,24 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
             return page
         return html.escape(repr(self))
 
-    def get_map(self, name: str) -> AttentionMap:
-        """Return the map with exactly this name.
+    def get_map(self, name: str | int) -> AttentionMap:
+        """Return the map with exactly this name, or that of a layer that has only one.
+
+        Layers are numbered as `select` takes them: -1 is the last.
 
         Raises
         ------
         SelectionError
-            A KeyError whose message lists the existing names.
+            A KeyError whose message lists the existing names, or those of the layer.
         """
+        if isinstance(name, int | np.integer):
+            found = self._find_layer(int(name))
+            if len(found) == 1:
+                return found[0]
+            parts = " and ".join(repr(one.name) for one in found)
+            raise SelectionError(f"layer {name} has {len(found)} maps: {parts}")
         try:
-            return self._by_name[name]
+            return self._by_name[str(name)]
         except KeyError:
             raise SelectionError(self._unknown(name)) from None
 
@@ -435,7 +452,7 @@ class AttentionMaps(Mapping[str, NDArray[np.float32]]):
         numbers = self.layer_numbers
         last = numbers[-1]
         there = ", ".join(map(str, numbers[:most]))
-        if numbers == tuple(range(last + 1)):
+        if last and numbers == tuple(range(last + 1)):
             there = f"0 to {last}"
         if len(names) == 1:
             return f"there is {shown} (layer {there}, or -1 for the last)"

@@ -21,8 +21,9 @@ WORDS = {"l": "layers", "b": "batch", "h": "heads", "q": "queries", "k": "keys"}
 WHOLE = "bhqk"
 
 
-def check_axes(axes: str) -> str:
+def check_axes(axes: object) -> str:
     """Raise NeuralError where `axes` does not name queries, keys and each axis once."""
+    axes = str(axes)
     letters = axes.replace("1", "")
     unknown = set(letters) - set(WORDS)
     if unknown or len(set(letters)) < len(letters) or not {"q", "k"} <= set(letters):

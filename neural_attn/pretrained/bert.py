@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from neural_attn.diagnostics.errors import fail
 from neural_attn.pretrained.conversion.activations import activation
 from neural_attn.pretrained.conversion.common import (
@@ -64,13 +62,10 @@ _EMBEDDINGS = {
     "LayerNorm": "norm",
 }
 
-# How transformers calls its classes; other names say nothing of the architecture.
-_CLASS = re.compile(r"[A-Z]\w*(Model|For[A-Z]\w*)")
-
 
 def plan(config: Config) -> Plan:
     """The network of a BERT config.json."""
-    _check_architecture(config)
+    _check_positions(config)
     if config.head:
         return encoder_plan(config, _KIN)
     refuse(config, {**ENCODER, **ABSOLUTE_POSITIONS})
@@ -132,14 +127,11 @@ def plan(config: Config) -> Plan:
     )
 
 
-def _check_architecture(config: Config) -> None:
+def _check_positions(config: Config) -> None:
     """Refuse RoBERTa and its kin, whose tensors have the names and shapes of BERT's.
 
     Their positions begin after that of the padding token, which the table has room for.
     """
-    for name in config.names("architectures"):
-        if _CLASS.fullmatch(name) and "Bert" not in name:
-            fail("E0626.architecture", path=config.path, name=name)
     padding = config.whole("pad_token_id", 0)
     offset = padding + 1
     length = config.size("max_position_embeddings")

@@ -88,6 +88,10 @@ def plan(config: Config) -> Plan:
     kind = config.text("model_type")
     refuse(config, _OF_OTHERS)
     width, depth = config.size("hidden_size"), decoder_depth(config)
+    if kind == "llama" and config.has("sliding_window"):
+        longest = config.size("max_position_embeddings", 2048)
+        if config.size("sliding_window") < longest:
+            config.refuse("sliding_window", (), "Llama has no window; Mistral has one")
     turned = "layers without positions are not supported"
     config.refuse("no_rope_layers", ([1] * depth,), turned)
     if not config.has("no_rope_layers"):

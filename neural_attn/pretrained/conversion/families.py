@@ -6,6 +6,7 @@ value is a `Family`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
@@ -58,4 +59,32 @@ def family_of(config: Config) -> Family:
             model_type=model_type,
             known=known,
         )
+    _require_own(config, model_type, families)
     return families[model_type]
+
+
+# how classes of transformers are called: GemmaForCausalLM, Qwen3MoeModel
+_CLASS = re.compile(r"([A-Z]\w*?)(?:For[A-Z]\w*|(?:LMHead|MT)?Model)")
+
+
+def _require_own(config: Config, model_type: str, families: Iterable[str]) -> None:
+    """Refuse a model whose class is of another family, whatever `model_type` says.
+
+    Its tensors may have the same names and shapes, as Gemma's are those of a Llama, and
+    RoBERTa's those of a BERT, and its maps would be wrong.
+    """
+    own = _class_of(model_type)
+    others = {_class_of(one) for one in families} - {own}
+    for name in config.names("architectures"):
+        found = _CLASS.fullmatch(name)
+        if found is None:
+            continue
+        begin, rest = found[1][: len(own)], found[1][len(own) :]
+        is_own = begin.lower() == own and (not rest or rest[0].isupper())
+        if not is_own or found[1].lower() in others:
+            fail("E0626.architecture", path=config.path, name=name, family=model_type)
+
+
+def _class_of(model_type: str) -> str:
+    """How the classes of a family begin, in small letters."""
+    return _letters(re.sub(r"_text(_model)?$|_vision_model$", "", model_type))

@@ -495,6 +495,18 @@ def test_wrong_calls_are_refused():
 # --- which layers and heads are in it ---
 
 
+def test_a_page_that_opens_with_tokens_hidden_keeps_what_is_left_of_them(tmp_path):
+    weights = np.array([[[0.98, 0.013, 0.007]] * 3], np.float32)
+    maps = AttentionMaps.from_arrays({"m": weights}, ["[CLS]", "a", "b"])
+    for option in ("hide_special", "hide_sinks", "renormalize"):
+        page = explore(maps, **{option: True}).save(tmp_path / "left.html")
+        np.testing.assert_array_equal(read_page(page)["m"][0], weights)
+    assert explore(maps).precision == "compact"
+    assert explore(maps, hide_sinks=True, precision="compact").precision == "compact"
+    many = AttentionMaps.from_arrays({"m": np.full((1, 1025, 1024), 1 / 1024)})
+    assert explore(many, renormalize=True).precision == "fine"
+
+
 def test_a_page_of_some_layers_and_heads_has_their_own_numbers():
     shares = {f"a{n}": np.full((1, 4, 3, 3), 1 / 3, np.float32) for n in range(5)}
     maps = AttentionMaps.from_arrays(shares)

@@ -493,7 +493,14 @@ def test_what_is_hidden_is_hidden_in_the_thumbnails_too(visit, folder):
     assert "Special tokens are hidden." in page.inner_text("#notes")
     hidden = [[3, pytest.approx(0.05, abs=0.004)], [3, pytest.approx(0.85)]]
     assert page.evaluate(greatest) == hidden
+    # Of head 0 each row has 0.15 left, in steps of 0.85 / 128: so much may be missing.
+    page.select_option("#head", "0")
+    page.keyboard.press("2")
+    said = page.locator("#precision")
+    page.get_by_text("Little is left of some rows of this head").wait_for()
+    assert re.search("may be off by up to 3 % of the sum of its row", said.inner_text())
     page.keyboard.press("5")
+    said.get_by_text("0.39 % of its row's maximum").wait_for()
     page.get_by_text("Metrics are those of the network's own weights").wait_for()
 
 

@@ -593,7 +593,7 @@ BOXES = """() => {
   return {
     size: [innerWidth, innerHeight],
     cards: [...document.querySelectorAll(".card")].map(box),
-    words: [...document.querySelectorAll("#reading button")].map(box),
+    words: [...document.querySelectorAll("#reading .words [role=button]")].map(box),
     cells: [rows, columns, cell],
     matrix: {
       left: canvas.left, right: canvas.left + left + shown.width,
@@ -629,7 +629,7 @@ def fits(box, size):
 def test_the_first_screen_shows_what_stands_out_the_text_and_a_head(visit, first_look):
     page = visit(first_look)
     page.click("#more")  # folded, as a page opens
-    page.wait_for_selector("#reading button", state="attached")
+    page.wait_for_selector("#reading .words [role=button]", state="attached")
     seen = page.evaluate(BOXES)
     told = header_of(first_look)["sources"][0]["highlights"]
     assert 3 <= len(seen["cards"]) == len(told) <= 5
@@ -756,7 +756,7 @@ def test_the_text_shows_what_the_query_attends_to(visit, folder):
     one = AttentionMap("m", weights, query_tokens=tokens, key_tokens=tokens)
     path = explore(AttentionMaps([one])).save(folder / "reading.html")
     page = visit(path)
-    words = page.locator("#reading .words button")
+    words = page.locator("#reading .words [role=button]")
     words.nth(3).wait_for()
     assert page.text_content("#reading .words").strip() == "the cats."
     strength = """words => words.map((word) => {
@@ -772,6 +772,32 @@ def test_the_text_shows_what_the_query_attends_to(visit, folder):
     page.get_by_text("Colour: what “·s” attends to").wait_for()
     assert np.argmax(words.evaluate_all(strength)) == 3
     assert words.nth(2).get_attribute("aria-pressed") == "true"
+
+
+def test_arabic_is_read_from_the_right_and_its_letters_join(visit, folder):
+    tokens = ["[CLS]", "ج", "##ل", "##س", "##ت", "هنا", ".", "[SEP]"]
+    one = AttentionMap(
+        "m", softmax((1, 1, 8, 8)), query_tokens=tokens, key_tokens=tokens
+    )
+    page = visit(explore(AttentionMaps([one])).save(folder / "arabic.html"))
+    text = page.locator("#reading .words")
+    text.wait_for()
+    assert text.text_content().strip() == "[CLS] جلست هنا. [SEP]"
+    # Letters that stand alone are wider than those of a word.
+    found = text.evaluate(
+        """text => {
+          const [, word] = text.children;
+          const whole = word.cloneNode();
+          whole.textContent = word.textContent;
+          const split = word.getBoundingClientRect();
+          const marks = [text.firstElementChild, text.lastElementChild];
+          const [first, last] = marks.map((one) => one.getBoundingClientRect().left);
+          word.replaceWith(whole);
+          return [split.width, whole.getBoundingClientRect().width, first > last];
+        }"""
+    )
+    assert found[0] == pytest.approx(found[1], abs=0.5)
+    assert found[2]
 
 
 def test_two_texts_are_read_apart(visit, pages):

@@ -3,6 +3,7 @@
 import { byId, el, isDark, slideTo } from "./dom.js";
 import { KINDS, KINDS_SHORT, roundedUp } from "./scene.js";
 import { VIEWS } from "./state.js";
+import { readTokens } from "./transform.js";
 import { writtenOf } from "./steps.js";
 
 /** Options of a `select`, made only where `key` says that they are others. */
@@ -66,8 +67,8 @@ export function showControls(scene) {
 function exampleName(scene, number) {
   const entry = scene.map.examples[number];
   const text = scene.header.texts[entry.query_text];
-  const shown = text.shown.slice(entry.query_start, entry.query_start + 12).filter((_, i) => !text.special[entry.query_start + i]);
-  return `${number}: ${shown.join(" ")}`.slice(0, 48);
+  const first = Array.from({ length: Math.min(12, entry.rows) }, (_, i) => entry.query_start + i);
+  return `${number}: ${readTokens(text, first.filter((p) => !text.special[p]))}`.slice(0, 48);
 }
 
 function layerName(source, map) {

@@ -48,14 +48,17 @@ export function makeAxis(text, start, length, { unit, hidden }) {
 
 /** The text of a group as it is read. */
 export function joinTokens(text, positions, unit) {
-  const shown = positions.map((p) => text.shown[p]);
-  if (unit === "token" || shown.length === 1) return shown[0];
-  let joined = "";
-  positions.forEach((p, i) => {
-    const starts = i > 0 && text.words[p] !== text.words[p - 1];
-    joined += (starts && /[\p{L}\p{N}]/u.test(shown[i]) ? " " : "") + plainPiece(shown[i], starts || i === 0);
-  });
+  if (unit === "token" || positions.length === 1) return text.shown[positions[0]];
+  const joined = readTokens(text, positions);
   return joined.length > 60 ? `${joined.slice(0, 38)}…${joined.slice(-20)}` : joined;
+}
+
+/** Tokens as they were written: with the spaces between them, and without dots. */
+export function readTokens(text, positions) {
+  return positions.map((p, i) => {
+    const starts = i === 0 || text.words[p] !== text.words[p - 1];
+    return (i > 0 && text.spaces[p] ? " " : "") + plainPiece(text.shown[p], starts);
+  }).join("");
 }
 
 /** A token within a word: without the dot that says so. */

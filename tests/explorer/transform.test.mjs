@@ -21,6 +21,7 @@ const TEXT = {
   scheme: "wordpiece",
   tokens: ["[CLS]", "ke", "##rb", ".", "[SEP]"], shown: ["[CLS]", "ke", "·rb", ".", "[SEP]"],
   words: [0, 1, 1, 2, 3], sentences: [0, 1, 1, 1, 2], special: [1, 0, 0, 0, 1],
+  spaces: [0, 1, 0, 0, 1],
 };
 const everything = () => false;
 const axis = (unit, hidden = everything) => makeAxis(TEXT, 0, 5, { unit, hidden });
@@ -87,7 +88,7 @@ test("a pair is told apart at its first separator", () => {
 });
 
 test("a character over several tokens is read once", () => {
-  const text = { scheme: "byte-level", shown: ["中 1/3", "中 2/3", "中 3/3"], words: [0, 0, 0] };
+  const text = { scheme: "byte-level", shown: ["中 1/3", "中 2/3", "中 3/3"], words: [0, 0, 0], spaces: [0, 0, 0] };
   assert.equal(joinTokens(text, [0, 1, 2], "word"), "中");
 });
 

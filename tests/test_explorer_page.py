@@ -491,6 +491,8 @@ def test_what_is_hidden_is_hidden_in_the_thumbnails_too(visit, folder):
     page.check("#special")
     page.wait_for_selector("html[data-thumbnails=done]", state="attached")
     assert "Special tokens are hidden." in page.inner_text("#notes")
+    # What stands out is said of all tokens.
+    assert page.locator("#told-of").is_visible()
     hidden = [[3, pytest.approx(0.05, abs=0.004)], [3, pytest.approx(0.85)]]
     assert page.evaluate(greatest) == hidden
     # Of head 0 each row has 0.15 left, in steps of 0.85 / 128: so much may be missing.
@@ -498,6 +500,8 @@ def test_what_is_hidden_is_hidden_in_the_thumbnails_too(visit, folder):
     page.keyboard.press("2")
     said = page.locator("#precision")
     page.get_by_text("Little is left of some rows of this head").wait_for()
+    of_head = page.inner_text("#panel-matrix .hint >> nth=0")
+    assert of_head.endswith("(hidden tokens too)")
     assert re.search("may be off by up to 3 % of the sum of its row", said.inner_text())
     page.keyboard.press("5")
     said.get_by_text("0.39 % of its row's maximum").wait_for()
@@ -639,6 +643,14 @@ def test_the_first_screen_shows_what_stands_out_the_text_and_a_head(visit, first
         assert fits(box, seen["size"]), box
     # every token has its label
     assert seen["cells"][2] >= 10
+    assert page.get_by_text("No room for").is_hidden()
+    assert page.locator("#told-of").is_hidden()
+    page.set_viewport_size({"width": 330, "height": 700})
+    page.get_by_text(
+        "No room for 13 of 26 query labels and 13 of 26 key labels:"
+    ).wait_for()
+    page.keyboard.press("+")
+    page.get_by_text("No room for").wait_for(state="hidden")
 
 
 def test_a_phone_s_first_screen_shows_the_matrix(visit, first_look):

@@ -167,6 +167,13 @@ export class Scene {
     return unit === "token" && !special && !sinks && pair === "all" && !renormalize;
   }
 
+  /** Whether tokens may be hidden that the analysis, of all of them, speaks of. */
+  get hides() {
+    const { special, sinks, pair } = this.options();
+    const { queryText, keyText } = this.about();
+    return (special && [queryText, keyText].some((text) => text.special.includes(1))) || sinks || pair !== "all";
+  }
+
   /** A reduced head by words or sentences. */
   async groupedView(about, head, options) {
     const { source, map, number, example } = about;

@@ -115,7 +115,7 @@ class Request:
     cmap: str | None = None
     look: Look | None = None
     save_maps: Path | None = None
-    precision: str = "compact"
+    precision: str | None = None  # as in `neural_attn.explorer.page.explore`
 
     @property
     def files(self) -> list[Path]:

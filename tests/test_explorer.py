@@ -232,6 +232,33 @@ def test_word_pieces_are_words():
     assert reading.special == (True, *[False] * 6, True)
 
 
+@pytest.mark.parametrize(
+    ("tokens", "read"),
+    [
+        ("[CLS] mari ##a ' s brother ; [SEP]", "[CLS] maria's brother; [SEP]"),
+        ("we didn ' t ( really ) !", "we didn't (really)!"),
+        ('< script > he said : " no " .', '<script> he said: "no".'),
+        ("a well - known ' fact ' isn ’ t", "a well-known 'fact' isn’t"),
+        ("3 . 14 of 1 , 000 , 5 % at 12 : 30", "3.14 of 1,000, 5% at 12:30"),
+        ("我 爱 bert 。 l ' homme", "我爱 bert。 l'homme"),
+        ('Ġthe Ġcats \' Ġ"food "', 'the cats\' "food"'),
+        ("▁do n ' t ▁< s c > </s>", "don't <sc> </s>"),
+    ],
+)
+def test_the_text_is_spaced_as_it_was_written(tokens, read):
+    reading = read_tokens(tokens.split())
+    parts = (
+        " " * space + (shown if start else shown.removeprefix("·"))
+        for space, shown, start in zip(
+            reading.spaces,
+            reading.shown,
+            np.diff(reading.words, prepend=-1),
+            strict=True,
+        )
+    )
+    assert "".join(parts) == read
+
+
 def byte_level(text, cuts):
     """Bytes of `text` as GPT-2 writes them, cut at byte positions."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
@@ -493,6 +520,18 @@ def test_wrong_calls_are_refused():
 
 
 # --- which layers and heads are in it ---
+
+
+def test_a_page_that_opens_with_tokens_hidden_keeps_what_is_left_of_them(tmp_path):
+    weights = np.array([[[0.98, 0.013, 0.007]] * 3], np.float32)
+    maps = AttentionMaps.from_arrays({"m": weights}, ["[CLS]", "a", "b"])
+    for option in ("hide_special", "hide_sinks", "renormalize"):
+        page = explore(maps, **{option: True}).save(tmp_path / "left.html")
+        np.testing.assert_array_equal(read_page(page)["m"][0], weights)
+    assert explore(maps).precision == "compact"
+    assert explore(maps, hide_sinks=True, precision="compact").precision == "compact"
+    many = AttentionMaps.from_arrays({"m": np.full((1, 1025, 1024), 1 / 1024)})
+    assert explore(many, renormalize=True).precision == "fine"
 
 
 def test_a_page_of_some_layers_and_heads_has_their_own_numbers():

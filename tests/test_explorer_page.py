@@ -491,9 +491,20 @@ def test_what_is_hidden_is_hidden_in_the_thumbnails_too(visit, folder):
     page.check("#special")
     page.wait_for_selector("html[data-thumbnails=done]", state="attached")
     assert "Special tokens are hidden." in page.inner_text("#notes")
+    # What stands out is said of all tokens.
+    assert page.locator("#told-of").is_visible()
     hidden = [[3, pytest.approx(0.05, abs=0.004)], [3, pytest.approx(0.85)]]
     assert page.evaluate(greatest) == hidden
+    # Of head 0 each row has 0.15 left, in steps of 0.85 / 128: so much may be missing.
+    page.select_option("#head", "0")
+    page.keyboard.press("2")
+    said = page.locator("#precision")
+    page.get_by_text("Little is left of some rows of this head").wait_for()
+    of_head = page.inner_text("#panel-matrix .hint >> nth=0")
+    assert of_head.endswith("(hidden tokens too)")
+    assert re.search("may be off by up to 3 % of the sum of its row", said.inner_text())
     page.keyboard.press("5")
+    said.get_by_text("0.39 % of its row's maximum").wait_for()
     page.get_by_text("Metrics are those of the network's own weights").wait_for()
 
 
@@ -586,7 +597,7 @@ BOXES = """() => {
   return {
     size: [innerWidth, innerHeight],
     cards: [...document.querySelectorAll(".card")].map(box),
-    words: [...document.querySelectorAll("#reading button")].map(box),
+    words: [...document.querySelectorAll("#reading .words [role=button]")].map(box),
     cells: [rows, columns, cell],
     matrix: {
       left: canvas.left, right: canvas.left + left + shown.width,
@@ -622,7 +633,7 @@ def fits(box, size):
 def test_the_first_screen_shows_what_stands_out_the_text_and_a_head(visit, first_look):
     page = visit(first_look)
     page.click("#more")  # folded, as a page opens
-    page.wait_for_selector("#reading button", state="attached")
+    page.wait_for_selector("#reading .words [role=button]", state="attached")
     seen = page.evaluate(BOXES)
     told = header_of(first_look)["sources"][0]["highlights"]
     assert 3 <= len(seen["cards"]) == len(told) <= 5
@@ -632,6 +643,14 @@ def test_the_first_screen_shows_what_stands_out_the_text_and_a_head(visit, first
         assert fits(box, seen["size"]), box
     # every token has its label
     assert seen["cells"][2] >= 10
+    assert page.get_by_text("No room for").is_hidden()
+    assert page.locator("#told-of").is_hidden()
+    page.set_viewport_size({"width": 330, "height": 700})
+    page.get_by_text(
+        "No room for 13 of 26 query labels and 13 of 26 key labels:"
+    ).wait_for()
+    page.keyboard.press("+")
+    page.get_by_text("No room for").wait_for(state="hidden")
 
 
 def test_a_phone_s_first_screen_shows_the_matrix(visit, first_look):
@@ -749,7 +768,7 @@ def test_the_text_shows_what_the_query_attends_to(visit, folder):
     one = AttentionMap("m", weights, query_tokens=tokens, key_tokens=tokens)
     path = explore(AttentionMaps([one])).save(folder / "reading.html")
     page = visit(path)
-    words = page.locator("#reading .words button")
+    words = page.locator("#reading .words [role=button]")
     words.nth(3).wait_for()
     assert page.text_content("#reading .words").strip() == "the cats."
     strength = """words => words.map((word) => {
@@ -765,6 +784,32 @@ def test_the_text_shows_what_the_query_attends_to(visit, folder):
     page.get_by_text("Colour: what “·s” attends to").wait_for()
     assert np.argmax(words.evaluate_all(strength)) == 3
     assert words.nth(2).get_attribute("aria-pressed") == "true"
+
+
+def test_arabic_is_read_from_the_right_and_its_letters_join(visit, folder):
+    tokens = ["[CLS]", "ج", "##ل", "##س", "##ت", "هنا", ".", "[SEP]"]
+    one = AttentionMap(
+        "m", softmax((1, 1, 8, 8)), query_tokens=tokens, key_tokens=tokens
+    )
+    page = visit(explore(AttentionMaps([one])).save(folder / "arabic.html"))
+    text = page.locator("#reading .words")
+    text.wait_for()
+    assert text.text_content().strip() == "[CLS] جلست هنا. [SEP]"
+    # Letters that stand alone are wider than those of a word.
+    found = text.evaluate(
+        """text => {
+          const [, word] = text.children;
+          const whole = word.cloneNode();
+          whole.textContent = word.textContent;
+          const split = word.getBoundingClientRect();
+          const marks = [text.firstElementChild, text.lastElementChild];
+          const [first, last] = marks.map((one) => one.getBoundingClientRect().left);
+          word.replaceWith(whole);
+          return [split.width, whole.getBoundingClientRect().width, first > last];
+        }"""
+    )
+    assert found[0] == pytest.approx(found[1], abs=0.5)
+    assert found[2]
 
 
 def test_two_texts_are_read_apart(visit, pages):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from neural_attn.figures.colorbar import BAR
+from neural_attn.figures.fonts import choose_fonts, numbered, text_width
 from neural_attn.figures.heatmap import plot_heads, plot_heatmap
 from neural_attn.figures.layout import MOST_LABELLED
 from neural_attn.figures.reading import labels
@@ -119,6 +120,17 @@ def test_where_labels_are_left_out_the_others_are_numbered():
         assert label.get_text().startswith(f"{place}: ")
     numbers = plot_heatmap(np.full((128, 128), 1 / 128)).axes[0].get_yticklabels()
     assert all(label.get_text().isdigit() for label in numbers)  # not twice
+
+
+def test_a_number_stands_before_a_label_that_runs_from_the_right(monkeypatch):
+    mark = "\u200e"  # without it the first letter would turn the number, too
+    assert numbered(40, "ة") == f"{mark}40: ة"
+    assert numbered(40, "cat") == "40: cat"
+    fonts = choose_fonts(["40: ة"])
+    widths = [text_width(f"{m}40: ة", 10, fonts.families) for m in ("", mark)]
+    assert widths[0] == pytest.approx(widths[1], abs=0.5)
+    monkeypatch.setattr("matplotlib.__version_info__", (3, 10, 9, "final", 0))
+    assert numbered(40, "ة") == "40: ة"
 
 
 def test_a_matplotlib_that_writes_backwards_says_so(monkeypatch):

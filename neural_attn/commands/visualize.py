@@ -109,8 +109,9 @@ def _colour_maps() -> Iterable[str]:
     help="Pictures: png (default), svg, pdf; architecture: svg (default), html.",
 )  # fmt: skip
 @click.option(
-    "--precision", type=click.Choice(["compact", "fine", "full"]), default="compact",
-    show_default=True, help="How the explorer keeps weights; full is float32.",
+    "--precision", type=click.Choice(["compact", "fine", "full"]),
+    help="How the explorer keeps weights; full is float32. [default: compact; finer "
+    "where tokens are hidden or rows renormalized]",
 )  # fmt: skip
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True)
 @click.option(

@@ -86,26 +86,35 @@ function lettersOf({ cell }) {
   return { size, every: Math.max(1, Math.ceil((size + 1) / cell)) };
 }
 
-/** Tokens along the left and the top, as many as there is room for, and what they are. */
+/**
+ * Tokens along the left and the top, as many as there is room for, and what they are.
+ * @returns {string[]} how many of each side there is no room for, where some are left out
+ */
 export function drawLabels(context, panel, colors) {
   const { cell } = panel.place;
   const { size: letters, every } = lettersOf(panel.place);
-  for (const name of ["rows", "columns"]) {
+  const leftOut = [];
+  for (const [name, side] of [["rows", "query"], ["columns", "key"]]) {
+    let [seen, drawn] = [0, 0];
     const { axis, found, chosen, origin, size, offset } = sideOf(panel, name);
     const first = Math.max(0, Math.floor(offset / cell));
     const last = Math.min(axis.labels.length, Math.ceil((offset + size) / cell));
     for (let i = first; i < last; i++) {
       const strong = i === chosen || (found && axis.members[i].some((p) => found.has(p)));
       const near = chosen >= 0 && chosen !== i && Math.abs(i - chosen) * cell < letters;
-      if ((i % every && !strong) || near) continue;
       const middle = origin + (i + 0.5) * cell - offset;
       if (middle < origin || middle > origin + size) continue;
+      seen++;
+      if ((i % every && !strong) || near) continue;
+      drawn++;
       context.fillStyle = strong ? colors.accent : axis.special?.[i] ? colors.muted : colors.ink;
       context.font = `${strong ? "600 " : ""}${letters}px ${FONT}`;
       writeLabel(context, panel, name, axis.labels[i], middle);
     }
+    if (drawn < seen) leftOut.push(`${seen - drawn} of ${seen} ${side} labels`);
   }
   nameAxes(context, panel.place, colors);
+  return leftOut;
 }
 
 /** What rows and columns are, in the corner between them. */

@@ -26,6 +26,7 @@ export class Cards {
   show() {
     const { source } = this.scene;
     if (source !== this.source) this.build(source);
+    byId("told-of").hidden = !this.scene.hides;
     this.mark();
   }
 

@@ -1,8 +1,9 @@
 // The controls above the views: they show the state and change it.
 
 import { byId, el, isDark, slideTo } from "./dom.js";
-import { KINDS, KINDS_SHORT } from "./scene.js";
+import { KINDS, KINDS_SHORT, roundedUp } from "./scene.js";
 import { VIEWS } from "./state.js";
+import { readTokens } from "./transform.js";
 import { writtenOf } from "./steps.js";
 
 /** Options of a `select`, made only where `key` says that they are others. */
@@ -66,8 +67,8 @@ export function showControls(scene) {
 function exampleName(scene, number) {
   const entry = scene.map.examples[number];
   const text = scene.header.texts[entry.query_text];
-  const shown = text.shown.slice(entry.query_start, entry.query_start + 12).filter((_, i) => !text.special[entry.query_start + i]);
-  return `${number}: ${shown.join(" ")}`.slice(0, 48);
+  const first = Array.from({ length: Math.min(12, entry.rows) }, (_, i) => entry.query_start + i);
+  return `${number}: ${readTokens(text, first.filter((p) => !text.special[p]))}`.slice(0, 48);
 }
 
 function layerName(source, map) {
@@ -88,6 +89,22 @@ const OWN_WEIGHTS = {
   image: "This view has the network's own weights", steps: "This view has the network's own weights",
   measures: "Metrics are those of the network's own weights",
 };
+
+/** How far weights may be off, as a share of what is left of their row, without a note. */
+const MOST_OFF = 0.02;
+
+const percentOf = (bound) => `up to ${bound < 0.1 ? roundedUp(100 * bound) : Math.min(Math.ceil(100 * bound), 100)} %`;
+
+/** How exact the page is: of a view where something is hidden, what is left of it. */
+export function precisionOf(scene, view) {
+  const { payload, state, header } = scene;
+  const { shares, bound } = payload.precision(state.source, state.map);
+  const made = `${header.generator}.`;
+  if (!shares.length) return `Weights are float32, as they were computed. ${made}`;
+  const shown = OWN_WEIGHTS[state.view] ? null : scene.shownBound(view);
+  if (shown === null) return `Weights are stored in 8 bits: none is off by more than ${(100 * bound).toFixed(2)} % of its row's maximum, which is exact. ${made}`;
+  return `Weights are stored in 8 bits. As this head is shown, a weight may be off by ${percentOf(shown)} of the sum of its row. ${made}`;
+}
 
 /** What the reader must know to read the picture right. */
 export function notesOf(scene, view) {
@@ -116,6 +133,11 @@ export function notesOf(scene, view) {
   if (pair !== "all") notes.push([`Only sentence ${pair[0]} to sentence ${pair[1]}.`]);
   if (unit !== "token") notes.push([`By ${unit}: mean over its queries, sum over its keys.`]);
   if (renormalize) notes.push(["Rows are renormalized to sum to 1: these are not the network's own weights."]);
+  const bound = scene.shownBound(view);
+  if (bound > MOST_OFF) {
+    const finer = header.precision.name === "compact" ? "fine" : "full";
+    notes.push([`Little is left of some rows of this head: what is shown of them may be off by ${percentOf(bound)}, as weights are stored in steps. A page made with --precision ${finer} has finer ones.`, true]);
+  }
   return notes;
 }
 

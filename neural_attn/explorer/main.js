@@ -18,14 +18,14 @@ import { ReadingView } from "./reading.js";
 import { dataTable, matrixTables } from "./table.js";
 import { Exporter } from "./export.js";
 import { listenToKeys } from "./keyboard.js";
-import { listenToControls, showControls, showNotes } from "./controls.js";
+import { listenToControls, precisionOf, showControls, showNotes } from "./controls.js";
 
 const count = (number, one) => `${number} ${one}${number === 1 ? "" : "s"}`;
 
 const announce = (text) => { byId("announce").textContent = text; };
 
-/** What the page holds, in a line; and how exact it is. */
-function describe(scene, payload) {
+/** What the page holds, in a line. */
+function describe(scene) {
   const { source, map } = scene;
   const layers = new Set(source.maps.map((one) => one.layer)).size;
   const { rows, columns } = scene.about().example;
@@ -33,10 +33,6 @@ function describe(scene, payload) {
   const backend = source.backend ? ` · ${source.backend}` : "";
   const causal = map.causal ? " · causal" : "";
   byId("about").textContent = `${count(layers, "layer")} · ${count(map.heads.length, "head")} · ${tokens}${causal}${backend}`;
-  const { shares, bound } = payload.precision(scene.state.source, scene.state.map);
-  byId("precision").textContent = shares.length
-    ? `Weights are stored in 8 bits: none is off by more than ${(100 * bound).toFixed(2)} % of its row's maximum, which is exact. ${payload.header.generator}.`
-    : `Weights are float32, as they were computed. ${payload.header.generator}.`;
 }
 
 /** Positions whose token holds the text, of queries and of keys. */
@@ -90,7 +86,7 @@ function start() {
     }
     remember();
     showControls(scene);
-    describe(scene, payload);
+    describe(scene);
     cards.show();
     try {
       // The chosen head first: thumbnails take their turn after it.
@@ -99,6 +95,7 @@ function start() {
       const view = await scene.view();
       views.matrix.take(view); // for the tables of other views, and for when it is shown
       showNotes(scene, view);
+      byId("precision").textContent = precisionOf(scene, view);
       reading.show(view, state);
       for (const table of tables) table.refresh();
       views.model.show(state, changed);

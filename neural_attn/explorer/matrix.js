@@ -38,10 +38,11 @@ export class MatrixView {
     tools.setAttribute("aria-label", "Zoom");
     this.even = el("i");
     const scale = el("span", { className: "legend", title: "√: by the square root; log: by the logarithm; else linear" }, this.ends[0], el("span", {}, this.legend, this.even), this.ends[1]);
+    this.leftOut = hint("");
     this.table = el("div");
     this.sentence = el("p", { className: "hint" });
     panel.replaceChildren(el("div", { className: "row" }, this.heading, scale, tools),
-      this.sentence, this.readout, this.stage, this.table);
+      this.sentence, this.readout, this.stage, this.leftOut, this.table);
     this.redraw = onceAFrame(() => this.draw());
     this.repoint = onceAFrame(() => this.drawPointer());
     listenToPointer(this);
@@ -163,7 +164,9 @@ export class MatrixView {
       left, top, width, height, cell, zoom.x, zoom.y, window.devicePixelRatio];
     if (shown.every((one, i) => one === this.drawn?.[i])) return;
     this.drawn = shown;
-    drawLabels(sizeCanvas(this.tokens, width, height), this, colors);
+    const leftOut = drawLabels(sizeCanvas(this.tokens, width, height), this, colors);
+    this.leftOut.hidden = !leftOut.length;
+    this.leftOut.textContent = `No room for ${leftOut.join(" and ")}: a cell names its own when pointed at.`;
   }
 
   /** The cell under the pointer: its frame, its tokens and its weight. */
@@ -197,7 +200,8 @@ export class MatrixView {
 
   drawHeading(colors) {
     this.heading.textContent = this.scene.headName();
-    this.sentence.textContent = unbroken(this.scene.sentence());
+    const sentence = unbroken(this.scene.sentence());
+    this.sentence.textContent = sentence && this.scene.hides ? `${sentence} (hidden tokens too)` : sentence;
     const { scale } = this.scene.state;
     const { greatest, signed, even } = this.view;
     const table = ramp(this.view.palette ?? this.scene.state.palette, colors.dark);

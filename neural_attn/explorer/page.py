@@ -42,6 +42,9 @@ PAGE_SCALES: tuple[Scale, ...] = ("head", "sqrt", "log")
 # Above this a notebook would grow and slow down: it shows a link to do instead.
 MOST_INLINE_BYTES = 24 * 2**20
 INLINE_HEIGHT = 760
+# Where tokens are hidden, what is left of a row may be less than a step of 8 bits: up
+# to so many weights (5 MB) are then kept as float32.
+MOST_EXACT = 2**20
 # In a dark notebook the page before it is dark, whatever the system is, unless it was
 # made with a theme. Where a notebook runs no scripts, the page follows the system.
 _THEMED = """<script>{
@@ -122,7 +125,7 @@ def explore(
     *,
     other: AttentionMaps | None = None,
     labels: Sequence[str] = (),
-    precision: str = "compact",
+    precision: str | None = None,
     title: str | None = None,
     detail: Detail | None = None,
     metrics: str = "auto",
@@ -146,8 +149,11 @@ def explore(
         A second model, framework or text, to see side by side with the difference.
     labels : two texts
         Names of `maps` and `other`; by default their source, their backend or A and B.
-    precision : "compact", "fine" or "full"
+    precision : "compact", "fine", "full" or None
         How weights are kept; see `neural_attn.explorer.quantize`. "full" is float32.
+        None is "compact"; where the page opens with tokens hidden or rows renormalized
+        it is "full" for up to 2**20 weights and "fine" for more, as the steps of a row
+        are shares of its maximum, which may be hidden.
     title : str or None
         The title of the page; by default the source of the maps, without its folder.
     detail : Detail or None
@@ -179,7 +185,7 @@ def explore(
     check_choice("metrics", metrics, ("auto", "all", "quick"))
     if not len(maps):
         raise ValueError("there are no attention maps to explore")
-    check_choice("precision", precision, PRECISIONS)
+    check_choice("precision", precision, (None, *PRECISIONS))
     detail = Detail() if detail is None else detail
     if examples is not None:
         maps = _first_examples(maps, examples)
@@ -187,10 +193,22 @@ def explore(
     opens = _find_head(maps, layer, head)
     labels = tuple(labels)
     filters = Filters(hide_special, hide_sinks, renormalize)
+    if precision is None:
+        precision = _precision_for(filters, maps, other)
     return ExplorerPage(
         maps, other, labels, precision, title, detail, metrics, opens, filters, scale,
         theme,
     )  # fmt: skip
+
+
+def _precision_for(
+    filters: Filters, maps: AttentionMaps, other: AttentionMaps | None
+) -> str:
+    """How weights are kept where nobody says it: see `explore`."""
+    if not filters:
+        return "compact"
+    every = [*maps.maps, *(other.maps if other else ())]
+    return "full" if sum(m.weights.size for m in every) <= MOST_EXACT else "fine"
 
 
 def _find_head(

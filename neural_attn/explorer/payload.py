@@ -110,6 +110,7 @@ class PayloadWriter:
                     "words": list(reading.words),
                     "sentences": list(reading.sentences),
                     "special": [int(flag) for flag in reading.special],
+                    "spaces": [int(flag) for flag in reading.spaces],
                 }
             )
         return entries

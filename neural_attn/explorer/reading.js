@@ -107,13 +107,17 @@ export class ReadingView {
       const at = start + position;
       const starts = i === first || text.words[at] !== text.words[at - 1];
       const special = axis.special[i];
+      const space = i > first && text.spaces[at];
       const name = axis.members[i].length > 1 ? axis.labels[i] : plainPiece(text.shown[at], starts);
-      const apart = special || axis.special[i - 1] || /^[\p{L}\p{N}]/u.test(name);
-      if (!chunk || (starts && apart) || chunk.textContent.length > LONGEST) {
+      if (!chunk || space || chunk.textContent.length > LONGEST) {
         chunk = el("span");
-        box.append(starts && apart ? " " : "", chunk);
+        box.append(space ? " " : "", chunk);
       }
-      const word = el(role.row >= 0 ? "button" : "span", { className: special ? "special" : "", textContent: name });
+      // No `button`: browsers set each apart, and letters of one Arabic word would not join.
+      const word = el("span", { className: special ? "special" : "", textContent: name });
+      // Special tokens, Latin in every text, neither give the text its direction nor take it.
+      if (special) word.dir = "auto";
+      if (role.row >= 0) word.role = "button";
       if (role.row >= 0) {
         word.tabIndex = -1; // the arrows with Shift go there
         word.onclick = () => this.scene.store.set({ query: position });

@@ -1,6 +1,6 @@
 // What the selection means: which head, which tokens, which groups of them.
 
-import { evenShare, findSinks, greatestOf, groupAllowed, makeAxis, segmentsOf, tileView, transform } from "./transform.js";
+import { boundOf, evenShare, findSinks, greatestOf, groupAllowed, makeAxis, segmentsOf, tileView, transform } from "./transform.js";
 import { Reduced } from "./payload.js";
 
 export const KINDS = {
@@ -156,13 +156,22 @@ export class Scene {
     const spread = options.unit === "token" && ["shares", "parts"].includes(promised);
     const even = !spread ? NaN : options.renormalize ? evenShare(shown.allowed, columns.labels.length, rows.members.keys())
       : evenShare(allowed, weights.columns, rows.members.flat());
-    return { ...shown, about, weights, sinks: found, signed, palette, even };
+    const { renormalize } = options;
+    const off = () => boundOf(weights, allowed, rows, columns, { renormalize, shares: promised === "shares" });
+    return { ...shown, about, weights, sinks: found, signed, palette, even, off };
   }
 
   /** Whether a head is shown as the network computed it, with nothing hidden or grouped. */
   isWhole(about = this.about(), head = this.state.head) {
     const { unit, special, sinks, pair, renormalize } = this.options(about, head);
     return unit === "token" && !special && !sinks && pair === "all" && !renormalize;
+  }
+
+  /** Whether tokens may be hidden that the analysis, of all of them, speaks of. */
+  get hides() {
+    const { special, sinks, pair } = this.options();
+    const { queryText, keyText } = this.about();
+    return (special && [queryText, keyText].some((text) => text.special.includes(1))) || sinks || pair !== "all";
   }
 
   /** A reduced head by words or sentences. */
@@ -228,6 +237,13 @@ export class Scene {
     const main = this.mainMeasure;
     const value = main && this.about({ source, map }).example.measures[main.key]?.[head];
     return value === null || value === undefined ? "" : `${main.label.toLowerCase()} ${value.toFixed(2)}`;
+  }
+
+  /** How far a weight of a view may be off, as a share of what is left of its row; null where nothing is. */
+  shownBound(view) {
+    if (!view?.off || this.isWhole(view.about)) return null;
+    view.bound ??= view.off(); // of a long text it takes longer than drawing: once
+    return view.bound;
   }
 
   /** How far a shown value may be off: for one cell of one head, else the bound. */

@@ -48,14 +48,17 @@ export function makeAxis(text, start, length, { unit, hidden }) {
 
 /** The text of a group as it is read. */
 export function joinTokens(text, positions, unit) {
-  const shown = positions.map((p) => text.shown[p]);
-  if (unit === "token" || shown.length === 1) return shown[0];
-  let joined = "";
-  positions.forEach((p, i) => {
-    const starts = i > 0 && text.words[p] !== text.words[p - 1];
-    joined += (starts && /[\p{L}\p{N}]/u.test(shown[i]) ? " " : "") + plainPiece(shown[i], starts || i === 0);
-  });
+  if (unit === "token" || positions.length === 1) return text.shown[positions[0]];
+  const joined = readTokens(text, positions);
   return joined.length > 60 ? `${joined.slice(0, 38)}…${joined.slice(-20)}` : joined;
+}
+
+/** Tokens as they were written: with the spaces between them, and without dots. */
+export function readTokens(text, positions) {
+  return positions.map((p, i) => {
+    const starts = i === 0 || text.words[p] !== text.words[p - 1];
+    return (i > 0 && text.spaces[p] ? " " : "") + plainPiece(text.shown[p], starts);
+  }).join("");
 }
 
 /** A token within a word: without the dot that says so. */
@@ -120,6 +123,47 @@ export function transform(head, allowed, rows, columns, renormalize) {
   const greatest = greatestOf(plain && head.scales ? head.scales : values);
   const open = allowed && groupAllowed(allowed, head.columns, rows, columns);
   return { rows, columns, values, allowed: open, greatest };
+}
+
+/**
+ * How far a shown weight may be off, at most, as a share of what is shown of its row; of all
+ * rows the worst. A row of `shares` sums to 1: what is hidden tells what the rest sums to.
+ * @param {{renormalize: boolean, shares: boolean}} options @returns {number} Infinity where
+ *   what is left of a row may be nothing
+ */
+export function boundOf(head, allowed, rows, columns, { renormalize, shares }) {
+  return Math.max(0, ...rows.members.map((positions) => {
+    const out = { sum: 0, error: 0, hidden: 0, hiddenError: 0, cells: [] };
+    const part = 1 / positions.length; // a group is the mean of its queries
+    for (const position of positions) addErrors(head, allowed, position, columns, part, out);
+    const most = greatestOf(out.cells.map(([, error]) => error));
+    if (!most) return 0;
+    if (!renormalize) return most / out.sum;
+    const rest = shares ? Math.abs(1 - out.hidden - out.sum) + out.hiddenError : Infinity;
+    const off = Math.min(out.error, rest); // of the sum that the row is divided by
+    const left = out.sum - off;
+    return left > 0 ? greatestOf(out.cells.map(([weight, error]) => (error + (weight / out.sum) * off) / left)) : Infinity;
+  }));
+}
+
+/** Add the weights and the errors of one query, by groups of keys, to `out`. */
+function addErrors(head, allowed, position, { members, of }, part, out) {
+  for (let column = 0; column < head.columns; column++) {
+    // What the network masks is 0 exactly.
+    if (allowed && !allowed[position * head.columns + column]) continue;
+    const weight = head.at(position, column) * part;
+    const error = head.error(position, column) * part;
+    if (of[column] < 0) {
+      out.hidden += weight;
+      out.hiddenError += error;
+      continue;
+    }
+    const cell = (out.cells[of[column]] ??= [0, 0]);
+    cell[0] += weight;
+    cell[1] += error;
+    out.sum += weight;
+    out.error += error;
+  }
 }
 
 /** The greatest, in size. */

@@ -19,7 +19,9 @@ from matplotlib import font_manager
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
 
-__all__ = ["Fonts", "choose_fonts", "drawn_backwards", "line_height", "text_width"]
+__all__ = [
+    "Fonts", "choose_fonts", "drawn_backwards", "line_height", "numbered", "text_width",
+]  # fmt: skip
 
 BASE_FAMILY = "DejaVu Sans"  # comes with Matplotlib
 
@@ -98,9 +100,27 @@ def drawn_backwards(texts: Iterable[str]) -> bool:
 
     Before 3.11 it draws letter by letter from left to right, without joining them.
     """
-    return matplotlib.__version_info__ < (3, 11) and any(
-        unicodedata.bidirectional(c) in ("R", "AL") for text in texts for c in text
-    )
+    return not _writes_both_ways() and any(map(_has_right_to_left, texts))
+
+
+def numbered(number: int, text: str) -> str:
+    """Give `text` with its number before it: to the left, also of Arabic.
+
+    Without the mark, the first letter would give the direction of all.
+    """
+    mark = _FROM_LEFT if _writes_both_ways() and _has_right_to_left(text) else ""
+    return f"{mark}{number}: {text}"
+
+
+_FROM_LEFT = "\u200e"  # drawn as nothing
+
+
+def _writes_both_ways() -> bool:
+    return matplotlib.__version_info__ >= (3, 11)
+
+
+def _has_right_to_left(text: str) -> bool:
+    return any(unicodedata.bidirectional(c) in ("R", "AL") for c in text)
 
 
 def choose_fonts(texts: Iterable[str]) -> Fonts:

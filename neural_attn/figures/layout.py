@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from neural_attn.figures.fonts import Fonts, line_height, text_width
+from neural_attn.figures.fonts import Fonts, line_height, numbered, text_width
 from neural_attn.figures.palette import GAP
 from neural_attn.figures.token_labels import shortened
 
@@ -84,7 +84,7 @@ def fit_labels(
     if step > 1:
         # equal tokens far apart look the same, and nobody counts the cells between
         shown = [
-            text if text == str(position) else f"{position}: {text}"
+            text if text == str(position) else numbered(position, text)
             for position, text in zip(positions, shown, strict=True)
         ]
     width = max(text_width(text, size, fonts.families) for text in shown)

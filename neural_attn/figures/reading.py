@@ -15,6 +15,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_attn.figures.spaces import spaces_by_rule
 from neural_attn.figures.token_labels import readable, shortened
 
 __all__ = ["Reading", "labels", "read_tokens"]
@@ -38,7 +39,8 @@ class Reading:
 
     `words` and `sentences` number the groups from 0, in order. `shown` is safe to show
     anywhere (see `neural_attn.figures.token_labels.readable`). It has no marks of the
-    spelling; what continues a word begins with a dot: `token`, `·ization`.
+    spelling; what continues a word begins with a dot: `token`, `·ization`. `spaces`
+    says before which of them a space stands where the text is read.
     """
 
     scheme: str
@@ -46,6 +48,7 @@ class Reading:
     words: tuple[int, ...]
     sentences: tuple[int, ...]
     special: tuple[bool, ...]
+    spaces: tuple[bool, ...]
 
     def starts(self, unit: str, first: int, length: int) -> NDArray[np.intp]:
         """Where each "word" or "sentence" starts among `length` tokens from `first`."""
@@ -74,7 +77,8 @@ def read_tokens(tokens: Sequence[str]) -> Reading:
         ("" if begins or part else GOES_ON) + _show(plain(text)) + part
         for text, begins, part in zip(texts, starts, parts, strict=True)
     )
-    return Reading(scheme, shown, words, sentences, special)
+    spaces = _spaces([plain(text) for text in texts], texts, starts, special, scheme)
+    return Reading(scheme, shown, words, sentences, special, tuple(spaces))
 
 
 def labels(tokens: Sequence[str], max_length: int = 24) -> list[str]:
@@ -245,6 +249,27 @@ def _word_starts(
             before = texts[index - 1][-1:].isalnum() or bool(parts[index - 1])
             starts.append(not (inside and before))
     return starts
+
+
+def _spaces(
+    plain: Sequence[str],
+    texts: Sequence[str],
+    starts: Sequence[bool],
+    special: Sequence[bool],
+    scheme: str,
+) -> list[bool]:
+    """Whether a space stands before each token; special ones stand apart."""
+    if scheme in ("byte-level", "sentencepiece"):
+        found = [
+            text[:1].isspace() or before[-1:].isspace()
+            for before, text in zip(["", *texts], texts, strict=False)
+        ]
+    else:
+        found = spaces_by_rule(plain, starts)
+    apart = [i > 0 and (special[i] or special[i - 1]) for i in range(len(texts))]
+    return [
+        a or (f and i > 0) for i, (a, f) in enumerate(zip(apart, found, strict=True))
+    ]
 
 
 def _sentence_starts(

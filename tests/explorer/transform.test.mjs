@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { restoreOrder, Weights } from "../../neural_attn/explorer/payload.js";
-import { addRow, findSinks, joinTokens, makeAxis, renormalizeRow, segmentsOf, transform }
+import { addRow, boundOf, findSinks, joinTokens, makeAxis, renormalizeRow, segmentsOf, transform }
   from "../../neural_attn/explorer/transform.js";
 import { roundedUp } from "../../neural_attn/explorer/scene.js";
 
@@ -21,6 +21,7 @@ const TEXT = {
   scheme: "wordpiece",
   tokens: ["[CLS]", "ke", "##rb", ".", "[SEP]"], shown: ["[CLS]", "ke", "·rb", ".", "[SEP]"],
   words: [0, 1, 1, 2, 3], sentences: [0, 1, 1, 1, 2], special: [1, 0, 0, 0, 1],
+  spaces: [0, 1, 0, 0, 1],
 };
 const everything = () => false;
 const axis = (unit, hidden = everything) => makeAxis(TEXT, 0, 5, { unit, hidden });
@@ -87,7 +88,7 @@ test("a pair is told apart at its first separator", () => {
 });
 
 test("a character over several tokens is read once", () => {
-  const text = { scheme: "byte-level", shown: ["中 1/3", "中 2/3", "中 3/3"], words: [0, 0, 0] };
+  const text = { scheme: "byte-level", shown: ["中 1/3", "中 2/3", "中 3/3"], words: [0, 0, 0], spaces: [0, 0, 0] };
   assert.equal(joinTokens(text, [0, 1, 2], "word"), "中");
 });
 
@@ -108,6 +109,24 @@ test("codes stand for shares of the row's maximum, off by half a step at most", 
   assert.equal(weights.error(0, 0), 0);
   assert.ok(Math.abs(weights.error(0, 1) - 0.5 * 0.125) < 1e-5);
   assert.ok(Math.abs(weights.error(1, 0) - 0.25 * 0.375) < 1e-5);
+});
+
+test("of what is left of a row a step is a larger share", () => {
+  // Three weights of one row; the first, its maximum, is hidden: 0.02 is left of it.
+  const shares = [0, 0.01, 0.02, 1];
+  const bytes = new Uint8Array(Float32Array.of(0.98).buffer);
+  const rows = { members: [[0]] };
+  const left = { members: [[1], [2]], of: [-1, 0, 1] };
+  const head = new Weights(Uint8Array.from([...bytes, ...Array(7).fill(0), 3, 1, 1]), 0, 1, 3, { shares });
+  const error = head.error(0, 1);
+  assert.ok(Math.abs(error / 0.0196 - 0.25) < 0.001);
+  const bound = (options) => boundOf(head, null, rows, left, options);
+  assert.ok(Math.abs(bound({ renormalize: false, shares: true }) - error / 0.0196) < 1e-6);
+  // The rest is known from what is hidden, exactly: 0.02, not 0.0196.
+  assert.ok(bound({ renormalize: true, shares: true }) < 0.27);
+  assert.ok(bound({ renormalize: true, shares: false }) > 0.5);
+  // Of a masked key nothing may be off, and a row without others has nothing to tell.
+  assert.equal(boundOf(head, Uint8Array.from([1, 0, 0]), rows, left, { renormalize: true, shares: true }), 0);
 });
 
 for (const [error, said] of [[0.0144, "0.02"], [0.02, "0.02"], [0.00099, "0.001"], [0.95, "1"]]) {

@@ -21,10 +21,13 @@ TYPES = {
     "induction": "Looks at what followed the same token earlier.",
     "punctuation": (
         "Looks at punctuation, wherever it stands: without the full stop not at the\n"
-        "end of the text. In fewer than 5 texts a mark that stands in one place\n"
-        "alone is told as that position (`sink`)."
+        "end of the text. Fewer than 5 marks, over all texts, are [too\n"
+        "few](words.md#too-few-keys) to say so: they are told as positions (`sink`)."
     ),
-    "delimiter": "Looks at special tokens after the first one: [SEP], `</s>`.",
+    "delimiter": (
+        "Looks at special tokens after the first one: [SEP], `</s>`. Fewer than 5 of\n"
+        "them, over all texts, are [too few](words.md#too-few-keys) to say so."
+    ),
     "sink": "Rests on one position, mostly the first token, or on all special tokens.",
     "local": "Looks at a narrow band around the token.",
     "prefix": "Looks at the beginning, at more than its first token.",

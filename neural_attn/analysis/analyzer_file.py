@@ -14,7 +14,7 @@ from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.checked_json import count, counts, numbers, typed
 from neural_attn.analysis.heads import Place
 from neural_attn.analysis.running_statistics import Moments, Tally
-from neural_attn.metrics.measure import BASED, BINS, STATISTICS
+from neural_attn.metrics.measure import BASED, BINS, OF_CLASS, STATISTICS
 from neural_attn.metrics.redundancy import Divergences
 from neural_attn.promises import KINDS, ROWS, SHARES
 
@@ -56,7 +56,8 @@ def _tally_data(tally: Tally) -> dict[str, Any]:
         "rows": tally.rows.tolist(),  # least is infinite without any
         "fewest": np.where(tally.rows > 0, tally.fewest, 0.0).tolist(),
     }
-    return {"texts": tally.texts, **moments, **arrays, **rows}
+    keys = {"keys": tally.keys.tolist()}
+    return {"texts": tally.texts, **moments, **arrays, **rows, **keys}
 
 
 def _moments_data(moments: Moments) -> dict[str, Any]:
@@ -120,6 +121,7 @@ def _tally(data: dict[str, Any], place: Place) -> Tally:
         counts(data["maximum_histogram"], (heads, BINS)),
         rows,
         np.where(rows > 0, fewest, np.inf),
+        numbers(data["keys"], (heads, len(OF_CLASS), 2), least=0.0),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neural_attn.analysis.evidence import FEWEST_ROWS, Evidence, Statistic
+from neural_attn.analysis.evidence import FEWEST_KEYS, FEWEST_ROWS, Evidence, Statistic
 from neural_attn.analysis.head_types import name_pattern
 from neural_attn.analysis.running_statistics import Tally
 from neural_attn.analysis.sentences import NO_SHARES, head_sentence
@@ -18,7 +18,7 @@ from neural_attn.analysis.significance import (
     z_scores,
 )
 from neural_attn.analysis.type_table import SIGNIFICANT, Pattern
-from neural_attn.metrics.measure import BASED, STATISTICS
+from neural_attn.metrics.measure import BASED, OF_CLASS, STATISTICS
 from neural_attn.promises import NONNEGATIVE, SHARES, Rows
 
 __all__ = ["Evidence", "Head", "Place", "Statistic", "describe", "heads_of"]
@@ -71,7 +71,8 @@ def describe(
         [p_values(own, tallies[n]) for n, (_, own) in zip(names, both, strict=True)]
     )
     rows = np.concatenate([tallies[name].rows for name in names])
-    enough = rows >= FEWEST_ROWS
+    keys = np.concatenate([tallies[name].effective_keys for name in names])
+    enough = (rows >= FEWEST_ROWS) & (keys >= FEWEST_KEYS)
     corrected = np.where(enough, holm(np.where(enough, p, np.nan)), 1.0)
     heads = []
     row = 0
@@ -86,6 +87,7 @@ def describe(
                     bool(corrected[row, column] < SIGNIFICANT),
                     int(rows[row, column]),
                     int(tallies[name].values.count[index, STATISTICS.index(score)]),
+                    float(keys[row, column]) if score in OF_CLASS else None,
                 )
                 for column, score in enumerate(BASED)
                 if not math.isnan(z[row, column])
@@ -155,8 +157,7 @@ def _pattern(
     for name, found in evidence.items():
         chance[name] = found.chance
         p[name] = found.p_corrected
-    texts = max((found.texts for found in evidence.values()), default=1)
-    return name_pattern(values, chance, p, texts)
+    return name_pattern(values, chance, p)
 
 
 def heads_of(heads: Sequence[Head], pattern: str) -> list[Head]:

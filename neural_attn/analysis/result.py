@@ -27,7 +27,7 @@ from neural_attn.metrics.registry import REGISTRY, STATISTICS
 __all__ = ["SCHEMA", "SCHEMA_VERSION", "Analysis"]
 
 SCHEMA = "neural-attn/analysis"
-SCHEMA_VERSION = "2.1"
+SCHEMA_VERSION = "2.2"
 
 MOST_DIFFERENCES = 50
 
@@ -140,7 +140,6 @@ def _head(head: Head) -> dict[str, Any]:
 
 
 def _induction(head: Head) -> dict[str, Any]:
-    return {
-        "score": head.statistics["induction"].mean,
-        **asdict(head.evidence["induction"]),
-    }
+    found = asdict(head.evidence["induction"])
+    del found["keys"]  # of classes of tokens alone
+    return {"score": head.statistics["induction"].mean, **found}

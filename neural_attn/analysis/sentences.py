@@ -118,9 +118,10 @@ def _words(metric: str) -> str:
 
 def _numbers(part: PatternPart, evidence: Mapping[str, Evidence]) -> str:
     found = evidence[part.metric]
+    keys = "" if found.keys is None else f", as if on {found.keys:.1f} keys"
     return (
         f"{part.value:.2f}, chance {part.chance:.2f}, "
-        f"{p_text(found.p_corrected)}, {rests_on(found.rows, found.texts)}"
+        f"{p_text(found.p_corrected)}, {rests_on(found.rows, found.texts)}{keys}"
     )
 
 

@@ -6,7 +6,7 @@ import functools
 import numpy as np
 import pytest
 
-from neural_attn.analysis import Analyzer
+from neural_attn.analysis import Analyzer, analyze
 from neural_attn.analysis.type_table import PATTERNS, above_chance
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.metrics.planted import PLANTED, planted_head, planted_tokens
@@ -138,6 +138,30 @@ def test_a_class_rests_on_its_keys_over_all_texts():
     (head,) = functools.reduce(Analyzer.merge, parts).heads()
     assert head.pattern.name == "punctuation"
     assert head.sentence.endswith("78 rows of 6 texts, as if on 6.0 keys")
+
+
+def test_special_tokens_and_sinks_are_told_by_name():
+    tokens = ("[CLS]", *"the cat sat on a mat".split(), "[SEP]")
+    places = ([0], [7], [0, 7], [3])
+    weights = np.full((4, 8, 8), 0.01)
+    for head, some in zip(weights, places, strict=True):
+        head[:, some] = (0.92 + 0.01 * (len(some) - 1)) / len(some)
+    maps = AttentionMaps.from_arrays({"layer": weights}, tokens)
+    analysis = analyze(maps)
+    told = [head.sentence.partition(": ")[0] for head in analysis.heads]
+    assert told == [
+        "layer 0 head 0 attends to [CLS]",
+        "layer 0 head 1 attends to [SEP]",
+        "layer 0 head 2 attends to [CLS] and [SEP]",
+        "layer 0 head 3 attends to one position from every query",
+    ]
+    count = "4 of 4 heads are sinks (1 on [CLS], 1 on [SEP], 1 on [CLS] and [SEP], "
+    assert analysis.highlights[0].sentence.startswith(f"{count}1 on one position)")
+    other = AttentionMaps.from_arrays({"layer": weights}, ["<s>", *tokens[1:-1], "."])
+    (first, *_) = analyze([maps, other]).heads
+    assert "attends to the first token: 0.9" in first.sentence
+    odd = analyze(weights[None], tokens=["<|\x1b[2J|>", *tokens[1:]]).heads[0]
+    assert "attends to the first token: 0.9" in odd.sentence
 
 
 def test_every_type_can_be_named():

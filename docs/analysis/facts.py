@@ -28,7 +28,10 @@ TYPES = {
         "Looks at special tokens after the first one: [SEP], `</s>`. Fewer than 5 of\n"
         "them, over all texts, are [too few](words.md#too-few-keys) to say so."
     ),
-    "sink": "Rests on one position, mostly the first token, or on all special tokens.",
+    "sink": (
+        "Rests on one position, mostly the first token, or on all special tokens. A\n"
+        "special token is called by its name, where all texts have the same there."
+    ),
     "local": "Looks at a narrow band around the token.",
     "prefix": "Looks at the beginning, at more than its first token.",
     "suffix": "Looks at the end, at more than its last token.",
@@ -53,6 +56,8 @@ LIMITS = {
     "part": "c of a pattern that is one of the parts of a head, at least",
     "known": "c of a known token (the first, the last, special ones, punctuation), "
     "relative to that of any one position, at least: it then names the sink",
+    "one": "share of the first or the last token in what special tokens get, at least: "
+    "it then names the sink",
     "far": "c of `far_in_block`, relative to that of `block`, at least: below it the "
     "head is local",
     "uniform": "normalized entropy of a uniform head or rest, at least",

@@ -22,6 +22,7 @@ from neural_attn.analysis.type_table import (
     Pattern,
     PatternPart,
     above_chance,
+    is_of_one_token,
 )
 
 __all__ = ["name_pattern"]
@@ -79,9 +80,11 @@ def _patterns(
                 known >= THRESHOLDS["clear"] or known >= THRESHOLDS["known"] * c
             )
             # The same cells by the class of their token, up to rounding; and special
-            # tokens of which the first one has little.
+            # tokens of which the first one has little, or of which one has nearly all.
             named |= score == "last_token" and classes >= c - 1e-6
-            named |= score == "special_tokens" and classes >= THRESHOLDS["known"] * c
+            named |= score == "special_tokens" and (
+                classes >= THRESHOLDS["known"] * c or is_of_one_token(values)
+            )
             if p_corrected[score] < SIGNIFICANT and c > best and not named:
                 found[name] = (c, score)
     _drop_covered(found, {n: above_chance(values[n], chance[n]) for n in values})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -39,6 +39,8 @@ class Head:
     sentence: str
     rows: Rows = SHARES  # what they promise
     queries: int = 0  # with a choice between keys, over all texts
+    # score -> the special tokens that it is of, in words; where all texts have the same
+    special: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,8 @@ def _head(
     where = f"layer {place.layer}"
     if place.several:
         where += f" ({place.kind.replace('_', ' ')})"
-    said = head_sentence(pattern, statistics, evidence, queries)
+    special = _special(tally.special)
+    said = head_sentence(pattern, statistics, evidence, queries, special)
     return Head(
         place.label(number),
         name,
@@ -141,7 +144,22 @@ def _head(
         f"{where} head {number} {said}",
         place.rows,
         queries,
+        special,
     )
+
+
+def _special(found: Mapping[str, frozenset[str]]) -> dict[str, str]:
+    """What special tokens scores are of, in words, where all texts have the same."""
+    named = {
+        score: next(iter(names))
+        for score, names in found.items()
+        if len(names) == 1 and "" not in names
+    }
+    ends = ("first_token", "delimiters")
+    if all(end in named or not found.get(end) for end in ends):
+        names = dict.fromkeys(named[end] for end in ends if end in named)
+        named["special_tokens"] = " and ".join(names)
+    return {name: words for name, words in named.items() if name != "delimiters"}
 
 
 def _pattern(

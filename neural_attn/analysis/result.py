@@ -136,6 +136,7 @@ def _head(head: Head) -> dict[str, Any]:
     """A head as plain data; null is what is not defined for such rows."""
     ruled_out = {n: None for n in STATISTICS if head.rows not in REGISTRY[n].rows}
     data = asdict(head)
+    del data["special"]  # which the sentence says
     return data | {"statistics": data["statistics"] | ruled_out}
 
 

@@ -7,6 +7,7 @@ Golub and LeVeque, 1983), so parts may come from several processes or machines.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -93,7 +94,8 @@ class Tally:
     `measure` gives them for one; histograms [heads, BINS] count queries. `rows` [heads,
     BASED] are the queries that each score rests on, and `fewest` the least of them in
     any text that has some, inf without. `keys` [heads, OF_CLASS, 2] are sums over the
-    keys of a class in all texts, as `measure` gives them for one.
+    keys of a class in all texts, as `measure` gives them for one, and `special`
+    the special tokens of all texts, as `geometry.special_ends` has them.
     """
 
     texts: int
@@ -106,6 +108,7 @@ class Tally:
     rows: Float
     fewest: Float
     keys: Float
+    special: dict[str, frozenset[str]]
 
     @classmethod
     def empty(cls, heads: int) -> Tally:
@@ -121,6 +124,7 @@ class Tally:
             np.zeros((heads, len(BASED))),
             np.full((heads, len(BASED)), np.inf),
             np.zeros((heads, len(OF_CLASS), 2)),
+            {},
         )
 
     @property
@@ -158,6 +162,7 @@ class Tally:
         rows = found.rows[at]
         self.rows[heads] += rows
         self.keys[heads] += found.keys[at]
+        self.special = _joined(self.special, found.special)
         some = np.where(rows > 0, rows, np.inf)
         self.fewest[heads] = np.minimum(self.fewest[heads], some)
 
@@ -185,4 +190,14 @@ class Tally:
             self.rows + other.rows,
             np.minimum(self.fewest, other.fewest),
             self.keys + other.keys,
+            _joined(self.special, other.special),
         )
+
+
+def _joined(
+    one: Mapping[str, frozenset[str]], other: Mapping[str, frozenset[str]]
+) -> dict[str, frozenset[str]]:
+    return {
+        score: one.get(score, frozenset()) | other.get(score, frozenset())
+        for score in (*one, *(name for name in other if name not in one))
+    }

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.metrics.arithmetic import divide, product
+from neural_attn.metrics.geometry import special_ends
 from neural_attn.metrics.one_pass import Plan, Unkept, Weights, plan_for
 from neural_attn.metrics.pattern_scores import SCORES
 from neural_attn.metrics.registry import (
@@ -52,7 +53,8 @@ class Measured:
     values of uniform attention under the same mask. The histograms, int64 [heads,
     BINS], count queries. `rows`, float64 [heads, BASED], is how many queries each score
     rests on. `keys`, float64 [heads, OF_CLASS, 2], are sums over the keys of a class:
-    of their mean weights, and of the squares of these.
+    of their mean weights, and of the squares of these. `special` is as in
+    `geometry.special_ends`.
     """
 
     values: Float
@@ -65,6 +67,7 @@ class Measured:
     maximum_histogram: NDArray[np.int64]
     rows: Float
     keys: Float
+    special: dict[str, frozenset[str]]
 
 
 def measure(plan: Plan, weights: Sequence[Weights], *, rank: bool = False) -> Measured:
@@ -104,6 +107,7 @@ def measure(plan: Plan, weights: Sequence[Weights], *, rank: bool = False) -> Me
         *_histograms(found),
         rows,
         keys,
+        special_ends(plan.geometry.key_tokens),
     )
 
 

@@ -62,11 +62,11 @@ def special_ends(tokens: Sequence[str]) -> dict[str, frozenset[str]]:
     Of `first_token` and `last_token` it is what stands there, and of `delimiters` all
     that there are.
     """
-    inside = np.flatnonzero(separators(tokens))
-    places = {"first_token": [0], "last_token": [-1], "delimiters": inside}
+    inside = np.flatnonzero(separators(tokens)).tolist()
     return {
-        score: special_names(tokens[place] for place in some)
-        for score, some in places.items()
+        "first_token": special_names(tokens[:1]),
+        "last_token": special_names(tokens[-1:]),
+        "delimiters": special_names(tokens[place] for place in inside),
     }
 
 

@@ -89,8 +89,9 @@ def read_relations(data: dict[str, Any] | None) -> RelationFinder | None:
         finders[name, to_head] = read_links(links)
         if not finders[name, to_head].links:
             raise ValueError("it has another number of links than it says")
-    totals = {name: count(data[name]) for name in _TOTALS}
-    return RelationFinder(typed(data["parser"], str), finders, **totals)
+    arcs, left_out, unparsed = (count(data[name]) for name in _TOTALS)
+    parser = typed(data["parser"], str)
+    return RelationFinder(parser, finders, arcs, left_out, unparsed)
 
 
 def check_links(links: LinkFinder) -> None:

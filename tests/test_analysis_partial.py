@@ -170,7 +170,7 @@ LINKS_OF = {"heads": [0], "found": [1], "squares": [1], "products": [1],
 TALLY = ("analyzer", "groups", "even", "a")
 HOSTILE = [
     ("another schema", ("schema",), "x", "its schema is another"),
-    ("a later version", ("schema_version",), 5, "version 5; this program reads 4"),
+    ("a later version", ("schema_version",), 6, "version 6; this program reads 5"),
     ("other metrics", ("layout", "scores"), [], "other metrics"),
     ("a text for a number", (*TALLY, "texts"), "1", "not a whole number"),
     ("a negative count", (*TALLY, "texts"), -1, "not a whole number"),

@@ -1,11 +1,12 @@
 """Types of heads: planted heads of every type are recognized under noise."""
 
 import collections
+import functools
 
 import numpy as np
 import pytest
 
-from neural_attn.analysis import Analyzer
+from neural_attn.analysis import Analyzer, analyze
 from neural_attn.analysis.type_table import PATTERNS, above_chance
 from neural_attn.maps.attention_maps import AttentionMap, AttentionMaps
 from neural_attn.metrics.planted import PLANTED, planted_head, planted_tokens
@@ -26,16 +27,24 @@ def heads_of(patterns, tokens, noise, causal, seed):
     return analyzer.heads()
 
 
+def parts_of(tokens):
+    """The same in parts that end with [SEP]: a class of one key is a position."""
+    return tuple("[SEP]" if token == "." else token for token in tokens)
+
+
 def test_confusion_matrix_of_planted_heads():
     confusion = collections.Counter()
     for seed in range(20):
-        tokens = planted_tokens(20 + 4 * seed, seed)
+        tokens = planted_tokens(48 + 4 * seed, seed)
         for causal in (False, True):
             names = [n for n in PLANTED if not (causal and n in NOT_CAUSAL)]
             noise = 0.1 + 0.02 * (seed % 15)  # 10 % to 38 % of the attention
             found = heads_of(names, tokens, noise, causal, seed)
             for name, head in zip(names, found, strict=True):
-                confusion[name, head.pattern.name] += 1
+                if name != "delimiter":
+                    confusion[name, head.pattern.name] += 1
+        (head,) = heads_of(["delimiter"], parts_of(tokens), noise, False, seed)
+        confusion["delimiter", head.pattern.name] += 1
     for name in PLANTED:
         total = sum(n for (planted, _), n in confusion.items() if planted == name)
         assert confusion[name, name] >= 0.95 * total, name
@@ -43,7 +52,9 @@ def test_confusion_matrix_of_planted_heads():
 
 @pytest.mark.parametrize("name", sorted(PLANTED))
 def test_a_clean_head_is_found_with_confidence_and_says_why(name):
-    (head,) = heads_of([name], planted_tokens(40), 0.0, False, 1)
+    tokens = planted_tokens(48)
+    tokens = parts_of(tokens) if name == "delimiter" else tokens
+    (head,) = heads_of([name], tokens, 0.0, False, 1)
     pattern = head.pattern
     assert pattern.name == name
     if name != "mixed":
@@ -77,7 +88,7 @@ def test_random_attention_is_no_evidence_and_the_sentence_says_so():
 
 @pytest.mark.parametrize("stop", [True, False])
 def test_the_verdict_follows_punctuation_and_not_the_end(stop):
-    text = "she sat , as he said , by the old red house and read it all day".split()
+    text = "she sat , as he said , by the old , red house , read , and , slept".split()
     tokens = ("[CLS]", *text, *["."] * stop, "[SEP]")
     marks = np.array([token in ",." for token in tokens], float)
     end = np.zeros(len(tokens))
@@ -88,7 +99,69 @@ def test_the_verdict_follows_punctuation_and_not_the_end(stop):
     analyzer = Analyzer()
     analyzer.add(AttentionMaps.from_arrays({"layer": weights}, tokens))
     names = [head.pattern.name for head in analyzer.heads()]
-    assert names == ["punctuation", "suffix", "delimiter"]
+    assert names == ["punctuation", "suffix", "sink"]
+
+
+CLASSES = ("punctuation", "delimiters")
+
+
+def test_rows_that_look_at_one_key_tell_nothing_of_its_class():
+    text = "the old man , who lived by the sea , sold his boat last week ."
+    tokens = ("[CLS]", *text.split(), "[SEP]")
+    random = np.random.default_rng(1)
+    logits = 2 * random.standard_normal((40, 1, 18))
+    weights = np.exp(logits + random.standard_normal((40, 18, 18)) / 2)
+    weights /= weights.sum(-1, keepdims=True)
+    analyzer = Analyzer()
+    analyzer.add(AttentionMaps.from_arrays({"layer": weights}, tokens))
+    said = [head.sentence for head in analyzer.heads()]
+    assert not [one for one in said if any(name in one for name in CLASSES)]
+
+
+def test_a_class_rests_on_its_keys_over_all_texts():
+    tokens = ("[CLS]", *"the cat sat on a mat and saw a dog run by".split(), ".")
+    weights = np.full((1, 13, 13), 0.2 / 13)
+    weights[..., -1] += 0.8
+    parts = [Analyzer() for _ in range(6)]
+    for count, one in enumerate(parts):
+        place = count + 4  # not the end alone
+        moved = (*tokens[1:place], ".", *tokens[place:-1])
+        order = np.argsort(np.array([token == "." for token in moved]), kind="stable")
+        columns = np.empty_like(weights)
+        columns[..., order] = weights
+        one.add(AttentionMaps.from_arrays({"layer": columns}, moved))
+    (alone,) = parts[0].heads()
+    assert alone.evidence["punctuation"].keys == pytest.approx(1)
+    assert alone.evidence["first_token"].keys is None
+    assert alone.pattern.name == "sink"
+    assert "one position from every query" in alone.sentence
+    (head,) = functools.reduce(Analyzer.merge, parts).heads()
+    assert head.pattern.name == "punctuation"
+    assert head.sentence.endswith("78 rows of 6 texts, as if on 6.0 keys")
+
+
+def test_special_tokens_and_sinks_are_told_by_name():
+    tokens = ("[CLS]", *"the cat sat on a mat".split(), "[SEP]")
+    places = ([0], [7], [0, 7], [3])
+    weights = np.full((4, 8, 8), 0.01)
+    for head, some in zip(weights, places, strict=True):
+        head[:, some] = (0.92 + 0.01 * (len(some) - 1)) / len(some)
+    maps = AttentionMaps.from_arrays({"layer": weights}, tokens)
+    analysis = analyze(maps)
+    told = [head.sentence.partition(": ")[0] for head in analysis.heads]
+    assert told == [
+        "layer 0 head 0 attends to [CLS]",
+        "layer 0 head 1 attends to [SEP]",
+        "layer 0 head 2 attends to [CLS] and [SEP]",
+        "layer 0 head 3 attends to one position from every query",
+    ]
+    count = "4 of 4 heads are sinks (1 on [CLS], 1 on [SEP], 1 on [CLS] and [SEP], "
+    assert analysis.highlights[0].sentence.startswith(f"{count}1 on one position)")
+    other = AttentionMaps.from_arrays({"layer": weights}, ["<s>", *tokens[1:-1], "."])
+    (first, *_) = analyze([maps, other]).heads
+    assert "attends to the first token: 0.9" in first.sentence
+    odd = analyze(weights[None], tokens=["<|\x1b[2J|>", *tokens[1:]]).heads[0]
+    assert "attends to the first token: 0.9" in odd.sentence
 
 
 def test_every_type_can_be_named():

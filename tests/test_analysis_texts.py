@@ -8,10 +8,11 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neural_attn.analysis import Analyzer
+from neural_attn.analysis import Analyzer, analyze
 from neural_attn.analysis.groups import compare_groups, t_quantile, t_tail
 from neural_attn.cli import cli
 from neural_attn.diagnostics.errors import NeuralError
+from neural_attn.inputs.parses import Arc, Parse
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.metrics.connections import (
     RULES,
@@ -90,9 +91,31 @@ def test_parts_of_speech_decide_where_there_is_a_tagger():
     found = find_connections(maps, tagger=lambda words: [known[w] for w in words])
     rules = [(c.category, c.rule) for c in found["layer"]]
     assert rules == [
-        ("syntactic", "parts of speech that can depend on each other"),
+        ("word_classes", "verb and noun"),
         ("semantic", "two content words (parts of speech)"),
-        ("syntactic", "parts of speech that can depend on each other"),
+        ("word_classes", "determiner and noun"),
+    ]
+
+
+def test_only_a_parse_makes_a_connection_syntactic():
+    tags = {"the": "DET", "cat": "NOUN", "saw": "VERB", "red": "ADJ", "mat": "NOUN"}
+    words = ("the", "cat", "saw", "the", "red", "mat")
+    arcs = [(0, 1, "det"), (1, 2, "nsubj"), (3, 5, "det"), (4, 5, "amod")]
+    arcs += [(5, 2, "dobj"), (5, 1, "coref"), (2, 2, "ROOT")]
+    parse = Parse(words, tuple(Arc(*arc) for arc in arcs))
+    cells = {(6, 3): 0.5, (2, 6): 0.4, (2, 5): 0.3, (1, 2): 0.25, (4, 3): 0.2}
+    analysis = analyze(
+        maps_with(cells),
+        parser=lambda text: parse,
+        tagger=lambda given: [tags[word] for word in given],
+    )
+    found = analysis.example.connections["layer"]
+    assert [(c.query, c.key, c.category, c.rule) for c in found] == [
+        (6, 3, "syntactic", "direct object"),
+        (2, 6, "semantic", "two content words (parts of speech)"),
+        (2, 5, "semantic", "two content words (parts of speech)"),
+        (1, 2, "syntactic", "determiner"),
+        (4, 3, "positional", "neighbouring tokens"),
     ]
 
 
@@ -148,7 +171,7 @@ def test_spacy_tags_the_words_as_they_are(tmp_path):
     assert rules == ["no rule applies"] * 2
     maps = maps_with({(4, 2): 0.5, (3, 1): 0.4}, tokens)
     rules = [c.rule for c in find_connections(maps, tagger=tagger)["layer"]]
-    assert rules == ["parts of speech that can depend on each other", "no rule applies"]
+    assert rules == ["verb and noun", "no rule applies"]
 
 
 def test_the_command_takes_a_spacy_pipeline(tmp_path):

@@ -21,11 +21,17 @@ TYPES = {
     "induction": "Looks at what followed the same token earlier.",
     "punctuation": (
         "Looks at punctuation, wherever it stands: without the full stop not at the\n"
-        "end of the text. In fewer than 5 texts a mark that stands in one place\n"
-        "alone is told as that position (`sink`)."
+        "end of the text. Fewer than 5 marks, over all texts, are [too\n"
+        "few](words.md#too-few-keys) to say so: they are told as positions (`sink`)."
     ),
-    "delimiter": "Looks at special tokens after the first one: [SEP], `</s>`.",
-    "sink": "Rests on one position, mostly the first token, or on all special tokens.",
+    "delimiter": (
+        "Looks at special tokens after the first one: [SEP], `</s>`. Fewer than 5 of\n"
+        "them, over all texts, are [too few](words.md#too-few-keys) to say so."
+    ),
+    "sink": (
+        "Rests on one position, mostly the first token, or on all special tokens. A\n"
+        "special token is called by its name, where all texts have the same there."
+    ),
     "local": "Looks at a narrow band around the token.",
     "prefix": "Looks at the beginning, at more than its first token.",
     "suffix": "Looks at the end, at more than its last token.",
@@ -50,6 +56,8 @@ LIMITS = {
     "part": "c of a pattern that is one of the parts of a head, at least",
     "known": "c of a known token (the first, the last, special ones, punctuation), "
     "relative to that of any one position, at least: it then names the sink",
+    "one": "share of the first or the last token in what special tokens get, at least: "
+    "it then names the sink",
     "far": "c of `far_in_block`, relative to that of `block`, at least: below it the "
     "head is local",
     "uniform": "normalized entropy of a uniform head or rest, at least",

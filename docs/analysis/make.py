@@ -252,6 +252,12 @@ ROWS
 `--threshold` and `--top` (`threshold=`, `top=` in Python) say which weights are strong,
 and how many are taken.
 
+Only a parse makes a connection syntactic (`--relations`, `--parse`, or `parser=`):
+where its tree links two words, the rule is the name of the relation (direct object,
+determiner), or the parser's label for it. Without one, `word_classes` only says what
+kinds of words they are, as `--spacy` has them (adjective and noun), not that one
+depends on the other; with one it is not used.
+
 The word list is English and crude: a, an, the, this, that, these and those. It names no
 relation: the category is `other`, and the rule says determiner → any word. With parts
 of speech (`--spacy en_core_web_sm`, or any `tagger=` of yours) it is not used. A strong

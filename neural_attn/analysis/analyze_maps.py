@@ -163,8 +163,14 @@ def finish_example(
     """Look closely at the first text of a part, and note what cannot be had of it."""
     if part.maps is None or not len(part.maps):
         return
+    finder = part.relations
     connections = find_connections(
-        part.maps, threshold=threshold, top=top, rules=rules, tagger=tagger
+        part.maps,
+        threshold=threshold,
+        top=top,
+        rules=rules,
+        tagger=tagger,
+        relations=None if finder is None else finder.linked(part.maps),
     )
     part.example = look_closely(part.maps, connections, flow=flow)
     if has_signed(part.maps):

@@ -14,7 +14,8 @@ from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.checked_json import count, counts, numbers, typed
 from neural_attn.analysis.heads import Place
 from neural_attn.analysis.running_statistics import Moments, Tally
-from neural_attn.metrics.measure import BASED, BINS, STATISTICS
+from neural_attn.metrics.geometry import special_names
+from neural_attn.metrics.measure import BASED, BINS, OF_CLASS, STATISTICS
 from neural_attn.metrics.redundancy import Divergences
 from neural_attn.promises import KINDS, ROWS, SHARES
 
@@ -56,7 +57,9 @@ def _tally_data(tally: Tally) -> dict[str, Any]:
         "rows": tally.rows.tolist(),  # least is infinite without any
         "fewest": np.where(tally.rows > 0, tally.fewest, 0.0).tolist(),
     }
-    return {"texts": tally.texts, **moments, **arrays, **rows}
+    special = {score: sorted(found) for score, found in tally.special.items()}
+    keys = {"keys": tally.keys.tolist(), "special": special}
+    return {"texts": tally.texts, **moments, **arrays, **rows, **keys}
 
 
 def _moments_data(moments: Moments) -> dict[str, Any]:
@@ -120,7 +123,16 @@ def _tally(data: dict[str, Any], place: Place) -> Tally:
         counts(data["maximum_histogram"], (heads, BINS)),
         rows,
         np.where(rows > 0, fewest, np.inf),
+        numbers(data["keys"], (heads, len(OF_CLASS), 2), least=0.0),
+        {score: _special(found) for score, found in data["special"].items()},
     )
+
+
+def _special(found: Any) -> frozenset[str]:
+    tokens = frozenset(typed(token, str) for token in typed(found, list))
+    if tokens != special_names(tokens):
+        raise ValueError("it names a special token that no text has")
+    return tokens
 
 
 def _moments(data: dict[str, Any], heads: int) -> Moments:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["FEWEST_ROWS", "Evidence", "Statistic"]
+__all__ = ["FEWEST_KEYS", "FEWEST_ROWS", "Evidence", "Statistic"]
 
 # The rows that a sentence rests on, at least: of fewer it says that they are too few.
 # A row in random order has its most on one of ten keys, as many as a short sentence
 # has, in one case of ten: so have five rows in 1 of 100,000 cases, which is evidence
 # even among the 1,000 heads of a large network. Four rows, 1 of 10,000, would be none.
 FEWEST_ROWS = 5
+
+# The keys that a sentence on a class of tokens rests on, at least, as many as rows:
+# rows of a text that all look at one full stop tell of that token, not of punctuation.
+# Of 200 heads at random that prefer some keys, in one text of 43 tokens, 10 of them
+# punctuation, 32 were called by a class without this, 9 with 3 keys and 1 with 5.
+FEWEST_KEYS = 5
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,9 @@ class Evidence:
     """One score against its baseline; `significant` after correction.
 
     It rests on so many `rows` of so many `texts`; fewer rows than `FEWEST_ROWS` are
-    never significant.
+    never significant. Where it is of a class of tokens, it rests on so many `keys` of
+    that class, as if they had equal weight (`Tally.effective_keys`), and fewer than
+    `FEWEST_KEYS` are never significant; else None.
     """
 
     chance: float
@@ -40,6 +48,7 @@ class Evidence:
     significant: bool
     rows: int
     texts: int
+    keys: float | None = None
 
     @property
     def shown(self) -> bool:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from neural_attn.analysis.evidence import FEWEST_ROWS
 from neural_attn.analysis.type_table import (
     CLASSES,
     FAMILIES,
@@ -23,6 +22,7 @@ from neural_attn.analysis.type_table import (
     Pattern,
     PatternPart,
     above_chance,
+    is_of_one_token,
 )
 
 __all__ = ["name_pattern"]
@@ -32,7 +32,6 @@ def name_pattern(
     values: Mapping[str, float],
     chance: Mapping[str, float],
     p_corrected: Mapping[str, float],
-    texts: int = 1,
 ) -> Pattern:
     """Name the type of one head.
 
@@ -41,12 +40,8 @@ def name_pattern(
     values : every column of `measure` by name, NaN where undefined
     chance : the same of uniform attention
     p_corrected : of the scores, by name; a score without evidence decides nothing
-    texts : in so many texts
-        In few of them a class of tokens may get its attention by where one of them
-        stands; in `FEWEST_ROWS` texts or more it stands in other places.
     """
-    few = texts < FEWEST_ROWS
-    found = _patterns(values, chance, p_corrected, few=few)
+    found = _patterns(values, chance, p_corrected)
     parts = _parts(found, values, chance)
     for group in (NARROW, WIDE):
         # Ties go to the type named first.
@@ -71,15 +66,11 @@ def _patterns(
     values: Mapping[str, float],
     chance: Mapping[str, float],
     p_corrected: Mapping[str, float],
-    *,
-    few: bool,
 ) -> dict[str, tuple[float, str]]:
     """Give c of every type that is defined and has evidence, and by which score."""
     found: dict[str, tuple[float, str]] = {}
     for name, scores in {**NARROW, **WIDE}.items():
         for score in scores:
-            if few and name in CLASSES and _is_one_of_them(score, values, chance):
-                continue
             c = above_chance(values[score], chance[score])
             best = found.get(name, (-1.0, ""))[0]
             # A known token says more than "some position".
@@ -89,22 +80,15 @@ def _patterns(
                 known >= THRESHOLDS["clear"] or known >= THRESHOLDS["known"] * c
             )
             # The same cells by the class of their token, up to rounding; and special
-            # tokens of which the first one has little.
+            # tokens of which the first one has little, or of which one has nearly all.
             named |= score == "last_token" and classes >= c - 1e-6
-            named |= score == "special_tokens" and classes >= THRESHOLDS["known"] * c
+            named |= score == "special_tokens" and (
+                classes >= THRESHOLDS["known"] * c or is_of_one_token(values)
+            )
             if p_corrected[score] < SIGNIFICANT and c > best and not named:
                 found[name] = (c, score)
     _drop_covered(found, {n: above_chance(values[n], chance[n]) for n in values})
     return found
-
-
-def _is_one_of_them(
-    score: str, values: Mapping[str, float], chance: Mapping[str, float]
-) -> bool:
-    """Whether one key stands for a class: the others of it have no more than chance."""
-    several = chance[score] > 1.5 * chance["first_token"]
-    top = values["top_key_share"]
-    return several and values[score] - top <= (1 - top) * chance[score]
 
 
 def _drop_covered(found: dict[str, tuple[float, str]], c: Mapping[str, float]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from neural_attn.analysis.evidence import FEWEST_ROWS, Evidence, Statistic
+from neural_attn.analysis.evidence import FEWEST_KEYS, FEWEST_ROWS, Evidence, Statistic
 from neural_attn.analysis.head_types import name_pattern
 from neural_attn.analysis.running_statistics import Tally
 from neural_attn.analysis.sentences import NO_SHARES, head_sentence
@@ -18,7 +18,7 @@ from neural_attn.analysis.significance import (
     z_scores,
 )
 from neural_attn.analysis.type_table import SIGNIFICANT, Pattern
-from neural_attn.metrics.measure import BASED, STATISTICS
+from neural_attn.metrics.measure import BASED, OF_CLASS, STATISTICS
 from neural_attn.promises import NONNEGATIVE, SHARES, Rows
 
 __all__ = ["Evidence", "Head", "Place", "Statistic", "describe", "heads_of"]
@@ -39,6 +39,8 @@ class Head:
     sentence: str
     rows: Rows = SHARES  # what they promise
     queries: int = 0  # with a choice between keys, over all texts
+    # score -> the special tokens that it is of, in words; where all texts have the same
+    special: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def describe(
         [p_values(own, tallies[n]) for n, (_, own) in zip(names, both, strict=True)]
     )
     rows = np.concatenate([tallies[name].rows for name in names])
-    enough = rows >= FEWEST_ROWS
+    keys = np.concatenate([tallies[name].effective_keys for name in names])
+    enough = (rows >= FEWEST_ROWS) & (keys >= FEWEST_KEYS)
     corrected = np.where(enough, holm(np.where(enough, p, np.nan)), 1.0)
     heads = []
     row = 0
@@ -86,6 +89,7 @@ def describe(
                     bool(corrected[row, column] < SIGNIFICANT),
                     int(rows[row, column]),
                     int(tallies[name].values.count[index, STATISTICS.index(score)]),
+                    float(keys[row, column]) if score in OF_CLASS else None,
                 )
                 for column, score in enumerate(BASED)
                 if not math.isnan(z[row, column])
@@ -126,7 +130,8 @@ def _head(
     where = f"layer {place.layer}"
     if place.several:
         where += f" ({place.kind.replace('_', ' ')})"
-    said = head_sentence(pattern, statistics, evidence, queries)
+    special = _special(tally.special)
+    said = head_sentence(pattern, statistics, evidence, queries, special)
     return Head(
         place.label(number),
         name,
@@ -139,7 +144,22 @@ def _head(
         f"{where} head {number} {said}",
         place.rows,
         queries,
+        special,
     )
+
+
+def _special(found: Mapping[str, frozenset[str]]) -> dict[str, str]:
+    """What special tokens scores are of, in words, where all texts have the same."""
+    named = {
+        score: next(iter(names))
+        for score, names in found.items()
+        if len(names) == 1 and "" not in names
+    }
+    ends = ("first_token", "delimiters")
+    if all(end in named or not found.get(end) for end in ends):
+        names = dict.fromkeys(named[end] for end in ends if end in named)
+        named["special_tokens"] = " and ".join(names)
+    return {name: words for name, words in named.items() if name != "delimiters"}
 
 
 def _pattern(
@@ -155,8 +175,7 @@ def _pattern(
     for name, found in evidence.items():
         chance[name] = found.chance
         p[name] = found.p_corrected
-    texts = max((found.texts for found in evidence.values()), default=1)
-    return name_pattern(values, chance, p, texts)
+    return name_pattern(values, chance, p)
 
 
 def heads_of(heads: Sequence[Head], pattern: str) -> list[Head]:

@@ -16,6 +16,7 @@ from neural_attn.analysis.link_counts import LinkScore
 from neural_attn.analysis.relations import Relations
 from neural_attn.analysis.sentences import NOTHING, TOO_FEW, counted, p_text, rests_on
 from neural_attn.analysis.type_table import SIGNIFICANT, THRESHOLDS, above_chance
+from neural_attn.metrics.pattern_scores import SCORES
 from neural_attn.promises import NONNEGATIVE
 
 __all__ = ["Highlight", "find_highlights"]
@@ -137,8 +138,8 @@ def _sinks(heads: Sequence[Head]) -> Iterator[Highlight]:
     if not sinks:
         return
     first = sinks[0]
-    deciding = Counter(next(iter(head.pattern.decided_by)) for head in sinks)
-    words = ", ".join(f"{n} on {_keys(score)}" for score, n in deciding.most_common())
+    deciding = Counter(map(_keys, sinks))
+    words = ", ".join(f"{n} on {keys}" for keys, n in deciding.most_common())
     verb = "is a sink" if len(sinks) == 1 else "are sinks"
     partly = sum(
         head.pattern.name == "mixed"
@@ -159,10 +160,12 @@ def _share(some: Sequence[Head], heads: Sequence[Head]) -> str:
     return f"{len(some)} of {len(heads)} heads" if len(heads) > 1 else "the only head"
 
 
-def _keys(score: str) -> str:
-    """The keys that a score is of: "special tokens", "the first token"."""
-    words = score.replace("_", " ")
-    return f"the {words}" if words.endswith("token") else words
+def _keys(sink: Head) -> str:
+    """What a sink is on: "[CLS]", "the first token", "one position"."""
+    score = sink.pattern.parts[0].metric
+    if score == "top_key_share":
+        return "one position"
+    return sink.special.get(score, SCORES[score].words)
 
 
 def _strongest(heads: Sequence[Head], types: Sequence[str]) -> Iterator[Highlight]:

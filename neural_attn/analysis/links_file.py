@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,8 @@ __all__ = [
     "read_relations",
     "relations_data",
 ]
+
+_TOTALS = ("arcs", "left_out", "unparsed")  # of a `RelationFinder`
 
 
 def links_data(links: LinkFinder) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def links_data(links: LinkFinder) -> dict[str, Any]:
 def relations_data(relations: RelationFinder) -> dict[str, Any]:
     """Give all counts as plain data."""
     return {
-        **{one.name: getattr(relations, one.name) for one in fields(relations)},
+        **{name: getattr(relations, name) for name in ("parser", *_TOTALS)},
         "finders": [
             [name, to_head, links_data(finder)]
             for (name, to_head), finder in relations.finders.items()
@@ -88,8 +89,9 @@ def read_relations(data: dict[str, Any] | None) -> RelationFinder | None:
         finders[name, to_head] = read_links(links)
         if not finders[name, to_head].links:
             raise ValueError("it has another number of links than it says")
-    totals = (count(data[name]) for name in ("arcs", "left_out", "unparsed"))
-    return RelationFinder(typed(data["parser"], str), finders, *totals)
+    arcs, left_out, unparsed = (count(data[name]) for name in _TOTALS)
+    parser = typed(data["parser"], str)
+    return RelationFinder(parser, finders, arcs, left_out, unparsed)
 
 
 def check_links(links: LinkFinder) -> None:

@@ -12,10 +12,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from neural_attn.analysis.links import LinkFinder
-from neural_attn.analysis.relations import RELATIONS, WAYS, Relation, Relations
+from neural_attn.analysis.relations import (
+    RELATIONS,
+    WAYS,
+    Relation,
+    Relations,
+    relation_name,
+)
 from neural_attn.analysis.word_pieces import pieces_of
 from neural_attn.inputs.links import GivenLinks
-from neural_attn.inputs.parses import Parse, Parser, joined
+from neural_attn.inputs.parses import COREFERENCE, Parse, Parser, joined
 from neural_attn.inputs.tokenizer import Text
 from neural_attn.maps.attention_map import AttentionItem
 from neural_attn.maps.attention_maps import AttentionMaps
@@ -29,13 +35,17 @@ Links = dict[int, tuple[set[int], set[int]]]  # query -> keys, and offsets in wo
 
 @dataclass
 class RelationFinder:
-    """Counts over texts; parts merge. `parser` names what parsed them, in words."""
+    """Counts over texts; parts merge. `parser` names what parsed them, in words.
+
+    `first` has the parse of the first text, None if it has none; it is not saved.
+    """
 
     parser: str
     finders: dict[tuple[str, bool], LinkFinder] = field(default_factory=dict)
     arcs: int = 0
     left_out: int = 0
     unparsed: int = 0
+    first: tuple[Parse | None, ...] = ()
 
     def add(
         self, maps: AttentionMaps, parse: Parse | None, batch_index: int = 0
@@ -47,10 +57,9 @@ class RelationFinder:
         if parse is None:
             self.unparsed += 1
             return
-        kinds = {one.kind for one in maps.maps} - {"cross"}
-        if not kinds:
+        kind = _kind(maps)
+        if kind is None:
             return
-        kind = max(kinds)  # "encoder_self" before "decoder_self"
         items = [maps.item(m.name, batch_index) for m in maps.maps if m.kind == kind]
         for way, links in self._links(parse, items[0].key_tokens).items():
             seen = {q: link for q, link in links.items() if _seen(items, q, link[0])}
@@ -69,7 +78,30 @@ class RelationFinder:
         """
         for index in range(len(maps.maps[0].weights) if len(maps) else 0):
             text = texts[index] if index < len(texts) else _text_of(maps, index)
-            self.add(maps, _parsed(parser, maps, text), index)
+            parse = _parsed(parser, maps, text)
+            self.first = self.first or (parse,)
+            self.add(maps, parse, index)
+
+    def linked(self, maps: AttentionMaps) -> dict[str, dict[tuple[int, int], str]]:
+        """What links positions in the tree of the first text, by map that reads it.
+
+        `maps` are those of the first batch. Coreference is no link of the tree.
+        """
+        parse = self.first[0] if self.first else None
+        kind = _kind(maps)
+        if parse is None or kind is None:
+            return {}
+        names = [one.name for one in maps.maps if one.kind == kind]
+        pieces = pieces_of(parse.words, maps.item(names[0], 0).key_tokens)
+        found = {
+            ends: relation_name(arc.relation)
+            for arc in parse.arcs
+            if arc.word != arc.head and arc.relation != COREFERENCE
+            for one in pieces[arc.word]
+            for other in pieces[arc.head]
+            for ends in ((one, other), (other, one))
+        }
+        return dict.fromkeys(names, found)
 
     def _links(
         self, parse: Parse, tokens: Sequence[str]
@@ -116,6 +148,7 @@ class RelationFinder:
             self.arcs + other.arcs,
             self.left_out + other.left_out,
             self.unparsed + other.unparsed,
+            self.first or other.first,
         )
 
     def relations(self) -> Relations:
@@ -127,6 +160,12 @@ class RelationFinder:
         )
         counts = self.arcs, self.left_out, self.unparsed
         return Relations(self.parser, *counts, tuple(found))
+
+
+def _kind(maps: AttentionMaps) -> str | None:
+    """Whose tokens the parse is of: those of an encoder, else of a decoder."""
+    # "encoder_self" stands after "decoder_self"
+    return max({one.kind for one in maps.maps} - {"cross"}, default=None)
 
 
 def _seen(items: Sequence[AttentionItem], query: int, keys: Iterable[int]) -> bool:

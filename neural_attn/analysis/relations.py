@@ -13,7 +13,14 @@ from neural_attn.analysis.link_counts import LinkScore
 from neural_attn.analysis.sentences import TOO_FEW, rests_on
 from neural_attn.inputs.parses import COREFERENCE
 
-__all__ = ["RELATIONS", "WAYS", "Relation", "Relations", "sentences_of"]
+__all__ = [
+    "RELATIONS",
+    "WAYS",
+    "Relation",
+    "Relations",
+    "relation_name",
+    "sentences_of",
+]
 
 _MOST_TOLD = 2  # relations in the sentence of one head
 
@@ -48,6 +55,13 @@ RELATIONS = {
         "from mentions to later ones that go back to them",
     ),
 }
+
+
+def relation_name(label: str) -> str:
+    """The name of the relation that a parser gave this label; else the label."""
+    return next((n for n, one in RELATIONS.items() if label in one.labels), label)
+
+
 WAYS = tuple((name, to_head) for name in RELATIONS for to_head in (True, False))
 
 

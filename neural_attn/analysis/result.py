@@ -27,7 +27,7 @@ from neural_attn.metrics.registry import REGISTRY, STATISTICS
 __all__ = ["SCHEMA", "SCHEMA_VERSION", "Analysis"]
 
 SCHEMA = "neural-attn/analysis"
-SCHEMA_VERSION = "2.1"
+SCHEMA_VERSION = "2.2"
 
 MOST_DIFFERENCES = 50
 
@@ -136,11 +136,11 @@ def _head(head: Head) -> dict[str, Any]:
     """A head as plain data; null is what is not defined for such rows."""
     ruled_out = {n: None for n in STATISTICS if head.rows not in REGISTRY[n].rows}
     data = asdict(head)
+    del data["special"]  # which the sentence says
     return data | {"statistics": data["statistics"] | ruled_out}
 
 
 def _induction(head: Head) -> dict[str, Any]:
-    return {
-        "score": head.statistics["induction"].mean,
-        **asdict(head.evidence["induction"]),
-    }
+    found = asdict(head.evidence["induction"])
+    del found["keys"]  # of classes of tokens alone
+    return {"score": head.statistics["induction"].mean, **found}

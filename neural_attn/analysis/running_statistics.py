@@ -7,12 +7,19 @@ Golub and LeVeque, 1983), so parts may come from several processes or machines.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_attn.metrics.measure import BASED, BINS, STATISTICS, Measured
+from neural_attn.metrics.measure import (
+    BASED,
+    BINS,
+    OF_CLASS,
+    STATISTICS,
+    Measured,
+)
 
 __all__ = ["Moments", "Tally"]
 
@@ -86,7 +93,9 @@ class Tally:
     uniform attention. `expected` and `variance` [heads, BASED] are sums over texts, as
     `measure` gives them for one; histograms [heads, BINS] count queries. `rows` [heads,
     BASED] are the queries that each score rests on, and `fewest` the least of them in
-    any text that has some, inf without.
+    any text that has some, inf without. `keys` [heads, OF_CLASS, 2] are sums over the
+    keys of a class in all texts, as `measure` gives them for one, and `special`
+    the special tokens of all texts, as `geometry.special_ends` has them.
     """
 
     texts: int
@@ -98,6 +107,8 @@ class Tally:
     maximum_histogram: NDArray[np.int64]
     rows: Float
     fewest: Float
+    keys: Float
+    special: dict[str, frozenset[str]]
 
     @classmethod
     def empty(cls, heads: int) -> Tally:
@@ -112,7 +123,24 @@ class Tally:
             np.zeros((heads, BINS), dtype=np.int64),
             np.zeros((heads, len(BASED))),
             np.full((heads, len(BASED)), np.inf),
+            np.zeros((heads, len(OF_CLASS), 2)),
+            {},
         )
+
+    @property
+    def effective_keys(self) -> Float:
+        """How many keys each score rests on, [heads, BASED]; inf if of no class.
+
+        It is the effective sample size of Kish (1965), (sum of a)² / sum of a², a the
+        mean weight of each key of the class in each text: n keys with equal weight are
+        n, and one key that has it all is 1, however many rows look at it.
+        """
+        result = np.full(self.rows.shape, np.inf)
+        for index, name in enumerate(OF_CLASS):
+            total, squares = self.keys[:, index].T
+            safe = np.where(squares > 0, squares, 1.0)
+            result[:, BASED.index(name)] = np.square(total) / safe
+        return result
 
     def add(self, heads: list[int], found: Measured, at: slice) -> None:
         """Count one text for some heads; `at` is where they stand in `found`.
@@ -133,6 +161,8 @@ class Tally:
         self.maximum_histogram[heads] += found.maximum_histogram[at]
         rows = found.rows[at]
         self.rows[heads] += rows
+        self.keys[heads] += found.keys[at]
+        self.special = _joined(self.special, found.special)
         some = np.where(rows > 0, rows, np.inf)
         self.fewest[heads] = np.minimum(self.fewest[heads], some)
 
@@ -159,4 +189,15 @@ class Tally:
             self.maximum_histogram + other.maximum_histogram,
             self.rows + other.rows,
             np.minimum(self.fewest, other.fewest),
+            self.keys + other.keys,
+            _joined(self.special, other.special),
         )
+
+
+def _joined(
+    one: Mapping[str, frozenset[str]], other: Mapping[str, frozenset[str]]
+) -> dict[str, frozenset[str]]:
+    return {
+        score: one.get(score, frozenset()) | other.get(score, frozenset())
+        for score in (*one, *(name for name in other if name not in one))
+    }

@@ -10,6 +10,7 @@ from neural_attn.analysis.type_table import (
     Pattern,
     PatternPart,
     above_chance,
+    is_of_one_token,
 )
 from neural_attn.metrics.pattern_scores import SCORES
 
@@ -34,8 +35,12 @@ def head_sentence(
     statistics: Mapping[str, Statistic],
     evidence: Mapping[str, Evidence],
     queries: int,
+    special: Mapping[str, str],
 ) -> str:
-    """Complete "layer 1 head 2 …"; `queries` are those with a choice, in all texts."""
+    """Complete "layer 1 head 2 …"; `queries` are those with a choice, in all texts.
+
+    `special` is as in `Head`.
+    """
     if pattern.rule == NO_SHARES:
         low, high = statistics["weight_min"], statistics["weight_max"]
         ends = f"from {low.least:.2f} to {high.greatest:.2f}"
@@ -56,11 +61,11 @@ def head_sentence(
             f"{pattern.decided_by['ratio']:.2f} of uniform, {rest}"
         )
     if pattern.name == "mixed":
-        return _mixed(pattern, statistics, evidence, rest)
+        return _mixed(pattern, statistics, evidence, rest, special)
     first, *others = pattern.parts
-    main = f"attends to {_words(first.metric)}: {_numbers(first, evidence)}"
+    main = f"attends to {_words(first.metric, special)}: {_numbers(first, evidence)}"
     more = "".join(
-        f"; also to {_words(o.metric)}: {o.value:.2f}, chance {o.chance:.2f}"
+        f"; also to {_words(o.metric, special)}: {o.value:.2f}, chance {o.chance:.2f}"
         for o in others[:1]
     )
     return main + more
@@ -71,10 +76,11 @@ def _mixed(
     statistics: Mapping[str, Statistic],
     evidence: Mapping[str, Evidence],
     rest: str,
+    special: Mapping[str, str],
 ) -> str:
     """Name its two strongest parts, or what has the most evidence, or that none has."""
     shown = [
-        f"{_words(part.metric)} ({_numbers(part, evidence)})"
+        f"{_words(part.metric, special)} ({_numbers(part, evidence)})"
         for part in pattern.parts[:2]
         if part.name != "uniform"
     ]
@@ -82,10 +88,12 @@ def _mixed(
         return f"attends partly to {shown[0]} and partly to {shown[1]}"
     if shown:
         return f"attends partly to {shown[0]}{_remainder(pattern, statistics)}"
+    means = {name: statistic.mean for name, statistic in statistics.items()}
+    ruled_out = {"distance", *["special_tokens"] * is_of_one_token(means)}
     some = [
         (above_chance(statistics[name].mean, found.chance), name)
         for name, found in evidence.items()
-        if found.shown and name != "distance"
+        if found.shown and name not in ruled_out
     ]
     if not some:
         entropy = statistics["normalized_entropy"].mean
@@ -95,9 +103,8 @@ def _mixed(
         )
     name = max(some)[1]
     most = PatternPart("", name, statistics[name].mean, evidence[name].chance)
-    return (
-        f"has no clear pattern; the most is {_words(name)}: {_numbers(most, evidence)}"
-    )
+    words = _words(name, special)
+    return f"has no clear pattern; the most is {words}: {_numbers(most, evidence)}"
 
 
 def _remainder(pattern: Pattern, statistics: Mapping[str, Statistic]) -> str:
@@ -110,17 +117,18 @@ def _remainder(pattern: Pattern, statistics: Mapping[str, Statistic]) -> str:
     return f", the rest to ordinary tokens {how}: normalized entropy {entropy:.2f}"
 
 
-def _words(metric: str) -> str:
+def _words(metric: str, special: Mapping[str, str]) -> str:
     if metric == "top_key_share":
         return "one position from every query"
-    return SCORES[metric].words
+    return special.get(metric, SCORES[metric].words)
 
 
 def _numbers(part: PatternPart, evidence: Mapping[str, Evidence]) -> str:
     found = evidence[part.metric]
+    keys = "" if found.keys is None else f", as if on {found.keys:.1f} keys"
     return (
         f"{part.value:.2f}, chance {part.chance:.2f}, "
-        f"{p_text(found.p_corrected)}, {rests_on(found.rows, found.texts)}"
+        f"{p_text(found.p_corrected)}, {rests_on(found.rows, found.texts)}{keys}"
     )
 
 

@@ -36,7 +36,7 @@ from neural_attn.weighing import TEXT_MEGABYTES, TooLargeError, read_text_bytes
 __all__ = ["SCHEMA", "VERSION", "read_partial", "write_partial"]
 
 SCHEMA = "neural-attn/partial-analysis"
-VERSION = 4
+VERSION = 5
 
 # Numbers of other metrics do not merge, even where there are as many.
 LAYOUT = {"statistics": list(STATISTICS), "scores": list(BASED), "bins": BINS}

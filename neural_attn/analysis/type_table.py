@@ -6,6 +6,7 @@ Every threshold of the analysis is in `THRESHOLDS`. `head_types.py` has the rule
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from neural_attn.maps.entropy import UNTRAINED
@@ -22,6 +23,7 @@ __all__ = [
     "Pattern",
     "PatternPart",
     "above_chance",
+    "is_of_one_token",
 ]
 
 SIGNIFICANT = 0.01  # a corrected p below this is evidence
@@ -35,6 +37,8 @@ THRESHOLDS: dict[str, float] = {
     "part": 0.15,
     # c of a known token that names a sink, relative to that of any one position
     "known": 0.75,
+    # share of one token in what special tokens get, at which it is named, at least
+    "one": 0.9,
     # c beyond the window in a block, relative to the block's, at least
     "far": 0.15,
     # normalized entropy of a uniform head, at least
@@ -113,6 +117,16 @@ class Pattern:
     decided_by: dict[str, float]
     rule: str
     parts: tuple[PatternPart, ...] = ()
+
+
+def is_of_one_token(values: Mapping[str, float]) -> bool:
+    """Whether nearly all that special tokens get goes to the first or the last one."""
+    whole = values.get("special_tokens", math.nan)
+    return any(
+        # an ordinary token at an end may have more than all special ones
+        THRESHOLDS["one"] * whole <= values.get(end, math.nan) <= whole + 1e-6
+        for end in ("first_token", "last_token")
+    )
 
 
 def above_chance(score: float, chance: float) -> float:

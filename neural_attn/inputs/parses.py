@@ -13,6 +13,7 @@ from neural_attn.diagnostics.errors import fail, reason
 from neural_attn.weighing import TEXT_MEGABYTES, TooLargeError, read_text_bytes
 
 __all__ = [
+    "COREFERENCE",
     "Arc",
     "Parse",
     "Parser",

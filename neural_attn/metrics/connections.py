@@ -1,15 +1,16 @@
 """Strong connections between tokens, with the rule that put each in its category.
 
-The categories are those of the visualization notebook: positional, special_token,
-syntactic, semantic. A rule sees two tokens, their distance and, where a tagger was
-given, their parts of speech; the first rule that applies decides and is named in the
-result. What no rule knows is "other": a strong weight alone does not make two words
+The categories are those of the visualization notebook, positional, special_token,
+syntactic and semantic, and word_classes. A rule sees two tokens, their distance and,
+where these were given, their parts of speech and what links them in a parse; the first
+rule that applies decides and is named in the result. Only a parse makes a connection
+syntactic. What no rule knows is "other": a strong weight alone does not make two words
 related.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,14 +40,17 @@ _BLOCK_CELLS = 1 << 20  # of rows that are averaged together
 DETERMINERS = frozenset("a an the this that these those".split())
 _CONTENT = frozenset({"NOUN", "PROPN", "VERB", "ADJ", "ADV"})
 _NOUNS = frozenset({"NOUN", "PROPN", "PRON"})
-_GRAMMAR = (
-    ({"DET"}, _NOUNS),
-    ({"ADJ"}, _NOUNS),
-    ({"VERB", "AUX"}, _NOUNS),
-    ({"ADV"}, {"VERB", "ADJ"}),
-    ({"ADP"}, _NOUNS),
-)
+# classes whose words often belong together; whether these two do, a parse knows
+_CLASSES: dict[str, tuple[Set[str], Set[str]]] = {
+    "determiner and noun": ({"DET"}, _NOUNS),
+    "adjective and noun": ({"ADJ"}, _NOUNS),
+    "verb and noun": ({"VERB", "AUX"}, _NOUNS),
+    "adverb and verb or adjective": ({"ADV"}, {"VERB", "ADJ"}),
+    "preposition and noun": ({"ADP"}, _NOUNS),
+}
 
+# what links two positions in a parse, by position of query and key
+Relations = Mapping[tuple[int, int], str]
 Tagger = Callable[[Sequence[str]], Sequence[str]]
 
 
@@ -56,6 +60,7 @@ class Pair:
 
     Tokens are empty where only their places are known: a place's number is not a word.
     `distance` is key position minus query position, None for cross-attention.
+    `relation` is what links both in the tree of a parse, "" for nothing, None without.
     """
 
     query: str
@@ -63,15 +68,17 @@ class Pair:
     distance: int | None
     query_tag: str | None = None
     key_tag: str | None = None
+    relation: str | None = None
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One way to tell a category."""
+    """One way to tell a category; `says` names it for a pair, where names vary."""
 
     category: str
     name: str
     applies: Callable[[Pair], bool]
+    says: Callable[[Pair], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -96,13 +103,27 @@ def _special(pair: Pair) -> bool:
     return is_special(pair.query) or is_special(pair.key)
 
 
+def _relation(pair: Pair) -> str:
+    return pair.relation or ""
+
+
+def _linked(pair: Pair) -> bool:
+    return bool(pair.relation)
+
+
+def _classes(pair: Pair) -> str:
+    """The two word classes, or ""; a parse knows better whether they go together."""
+    if pair.relation is not None:
+        return ""
+    for name, (one, two) in _CLASSES.items():
+        for query, key in ((one, two), (two, one)):
+            if pair.query_tag in query and pair.key_tag in key:
+                return name
+    return ""
+
+
 def _tagged(pair: Pair) -> bool:
-    tags = {pair.query_tag, pair.key_tag}
-    return None not in tags and any(
-        (pair.query_tag in one and pair.key_tag in two)
-        or (pair.query_tag in two and pair.key_tag in one)
-        for one, two in _GRAMMAR
-    )
+    return bool(_classes(pair))
 
 
 def _determiner(pair: Pair) -> bool:
@@ -131,9 +152,15 @@ def _content(pair: Pair) -> bool:
 RULES: tuple[Rule, ...] = (
     # Special tokens first: a neighbour of [CLS] attends to it as all others do.
     Rule("special_token", "one of them is a special token", _special),
+    Rule("syntactic", "the relation that links them in a parse", _linked, _relation),
     Rule("positional", "neighbouring tokens", _adjacent),
     Rule("semantic", "the same word", _same_word),
-    Rule("syntactic", "parts of speech that can depend on each other", _tagged),
+    Rule(
+        "word_classes",
+        "word classes that often go together, no parse",
+        _tagged,
+        _classes,
+    ),
     # A word list knows no grammar: that a determiner belongs to the word is not said.
     Rule(OTHER, "determiner → any word (word list)", _determiner),
     Rule(OTHER, "any word → determiner (word list)", _to_determiner),
@@ -149,6 +176,7 @@ def find_connections(
     top: int | None = None,
     rules: Sequence[Rule] = RULES,
     tagger: Tagger | None = None,
+    relations: Mapping[str, Relations] | None = None,
 ) -> dict[str, list[Connection]]:
     """Find the strong connections of each layer, on the average over its heads.
 
@@ -161,6 +189,7 @@ def find_connections(
     top : at most so many per layer, the strongest
     rules : tried in this order; add your own before or instead of `RULES`
     tagger : words to universal parts of speech, one each; see `spacy_tagger`
+    relations : by map, what links positions (counted as keys) in a parse
 
     Returns
     -------
@@ -172,8 +201,16 @@ def find_connections(
     ValueError
         If the tagger gives another number of tags than it got words.
     """
+    parsed = relations or {}
     return {
-        name: _of_item(maps.item(name, batch_index), threshold, top, rules, tagger)
+        name: _of_item(
+            maps.item(name, batch_index),
+            threshold,
+            top,
+            rules,
+            tagger,
+            parsed.get(name),
+        )
         for name in maps
     }
 
@@ -184,6 +221,7 @@ def _of_item(
     top: int | None,
     rules: Sequence[Rule],
     tagger: Tagger | None,
+    relations: Relations | None,
 ) -> list[Connection]:
     own = item.kind != "cross"
     shift = item.weights.shape[2] - item.weights.shape[1] if own else 0
@@ -201,6 +239,7 @@ def _of_item(
             key - query - shift if own else None,
             query_tags[query],
             key_tags[key],
+            None if relations is None else relations.get((query + shift, key), ""),
         )
         rule = next((rule for rule in rules if rule.applies(pair)), None)
         found.append(
@@ -212,10 +251,16 @@ def _of_item(
                 item.key_tokens[key],
                 float(weight),
                 rule.category if rule else OTHER,
-                rule.name if rule else "no rule applies",
+                _said(rule, pair),
             )
         )
     return found
+
+
+def _said(rule: Rule | None, pair: Pair) -> str:
+    if rule is None:
+        return "no rule applies"
+    return rule.name if rule.says is None else rule.says(pair)
 
 
 def _strong(

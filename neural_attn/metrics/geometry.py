@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,6 +26,8 @@ __all__ = [
     "is_special",
     "same_mask",
     "separators",
+    "special_ends",
+    "special_names",
     "words_of",
 ]
 
@@ -37,6 +39,7 @@ _SPECIAL = re.compile(
     r"\[(?=[^]]*(?:[A-Z]{3}|[a-z]{3}))[A-Za-z]+[0-9_A-Za-z]*\]"
     r"|</?[A-Za-z_]+[0-9]*>|<\|.*\|>"
 )
+_LONGEST_NAME = 24
 _SENTENCE_END = frozenset(".!?。！？…")
 # How word-piece, byte-level and SentencePiece tokenizers mark the parts of a word.
 _MARKS = ("##", "Ġ", "▁")
@@ -51,6 +54,31 @@ def separators(tokens: Sequence[str]) -> Bool:
     """Which tokens are special and not the first: [SEP], </s>; [CLS] separates none."""
     flags = [index > 0 and is_special(token) for index, token in enumerate(tokens)]
     return np.array(flags, dtype=bool)
+
+
+def special_ends(tokens: Sequence[str]) -> dict[str, frozenset[str]]:
+    """The special tokens where scores look: "" for what is no name to be told.
+
+    Of `first_token` and `last_token` it is what stands there, and of `delimiters` all
+    that there are.
+    """
+    inside = np.flatnonzero(separators(tokens)).tolist()
+    return {
+        "first_token": special_names(tokens[:1]),
+        "last_token": special_names(tokens[-1:]),
+        "delimiters": special_names(tokens[place] for place in inside),
+    }
+
+
+def special_names(tokens: Iterable[str]) -> frozenset[str]:
+    """The names among tokens; "" stands for all that are none."""
+    return frozenset(map(_name, tokens))
+
+
+def _name(token: str) -> str:
+    """The token, if it is special and fit for a sentence."""
+    fit = is_special(token) and token.isprintable() and len(token) <= _LONGEST_NAME
+    return token if fit else ""
 
 
 def words_of(tokens: Sequence[str]) -> Sequence[str]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_attn.metrics.arithmetic import divide, product
+from neural_attn.metrics.geometry import special_ends
 from neural_attn.metrics.one_pass import Plan, Unkept, Weights, plan_for
 from neural_attn.metrics.pattern_scores import SCORES
 from neural_attn.metrics.registry import (
@@ -16,6 +17,7 @@ from neural_attn.metrics.registry import (
     BESIDE,
     COLUMNS,
     MEASURES,
+    OF_CLASS,
     STATISTICS,
     Looked,
     Measuring,
@@ -26,6 +28,7 @@ __all__ = [
     "BASED",
     "BINS",
     "COLUMNS",
+    "OF_CLASS",
     "STATISTICS",
     "Measured",
     "Plan",
@@ -49,7 +52,9 @@ class Measured:
     stood in random order. `uniform` [COLUMNS] and `extra_uniform` [BESIDE] are the
     values of uniform attention under the same mask. The histograms, int64 [heads,
     BINS], count queries. `rows`, float64 [heads, BASED], is how many queries each score
-    rests on.
+    rests on. `keys`, float64 [heads, OF_CLASS, 2], are sums over the keys of a class:
+    of their mean weights, and of the squares of these. `special` is as in
+    `geometry.special_ends`.
     """
 
     values: Float
@@ -61,6 +66,8 @@ class Measured:
     entropy_histogram: NDArray[np.int64]
     maximum_histogram: NDArray[np.int64]
     rows: Float
+    keys: Float
+    special: dict[str, frozenset[str]]
 
 
 def measure(plan: Plan, weights: Sequence[Weights], *, rank: bool = False) -> Measured:
@@ -80,8 +87,10 @@ def measure(plan: Plan, weights: Sequence[Weights], *, rank: bool = False) -> Me
         values[:, index] = found.values(metric)
     expected, variance = np.full((2, len(values), len(BASED)), np.nan)
     rows = np.zeros((len(values), len(BASED)))
+    keys = np.zeros((len(values), len(OF_CLASS), 2))
     if found.shares is not None:
         _scores(plan, found.shares, values, expected, variance, rows)
+        _class_keys(plan, found.shares, keys)
         _, expected[:, -1], variance[:, -1], rows[:, -1] = found.shares.top_key
     asked = [metric if rank or not metric.slow else None for metric in BESIDE]
     extra = np.full((len(values), len(BESIDE)), np.nan)
@@ -97,6 +106,8 @@ def measure(plan: Plan, weights: Sequence[Weights], *, rank: bool = False) -> Me
         np.array([np.nan if one is None else found.uniform(one) for one in asked]),
         *_histograms(found),
         rows,
+        keys,
+        special_ends(plan.geometry.key_tokens),
     )
 
 
@@ -128,6 +139,17 @@ def _scores(
             expected[:, order.index(name)] = mean[:, index]
             variance[:, order.index(name)] = apart[:, index]
             rows[:, order.index(name)] = number[:, index]
+
+
+def _class_keys(plan: Plan, found: Measuring, keys: Float) -> None:
+    """Fill in what the keys of each class get, and its squares."""
+    for index, name in enumerate(OF_CLASS):
+        if name in plan.names:
+            # T of a class is the same in every row
+            inside = plan.targets[plan.names.index(name)][0] > 0
+            shares = found.key_shares[:, inside]
+            keys[:, index, 0] = shares.sum(axis=1)
+            keys[:, index, 1] = np.square(shares).sum(axis=1)
 
 
 def _histograms(found: Looked) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

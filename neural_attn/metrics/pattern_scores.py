@@ -50,6 +50,7 @@ class Score:
     grid: bool = False
     rows: tuple[Rows, ...] = NONNEGATIVE
     divided: bool = True
+    of_class: bool = False  # T is 1 on the keys whose tokens are of a class
 
     @property
     def help(self) -> str:
@@ -195,6 +196,7 @@ SCORES: dict[str, Score] = {
             reading="High: sentence marks are where the head rests.",
             source=CLARK,
             picture="punctuation",
+            of_class=True,
         ),
         Score(
             "delimiters",
@@ -206,6 +208,7 @@ SCORES: dict[str, Score] = {
             reading="High: [SEP] or `</s>` is where the head rests.",
             source=CLARK,
             picture="delimiter",
+            of_class=True,
         ),
         Score(
             "prefix",

@@ -29,8 +29,8 @@ from neural_attn.promises import NONNEGATIVE, ROWS, SHARES, Rows
 
 __all__ = [
     "BASED", "BESIDE", "COLUMNS", "GRIDS", "GROUP", "HISTOGRAMS", "MAIN", "MEASURES",
-    "REGISTRY", "STATISTICS", "TABLE", "Looked", "Measuring", "Metric", "look",
-    "look_at_rows",
+    "OF_CLASS", "REGISTRY", "STATISTICS", "TABLE", "Looked", "Measuring", "Metric",
+    "look", "look_at_rows",
 ]  # fmt: skip
 
 GROUP = "neural_attn.metrics"
@@ -89,9 +89,19 @@ class Measuring:
         return result
 
     @cached_property
+    def readers(self) -> Float:
+        """How many queries that count may attend to each key, [heads, keys]."""
+        return product(self.counts.astype(np.float64), self.geometry.allowed.T)
+
+    @cached_property
+    def key_shares(self) -> Float:
+        """Mean weight of each key over the queries that may attend to it; else 0."""
+        return np.nan_to_num(divide(self.sums.columns, self.readers))
+
+    @cached_property
     def top_key(self) -> tuple[Float, Float, Float, NDArray[np.int64]]:
         """Greatest mean weight of a key; its mean in shuffled rows, variance, rows."""
-        return _top_key(self.geometry, self.sums, self.counts)
+        return _top_key(self)
 
 
 @dataclass(frozen=True)
@@ -216,17 +226,15 @@ def _extreme(m: Measuring, rows: Float, worst: float) -> Float:
     return np.where(np.isfinite(found), found, np.nan)
 
 
-def _top_key(
-    geometry: Geometry, sums: Sums, counts: NDArray[np.bool_]
-) -> tuple[Float, Float, Float, NDArray[np.int64]]:
+def _top_key(m: Measuring) -> tuple[Float, Float, Float, NDArray[np.int64]]:
     """Greatest mean weight of a key, over the queries that may attend to it.
 
     Its mean if rows stood in random order, and its variance, are bounds: those of one
     key, and sqrt(2 ln keys) standard deviations more for choosing the greatest.
     """
-    seen = product(counts.astype(np.float64), geometry.allowed.T)
-    enough = _often_seen(seen, counts.sum(axis=1))
-    share = np.where(enough, divide(sums.columns, seen), -np.inf)
+    geometry, sums, counts = m.geometry, m.sums, m.counts
+    enough = _often_seen(m.readers, counts.sum(axis=1))
+    share = np.where(enough, m.key_shares, -np.inf)
     at = share.argmax(axis=1)
     top = share.max(axis=1)
     top[~np.isfinite(top)] = np.nan
@@ -530,6 +538,7 @@ BESIDE = (*_OWN_BESIDE, *_from_outside())
 COLUMNS = (*(metric.name for metric in MEASURES), *SCORES)
 STATISTICS = (*COLUMNS, *(metric.name for metric in BESIDE))
 BASED = (*SCORES, "top_key_share")  # what has a baseline in shuffled rows
+OF_CLASS = tuple(score.name for score in SCORES.values() if score.of_class)
 _ROWS: list[Metric | Score] = [*MEASURES, *SCORES.values(), *BESIDE]
 REGISTRY = {metric.name: metric for metric in _ROWS}
 # the columns of a report's table of heads

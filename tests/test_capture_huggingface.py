@@ -9,6 +9,7 @@ from neural_attn import AttentionVisualizer, analyze, capture, explore
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.models.opening import open_model
+from neural_attn.reports.console import build_report
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -244,7 +245,7 @@ def test_a_padded_text_has_the_numbers_of_its_run_alone():
             np.testing.assert_allclose(padded, other.weights[0], **EXACT)
 
 
-def test_sinks_leave_parts():
+def test_sinks_leave_parts(capsys):
     sizes = {**GROUPED, "intermediate_size": 32, "head_dim": 8,
              "num_local_experts": 4, "num_experts_per_tok": 1}  # fmt: skip
     model = build("GptOssForCausalLM", "GptOssConfig", sizes)
@@ -253,6 +254,15 @@ def test_sinks_leave_parts():
     for one, expected in zip(maps.maps, theirs, strict=True):
         assert one.rows == "parts"
         np.testing.assert_allclose(one.weights, expected.numpy(), **EXACT)
+    missing = 1 - np.mean([one.weights.sum(-1) for one in maps.maps])
+    said = f"{missing:.0%} of the attention goes to no key, as with a learned sink"
+    unkept = capture(model, {"input_ids": IDS}, keep="metrics")
+    for analysis in (analyze(maps), analyze(unkept)):
+        assert any(said in note for note in analysis.notes)
+    build_report(maps.keep(maps.maps[:1])).print()
+    missing = 1 - maps.maps[0].weights[0].sum(-1).mean()
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"{missing:.0%} of the attention goes to no key" in told
 
 
 def test_towers_are_told_apart_and_only_the_text_has_tokens():

@@ -407,6 +407,7 @@ MEASURES = (
         ),
         source=GUIDE,
         picture="uniform",
+        uniform=lambda m: 1 / m.geometry.keys,
         place=0,
         rows=ROWS,
         divided=False,

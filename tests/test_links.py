@@ -316,7 +316,7 @@ def test_bad_lines_are_named_with_their_number(tmp_path, line, message):
 def test_lines_without_any_link_are_no_links(tmp_path, text):
     path = tmp_path / "links.jsonl"
     path.write_text(f'{{{text}"links": []}}\n' * 2, "utf-8")
-    with pytest.raises(NeuralError, match="E0408.*links.jsonl holds no links"):
+    with pytest.raises(NeuralError, match="holds no links"):
         bring_texts(path)
     with path.open("a", encoding="utf-8") as more:
         more.write(f'{{{text}"links": [[0, 1]]}}\n')

@@ -21,7 +21,15 @@ from neural_attn.analysis.type_table import SIGNIFICANT, Pattern
 from neural_attn.metrics.measure import BASED, STATISTICS
 from neural_attn.promises import NONNEGATIVE, PARTS, SHARES, Rows, nowhere
 
-__all__ = ["Evidence", "Head", "Place", "Statistic", "describe", "heads_of", "what_is_missing"]
+__all__ = [
+    "Evidence",
+    "Head",
+    "Place",
+    "Statistic",
+    "describe",
+    "heads_of",
+    "what_is_missing",
+]
 
 
 LEAST_MISSING = 0.005  # less is no percent

@@ -30,7 +30,7 @@ from neural_attn.models.attention_model import (
     refuse_options,
 )
 
-__all__ = ["SavedModel", "make", "read_saved"]
+__all__ = ["SavedModel", "is_handed_out", "make", "read_saved"]
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,19 @@ class SavedModel(AttentionModel):
 
     @classmethod
     def of_arrays(
-        cls, given: Any, tokens: Any = None, tokenizer: Any = None, **claims: Any
+        cls,
+        given: Any,
+        tokens: Any = None,
+        tokenizer: Any = None,
+        *,
+        inputs: Any = None,
+        **claims: Any,
     ) -> SavedModel:
         """Plain arrays, a list or mapping of them, or the outputs of a model.
 
         `tokens`, `tokenizer` and `claims` are as in `neural_attn.maps.given.take`; a
-        tokenizer may also be a path.
+        tokenizer may also be a path. `inputs`, in the place of `tokens`, are what the
+        model was called with, by name, or its ids.
 
         Raises ValueError for a name that no map may have, NeuralError for claims that
         cannot be.
@@ -66,6 +73,9 @@ class SavedModel(AttentionModel):
             fail("E0414.names")
         if isinstance(tokenizer, str | os.PathLike):
             tokenizer = open_tokenizer(None, explicit=Path(tokenizer))
+        if inputs is not None:
+            refuse_options({"tokens": tokens}, "attention whose inputs are given")
+            tokens = inputs
         taken = take_any(given, tokens, tokenizer=tokenizer, **claims)
         maps, findings = admit_taken(taken)
         return cls(maps, tuple(findings), _outline(taken, maps))
@@ -156,6 +166,13 @@ def _is_plain(file: Path) -> bool:
 CLAIMS = ("tokens", "tokenizer", "rows", "axes", "causal", "mask")
 
 
+def is_handed_out(given: Any) -> bool:
+    """Whether something is arrays, or the outputs of a model, by its type."""
+    if isinstance(given, str | bytes | AttentionMaps):
+        return False
+    return isinstance(given, Sequence | Mapping) or is_array(given)
+
+
 def make(given: Any, *, seed: int = 0, **options: Any) -> SavedModel | None:
     """A model of a file of maps or arrays, of maps, of arrays, or of a model's outputs.
 
@@ -165,7 +182,7 @@ def make(given: Any, *, seed: int = 0, **options: Any) -> SavedModel | None:
     if is_path and not holds_arrays(Path(given)):
         refuse_others(Path(given))
         return None
-    if not (is_path or isinstance(given, Sequence | Mapping) or is_array(given)):
+    if not (is_path or isinstance(given, AttentionMaps) or is_handed_out(given)):
         return None
     claims = {name: options.pop(name, None) for name in CLAIMS}
     refuse_options(options, "attention that is already there")

@@ -8,9 +8,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-__all__ = ["CLASS_TOKEN", "Picture"]
+__all__ = ["CLASS_TOKEN", "DISTILLATION_TOKEN", "Picture"]
 
 CLASS_TOKEN = "[CLS]"  # noqa: S105 - no password
+DISTILLATION_TOKEN = "[DIST]"  # noqa: S105 - no password
 
 
 @dataclass(frozen=True, eq=False)

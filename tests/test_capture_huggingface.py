@@ -628,7 +628,7 @@ def test_positions_of_images_are_patches(family, more, before):
     assert maps.notes == (DRAWN,)
 
 
-def test_an_image_is_drawn_channel_by_channel():
+def test_an_image_is_drawn_channel_by_channel(tmp_path):
     model = build("ViTModel", "ViTConfig", TINY)
     pixels = PICTURES["pixel_values"][:1].numpy()
     page = explore(model, pixels)
@@ -636,6 +636,9 @@ def test_an_image_is_drawn_channel_by_channel():
     assert page.maps.notes == (DRAWN,)
     (picture,) = page.maps.pictures
     assert picture.grid == (2, 2)
+    page.maps.save(tmp_path / "maps.npz")
+    assert AttentionMaps.load(tmp_path / "maps.npz").pictures[0].stretched
+    assert '"stretched":true' in page.html.replace(" ", "")
     low, high = pixels[0].min((1, 2)), pixels[0].max((1, 2))
     drawn = picture.pixels / 255 * (high - low) + low
     np.testing.assert_allclose(drawn, pixels[0].transpose(1, 2, 0), atol=0.02)

@@ -58,7 +58,7 @@ def pictures_of(config: Any, pixels: Any) -> list[Picture]:
     (rows, columns), (height, width), before = found
     seen = pixels[..., : rows * height, : columns * width]
     numbers = seen.detach().cpu().float().numpy()
-    return [Picture(_drawn(one), (rows, columns), before) for one in numbers]
+    return [Picture(_drawn(one), (rows, columns), before, True) for one in numbers]
 
 
 def _layout(

@@ -25,9 +25,8 @@ from neural_attn.models.attention_model import AttentionModel, refuse_options
 from neural_attn.models.capture import LoadedModel
 from neural_attn.models.keras import is_keras
 from neural_attn.models.living.choice import Heads, Layers
-from neural_attn.models.opening import open_model
+from neural_attn.models.opening import is_handed_out, open_handed_out, open_model
 from neural_attn.models.pytorch import ModuleModel, is_module
-from neural_attn.models.saved import SavedModel, is_handed_out
 from neural_attn.pipeline import (
     OF_ANALYSES,
     OF_RUNS,
@@ -132,7 +131,7 @@ def capture(
     if isinstance(tokenizer, str):
         tokenizer = Path(tokenizer)
     if inputs is not None and is_handed_out(model):
-        model = SavedModel.of_arrays(model, tokens, tokenizer, inputs=inputs)
+        model = open_handed_out(model, inputs, tokens=tokens, tokenizer=tokenizer)
         inputs = tokens = tokenizer = None
     opened = open_model(model, tokenizer=tokenizer, tokens=tokens)
     if keep == "metrics":
@@ -220,7 +219,8 @@ def plot(
 
     drawn = look_of(plot, look)
     if axes is not None and is_handed_out(given):
-        given = SavedModel.of_arrays(given, tokens, tokenizer, inputs=inputs, axes=axes)
+        claims = {"tokens": tokens, "tokenizer": tokenizer, "axes": axes}
+        given = open_handed_out(given, inputs, **claims)
         inputs = tokens = tokenizer = axes = None
     if axes is not None and not isinstance(given, AttentionMaps):
         given, axes = open_model(given, axes=axes), None

@@ -47,9 +47,8 @@ from neural_attn.models.attention_model import (
     refuse_options,
 )
 from neural_attn.models.living.choice import Choice, Heads, Layers
-from neural_attn.models.opening import open_model
+from neural_attn.models.opening import is_handed_out, open_handed_out, open_model
 from neural_attn.models.pytorch import ModuleModel
-from neural_attn.models.saved import SavedModel, is_handed_out
 from neural_attn.pretrained.conversion.importing import import_folder
 from neural_attn.promises import Rows
 from neural_attn.selection import select_some
@@ -604,9 +603,9 @@ def explore(
         refuse_options(given, "maps")
         return page.explore(select_some(model, layers, heads), **options)
     if inputs is not None and is_handed_out(model):
-        model = SavedModel.of_arrays(
-            model, tokens, tokenizer,
-            inputs=inputs, rows=rows, axes=axes, causal=causal, mask=mask,
+        model = open_handed_out(
+            model, inputs, tokens=tokens, tokenizer=tokenizer,
+            rows=rows, axes=axes, causal=causal, mask=mask,
         )  # fmt: skip
         inputs = tokens = tokenizer = rows = axes = causal = mask = None
     texts, paths = as_texts(inputs), as_paths(inputs)

@@ -30,7 +30,7 @@ from neural_attn.models.attention_model import (
     refuse_options,
 )
 
-__all__ = ["SavedModel", "is_handed_out", "make", "read_saved"]
+__all__ = ["SavedModel", "make", "read_saved"]
 
 
 @dataclass(frozen=True)
@@ -166,13 +166,6 @@ def _is_plain(file: Path) -> bool:
 CLAIMS = ("tokens", "tokenizer", "rows", "axes", "causal", "mask")
 
 
-def is_handed_out(given: Any) -> bool:
-    """Whether something is arrays, or the outputs of a model, by its type."""
-    if isinstance(given, str | bytes | AttentionMaps):
-        return False
-    return isinstance(given, Sequence | Mapping) or is_array(given)
-
-
 def make(given: Any, *, seed: int = 0, **options: Any) -> SavedModel | None:
     """A model of a file of maps or arrays, of maps, of arrays, or of a model's outputs.
 
@@ -182,7 +175,7 @@ def make(given: Any, *, seed: int = 0, **options: Any) -> SavedModel | None:
     if is_path and not holds_arrays(Path(given)):
         refuse_others(Path(given))
         return None
-    if not (is_path or isinstance(given, AttentionMaps) or is_handed_out(given)):
+    if not (is_path or isinstance(given, Sequence | Mapping) or is_array(given)):
         return None
     claims = {name: options.pop(name, None) for name in CLAIMS}
     refuse_options(options, "attention that is already there")

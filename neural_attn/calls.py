@@ -25,7 +25,7 @@ from neural_attn.models.attention_model import AttentionModel, refuse_options
 from neural_attn.models.capture import LoadedModel
 from neural_attn.models.keras import is_keras
 from neural_attn.models.living.choice import Heads, Layers
-from neural_attn.models.opening import open_model
+from neural_attn.models.opening import is_handed_out, open_handed_out, open_model
 from neural_attn.models.pytorch import ModuleModel, is_module
 from neural_attn.pipeline import (
     OF_ANALYSES,
@@ -130,6 +130,9 @@ def capture(
         fail("E0445", counted=model.counted)
     if isinstance(tokenizer, str):
         tokenizer = Path(tokenizer)
+    if inputs is not None and is_handed_out(model):
+        model = open_handed_out(model, inputs, tokens=tokens, tokenizer=tokenizer)
+        inputs = tokens = tokenizer = None
     opened = open_model(model, tokenizer=tokenizer, tokens=tokens)
     if keep == "metrics":
         refuse_options({"budget": budget, "generate": generate}, 'keep="metrics"')
@@ -186,7 +189,8 @@ def plot(
     Parameters
     ----------
     given : AttentionMaps, or a model as `capture` takes it
-    inputs, tokenizer, tokens : for a model, as in `capture`
+    inputs, tokenizer, tokens : for a model, as in `capture`; of arrays or outputs, what
+        the model was called with, and what says its tokens
     layers, heads : which maps and heads, as in `capture`
     mean : whether to average over heads
     example : which example of the batch, from 0
@@ -214,6 +218,10 @@ def plot(
     from neural_attn.figures.of_maps import plot_maps
 
     drawn = look_of(plot, look)
+    if axes is not None and is_handed_out(given):
+        claims = {"tokens": tokens, "tokenizer": tokenizer, "axes": axes}
+        given = open_handed_out(given, inputs, **claims)
+        inputs = tokens = tokenizer = axes = None
     if axes is not None and not isinstance(given, AttentionMaps):
         given, axes = open_model(given, axes=axes), None
     if isinstance(given, AttentionMaps):

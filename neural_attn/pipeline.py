@@ -47,7 +47,7 @@ from neural_attn.models.attention_model import (
     refuse_options,
 )
 from neural_attn.models.living.choice import Choice, Heads, Layers
-from neural_attn.models.opening import open_model
+from neural_attn.models.opening import is_handed_out, open_handed_out, open_model
 from neural_attn.models.pytorch import ModuleModel
 from neural_attn.pretrained.conversion.importing import import_folder
 from neural_attn.promises import Rows
@@ -577,7 +577,8 @@ def explore(
     inputs : a text, a list of texts, an array, a mapping of them, a Path, or None
         In a list, a tuple of two texts is a pair. A Path is the file of an image, or of
         sound (.wav); a list may hold several. None takes a random sample, unless the
-        model already holds its attention.
+        model already holds its attention: of arrays, what the model that computed them
+        was called with, by name, or its ids.
     tokens, rows, axes, causal, mask : for arrays, as in `neural_attn.maps.given.take`
     tokenizer, checkpoint, backend : as in `Request`
         The tokenizer of a module may be one of `transformers` or `tokenizers`.
@@ -601,6 +602,12 @@ def explore(
         given |= {"tokenizer": tokenizer, "checkpoint": checkpoint, "backend": backend}
         refuse_options(given, "maps")
         return page.explore(select_some(model, layers, heads), **options)
+    if inputs is not None and is_handed_out(model):
+        model = open_handed_out(
+            model, inputs, tokens=tokens, tokenizer=tokenizer,
+            rows=rows, axes=axes, causal=causal, mask=mask,
+        )  # fmt: skip
+        inputs = tokens = tokenizer = rows = axes = causal = mask = None
     texts, paths = as_texts(inputs), as_paths(inputs)
     sounds = [path for path in paths if path.suffix.lower() == ".wav"]
     request = Request(

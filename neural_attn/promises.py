@@ -13,6 +13,7 @@ __all__ = [
     "SHARES",
     "Kind",
     "Rows",
+    "nowhere",
 ]
 
 Kind = Literal["encoder_self", "decoder_self", "cross"]
@@ -33,3 +34,8 @@ PROMISES: dict[Rows, str] = {
     "gates": "0 or more, and a row sums to anything",
     "signed": "any sign, and a row sums to anything",
 }
+
+
+def nowhere(missing: float) -> str:
+    """What rows of parts lack of 1, in words; `missing` is their mean."""
+    return f"{missing:.0%} of the attention goes to no key, as with a learned sink"

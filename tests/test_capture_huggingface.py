@@ -9,6 +9,7 @@ from neural_attn import AttentionVisualizer, analyze, capture, explore
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.models.opening import open_model
+from neural_attn.reports.console import build_report
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -16,6 +17,7 @@ transformers = pytest.importorskip("transformers")
 pytestmark = [pytest.mark.requires_torch, pytest.mark.requires_transformers]
 
 from neural_attn.models.living import watch  # noqa: E402
+from neural_attn.models.living.patches import DRAWN  # noqa: E402
 
 EXACT = {"rtol": 0, "atol": 1e-5}
 
@@ -244,7 +246,7 @@ def test_a_padded_text_has_the_numbers_of_its_run_alone():
             np.testing.assert_allclose(padded, other.weights[0], **EXACT)
 
 
-def test_sinks_leave_parts():
+def test_sinks_leave_parts(capsys):
     sizes = {**GROUPED, "intermediate_size": 32, "head_dim": 8,
              "num_local_experts": 4, "num_experts_per_tok": 1}  # fmt: skip
     model = build("GptOssForCausalLM", "GptOssConfig", sizes)
@@ -253,6 +255,15 @@ def test_sinks_leave_parts():
     for one, expected in zip(maps.maps, theirs, strict=True):
         assert one.rows == "parts"
         np.testing.assert_allclose(one.weights, expected.numpy(), **EXACT)
+    missing = 1 - np.mean([one.weights.sum(-1) for one in maps.maps])
+    said = f"{missing:.0%} of the attention goes to no key, as with a learned sink"
+    unkept = capture(model, {"input_ids": IDS}, keep="metrics")
+    for analysis in (analyze(maps), analyze(unkept)):
+        assert any(said in note for note in analysis.notes)
+    build_report(maps.keep(maps.maps[:1])).print()
+    missing = 1 - maps.maps[0].weights[0].sum(-1).mean()
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"{missing:.0%} of the attention goes to no key" in told
 
 
 def test_towers_are_told_apart_and_only_the_text_has_tokens():
@@ -588,3 +599,55 @@ def test_weights_that_are_no_numbers_are_said(keep):
         model.encoder.layer[0].output.dense.bias[0] = torch.nan
     with pytest.raises(NeuralError, match=r"E0448.*layer_1"):
         capture(model, TEXT, keep=keep)
+
+
+TINY = {
+    "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4,
+    "intermediate_size": 37, "image_size": 8, "patch_size": 4,
+}  # fmt: skip
+PATCHES = ("r1c1", "r1c2", "r2c1", "r2c2")
+
+
+@pytest.mark.parametrize(
+    ("family", "more", "before"),
+    [
+        ("ViT", {}, ("[CLS]",)),
+        ("DeiT", {}, ("[CLS]", "[DIST]")),
+        ("Beit", {}, ("[CLS]",)),
+        ("Dinov2WithRegisters", {"num_register_tokens": 1}, ("[CLS]", "[REG1]")),
+        ("CLIPVision", {}, ("[CLS]",)),
+        ("SiglipVision", {}, ()),
+    ],
+)  # fmt: skip
+def test_positions_of_images_are_patches(family, more, before):
+    model = build(f"{family}Model", f"{family}Config", TINY | more)
+    maps = capture(model, PICTURES)
+    item = maps.item("layer_0", 1)
+    assert item.key_tokens == item.query_tokens == (*before, *PATCHES)
+    assert [one.tokens for one in maps.pictures] == [(*before, *PATCHES)] * 2
+    assert maps.notes == (DRAWN,)
+
+
+def test_an_image_is_drawn_channel_by_channel(tmp_path):
+    model = build("ViTModel", "ViTConfig", TINY)
+    pixels = PICTURES["pixel_values"][:1].numpy()
+    page = explore(model, pixels)
+    assert '"png"' in page.html
+    assert page.maps.notes == (DRAWN,)
+    (picture,) = page.maps.pictures
+    assert picture.grid == (2, 2)
+    page.maps.save(tmp_path / "maps.npz")
+    assert AttentionMaps.load(tmp_path / "maps.npz").pictures[0].stretched
+    assert '"stretched":true' in page.html.replace(" ", "")
+    low, high = pixels[0].min((1, 2)), pixels[0].max((1, 2))
+    drawn = picture.pixels / 255 * (high - low) + low
+    np.testing.assert_allclose(drawn, pixels[0].transpose(1, 2, 0), atol=0.02)
+    own = capture(model, pixels, tokens=list("abcde"))
+    assert (own.item("layer_0").key_tokens, own.pictures) == (tuple("abcde"), ())
+
+
+def test_where_patches_are_shuffled_none_is_named():
+    sizes = {**TINY, "mask_ratio": 0.0}
+    maps = capture(build("ViTMAEModel", "ViTMAEConfig", sizes), PICTURES)
+    assert maps.item("layer_0").key_tokens == tuple("01234")
+    assert (maps.pictures, maps.notes) == ((), ())

@@ -16,7 +16,7 @@ from neural_attn.analysis.link_counts import CountedLinks
 from neural_attn.analysis.links import LinkFinder
 from neural_attn.cli import cli
 from neural_attn.diagnostics.errors import NeuralError
-from neural_attn.inputs.links import read_links, take_links
+from neural_attn.inputs.links import bring_texts, read_links, take_links
 from neural_attn.maps.attention_map import AttentionMap
 from neural_attn.maps.attention_maps import AttentionMaps
 from neural_attn.reports.html import to_html
@@ -310,6 +310,17 @@ def test_bad_lines_are_named_with_their_number(tmp_path, line, message):
     path.write_text('{"text": "a b", "links": [[0, 1]]}\n\n' + line, "utf-8")
     with pytest.raises(NeuralError, match=f"links.jsonl, line 3: .*{message}"):
         list(read_links(path))
+
+
+@pytest.mark.parametrize("text", ["", '"text": "a b", '])
+def test_lines_without_any_link_are_no_links(tmp_path, text):
+    path = tmp_path / "links.jsonl"
+    path.write_text(f'{{{text}"links": []}}\n' * 2, "utf-8")
+    with pytest.raises(NeuralError, match="holds no links"):
+        bring_texts(path)
+    with path.open("a", encoding="utf-8") as more:
+        more.write(f'{{{text}"links": [[0, 1]]}}\n')
+    assert bring_texts(path) == bool(text)
 
 
 def test_a_line_is_read():

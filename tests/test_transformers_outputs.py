@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from neural_attn import AttentionMaps, analyze, explore
+from neural_attn import AttentionMaps, analyze, capture, explore, plot
 from neural_attn.diagnostics.errors import NeuralError
 from neural_attn.maps.validation import examine
 
@@ -262,6 +262,28 @@ def test_outputs_as_they_come(bert, tmp_path):
     analysis = analyze(outputs.attentions, inputs["input_ids"], mask=mask)
     assert analysis.texts == 2
     assert analysis.tokens == 12
+
+
+def test_outputs_go_with_the_inputs_of_their_model(bert):
+    inputs = tensors(input_ids=IDS, attention_mask=RIGHT)
+    outputs = bert(**inputs, output_attentions=True)
+    words = ("w8", "w5", "w12", "w40", "w7")
+    for given in (outputs, outputs.attentions):
+        for maps in (
+            explore(given, inputs, tokenizer=Words()).maps,
+            explore(given, tokenizer=Words(), inputs=inputs).maps,
+            capture(given, inputs, Words()),
+        ):
+            assert maps.item("layer_0", 1).key_tokens == words
+        assert analyze(given, inputs, tokenizer=Words()).tokens == 12
+        figure = plot(given, inputs, Words(), layers=0, heads=0, example=1)
+        labels = [text.get_text() for text in figure.axes[0].get_xticklabels()]
+        assert labels == list(words)
+    assert explore(outputs, inputs["input_ids"]).maps.item("layer_0").key_tokens[0] == (
+        str(int(IDS[0, 0]))
+    )
+    with pytest.raises(NeuralError, match="`tokens` has no effect"):
+        explore(outputs, inputs, tokens=["a"])
 
 
 def test_the_tuple_of_a_field_alone(bert, t5):

@@ -18,10 +18,26 @@ from neural_attn.analysis.significance import (
     z_scores,
 )
 from neural_attn.analysis.type_table import SIGNIFICANT, Pattern
+<<<<<<< HEAD
 from neural_attn.metrics.measure import BASED, OF_CLASS, STATISTICS
 from neural_attn.promises import NONNEGATIVE, SHARES, Rows
+=======
+from neural_attn.metrics.measure import BASED, STATISTICS
+from neural_attn.promises import NONNEGATIVE, PARTS, SHARES, Rows, nowhere
+>>>>>>> cap
 
-__all__ = ["Evidence", "Head", "Place", "Statistic", "describe", "heads_of"]
+__all__ = [
+    "Evidence",
+    "Head",
+    "Place",
+    "Statistic",
+    "describe",
+    "heads_of",
+    "what_is_missing",
+]
+
+
+LEAST_MISSING = 0.005  # less is no percent
 
 
 @dataclass(frozen=True)
@@ -176,6 +192,18 @@ def _pattern(
         chance[name] = found.chance
         p[name] = found.p_corrected
     return name_pattern(values, chance, p)
+
+
+def what_is_missing(heads: Sequence[Head]) -> str:
+    """How much of the attention of heads whose rows are parts goes to no key, in words.
+
+    Empty where nothing is missing, or it is not known. The mean weight of rows that sum
+    to 1 is that of uniform attention.
+    """
+    means = [head.statistics.get("weight_mean") for head in heads if head.rows == PARTS]
+    found = [1 - one.mean / one.uniform for one in means if one and one.uniform]
+    missing = float(np.mean(found)) if found else 0.0
+    return nowhere(missing) if missing >= LEAST_MISSING else ""
 
 
 def heads_of(heads: Sequence[Head], pattern: str) -> list[Head]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from neural_attn.analysis.analyzer import Analyzer
 from neural_attn.analysis.example import Example
 from neural_attn.analysis.groups import Difference, compare_groups
-from neural_attn.analysis.heads import Head
+from neural_attn.analysis.heads import Head, what_is_missing
 from neural_attn.analysis.highlights import find_highlights
 from neural_attn.analysis.links import LinkFinder
 from neural_attn.analysis.relation_finder import RelationFinder
@@ -226,8 +226,10 @@ def _promises(heads: Sequence[Head]) -> list[str]:
     for rows in (one for one in ROWS if one != SHARES and counts[one]):
         count = counts[rows]
         which = f"{count} head{'s'[: count != 1]} with rows={rows} ({PROMISES[rows]})"
+        missing = what_is_missing([head for head in heads if head.rows == rows])
+        lost = f"{missing}; " if missing else ""
         notes.append(
-            f"{which}: each row is divided by its sum, except for weight_… "
+            f"{which}: {lost}each row is divided by its sum, except for weight_… "
             "and effective_rank"
             if rows in NONNEGATIVE
             else f"{which}: {NO_SHARES}: only weight_… and effective_rank are defined"

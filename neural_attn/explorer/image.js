@@ -114,8 +114,9 @@ export class ImageView {
     if (!this.layers || !this.picture) return;
     const { width, height } = this.image;
     const scale = this.side / Math.max(width, height);
-    const { rows, columns } = this.picture;
-    this.about.textContent = `The image as the network saw it: ${width} × ${height} pixels, ${columns} × ${rows} patches. Click a patch to see what it attends to.`;
+    const { rows, columns, stretched } = this.picture;
+    const colors = stretched ? " Its colours are stretched: each channel from its least value to its greatest." : "";
+    this.about.textContent = `The image as the network saw it: ${width} × ${height} pixels, ${columns} × ${rows} patches.${colors} Click a patch to see what it attends to.`;
     this.layers.forEach((layer, number) => {
       const { canvas, caption, figure } = this.places[number];
       figure.hidden = !layer.values;

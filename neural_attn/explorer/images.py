@@ -36,6 +36,7 @@ class Images:
                     "rows": rows,
                     "columns": columns,
                     "before": len(picture.before),
+                    "stretched": picture.stretched,
                 }
             )
         return self._numbers[id(picture)]

@@ -16,13 +16,13 @@ from neural_attn.inputs.limits import only_input, parts_of
 from neural_attn.inputs.prepared import Prepared, Tokens
 from neural_attn.inputs.tokenizer import Encoded
 from neural_attn.ir import Block, Input, is_mask
-from neural_attn.maps.picture import CLASS_TOKEN, Picture
+from neural_attn.maps.picture import CLASS_TOKEN, DISTILLATION_TOKEN, Picture
 from neural_attn.shapes.instance import Checked, Instance
 
 __all__ = ["prepare_images", "refuse_image_input", "require_text_input"]
 
 # of the tokens in front of the patches, by the names of their layers
-_NAMES = {"class_token": CLASS_TOKEN, "distillation_token": "[DIST]"}
+_NAMES = {"class_token": CLASS_TOKEN, "distillation_token": DISTILLATION_TOKEN}
 
 
 def prepare_images(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -124,10 +125,11 @@ def read_links(path: Path) -> Iterator[LinkedText]:
 def bring_texts(path: Path) -> bool:
     """Whether a file of links brings its texts, by its first line.
 
-    Raises NeuralError (E0408) for a file without any, and as `read_links`.
+    Raises NeuralError (E0408) for a file without a single link, and as `read_links`.
     """
-    first = next(read_links(path), None)
-    if first is None:
+    lines = read_links(path)
+    first = next(lines, None)
+    if first is None or not any(one.links.pairs for one in chain([first], lines)):
         fail("E0408.links", path=path)
     return first.text is not None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from neural_attn.diagnostics.errors import fail
@@ -17,14 +18,20 @@ __all__ = ["take_any", "take_returned", "usable"]
 def take_any(given: Any, tokens: Any = None, **claims: Any) -> Taken:
     """Take the outputs of a model, or arrays, for maps.
 
-    `claims` are those of `take`, or of `take_outputs`, whose fields say what the axes
-    are. Raises as they do.
+    `tokens` are as in `take`, or the model's inputs by name. `claims` are those of
+    `take`, or of `take_outputs`, whose fields say what the axes are. Raises as they do.
     """
+    told = {} if claims.get("mask") is None else {"attention_mask": claims["mask"]}
+    inputs = {**tokens, **told} if isinstance(tokens, Mapping) else None
     if not is_outputs(given):
-        return take(given, tokens, **claims)
-    inputs = {} if claims.get("mask") is None else {"attention_mask": claims["mask"]}
+        if inputs is None:
+            return take(given, tokens, **claims)
+        others = {name: claims[name] for name in claims if name != "mask"}
+        return take_returned(given, inputs=inputs, **others)
     known = {key: claims.get(key) for key in ("tokenizer", "causal", "rows")}
-    return take_outputs(given, inputs=inputs, tokens=tokens, **known)
+    if inputs is None:
+        return take_outputs(given, inputs=told, tokens=tokens, **known)
+    return take_outputs(given, inputs=inputs, **known)
 
 
 def take_returned(

@@ -61,7 +61,12 @@ def write_maps(
     }
     if pictures:
         header["pictures"] = [
-            {"grid": one.grid, "before": [*one.before]} for one in pictures
+            {
+                "grid": one.grid,
+                "before": [*one.before],
+                **({"stretched": True} if one.stretched else {}),
+            }
+            for one in pictures
         ]
     # ASCII, with escapes for the rest: tokens may hold lone surrogates, which no
     # encoding takes.
@@ -214,7 +219,8 @@ def _picture(
     before = [_typed(token, str) for token in entry["before"]]
     if pixels.ndim != 3 or pixels.shape[2] != 3 or min(rows, columns) < 1:
         raise MapFileError(f"{name} has shape {pixels.shape}, so it is not an image")
-    return Picture(pixels, (rows, columns), before)
+    stretched = _typed(entry.get("stretched", False), bool)
+    return Picture(pixels, (rows, columns), before, stretched)
 
 
 def _typed(value: Any, *types: type) -> Any:

@@ -15,7 +15,7 @@ from neural_attn.maps.causality import looks_causal, missing_mass, promise_of
 from neural_attn.maps.findings import Finding
 from neural_attn.maps.foreign_arrays import as_array
 from neural_attn.maps.token_texts import Texts
-from neural_attn.promises import PARTS, Rows
+from neural_attn.promises import PARTS, Rows, nowhere
 
 __all__ = ["CAUSAL", "Claims", "Taken", "as_map", "listed", "plain_map"]
 
@@ -23,10 +23,7 @@ CAUSAL = (
     "taken as causal, as no weight goes to a later key "
     "(causal=False or --no-causal undoes it)"
 )
-NOWHERE = (
-    "goes to no key, as with a learned sink: each row is divided by its sum "
-    '(rows="shares" refuses it)'
-)
+DIVIDED = 'each row is divided by its sum (rows="shares" refuses it)'
 
 
 @dataclass(frozen=True)
@@ -102,8 +99,7 @@ def as_map(
             taken.say(CAUSAL, name)
     rows = claims.rows or promise_of(weights, real)
     if rows == PARTS and claims.rows is None:
-        missing = missing_mass(weights, real)
-        taken.say(f"{missing:.0%} of the attention {NOWHERE}", name)
+        taken.say(f"{nowhere(missing_mass(weights, real))}: {DIVIDED}", name)
     decoder = causal or (own and queries < keys)
     kind: Any = ("decoder_self" if decoder else "encoder_self") if own else "cross"
     if kind == "cross" and claims.own is None:

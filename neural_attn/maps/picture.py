@@ -8,9 +8,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-__all__ = ["CLASS_TOKEN", "Picture"]
+__all__ = ["CLASS_TOKEN", "DISTILLATION_TOKEN", "Picture"]
 
 CLASS_TOKEN = "[CLS]"  # noqa: S105 - no password
+DISTILLATION_TOKEN = "[DIST]"  # noqa: S105 - no password
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +26,15 @@ class Picture:
         Rows and columns of patches.
     before : sequence of str
         The tokens in front of the patches, such as `[CLS]`.
+    stretched : bool
+        Whether each channel is drawn from its least value to its greatest, as the
+        colours of the image itself are not known.
     """
 
     pixels: NDArray[Any]
     grid: tuple[int, int]
     before: Sequence[str] = ()
+    stretched: bool = False
 
     @property
     def tokens(self) -> tuple[str, ...]:

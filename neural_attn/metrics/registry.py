@@ -415,6 +415,7 @@ MEASURES = (
         ),
         source=GUIDE,
         picture="uniform",
+        uniform=lambda m: 1 / m.geometry.keys,
         place=0,
         rows=ROWS,
         divided=False,

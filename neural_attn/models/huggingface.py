@@ -69,7 +69,24 @@ class _Transformers(Module):
         prepared = inputs.prepare(self.module, given, tokens)
         if tokens is None and self.tokenizer is not None:
             prepared = replace(prepared, tokens=self._tokens(prepared.inputs))
-        return prepared
+        return self._with_patches(prepared) if tokens is None else prepared
+
+    def _with_patches(self, prepared: Prepared) -> Prepared:
+        """The same with labels of patches, and the images as far as they can be drawn.
+
+        As it is where the model does not read images alone, or cuts them in a way that
+        is not known.
+        """
+        from neural_attn.models.living.patches import DRAWN, pictures_of, tokens_of
+
+        first = self.module.main_input_name
+        pixels = prepared.inputs.get(first) if first == "pixel_values" else None
+        labels = tokens_of(self.module.config, pixels)
+        if labels is None:
+            return prepared
+        pictures = pictures_of(self.module.config, pixels)
+        notes = [*prepared.notes, *([DRAWN] if pictures else [])]
+        return replace(prepared, tokens=list(labels), pictures=pictures, notes=notes)
 
     def encode(self, texts: Sequence[Text]) -> Prepared:
         """Texts, padded on the right; a decoder sees its start token."""

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
 from neural_attn.diagnostics.errors import fail
 from neural_attn.extensions import load
+from neural_attn.maps.attention_maps import AttentionMaps
+from neural_attn.maps.foreign_arrays import is_array
 from neural_attn.models.attention_model import AttentionModel, refuse_options
 from neural_attn.models.capture import LoadedModel
 from neural_attn.shapes.instance import Checked
 
-__all__ = ["GROUP", "MAKERS", "load_network", "open_model"]
+__all__ = [
+    "GROUP",
+    "MAKERS",
+    "is_handed_out",
+    "load_network",
+    "open_handed_out",
+    "open_model",
+]
 
 GROUP = "neural_attn.models"
 # The modules beside this one whose `make` is asked, in turn; found by name, so that
@@ -59,6 +68,26 @@ def open_model(given: Any, **options: Any) -> AttentionModel:
         if model is not None:
             return model
     fail("E0402", kind=type(given).__name__)
+
+
+def is_handed_out(given: Any) -> bool:
+    """Whether something may be arrays or the outputs of a model, by its type."""
+    if isinstance(given, str | bytes | AttentionMaps | AttentionModel):
+        return False
+    return isinstance(given, Sequence | Mapping) or is_array(given)
+
+
+def open_handed_out(given: Any, inputs: Any, **claims: Any) -> AttentionModel:
+    """Arrays or outputs of a model, with the inputs that it was called with.
+
+    `claims` are as in `models.saved.SavedModel.of_arrays`, which is found by name as
+    the makers are.
+    """
+    package = __name__.rpartition(".")[0]
+    opened: AttentionModel = import_module(f"{package}.saved").SavedModel.of_arrays(
+        given, inputs=inputs, **claims
+    )
+    return opened
 
 
 def load_network(checked: Checked, *given: Any, **options: Any) -> LoadedModel:

@@ -173,8 +173,12 @@ class ModuleModel(AttentionModel):
             output, recorder = self._watched(prepared, choice, measure)
         source, backend = type(self.module).__name__, self.library.backend
         said = [one.diagnostic for one in recorder.unlabelled]
-        notes = [one.message for one in said]
-        maps = recorder.maps(source=source, backend=backend, notes=notes)
+        maps = recorder.maps(
+            source=source,
+            backend=backend,
+            notes=[*(one.message for one in said), *prepared.notes],
+            pictures=prepared.pictures,
+        )
         self._warnings += said
         self._seen = [
             (m.name, m.kind, m.head_indices, m.rows, m.layer) for m in maps.maps

@@ -52,12 +52,19 @@ class SavedModel(AttentionModel):
 
     @classmethod
     def of_arrays(
-        cls, given: Any, tokens: Any = None, tokenizer: Any = None, **claims: Any
+        cls,
+        given: Any,
+        tokens: Any = None,
+        tokenizer: Any = None,
+        *,
+        inputs: Any = None,
+        **claims: Any,
     ) -> SavedModel:
         """Plain arrays, a list or mapping of them, or the outputs of a model.
 
         `tokens`, `tokenizer` and `claims` are as in `neural_attn.maps.given.take`; a
-        tokenizer may also be a path.
+        tokenizer may also be a path. `inputs`, in the place of `tokens`, are what the
+        model was called with, by name, or its ids.
 
         Raises ValueError for a name that no map may have, NeuralError for claims that
         cannot be.
@@ -66,6 +73,9 @@ class SavedModel(AttentionModel):
             fail("E0414.names")
         if isinstance(tokenizer, str | os.PathLike):
             tokenizer = open_tokenizer(None, explicit=Path(tokenizer))
+        if inputs is not None:
+            refuse_options({"tokens": tokens}, "attention whose inputs are given")
+            tokens = inputs
         taken = take_any(given, tokens, tokenizer=tokenizer, **claims)
         maps, findings = admit_taken(taken)
         return cls(maps, tuple(findings), _outline(taken, maps))

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from neural_attn.analysis.analyzer import Analyzer, parts_of
-from neural_attn.analysis.heads import Head
+from neural_attn.analysis.heads import Head, what_is_missing
 from neural_attn.figures.token_labels import readable
 from neural_attn.maps.attention_maps import AttentionItem, AttentionMaps
 from neural_attn.metrics.guide import AttentionPatterns, analyze_attention_patterns
@@ -244,8 +244,10 @@ def _promise_lines(layer: LayerReport) -> list[Text]:
         if layer.rows in NONNEGATIVE
         else "entropy, max attention and diagonal strength are not defined"
     )
+    missing = what_is_missing(layer.heads)
+    promise = "; ".join(filter(None, [PROMISES[layer.rows], missing, shares]))
     return [
-        Text(f"    - Rows are {layer.rows}: {PROMISES[layer.rows]}; {shares}"),
+        Text(f"    - Rows are {layer.rows}: {promise}"),
         Text(f"    - Weights:{ends}" if ends else "    - Weights: none"),
     ]
 

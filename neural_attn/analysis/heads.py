@@ -18,13 +18,8 @@ from neural_attn.analysis.significance import (
     z_scores,
 )
 from neural_attn.analysis.type_table import SIGNIFICANT, Pattern
-<<<<<<< HEAD
 from neural_attn.metrics.measure import BASED, OF_CLASS, STATISTICS
-from neural_attn.promises import NONNEGATIVE, SHARES, Rows
-=======
-from neural_attn.metrics.measure import BASED, STATISTICS
 from neural_attn.promises import NONNEGATIVE, PARTS, SHARES, Rows, nowhere
->>>>>>> cap
 
 __all__ = [
     "Evidence",

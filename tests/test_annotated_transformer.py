@@ -46,5 +46,6 @@ def test_the_analysis_says_that_its_letters_are_in_reverse_order():
     made = generate(file, "alphabet", backend="numpy", attention=True)
     found = analyze(made.maps[0])
     assert [h.pattern.name for h in found.heads[-2:]] == ["reverse_order"] * 2
-    first = found.highlights[0].sentence
-    assert "(cross) head 1 attends to the tokens in reverse order: 0.79," in first
+    told = [one.sentence for one in found.highlights]
+    reverse = "(cross) head 1 attends to the tokens in reverse order: 0.79,"
+    assert any(reverse in sentence for sentence in told)
